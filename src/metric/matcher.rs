@@ -1,0 +1,257 @@
+//! Label matchers and selectors, with Prometheus' meaning.
+
+use std::fmt;
+
+use regex::Regex;
+
+use super::Labels;
+
+/// How a matcher compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`
+    Regex,
+    /// `!~`
+    NotRegex,
+}
+
+impl fmt::Display for MatchOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        })
+    }
+}
+
+/// One label matcher. A missing label has the value "".
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    name: Box<str>,
+    op: MatchOp,
+    value: Box<str>,
+    regex: Option<Regex>,
+}
+
+impl Matcher {
+    /// Builds a matcher; regular expressions are anchored, `.` matches a newline, `\d`, `\w` and `\s` are ASCII.
+    ///
+    /// # Errors
+    /// The regex crate's text when the pattern is no valid expression.
+    pub fn try_new(name: &str, op: MatchOp, value: &str) -> Result<Self, regex::Error> {
+        let regex = match op {
+            MatchOp::Regex | MatchOp::NotRegex => Some(anchored(value)?),
+            MatchOp::Equal | MatchOp::NotEqual => None,
+        };
+        Ok(Self {
+            name: name.into(),
+            op,
+            value: value.into(),
+            regex,
+        })
+    }
+
+    /// `name="value"`, which cannot fail.
+    #[must_use]
+    pub fn equal(name: &str, value: &str) -> Self {
+        Self {
+            name: name.into(),
+            op: MatchOp::Equal,
+            value: value.into(),
+            regex: None,
+        }
+    }
+
+    /// The label's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The comparison.
+    #[must_use]
+    pub fn op(&self) -> MatchOp {
+        self.op
+    }
+
+    /// The value or pattern as written.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether a label of this value passes; give "" for a missing label.
+    #[must_use]
+    pub fn matches(&self, value: &str) -> bool {
+        let found = match &self.regex {
+            Some(regex) => regex.is_match(value),
+            None => *self.value == *value,
+        };
+        found == matches!(self.op, MatchOp::Equal | MatchOp::Regex)
+    }
+}
+
+/// Compiles a pattern as Prometheus 3 does: fully anchored, dotall, Perl classes ASCII as in RE2.
+fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!("^(?s:{})$", ascii_classes(pattern)))
+}
+
+/// Rewrites `\d \w \s \b` and their negations to their ASCII forms, since Rust's are Unicode and RE2's are not.
+fn ascii_classes(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            in_class = match c {
+                '[' => true,
+                ']' => false,
+                _ => in_class,
+            };
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('d') if in_class => out.push_str("0-9"),
+            Some('w') if in_class => out.push_str("0-9A-Za-z_"),
+            Some('s') if in_class => out.push_str(r"\t\n\x0C\r "),
+            Some('d') => out.push_str("[0-9]"),
+            Some('D') => out.push_str("[^0-9]"),
+            Some('w') => out.push_str("[0-9A-Za-z_]"),
+            Some('W') => out.push_str("[^0-9A-Za-z_]"),
+            Some('s') => out.push_str(r"[\t\n\x0C\r ]"),
+            Some('S') => out.push_str(r"[^\t\n\x0C\r ]"),
+            Some('b') => out.push_str(r"(?-u:\b)"),
+            Some(other) => {
+                out.push('\\');
+                out.push(other);
+            }
+            None => out.push('\\'),
+        }
+    }
+    out
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.op == other.op && self.value == other.value
+    }
+}
+
+impl Eq for Matcher {}
+
+impl std::hash::Hash for Matcher {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.name, self.op, &self.value).hash(state);
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{:?}", self.name, self.op, self.value)
+    }
+}
+
+/// A set of matchers that must all pass: what a vector selector names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Selector {
+    matchers: Vec<Matcher>,
+}
+
+impl Selector {
+    /// A selector of these matchers.
+    #[must_use]
+    pub fn new(matchers: Vec<Matcher>) -> Self {
+        Self { matchers }
+    }
+
+    /// The matchers as written.
+    #[must_use]
+    pub fn matchers(&self) -> &[Matcher] {
+        &self.matchers
+    }
+
+    /// The metric's name when the selector pins it with `=`.
+    #[must_use]
+    pub fn metric_name(&self) -> Option<&str> {
+        self.matchers
+            .iter()
+            .find(|m| m.name() == Labels::NAME && m.op() == MatchOp::Equal)
+            .map(Matcher::value)
+    }
+
+    /// Whether a series with these labels passes every matcher.
+    #[must_use]
+    pub fn matches(&self, labels: &Labels) -> bool {
+        self.matchers
+            .iter()
+            .all(|m| m.matches(labels.get(m.name()).unwrap_or("")))
+    }
+
+    /// Whether a series of this name could pass, whatever its other labels.
+    #[must_use]
+    pub fn may_match_name(&self, name: &str) -> bool {
+        self.matchers
+            .iter()
+            .filter(|m| m.name() == Labels::NAME)
+            .all(|m| m.matches(name))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.metric_name();
+        f.write_str(name.unwrap_or(""))?;
+        let rest: Vec<String> = self
+            .matchers
+            .iter()
+            .filter(|m| !(m.name() == Labels::NAME && m.op() == MatchOp::Equal))
+            .map(ToString::to_string)
+            .collect();
+        if rest.is_empty() && name.is_some() {
+            return Ok(());
+        }
+        write!(f, "{{{}}}", rest.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MatchOp, Matcher};
+
+    fn regex(pattern: &str) -> Matcher {
+        Matcher::try_new("l", MatchOp::Regex, pattern).unwrap()
+    }
+
+    #[test]
+    fn a_regex_is_anchored_at_both_ends() {
+        assert!(regex("a.*").matches("abc"));
+        assert!(!regex("b").matches("abc"));
+        assert!(!regex("a|b").matches("ab"));
+    }
+
+    #[test]
+    fn a_dot_matches_a_newline() {
+        assert!(regex("a.b").matches("a\nb"));
+    }
+
+    #[test]
+    fn perl_classes_are_ascii() {
+        assert!(!regex(r"\d").matches("٣"));
+        assert!(regex(r"[\d.]+").matches("1.5"));
+        assert!(!regex(r"\w+").matches("é"));
+    }
+
+    #[test]
+    fn a_negated_matcher_passes_a_missing_label() {
+        let not = Matcher::try_new("l", MatchOp::NotEqual, "x").unwrap();
+        assert!(not.matches(""));
+        assert!(!not.matches("x"));
+    }
+}

@@ -1,0 +1,17 @@
+//! The vocabulary of the whole crate: what is measured, about which series, when, and how it is selected.
+//!
+//! Nothing here reads a clock, opens a file or knows a stage.
+
+mod appender;
+mod kind;
+mod labels;
+mod matcher;
+mod sample;
+mod time;
+
+pub use appender::{Appender, SeriesFilter, SeriesRef};
+pub use kind::{Direction, Metric};
+pub use labels::{Label, Labels};
+pub use matcher::{MatchOp, Matcher, Selector};
+pub use sample::{Evidence, MetricSample};
+pub use time::{Timestamp, format_duration, parse_duration};

@@ -1,0 +1,53 @@
+//! One value of one model metric.
+
+use std::sync::Arc;
+
+use super::{Labels, Metric, Timestamp};
+
+/// One value of one model metric of one series at one time: what a strategy judges.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricSample {
+    /// What the value is about.
+    pub metric: Metric,
+    /// The series; `__name__` is the recorded name when there is one.
+    pub labels: Labels,
+    /// The value, in the metric's unit; may be NaN or infinite.
+    pub value: f64,
+    /// When the value was true.
+    pub at: Timestamp,
+    /// What stands behind the value, where the map stage knows it (drift).
+    pub evidence: Option<Arc<Evidence>>,
+}
+
+impl MetricSample {
+    /// A sample without evidence.
+    #[must_use]
+    pub fn new(metric: Metric, labels: Labels, value: f64, at: Timestamp) -> Self {
+        Self {
+            metric,
+            labels,
+            value,
+            at,
+            evidence: None,
+        }
+    }
+}
+
+/// What stands behind a sample that was estimated from counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Evidence {
+    /// The statistic and its convention, such as `jensen_shannon divergence, log base 2`.
+    pub statistic: String,
+    /// Observations in the current window.
+    pub samples: u64,
+    /// Observations in the reference.
+    pub reference_samples: u64,
+    /// The statistic's critical value for this sample size at the configured level.
+    pub critical_value: Option<f64>,
+    /// Probability of at least this statistic without a change, 0 to 1.
+    pub p_value: Option<f64>,
+    /// Why there is no value, when there is none (too few samples, changed buckets, no reference).
+    pub insufficient: Option<String>,
+    /// The buckets that contribute most, most important first, ready to print.
+    pub contributions: Vec<String>,
+}
