@@ -1,1 +1,8 @@
-//! runtime
+//! Plumbing: supervised tasks, the order of stopping, signals and the only clock.
+
+pub mod clock;
+mod signal;
+mod supervise;
+
+pub use signal::stop_signal;
+pub use supervise::{Ended, Supervisor};
