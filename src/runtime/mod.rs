@@ -1,6 +1,7 @@
 //! Plumbing: supervised tasks, the order of stopping, signals and the only clock.
 
 pub mod clock;
+pub mod http;
 mod signal;
 mod supervise;
 

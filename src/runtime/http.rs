@@ -1,0 +1,4 @@
+//! placeholder until the client lands
+/// Settings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {}
