@@ -1,5 +1,6 @@
 //! The runtime configuration file → [`Settings`].
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::http::read_http;
@@ -27,23 +28,31 @@ pub fn read_settings(
 ) -> Result<Settings, Problems> {
     let document = Document::parse(file, text)?;
     let reader = Reader::new(&document);
-    let settings = reader.root().fields().map(|fields| settings(fields, env));
+    let around = Around {
+        env,
+        base: Path::new(file).parent().unwrap_or(Path::new("")),
+    };
+    let settings = reader.root().fields().map(|fields| settings(fields, &around));
     reader.finish().into_result(settings.unwrap_or_default())
 }
 
-type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
+/// What a file is read in the light of.
+struct Around<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    base: &'a Path,
+}
 
-fn settings(mut fields: Fields<'_>, env: Env<'_>) -> Settings {
+fn settings(mut fields: Fields<'_>, around: &Around<'_>) -> Settings {
     let global = fields
         .get("global")
-        .and_then(|node| global(&node, env))
+        .and_then(|node| global(&node, around))
         .unwrap_or_default();
     let model = fields
         .get("model")
-        .and_then(|node| model(&node, env))
+        .and_then(|node| model(&node, around))
         .unwrap_or_default();
     let scrape = match fields.required("scrape") {
-        Some(node) => scrape(&node, &model, env).unwrap_or_default(),
+        Some(node) => scrape(&node, &model, around).unwrap_or_default(),
         None => Scrape::default(),
     };
     let rules_node = fields.get("rule_files");
@@ -55,11 +64,11 @@ fn settings(mut fields: Fields<'_>, env: Env<'_>) -> Settings {
         .collect();
     let alerting = fields
         .get("alerting")
-        .and_then(|node| alerting(&node, env))
+        .and_then(|node| alerting(&node, around))
         .unwrap_or_default();
     let retraining = fields
         .get("retraining")
-        .and_then(|node| retraining(&node, env))
+        .and_then(|node| retraining(&node, around))
         .unwrap_or_default();
     let storage = fields
         .get("storage")
@@ -86,7 +95,7 @@ fn settings(mut fields: Fields<'_>, env: Env<'_>) -> Settings {
     }
 }
 
-fn global(node: &Node<'_>, env: Env<'_>) -> Option<Global> {
+fn global(node: &Node<'_>, around: &Around<'_>) -> Option<Global> {
     let mut fields = node.fields()?;
     let default = Global::default();
     let interval_node = fields.get("scrape_interval");
@@ -112,8 +121,8 @@ fn global(node: &Node<'_>, env: Env<'_>) -> Option<Global> {
             crate::metric::format_duration(scrape_interval)
         ));
     }
-    let external_labels = expanded_labels(&mut fields, "external_labels", env);
-    let external_url = expanded_text(&mut fields, "external_url", env).unwrap_or_default();
+    let external_labels = expanded_labels(&mut fields, "external_labels", around);
+    let external_url = expanded_text(&mut fields, "external_url", around).unwrap_or_default();
     fields.finish();
     Some(Global {
         scrape_interval,
@@ -123,10 +132,10 @@ fn global(node: &Node<'_>, env: Env<'_>) -> Option<Global> {
     })
 }
 
-fn model(node: &Node<'_>, env: Env<'_>) -> Option<Model> {
+fn model(node: &Node<'_>, around: &Around<'_>) -> Option<Model> {
     let mut fields = node.fields()?;
-    let id = expanded_text(&mut fields, "id", env);
-    let version = expanded_text(&mut fields, "version", env).filter(|version| !version.is_empty());
+    let id = expanded_text(&mut fields, "id", around);
+    let version = expanded_text(&mut fields, "version", around).filter(|version| !version.is_empty());
     fields.finish();
     Some(Model {
         id: id
@@ -136,7 +145,7 @@ fn model(node: &Node<'_>, env: Env<'_>) -> Option<Model> {
     })
 }
 
-fn scrape(node: &Node<'_>, model: &Model, env: Env<'_>) -> Option<Scrape> {
+fn scrape(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Scrape> {
     let mut fields = node.fields()?;
     let default = Scrape::default();
     let targets_node = fields.required("targets");
@@ -153,7 +162,7 @@ fn scrape(node: &Node<'_>, model: &Model, env: Env<'_>) -> Option<Scrape> {
     }
     let targets = items
         .iter()
-        .filter_map(|node| target(node, model, env))
+        .filter_map(|node| target(node, model, around))
         .collect();
     let settings = Scrape {
         targets,
@@ -170,7 +179,7 @@ fn scrape(node: &Node<'_>, model: &Model, env: Env<'_>) -> Option<Scrape> {
         label_value_length_limit: fields.count("label_value_length_limit").unwrap_or_default(),
         series_limit: fields.count("series_limit").unwrap_or(default.series_limit),
         fallback_protocol: fallback(&mut fields),
-        http: read_http(&mut fields),
+        http: read_http(&mut fields, around.base),
     };
     fields.finish();
     Some(settings)
@@ -198,18 +207,18 @@ fn fallback(fields: &mut Fields<'_>) -> Option<String> {
     Some(text)
 }
 
-fn target(node: &Node<'_>, model: &Model, env: Env<'_>) -> Option<Target> {
+fn target(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Target> {
     let mut fields = node.fields()?;
     fields.required("url");
-    let url = url(&mut fields, env);
-    let labels = expanded_labels(&mut fields, "labels", env);
+    let url = url(&mut fields, around);
+    let labels = expanded_labels(&mut fields, "labels", around);
     fields.finish();
     let url = url?;
     let labels = complete_labels(&url, &labels, model);
     Some(Target { url, labels })
 }
 
-fn alerting(node: &Node<'_>, env: Env<'_>) -> Option<Alerting> {
+fn alerting(node: &Node<'_>, around: &Around<'_>) -> Option<Alerting> {
     let mut fields = node.fields()?;
     let default = Alerting::default();
     let mode_node = fields.get("mode");
@@ -226,7 +235,7 @@ fn alerting(node: &Node<'_>, env: Env<'_>) -> Option<Alerting> {
     let items = fields.list("alertmanagers");
     let alertmanagers = items
         .iter()
-        .filter_map(|node| alertmanager(node, env))
+        .filter_map(|node| alertmanager(node, around))
         .collect();
     let resend_delay = fields
         .duration("resend_delay")
@@ -239,12 +248,12 @@ fn alerting(node: &Node<'_>, env: Env<'_>) -> Option<Alerting> {
     })
 }
 
-fn alertmanager(node: &Node<'_>, env: Env<'_>) -> Option<Alertmanager> {
+fn alertmanager(node: &Node<'_>, around: &Around<'_>) -> Option<Alertmanager> {
     let mut fields = node.fields()?;
     fields.required("url");
-    let url = url(&mut fields, env);
+    let url = url(&mut fields, around);
     let timeout = timeout(&mut fields);
-    let http = read_http(&mut fields);
+    let http = read_http(&mut fields, around.base);
     fields.finish();
     Some(Alertmanager {
         url: url?.trim_end_matches('/').to_owned(),
@@ -253,12 +262,12 @@ fn alertmanager(node: &Node<'_>, env: Env<'_>) -> Option<Alertmanager> {
     })
 }
 
-fn retraining(node: &Node<'_>, env: Env<'_>) -> Option<Retraining> {
+fn retraining(node: &Node<'_>, around: &Around<'_>) -> Option<Retraining> {
     let mut fields = node.fields()?;
     let enabled = fields.boolean("enabled").unwrap_or(true);
     let dry_run = fields.boolean("dry_run").unwrap_or(false);
     let items = fields.list("webhooks");
-    let webhooks = items.iter().filter_map(|node| webhook(node, env)).collect();
+    let webhooks = items.iter().filter_map(|node| webhook(node, around)).collect();
     fields.finish();
     Some(Retraining {
         enabled,
@@ -267,10 +276,10 @@ fn retraining(node: &Node<'_>, env: Env<'_>) -> Option<Retraining> {
     })
 }
 
-fn webhook(node: &Node<'_>, env: Env<'_>) -> Option<Webhook> {
+fn webhook(node: &Node<'_>, around: &Around<'_>) -> Option<Webhook> {
     let mut fields = node.fields()?;
     fields.required("url");
-    let url = url(&mut fields, env);
+    let url = url(&mut fields, around);
     let format_node = fields.get("format");
     let format = format_node.as_ref().and_then(Node::text);
     if let (Some(node), Some(format)) = (&format_node, &format)
@@ -282,7 +291,7 @@ fn webhook(node: &Node<'_>, env: Env<'_>) -> Option<Webhook> {
         ));
     }
     let timeout = timeout(&mut fields);
-    let http = read_http(&mut fields);
+    let http = read_http(&mut fields, around.base);
     fields.finish();
     Some(Webhook {
         url: url?,
@@ -317,9 +326,9 @@ fn timeout(fields: &mut Fields<'_>) -> Duration {
     timeout
 }
 
-fn url(fields: &mut Fields<'_>, env: Env<'_>) -> Option<String> {
+fn url(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String> {
     let node = fields.get("url")?;
-    let url = expand(&node, &node.text()?, env);
+    let url = expand(&node, &node.text()?, around);
     if !is_http_url(&url) {
         node.problem(format!(
             "must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}"
@@ -329,25 +338,25 @@ fn url(fields: &mut Fields<'_>, env: Env<'_>) -> Option<String> {
     Some(url)
 }
 
-fn expanded_text(fields: &mut Fields<'_>, key: &'static str, env: Env<'_>) -> Option<String> {
+fn expanded_text(fields: &mut Fields<'_>, key: &'static str, around: &Around<'_>) -> Option<String> {
     let node = fields.get(key)?;
     let text = node.text()?;
-    Some(expand(&node, &text, env))
+    Some(expand(&node, &text, around))
 }
 
-fn expanded_labels(fields: &mut Fields<'_>, key: &'static str, env: Env<'_>) -> Labels {
+fn expanded_labels(fields: &mut Fields<'_>, key: &'static str, around: &Around<'_>) -> Labels {
     let labels = fields.labels(key);
     let Some(node) = fields.get(key) else {
         return labels;
     };
     let pairs = labels.iter();
     pairs
-        .map(|(name, value)| (name.to_owned(), expand(&node, value, env)))
+        .map(|(name, value)| (name.to_owned(), expand(&node, value, around)))
         .collect()
 }
 
 /// Replaces `${VAR}` by the environment's value and `$$` by `$`; an unset variable is a problem.
-fn expand(node: &Node<'_>, text: &str, env: Env<'_>) -> String {
+fn expand(node: &Node<'_>, text: &str, around: &Around<'_>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
@@ -365,7 +374,7 @@ fn expand(node: &Node<'_>, text: &str, env: Env<'_>) -> String {
             rest = after;
             continue;
         };
-        match env(name) {
+        match (around.env)(name) {
             Some(value) => out.push_str(&value),
             None => node.problem(format!("the environment variable {name} is not set")),
         }

@@ -173,6 +173,34 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// A field by name without claiming it; `None` when this is no map.
+    #[must_use]
+    pub(crate) fn peek(&self, key: &str) -> Option<Self> {
+        let Value::Map(entries) = self.value else {
+            return None;
+        };
+        let (name, value) = entries.iter().find(|(name, _)| name == key)?;
+        Some(self.child(name, value))
+    }
+
+    /// The items when this is a list, without complaint when it is not.
+    #[must_use]
+    pub(crate) fn peek_list(self) -> Vec<Self> {
+        match self.value {
+            Value::List(_) => self.list().unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The text when this is text, without complaint when it is not.
+    #[must_use]
+    pub(crate) fn peek_text(&self) -> Option<String> {
+        match self.value {
+            Value::String(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
     /// Every key of a map with its value, for maps whose keys are data.
     #[must_use]
     pub(crate) fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
