@@ -1,0 +1,6 @@
+//! Behaviour at the seams, one binary.
+
+mod exposition_memo;
+mod exposition_text;
+mod scrape_http;
+mod scrape_window;
