@@ -1,4 +1,4 @@
-//! Plumbing: supervised tasks, the order of stopping, signals and the only clock.
+//! Plumbing: supervised tasks, the order of stopping, signals, the only clock and the only HTTP client.
 
 pub mod clock;
 pub mod http;

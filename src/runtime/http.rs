@@ -1,4 +1,0 @@
-//! placeholder until the client lands
-/// Settings.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings {}
