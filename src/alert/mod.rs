@@ -7,6 +7,8 @@
 mod entry;
 mod event;
 mod explanation;
+mod outcome;
+mod pass;
 mod rule;
 pub mod template;
 mod tracker;
@@ -16,6 +18,8 @@ mod tests;
 
 pub use event::{Alert, State};
 pub use explanation::{Expected, Explanation};
+pub use outcome::{Changes, Condition, Observation, Outcome};
+pub use pass::lease;
 pub use rule::{Kind, NoData, Rule, RuleLabels};
 pub use template::{Context, Template};
-pub use tracker::{Changes, Condition, Observation, Outcome, Snapshot, Tracker, lease};
+pub use tracker::{Snapshot, Tracker};

@@ -7,6 +7,9 @@ use crate::metric::Labels;
 
 use super::template::{Scope, Template};
 
+/// A label's name and value before they are sorted.
+pub(super) type Pair = (Arc<str>, Arc<str>);
+
 /// Labels or annotations with templates as values.
 pub type RuleLabels = Vec<(String, Template)>;
 
@@ -80,7 +83,7 @@ impl Rule {
             .iter()
             .filter(|(name, _)| *name != Labels::NAME);
         let identity = scope.context.identity.iter();
-        let mut pairs: Vec<(Arc<str>, Arc<str>)> = identity
+        let mut pairs: Vec<Pair> = identity
             .chain(series)
             .map(|(name, value)| (name.into(), value.into()))
             .collect();

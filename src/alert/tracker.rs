@@ -1,7 +1,6 @@
 //! The alerts of one rule, over all its label sets.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,67 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::metric::{Labels, Timestamp};
 
 use super::entry::{Entry, Step};
+use super::pass::{Pass, annotations, effective, generator_url, label, lease, mark_no_data};
 use super::template::Scope;
-use super::{Alert, Context, Explanation, Kind, NoData, Rule, State};
-
-/// What is known about the condition of one series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// It holds: in the vector of a plain alert, anomalous for a watch.
-    Active,
-    /// It does not hold.
-    Healthy,
-    /// There is a value, but no verdict yet (warming up, too few samples): the state stays.
-    Unsure,
-    /// There is no value: `no_data` decides.
-    NoData,
-}
-
-/// What an evaluation says about one series.
-#[derive(Debug, Clone)]
-pub struct Observation {
-    /// The series' labels, name included.
-    pub labels: Labels,
-    /// Its value.
-    pub value: f64,
-    /// Whether the condition holds.
-    pub condition: Condition,
-    /// Why, for a watch.
-    pub explanation: Option<Arc<Explanation>>,
-}
-
-impl Observation {
-    /// A series in the result of a plain alert's expression.
-    #[must_use]
-    pub fn active(labels: Labels, value: f64) -> Self {
-        Self {
-            labels,
-            value,
-            condition: Condition::Active,
-            explanation: None,
-        }
-    }
-}
-
-/// What one evaluation of a rule gave.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// One observation per series; a series that is not listed is healthy for an alert and has no data for a watch.
-    Observed(Vec<Observation>),
-    /// The expression could not be evaluated; every state stays.
-    Failed(String),
-}
-
-/// What an evaluation changed.
-#[derive(Debug, Clone, Default)]
-pub struct Changes {
-    /// The alerts whose state changed, for subscribers and the log.
-    pub alerts: Vec<Alert>,
-    /// Why the rule is not healthy: evaluation error, ambiguous series, limit.
-    pub error: Option<String>,
-    /// Series refused by the limit.
-    pub refused: usize,
-}
+use super::{Alert, Changes, Condition, Context, Kind, NoData, Observation, Outcome, Rule, State};
 
 /// A rule's alerts as the store keeps them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -87,22 +28,8 @@ pub struct Tracker {
     last_error: Option<String>,
 }
 
-/// How long a receiver may believe a firing alert: four times the longer of interval and resend delay.
-#[must_use]
-pub fn lease(interval: Duration, resend_delay: Duration) -> Duration {
-    interval.max(resend_delay) * 4
-}
-
 /// Name of the alert that says a limit refused others.
 const LIMIT_ALERT: &str = "SidewatchAlertLimitReached";
-
-/// One evaluation in progress.
-struct Pass<'a> {
-    rule: &'a Rule,
-    context: &'a Context,
-    at: Timestamp,
-    changes: Changes,
-}
 
 impl Tracker {
     /// No alerts yet.
@@ -485,107 +412,4 @@ impl Tracker {
 
 fn is_limit(entry: &Entry) -> bool {
     entry.synthetic && entry.labels.get("alertname") == Some(LIMIT_ALERT)
-}
-
-/// What a condition means under the rule's `no_data`.
-fn effective(rule: &Rule, condition: Condition) -> Condition {
-    match (condition, rule.no_data) {
-        (Condition::NoData, NoData::Alert) => Condition::Active,
-        (Condition::NoData | Condition::Unsure, NoData::Ok) => Condition::Healthy,
-        (Condition::Active | Condition::Healthy | Condition::Unsure | Condition::NoData, _) => {
-            condition
-        }
-    }
-}
-
-/// Gives every observation its alert's labels. Two series with the same labels are an error: a plain alert's
-/// evaluation ends there as in Prometheus (`None`), a watch keeps the first of them.
-fn label(
-    pass: &mut Pass<'_>,
-    observations: Vec<Observation>,
-) -> Option<Vec<(Labels, Observation)>> {
-    let mut seen: HashSet<Labels> = HashSet::with_capacity(observations.len());
-    let mut labelled = Vec::with_capacity(observations.len());
-    for observation in observations {
-        let scope = Scope {
-            labels: &observation.labels,
-            value: observation.value,
-            at: pass.at,
-            context: pass.context,
-        };
-        let labels = pass.rule.alert_labels(&scope);
-        if seen.insert(labels.clone()) {
-            labelled.push((labels, observation));
-            continue;
-        }
-        pass.changes.error = Some(format!(
-            "vector contains metrics with the same labelset after applying alert labels: {labels}"
-        ));
-        if pass.rule.kind == Kind::Alert {
-            return None;
-        }
-    }
-    Some(labelled)
-}
-
-/// The texts of an alert: the rule's own, and for a watch what explains it.
-fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
-    let Pass {
-        rule, context, at, ..
-    } = *pass;
-    let scope = Scope {
-        labels: &entry.series,
-        value: entry.value,
-        at,
-        context,
-    };
-    let mut pairs: Vec<(Arc<str>, Arc<str>)> = Vec::new();
-    if rule.kind == Kind::Watch {
-        pairs.push(("summary".into(), summary(rule, entry).into()));
-        pairs.push(("chart".into(), generator_url(rule, context)));
-        pairs.push(("config_hash".into(), context.config_hash.as_str().into()));
-        let explained = entry
-            .explanation
-            .as_deref()
-            .map(|e| e.annotations(entry.value));
-        for (name, text) in explained.unwrap_or_default() {
-            pairs.push((name.into(), text.into()));
-        }
-    }
-    for (name, template) in &rule.annotations {
-        pairs.push((name.as_str().into(), template.expand(&scope).into()));
-    }
-    Labels::new(pairs)
-}
-
-fn summary(rule: &Rule, entry: &Entry) -> String {
-    if let Some(since) = entry.no_data_since {
-        return format!("{}: no data since {since}", rule.name);
-    }
-    match entry.explanation.as_deref() {
-        Some(explanation) if !explanation.why.is_empty() => {
-            format!("{}: {}", rule.name, explanation.why)
-        }
-        _ => format!("{} {}", rule.name, entry.series),
-    }
-}
-
-fn mark_no_data(alert: &mut Alert) {
-    if let Some(since) = alert.no_data_since {
-        let text = format!("no data since {since}; the state is kept");
-        alert.annotations = alert.annotations.with("no_data", &text);
-    }
-}
-
-/// Prometheus' link to the expression, or the watch's chart on the status page.
-fn generator_url(rule: &Rule, context: &Context) -> Arc<str> {
-    let base = context.external_url.trim_end_matches('/');
-    let url = match rule.kind {
-        Kind::Alert => format!(
-            "{base}/graph?g0.expr={}&g0.tab=1",
-            super::template::query_escape(&rule.expr)
-        ),
-        Kind::Watch => format!("{base}/?rule={}", super::template::query_escape(&rule.name)),
-    };
-    url.into()
 }

@@ -40,21 +40,38 @@ pub(super) fn render(tree: &Tree, scope: &Scope<'_>) -> Result<String, String> {
         ("ExternalURL", external_url.clone()),
         ("Value", Value::Float(scope.value)),
     ])));
+    let variables = [
+        ("$", root.clone()),
+        ("$labels", labels),
+        ("$externalLabels", external_labels),
+        ("$externalURL", external_url),
+        ("$value", Value::Float(scope.value)),
+    ];
+    run(tree, scope, &root, variables.into_iter().collect())
+}
+
+pub(super) fn render_data(tree: &Tree, scope: &Scope<'_>, data: &Value) -> Result<String, String> {
+    run(tree, scope, data, vec![("$", data.clone())])
+}
+
+fn run(
+    tree: &Tree,
+    scope: &Scope<'_>,
+    dot: &Value,
+    variables: Vec<(&str, Value)>,
+) -> Result<String, String> {
+    let variables = variables.into_iter();
     let mut evaluation = Evaluation {
         scope,
         tree,
-        variables: vec![
-            ("$".to_owned(), root.clone()),
-            ("$labels".to_owned(), labels),
-            ("$externalLabels".to_owned(), external_labels),
-            ("$externalURL".to_owned(), external_url),
-            ("$value".to_owned(), Value::Float(scope.value)),
-        ],
+        variables: variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
         out: String::new(),
         steps: 0,
         calls: 0,
     };
-    evaluation.walk(&tree.nodes, &root)?;
+    evaluation.walk(&tree.nodes, dot)?;
     Ok(evaluation.out)
 }
 
@@ -210,16 +227,16 @@ impl Evaluation<'_> {
             arguments.push(self.operand(operand, dot)?);
         }
         arguments.extend(piped);
-        let value = self.function(name, arguments)?;
+        let value = self.function(name, &arguments)?;
         fields(value, &first.fields)
     }
 
-    fn function(&mut self, name: &str, arguments: Vec<Value>) -> Result<Value, String> {
+    fn function(&mut self, name: &str, arguments: &[Value]) -> Result<Value, String> {
         if name != "tmpl" {
             return functions::call(name, arguments, self.scope)
                 .map_err(|error| format!("error calling {name}: {error}"));
         }
-        let [Value::Text(template), data] = arguments.as_slice() else {
+        let [Value::Text(template), data] = arguments else {
             return Err("error calling tmpl: a name and data are needed".to_owned());
         };
         let outer = std::mem::take(&mut self.out);
@@ -259,7 +276,7 @@ impl Evaluation<'_> {
                 .find(|(n, _)| n == name)
                 .map(|(_, value)| value.clone())
                 .ok_or_else(|| format!("undefined variable: {name}"))?,
-            Term::Function(name) => self.function(name, Vec::new())?,
+            Term::Function(name) => self.function(name, &[])?,
             Term::Literal(value) => value.clone(),
             Term::Paren(pipeline) => self.pipeline(pipeline, dot)?,
         };
@@ -273,8 +290,10 @@ fn fields(value: Value, names: &[String]) -> Result<Value, String> {
         .try_fold(value, |value, name| value.field(name))
 }
 
+type KeyValue = (Value, Value);
+
 /// What a range goes over: keys in order.
-fn items(over: &Value) -> Result<Vec<(Value, Value)>, String> {
+fn items(over: &Value) -> Result<Vec<KeyValue>, String> {
     let text = |text: &str| Value::Text(text.to_owned());
     match over {
         Value::List(list) => Ok((0..).map(Value::Int).zip(list.iter().cloned()).collect()),

@@ -167,24 +167,20 @@ fn read_spec(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Spec {
             _ => spec.sharp = true,
         }
     }
-    let mut number = || {
-        let mut n = 0usize;
-        while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-            let digit = digit.to_digit(10).unwrap_or(0) as usize;
-            n = n.saturating_mul(10).saturating_add(digit);
-        }
-        n.min(MAX_WIDTH)
-    };
-    spec.width = number();
+    spec.width = read_number(chars);
     if chars.next_if_eq(&'.').is_some() {
-        let mut precision = 0usize;
-        while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-            let digit = digit.to_digit(10).unwrap_or(0) as usize;
-            precision = precision.saturating_mul(10).saturating_add(digit);
-        }
-        spec.precision = Some(precision.min(MAX_WIDTH));
+        spec.precision = Some(read_number(chars));
     }
     spec
+}
+
+fn read_number(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> usize {
+    let mut number = 0usize;
+    while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+        let digit = digit.to_digit(10).unwrap_or(0) as usize;
+        number = number.saturating_mul(10).saturating_add(digit);
+    }
+    number.min(MAX_WIDTH)
 }
 
 impl Spec {

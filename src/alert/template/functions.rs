@@ -11,7 +11,7 @@ use super::value::Value;
 use super::{Scope, compare, format, humanize};
 
 /// Every function with the fewest and most arguments it takes.
-const TABLE: [(&str, usize, usize); 48] = [
+const TABLE: [(&str, usize, usize); 49] = [
     ("and", 1, usize::MAX),
     ("or", 1, usize::MAX),
     ("not", 1, 1),
@@ -55,6 +55,7 @@ const TABLE: [(&str, usize, usize); 48] = [
     ("humanizeTimestamp", 1, 1),
     ("toTime", 1, 1),
     ("toDuration", 1, 1),
+    ("toJson", 1, 1),
     ("now", 0, 0),
     ("pathPrefix", 0, 0),
     ("externalURL", 0, 0),
@@ -66,7 +67,7 @@ pub(super) fn exists(name: &str) -> bool {
     TABLE.iter().any(|(known, ..)| *known == name)
 }
 
-pub(super) fn call(name: &str, arguments: Vec<Value>, scope: &Scope<'_>) -> Result<Value, String> {
+pub(super) fn call(name: &str, arguments: &[Value], scope: &Scope<'_>) -> Result<Value, String> {
     if let Some((_, least, most)) = TABLE.iter().find(|(known, ..)| *known == name)
         && !(*least..=*most).contains(&arguments.len())
     {
@@ -75,7 +76,6 @@ pub(super) fn call(name: &str, arguments: Vec<Value>, scope: &Scope<'_>) -> Resu
             arguments.len()
         ));
     }
-    let arguments = &arguments[..];
     let found = builtin(name, arguments)
         .or_else(|| strings(name, arguments))
         .or_else(|| numbers(name, arguments))
@@ -112,23 +112,22 @@ fn number(arguments: &[Value]) -> Result<f64, String> {
     }
 }
 
-fn bool_of(result: Result<bool, String>) -> Option<Result<Value, String>> {
-    Some(result.map(Value::Bool))
-}
-
 fn builtin(name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
     use std::cmp::Ordering::{Equal, Greater, Less};
     let ordered = |wanted: &[std::cmp::Ordering]| {
-        bool_of(compare::order(arguments).map(|order| order.is_some_and(|o| wanted.contains(&o))))
+        let order = compare::order(arguments)?;
+        Ok(Value::Bool(order.is_some_and(|o| wanted.contains(&o))))
     };
     match name {
-        "not" => bool_of(Ok(!arguments.first().is_some_and(Value::is_true))),
-        "eq" => bool_of(compare::equal(arguments)),
-        "ne" => bool_of(compare::equal(arguments).map(|same| !same)),
-        "lt" => ordered(&[Less]),
-        "le" => ordered(&[Less, Equal]),
-        "gt" => ordered(&[Greater]),
-        "ge" => ordered(&[Greater, Equal]),
+        "not" => Some(Ok(Value::Bool(
+            !arguments.first().is_some_and(Value::is_true),
+        ))),
+        "eq" => Some(compare::equal(arguments).map(Value::Bool)),
+        "ne" => Some(compare::equal(arguments).map(|same| Value::Bool(!same))),
+        "lt" => Some(ordered(&[Less])),
+        "le" => Some(ordered(&[Less, Equal])),
+        "gt" => Some(ordered(&[Greater])),
+        "ge" => Some(ordered(&[Greater, Equal])),
         "len" => Some(length(arguments)),
         "index" => Some(index(arguments)),
         "slice" => Some(slice(arguments)),
@@ -198,30 +197,23 @@ fn slice(arguments: &[Value]) -> Result<Value, String> {
     let (first, bounds) = arguments.split_first().ok_or("slice of untyped nil")?;
     let mut at = [None, None];
     for (slot, bound) in at.iter_mut().zip(bounds) {
-        *slot = match bound {
-            Value::Int(n) => {
-                Some(usize::try_from(*n).map_err(|_| format!("index out of range: {n}"))?)
-            }
-            other => {
-                return Err(format!(
-                    "cannot index slice with type {}",
-                    other.type_name()
-                ));
-            }
+        let Value::Int(n) = bound else {
+            let kind = bound.type_name();
+            return Err(format!("cannot index slice with type {kind}"));
         };
+        *slot = Some(usize::try_from(*n).map_err(|_| format!("index out of range: {n}"))?);
     }
     let range = |length: usize| at[0].unwrap_or(0)..at[1].unwrap_or(length);
-    match first {
-        Value::Text(text) => text
-            .get(range(text.len()))
-            .map(|part| Value::Text(part.to_owned()))
-            .ok_or_else(|| "index out of range".to_owned()),
-        Value::List(list) => list
-            .get(range(list.len()))
-            .map(|part| Value::List(part.to_vec()))
-            .ok_or_else(|| "index out of range".to_owned()),
-        other => Err(format!("can't slice item of type {}", other.type_name())),
-    }
+    let part = if let Value::Text(text) = first {
+        let part = text.get(range(text.len()));
+        part.map(|part| Value::Text(part.to_owned()))
+    } else if let Value::List(list) = first {
+        let part = list.get(range(list.len()));
+        part.map(|part| Value::List(part.to_vec()))
+    } else {
+        return Err(format!("can't slice item of type {}", first.type_name()));
+    };
+    part.ok_or_else(|| "index out of range".to_owned())
 }
 
 fn strings(name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
@@ -234,6 +226,7 @@ fn strings(name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
         "stripPort" => map(&strip_port),
         "stripDomain" => map(&strip_domain),
         "urlQueryEscape" => map(&query_escape),
+        "toJson" => Some(Ok(Value::Text(arguments[0].to_json().to_string()))),
         "match" => Some(matches_pattern(arguments)),
         "reReplaceAll" => Some(replace_all(arguments)),
         _ => None,

@@ -99,8 +99,20 @@ impl Template {
     /// # Errors
     /// The first problem, with its place in the text.
     pub fn parse(source: &str) -> Result<Self, Error> {
+        Self::parse_with(source, &parse::RULE_VARIABLES)
+    }
+
+    /// Parses a template over data of one's own, which knows `.name` and `$` but none of a rule's variables.
+    ///
+    /// # Errors
+    /// The first problem, with its place in the text.
+    pub fn parse_data(source: &str) -> Result<Self, Error> {
+        Self::parse_with(source, &["$"])
+    }
+
+    fn parse_with(source: &str, variables: &[&str]) -> Result<Self, Error> {
         let tokens = lex::tokens(source)?;
-        let tree = parse::tree(source, tokens)?;
+        let tree = parse::tree(source, tokens, variables)?;
         Ok(Self {
             source: source.into(),
             tree: Arc::new(tree),
@@ -128,6 +140,20 @@ impl Template {
             return Ok(text.clone());
         }
         eval::render(&self.tree, scope)
+    }
+
+    /// Expands a template over data of one's own; a missing key prints as `<no value>`.
+    ///
+    /// # Errors
+    /// What went wrong while expanding.
+    pub fn render_data(&self, data: &serde_json::Value) -> Result<String, String> {
+        let scope = Scope {
+            labels: &Labels::empty(),
+            value: f64::NAN,
+            at: Timestamp::default(),
+            context: &Context::default(),
+        };
+        eval::render_data(&self.tree, &scope, &value::Value::from_json(data))
     }
 
     /// Expands the template; a failure becomes the text `<error expanding template: …>` and never stops an alert.

@@ -64,13 +64,15 @@ enum Ending {
     Else,
 }
 
-pub(super) fn tree(source: &str, tokens: Vec<Token>) -> Result<Tree, Error> {
+/// The variables of a rule's template.
+pub(super) const RULE_VARIABLES: [&str; 5] =
+    ["$", "$labels", "$externalLabels", "$externalURL", "$value"];
+
+pub(super) fn tree(source: &str, tokens: Vec<Token>, variables: &[&str]) -> Result<Tree, Error> {
     let mut parser = Parser {
         source,
         tokens: tokens.into_iter().peekable(),
-        variables: ["$", "$labels", "$externalLabels", "$externalURL", "$value"]
-            .map(str::to_owned)
-            .to_vec(),
+        variables: variables.iter().map(|name| (*name).to_owned()).collect(),
         defined: BTreeMap::new(),
         called: Vec::new(),
         depth: 0,
@@ -205,10 +207,11 @@ impl Parser<'_> {
 
     fn close(&mut self) -> Result<(), Error> {
         let token = self.next()?;
-        match token.kind {
-            Kind::Close => Ok(()),
-            other => Err(self.wrong(token.at, format!("unexpected {} here", describe(&other)))),
+        if token.kind == Kind::Close {
+            return Ok(());
         }
+        let found = describe(&token.kind);
+        Err(self.wrong(token.at, format!("unexpected {found} here")))
     }
 
     fn body_until_end(&mut self, at: usize) -> Result<Vec<Node>, Error> {
@@ -287,13 +290,12 @@ impl Parser<'_> {
     }
 
     fn name(&mut self, at: usize) -> Result<String, Error> {
-        match self.next()?.kind {
-            Kind::Literal(name) => Ok(name),
-            other => Err(self.wrong(
-                at,
-                format!("a quoted name is needed, not {}", describe(&other)),
-            )),
+        let token = self.next()?;
+        if let Kind::Literal(name) = token.kind {
+            return Ok(name);
         }
+        let found = describe(&token.kind);
+        Err(self.wrong(at, format!("a quoted name is needed, not {found}")))
     }
 
     fn call(&mut self, at: usize) -> Result<(String, Option<Pipeline>), Error> {

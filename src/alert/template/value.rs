@@ -29,6 +29,54 @@ pub(super) enum Value {
 }
 
 impl Value {
+    /// JSON as Go decodes it into `any`: every number is a float64.
+    pub(super) fn from_json(json: &serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::Nil,
+            serde_json::Value::Bool(b) => Self::Bool(*b),
+            serde_json::Value::Number(number) => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            serde_json::Value::String(text) => Self::Text(text.clone()),
+            serde_json::Value::Array(items) => {
+                Self::List(items.iter().map(Self::from_json).collect())
+            }
+            serde_json::Value::Object(map) => {
+                let pairs = map
+                    .iter()
+                    .map(|(key, value)| (key.clone(), Self::from_json(value)));
+                Self::Map(pairs.collect())
+            }
+        }
+    }
+
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Nil => serde_json::Value::Null,
+            Self::Bool(b) => (*b).into(),
+            Self::Int(n) => (*n).into(),
+            Self::Float(f) | Self::Time(f) | Self::Duration(f) => (*f).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Labels(labels) => {
+                let pairs = labels
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.into()));
+                serde_json::Value::Object(pairs.collect())
+            }
+            Self::Map(map) => {
+                let pairs = map
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.to_json()));
+                serde_json::Value::Object(pairs.collect())
+            }
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Record(fields) => {
+                let pairs = fields
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), value.to_json()));
+                serde_json::Value::Object(pairs.collect())
+            }
+        }
+    }
+
     /// One sample of a query: `.Labels` and `.Value`.
     pub(super) fn sample(labels: Labels, value: f64) -> Self {
         Self::Record(Arc::new(BTreeMap::from([
@@ -38,7 +86,6 @@ impl Value {
     }
 
     /// Go's notion of truth: not the zero value, not empty.
-    #[expect(clippy::float_cmp, reason = "Go compares with zero exactly")]
     pub(super) fn is_true(&self) -> bool {
         match self {
             Self::Nil => false,
