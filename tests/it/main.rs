@@ -1,0 +1,7 @@
+//! Behaviour at the seams.
+#![expect(clippy::unwrap_used, reason = "a test fails where something is missing")]
+
+mod alertmanager;
+mod alerts;
+mod retrain;
+mod support;
