@@ -1,7 +1,11 @@
 //! Behaviour at the seams.
-#![expect(clippy::unwrap_used, reason = "a test fails where something is missing")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is missing"
+)]
 
 mod alertmanager;
 mod alerts;
 mod retrain;
+mod store;
 mod support;

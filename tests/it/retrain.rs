@@ -74,6 +74,7 @@ fn attempt(now: i64, fired_at: Option<i64>) -> Attempt<'static> {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a veto")]
 fn no_veto() -> Result<bool, String> {
     Ok(false)
 }
@@ -275,7 +276,9 @@ fn after_is_read_with_its_bounds() {
 
 // ---- formats
 
-fn body(format: &Format, url: &str) -> (Vec<(String, String)>, Value) {
+type Headers = Vec<(String, String)>;
+
+fn body(format: &Format, url: &str) -> (Headers, Value) {
     let message = format
         .message(
             &request("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"),
@@ -629,7 +632,7 @@ async fn a_refused_request_is_dead_until_someone_retries_it() {
     let outbox = Arc::new(MemoryOutbox::new());
     let running = Running::new(
         vec![receiver("hook", webhook(&server, Format::default()))],
-        outbox.clone(),
+        Arc::<MemoryOutbox>::clone(&outbox),
     );
     running.handle.submit(&request("k1")).await.unwrap();
     until("it is dead", || running.handle.stats()[0].dead == 1).await;
@@ -744,7 +747,7 @@ async fn stopping_delivers_what_it_can_and_a_restart_tries_the_rest_at_once() {
     let outbox = Arc::new(MemoryOutbox::new());
     let running = Running::new(
         vec![receiver("hook", webhook(&server, Format::default()))],
-        outbox.clone(),
+        Arc::<MemoryOutbox>::clone(&outbox),
     );
     running.handle.submit(&request("k1")).await.unwrap();
     running.failed(1).await;
@@ -754,7 +757,7 @@ async fn stopping_delivers_what_it_can_and_a_restart_tries_the_rest_at_once() {
     assert_eq!(outbox.list().unwrap().len(), 1);
     let again = Running::new(
         vec![receiver("hook", webhook(&server, Format::default()))],
-        outbox.clone(),
+        Arc::<MemoryOutbox>::clone(&outbox),
     );
     until("the rest arrived", || {
         again.handle.stats()[0].delivered == 1
