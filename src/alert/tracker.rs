@@ -393,6 +393,17 @@ impl Tracker {
         entries.map(|entry| entry.alert(&rule.name, &url)).collect()
     }
 
+    /// The firing alerts of series, for what acts on them; without those about a limit or an empty expression.
+    #[must_use]
+    pub fn firing(&self, rule: &Rule, context: &Context) -> Vec<Alert> {
+        let url = generator_url(rule, context);
+        let firing = self
+            .entries
+            .values()
+            .filter(|e| e.state == State::Firing && !e.synthetic);
+        firing.map(|entry| entry.alert(&rule.name, &url)).collect()
+    }
+
     /// How many alerts are in this state.
     #[must_use]
     pub fn count(&self, state: State) -> usize {

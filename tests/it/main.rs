@@ -6,6 +6,7 @@
 
 mod alertmanager;
 mod alerts;
+mod outbox;
 mod retrain;
 mod store;
 mod support;

@@ -1,0 +1,190 @@
+//! Retraining requests across kill -9: none lost, duplicates share a key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sidewatch::alert::State;
+use sidewatch::metric::Timestamp;
+use sidewatch::notify::RetrainRequest;
+use sidewatch::notify::retrain::{Deliveries, Format, IDEMPOTENCY_KEY, Receiver, Runner, Webhook};
+use sidewatch::state::{Store, StoreOutbox};
+use tokio_util::sync::CancellationToken;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+use crate::support::notify::{Http, TestClock, alert, until};
+
+/// Folder, receiver, and the numbers of the requests a child submits.
+const DIRECTORY: &str = "SIDEWATCH_TEST_DIRECTORY";
+const RECEIVER: &str = "SIDEWATCH_TEST_RECEIVER";
+const RANGE: &str = "SIDEWATCH_TEST_RANGE";
+
+fn deliveries(directory: &Path, url: &str, clock: &TestClock) -> (Deliveries, Runner) {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let (store, opened) = Store::open(directory, now).unwrap();
+    assert_eq!(opened.set_aside, None, "{:?}", opened.notes);
+    let clock = clock.clock();
+    let webhook = Webhook {
+        url: url.into(),
+        format: Format::CloudEvents,
+        secret: None,
+        headers: Vec::new(),
+        timeout: Duration::from_secs(5),
+        transport: Arc::new(Http::default()),
+        clock: Arc::clone(&clock),
+    };
+    let receiver = Receiver {
+        name: "hook".to_owned(),
+        matchers: Vec::new(),
+        notifier: Arc::new(webhook),
+        expiry: Duration::from_secs(3600),
+    };
+    let outbox = Arc::new(StoreOutbox::new(Arc::new(store)));
+    Deliveries::new(vec![receiver], outbox, clock, Duration::from_secs(5)).unwrap()
+}
+
+/// What the test below kills: submits requests, says which are in the outbox, delivers meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run in a process of its own by the test that kills it"]
+async fn child_that_submits_and_delivers() {
+    let Ok(directory) = std::env::var(DIRECTORY) else {
+        return;
+    };
+    let url = std::env::var(RECEIVER).unwrap();
+    let range = std::env::var(RANGE).unwrap();
+    let (from, to) = range.split_once('-').unwrap();
+    let (handle, runner) = deliveries(Path::new(&directory), &url, &TestClock::at(1_700_000_000));
+    let submit = async {
+        for n in from.parse::<usize>().unwrap()..to.parse().unwrap() {
+            let firing = alert("Bad", State::Firing, &[("pod", "a")]);
+            let at = Timestamp::from_millis(1_700_000_000_000);
+            let request = RetrainRequest::new(format!("k{n}"), ("m", "1"), &firing, at);
+            handle.submit(&request).await.unwrap();
+            println!("kept k{n}");
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = submit => {}
+        () = runner.run(CancellationToken::new()) => {}
+    }
+}
+
+/// Counts every key that arrives; now and then it fails on purpose.
+#[derive(Clone, Default)]
+struct Arrivals(Arc<Mutex<Counted>>);
+
+#[derive(Clone, Default)]
+struct Counted {
+    by_key: BTreeMap<String, usize>,
+    posts: usize,
+}
+
+impl Respond for Arrivals {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let key = request.headers[IDEMPOTENCY_KEY]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let event: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(event["id"], key.as_str());
+        let mut state = self.0.lock().unwrap();
+        state.posts += 1;
+        if state.posts.is_multiple_of(50) {
+            return ResponseTemplate::new(503);
+        }
+        *state.by_key.entry(key).or_default() += 1;
+        ResponseTemplate::new(200)
+    }
+}
+
+fn number(name: &str, default: usize) -> usize {
+    std::env::var(name)
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Runs a child until it has kept `lines` requests, then kills it without warning. Gives what it kept.
+fn run_and_kill(directory: &Path, url: &str, range: (usize, usize), lines: usize) -> Vec<String> {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "outbox::child_that_submits_and_delivers",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(DIRECTORY, directory)
+        .env(RECEIVER, url)
+        .env(RANGE, format!("{}-{}", range.0, range.1))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let said = output.lines().map_while(Result::ok);
+    // The harness may print its own words before the first key on the same line.
+    let keys = said.filter_map(|line| line.split_once("kept ").map(|(_, key)| key.to_owned()));
+    let kept: Vec<String> = keys.take(lines).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    kept
+}
+
+/// `SIDEWATCH_KILLS=200` for the full number: some 10,000 requests.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_is_lost_when_the_process_is_killed() {
+    let kills = number("SIDEWATCH_KILLS", 10);
+    let arrivals = Arrivals::default();
+    let server = MockServer::start().await;
+    Mock::given(method("POST"))
+        .respond_with(arrivals.clone())
+        .mount(&server)
+        .await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut kept = BTreeSet::new();
+    for round in 0..kills {
+        let (from, to) = (round * 100, round * 100 + 100);
+        // Killed after a different number of requests each time, while others are on their way.
+        let lines = 1 + (round * 37 + 11) % 100;
+        let (path, url) = (directory.path().to_owned(), server.uri());
+        let killed =
+            tokio::task::spawn_blocking(move || run_and_kill(&path, &url, (from, to), lines));
+        let keys = killed.await.unwrap();
+        assert_eq!(keys.len(), lines, "round {round}");
+        kept.extend(keys);
+    }
+    let clock = TestClock::at(1_700_000_000);
+    let (handle, runner) = deliveries(directory.path(), &server.uri(), &clock);
+    let stop = CancellationToken::new();
+    // Time passes for those that failed on purpose.
+    let waited = || {
+        clock.advance(Duration::from_millis(100));
+        handle.look_around();
+        handle.stats()[0].waiting == 0
+    };
+    let settle = async {
+        until("the outbox is empty", waited).await;
+        stop.cancel();
+    };
+    tokio::join!(settle, runner.run(stop.clone()));
+    let Counted {
+        by_key: arrived,
+        posts,
+    } = arrivals.0.lock().unwrap().clone();
+    let lost: Vec<&String> = kept
+        .iter()
+        .filter(|key| !arrived.contains_key(*key))
+        .collect();
+    let twice: usize = arrived.values().map(|times| times - 1).sum();
+    println!(
+        "{kills} kills, {} requests kept, {posts} posts, {twice} duplicates, {} lost",
+        kept.len(),
+        lost.len()
+    );
+    assert_eq!(lost, Vec::<&String>::new());
+}
