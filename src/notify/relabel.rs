@@ -1,7 +1,5 @@
 //! Prometheus' relabelling, for `alert_relabel_configs`.
 
-use std::sync::Arc;
-
 use md5::{Digest, Md5};
 use regex::Regex;
 
@@ -207,11 +205,7 @@ pub fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
 /// External labels, only where the alert has none of that name.
 #[must_use]
 pub fn with_external(labels: &Labels, external: &Labels) -> Labels {
-    if external.is_empty() {
-        return labels.clone();
-    }
-    let pairs = external.as_slice().iter().chain(labels.as_slice());
-    Labels::new(pairs.map(|label| (Arc::clone(&label.name), Arc::clone(&label.value))))
+    labels.underlaid_with(external)
 }
 
 #[cfg(test)]
