@@ -76,6 +76,12 @@ impl Store {
         }
     }
 
+    /// Whether there is a store in this directory.
+    #[must_use]
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(FILE).exists()
+    }
+
     /// Opens the store in a directory, which is made when it is missing.
     ///
     /// A file that is damaged or of another version is set aside and what can be believed of it is kept. `at` names

@@ -10,7 +10,9 @@ use std::time::Duration;
 use sidewatch::alert::State;
 use sidewatch::metric::Timestamp;
 use sidewatch::notify::RetrainRequest;
-use sidewatch::notify::retrain::{Deliveries, Format, IDEMPOTENCY_KEY, Receiver, Runner, Webhook};
+use sidewatch::notify::retrain::{
+    Deliveries, Entry, Format, IDEMPOTENCY_KEY, Outbox as _, Phase, Receiver, Runner, Webhook,
+};
 use sidewatch::state::{Store, StoreOutbox};
 use tokio_util::sync::CancellationToken;
 use wiremock::matchers::method;
@@ -187,4 +189,98 @@ async fn no_request_is_lost_when_the_process_is_killed() {
         lost.len()
     );
     assert_eq!(lost, Vec::<&String>::new());
+}
+
+// ---- the command
+
+#[derive(Debug, clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    outbox: sidewatch::cli::outbox::Outbox,
+}
+
+/// Runs `outbox …` and gives what it says.
+fn outbox(directory: &Path, arguments: &[&str]) -> Result<String, String> {
+    let path = format!("--storage.path={}", directory.display());
+    let all = ["outbox"]
+        .iter()
+        .chain(arguments)
+        .copied()
+        .chain([path.as_str()]);
+    let line = <Line as clap::Parser>::try_parse_from(all).map_err(|error| error.to_string())?;
+    let mut out = Vec::new();
+    let now = Timestamp::from_millis(1_700_000_090_000);
+    line.outbox.run(now, &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+/// A store with a waiting request `k1` and a dead one `k2`.
+fn two_requests(directory: &Path) {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let (store, _) = Store::open(directory, now).unwrap();
+    let store = StoreOutbox::new(Arc::new(store));
+    for (id, phase) in [("k1", Phase::Waiting), ("k2", Phase::Dead)] {
+        let firing = alert("Bad", State::Firing, &[("pod", "a")]);
+        let request = RetrainRequest::new(id.to_owned(), ("fraud", "1"), &firing, now);
+        let mut entry = Entry::new("hook", request, now, Duration::from_secs(60));
+        entry.phase = phase;
+        entry.attempts = 3;
+        entry.last_error = Some("status 422".to_owned());
+        store.put(&entry).unwrap();
+    }
+}
+
+#[test]
+fn the_outbox_can_be_listed_retried_and_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    two_requests(directory.path());
+    let listed = outbox(directory.path(), &["list"]).unwrap();
+    let expected = "waiting  hook/k1  fraud Bad since 1m30s, 3 attempts, last: status 422\n\
+                    dead     hook/k2  fraud Bad since 1m30s, 3 attempts, last: status 422\n";
+    assert_eq!(listed, expected);
+    assert_eq!(
+        outbox(directory.path(), &["retry"]).as_deref(),
+        Ok("2 requests will be tried at the next start\n")
+    );
+    let json = outbox(directory.path(), &["list", "--format=json"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json[1]["key"], &json[1]["phase"]),
+        (&"hook/k2".into(), &"waiting".into())
+    );
+    assert_eq!(json[1]["expires_at"], "2023-11-14T22:15:50.000Z");
+    let unknown = outbox(directory.path(), &["drop", "hook/k9"]).unwrap_err();
+    assert!(unknown.starts_with("hook/k9: no such request"), "{unknown}");
+    assert_eq!(
+        outbox(directory.path(), &["drop", "hook/k1"]).as_deref(),
+        Ok("1 request dropped\n")
+    );
+    assert_eq!(
+        outbox(directory.path(), &["drop", "--all"]).as_deref(),
+        Ok("1 request dropped\n")
+    );
+    assert_eq!(
+        outbox(directory.path(), &["list"]).as_deref(),
+        Ok("nothing waits\n")
+    );
+}
+
+#[test]
+fn the_outbox_command_says_why_it_cannot() {
+    let directory = tempfile::tempdir().unwrap();
+    let nothing = outbox(directory.path(), &["list"]).unwrap_err();
+    assert!(nothing.contains("no store here"), "{nothing}");
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        0,
+        "it made no store"
+    );
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let _running = Store::open(directory.path(), now).unwrap();
+    let busy = outbox(directory.path(), &["list"]).unwrap_err();
+    assert!(busy.contains("a running sidewatch has it"), "{busy}");
+    assert!(
+        outbox(directory.path(), &["drop"]).is_err(),
+        "dropping everything has to be said"
+    );
 }
