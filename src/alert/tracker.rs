@@ -295,14 +295,12 @@ impl Tracker {
         .collect()
     }
 
-    /// Forgets when firing alerts were sent, so that the next [`Tracker::due`] renews every lease.
+    /// Forgets what was sent, so that the next [`Tracker::due`] renews every lease and repeats every end.
     ///
-    /// Call it after a restore and before a reload.
+    /// Call it before a reload; a restore does it by itself.
     pub fn renew_leases(&mut self) {
         for entry in self.entries.values_mut() {
-            if entry.state == State::Firing {
-                entry.last_sent = None;
-            }
+            entry.last_sent = None;
         }
     }
 

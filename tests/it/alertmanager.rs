@@ -253,6 +253,22 @@ async fn connections_that_break_are_retried() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_gone_and_a_broken_handshake_are_retried() {
+    let plain = MockServer::start().await;
+    let no_tls = plain.uri().replace("http://", "https://");
+    for url in ["http://alertmanager.invalid:9093", &no_tls] {
+        let running = Running::new(settings(vec![peer(url)]));
+        running.handle.send(&[alert("Bad", Firing, &[("n", "1")])]);
+        until("two attempts failed", || running.stats().failed >= 2).await;
+        let stats = running.stats();
+        assert_eq!((stats.sent, stats.dropped), (0, 0), "{url}");
+        assert!(stats.last_error.is_some(), "{url}");
+        running.stop.cancel();
+        running.task.abort();
+    }
+}
+
+#[tokio::test]
 async fn one_poison_alert_does_not_hold_up_the_others() {
     let receiver = Receiver::default();
     let server = receiver.serve().await;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 use super::support::notify::{Http, TestClock, alert};
-use super::support::{Process, free_port, get_json, get_text, tool, until};
+use super::support::{Process, get_json, get_text, tool, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -26,6 +27,16 @@ struct Cluster {
     urls: Vec<String>,
     hook: MockServer,
     _processes: Vec<(Process, TempDir)>,
+}
+
+/// Ports that are free at the same time.
+fn ports(count: usize) -> Vec<u16> {
+    let held: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    held.iter()
+        .map(|listener| listener.local_addr().unwrap().port())
+        .collect()
 }
 
 async fn start(binary: &Path, size: usize) -> Cluster {
@@ -39,16 +50,33 @@ async fn start(binary: &Path, size: usize) -> Cluster {
          receivers: [{{name: hook, webhook_configs: [{{url: '{}', send_resolved: true}}]}}]\n",
         hook.uri()
     );
-    let mesh: Vec<u16> = (0..size).map(|_| free_port()).collect();
+    // Somebody else may take a free port before Alertmanager does.
+    for _ in 0..5 {
+        let (urls, processes) = members(binary, size, &config);
+        if together(&urls, &processes).await {
+            return Cluster {
+                urls,
+                hook,
+                _processes: processes,
+            };
+        }
+    }
+    panic!("no free ports for {size} Alertmanagers");
+}
+
+type Members = (Vec<String>, Vec<(Process, TempDir)>);
+
+fn members(binary: &Path, size: usize, config: &str) -> Members {
+    let free = ports(2 * size);
+    let (web, mesh) = free.split_at(size);
     let (mut urls, mut processes) = (Vec::new(), Vec::new());
-    for own in &mesh {
+    for (web, own) in web.iter().zip(mesh) {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("am.yml"), &config).unwrap();
-        let web = format!("127.0.0.1:{}", free_port());
+        fs::write(directory.path().join("am.yml"), config).unwrap();
         let mut arguments = vec![
             "--config.file=am.yml".to_owned(),
             "--storage.path=data".to_owned(),
-            format!("--web.listen-address={web}"),
+            format!("--web.listen-address=127.0.0.1:{web}"),
         ];
         if size == 1 {
             arguments.push("--cluster.listen-address=".to_owned());
@@ -56,37 +84,44 @@ async fn start(binary: &Path, size: usize) -> Cluster {
             arguments.push(format!("--cluster.listen-address=127.0.0.1:{own}"));
             arguments.push(format!("--cluster.advertise-address=127.0.0.1:{own}"));
             arguments.push("--cluster.gossip-interval=50ms".to_owned());
+            arguments.push("--cluster.reconnect-interval=1s".to_owned());
             let others = mesh.iter().filter(|port| *port != own);
             arguments.extend(others.map(|port| format!("--cluster.peer=127.0.0.1:{port}")));
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let process = Process::start(binary, &arguments, directory.path());
         processes.push((process, directory));
-        urls.push(format!("http://{web}"));
+        urls.push(format!("http://127.0.0.1:{web}"));
     }
-    for url in &urls {
-        until("Alertmanager", SOON, async || {
-            get_text(&format!("{url}/-/ready")).await
-        })
-        .await;
+    (urls, processes)
+}
+
+/// Waits until all members know each other; `false` when one could not listen.
+async fn together(urls: &[String], processes: &[(Process, TempDir)]) -> bool {
+    let taken = || {
+        processes
+            .iter()
+            .any(|(process, _)| process.output().contains("address already in use"))
+    };
+    for url in urls {
         let peers = async || {
+            if taken() {
+                return Ok(());
+            }
+            get_text(&format!("{url}/-/ready")).await?;
             let status = get_json(&format!("{url}/api/v2/status")).await?;
             let found = status["cluster"]["peers"]
                 .as_array()
                 .map_or(1, |peers| peers.len().max(1));
-            if found == size {
+            if found == urls.len() {
                 Ok(())
             } else {
-                Err(format!("{found} peers"))
+                Err(format!("{found} members"))
             }
         };
         until("the cluster", SOON, peers).await;
     }
-    Cluster {
-        urls,
-        hook,
-        _processes: processes,
-    }
+    !taken()
 }
 
 impl Cluster {

@@ -1,5 +1,8 @@
 //! Behaviour at the seams, in one binary.
-#![expect(clippy::unwrap_used, reason = "a test fails where something is missing")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is missing"
+)]
 
 mod support;
 
