@@ -1,10 +1,15 @@
 //! Behaviour at the seams, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is missing"
+)]
 
 mod support;
 
-mod e2e; // the binary beside the real Prometheus and Alertmanager
-mod exposition_memo; // the memo of the last scrape changes cost, never samples
-mod exposition_text; // accept and reject, row by row
-mod layers; // modules depend only downwards
-mod scrape_http; // transport behaviour
-mod scrape_window; // from a body to the window
+mod alertmanager; // queues, retries, bisection, relabelling
+mod alerts; // the state machine, as Prometheus and better
+mod cluster; // the real Alertmanager, alone and three of them
+mod outbox; // kill -9 and the command
+mod retrain; // gates, formats, deliveries
+mod store; // restarts, crashes, damage
+mod twins; // promtool agrees on templates and states
