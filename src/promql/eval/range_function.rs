@@ -1,0 +1,189 @@
+//! Functions of a range vector, series by series.
+
+use super::super::error::{Error, Span};
+use super::super::functions::Function;
+use super::context::Level;
+use super::over_time as stats;
+use super::ranges::{Bounds, Filled, Ranges, Samples, Scratch};
+use super::rate::{Extrapolation, extrapolate, extrapolate_steady, instant};
+use super::table::{Derived, NameDrop};
+use super::{Context, ScalarOperator, Table, Vector, VectorOperator};
+use crate::series::{ABSENT, Row};
+
+/// A function over every series of a range.
+#[derive(Debug)]
+pub(super) struct RangeFunction {
+    function: Function,
+    ranges: Ranges,
+    params: Vec<(Box<dyn ScalarOperator>, Span)>,
+    names: NameDrop,
+    /// Names that don't look like counters.
+    gauges: Derived<Vec<String>>,
+    scratch: Scratch,
+    span: Span,
+}
+
+impl RangeFunction {
+    pub(super) fn new(
+        function: Function,
+        ranges: Ranges,
+        params: Vec<(Box<dyn ScalarOperator>, Span)>,
+        span: Span,
+    ) -> Self {
+        Self {
+            function,
+            ranges,
+            params,
+            names: NameDrop::default(),
+            gauges: Derived::default(),
+            scratch: Scratch::default(),
+            span,
+        }
+    }
+
+    fn params(&mut self, cx: &mut Context<'_>, at: i64) -> Result<[f64; 2], Error> {
+        let mut found = [0.0; 2];
+        for (place, (param, _)) in found.iter_mut().zip(&mut self.params) {
+            *place = param.eval(cx, at)?;
+        }
+        if self.function == Function::DoubleExponentialSmoothing {
+            for (factor, name) in found.into_iter().zip(["smoothing", "trend"]) {
+                if !(factor > 0.0 && factor < 1.0) {
+                    let message =
+                        format!("invalid {name} factor: must be above 0 and below 1, got {factor}");
+                    return Err(Error::evaluation(self.span, message));
+                }
+            }
+        }
+        if self.function == Function::QuantileOverTime && !(0.0..=1.0).contains(&found[0]) {
+            let span = self.params.first().map_or(self.span, |(_, span)| *span);
+            note_quantile(cx, span, found[0]);
+        }
+        Ok(found)
+    }
+
+    fn note_gauges(&mut self, cx: &mut Context<'_>, vector: &Vector) {
+        if !matches!(self.function, Function::Rate | Function::Increase)
+            || vector.present().next().is_none()
+        {
+            return;
+        }
+        let names = self.gauges.get(&vector.table, gauge_names);
+        let span = self.ranges.span();
+        for name in names.iter() {
+            cx.note(Level::Info, span, || {
+                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}")
+            });
+        }
+    }
+}
+
+/// Says that a quantile is none.
+pub(super) fn note_quantile(cx: &mut Context<'_>, span: Span, q: f64) {
+    cx.note(Level::Warning, span, || {
+        let q = super::super::format_general(q);
+        format!("quantile value should be between 0 and 1, got {q}")
+    });
+}
+
+fn gauge_names(table: &Table) -> Vec<String> {
+    let mut names: Vec<String> = (0..table.len())
+        .filter_map(|row| {
+            let labels = table.raw(row);
+            let name = labels.name().filter(|_| !table.is_dropped(row))?;
+            let typed = labels
+                .get("__type__")
+                .is_some_and(|t| matches!(t, "counter" | "histogram"));
+            let suffixes = ["_total", "_sum", "_count", "_bucket"];
+            (!typed && !suffixes.iter().any(|s| name.ends_with(s))).then(|| name.to_owned())
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+impl VectorOperator for RangeFunction {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+        let params = self.params(cx, at)?;
+        let table = self.ranges.open(cx, at)?;
+        let mut values = cx.take(table.len(), ABSENT);
+        let mut filled = Filled::nothing();
+        let (function, scratch) = (self.function, &mut self.scratch);
+        self.ranges.visit(cx, at, &mut |slot, row, window| {
+            filled.see(row, window);
+            values[slot] = apply(function, row, window, scratch, params);
+        })?;
+        filled.report(cx);
+        let mut vector = Vector::new(table, values);
+        self.note_gauges(cx, &vector);
+        let keeps_name = matches!(function, Function::FirstOverTime | Function::LastOverTime);
+        if !keeps_name {
+            self.names.apply(cx, &mut vector, self.span)?;
+        }
+        Ok(vector)
+    }
+}
+
+fn apply(
+    function: Function,
+    row: &Row<'_>,
+    window: Bounds,
+    scratch: &mut Scratch,
+    params: [f64; 2],
+) -> f64 {
+    let kind = match function {
+        Function::Rate => Some(Extrapolation::Rate),
+        Function::Increase => Some(Extrapolation::Increase),
+        Function::Delta => Some(Extrapolation::Delta),
+        _ => None,
+    };
+    if let Some(kind) = kind {
+        let steady = extrapolate_steady(row, window, kind);
+        return steady.unwrap_or_else(|| extrapolate(&scratch.gather(row, window), kind));
+    }
+    let samples = scratch.gather(row, window);
+    if samples.values.is_empty() {
+        return ABSENT;
+    }
+    reduce(function, &samples, params)
+}
+
+/// The functions that need at least one sample.
+fn reduce(function: Function, samples: &Samples<'_>, params: [f64; 2]) -> f64 {
+    let values = samples.values;
+    let last = values.len() - 1;
+    match function {
+        Function::Irate => instant(samples, true),
+        Function::Idelta => instant(samples, false),
+        Function::SumOverTime => stats::sum(values),
+        Function::AvgOverTime => stats::mean(values),
+        #[expect(clippy::cast_precision_loss, reason = "a count of samples")]
+        Function::CountOverTime => values.len() as f64,
+        Function::PresentOverTime => 1.0,
+        Function::MinOverTime => values[stats::extreme(values, |new, best| new < best)],
+        Function::MaxOverTime => values[stats::extreme(values, |new, best| new > best)],
+        Function::TsOfMinOverTime => {
+            stats::time_of(samples, stats::extreme(values, |new, best| new <= best))
+        }
+        Function::TsOfMaxOverTime => {
+            stats::time_of(samples, stats::extreme(values, |new, best| new >= best))
+        }
+        Function::FirstOverTime => values[0],
+        Function::LastOverTime => values[last],
+        Function::TsOfFirstOverTime => stats::time_of(samples, 0),
+        Function::TsOfLastOverTime => stats::time_of(samples, last),
+        Function::StddevOverTime => stats::variance(values).sqrt(),
+        Function::StdvarOverTime => stats::variance(values),
+        Function::QuantileOverTime => stats::quantile(params[0], &mut values.to_vec()),
+        Function::MadOverTime => stats::median_deviation(values),
+        Function::Changes => stats::changes(values),
+        Function::Resets => stats::resets(values),
+        Function::Deriv => stats::derivative(samples),
+        Function::PredictLinear => stats::predict(samples, params[0]),
+        Function::DoubleExponentialSmoothing => {
+            stats::double_exponential(values, params[0], params[1])
+        }
+        _ => ABSENT,
+    }
+}
