@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidewatch::metric::{Labels, Timestamp};
 use sidewatch::promql::{
-    ErrorKind, Evaluation, Expr, Note, Options, Points, Query, Value, format_value,
+    ErrorKind, Evaluation, Expr, Note, Options, Points, Query, Samples, Value, format_value,
 };
 use sidewatch::series::is_absent;
 
@@ -42,9 +42,12 @@ enum Problem {
 
 fn evaluate(text: &str, when: When, store: &mut Store) -> Result<Evaluation, Problem> {
     let touched = Cell::new(false);
-    let problem = |error: sidewatch::promql::Error| match error.kind() {
-        ErrorKind::Refused => Problem::Refused(error.to_string()),
-        _ => Problem::Wrong(error.message().to_owned()),
+    let problem = |error: sidewatch::promql::Error| {
+        if error.kind() == ErrorKind::Refused {
+            Problem::Refused(error.to_string())
+        } else {
+            Problem::Wrong(error.message().to_owned())
+        }
     };
     let expr = Expr::parse(text).map_err(problem)?;
     let source = store.source(&touched);
@@ -177,7 +180,7 @@ fn timed(series: &[Loaded], from: i64, step: i64) -> Vec<Points> {
 }
 
 fn compare_series(wanted: &[Points], found: &[Points]) -> Option<String> {
-    let by_labels = |series: &[Points]| -> BTreeMap<Labels, Vec<(Timestamp, f64)>> {
+    let by_labels = |series: &[Points]| -> BTreeMap<Labels, Samples> {
         series
             .iter()
             .map(|s| (s.labels.clone(), s.points.clone()))
@@ -235,13 +238,13 @@ fn as_range(eval: &Eval, value: &Value, store: &mut Store) -> Option<String> {
         return None;
     }
     let when = When::Range(time - 60_000, time + 60_000, 60_000);
-    let series = match evaluate(&eval.expr, when, store) {
-        Ok(Evaluation {
-            value: Value::Matrix(series),
-            ..
-        }) => series,
-        // A neighbouring step may fail where this one does not.
-        _ => return None,
+    // A neighbouring step may fail where this one does not.
+    let Ok(Evaluation {
+        value: Value::Matrix(series),
+        ..
+    }) = evaluate(&eval.expr, when, store)
+    else {
+        return None;
     };
     let middle: Vec<Points> = series
         .into_iter()
@@ -259,7 +262,9 @@ fn as_range(eval: &Eval, value: &Value, store: &mut Store) -> Option<String> {
             };
             compare_series(&[wanted], &middle)
         }
-        _ => compare_series(&timed(&eval.series, time, 1), &middle),
+        Value::Vector(_) | Value::Matrix(_) | Value::Text(_) => {
+            compare_series(&timed(&eval.series, time, 1), &middle)
+        }
     };
     problem.map(|why| format!("as a range: {why}"))
 }

@@ -219,10 +219,10 @@ fn word(text: &str) -> Result<(String, &str), String> {
 /// A string literal is an expression.
 fn unquoted(quoted: &str) -> Result<String, String> {
     let expr = Expr::parse(quoted).map_err(|e| e.to_string())?;
-    match &expr.root().kind {
-        Kind::Text(literal) => Ok(literal.value.clone()),
-        _ => Err(format!("no string: {quoted}")),
+    if let Kind::Text(literal) = &expr.root().kind {
+        return Ok(literal.value.clone());
     }
+    Err(format!("no string: {quoted}"))
 }
 
 /// Values by step, and whether some are native histograms.

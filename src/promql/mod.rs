@@ -26,4 +26,4 @@ pub use format::{format_general, format_value};
 pub use functions::{Function, Signature};
 pub use parse::{MAX_DEPTH, MAX_LENGTH};
 pub use query::{Evaluation, Options, Points, Query, Sample, Value};
-pub use source::{Batch, SeriesSource};
+pub use source::{Batch, Samples, SeriesSource};

@@ -39,10 +39,20 @@ impl SeriesSource for Window {
     }
 }
 
+/// Times and values.
+pub type Samples = Vec<(Timestamp, f64)>;
+
+#[derive(Debug)]
+struct Whole {
+    labels: Labels,
+    times: Vec<i64>,
+    values: Vec<f64>,
+}
+
 /// Series given whole, each with timestamps of its own: for tests, and for history read at once.
 #[derive(Debug)]
 pub struct Batch {
-    series: Vec<(Labels, Vec<i64>, Vec<f64>)>,
+    series: Vec<Whole>,
     epoch: u64,
 }
 
@@ -51,10 +61,14 @@ impl Batch {
     ///
     /// Values may be [`crate::series::STALE`] and [`crate::series::ABSENT`].
     #[must_use]
-    pub fn new(series: impl IntoIterator<Item = (Labels, Vec<(Timestamp, f64)>)>) -> Self {
-        let split = |(labels, samples): (Labels, Vec<(Timestamp, f64)>)| {
+    pub fn new(series: impl IntoIterator<Item = (Labels, Samples)>) -> Self {
+        let split = |(labels, samples): (Labels, Samples)| {
             let (times, values) = samples.into_iter().map(|(t, v)| (t.as_millis(), v)).unzip();
-            (labels, times, values)
+            Whole {
+                labels,
+                times,
+                values,
+            }
         };
         Self {
             series: series.into_iter().map(split).collect(),
@@ -69,16 +83,16 @@ impl SeriesSource for Batch {
     }
 
     fn select(&self, selector: &Selector, found: &mut Found<'_, SeriesId>) {
-        for (block, (labels, ..)) in self.series.iter().enumerate() {
-            if selector.matches(labels) {
+        for (block, series) in self.series.iter().enumerate() {
+            if selector.matches(&series.labels) {
                 let block = block as u32;
-                found(SeriesId { block, row: 0 }, labels);
+                found(SeriesId { block, row: 0 }, &series.labels);
             }
         }
     }
 
     fn range(&self, block: u32, after: Timestamp, until: Timestamp) -> SlotRange {
-        let Some((_, times, _)) = self.series.get(block as usize) else {
+        let Some(Whole { times, .. }) = self.series.get(block as usize) else {
             return SlotRange::default();
         };
         let to = times.partition_point(|t| *t <= until.as_millis());
@@ -87,7 +101,7 @@ impl SeriesSource for Batch {
     }
 
     fn row(&self, id: SeriesId, range: SlotRange) -> Row<'_> {
-        let Some((_, times, values)) = self.series.get(id.block as usize) else {
+        let Some(Whole { times, values, .. }) = self.series.get(id.block as usize) else {
             return Row::default();
         };
         Row {

@@ -17,6 +17,9 @@ pub(super) enum Token {
     End,
 }
 
+/// Tokens and their places.
+pub(super) type Tokens = Vec<(Token, Span)>;
+
 /// Every operator and bracket, longest first.
 const SYMBOLS: [&str; 27] = [
     "==", "!=", ">=", "<=", "=~", "!~", "</", ">/", "+", "-", "*", "/", "%", "^", "=", "<", ">",
@@ -28,7 +31,7 @@ fn is_ident_start(b: u8) -> bool {
 }
 
 /// Cuts a text into tokens; the last one is [`Token::End`].
-pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Span)>, Error> {
+pub(super) fn tokens(text: &str) -> Result<Tokens, Error> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::ast::{AggregateOp, Grouping};
-use super::super::error::{Error, Span};
+use super::super::error::Error;
 use super::over_time::quantile;
 use super::range_function::note_quantile;
 use super::sum::{Mean, Sum};
 use super::table::{Derived, is_metadata};
-use super::{Context, ScalarOperator, Table, Vector, VectorOperator};
+use super::{Context, Param, Table, Vector, VectorOperator};
 use crate::metric::Labels;
 use crate::series::{ABSENT, is_absent};
 
@@ -65,7 +65,7 @@ pub(super) fn group_labels(labels: &Labels, grouping: &Grouping) -> Labels {
 pub(super) struct Aggregation {
     op: AggregateOp,
     grouping: Grouping,
-    param: Option<(Box<dyn ScalarOperator>, Span)>,
+    param: Option<Param>,
     inner: Box<dyn VectorOperator>,
     groups: Derived<Groups>,
     sums: Vec<Sum>,
@@ -77,7 +77,7 @@ impl Aggregation {
     pub(super) fn new(
         op: AggregateOp,
         grouping: Grouping,
-        param: Option<(Box<dyn ScalarOperator>, Span)>,
+        param: Option<Param>,
         inner: Box<dyn VectorOperator>,
     ) -> Self {
         Self {
@@ -180,7 +180,16 @@ impl Aggregation {
                 AggregateOp::Group => 1.0,
                 AggregateOp::Min if is_first || *value < *out || out.is_nan() => *value,
                 AggregateOp::Max if is_first || *value > *out || out.is_nan() => *value,
-                _ => *out,
+                AggregateOp::Min
+                | AggregateOp::Max
+                | AggregateOp::Sum
+                | AggregateOp::Avg
+                | AggregateOp::Stddev
+                | AggregateOp::Stdvar
+                | AggregateOp::Topk
+                | AggregateOp::Bottomk
+                | AggregateOp::CountValues
+                | AggregateOp::Quantile => *out,
             };
         }
     }

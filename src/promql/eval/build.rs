@@ -1,5 +1,10 @@
 //! From the tree of an expression to operators.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a node of another type was refused by the parser"
+)]
+
 use regex::Regex;
 
 use super::super::ast::{Aggregate, AggregateOp, Binary, Kind, Literal, Node, Type};
@@ -22,7 +27,7 @@ use super::sets::SetOperation;
 use super::sort::{Key, Sort};
 use super::subquery::SubqueryRange;
 use super::topk::Extremes;
-use super::{ScalarOperator, VectorOperator};
+use super::{Param, ScalarOperator, VectorOperator};
 use crate::metric::Labels;
 
 type BoxedScalar = Box<dyn ScalarOperator>;
@@ -117,7 +122,7 @@ fn ranges(node: &Node) -> Result<Ranges, Error> {
     })
 }
 
-fn params(nodes: &[Node]) -> Result<Vec<(BoxedScalar, Span)>, Error> {
+fn params(nodes: &[Node]) -> Result<Vec<Param>, Error> {
     nodes
         .iter()
         .map(|node| Ok((scalar(node)?, node.span)))

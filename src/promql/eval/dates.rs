@@ -1,5 +1,10 @@
 //! Parts of a date in UTC.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only functions of dates come here"
+)]
+
 use super::super::functions::Function;
 
 /// Year, month, day of a number of days since the epoch (Hinnant, "chrono-compatible low-level date algorithms").
@@ -33,8 +38,8 @@ fn day_of_year(year: i64, month: i64, day: i64) -> i64 {
 
 /// A part of the time given in seconds since the epoch; NaN for what is no time.
 pub(super) fn part(function: Function, seconds: f64) -> f64 {
-    // Beyond this a year has no room; the comparison fails for NaN too.
-    if !(seconds.abs() < 1e15) {
+    // Beyond this a year has no room.
+    if seconds.is_nan() || seconds.abs() >= 1e15 {
         return f64::NAN;
     }
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
@@ -63,6 +68,7 @@ mod tests {
     use super::part;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "parts of a date are whole")]
     fn a_leap_day_is_the_sixtieth() {
         // 2024-02-29T23:59:00Z, a Thursday.
         let at = 1_709_251_140.0;

@@ -1,5 +1,10 @@
 //! Functions of one value at a time.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only functions of elements come here"
+)]
+
 use super::super::error::{Error, Span};
 use super::super::functions::Function;
 use super::dates;

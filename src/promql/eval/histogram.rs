@@ -133,6 +133,7 @@ fn observations_below(value: f64, buckets: &[Bucket]) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the figures are exact in binary")]
 mod tests {
     use super::{Bucket, flatten, fraction, merge, quantile};
 

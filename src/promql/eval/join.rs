@@ -9,7 +9,7 @@ use super::arithmetic::combine;
 use super::table::{is_metadata, without_metadata};
 use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::Labels;
-use crate::series::{ABSENT, is_absent};
+use crate::series::ABSENT;
 
 /// No partner has been seen yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -61,7 +61,8 @@ impl Signatures {
 /// Signatures kept while both tables are the same.
 #[derive(Debug, Default)]
 pub(super) struct SignatureCache {
-    from: Option<(Arc<Table>, Arc<Table>)>,
+    left: Option<Arc<Table>>,
+    right: Option<Arc<Table>>,
     signatures: Option<Arc<Signatures>>,
 }
 
@@ -74,14 +75,15 @@ impl SignatureCache {
         matching: &Matching,
         delayed: bool,
     ) -> (Arc<Signatures>, bool) {
-        if let (Some((l, r)), Some(signatures)) = (&self.from, &self.signatures)
+        if let (Some(l), Some(r), Some(signatures)) = (&self.left, &self.right, &self.signatures)
             && Arc::ptr_eq(l, left)
             && Arc::ptr_eq(r, right)
         {
             return (Arc::clone(signatures), false);
         }
         let signatures = Arc::new(Signatures::of(left, right, matching, delayed));
-        self.from = Some((Arc::clone(left), Arc::clone(right)));
+        self.left = Some(Arc::clone(left));
+        self.right = Some(Arc::clone(right));
         self.signatures = Some(Arc::clone(&signatures));
         (signatures, true)
     }
@@ -99,6 +101,14 @@ struct Output {
     ones: Vec<u32>,
     /// Scratch: per signature whether a pair was made.
     matched: Vec<bool>,
+}
+
+/// What is joined at one instant.
+struct Sides<'a> {
+    many: &'a Vector,
+    one: &'a Vector,
+    signatures: &'a Signatures,
+    delayed: bool,
 }
 
 /// An operator between two vectors whose elements are matched by their labels.
@@ -242,34 +252,58 @@ impl Join {
 
     fn run(&mut self, cx: &mut Context<'_>, many: &Vector, one: &Vector) -> Result<Vector, Error> {
         let delayed = cx.delayed();
-        let (signatures, is_new) = self
-            .cache
-            .get(&many.table, &one.table, &self.matching, delayed);
-        let (of_many, of_ones) = (&signatures.left, &signatures.right);
-        let (fill_many, fill_one) = self.fills();
-        let extra = if fill_many.is_some() {
-            one.table.len()
-        } else {
-            0
+        let (left, right) = (&many.table, &one.table);
+        let (signatures, is_new) = self.cache.get(left, right, &self.matching, delayed);
+        let sides = Sides {
+            many,
+            one,
+            signatures: &signatures,
+            delayed,
         };
+        let fill_many = self.fills().0;
+        let extra = if fill_many.is_some() { right.len() } else { 0 };
         if is_new {
-            self.reset(many.table.len() + extra);
+            self.reset(left.len() + extra);
         }
-        self.index_ones(&signatures, of_ones, one)?;
+        self.index_ones(&signatures, &signatures.right, one)?;
+        let mut values = cx.take(left.len() + extra, ABSENT);
+        let mut seen = vec![false; signatures.all.len()];
+        let mut changed = self.pair_all(&sides, &mut values, &mut seen)?;
+        if let Some(fill) = fill_many {
+            changed |= self.fill_many(&sides, &seen, fill, &mut values);
+        }
+        if changed || self.output.table.is_none() {
+            let (labels, dropped) = (self.output.labels.clone(), self.output.dropped.clone());
+            self.output.table = Some(Arc::new(Table::with_dropped(labels, dropped, delayed)));
+        }
+        let table = self
+            .output
+            .table
+            .clone()
+            .unwrap_or_else(|| Arc::clone(left));
+        self.check(&table, &values)?;
+        Ok(Vector::new(table, values))
+    }
+
+    /// Results for the elements of the "many" side; true when labels changed.
+    fn pair_all(
+        &mut self,
+        sides: &Sides<'_>,
+        values: &mut [f64],
+        seen: &mut [bool],
+    ) -> Result<bool, Error> {
+        let fill_one = self.fills().1;
         let mut matched = std::mem::take(&mut self.output.matched);
         matched.clear();
-        matched.resize(signatures.all.len(), false);
-        let mut seen = matched.clone();
-        let mut values = cx.take(many.table.len() + extra, ABSENT);
+        matched.resize(seen.len(), false);
         let mut changed = false;
-        for (row, value) in many.present() {
-            let number = of_many[row] as usize;
+        for (row, value) in sides.many.present() {
+            let number = sides.signatures.left[row] as usize;
             seen[number] = true;
-            let partner = self.output.ones[number];
-            let (partner, other) = match (partner, fill_one) {
+            let (partner, other) = match (self.output.ones[number], fill_one) {
                 (UNKNOWN, None) => continue,
                 (UNKNOWN, Some(fill)) => (FILLED, fill),
-                (partner, _) => (partner, one.values[partner as usize]),
+                (partner, _) => (partner, sides.one.values[partner as usize]),
             };
             let Some(result) = self.combine(value, other) else {
                 continue;
@@ -279,50 +313,32 @@ impl Join {
                 return Err(Error::evaluation(self.span, message));
             }
             values[row] = result;
-            let one_labels =
-                (partner != FILLED).then(|| one.table.visible(partner as usize, delayed));
             if self.output.partners[row] != partner {
-                changed |= self.pair(
-                    row,
-                    partner,
-                    &many.table.visible(row, delayed),
-                    one_labels.as_ref(),
-                );
+                let many = sides.many.table.visible(row, sides.delayed);
+                let is_real = partner != FILLED;
+                let one = is_real.then(|| sides.one.table.visible(partner as usize, sides.delayed));
+                changed |= self.pair(row, partner, &many, one.as_ref());
                 let keeps = self.op.is_comparison() && !self.returns_bool;
-                self.output.dropped[row] = !keeps || many.table.is_dropped(row);
+                let dropped = !keeps || sides.many.table.is_dropped(row);
+                changed |= std::mem::replace(&mut self.output.dropped[row], dropped) != dropped;
             }
         }
-        if let Some(fill) = fill_many {
-            changed |= self.fill_many(cx, one, &signatures, &seen, fill, &mut values);
-        }
         self.output.matched = matched;
-        if changed || self.output.table.is_none() {
-            let (labels, dropped) = (self.output.labels.clone(), self.output.dropped.clone());
-            self.output.table = Some(Arc::new(Table::with_dropped(labels, dropped, delayed)));
-        }
-        let table = self
-            .output
-            .table
-            .clone()
-            .unwrap_or_else(|| Arc::clone(&many.table));
-        self.check(&table, &values)?;
-        Ok(Vector::new(table, values))
+        Ok(changed)
     }
 
-    /// Results for elements of the "one" side that nothing matched.
+    /// Results for elements of the "one" side that nothing matched; true when labels changed.
     fn fill_many(
         &mut self,
-        cx: &Context<'_>,
-        one: &Vector,
-        signatures: &Signatures,
+        sides: &Sides<'_>,
         seen: &[bool],
         fill: f64,
         values: &mut [f64],
     ) -> bool {
-        let first = values.len() - one.table.len();
+        let first = sides.many.table.len();
         let mut changed = false;
-        for (row, value) in one.present() {
-            if seen[signatures.right[row] as usize] {
+        for (row, value) in sides.one.present() {
+            if seen[sides.signatures.right[row] as usize] {
                 continue;
             }
             let Some(result) = self.combine(fill, value) else {
@@ -330,7 +346,7 @@ impl Join {
             };
             values[first + row] = result;
             if self.output.partners[first + row] == UNKNOWN {
-                let labels = one.table.visible(row, cx.delayed());
+                let labels = sides.one.table.visible(row, sides.delayed);
                 // What is known of the missing element is what it was matched by.
                 let matched = signature(&labels, &self.matching);
                 changed |= self.pair(first + row, row as u32, &matched, Some(&labels));
@@ -364,7 +380,6 @@ impl VectorOperator for Join {
         cx.give(left.values);
         cx.give(right.values);
         result.map(|mut vector| {
-            debug_assert!(vector.values.iter().all(|v| !is_absent(*v) || v.is_nan()));
             vector.order = None;
             vector
         })

@@ -38,7 +38,10 @@ pub(super) use table::{Table, Vector};
 
 use std::fmt::Debug;
 
-use super::error::Error;
+use super::error::{Error, Span};
+
+/// A scalar parameter and where it stands.
+pub(super) type Param = (Box<dyn ScalarOperator>, Span);
 
 /// An operator that yields a scalar; times are milliseconds.
 pub(super) trait ScalarOperator: Debug + Send {

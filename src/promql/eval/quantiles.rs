@@ -9,7 +9,7 @@ use super::context::Level;
 use super::histogram::{Bucket, flatten, fraction, merge, quantile};
 use super::range_function::note_quantile;
 use super::table::{Derived, is_metadata};
-use super::{Context, ScalarOperator, Table, Vector, VectorOperator};
+use super::{Context, Param, Table, Vector, VectorOperator};
 use crate::metric::Labels;
 use crate::series::{ABSENT, is_absent};
 
@@ -88,7 +88,7 @@ struct Repeated {
 #[derive(Debug)]
 pub(super) struct OfHistogram {
     reading: Reading,
-    params: Vec<(Box<dyn ScalarOperator>, Span)>,
+    params: Vec<Param>,
     inner: Box<dyn VectorOperator>,
     inner_span: Span,
     histograms: Derived<Histograms>,
@@ -99,7 +99,7 @@ pub(super) struct OfHistogram {
 impl OfHistogram {
     pub(super) fn new(
         reading: Reading,
-        params: Vec<(Box<dyn ScalarOperator>, Span)>,
+        params: Vec<Param>,
         inner: Box<dyn VectorOperator>,
         inner_span: Span,
     ) -> Self {
@@ -237,7 +237,7 @@ impl VectorOperator for OfHistogram {
             self.collect(buckets, &vector.values);
             if !self.scratch.is_empty() {
                 self.read(cx, &histograms.names[number], &params, |index, value| {
-                    out[number * each + index] = value
+                    out[number * each + index] = value;
                 });
             }
         }

@@ -1,5 +1,10 @@
 //! Functions of a range vector, series by series.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only functions of ranges come here"
+)]
+
 use super::super::error::{Error, Span};
 use super::super::functions::Function;
 use super::context::Level;
@@ -7,7 +12,7 @@ use super::over_time as stats;
 use super::ranges::{Bounds, Filled, Ranges, Samples, Scratch};
 use super::rate::{Extrapolation, extrapolate, extrapolate_steady, instant};
 use super::table::{Derived, NameDrop};
-use super::{Context, ScalarOperator, Table, Vector, VectorOperator};
+use super::{Context, Param, Table, Vector, VectorOperator};
 use crate::series::{ABSENT, Row};
 
 /// A function over every series of a range.
@@ -15,7 +20,7 @@ use crate::series::{ABSENT, Row};
 pub(super) struct RangeFunction {
     function: Function,
     ranges: Ranges,
-    params: Vec<(Box<dyn ScalarOperator>, Span)>,
+    params: Vec<Param>,
     names: NameDrop,
     /// Names that don't look like counters.
     gauges: Derived<Vec<String>>,
@@ -24,12 +29,7 @@ pub(super) struct RangeFunction {
 }
 
 impl RangeFunction {
-    pub(super) fn new(
-        function: Function,
-        ranges: Ranges,
-        params: Vec<(Box<dyn ScalarOperator>, Span)>,
-        span: Span,
-    ) -> Self {
+    pub(super) fn new(function: Function, ranges: Ranges, params: Vec<Param>, span: Span) -> Self {
         Self {
             function,
             ranges,

@@ -60,7 +60,7 @@ fn is_rising(values: &[f64]) -> bool {
     let Some((_, later)) = values.split_first() else {
         return true;
     };
-    let falls = |before: &f64, after: &f64| u32::from(!(after >= before));
+    let falls = |before: &f64, after: &f64| 1 - u32::from(after >= before);
     let mut chunks = values.chunks_exact(16).zip(later.chunks_exact(16));
     let whole = chunks.len() * 16;
     let steady = chunks.all(|(before, after)| {
@@ -206,7 +206,7 @@ mod tests {
                 for bad in [ABSENT, f64::NAN, -1.0] {
                     let mut values = values.clone();
                     values[at] = bad;
-                    let is_start = at == 0 && bad == -1.0;
+                    let is_start = at == 0 && bad < 0.0;
                     assert_eq!(is_rising(&values), is_start, "{bad} at {at} of {length}");
                 }
             }

@@ -54,7 +54,7 @@ impl Matched {
         }
         let mut found: Vec<(SeriesId, Labels)> = Vec::new();
         cx.source.select(&self.select.selector, &mut |id, labels| {
-            found.push((id, labels.clone()))
+            found.push((id, labels.clone()));
         });
         if found.iter().any(|(id, _)| id.block != found[0].0.block) {
             let mut seen = std::collections::HashSet::new();

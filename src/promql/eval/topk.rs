@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 
 use super::super::ast::Grouping;
-use super::super::error::{Error, Span};
+use super::super::error::Error;
 use super::aggregate::Groups;
 use super::table::Derived;
-use super::{Context, ScalarOperator, Vector, VectorOperator};
+use super::{Context, Param, Vector, VectorOperator};
 use crate::series::ABSENT;
 
 /// `topk` or `bottomk`.
@@ -14,7 +14,7 @@ use crate::series::ABSENT;
 pub(super) struct Extremes {
     smallest: bool,
     grouping: Grouping,
-    param: (Box<dyn ScalarOperator>, Span),
+    param: Param,
     inner: Box<dyn VectorOperator>,
     groups: Derived<Groups>,
 }
@@ -23,7 +23,7 @@ impl Extremes {
     pub(super) fn new(
         smallest: bool,
         grouping: Grouping,
-        param: (Box<dyn ScalarOperator>, Span),
+        param: Param,
         inner: Box<dyn VectorOperator>,
     ) -> Self {
         Self {

@@ -141,14 +141,7 @@ fn check(binary: &Binary, places: &Places, op: Span) -> Result<(), Error> {
     }
     let types = (binary.left.value_type(), binary.right.value_type());
     let vectors = types == (Type::Vector, Type::Vector);
-    if let Some(span) = places.bool
-        && !binary.op.is_comparison()
-    {
-        return Err(Error::wrong_type(
-            span,
-            "bool is only allowed on a comparison",
-        ));
-    }
+    check_modifiers(binary, places, vectors, op)?;
     if types == (Type::Scalar, Type::Scalar) && binary.op.is_comparison() && !binary.returns_bool {
         let message = format!("a comparison between scalars must use bool: write {symbol} bool");
         return Err(Error::wrong_type(op, message));
@@ -157,6 +150,20 @@ fn check(binary: &Binary, places: &Places, op: Span) -> Result<(), Error> {
         return Err(Error::wrong_type(
             op,
             format!("{symbol} needs an instant vector on both sides"),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether `bool`, `on`, `group_left` and `fill` stand where they may.
+fn check_modifiers(binary: &Binary, places: &Places, vectors: bool, op: Span) -> Result<(), Error> {
+    let symbol = binary.op.symbol();
+    if let Some(span) = places.bool
+        && !binary.op.is_comparison()
+    {
+        return Err(Error::wrong_type(
+            span,
+            "bool is only allowed on a comparison",
         ));
     }
     if let Some(span) = places.group

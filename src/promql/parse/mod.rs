@@ -11,7 +11,7 @@ mod tests;
 
 use super::ast::{Kind, Node, Type};
 use super::error::{Error, Span};
-use super::token::{Token, tokens};
+use super::token::{Token, Tokens, tokens};
 
 /// Longest expression, in bytes.
 pub const MAX_LENGTH: usize = 64 * 1024;
@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Error> {
 
 struct Parser<'a> {
     text: &'a str,
-    tokens: Vec<(Token, Span)>,
+    tokens: Tokens,
     at: usize,
     depth: usize,
 }
@@ -139,6 +139,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A node, unless the tree becomes too high.
+    #[expect(clippy::unused_self, reason = "reads as the parser's act")]
     fn node(&self, kind: Kind, span: Span) -> Result<Node, Error> {
         let mut node = Node {
             kind,

@@ -115,20 +115,10 @@ impl Parser<'_> {
         }
         let span = self.advance();
         let seconds = literal::number(self.source(span), span)?;
-        self.millis(start.to(span), if negative { -seconds } else { seconds })
+        millis(start.to(span), if negative { -seconds } else { seconds })
     }
 
-    #[expect(clippy::unused_self, reason = "beside its callers")]
-    #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
-    fn millis(&self, span: Span, seconds: f64) -> Result<i64, Error> {
-        let millis = (seconds * 1000.0).round();
-        // NaN fails the comparison too.
-        if !(millis.abs() < LONGEST) {
-            return Err(Error::syntax(span, "duration out of range"));
-        }
-        Ok(millis as i64)
-    }
-
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
     fn offset(&mut self, node: &mut Node) -> Result<(), Error> {
         let keyword = self.advance();
         let start = self.span();
@@ -151,6 +141,7 @@ impl Parser<'_> {
         Ok(())
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
     fn at_modifier(&mut self, node: &mut Node) -> Result<(), Error> {
         let symbol = self.advance();
         let start = self.span();
@@ -181,6 +172,14 @@ impl Parser<'_> {
         }
         Ok(())
     }
+}
+
+fn millis(span: Span, seconds: f64) -> Result<i64, Error> {
+    let millis = (seconds * 1000.0).round();
+    if millis.is_nan() || millis.abs() >= LONGEST {
+        return Err(Error::syntax(span, "duration out of range"));
+    }
+    Ok(millis as i64)
 }
 
 fn misplaced(what: &str, span: Span) -> Error {
