@@ -1,1 +1,25 @@
-//! alert
+//! The lifecycle of an alert: pending, firing, resolved, with `for`, `keep_firing_for`, templates and identity.
+//!
+//! A plain `alert` behaves as in Prometheus. A `watch` has the same state machine and is better where users are
+//! hurt: missing data keeps the state (`no_data`), a limit keeps the first alerts, every alert explains itself.
+//! Nothing here reads a clock or sends anything: time arrives with the evaluation.
+
+mod entry;
+mod event;
+mod explanation;
+mod outcome;
+mod pass;
+mod rule;
+pub mod template;
+mod tracker;
+
+#[cfg(test)]
+mod tests;
+
+pub use event::{Alert, State};
+pub use explanation::{Expected, Explanation};
+pub use outcome::{Changes, Condition, Observation, Outcome};
+pub use pass::lease;
+pub use rule::{Kind, NoData, Rule, RuleLabels};
+pub use template::{Context, Template};
+pub use tracker::{Snapshot, Tracker};

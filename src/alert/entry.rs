@@ -1,0 +1,176 @@
+//! The state machine of one label set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Labels, Timestamp};
+
+use super::{Alert, Explanation, State};
+
+/// How long a resolved alert is remembered and re-sent.
+pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
+
+/// All that is known about one label set of one rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) labels: Labels,
+    pub(super) series: Labels,
+    pub(super) annotations: Labels,
+    pub(super) state: State,
+    #[serde(with = "number")]
+    pub(super) value: f64,
+    pub(super) active_at: Timestamp,
+    pub(super) fired_at: Option<Timestamp>,
+    pub(super) resolved_at: Option<Timestamp>,
+    pub(super) keep_firing_since: Option<Timestamp>,
+    pub(super) no_data_since: Option<Timestamp>,
+    pub(super) last_sent: Option<Timestamp>,
+    pub(super) explanation: Option<Arc<Explanation>>,
+    /// Stands for "the whole expression returned nothing" or for the limit, not for a series.
+    pub(super) synthetic: bool,
+}
+
+/// What an evaluation did to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Same state as before.
+    Same,
+    /// Another state than before.
+    Changed,
+    /// The entry is of no more use: a pending alert whose condition ceased, or a long resolved one.
+    Gone,
+}
+
+impl Entry {
+    pub(super) fn pending(labels: Labels, series: Labels, at: Timestamp) -> Self {
+        Self {
+            labels,
+            series,
+            annotations: Labels::empty(),
+            state: State::Pending,
+            value: f64::NAN,
+            active_at: at,
+            fired_at: None,
+            resolved_at: None,
+            keep_firing_since: None,
+            no_data_since: None,
+            last_sent: None,
+            explanation: None,
+            synthetic: false,
+        }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.state != State::Resolved
+    }
+
+    /// The condition holds at `at`.
+    pub(super) fn seen(&mut self, at: Timestamp, hold: Duration) -> Step {
+        self.keep_firing_since = None;
+        self.no_data_since = None;
+        let held = at.since(self.active_at) >= hold;
+        match self.state {
+            State::Pending if held => {
+                self.state = State::Firing;
+                self.fired_at = Some(at);
+                Step::Changed
+            }
+            // `for` was raised by a reload: the alert has to wait again.
+            State::Firing if !held => {
+                self.state = State::Pending;
+                self.fired_at = None;
+                self.last_sent = None;
+                Step::Changed
+            }
+            State::Pending | State::Firing | State::Resolved => Step::Same,
+        }
+    }
+
+    /// The condition does not hold at `at`.
+    pub(super) fn unseen(&mut self, at: Timestamp, keep_firing_for: Duration) -> Step {
+        self.no_data_since = None;
+        match self.state {
+            State::Pending => Step::Gone,
+            State::Resolved => self.aged(at),
+            State::Firing => {
+                if !keep_firing_for.is_zero() {
+                    let since = *self.keep_firing_since.get_or_insert(at);
+                    if at.since(since) < keep_firing_for {
+                        return Step::Same;
+                    }
+                }
+                self.resolve(at);
+                Step::Changed
+            }
+        }
+    }
+
+    /// Nobody knows whether the condition holds.
+    pub(super) fn unknown(&mut self, at: Timestamp) -> Step {
+        if self.state == State::Resolved {
+            return self.aged(at);
+        }
+        self.no_data_since.get_or_insert(at);
+        Step::Same
+    }
+
+    fn aged(&self, at: Timestamp) -> Step {
+        let old = self
+            .resolved_at
+            .is_none_or(|resolved| at.since(resolved) > RESOLVED_RETENTION);
+        if old { Step::Gone } else { Step::Same }
+    }
+
+    pub(super) fn resolve(&mut self, at: Timestamp) {
+        self.state = State::Resolved;
+        self.resolved_at = Some(at);
+        self.keep_firing_since = None;
+        self.no_data_since = None;
+    }
+
+    /// Whether receivers should hear of it now: news, or a lease to renew.
+    pub(super) fn needs_sending(&self, at: Timestamp, resend_delay: Duration) -> bool {
+        if self.state == State::Pending {
+            return false;
+        }
+        let Some(sent) = self.last_sent else {
+            return true;
+        };
+        self.resolved_at.is_some_and(|resolved| resolved > sent) || sent + resend_delay < at
+    }
+
+    pub(super) fn alert(&self, rule: &Arc<str>, generator_url: &Arc<str>) -> Alert {
+        Alert {
+            rule: Arc::clone(rule),
+            labels: self.labels.clone(),
+            series: self.series.clone(),
+            annotations: self.annotations.clone(),
+            state: self.state,
+            value: self.value,
+            active_at: self.active_at,
+            fired_at: self.fired_at,
+            resolved_at: self.resolved_at,
+            keep_firing_since: self.keep_firing_since,
+            no_data_since: self.no_data_since,
+            ends_at: None,
+            generator_url: Arc::clone(generator_url),
+            explanation: self.explanation.clone(),
+        }
+    }
+}
+
+/// Numbers as text, because JSON knows no NaN and no infinities.
+mod number {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

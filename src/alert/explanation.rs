@@ -1,0 +1,134 @@
+//! Why a judged alert fires, in numbers and in words.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::format_duration;
+
+use super::template::format_float;
+
+/// The band a value was expected in, in the value's unit; a missing side is unbounded or unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Expected {
+    /// Lowest normal value.
+    pub lower: Option<f64>,
+    /// What was expected.
+    pub centre: Option<f64>,
+    /// Highest normal value.
+    pub upper: Option<f64>,
+}
+
+impl Expected {
+    /// `0.92 to 0.98`, `at least 0.92`, `at most 250`, or nothing when no side is known.
+    #[must_use]
+    pub fn describe(&self, unit: &str) -> Option<String> {
+        let show = |value: f64| with_unit(value, unit);
+        match (self.lower, self.upper) {
+            (Some(lower), Some(upper)) => Some(format!("{} to {}", rounded(lower), show(upper))),
+            (Some(lower), None) => Some(format!("at least {}", show(lower))),
+            (None, Some(upper)) => Some(format!("at most {}", show(upper))),
+            (None, None) => self.centre.map(|centre| format!("about {}", show(centre))),
+        }
+    }
+}
+
+/// What the judge knew when it found a value anomalous.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Explanation {
+    /// The strategy and its parameters, such as `ewma (alpha 0.2, k_sigma 3)`.
+    pub strategy: String,
+    /// One sentence with the numbers in it.
+    pub why: String,
+    /// Unit of value and band, empty for a ratio.
+    pub unit: String,
+    /// Distance from normal; 1 is exactly at the limit.
+    pub score: Option<f64>,
+    /// The band of normal values.
+    pub expected: Expected,
+    /// The time the value was computed over.
+    pub window: Option<Duration>,
+    /// Observations behind the value or the baseline.
+    pub samples: Option<u64>,
+    /// What contributes most, most important first.
+    pub contributions: Vec<String>,
+}
+
+/// Most contributions that go into an annotation.
+const TOP: usize = 5;
+
+impl Explanation {
+    /// The annotations that explain a value, without those that are unknown.
+    #[must_use]
+    pub fn annotations(&self, value: f64) -> Vec<(&'static str, String)> {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let top: Vec<&str> = self
+            .contributions
+            .iter()
+            .take(TOP)
+            .map(String::as_str)
+            .collect();
+        [
+            ("why", known(&self.why)),
+            ("value", Some(with_unit(value, &self.unit))),
+            ("expected", self.expected.describe(&self.unit)),
+            ("score", self.score.map(rounded)),
+            ("strategy", known(&self.strategy)),
+            ("window", self.window.map(format_duration)),
+            ("samples", self.samples.map(|samples| samples.to_string())),
+            ("top_buckets", known(&top.join("; "))),
+        ]
+        .into_iter()
+        .filter_map(|(name, text)| text.map(|text| (name, text)))
+        .collect()
+    }
+}
+
+/// At most six significant digits: annotations are for people.
+fn rounded(value: f64) -> String {
+    let text = format!("{value:.5e}");
+    format_plain(text.parse().unwrap_or(value))
+}
+
+/// Plain decimals where a person reads them easily, Go's form elsewhere.
+fn format_plain(value: f64) -> String {
+    if value == 0.0 || (1e-4..1e9).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format_float(value)
+    }
+}
+
+fn with_unit(value: f64, unit: &str) -> String {
+    if unit.is_empty() {
+        rounded(value)
+    } else {
+        format!("{} {unit}", rounded(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Expected, Explanation};
+
+    #[test]
+    fn a_band_reads_like_a_sentence() {
+        let band = |lower, upper| Expected {
+            lower,
+            centre: None,
+            upper,
+        };
+        let text = |band: Expected, unit| band.describe(unit).unwrap_or_default();
+        assert_eq!(text(band(Some(0.92), Some(0.98)), ""), "0.92 to 0.98");
+        assert_eq!(text(band(None, Some(250.0)), "ms"), "at most 250 ms");
+        assert_eq!(text(band(Some(1.0 / 3.0), None), ""), "at least 0.333333");
+        assert_eq!(band(None, None).describe("ms"), None);
+    }
+
+    #[test]
+    fn unknown_parts_are_left_out() {
+        let annotations = Explanation::default().annotations(f64::NAN);
+        assert_eq!(annotations, [("value", "NaN".to_owned())]);
+    }
+}

@@ -1,0 +1,66 @@
+//! What an evaluation says, and what it changed.
+
+use std::sync::Arc;
+
+use crate::metric::Labels;
+
+use super::{Alert, Explanation};
+
+/// What is known about the condition of one series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It holds: in the vector of a plain alert, anomalous for a watch.
+    Active,
+    /// It does not hold.
+    Healthy,
+    /// There is a value, but no verdict yet (warming up, too few samples): the state stays.
+    Unsure,
+    /// There is no value: `no_data` decides.
+    NoData,
+}
+
+/// What an evaluation says about one series.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    /// The series' labels, name included.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+    /// Whether the condition holds.
+    pub condition: Condition,
+    /// Why, for a watch.
+    pub explanation: Option<Arc<Explanation>>,
+}
+
+impl Observation {
+    /// A series in the result of a plain alert's expression.
+    #[must_use]
+    pub fn active(labels: Labels, value: f64) -> Self {
+        Self {
+            labels,
+            value,
+            condition: Condition::Active,
+            explanation: None,
+        }
+    }
+}
+
+/// What one evaluation of a rule gave.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// One observation per series; a series that is not listed is healthy for an alert and has no data for a watch.
+    Observed(Vec<Observation>),
+    /// The expression could not be evaluated; every state stays.
+    Failed(String),
+}
+
+/// What an evaluation changed.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// The alerts whose state changed, for subscribers and the log.
+    pub alerts: Vec<Alert>,
+    /// Why the rule is not healthy: evaluation error, ambiguous series, limit.
+    pub error: Option<String>,
+    /// Series refused by the limit.
+    pub refused: usize,
+}

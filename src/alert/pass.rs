@@ -1,0 +1,129 @@
+//! One evaluation of one rule: identity, texts and meaning of what was observed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::metric::{Labels, Timestamp};
+
+use super::entry::Entry;
+use super::rule::Pair;
+use super::template::Scope;
+use super::{Alert, Changes, Condition, Context, Kind, NoData, Observation, Rule};
+
+/// One evaluation in progress.
+pub(super) struct Pass<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) context: &'a Context,
+    pub(super) at: Timestamp,
+    pub(super) changes: Changes,
+}
+
+/// How long a receiver may believe a firing alert: four times the longer of interval and resend delay.
+#[must_use]
+pub fn lease(interval: Duration, resend_delay: Duration) -> Duration {
+    interval.max(resend_delay) * 4
+}
+
+/// What a condition means under the rule's `no_data`.
+pub(super) fn effective(rule: &Rule, condition: Condition) -> Condition {
+    match (condition, rule.no_data) {
+        (Condition::NoData, NoData::Alert) => Condition::Active,
+        (Condition::NoData | Condition::Unsure, NoData::Ok) => Condition::Healthy,
+        (Condition::Active | Condition::Healthy | Condition::Unsure | Condition::NoData, _) => {
+            condition
+        }
+    }
+}
+
+/// Gives every observation its alert's labels. Two series with the same labels are an error: a plain alert's
+/// evaluation ends there as in Prometheus (`None`), a watch keeps the first of them.
+pub(super) fn label(
+    pass: &mut Pass<'_>,
+    observations: Vec<Observation>,
+) -> Option<Vec<(Labels, Observation)>> {
+    let mut seen: HashSet<Labels> = HashSet::with_capacity(observations.len());
+    let mut labelled = Vec::with_capacity(observations.len());
+    for observation in observations {
+        let scope = Scope {
+            labels: &observation.labels,
+            value: observation.value,
+            at: pass.at,
+            context: pass.context,
+        };
+        let labels = pass.rule.alert_labels(&scope);
+        if seen.insert(labels.clone()) {
+            labelled.push((labels, observation));
+            continue;
+        }
+        pass.changes.error = Some(format!(
+            "vector contains metrics with the same labelset after applying alert labels: {labels}"
+        ));
+        if pass.rule.kind == Kind::Alert {
+            return None;
+        }
+    }
+    Some(labelled)
+}
+
+/// The texts of an alert: the rule's own, and for a watch what explains it.
+pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
+    let Pass {
+        rule, context, at, ..
+    } = *pass;
+    let scope = Scope {
+        labels: &entry.series,
+        value: entry.value,
+        at,
+        context,
+    };
+    let mut pairs: Vec<Pair> = Vec::new();
+    if rule.kind == Kind::Watch {
+        pairs.push(("summary".into(), summary(rule, entry).into()));
+        pairs.push(("chart".into(), generator_url(rule, context)));
+        pairs.push(("config_hash".into(), context.config_hash.as_str().into()));
+        let explained = entry
+            .explanation
+            .as_deref()
+            .map(|e| e.annotations(entry.value));
+        for (name, text) in explained.unwrap_or_default() {
+            pairs.push((name.into(), text.into()));
+        }
+    }
+    for (name, template) in &rule.annotations {
+        pairs.push((name.as_str().into(), template.expand(&scope).into()));
+    }
+    Labels::new(pairs)
+}
+
+fn summary(rule: &Rule, entry: &Entry) -> String {
+    if let Some(since) = entry.no_data_since {
+        return format!("{}: no data since {since}", rule.name);
+    }
+    match entry.explanation.as_deref() {
+        Some(explanation) if !explanation.why.is_empty() => {
+            format!("{}: {}", rule.name, explanation.why)
+        }
+        _ => format!("{} {}", rule.name, entry.series),
+    }
+}
+
+pub(super) fn mark_no_data(alert: &mut Alert) {
+    if let Some(since) = alert.no_data_since {
+        let text = format!("no data since {since}; the state is kept");
+        alert.annotations = alert.annotations.with("no_data", &text);
+    }
+}
+
+/// Prometheus' link to the expression, or the watch's chart on the status page.
+pub(super) fn generator_url(rule: &Rule, context: &Context) -> Arc<str> {
+    let base = context.external_url.trim_end_matches('/');
+    let url = match rule.kind {
+        Kind::Alert => format!(
+            "{base}/graph?g0.expr={}&g0.tab=1",
+            super::template::query_escape(&rule.expr)
+        ),
+        Kind::Watch => format!("{base}/?rule={}", super::template::query_escape(&rule.name)),
+    };
+    url.into()
+}

@@ -1,0 +1,96 @@
+//! An alerting rule as the tracker needs it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::metric::Labels;
+
+use super::template::{Scope, Template};
+
+/// A label's name and value before they are sorted.
+pub(super) type Pair = (Arc<str>, Arc<str>);
+
+/// Labels or annotations with templates as values.
+pub type RuleLabels = Vec<(String, Template)>;
+
+/// Whether a rule behaves exactly as in Prometheus or is a judged one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// `alert:` presence in the result decides.
+    #[default]
+    Alert,
+    /// `watch:` a strategy's verdict decides; missing data is no verdict.
+    Watch,
+}
+
+/// What missing data means for a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NoData {
+    /// The state stays as it is.
+    #[default]
+    Keep,
+    /// Missing data is itself a reason to alert.
+    Alert,
+    /// Missing data is healthy, as in Prometheus.
+    Ok,
+}
+
+impl NoData {
+    /// The behaviour with this word, if there is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "keep" => Some(Self::Keep),
+            "alert" => Some(Self::Alert),
+            "ok" => Some(Self::Ok),
+            _ => None,
+        }
+    }
+}
+
+/// One alerting rule.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// The alert's name.
+    pub name: Arc<str>,
+    /// The group it stands in.
+    pub group: Arc<str>,
+    /// The expression as written, for the link to where it can be looked at.
+    pub expr: Arc<str>,
+    /// Plain or judged.
+    pub kind: Kind,
+    /// How long the condition must hold before the alert fires.
+    pub hold: Duration,
+    /// How long the alert stays firing after the condition ceased.
+    pub keep_firing_for: Duration,
+    /// Most alerts pending or firing at once; 0 is no limit.
+    pub limit: usize,
+    /// What missing data means; only for a watch.
+    pub no_data: NoData,
+    /// How often the rule is evaluated.
+    pub interval: Duration,
+    /// Labels added to the series' own.
+    pub labels: RuleLabels,
+    /// Texts for people.
+    pub annotations: RuleLabels,
+}
+
+impl Rule {
+    /// Identity of the alert of a series: its labels without the name, the rule's, the identity, `alertname`.
+    pub(super) fn alert_labels(&self, scope: &Scope<'_>) -> Labels {
+        let series = scope
+            .labels
+            .iter()
+            .filter(|(name, _)| *name != Labels::NAME);
+        let identity = scope.context.identity.iter();
+        let mut pairs: Vec<Pair> = identity
+            .chain(series)
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        for (name, template) in &self.labels {
+            pairs.push((name.as_str().into(), template.expand(scope).into()));
+        }
+        pairs.push(("alertname".into(), Arc::clone(&self.name)));
+        Labels::new(pairs)
+    }
+}

@@ -1,0 +1,177 @@
+//! Go's text/template as Prometheus' rule files use it, with Prometheus' functions.
+//!
+//! Everything is checked when the rule file is loaded: syntax, unknown functions and variables. What can only fail
+//! while rendering (a bad regular expression, an index out of range) is an error of that one text, never of the alert.
+
+mod compare;
+mod eval;
+mod format;
+mod functions;
+mod humanize;
+mod lex;
+mod parse;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::metric::{Labels, Timestamp};
+
+pub(crate) use format::float as format_float;
+pub(crate) use functions::query_escape;
+use parse::Node;
+
+/// Answers `query` inside a template: the samples of a PromQL expression at the evaluation's time.
+pub type Query = Arc<dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + Send + Sync>;
+
+/// What every template of a process can see, besides its own alert.
+#[derive(Clone, Default)]
+pub struct Context {
+    /// `$externalLabels`.
+    pub external_labels: Labels,
+    /// `$externalURL`, without a trailing slash.
+    pub external_url: String,
+    /// Labels every alert carries where its series has none of that name: the model and the pod's identity.
+    pub identity: Labels,
+    /// Hash of the loaded configuration, shown in explained alerts; empty when unknown.
+    pub config_hash: String,
+    /// Answers the `query` function; without it a template that queries fails alone.
+    pub query: Option<Query>,
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("external_labels", &self.external_labels)
+            .field("external_url", &self.external_url)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one rendering sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// `$labels`: the sample's labels, `__name__` included.
+    pub labels: &'a Labels,
+    /// `$value`.
+    pub value: f64,
+    /// The evaluation's time, for `now`.
+    pub at: Timestamp,
+    /// External labels, external URL, `query`.
+    pub context: &'a Context,
+}
+
+/// A template that cannot be loaded: where and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}: {message}")]
+pub struct Error {
+    /// Line in the template's text, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+/// A parsed template.
+#[derive(Clone)]
+pub struct Template {
+    source: Arc<str>,
+    tree: Arc<Tree>,
+}
+
+/// The parsed text and the templates it defines.
+#[derive(Debug)]
+struct Tree {
+    nodes: Vec<Node>,
+    defined: BTreeMap<String, Vec<Node>>,
+    uses_value: bool,
+}
+
+impl Template {
+    /// Parses and checks a template.
+    ///
+    /// # Errors
+    /// The first problem, with its place in the text.
+    pub fn parse(source: &str) -> Result<Self, Error> {
+        Self::parse_with(source, &parse::RULE_VARIABLES)
+    }
+
+    /// Parses a template over data of one's own, which knows `.name` and `$` but none of a rule's variables.
+    ///
+    /// # Errors
+    /// The first problem, with its place in the text.
+    pub fn parse_data(source: &str) -> Result<Self, Error> {
+        Self::parse_with(source, &["$"])
+    }
+
+    fn parse_with(source: &str, variables: &[&str]) -> Result<Self, Error> {
+        let tokens = lex::tokens(source)?;
+        let tree = parse::tree(source, tokens, variables)?;
+        Ok(Self {
+            source: source.into(),
+            tree: Arc::new(tree),
+        })
+    }
+
+    /// The text as written.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether the result depends on the value: in a label this makes a new alert at every evaluation.
+    #[must_use]
+    pub fn uses_value(&self) -> bool {
+        self.tree.uses_value
+    }
+
+    /// Expands the template.
+    ///
+    /// # Errors
+    /// What went wrong while expanding; [`Template::expand`] turns it into the text Prometheus sends.
+    pub fn render(&self, scope: &Scope<'_>) -> Result<String, String> {
+        if let [Node::Text(text)] = self.tree.nodes.as_slice() {
+            return Ok(text.clone());
+        }
+        eval::render(&self.tree, scope)
+    }
+
+    /// Expands a template over data of one's own; a missing key prints as `<no value>`.
+    ///
+    /// # Errors
+    /// What went wrong while expanding.
+    pub fn render_data(&self, data: &serde_json::Value) -> Result<String, String> {
+        let scope = Scope {
+            labels: &Labels::empty(),
+            value: f64::NAN,
+            at: Timestamp::default(),
+            context: &Context::default(),
+        };
+        eval::render_data(&self.tree, &scope, &value::Value::from_json(data))
+    }
+
+    /// Expands the template; a failure becomes the text `<error expanding template: …>` and never stops an alert.
+    #[must_use]
+    pub fn expand(&self, scope: &Scope<'_>) -> String {
+        self.render(scope)
+            .unwrap_or_else(|error| format!("<error expanding template: {error}>"))
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Template({:?})", self.source)
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}

@@ -1,0 +1,169 @@
+//! What templates compute with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::metric::Labels;
+
+use super::format;
+
+/// A value of a template, after Go's kinds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    /// `map[string]string`: a missing key is "".
+    Labels(Labels),
+    /// `map[string]any`: a missing key is nil.
+    Map(BTreeMap<String, Self>),
+    List(Vec<Self>),
+    /// A struct: an unknown field is an error.
+    Record(Arc<BTreeMap<&'static str, Self>>),
+    /// A time in seconds since the epoch.
+    Time(f64),
+    /// A duration in seconds.
+    Duration(f64),
+}
+
+impl Value {
+    /// JSON as Go decodes it into `any`: every number is a float64.
+    pub(super) fn from_json(json: &serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::Nil,
+            serde_json::Value::Bool(b) => Self::Bool(*b),
+            serde_json::Value::Number(number) => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
+            serde_json::Value::String(text) => Self::Text(text.clone()),
+            serde_json::Value::Array(items) => {
+                Self::List(items.iter().map(Self::from_json).collect())
+            }
+            serde_json::Value::Object(map) => {
+                let pairs = map
+                    .iter()
+                    .map(|(key, value)| (key.clone(), Self::from_json(value)));
+                Self::Map(pairs.collect())
+            }
+        }
+    }
+
+    pub(super) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Nil => serde_json::Value::Null,
+            Self::Bool(b) => (*b).into(),
+            Self::Int(n) => (*n).into(),
+            Self::Float(f) | Self::Time(f) | Self::Duration(f) => (*f).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Labels(labels) => {
+                let pairs = labels
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.into()));
+                serde_json::Value::Object(pairs.collect())
+            }
+            Self::Map(map) => {
+                let pairs = map
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.to_json()));
+                serde_json::Value::Object(pairs.collect())
+            }
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Record(fields) => {
+                let pairs = fields
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), value.to_json()));
+                serde_json::Value::Object(pairs.collect())
+            }
+        }
+    }
+
+    /// One sample of a query: `.Labels` and `.Value`.
+    pub(super) fn sample(labels: Labels, value: f64) -> Self {
+        Self::Record(Arc::new(BTreeMap::from([
+            ("Labels", Self::Labels(labels)),
+            ("Value", Self::Float(value)),
+        ])))
+    }
+
+    /// Go's notion of truth: not the zero value, not empty.
+    pub(super) fn is_true(&self) -> bool {
+        match self {
+            Self::Nil => false,
+            Self::Bool(b) => *b,
+            Self::Int(n) => *n != 0,
+            Self::Float(f) | Self::Duration(f) => *f != 0.0,
+            Self::Text(text) => !text.is_empty(),
+            Self::Labels(labels) => !labels.is_empty(),
+            Self::Map(map) => !map.is_empty(),
+            Self::List(list) => !list.is_empty(),
+            Self::Record(_) | Self::Time(_) => true,
+        }
+    }
+
+    pub(super) fn field(&self, name: &str) -> Result<Self, String> {
+        match self {
+            Self::Labels(labels) => Ok(Self::Text(labels.get(name).unwrap_or("").to_owned())),
+            Self::Map(map) => Ok(map.get(name).cloned().unwrap_or(Self::Nil)),
+            Self::Record(fields) => fields
+                .get(name)
+                .cloned()
+                .ok_or_else(|| format!("can't evaluate field {name}")),
+            Self::Nil => Err(format!("nil data; no entry for key {name:?}")),
+            Self::Bool(_)
+            | Self::Int(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Time(_)
+            | Self::Duration(_) => Err(format!(
+                "can't evaluate field {name} in type {}",
+                self.type_name()
+            )),
+        }
+    }
+
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Nil => "nil",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Float(_) => "float64",
+            Self::Text(_) => "string",
+            Self::Labels(_) => "map[string]string",
+            Self::Map(_) => "map[string]interface {}",
+            Self::List(_) => "list",
+            Self::Record(_) => "struct",
+            Self::Time(_) => "time.Time",
+            Self::Duration(_) => "time.Duration",
+        }
+    }
+
+    /// Go's `%v`; nil prints as `nil` says.
+    pub(super) fn print(&self, nil: &str) -> String {
+        match self {
+            Self::Nil => nil.to_owned(),
+            Self::Bool(b) => b.to_string(),
+            Self::Int(n) => n.to_string(),
+            Self::Float(f) => format::float(*f),
+            Self::Text(text) => text.clone(),
+            Self::Labels(labels) => {
+                let pairs: Vec<String> = labels.iter().map(|(k, v)| format!("{k}:{v}")).collect();
+                format!("map[{}]", pairs.join(" "))
+            }
+            Self::Map(map) => {
+                let pairs = map.iter().map(|(k, v)| format!("{k}:{}", v.print("<nil>")));
+                format!("map[{}]", pairs.collect::<Vec<_>>().join(" "))
+            }
+            Self::List(list) => {
+                let items: Vec<String> = list.iter().map(|v| v.print("<nil>")).collect();
+                format!("[{}]", items.join(" "))
+            }
+            Self::Record(fields) => {
+                let items: Vec<String> = fields.values().map(|v| v.print("<nil>")).collect();
+                format!("{{{}}}", items.join(" "))
+            }
+            Self::Time(seconds) => format::time(*seconds),
+            Self::Duration(seconds) => format::duration(*seconds),
+        }
+    }
+}

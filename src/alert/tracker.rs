@@ -1,0 +1,415 @@
+//! The alerts of one rule, over all its label sets.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Labels, Timestamp};
+
+use super::entry::{Entry, Step};
+use super::pass::{Pass, annotations, effective, generator_url, label, lease, mark_no_data};
+use super::template::Scope;
+use super::{Alert, Changes, Condition, Context, Kind, NoData, Observation, Outcome, Rule, State};
+
+/// A rule's alerts as the store keeps them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    evaluated_at: Option<Timestamp>,
+    entries: Vec<Entry>,
+}
+
+/// The state of one rule. Keep it when the rule file is reloaded and call [`Tracker::adopt`].
+#[derive(Debug, Default)]
+pub struct Tracker {
+    entries: BTreeMap<Labels, Entry>,
+    evaluated_at: Option<Timestamp>,
+    restored: bool,
+    last_error: Option<String>,
+}
+
+/// Name of the alert that says a limit refused others.
+const LIMIT_ALERT: &str = "SidewatchAlertLimitReached";
+
+impl Tracker {
+    /// No alerts yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in one evaluation.
+    pub fn evaluate(
+        &mut self,
+        rule: &Rule,
+        at: Timestamp,
+        outcome: Outcome,
+        context: &Context,
+    ) -> Changes {
+        let mut pass = Pass {
+            rule,
+            context,
+            at,
+            changes: Changes::default(),
+        };
+        self.skip_outage(rule, at);
+        match outcome {
+            Outcome::Failed(error) => pass.changes.error = Some(error),
+            Outcome::Observed(observations) => self.observe(&mut pass, observations),
+        }
+        self.evaluated_at = Some(at);
+        self.last_error.clone_from(&pass.changes.error);
+        pass.changes
+    }
+
+    /// The time a process was down does not count towards `for`: nobody saw whether the condition held.
+    fn skip_outage(&mut self, rule: &Rule, at: Timestamp) {
+        let restored = std::mem::take(&mut self.restored);
+        let Some(before) = self.evaluated_at.filter(|_| restored) else {
+            return;
+        };
+        let unseen = at.since(before).saturating_sub(rule.interval);
+        for entry in self.entries.values_mut() {
+            if entry.state == State::Pending {
+                entry.active_at = entry.active_at + unseen;
+            }
+        }
+    }
+
+    fn observe(&mut self, pass: &mut Pass<'_>, mut observations: Vec<Observation>) {
+        let rule = pass.rule;
+        let nothing = observations.is_empty();
+        if nothing
+            && rule.kind == Kind::Watch
+            && rule.no_data == NoData::Alert
+            && !self.has_series()
+        {
+            observations.push(Observation {
+                labels: Labels::empty(),
+                value: f64::NAN,
+                condition: Condition::NoData,
+                explanation: None,
+            });
+        }
+        let Some(labelled) = label(pass, observations) else {
+            return;
+        };
+        let mut listed = HashSet::with_capacity(labelled.len());
+        for (labels, observation) in labelled {
+            self.one(pass, &labels, observation, nothing);
+            listed.insert(labels);
+        }
+        self.unlisted(pass, &listed, nothing);
+        self.limit(pass);
+    }
+
+    fn has_series(&self) -> bool {
+        self.entries.values().any(|entry| !entry.synthetic)
+    }
+
+    /// Applies what is known about one series.
+    fn one(
+        &mut self,
+        pass: &mut Pass<'_>,
+        labels: &Labels,
+        observation: Observation,
+        synthetic: bool,
+    ) {
+        let condition = effective(pass.rule, observation.condition);
+        let Pass { rule, at, .. } = *pass;
+        if condition != Condition::Active {
+            let Some(entry) = self.entries.get_mut(labels) else {
+                return;
+            };
+            let step = match condition {
+                Condition::Healthy => entry.unseen(at, rule.keep_firing_for),
+                Condition::Active | Condition::Unsure | Condition::NoData => entry.unknown(at),
+            };
+            self.apply(pass, labels, step);
+            return;
+        }
+        let known = self.entries.get(labels).is_some_and(Entry::is_active);
+        if !known {
+            if rule.kind == Kind::Watch && self.is_full(rule) {
+                pass.changes.refused += 1;
+                return;
+            }
+            let mut entry = Entry::pending(labels.clone(), observation.labels.clone(), at);
+            entry.synthetic = synthetic;
+            self.entries.insert(labels.clone(), entry);
+        }
+        let Some(entry) = self.entries.get_mut(labels) else {
+            return;
+        };
+        entry.value = observation.value;
+        entry.series = observation.labels;
+        let missing = observation.condition == Condition::NoData;
+        if !missing {
+            entry.explanation = observation.explanation;
+        }
+        let since = entry.no_data_since;
+        let step = entry.seen(at, rule.hold);
+        if missing {
+            entry.no_data_since = since.or(Some(at));
+        }
+        entry.annotations = annotations(pass, entry);
+        let step = if known { step } else { Step::Changed };
+        self.apply(pass, labels, step);
+    }
+
+    fn is_full(&self, rule: &Rule) -> bool {
+        let active = self
+            .entries
+            .values()
+            .filter(|e| e.is_active() && !e.synthetic);
+        rule.limit > 0 && active.count() >= rule.limit
+    }
+
+    fn apply(&mut self, pass: &mut Pass<'_>, labels: &Labels, step: Step) {
+        match step {
+            Step::Same => {}
+            Step::Gone => {
+                self.entries.remove(labels);
+            }
+            Step::Changed => {
+                if let Some(entry) = self.entries.get(labels) {
+                    let alert =
+                        entry.alert(&pass.rule.name, &generator_url(pass.rule, pass.context));
+                    pass.changes.alerts.push(alert);
+                }
+            }
+        }
+    }
+
+    /// The label sets this evaluation did not mention.
+    fn unlisted(&mut self, pass: &mut Pass<'_>, listed: &HashSet<Labels>, nothing: bool) {
+        let rest: Vec<Labels> = self
+            .entries
+            .iter()
+            .filter(|(labels, entry)| !listed.contains(*labels) && !is_limit(entry))
+            .map(|(labels, _)| labels.clone())
+            .collect();
+        for labels in rest {
+            let Some(entry) = self.entries.get(&labels) else {
+                continue;
+            };
+            let gone_marker = entry.synthetic && !nothing;
+            let condition = if pass.rule.kind == Kind::Alert || gone_marker {
+                Condition::Healthy
+            } else {
+                Condition::NoData
+            };
+            // A resolved alert of a vanished series must not come back as a new one because data is missing.
+            let condition = if entry.is_active() {
+                condition
+            } else {
+                Condition::Healthy
+            };
+            let observation = Observation {
+                labels: entry.series.clone(),
+                value: entry.value,
+                condition,
+                explanation: None,
+            };
+            let synthetic = entry.synthetic;
+            self.one(pass, &labels, observation, synthetic);
+        }
+    }
+
+    /// Enforces the rule's limit: a watch says so in an alert, a plain alert loses its state as in Prometheus.
+    fn limit(&mut self, pass: &mut Pass<'_>) {
+        let rule = pass.rule;
+        let active = self
+            .entries
+            .values()
+            .filter(|e| e.is_active() && !is_limit(e))
+            .count();
+        if rule.kind == Kind::Alert {
+            if rule.limit > 0 && active > rule.limit {
+                self.entries.clear();
+                pass.changes.alerts.clear();
+                pass.changes.error = Some(format!(
+                    "exceeded limit of {} with {active} alerts",
+                    rule.limit
+                ));
+            }
+            return;
+        }
+        let refused = pass.changes.refused;
+        let labels = pass
+            .context
+            .identity
+            .with("alertname", LIMIT_ALERT)
+            .with("rule", &rule.name);
+        if refused == 0 {
+            let Some(entry) = self.entries.get_mut(&labels) else {
+                return;
+            };
+            let step = entry.unseen(pass.at, Duration::ZERO);
+            self.apply(pass, &labels, step);
+            return;
+        }
+        let message = format!(
+            "{refused} more series of {} are anomalous than the limit of {} lets alert",
+            rule.name, rule.limit
+        );
+        if !self.entries.get(&labels).is_some_and(Entry::is_active) {
+            let mut entry = Entry::pending(labels.clone(), Labels::empty(), pass.at);
+            entry.synthetic = true;
+            self.entries.insert(labels.clone(), entry);
+        }
+        if let Some(entry) = self.entries.get_mut(&labels) {
+            #[expect(clippy::cast_precision_loss, reason = "a count of series")]
+            let value = refused as f64;
+            entry.value = value;
+            entry.annotations = Labels::new([("summary", message.as_str())]);
+            let step = entry.seen(pass.at, Duration::ZERO);
+            self.apply(pass, &labels, step);
+        }
+        pass.changes.error.get_or_insert(message);
+    }
+
+    /// Prepares for sending what receivers should hear of now, and remembers that it was sent.
+    ///
+    /// A firing alert is believed until [`lease`] from now, so call this at every evaluation, failed ones included.
+    pub fn due(
+        &mut self,
+        rule: &Rule,
+        at: Timestamp,
+        resend_delay: Duration,
+        context: &Context,
+    ) -> Vec<Alert> {
+        let until = at + lease(rule.interval, resend_delay);
+        let url = generator_url(rule, context);
+        let due = self
+            .entries
+            .values_mut()
+            .filter(|entry| entry.needs_sending(at, resend_delay));
+        due.map(|entry| {
+            entry.last_sent = Some(at);
+            let mut alert = entry.alert(&rule.name, &url);
+            alert.ends_at = alert.resolved_at.or(Some(until));
+            mark_no_data(&mut alert);
+            alert
+        })
+        .collect()
+    }
+
+    /// Forgets when firing alerts were sent, so that the next [`Tracker::due`] renews every lease.
+    ///
+    /// Call it after a restore and before a reload.
+    pub fn renew_leases(&mut self) {
+        for entry in self.entries.values_mut() {
+            if entry.state == State::Firing {
+                entry.last_sent = None;
+            }
+        }
+    }
+
+    /// Resolves the firing alerts of series that are known to be gone (a removed target) and drops pending ones.
+    pub fn retire(
+        &mut self,
+        rule: &Rule,
+        at: Timestamp,
+        context: &Context,
+        gone: impl Fn(&Labels) -> bool,
+    ) -> Changes {
+        let mut pass = Pass {
+            rule,
+            context,
+            at,
+            changes: Changes::default(),
+        };
+        let labels: Vec<Labels> = self
+            .entries
+            .values()
+            .filter(|entry| entry.is_active() && gone(&entry.series))
+            .map(|entry| entry.labels.clone())
+            .collect();
+        for labels in labels {
+            if let Some(entry) = self.entries.get_mut(&labels) {
+                let step = entry.unseen(at, Duration::ZERO);
+                self.apply(&mut pass, &labels, step);
+            }
+        }
+        pass.changes
+    }
+
+    /// Resolves everything: the rule was removed. Send what [`Tracker::due`] gives afterwards, then drop the tracker.
+    pub fn retire_all(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
+        self.retire(rule, at, context, |_| true)
+    }
+
+    /// Fits restored or reloaded state to a rule: alerts whose labels the rule would no longer give are resolved.
+    pub fn adopt(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
+        let stray: HashSet<Labels> = self
+            .entries
+            .values()
+            .filter(|entry| !entry.synthetic)
+            .filter(|entry| {
+                let scope = Scope {
+                    labels: &entry.series,
+                    value: entry.value,
+                    at,
+                    context,
+                };
+                rule.alert_labels(&scope) != entry.labels
+            })
+            .map(|entry| entry.series.clone())
+            .collect();
+        self.retire(rule, at, context, |series| stray.contains(series))
+    }
+
+    /// The state to store.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            evaluated_at: self.evaluated_at,
+            entries: self.entries.values().cloned().collect(),
+        }
+    }
+
+    /// A tracker that continues from a stored state; every firing alert is due at once.
+    #[must_use]
+    pub fn restore(snapshot: Snapshot) -> Self {
+        let entries = snapshot.entries.into_iter();
+        let mut tracker = Self {
+            entries: entries.map(|entry| (entry.labels.clone(), entry)).collect(),
+            evaluated_at: snapshot.evaluated_at,
+            restored: true,
+            last_error: None,
+        };
+        tracker.renew_leases();
+        tracker
+    }
+
+    /// Every alert that is pending, firing or recently resolved, in order of labels.
+    #[must_use]
+    pub fn alerts(&self, rule: &Rule, context: &Context) -> Vec<Alert> {
+        let url = generator_url(rule, context);
+        let entries = self.entries.values();
+        entries.map(|entry| entry.alert(&rule.name, &url)).collect()
+    }
+
+    /// How many alerts are in this state.
+    #[must_use]
+    pub fn count(&self, state: State) -> usize {
+        self.entries.values().filter(|e| e.state == state).count()
+    }
+
+    /// The last evaluation's error, `None` when the rule is healthy.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    /// When the rule was last evaluated.
+    #[must_use]
+    pub fn evaluated_at(&self) -> Option<Timestamp> {
+        self.evaluated_at
+    }
+}
+
+fn is_limit(entry: &Entry) -> bool {
+    entry.synthetic && entry.labels.get("alertname") == Some(LIMIT_ALERT)
+}

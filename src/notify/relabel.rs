@@ -1,0 +1,215 @@
+//! Prometheus' relabelling, for `alert_relabel_configs`.
+
+use std::sync::Arc;
+
+use regex::Regex;
+use sha2::{Digest, Sha256};
+
+use crate::metric::Labels;
+
+/// What a relabelling step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Action {
+    /// Sets the target label when the regex matches.
+    #[default]
+    Replace,
+    /// Drops what does not match.
+    Keep,
+    /// Drops what matches.
+    Drop,
+    /// Drops what differs from the target label.
+    KeepEqual,
+    /// Drops what equals the target label.
+    DropEqual,
+    /// Sets the target label to a hash of the source labels, modulo.
+    HashMod,
+    /// Copies labels whose name matches.
+    LabelMap,
+    /// Removes labels whose name matches.
+    LabelDrop,
+    /// Removes labels whose name does not match.
+    LabelKeep,
+    /// Sets the target label to the source in lower case.
+    Lowercase,
+    /// Sets the target label to the source in upper case.
+    Uppercase,
+}
+
+impl Action {
+    const WORDS: [(&'static str, Self); 11] = [
+        ("replace", Self::Replace),
+        ("keep", Self::Keep),
+        ("drop", Self::Drop),
+        ("keepequal", Self::KeepEqual),
+        ("dropequal", Self::DropEqual),
+        ("hashmod", Self::HashMod),
+        ("labelmap", Self::LabelMap),
+        ("labeldrop", Self::LabelDrop),
+        ("labelkeep", Self::LabelKeep),
+        ("lowercase", Self::Lowercase),
+        ("uppercase", Self::Uppercase),
+    ];
+
+    /// The action with this word, in any case, if there is one.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let word = word.to_lowercase();
+        Self::WORDS
+            .into_iter()
+            .find(|(known, _)| *known == word)
+            .map(|(_, action)| action)
+    }
+
+    fn word(self) -> &'static str {
+        let known = Self::WORDS.into_iter().find(|(_, action)| *action == self);
+        known.map_or("", |(word, _)| word)
+    }
+}
+
+/// One relabelling step as written, with Prometheus' defaults.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Labels whose values are joined.
+    pub source_labels: Vec<String>,
+    /// What stands between them.
+    pub separator: String,
+    /// Where the result goes.
+    pub target_label: String,
+    /// Matched against the whole joined value.
+    pub regex: String,
+    /// For `hashmod`.
+    pub modulus: u64,
+    /// The new value, `$1` for a group.
+    pub replacement: String,
+    /// What to do.
+    pub action: Action,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            source_labels: Vec::new(),
+            separator: ";".to_owned(),
+            target_label: String::new(),
+            regex: "(.*)".to_owned(),
+            modulus: 0,
+            replacement: "$1".to_owned(),
+            action: Action::Replace,
+        }
+    }
+}
+
+/// A checked relabelling step.
+#[derive(Debug, Clone)]
+pub struct Relabel {
+    spec: Spec,
+    regex: Regex,
+}
+
+impl Relabel {
+    /// Checks a step.
+    ///
+    /// # Errors
+    /// A sentence that names the key that is wrong.
+    pub fn try_new(spec: Spec) -> Result<Self, String> {
+        let pattern = format!("^(?s:{})$", spec.regex);
+        let regex = Regex::new(&pattern)
+            .map_err(|e| format!("regex: {:?} is not a regular expression: {e}", spec.regex))?;
+        let word = spec.action.word();
+        let needs_target = matches!(
+            spec.action,
+            Action::Replace
+                | Action::HashMod
+                | Action::Lowercase
+                | Action::Uppercase
+                | Action::KeepEqual
+                | Action::DropEqual
+        );
+        if needs_target && spec.target_label.is_empty() {
+            return Err(format!("target_label: needed by the action {word}"));
+        }
+        if spec.action == Action::HashMod && spec.modulus == 0 {
+            return Err("modulus: must be at least 1 for the action hashmod".to_owned());
+        }
+        Ok(Self { spec, regex })
+    }
+
+    /// The labels after this step, `None` when it drops them.
+    fn apply(&self, labels: &Labels) -> Option<Labels> {
+        let spec = &self.spec;
+        let values = spec
+            .source_labels
+            .iter()
+            .map(|name| labels.get(name).unwrap_or(""));
+        let source = values.collect::<Vec<_>>().join(&spec.separator);
+        let target = labels.get(&spec.target_label).unwrap_or("");
+        let keep = |keep: bool| keep.then(|| labels.clone());
+        let set = |value: &str| Some(labels.with(&spec.target_label, value));
+        match spec.action {
+            Action::Keep => keep(self.regex.is_match(&source)),
+            Action::Drop => keep(!self.regex.is_match(&source)),
+            Action::KeepEqual => keep(source == target),
+            Action::DropEqual => keep(source != target),
+            Action::Lowercase => set(&source.to_lowercase()),
+            Action::Uppercase => set(&source.to_uppercase()),
+            Action::HashMod => set(&(hash(&source) % spec.modulus).to_string()),
+            Action::Replace => Some(self.replace(labels, &source)),
+            Action::LabelDrop => Some(labels.retain(|name| !self.regex.is_match(name))),
+            Action::LabelKeep => Some(labels.retain(|name| self.regex.is_match(name))),
+            Action::LabelMap => Some(self.map_names(labels)),
+        }
+    }
+
+    fn replace(&self, labels: &Labels, source: &str) -> Labels {
+        let Some(found) = self.regex.captures(source) else {
+            return labels.clone();
+        };
+        let expand = |pattern: &str| {
+            let mut out = String::new();
+            found.expand(pattern, &mut out);
+            out
+        };
+        let target = expand(&self.spec.target_label);
+        if target.is_empty() {
+            return labels.clone();
+        }
+        labels.with(&target, &expand(&self.spec.replacement))
+    }
+
+    fn map_names(&self, labels: &Labels) -> Labels {
+        let copies = labels.iter().filter(|(name, _)| self.regex.is_match(name));
+        copies.fold(labels.clone(), |labels, (name, value)| {
+            let name = self.regex.replace(name, self.spec.replacement.as_str());
+            labels.with(&name, value)
+        })
+    }
+}
+
+/// The last eight bytes of a hash, so that replicas agree; not MD5 as in Prometheus, which only shards by it.
+fn hash(text: &str) -> u64 {
+    let digest = Sha256::digest(text.as_bytes());
+    digest[24..]
+        .iter()
+        .fold(0, |n, byte| n << 8 | u64::from(*byte))
+}
+
+/// Applies steps in order; `None` when one drops the labels.
+#[must_use]
+pub fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
+    let mut current = labels.clone();
+    for step in steps {
+        current = step.apply(&current)?;
+    }
+    Some(current)
+}
+
+/// External labels, only where the alert has none of that name.
+#[must_use]
+pub fn with_external(labels: &Labels, external: &Labels) -> Labels {
+    if external.is_empty() {
+        return labels.clone();
+    }
+    let pairs = external.as_slice().iter().chain(labels.as_slice());
+    Labels::new(pairs.map(|label| (Arc::clone(&label.name), Arc::clone(&label.value))))
+}

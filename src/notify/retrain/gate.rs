@@ -1,0 +1,351 @@
+//! When a firing watch asks for retraining: N of M, cool-down, one at a time, veto, dry run.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Labels, Timestamp, format_duration};
+
+use super::idempotency_key;
+
+/// The rule's `retrain` settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Shortest time between two requests of one series, and the length of an epoch of the idempotency key.
+    pub cooldown: Duration,
+    /// `3/5`: at least 3 of the last 5 verdicts were anomalous; `(1, 1)` asks at once.
+    pub after: (u32, u32),
+    /// How long a request counts as under way when nobody reports it done.
+    pub in_flight_timeout: Duration,
+    /// Decide and log, but send nothing.
+    pub dry_run: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            cooldown: Duration::from_secs(6 * 3600),
+            after: (1, 1),
+            in_flight_timeout: Duration::from_secs(24 * 3600),
+            dry_run: false,
+        }
+    }
+}
+
+impl Policy {
+    /// Reads `after: N/M`.
+    ///
+    /// # Errors
+    /// A sentence that shows the shape.
+    pub fn parse_after(text: &str) -> Result<(u32, u32), String> {
+        let parts = text
+            .split_once('/')
+            .map(|(n, m)| (n.trim().parse(), m.trim().parse()));
+        match parts {
+            Some((Ok(n), Ok(m))) if 1 <= n && n <= m && m <= 1000 => Ok((n, m)),
+            _ => Err(format!(
+                "must be N/M such as 3/5 with 1 <= N <= M <= 1000, got {text:?}"
+            )),
+        }
+    }
+}
+
+/// Why no request goes out now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Hold {
+    /// The alert does not fire.
+    NotFiring,
+    /// Fewer than N of the last M verdicts were anomalous.
+    TooFew {
+        /// Anomalous verdicts among the last M.
+        anomalous: u32,
+        /// N.
+        needed: u32,
+        /// M.
+        of: u32,
+    },
+    /// The last request is too recent.
+    CoolingDown {
+        /// When the cool-down ends.
+        until: Timestamp,
+    },
+    /// An earlier request is not done.
+    InFlight {
+        /// Its key.
+        id: String,
+        /// When it stops counting.
+        until: Timestamp,
+    },
+    /// The rule's `unless` says no, or could not be evaluated.
+    Vetoed(String),
+    /// `retraining.enabled` is false.
+    Disabled,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFiring => f.write_str("the alert does not fire"),
+            Self::TooFew {
+                anomalous,
+                needed,
+                of,
+            } => {
+                write!(
+                    f,
+                    "{anomalous} of the last {of} verdicts were anomalous, {needed} are needed"
+                )
+            }
+            Self::CoolingDown { until } => write!(f, "cooling down until {until}"),
+            Self::InFlight { id, until } => {
+                write!(f, "request {id} is under way, at most until {until}")
+            }
+            Self::Vetoed(why) => write!(f, "vetoed: {why}"),
+            Self::Disabled => f.write_str("retraining.enabled is false"),
+        }
+    }
+}
+
+/// What the gate decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Send a request with this key.
+    Request {
+        /// The idempotency key.
+        id: String,
+    },
+    /// Everything says yes, but it is a dry run; the cool-down runs all the same.
+    DryRun {
+        /// The idempotency key.
+        id: String,
+    },
+    /// Not now.
+    Hold(Hold),
+}
+
+/// The state of one (rule, series).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Gate {
+    /// The latest verdicts, newest last.
+    verdicts: VecDeque<bool>,
+    last_request: Option<Timestamp>,
+    in_flight: Option<InFlight>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct InFlight {
+    id: String,
+    since: Timestamp,
+}
+
+/// What a gate is about: a rule and a series without the pod's identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GateKey {
+    /// The watch's name.
+    pub rule: String,
+    /// The series' labels without those that tell replicas apart.
+    pub series: Labels,
+}
+
+/// Labels that tell replicas of one model apart; they are no part of what is retrained.
+const POD_IDENTITY: [&str; 6] = ["instance", "pod", "namespace", "job", "container", "node"];
+
+impl GateKey {
+    /// The key of a series under a rule.
+    #[must_use]
+    pub fn new(rule: &str, series: &Labels) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            series: series.retain(|name| name != Labels::NAME && !POD_IDENTITY.contains(&name)),
+        }
+    }
+}
+
+/// One evaluation of a watch, as the gate needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// `model.id` and `model.version`.
+    pub model: (&'a str, &'a str),
+    /// The evaluation's time.
+    pub at: Timestamp,
+    /// Since when the alert fires, `None` when it does not.
+    pub fired_at: Option<Timestamp>,
+    /// `retraining.enabled`.
+    pub enabled: bool,
+}
+
+impl Gate {
+    /// Takes in a verdict: whether the series was anomalous at this evaluation. Unknown is no verdict; leave it out.
+    pub fn verdict(&mut self, policy: &Policy, anomalous: bool) {
+        self.verdicts.push_back(anomalous);
+        while self.verdicts.len() > policy.after.1 as usize {
+            self.verdicts.pop_front();
+        }
+    }
+
+    /// Decides. `veto` is only asked when everything else says yes: `Ok(true)` vetoes, and so does an error.
+    pub fn decide(
+        &mut self,
+        policy: &Policy,
+        key: &GateKey,
+        attempt: &Attempt<'_>,
+        veto: impl FnOnce() -> Result<bool, String>,
+    ) -> Decision {
+        let fired_at = match self.holds(policy, attempt) {
+            Ok(fired_at) => fired_at,
+            Err(hold) => return Decision::Hold(hold),
+        };
+        match veto() {
+            Ok(false) => {}
+            Ok(true) => return Decision::Hold(Hold::Vetoed("unless holds".to_owned())),
+            Err(error) => return Decision::Hold(Hold::Vetoed(format!("unless failed: {error}"))),
+        }
+        let epoch = epoch(fired_at, attempt.at, policy.cooldown);
+        let id = idempotency_key(attempt.model, &key.rule, &key.series, epoch);
+        self.last_request = Some(attempt.at);
+        if policy.dry_run {
+            return Decision::DryRun { id };
+        }
+        self.in_flight = Some(InFlight {
+            id: id.clone(),
+            since: attempt.at,
+        });
+        Decision::Request { id }
+    }
+
+    fn holds(&self, policy: &Policy, attempt: &Attempt<'_>) -> Result<Timestamp, Hold> {
+        if !attempt.enabled {
+            return Err(Hold::Disabled);
+        }
+        let fired_at = attempt.fired_at.ok_or(Hold::NotFiring)?;
+        let (needed, of) = policy.after;
+        let latest = self.verdicts.iter().rev().take(of as usize);
+        let anomalous = u32::try_from(latest.filter(|v| **v).count()).unwrap_or(u32::MAX);
+        if anomalous < needed {
+            return Err(Hold::TooFew {
+                anomalous,
+                needed,
+                of,
+            });
+        }
+        if let Some(until) = self.last_request.map(|last| last + policy.cooldown)
+            && attempt.at < until
+        {
+            return Err(Hold::CoolingDown { until });
+        }
+        if let Some(flight) = &self.in_flight {
+            let until = flight.since + policy.in_flight_timeout;
+            if attempt.at < until {
+                let id = flight.id.clone();
+                return Err(Hold::InFlight { id, until });
+            }
+        }
+        Ok(fired_at)
+    }
+
+    /// When the last request went out.
+    #[must_use]
+    pub fn last_request(&self) -> Option<Timestamp> {
+        self.last_request
+    }
+
+    /// The key of the request that is under way.
+    #[must_use]
+    pub fn in_flight(&self) -> Option<&str> {
+        self.in_flight.as_ref().map(|flight| flight.id.as_str())
+    }
+}
+
+/// The cool-down epoch: of the firing, and of each further cool-down it lasts. Replicas whose alerts fired in the same
+/// epoch agree on it whenever they decide.
+fn epoch(fired_at: Timestamp, at: Timestamp, cooldown: Duration) -> i64 {
+    let length = i64::try_from(cooldown.as_millis())
+        .unwrap_or(i64::MAX)
+        .max(1);
+    let lasted = i64::try_from(at.since(fired_at).as_millis()).unwrap_or(i64::MAX);
+    fired_at.as_millis().div_euclid(length) + lasted / length
+}
+
+/// The gates of all rules and series.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Gates {
+    #[serde(with = "pairs")]
+    gates: BTreeMap<GateKey, Gate>,
+}
+
+impl Gates {
+    /// The gate of a key, made when it is new.
+    pub fn gate(&mut self, key: &GateKey) -> &mut Gate {
+        self.gates.entry(key.clone()).or_default()
+    }
+
+    /// Every gate, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&GateKey, &Gate)> {
+        self.gates.iter()
+    }
+
+    /// Puts a stored gate back.
+    pub fn insert(&mut self, key: GateKey, gate: Gate) {
+        self.gates.insert(key, gate);
+    }
+
+    /// Reports a request done: its series may ask again after its cool-down. Gives the gate's key, `None` when no
+    /// such request is under way.
+    pub fn done(&mut self, id: &str) -> Option<GateKey> {
+        let (key, gate) = self
+            .gates
+            .iter_mut()
+            .find(|(_, gate)| gate.in_flight() == Some(id))?;
+        gate.in_flight = None;
+        Some(key.clone())
+    }
+
+    /// Drops the gates of rules that are no longer there, and those that remember nothing of use at `at`.
+    pub fn retain(&mut self, mut keep: impl FnMut(&GateKey) -> bool) {
+        self.gates.retain(|key, _| keep(key));
+    }
+
+    /// One line per series that waits, for the status page.
+    #[must_use]
+    pub fn describe(&self, policy: &Policy, at: Timestamp) -> Vec<String> {
+        let lines = self.gates.iter().filter_map(|(key, gate)| {
+            let last = gate.last_request?;
+            let left = (last + policy.cooldown).since(at);
+            (!left.is_zero()).then(|| {
+                format!(
+                    "{} {}: cooling down for {}",
+                    key.rule,
+                    key.series,
+                    format_duration(left)
+                )
+            })
+        });
+        lines.collect()
+    }
+}
+
+/// A map with keys that are no strings, as a list of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Gate, GateKey};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<GateKey, Gate>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<GateKey, Gate>, D::Error> {
+        let pairs = Vec::<(GateKey, Gate)>::deserialize(from)?;
+        Ok(pairs.into_iter().collect())
+    }
+}

@@ -1,0 +1,126 @@
+//! A request to retrain, and who can be asked.
+
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::alert::{Alert, Expected};
+use crate::metric::{Labels, Timestamp};
+
+use super::super::Error;
+
+/// Why and what to retrain. Every retry and every replica of the same decision carries the same [`id`](Self::id).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RetrainRequest {
+    /// The idempotency key: 64 hexadecimal digits.
+    pub id: String,
+    /// `model.id`.
+    pub model_id: String,
+    /// `model.version`, empty when not set.
+    #[serde(default)]
+    pub model_version: String,
+    /// The watch that fired.
+    pub rule: String,
+    /// One line for people.
+    pub reason: String,
+    /// The alert's labels.
+    pub labels: Labels,
+    /// The alert's annotations.
+    pub annotations: Labels,
+    /// The last value; absent when it is no finite number.
+    pub value: Option<f64>,
+    /// Distance from normal, 1 at the limit.
+    pub score: Option<f64>,
+    /// The band that was expected.
+    pub expected: Expected,
+    /// Since when the condition holds.
+    pub active_at: Timestamp,
+    /// Since when the alert fires.
+    pub fired_at: Timestamp,
+    /// When the decision fell.
+    pub requested_at: Timestamp,
+    /// Where a person can look at it.
+    #[serde(default)]
+    pub generator_url: String,
+}
+
+impl RetrainRequest {
+    /// A request because of a firing alert.
+    #[must_use]
+    pub fn new(
+        id: String,
+        (model_id, model_version): (&str, &str),
+        alert: &Alert,
+        at: Timestamp,
+    ) -> Self {
+        let explanation = alert.explanation.as_deref();
+        Self {
+            id,
+            model_id: model_id.to_owned(),
+            model_version: model_version.to_owned(),
+            rule: alert.rule.to_string(),
+            reason: alert.summary(),
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+            value: Some(alert.value).filter(|value| value.is_finite()),
+            score: explanation
+                .and_then(|e| e.score)
+                .filter(|score| score.is_finite()),
+            expected: explanation.map(|e| finite(e.expected)).unwrap_or_default(),
+            active_at: alert.active_at,
+            fired_at: alert.starts_at(),
+            requested_at: at,
+            generator_url: alert.generator_url.to_string(),
+        }
+    }
+}
+
+/// JSON has no infinities.
+fn finite(band: Expected) -> Expected {
+    let only = |side: Option<f64>| side.filter(|value| value.is_finite());
+    Expected {
+        lower: only(band.lower),
+        centre: only(band.centre),
+        upper: only(band.upper),
+    }
+}
+
+/// The key that replicas and retries share: SHA-256 over model id, version, rule, the series' labels without the pod's
+/// identity and the cool-down epoch, in hexadecimal.
+#[must_use]
+pub fn idempotency_key(
+    (model_id, model_version): (&str, &str),
+    rule: &str,
+    series: &Labels,
+    epoch: i64,
+) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    };
+    add(model_id);
+    add(model_version);
+    add(rule);
+    for (name, value) in series.iter() {
+        add(name);
+        add(value);
+    }
+    add(&epoch.to_string());
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Something that can be asked to retrain: a webhook, the log, or a receiver of another crate.
+///
+/// A request is repeated until this answers `Ok`, an error that is not retryable, or the request expires; the same
+/// [`RetrainRequest::id`] may therefore arrive more than once.
+pub trait RetrainingNotifier: Send + Sync {
+    /// Asks once.
+    ///
+    /// # Errors
+    /// Why the request did not arrive, and whether trying again can help.
+    fn request<'a>(&'a self, request: &'a RetrainRequest) -> BoxFuture<'a, Result<(), Error>>;
+}

@@ -1,0 +1,125 @@
+//! A position in a body.
+
+use super::Error;
+
+/// A position in a body and the moves both formats share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// The byte here; `None` at the end.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.body.get(self.at).copied()
+    }
+
+    /// The rest of the body.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
+    /// Steps over `byte` if it is here.
+    #[inline]
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Steps over `word` if it is here.
+    pub(super) fn eat_word(&mut self, word: &[u8]) -> bool {
+        let found = self.rest().starts_with(word);
+        if found {
+            self.at += word.len();
+        }
+        found
+    }
+
+    /// Steps over spaces and tabs; whether there were any.
+    #[inline]
+    pub(super) fn skip_blanks(&mut self) -> bool {
+        let start = self.at;
+        while matches!(self.peek(), Some(b' ' | b'\t')) {
+            self.at += 1;
+        }
+        self.at > start
+    }
+
+    /// Steps to the next newline or the end and returns what was passed.
+    pub(super) fn until_newline(&mut self) -> &'a [u8] {
+        let rest = self.rest();
+        let len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        self.at += len;
+        &rest[..len]
+    }
+
+    /// Steps over a token that ends at a blank or a newline (`spaces_only`: tabs belong to it), maybe empty.
+    #[inline]
+    pub(super) fn token(&mut self, stop: impl Fn(u8) -> bool) -> &'a [u8] {
+        let rest = self.rest();
+        let len = rest
+            .iter()
+            .position(|&byte| stop(byte))
+            .unwrap_or(rest.len());
+        self.at += len;
+        &rest[..len]
+    }
+
+    /// Steps over a name of letters, digits, `_` and, where `colon`, `:`; empty when none starts here.
+    #[inline]
+    pub(super) fn name(&mut self, colon: bool) -> &'a [u8] {
+        let rest = self.rest();
+        let mask = if colon { METRIC } else { LABEL };
+        match rest.first() {
+            Some(&first) if CLASS[usize::from(first)] & mask & FIRST != 0 => {}
+            _ => return &[],
+        }
+        let mask = mask & !FIRST;
+        let len = rest
+            .iter()
+            .position(|&byte| CLASS[usize::from(byte)] & mask == 0)
+            .unwrap_or(rest.len());
+        self.at += len;
+        &rest[..len]
+    }
+
+    /// An error about the token that starts at `token`; the position shown is where the cursor stands.
+    #[cold]
+    pub(super) fn error(
+        &self,
+        token: usize,
+        message: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> Error {
+        Error::new(self.body, token, self.at, message)
+    }
+}
+
+/// Bit of bytes that may be in a label name, and in its first place together with [`FIRST`]'s bits.
+const LABEL: u8 = 0b0001 | 0b0100;
+/// As [`LABEL`], for metric names.
+const METRIC: u8 = 0b0010 | 0b1000;
+/// The bits for the first place.
+const FIRST: u8 = 0b0100 | 0b1000;
+
+/// Which places of a name a byte may stand in.
+const CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
+        let c = byte as u8;
+        if c.is_ascii_alphabetic() || c == b'_' {
+            class[byte] = LABEL | METRIC;
+        } else if c.is_ascii_digit() {
+            class[byte] = (LABEL | METRIC) & !FIRST;
+        } else if c == b':' {
+            class[byte] = METRIC;
+        }
+        byte += 1;
+    }
+    class
+};

@@ -1,0 +1,212 @@
+//! A sample's name and labels as places in the body.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::Error;
+use super::cursor::Cursor;
+
+/// A name or value within a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    start: u32,
+    end: u32,
+    escaped: bool,
+}
+
+impl Span {
+    fn new(range: Range<usize>, escaped: bool) -> Self {
+        let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self {
+            start: short(range.start),
+            end: short(range.end),
+            escaped,
+        }
+    }
+
+    /// The bytes as written.
+    #[must_use]
+    pub fn raw<'a>(&self, body: &'a [u8]) -> &'a [u8] {
+        body.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+
+    /// The text with escapes resolved. The parser has checked that it is UTF-8.
+    #[must_use]
+    pub fn text<'a>(&self, body: &'a [u8]) -> Cow<'a, str> {
+        let raw = std::str::from_utf8(self.raw(body)).unwrap_or_default();
+        if self.escaped {
+            Cow::Owned(unescaped(raw))
+        } else {
+            Cow::Borrowed(raw)
+        }
+    }
+
+    /// Whether the text has escapes.
+    #[must_use]
+    pub fn is_escaped(&self) -> bool {
+        self.escaped
+    }
+}
+
+/// Resolves `\\`, `\"` and `\n`; an unknown escape stays two characters, as in Prometheus.
+fn unescaped(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut chars = raw.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some(c @ ('\\' | '"')) => out.push(c),
+            Some(other) => out.extend(['\\', other]),
+            None => out.push('\\'),
+        }
+    }
+    out
+}
+
+/// The name and labels of one sample; reused from sample to sample.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    /// The metric's name.
+    pub name: Span,
+    /// Label names and values in the order written.
+    pub labels: Vec<(Span, Span)>,
+    /// The bytes from the name to the closing brace.
+    pub range: Range<usize>,
+}
+
+/// How the formats differ within braces.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// Blanks between tokens.
+    pub(super) blanks: bool,
+    /// Newlines within quoted label values.
+    pub(super) newlines: bool,
+    /// Labels without a comma between them.
+    pub(super) commas_optional: bool,
+}
+
+impl Cursor<'_> {
+    fn gap(&mut self, rules: Rules) {
+        if rules.blanks {
+            self.skip_blanks();
+        }
+    }
+
+    /// Tokenises name and labels; the cursor stands on the name or the opening brace.
+    #[inline]
+    pub(super) fn series(&mut self, series: &mut Series, rules: Rules) -> Result<(), Error> {
+        let start = self.at;
+        series.labels.clear();
+        let name = self.name(true);
+        let mut named = !name.is_empty();
+        series.name = Span::new(start..self.at, false);
+        let mut end = self.at;
+        if named {
+            self.gap(rules);
+        }
+        if self.eat(b'{') {
+            self.labels(series, &mut named, rules)?;
+            end = self.at;
+        } else if !named {
+            return Err(self.error(start, "expected a metric name, a comment or an empty line"));
+        }
+        self.at = end;
+        series.range = start..end;
+        if !named {
+            return Err(self.error(start, "the series has no metric name"));
+        }
+        let raw = &self.body[start..end];
+        if std::str::from_utf8(raw).is_err() {
+            return Err(self.error(start, "a name or label value is not valid UTF-8"));
+        }
+        Ok(())
+    }
+
+    /// Everything up to and with the closing brace.
+    pub(super) fn labels(
+        &mut self,
+        series: &mut Series,
+        named: &mut bool,
+        rules: Rules,
+    ) -> Result<(), Error> {
+        loop {
+            self.gap(rules);
+            let token = self.at;
+            if self.eat(b'}') {
+                return Ok(());
+            }
+            let quoted = self.peek() == Some(b'"');
+            let name = if quoted {
+                self.quoted(true)?
+            } else {
+                let start = self.at;
+                if self.name(false).is_empty() {
+                    return Err(self.error(token, "expected a label name or \"}\""));
+                }
+                Span::new(start..self.at, false)
+            };
+            self.gap(rules);
+            if quoted && matches!(self.peek(), Some(b',' | b'}')) {
+                if *named {
+                    return Err(self.error(token, "a second metric name"));
+                }
+                *named = true;
+                series.name = name;
+                self.eat(b',');
+                continue;
+            }
+            if !self.eat(b'=') {
+                return Err(self.error(token, "expected \"=\" after a label name"));
+            }
+            self.gap(rules);
+            if self.peek() != Some(b'"') {
+                let here = self.at;
+                return Err(self.error(here, "expected a label value in double quotes"));
+            }
+            let value = self.quoted(rules.newlines)?;
+            series.labels.push((name, value));
+            self.gap(rules);
+            if !self.eat(b',') && !rules.commas_optional && self.peek() != Some(b'}') {
+                let here = self.at;
+                return Err(self.error(here, "expected \",\" or \"}\" after a label"));
+            }
+        }
+    }
+
+    /// A string in double quotes; the cursor stands on the opening one.
+    #[inline]
+    pub(super) fn quoted(&mut self, newlines: bool) -> Result<Span, Error> {
+        let open = self.at;
+        let rest = self.body.get(open + 1..).unwrap_or_default();
+        let mut escaped = false;
+        let mut at = 0;
+        let end = loop {
+            let Some(&byte) = rest.get(at) else {
+                return Err(self.error(open, "a quoted string without its closing quote"));
+            };
+            match byte {
+                b'"' => break at,
+                b'\\' => {
+                    escaped = true;
+                    at += 2;
+                    // An escaped newline ends the line all the same.
+                    if rest.get(at - 1) == Some(&b'\n') {
+                        return Err(self.error(open, "a quoted string without its closing quote"));
+                    }
+                }
+                b'\n' if !newlines => {
+                    return Err(self.error(open, "a quoted string without its closing quote"));
+                }
+                _ => at += 1,
+            }
+        };
+        let start = open + 1;
+        self.at = start + end + 1;
+        Ok(Span::new(start..start + end, escaped))
+    }
+}

@@ -1,0 +1,19 @@
+//! What several tests need: free ports, child processes that die with the test, waiting with a deadline.
+
+mod process;
+mod wait;
+
+pub use process::{Process, free_port, tool};
+pub use wait::{get_json, get_text, until};
+
+use std::path::PathBuf;
+
+/// A folder of the material beside the checkout, when it is there; prints why a test skips when not.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let found = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    eprintln!("skipped: {} is not here", found.display());
+    None
+}

@@ -1,0 +1,95 @@
+//! Child processes: our own binary and the real Prometheus and Alertmanager.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use super::until;
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Where an outside program is, when it is on the PATH; prints why a test skips when not.
+///
+/// # Panics
+/// With `SIDEWATCH_REQUIRE_TOOLS` set, as in CI, a missing program is a failure.
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        assert!(
+            std::env::var_os("SIDEWATCH_REQUIRE_TOOLS").is_none(),
+            "{name} is not on the PATH; scripts/tools installs it"
+        );
+        eprintln!("skipped: {name} is not on the PATH; scripts/tools installs it");
+    }
+    found
+}
+
+/// A child whose output goes to a file and which is killed with the test.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program; its output lands in `dir/NAME.log`.
+    pub fn start(program: &Path, args: &[&str], dir: &Path) -> Self {
+        let name = program.file_name().unwrap().to_string_lossy();
+        let log = dir.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log).unwrap();
+        let child = Command::new(program)
+            .args(args)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// Our own binary.
+    pub fn sidewatch(args: &[&str], dir: &Path) -> Self {
+        Self::start(Path::new(env!("CARGO_BIN_EXE_sidewatch")), args, dir)
+    }
+
+    /// What it has printed so far.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        until("the process to end", deadline, async || {
+            child.try_wait().unwrap().ok_or("still running")
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.try_wait().ok().flatten().is_none() {
+            let killed = self.child.kill().and_then(|()| self.child.wait());
+            if let Err(error) = killed {
+                eprintln!("could not end the process: {error}");
+            }
+        }
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.output());
+        }
+    }
+}
