@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use sidewatch::metric::{Appender, Labels, SeriesRef, Timestamp};
-use sidewatch::promql::{Expr, Options, Query, Value};
+use sidewatch::promql::{Expr, Query, Value};
 use sidewatch::series::{Limits, ScrapeStats, Window};
 
 const ROUTES: usize = 500;
@@ -73,7 +73,7 @@ fn main() -> io::Result<()> {
         let (window, at) = window(minutes);
         let text = format!("histogram_quantile(0.99, sum by (le) (rate(x[{range}])))");
         let expr = Expr::parse(&text).map_err(io::Error::other)?;
-        let mut query = Query::new(expr, Options::default()).map_err(io::Error::other)?;
+        let mut query = Query::new(expr);
         let check = |query: &mut Query| {
             let result = query.eval(&window, at).map(|evaluation| evaluation.value);
             assert!(

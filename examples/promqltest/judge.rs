@@ -51,13 +51,14 @@ fn evaluate(text: &str, when: When, store: &mut Store) -> Result<Evaluation, Pro
     };
     let expr = Expr::parse(text).map_err(problem)?;
     let source = store.source(&touched);
-    let result = Query::new(expr, OPTIONS).and_then(|mut query| match when {
+    let mut query = Query::with_options(expr, OPTIONS);
+    let result = match when {
         When::At(time) => query.eval(&source, at(time)),
         When::Range(start, end, step) => {
             let step = Duration::from_millis(u64::try_from(step).unwrap_or(0));
             query.eval_range(&source, (at(start), at(end)), step)
         }
-    });
+    };
     if touched.get() {
         return Err(Problem::Refused(
             "native histograms or start timestamps in the data".to_owned(),

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use super::ast::{At, Kind, Node, Select, Type};
 use super::error::{Error, Span};
+use super::eval::build;
 use super::parse::parse;
 use crate::metric::Selector;
+
+/// Prometheus' default lookback.
+const LOOKBACK: Duration = Duration::from_secs(300);
 
 /// A PromQL expression that was parsed and type-checked; cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,7 +42,8 @@ impl Expr {
     /// The first rule that is broken, with its place: syntax, types, a limit, or PromQL that is not evaluated here.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let text: Arc<str> = text.into();
-        match parse(&text) {
+        // A plan is made to find what is wrong with literal parameters: labels' names, regular expressions.
+        match parse(&text).and_then(|root| build(&root).map(|_| root)) {
             Ok(root) => Ok(Self {
                 text,
                 root: Arc::new(root),
@@ -69,9 +74,37 @@ impl Expr {
         self.root.value_type()
     }
 
+    /// The name of the series, when the expression is a selector and nothing else.
+    #[must_use]
+    pub fn metric_name(&self) -> Option<&str> {
+        let Kind::Select(select) = &self.root.unwrapped().kind else {
+            return None;
+        };
+        select.selector.metric_name()
+    }
+
+    /// What the expression selects, in order.
+    #[must_use]
+    pub fn selectors(&self) -> Vec<Selector> {
+        self.selected(LOOKBACK)
+            .into_iter()
+            .map(|selected| selected.selector)
+            .collect()
+    }
+
+    /// How far before the evaluation time samples may be needed, with a lookback of 5 minutes.
+    #[must_use]
+    pub fn reach(&self) -> Duration {
+        self.selected(LOOKBACK)
+            .iter()
+            .map(|selected| selected.reach)
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Every selector, in order, with its reach for this lookback.
     #[must_use]
-    pub fn selectors(&self, lookback: Duration) -> Vec<Selected> {
+    pub fn selected(&self, lookback: Duration) -> Vec<Selected> {
         let mut found = Vec::new();
         let outer = Outer {
             reach: 0,
@@ -87,7 +120,7 @@ impl Expr {
     /// # Errors
     /// Names the first selector that does.
     pub fn check_retention(&self, lookback: Duration, retention: Duration) -> Result<(), Error> {
-        let all = self.selectors(lookback);
+        let all = self.selected(lookback);
         let Some(beyond) = all.iter().find(|s| s.reach > retention) else {
             return Ok(());
         };
@@ -180,13 +213,11 @@ fn collect(node: &Node, outer: Outer, lookback: i64, found: &mut Vec<Selected>) 
 mod tests {
     use std::time::Duration;
 
-    use super::Expr;
-
-    const LOOKBACK: Duration = Duration::from_secs(300);
+    use super::{Expr, LOOKBACK};
 
     fn reach(text: &str) -> Vec<u64> {
         let expr = Expr::parse(text).unwrap();
-        expr.selectors(LOOKBACK)
+        expr.selected(LOOKBACK)
             .iter()
             .map(|s| s.reach.as_secs())
             .collect()
@@ -219,7 +250,7 @@ mod tests {
     #[test]
     fn a_fixed_time_is_recognised() {
         let expr = Expr::parse("x @ 100 + y").unwrap();
-        let fixed: Vec<bool> = expr.selectors(LOOKBACK).iter().map(|s| s.fixed).collect();
+        let fixed: Vec<bool> = expr.selected(LOOKBACK).iter().map(|s| s.fixed).collect();
         assert_eq!(fixed, [true, false]);
     }
 }

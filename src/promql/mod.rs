@@ -25,5 +25,5 @@ pub use expr::{Expr, Selected};
 pub use format::{format_general, format_value};
 pub use functions::{Function, Signature};
 pub use parse::{MAX_DEPTH, MAX_LENGTH};
-pub use query::{Evaluation, Options, Points, Query, Sample, Value};
+pub use query::{Evaluation, InstantSample, Options, Points, Query, Value};
 pub use source::{Batch, Samples, SeriesSource};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{Error, Position, Span};
+use super::error::{Error, ErrorKind, Position, Span};
 use super::eval::{Context, Coverage, Level, Note, Ranges, Root, Scratch, Table, Vector, build};
 use super::expr::Expr;
 use super::source::SeriesSource;
@@ -41,7 +41,7 @@ impl Default for Options {
 
 /// One element of an instant vector.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct InstantSample {
     /// The series.
     pub labels: Labels,
     /// Its value.
@@ -65,11 +65,32 @@ pub enum Value {
     /// One number.
     Scalar(f64),
     /// One number per series, in the order to show.
-    Vector(Vec<Sample>),
+    Vector(Vec<InstantSample>),
     /// A range of samples per series.
     Matrix(Vec<Points>),
     /// A string.
     Text(String),
+}
+
+impl Value {
+    /// The value as an instant vector; a scalar is one element without labels, as in rules.
+    ///
+    /// # Errors
+    /// When it is a string or a range of samples.
+    pub fn into_vector(self, at: Timestamp) -> Result<Vec<InstantSample>, Error> {
+        let message = match self {
+            Self::Vector(samples) => return Ok(samples),
+            Self::Scalar(value) => {
+                let labels = Labels::empty();
+                return Ok(vec![InstantSample { labels, value, at }]);
+            }
+            Self::Matrix(_) => {
+                "expected an instant vector or a scalar, found a range vector: wrap it in a function"
+            }
+            Self::Text(_) => "expected an instant vector or a scalar, found a string",
+        };
+        Err(Error::new(ErrorKind::Type, None, message))
+    }
 }
 
 /// A value and what there is to say about it.
@@ -101,25 +122,28 @@ struct Shown {
 pub struct Query {
     expr: Expr,
     options: Options,
-    plan: Root,
+    plan: Option<Root>,
     shown: Option<Shown>,
     pool: Vec<Vec<f64>>,
 }
 
 impl Query {
-    /// Plans an expression.
-    ///
-    /// # Errors
-    /// Literal parameters that are wrong whatever the series: a label's name, a regular expression.
-    pub fn new(expr: Expr, options: Options) -> Result<Self, Error> {
-        let plan = build(expr.root()).map_err(|error| error.in_expr(expr.shared_text()))?;
-        Ok(Self {
+    /// A query with Prometheus' default options.
+    #[must_use]
+    pub fn new(expr: Expr) -> Self {
+        Self::with_options(expr, Options::default())
+    }
+
+    /// A query with options of its own.
+    #[must_use]
+    pub fn with_options(expr: Expr, options: Options) -> Self {
+        Self {
             expr,
             options,
-            plan,
+            plan: None,
             shown: None,
             pool: Vec::new(),
-        })
+        }
     }
 
     /// The expression.
@@ -130,10 +154,7 @@ impl Query {
 
     /// Forgets what is remembered about the series; the next evaluation finds it out again.
     pub fn forget_plan(&mut self) {
-        // The expression was planned before, so it can be planned again.
-        if let Ok(plan) = build(self.expr.root()) {
-            self.plan = plan;
-        }
+        self.plan = None;
         self.shown = None;
     }
 
@@ -144,8 +165,9 @@ impl Query {
     pub fn eval(&mut self, source: &dyn SeriesSource, at: Timestamp) -> Result<Evaluation, Error> {
         let time = at.as_millis();
         let span = self.expr.root().span;
+        let plan = planned(&mut self.plan, &self.expr)?;
         let mut cx = context(source, &self.options, (time, time), &mut self.pool);
-        let value = match &mut self.plan {
+        let value = match plan {
             Root::Scalar(plan) => plan.eval(&mut cx, time).map(Value::Scalar),
             Root::Text(text) => Ok(Value::Text(text.clone())),
             Root::Matrix(ranges) => matrix(&mut cx, ranges, time).map(Value::Matrix),
@@ -176,13 +198,14 @@ impl Query {
     ) -> Result<Evaluation, Error> {
         let span = self.expr.root().span;
         let bounds = (start.as_millis(), end.as_millis());
+        let plan = planned(&mut self.plan, &self.expr)?;
         let mut cx = context(source, &self.options, bounds, &mut self.pool);
         let mut series = Collected::default();
         let mut at = start;
         let mut result = Ok(());
         while at <= end && result.is_ok() {
             let time = at.as_millis();
-            result = match &mut self.plan {
+            result = match plan {
                 Root::Scalar(plan) => plan
                     .eval(&mut cx, time)
                     .and_then(|value| series.add(&Labels::empty(), at, value, span)),
@@ -198,10 +221,23 @@ impl Query {
                     Err(Error::wrong_type(span, message))
                 }
             };
-            at = at + step.max(Duration::from_millis(1));
+            let next = at + step.max(Duration::from_millis(1));
+            if next == at {
+                break;
+            }
+            at = next;
         }
         finish(&self.expr, cx, result.map(|()| Value::Matrix(series.found)))
     }
+}
+
+fn planned<'p>(plan: &'p mut Option<Root>, expr: &Expr) -> Result<&'p mut Root, Error> {
+    let known = plan.take();
+    let made = match known {
+        Some(root) => root,
+        None => build(expr.root()).map_err(|error| error.in_expr(expr.shared_text()))?,
+    };
+    Ok(plan.insert(made))
 }
 
 fn context<'a>(
@@ -250,7 +286,7 @@ fn samples(
     at: Timestamp,
     span: Span,
     most: usize,
-) -> Result<Vec<Sample>, Error> {
+) -> Result<Vec<InstantSample>, Error> {
     let table = &vector.table;
     let known = shown.take().filter(|shown| Arc::ptr_eq(&shown.from, table));
     let shown = shown.insert(known.unwrap_or_else(|| show(table)));
@@ -260,12 +296,12 @@ fn samples(
             format!("the result has {count} series, more than {most}: aggregate or select fewer");
         return Err(Error::limit(span, message));
     }
-    let sample = |row: usize, value: f64| Sample {
+    let sample = |row: usize, value: f64| InstantSample {
         labels: shown.labels[row].clone(),
         value,
         at,
     };
-    let samples: Vec<Sample> = match &vector.order {
+    let samples: Vec<InstantSample> = match &vector.order {
         Some(order) => {
             let rows = order
                 .iter()

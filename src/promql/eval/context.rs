@@ -42,10 +42,10 @@ impl Coverage {
         share: 1.0,
     };
 
-    /// Fewer than two points, or less than a fifth of the range.
+    /// At least two points and a fifth of the range.
     #[must_use]
-    pub fn is_insufficient(&self) -> bool {
-        self.points < 2 || self.share < 0.2
+    pub fn is_sufficient(&self) -> bool {
+        self.points >= 2 && self.share >= 0.2
     }
 
     /// Takes the better of two.
