@@ -7,7 +7,7 @@ use sidewatch::metric::{Labels, Selector, Timestamp};
 use sidewatch::promql::{Batch, SeriesSource};
 use sidewatch::series::{Found, Row, SeriesId, SlotRange, is_absent};
 
-use crate::script::Loaded;
+use super::script::Loaded;
 
 /// Everything loaded since the last `clear`.
 #[derive(Debug, Default)]

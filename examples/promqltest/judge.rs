@@ -10,8 +10,8 @@ use sidewatch::promql::{
 };
 use sidewatch::series::is_absent;
 
-use crate::data::Store;
-use crate::script::{Eval, Loaded, Text, When};
+use super::data::Store;
+use super::script::{Eval, Loaded, Text, When};
 
 /// What came of an evaluation.
 #[derive(Debug)]
