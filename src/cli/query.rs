@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use super::Error;
 use super::snapshots::{Snapshot, snapshots};
 use crate::metric::{Labels, SeriesFilter, Timestamp, parse_duration};
-use crate::promql::{self, Evaluation, Expr, Value, format_value};
+use crate::promql::{self, Evaluation, Expr, InstantSample, Points, Value, format_value};
 use crate::scrape::{Ingester, Limits};
 use crate::series::{self, ScrapeStats, Window};
 
@@ -107,32 +107,41 @@ fn seconds(at: Timestamp) -> String {
     format_value(at.as_secs_f64())
 }
 
+/// Remarks go to standard error: standard output is the value and nothing else.
 fn print_text(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io::Result<()> {
     for note in evaluation.warnings.iter().chain(&evaluation.infos) {
-        writeln!(out, "# {note}")?;
+        writeln!(io::stderr().lock(), "sidewatch: {note}")?;
     }
-    match &evaluation.value {
-        Value::Scalar(value) => {
-            writeln!(out, "scalar: {} @[{}]", format_value(*value), seconds(at))
+    let lines: Vec<String> = match &evaluation.value {
+        Value::Scalar(value) => vec![format!(
+            "scalar: {} @[{}]",
+            format_value(*value),
+            seconds(at)
+        )],
+        Value::Text(text) => vec![text.clone()],
+        Value::Vector(samples) => {
+            let line = |s: &InstantSample| {
+                format!(
+                    "{} => {} @[{}]",
+                    s.labels,
+                    format_value(s.value),
+                    seconds(s.at)
+                )
+            };
+            samples.iter().map(line).collect()
         }
-        Value::Text(text) => writeln!(out, "{text}"),
-        Value::Vector(samples) => samples.iter().try_for_each(|sample| {
-            writeln!(
-                out,
-                "{} => {} @[{}]",
-                sample.labels,
-                format_value(sample.value),
-                seconds(sample.at)
-            )
-        }),
-        Value::Matrix(series) => series.iter().try_for_each(|series| {
-            writeln!(out, "{} =>", series.labels)?;
-            let mut points = series.points.iter();
-            points.try_for_each(|(at, value)| {
-                writeln!(out, "{} @[{}]", format_value(*value), seconds(*at))
-            })
-        }),
-    }
+        Value::Matrix(series) => series.iter().flat_map(matrix_lines).collect(),
+    };
+    // An empty vector is an empty line, as promtool prints it.
+    writeln!(out, "{}", lines.join("\n"))
+}
+
+fn matrix_lines(series: &Points) -> Vec<String> {
+    let points = series.points.iter();
+    let points = points.map(|(at, value)| format!("{} @[{}]", format_value(*value), seconds(*at)));
+    std::iter::once(format!("{} =>", series.labels))
+        .chain(points)
+        .collect()
 }
 
 fn print_json(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io::Result<()> {
@@ -215,7 +224,7 @@ mod tests {
         assert_eq!(text("1 + 0.5"), "scalar: 1.5 @[60]\n");
         assert_eq!(text("g[30s]"), "g =>\n0.5 @[45]\n0.5 @[60]\n");
         assert_eq!(text("up + 1"), "{} => 2 @[60]\n");
-        assert_eq!(text("missing"), "");
+        assert_eq!(text("missing"), "\n");
     }
 
     #[test]
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_evaluation_before_the_first_scrape_is_empty_and_an_error_is_told() {
-        assert_eq!(answer("c_total", Some(-1.0), Format::Text).unwrap(), "");
+        assert_eq!(answer("c_total", Some(-1.0), Format::Text).unwrap(), "\n");
         let error = answer("rate(c_total)", None, Format::Text).unwrap_err();
         assert!(
             error.starts_with("argument 1 of rate must be a range vector"),

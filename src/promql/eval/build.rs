@@ -5,8 +5,6 @@
     reason = "a node of another type was refused by the parser"
 )]
 
-use regex::Regex;
-
 use super::super::ast::{Aggregate, AggregateOp, Binary, Kind, Literal, Node, Type};
 use super::super::error::{Error, Span};
 use super::super::functions::Function;
@@ -28,7 +26,7 @@ use super::sort::{Key, Sort};
 use super::subquery::SubqueryRange;
 use super::topk::Extremes;
 use super::{Param, ScalarOperator, VectorOperator};
-use crate::metric::Labels;
+use crate::metric::{Labels, anchored};
 
 type BoxedScalar = Box<dyn ScalarOperator>;
 type BoxedVector = Box<dyn VectorOperator>;
@@ -289,7 +287,7 @@ fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, Error> {
 fn replace(args: &[Node]) -> Result<Edit, Error> {
     let target = label(&args[1], "destination label name in label_replace()")?;
     let pattern = &text(&args[4])?.value;
-    let regex = Regex::new(&format!("^(?s:{pattern})$")).map_err(|_| {
+    let regex = anchored(pattern).map_err(|_| {
         let message = format!("invalid regular expression in label_replace(): {pattern}");
         Error::evaluation(args[4].span, message)
     })?;

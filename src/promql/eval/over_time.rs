@@ -64,17 +64,16 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     values[low] * (1.0 - weight) + values[high] * weight
 }
 
-/// The median distance from the median.
-pub(super) fn median_deviation(values: &[f64]) -> f64 {
+/// The median distance from the median; the values are changed.
+pub(super) fn median_deviation(values: &mut [f64]) -> f64 {
     if values.iter().any(|v| v.is_nan()) {
         return f64::NAN;
     }
-    let mut sorted = values.to_vec();
-    let median = quantile(0.5, &mut sorted);
-    for value in &mut sorted {
+    let median = quantile(0.5, values);
+    for value in values.iter_mut() {
         *value = (*value - median).abs();
     }
-    quantile(0.5, &mut sorted)
+    quantile(0.5, values)
 }
 
 #[expect(clippy::float_cmp, reason = "a change is any change")]

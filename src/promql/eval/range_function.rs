@@ -9,11 +9,11 @@ use super::super::error::{Error, Span};
 use super::super::functions::Function;
 use super::context::Level;
 use super::over_time as stats;
-use super::ranges::{Bounds, Filled, Ranges, Samples, Scratch};
-use super::rate::{Extrapolation, extrapolate, extrapolate_steady, instant};
+use super::ranges::{Filled, Ranges, Samples, Scratch};
+use super::rate::{Extrapolation, Extrapolator, instant};
 use super::table::{Derived, NameDrop};
 use super::{Context, Param, Table, Vector, VectorOperator};
-use crate::series::{ABSENT, Row};
+use crate::series::ABSENT;
 
 /// A function over every series of a range.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(super) struct RangeFunction {
     /// Names that don't look like counters.
     gauges: Derived<Vec<String>>,
     scratch: Scratch,
+    sorted: Vec<f64>,
     span: Span,
 }
 
@@ -37,6 +38,7 @@ impl RangeFunction {
             names: NameDrop::default(),
             gauges: Derived::default(),
             scratch: Scratch::default(),
+            sorted: Vec::new(),
             span,
         }
     }
@@ -109,11 +111,24 @@ impl VectorOperator for RangeFunction {
         let table = self.ranges.open(cx, at)?;
         let mut values = cx.take(table.len(), ABSENT);
         let mut filled = Filled::nothing();
-        let (function, scratch) = (self.function, &mut self.scratch);
-        self.ranges.visit(cx, at, &mut |slot, row, window| {
-            filled.see(row, window);
-            values[slot] = apply(function, row, window, scratch, params);
-        })?;
+        let (function, scratch, sorted) = (self.function, &mut self.scratch, &mut self.sorted);
+        if let Some(kind) = extrapolation(function) {
+            let mut extrapolator = Extrapolator::new(kind);
+            self.ranges.visit(cx, at, &mut |slot, row, window| {
+                filled.see(row, window);
+                let steady = extrapolator.steady(row, window);
+                values[slot] =
+                    steady.unwrap_or_else(|| extrapolator.general(&scratch.gather(row, window)));
+            })?;
+        } else {
+            self.ranges.visit(cx, at, &mut |slot, row, window| {
+                filled.see(row, window);
+                let samples = scratch.gather(row, window);
+                if !samples.values.is_empty() {
+                    values[slot] = reduce(function, &samples, params, sorted);
+                }
+            })?;
+        }
         filled.report(cx);
         let mut vector = Vector::new(table, values);
         self.note_gauges(cx, &vector);
@@ -125,32 +140,22 @@ impl VectorOperator for RangeFunction {
     }
 }
 
-fn apply(
-    function: Function,
-    row: &Row<'_>,
-    window: Bounds,
-    scratch: &mut Scratch,
-    params: [f64; 2],
-) -> f64 {
-    let kind = match function {
+fn extrapolation(function: Function) -> Option<Extrapolation> {
+    match function {
         Function::Rate => Some(Extrapolation::Rate),
         Function::Increase => Some(Extrapolation::Increase),
         Function::Delta => Some(Extrapolation::Delta),
         _ => None,
-    };
-    if let Some(kind) = kind {
-        let steady = extrapolate_steady(row, window, kind);
-        return steady.unwrap_or_else(|| extrapolate(&scratch.gather(row, window), kind));
     }
-    let samples = scratch.gather(row, window);
-    if samples.values.is_empty() {
-        return ABSENT;
-    }
-    reduce(function, &samples, params)
 }
 
 /// The functions that need at least one sample.
-fn reduce(function: Function, samples: &Samples<'_>, params: [f64; 2]) -> f64 {
+fn reduce(
+    function: Function,
+    samples: &Samples<'_>,
+    params: [f64; 2],
+    sorted: &mut Vec<f64>,
+) -> f64 {
     let values = samples.values;
     let last = values.len() - 1;
     match function {
@@ -175,8 +180,8 @@ fn reduce(function: Function, samples: &Samples<'_>, params: [f64; 2]) -> f64 {
         Function::TsOfLastOverTime => stats::time_of(samples, last),
         Function::StddevOverTime => stats::variance(values).sqrt(),
         Function::StdvarOverTime => stats::variance(values),
-        Function::QuantileOverTime => stats::quantile(params[0], &mut values.to_vec()),
-        Function::MadOverTime => stats::median_deviation(values),
+        Function::QuantileOverTime => stats::quantile(params[0], copied(values, sorted)),
+        Function::MadOverTime => stats::median_deviation(copied(values, sorted)),
         Function::Changes => stats::changes(values),
         Function::Resets => stats::resets(values),
         Function::Deriv => stats::derivative(samples),
@@ -186,4 +191,11 @@ fn reduce(function: Function, samples: &Samples<'_>, params: [f64; 2]) -> f64 {
         }
         _ => ABSENT,
     }
+}
+
+/// The values in a buffer that may be sorted.
+fn copied<'b>(values: &[f64], buffer: &'b mut Vec<f64>) -> &'b mut [f64] {
+    buffer.clear();
+    buffer.extend_from_slice(values);
+    buffer
 }

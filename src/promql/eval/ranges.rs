@@ -19,7 +19,7 @@ pub(crate) struct Samples<'a> {
 }
 
 /// A range that is open on the left, and the time it is evaluated for; milliseconds.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(super) after: i64,
     pub(super) until: i64,

@@ -15,13 +15,53 @@ pub(super) enum Extrapolation {
     Delta,
 }
 
-/// The first and last sample of a range, and the growth between them.
+/// How far the samples reach and what belongs to them on either side; the same for every row of a scraped block.
 #[derive(Debug, Clone, Copy)]
-struct Growth {
-    first: (i64, f64),
-    last: (i64, f64),
+struct Reach {
+    first: i64,
+    last: i64,
     points: usize,
-    growth: f64,
+    window: Bounds,
+    /// Seconds between the first and the last sample.
+    sampled: f64,
+    /// Seconds before the first sample that belong to the series.
+    before: f64,
+    /// Seconds after the last sample that belong to the series.
+    after: f64,
+}
+
+impl Reach {
+    /// A gap at either end that is not much longer than the usual distance of samples is taken to be part of the
+    /// series; otherwise the series is taken to start or end half a distance outside of its samples.
+    fn new(first: i64, last: i64, points: usize, window: Bounds) -> Self {
+        let sampled = seconds(last - first);
+        #[expect(clippy::cast_precision_loss, reason = "a count of samples")]
+        let distance = sampled / (points - 1) as f64;
+        let threshold = distance * 1.1;
+        let reach = |gap: f64| {
+            if gap >= threshold {
+                distance / 2.0
+            } else {
+                gap
+            }
+        };
+        Self {
+            first,
+            last,
+            points,
+            window,
+            sampled,
+            before: reach(seconds(first - window.after)),
+            after: reach(seconds(window.until - last)),
+        }
+    }
+}
+
+/// Scales the growth between samples to the whole range.
+#[derive(Debug)]
+pub(super) struct Extrapolator {
+    kind: Extrapolation,
+    known: Option<Reach>,
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of a range")]
@@ -29,30 +69,79 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
 
-/// The common case without a copy: a counter that was never absent, never NaN and never reset.
-pub(super) fn extrapolate_steady(
-    row: &Row<'_>,
-    window: Bounds,
-    kind: Extrapolation,
-) -> Option<f64> {
-    let [head, tail] = row.values;
-    let first = *head.first()?;
-    let last = *tail.last().or(head.last())?;
-    let seam = match (head.last(), tail.first()) {
-        (Some(before), Some(after)) => after >= before,
-        _ => true,
-    };
-    // The comparison fails for NaN, and so for every sentinel.
-    if !(seam && is_rising(head) && is_rising(tail) && head.len() + tail.len() >= 2) {
-        return None;
+impl Extrapolator {
+    pub(super) fn new(kind: Extrapolation) -> Self {
+        Self { kind, known: None }
     }
-    let growth = Growth {
-        first: (*row.times[0].first()?, first),
-        last: (*row.times[1].last().or(row.times[0].last())?, last),
-        points: head.len() + tail.len(),
-        growth: last - first,
-    };
-    Some(extrapolated(&growth, window, kind))
+
+    /// The common case without a copy: a counter that was never absent, never NaN and never reset.
+    pub(super) fn steady(&mut self, row: &Row<'_>, window: Bounds) -> Option<f64> {
+        let [head, tail] = row.values;
+        let first = *head.first()?;
+        let last = *tail.last().or(head.last())?;
+        let seam = match (head.last(), tail.first()) {
+            (Some(before), Some(after)) => after >= before,
+            _ => true,
+        };
+        let points = head.len() + tail.len();
+        // The comparison fails for NaN, and so for every sentinel.
+        if !(seam && is_rising(head) && is_rising(tail) && points >= 2) {
+            return None;
+        }
+        let first_time = *row.times[0].first()?;
+        let last_time = *row.times[1].last().or(row.times[0].last())?;
+        let reach = self.reach(first_time, last_time, points, window);
+        Some(self.scale(&reach, first, last - first))
+    }
+
+    /// Any range of samples; [`ABSENT`] with fewer than two.
+    pub(super) fn general(&mut self, samples: &Samples<'_>) -> f64 {
+        let Samples {
+            times,
+            values,
+            window,
+        } = *samples;
+        let ([first_time, .., last_time], [first, .., last]) = (times, values) else {
+            return ABSENT;
+        };
+        let mut growth = last - first;
+        if self.kind != Extrapolation::Delta {
+            for pair in values.windows(2) {
+                if pair[1] < pair[0] {
+                    growth += pair[0];
+                }
+            }
+        }
+        let reach = self.reach(*first_time, *last_time, values.len(), window);
+        self.scale(&reach, *first, growth)
+    }
+
+    fn reach(&mut self, first: i64, last: i64, points: usize, window: Bounds) -> Reach {
+        match self.known {
+            Some(known)
+                if known.first == first
+                    && known.last == last
+                    && known.points == points
+                    && known.window == window =>
+            {
+                known
+            }
+            _ => *self.known.insert(Reach::new(first, last, points, window)),
+        }
+    }
+
+    /// A counter is never extrapolated below zero.
+    fn scale(&self, reach: &Reach, first: f64, growth: f64) -> f64 {
+        let mut before = reach.before;
+        if self.kind != Extrapolation::Delta && growth > 0.0 && first >= 0.0 {
+            before = before.min(reach.sampled * (first / growth));
+        }
+        let mut factor = (reach.sampled + before + reach.after) / reach.sampled;
+        if self.kind == Extrapolation::Rate {
+            factor /= seconds(reach.window.length());
+        }
+        growth * factor
+    }
 }
 
 /// Whether no value is below the one before it, and none is NaN. Without an early exit, so that it vectorises.
@@ -75,62 +164,6 @@ fn is_rising(values: &[f64]) -> bool {
     steady && rest.map(|(b, a)| falls(b, a)).sum::<u32>() == 0
 }
 
-/// Any range of samples; [`ABSENT`] with fewer than two.
-pub(super) fn extrapolate(samples: &Samples<'_>, kind: Extrapolation) -> f64 {
-    let Samples {
-        times,
-        values,
-        window,
-    } = *samples;
-    if values.len() < 2 {
-        return ABSENT;
-    }
-    let mut growth = values[values.len() - 1] - values[0];
-    if kind != Extrapolation::Delta {
-        for pair in values.windows(2) {
-            if pair[1] < pair[0] {
-                growth += pair[0];
-            }
-        }
-    }
-    let growth = Growth {
-        first: (times[0], values[0]),
-        last: (times[times.len() - 1], values[values.len() - 1]),
-        points: values.len(),
-        growth,
-    };
-    extrapolated(&growth, window, kind)
-}
-
-/// Scales a growth to the whole range.
-///
-/// A gap at either end that is not much longer than the usual distance of samples is taken to be part of the series;
-/// otherwise the series is taken to start or end half a distance outside of its samples. A counter is never
-/// extrapolated below zero.
-fn extrapolated(growth: &Growth, window: Bounds, kind: Extrapolation) -> f64 {
-    let sampled = seconds(growth.last.0 - growth.first.0);
-    #[expect(clippy::cast_precision_loss, reason = "a count of samples")]
-    let distance = sampled / (growth.points - 1) as f64;
-    let threshold = distance * 1.1;
-    let reach = |gap: f64| {
-        if gap >= threshold {
-            distance / 2.0
-        } else {
-            gap
-        }
-    };
-    let mut before = reach(seconds(growth.first.0 - window.after));
-    let after = reach(seconds(window.until - growth.last.0));
-    if kind != Extrapolation::Delta && growth.growth > 0.0 && growth.first.1 >= 0.0 {
-        before = before.min(sampled * (growth.first.1 / growth.growth));
-    }
-    let mut factor = (sampled + before + after) / sampled;
-    if kind == Extrapolation::Rate {
-        factor /= seconds(window.length());
-    }
-    growth.growth * factor
-}
-
 /// `irate` and `idelta`: the last two samples.
 pub(super) fn instant(samples: &Samples<'_>, is_rate: bool) -> f64 {
     let ([.., t1, t2], [.., v1, v2]) = (samples.times, samples.values) else {
@@ -149,7 +182,7 @@ pub(super) fn instant(samples: &Samples<'_>, is_rate: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Extrapolation, extrapolate, extrapolate_steady, is_rising};
+    use super::{Extrapolation, Extrapolator, is_rising};
     use crate::promql::eval::ranges::{Bounds, Samples};
     use crate::series::{ABSENT, Row, is_absent};
 
@@ -165,7 +198,7 @@ mod tests {
             values,
             window: WINDOW,
         };
-        extrapolate(&samples, Extrapolation::Rate)
+        Extrapolator::new(Extrapolation::Rate).general(&samples)
     }
 
     #[test]
@@ -192,7 +225,9 @@ mod tests {
                 times: [t.0, t.1],
                 values: [v.0, v.1],
             };
-            let steady = extrapolate_steady(&row, WINDOW, Extrapolation::Rate).unwrap();
+            let steady = Extrapolator::new(Extrapolation::Rate)
+                .steady(&row, WINDOW)
+                .unwrap();
             assert_eq!(steady.to_bits(), rate(&times, &values).to_bits());
         }
     }

@@ -72,10 +72,11 @@ impl SubqueryRange {
         let mut union = Union::default();
         let mut time = first;
         while time <= until {
-            cx.charge(1, self.span)?;
             let vector = self.inner.eval(cx, time)?;
+            // Values of a subquery are held until it ends, so they count for more than those that are only read.
+            cx.charge(1 + vector.values.len() * 8, self.span)?;
             self.times.push(time);
-            union.add(vector, cx);
+            union.add(vector);
             let Some(next) = time.checked_add(step) else {
                 break;
             };
@@ -103,7 +104,7 @@ struct Union {
 }
 
 impl Union {
-    fn add(&mut self, vector: Vector, _cx: &mut Context<'_>) {
+    fn add(&mut self, vector: Vector) {
         self.steps.push(vector);
     }
 
