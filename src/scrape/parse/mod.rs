@@ -13,6 +13,7 @@ mod family;
 mod openmetrics;
 mod parser;
 mod series;
+mod swar;
 mod text;
 mod value;
 

@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::family::{Family, FamilyType};
 use super::series::{Rules, Series};
 use super::text::metadata_name;
-use super::value::parse_value;
+use super::value::{parse_value, quick_value};
 use super::{Error, Suffix};
 
 /// Single blanks only, no newline in a label value, commas required.
@@ -107,6 +107,12 @@ fn is_suffix(name: &[u8], unit: &[u8]) -> bool {
 /// Value, timestamp, exemplar and the end of the line.
 #[inline]
 pub(super) fn suffix(cursor: &mut Cursor<'_>, scratch: &mut Series) -> Result<Suffix, Error> {
+    if cursor.peek() == Some(b' ')
+        && let Some((value, next)) = quick_value(cursor.body, cursor.at + 1)
+    {
+        cursor.at = next;
+        return Ok(Suffix { value, at: None });
+    }
     let value = number(cursor, "value")?;
     let mut at = None;
     if cursor.rest().starts_with(b" ") && !cursor.rest().starts_with(b" # {") {

@@ -28,7 +28,11 @@ impl<'a> Parser<'a> {
     #[must_use]
     pub fn new(body: &'a [u8], format: Format) -> Self {
         Self {
-            cursor: Cursor { body, at: 0 },
+            cursor: Cursor {
+                body,
+                at: 0,
+                ascii: true,
+            },
             format,
             family: Family::default(),
             scratch: Series::default(),
