@@ -141,12 +141,6 @@ fn measure(path: &str) -> Result<serde_json::Value, String> {
         .iter()
         .map(|body| Exposition::new(body.clone(), format, Timestamp::default()))
         .collect();
-    let lines = |body: &[u8]| -> Vec<io::Result<String>> {
-        String::from_utf8_lossy(body)
-            .lines()
-            .map(|line| Ok(line.to_owned()))
-            .collect()
-    };
     let mut rates = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
         rates[0].push(rate(&bodies, |n| {
@@ -159,7 +153,7 @@ fn measure(path: &str) -> Result<serde_json::Value, String> {
                     .is_ok(),
             );
         }));
-        rates[2].push(rate_of_peer(&bodies, &lines));
+        rates[2].push(rate_of_peer(&bodies));
         rates[3].push(rate(&bodies, |n| {
             black_box(memchr::memchr_iter(b'\n', black_box(&bodies[n])).count());
         }));
@@ -180,7 +174,13 @@ fn measure(path: &str) -> Result<serde_json::Value, String> {
 }
 
 /// The rate of `prometheus-parse`, which takes lines: splitting them is not counted.
-fn rate_of_peer(bodies: &[Vec<u8>], lines: &dyn Fn(&[u8]) -> Vec<io::Result<String>>) -> f64 {
+fn rate_of_peer(bodies: &[Vec<u8>]) -> f64 {
+    let lines = |body: &[u8]| -> Vec<io::Result<String>> {
+        String::from_utf8_lossy(body)
+            .lines()
+            .map(|line| Ok(line.to_owned()))
+            .collect()
+    };
     let (mut bytes, mut spent) = (0, Duration::ZERO);
     for body in bodies.iter().cycle() {
         let split = lines(body);

@@ -1,6 +1,8 @@
 //! Behaviour at the seams, one binary.
 
+mod exposition_ingest;
 mod exposition_memo;
+mod exposition_openmetrics;
 mod exposition_text;
 mod scrape_http;
 mod scrape_window;
