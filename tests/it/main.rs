@@ -4,5 +4,7 @@ mod exposition_ingest;
 mod exposition_memo;
 mod exposition_openmetrics;
 mod exposition_text;
+mod scrape_auth;
 mod scrape_http;
+mod scrape_raw;
 mod scrape_window;
