@@ -10,4 +10,5 @@ mod exposition_text;
 mod scrape_auth;
 mod scrape_http;
 mod scrape_raw;
+mod scrape_tls;
 mod scrape_window;
