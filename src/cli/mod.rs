@@ -1,13 +1,18 @@
 //! The command line: one file a command.
 
 mod demo;
+pub mod outbox;
+pub mod query;
 mod run;
+pub mod snapshots;
 
 use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
+
+use crate::runtime::clock;
 
 /// What went wrong, in a sentence for the person at the terminal.
 #[derive(Debug)]
@@ -63,6 +68,10 @@ enum Command {
     Run(run::Run),
     /// Watch an embedded model server that degrades after a while
     Demo(demo::Demo),
+    /// Evaluate an expression over saved scrapes
+    Query(query::Query),
+    /// Look at and change the retraining requests that have not arrived
+    Outbox(outbox::Outbox),
 }
 
 /// Parses the arguments, runs the command, and turns its end into an exit code.
@@ -73,6 +82,11 @@ pub fn main() -> ExitCode {
     let ended = match &arguments.command {
         Command::Run(run) => run.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Query(query) => query.run(&mut std::io::stdout().lock()),
+        Command::Outbox(outbox) => outbox
+            .run(clock::now(), &mut std::io::stdout().lock())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Error::new),
     };
     ended.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the last word of a failed command")]

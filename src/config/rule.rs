@@ -51,16 +51,7 @@ fn record(fields: &mut Fields<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     let metric = fields.get("metric").and_then(|node| metric(&node));
     let direction = fields.get("direction").and_then(|node| direction(&node));
     let labels = own_labels(fields, context);
-    let drift = fields.get("drift");
-    let source = match drift {
-        Some(node) => {
-            if fields.get("expr").is_some() {
-                node.problem("cannot stand beside expr; a record has one or the other");
-            }
-            Source::Drift(Box::new(super::drift::read_drift(&node)?))
-        }
-        None => Source::Expr(expr(fields, "expr", context)?),
-    };
+    let source = Source::Expr(expr(fields, "expr", context)?);
     Some(Rule::Record(Recording {
         name,
         metric,

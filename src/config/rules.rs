@@ -9,7 +9,7 @@ use super::rule::{RuleContext, read_rule};
 use super::yaml::Document;
 use crate::alert;
 use crate::judge::{Registry, StrategyConfig};
-use crate::map::Recording;
+use crate::map::{Recording, Source};
 use crate::metric::{Direction, Labels, Metric};
 use crate::promql::Expr;
 
@@ -57,6 +57,21 @@ impl Rule {
             Self::Record(recording) => &recording.name,
             Self::Alert { alert, .. } => &alert.name,
             Self::Watch(watch) => &watch.alert.name,
+        }
+    }
+
+    /// Every expression of the rule, a watch's veto of retraining included.
+    #[must_use]
+    pub fn expressions(&self) -> Vec<&Expr> {
+        match self {
+            Self::Record(recording) => match &recording.source {
+                Source::Expr(expr) => vec![expr],
+            },
+            Self::Alert { expr, .. } => vec![expr],
+            Self::Watch(watch) => {
+                let veto = watch.retrain.as_ref().and_then(|retrain| retrain.unless.as_ref());
+                std::iter::once(&watch.expr).chain(veto).collect()
+            }
         }
     }
 }

@@ -20,6 +20,16 @@ pub struct Recording {
     pub source: Source,
 }
 
+impl Recording {
+    /// The expression as written.
+    #[must_use]
+    pub fn query(&self) -> String {
+        match &self.source {
+            Source::Expr(expr) => expr.text().to_owned(),
+        }
+    }
+}
+
 /// Where a recorded value comes from.
 #[derive(Debug, Clone)]
 pub enum Source {

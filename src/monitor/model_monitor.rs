@@ -142,7 +142,7 @@ impl ModelMonitor {
         for index in due {
             for rule in &mut self.groups[index].rules {
                 tick.alerts.extend(rule.due(at, resend_delay, &self.context));
-                let requests = self.retraining.decide(rule, &self.window, at);
+                let requests = self.retraining.decide(rule, &self.window, &self.context, at);
                 tick.requests.extend(requests);
             }
         }

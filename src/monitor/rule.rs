@@ -9,8 +9,7 @@ use crate::alert::{self, Alert, Observation, Outcome, Tracker};
 use crate::config::rules::Rule;
 use crate::map::{self, Recording, Source};
 use crate::metric::{MetricSample, Timestamp};
-use crate::notify::retrain::Gates;
-use crate::promql::{Evaluation, Query, Value};
+use crate::promql::{Evaluation, Query};
 use crate::series::Window;
 
 /// A rule and its state.
@@ -49,7 +48,6 @@ pub(super) enum Kind {
 pub(super) struct Pass<'a> {
     pub(super) window: &'a mut Window,
     pub(super) context: &'a alert::Context,
-    pub(super) gates: &'a mut Gates,
     pub(super) at: Timestamp,
     /// Alerts whose state changed in this tick.
     pub(super) changes: Vec<Alert>,

@@ -91,7 +91,7 @@ impl Service {
     pub async fn run(self, server: publish::Server, stop: impl Future<Output = ()>) -> Result<(), MonitorError> {
         let mut supervisor = Supervisor::new(3);
         let outlets = Outlets::new(&self.config, self.notifiers, &mut supervisor, DELIVERING, GRACE)?;
-        let shared = Arc::new(publish::Shared::new());
+        let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
         let published = Arc::clone(&shared);
         let serving = supervisor.token(SERVING);
         supervisor.spawn(SERVING, "server", server.run(published, serving));
@@ -179,7 +179,7 @@ impl Watching {
             at = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                next = self.next() => next,
+                next = Self::next(self.schedule) => next,
             };
         }
         self.shared.set_stopping();
@@ -187,9 +187,9 @@ impl Watching {
     }
 
     /// Waits for the next scheduled time and gives it.
-    async fn next(&self) -> Timestamp {
+    async fn next(schedule: Schedule) -> Timestamp {
         let now = clock::now();
-        let next = self.schedule.next_after(now);
+        let next = schedule.next_after(now);
         sleep_until(Instant::now() + next.since(now)).await;
         next
     }
@@ -206,7 +206,10 @@ async fn scrape_all(producers: &mut [Box<dyn MetricProducer>], at: Timestamp, li
         // The producer has the same limit; this one is for producers that forget theirs.
         let result = match timeout(limit + limit / 10, producer.produce(at)).await {
             Ok(result) => result,
-            Err(_) => Err(scrape::Error::timeout("", limit)),
+            Err(_) => Err(scrape::Error::Timeout {
+                url: "the producer".to_owned(),
+                timeout: limit,
+            }),
         };
         Scraped {
             result,
