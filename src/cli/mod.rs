@@ -7,6 +7,7 @@ mod run;
 pub mod snapshots;
 
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -35,7 +36,11 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 #[derive(Debug, Parser)]
-#[command(name = "sidewatch", version, about = "Watches a model server's metrics and says when the model goes bad")]
+#[command(
+    name = "sidewatch",
+    version,
+    about = "Watches a model server's metrics and says when the model goes bad"
+)]
 struct Arguments {
     /// Least severe messages that are logged
     #[arg(long = "log.level", global = true, value_enum, default_value = "info")]
@@ -106,10 +111,15 @@ fn start_logging(arguments: &Arguments) {
         Level::Debug => "debug",
         Level::Trace => "trace",
     };
-    let quiet = matches!(arguments.command, Command::Demo(_)) && matches!(arguments.log_level, Level::Info);
+    let quiet =
+        matches!(arguments.command, Command::Demo(_)) && matches!(arguments.log_level, Level::Info);
     let level = if quiet { "error" } else { level };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     match arguments.log_format {
         Format::Text => logs.with_target(false).init(),
         Format::Json => logs.json().init(),

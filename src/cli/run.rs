@@ -28,10 +28,18 @@ pub(super) struct Run {
     #[arg(long, value_name = "URL", required_unless_present = "config_file")]
     target: Option<String>,
     /// Rule file or name of a pack; may be repeated
-    #[arg(long, value_name = "PACK|FILE", required_unless_present = "config_file")]
+    #[arg(
+        long,
+        value_name = "PACK|FILE",
+        required_unless_present = "config_file"
+    )]
     rules: Vec<String>,
     /// Address to serve /metrics and the status page on
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9755")]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = ":9755"
+    )]
     listen_address: String,
     /// Folder for state that survives a restart
     #[arg(long = "storage.path", value_name = "DIR")]
@@ -63,7 +71,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 impl Run {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
         let registry = Registry::built_in();
-        let config = self.config(&registry).map_err(|problems| Error::new(listed(&problems)))?;
+        let config = self
+            .config(&registry)
+            .map_err(|problems| Error::new(listed(&problems)))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -82,7 +92,12 @@ impl Run {
                 let settings = self.flag_settings(target)?;
                 Config::assemble(settings, Path::new(""), registry)?
             }
-            (None, None) => return Err(flag_problem("--config.file", "is missing, and so is --target")),
+            (None, None) => {
+                return Err(flag_problem(
+                    "--config.file",
+                    "is missing, and so is --target",
+                ));
+            }
         };
         if let Some(limit) = self.series_limit {
             config.settings.scrape.series_limit = limit;
@@ -101,11 +116,15 @@ impl Run {
         }
         settings.model.version.clone_from(&self.model_version);
         if !target::is_http_url(url) {
-            let message = format!("must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}");
+            let message =
+                format!("must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}");
             return Err(flag_problem("--target", &message));
         }
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let own = Labels::new([("pod", variable("POD_NAME")), ("namespace", variable("POD_NAMESPACE"))]);
+        let own = Labels::new([
+            ("pod", variable("POD_NAME")),
+            ("namespace", variable("POD_NAMESPACE")),
+        ]);
         let labels = target::complete_labels(url, &own, &settings.model);
         let found = target::Target {
             url: url.to_owned(),
@@ -113,7 +132,12 @@ impl Run {
         };
         if !self.alertmanagers.is_empty() {
             target::check_identity(&found).map_err(|message| {
-                flag_problem("--target", &format!("{message}; without a configuration file, set POD_NAME in the environment"))
+                flag_problem(
+                    "--target",
+                    &format!(
+                        "{message}; without a configuration file, set POD_NAME in the environment"
+                    ),
+                )
             })?;
         }
         settings.scrape = Scrape {

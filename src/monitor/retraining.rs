@@ -76,12 +76,17 @@ impl Retraining {
                 fired_at: alert.fired_at,
                 enabled: self.enabled,
             };
-            let decision = self.gates.gate(&key).decide(&policy, &key, &attempt, || vetoed(retrain, window, at));
+            let decision = self
+                .gates
+                .gate(&key)
+                .decide(&policy, &key, &attempt, || vetoed(retrain, window, at));
             match decision {
                 Decision::Request { id } => {
                     requests.push(RetrainRequest::new(id, attempt.model, &alert, at));
                 }
-                Decision::DryRun { id } => info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)"),
+                Decision::DryRun { id } => {
+                    info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)")
+                }
                 Decision::Hold(_) => {}
             }
         }
@@ -94,7 +99,12 @@ fn vetoed(retrain: &Retrain, window: &Window, at: Timestamp) -> Result<bool, Str
     let Some(expr) = &retrain.unless else {
         return Ok(false);
     };
-    let evaluation = Query::new(expr.clone()).eval(window, at).map_err(|error| error.to_string())?;
-    let values = evaluation.value.into_vector(at).map_err(|error| error.to_string())?;
+    let evaluation = Query::new(expr.clone())
+        .eval(window, at)
+        .map_err(|error| error.to_string())?;
+    let values = evaluation
+        .value
+        .into_vector(at)
+        .map_err(|error| error.to_string())?;
     Ok(!values.is_empty())
 }

@@ -24,7 +24,10 @@ pub(super) fn snapshot(monitor: &ModelMonitor, outlets: &Outlets, at: Timestamp)
         peers: peers(outlets),
         receivers: receivers(outlets),
         series: monitor.window.series() as u64,
-        missing: rules().filter(|rule| rule.health.empty).map(|rule| rule.rule.name().to_owned()).collect(),
+        missing: rules()
+            .filter(|rule| rule.health.empty)
+            .map(|rule| rule.rule.name().to_owned())
+            .collect(),
         config_hash: monitor.context.config_hash.clone(),
         durable: false,
     }
@@ -48,12 +51,15 @@ fn target(target: &TargetState) -> publish::Target {
 
 fn signals(rule: &RuleState) -> Vec<Signal> {
     match (&rule.rule, &rule.kind) {
-        (Rule::Record(recording), Kind::Record(samples)) if recording.metric.is_some() => {
-            samples.iter().map(|sample| recorded(&recording.name, sample)).collect()
-        }
+        (Rule::Record(recording), Kind::Record(samples)) if recording.metric.is_some() => samples
+            .iter()
+            .map(|sample| recorded(&recording.name, sample))
+            .collect(),
         (Rule::Watch(watch), Kind::Watch(watching)) => {
             let judged = watching.judged.iter();
-            judged.map(|(sample, verdict)| judged_signal(&watch.alert.name, sample, verdict)).collect()
+            judged
+                .map(|(sample, verdict)| judged_signal(&watch.alert.name, sample, verdict))
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -88,11 +94,13 @@ fn judged_signal(name: &str, sample: &MetricSample, verdict: &Verdict) -> Signal
 }
 
 fn alerts(monitor: &ModelMonitor) -> Vec<publish::Alert> {
-    let all = monitor.trackers().flat_map(|(rule, tracker)| match &rule.rule {
-        Rule::Alert { alert, .. } => tracker.alerts(alert, &monitor.context),
-        Rule::Watch(watch) => tracker.alerts(&watch.alert, &monitor.context),
-        Rule::Record(_) => Vec::new(),
-    });
+    let all = monitor
+        .trackers()
+        .flat_map(|(rule, tracker)| match &rule.rule {
+            Rule::Alert { alert, .. } => tracker.alerts(alert, &monitor.context),
+            Rule::Watch(watch) => tracker.alerts(&watch.alert, &monitor.context),
+            Rule::Record(_) => Vec::new(),
+        });
     let active = all.filter(|alert| alert.state != alert::State::Resolved);
     active
         .map(|alert| publish::Alert {
@@ -121,11 +129,22 @@ fn group(state: &GroupState) -> publish::Group {
 fn rule(state: &RuleState) -> publish::Rule {
     let (kind, query, alert) = match &state.rule {
         Rule::Record(recording) => (publish::RuleKind::Record, recording.query(), None),
-        Rule::Alert { expr, alert } => (publish::RuleKind::Alert, expr.text().to_owned(), Some(alert)),
-        Rule::Watch(watch) => (publish::RuleKind::Watch, watch.expr.text().to_owned(), Some(&watch.alert)),
+        Rule::Alert { expr, alert } => (
+            publish::RuleKind::Alert,
+            expr.text().to_owned(),
+            Some(alert),
+        ),
+        Rule::Watch(watch) => (
+            publish::RuleKind::Watch,
+            watch.expr.text().to_owned(),
+            Some(&watch.alert),
+        ),
     };
     let texts = |pairs: &alert::RuleLabels| {
-        pairs.iter().map(|(name, template)| (name.clone(), template.source().to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, template)| (name.clone(), template.source().to_owned()))
+            .collect()
     };
     publish::Rule {
         name: state.rule.name().to_owned(),
@@ -134,7 +153,9 @@ fn rule(state: &RuleState) -> publish::Rule {
         hold: alert.map(|alert| alert.hold).unwrap_or_default(),
         keep_firing_for: alert.map(|alert| alert.keep_firing_for).unwrap_or_default(),
         labels: alert.map(|alert| texts(&alert.labels)).unwrap_or_default(),
-        annotations: alert.map(|alert| texts(&alert.annotations)).unwrap_or_default(),
+        annotations: alert
+            .map(|alert| texts(&alert.annotations))
+            .unwrap_or_default(),
         error: state.health.error.clone(),
         last: state.health.at,
         took: state.health.took,

@@ -33,12 +33,21 @@ fn alert(alert: &Alert) -> Value {
 /// Prometheus prints an alert's value as `%e`-like text with two exponent digits.
 fn go_float(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if value.is_nan() {
+            "NaN"
+        } else if value > 0.0 {
+            "+Inf"
+        } else {
+            "-Inf"
+        }
+        .to_owned();
     }
     let text = format!("{value:e}");
     match text.split_once('e') {
         Some((mantissa, exponent)) => {
-            let (sign, digits) = exponent.strip_prefix('-').map_or(("+", exponent), |digits| ("-", digits));
+            let (sign, digits) = exponent
+                .strip_prefix('-')
+                .map_or(("+", exponent), |digits| ("-", digits));
             format!("{mantissa}e{sign}{digits:0>2}")
         }
         None => text,
@@ -66,7 +75,13 @@ fn rule(rule: &Rule, snapshot: &Snapshot) -> Value {
         (Some(_), None) => "ok",
         (Some(_), Some(_)) => "err",
     };
-    let map = |pairs: &[(String, String)]| pairs.iter().cloned().map(|(k, v)| (k, Value::from(v))).collect::<serde_json::Map<_, _>>();
+    let map = |pairs: &[(String, String)]| {
+        pairs
+            .iter()
+            .cloned()
+            .map(|(k, v)| (k, Value::from(v)))
+            .collect::<serde_json::Map<_, _>>()
+    };
     let mut value = json!({
         "name": rule.name,
         "query": rule.query,
@@ -82,7 +97,11 @@ fn rule(rule: &Rule, snapshot: &Snapshot) -> Value {
         value["type"] = "recording".into();
         return value;
     }
-    let of: Vec<&Alert> = snapshot.alerts.iter().filter(|alert| alert.rule == rule.name).collect();
+    let of: Vec<&Alert> = snapshot
+        .alerts
+        .iter()
+        .filter(|alert| alert.rule == rule.name)
+        .collect();
     let state = if of.iter().any(|alert| alert.state == "firing") {
         "firing"
     } else if of.is_empty() {

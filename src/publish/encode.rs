@@ -26,7 +26,9 @@ impl Exposition {
                 Some("text/plain" | "text/*" | "*/*") => Self::Text,
                 _ => continue,
             };
-            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(1.0, |q| q.parse().unwrap_or(0.0));
             if weight > best.1 {
                 best = (format, weight);
             }
@@ -39,7 +41,9 @@ impl Exposition {
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+            Self::OpenMetrics => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            }
         }
     }
 }
@@ -75,7 +79,17 @@ fn head(family: &Family, format: Exposition, out: &mut String) {
         Kind::Gauge => "gauge",
         Kind::Counter => "counter",
     };
-    for part in ["# HELP ", name, " ", family.help, "\n# TYPE ", name, " ", kind, "\n"] {
+    for part in [
+        "# HELP ",
+        name,
+        " ",
+        family.help,
+        "\n# TYPE ",
+        name,
+        " ",
+        kind,
+        "\n",
+    ] {
         out.push_str(part);
     }
 }
@@ -150,16 +164,25 @@ mod tests {
     #[test]
     fn text_and_openmetrics_name_a_counter_differently() {
         let text = encode(&[family()], Exposition::Text);
-        assert_eq!(text, "# HELP x_total Xs.\n# TYPE x_total counter\nx_total{a_b=\"c\\\"d\\n\"} 1e-9\n");
+        assert_eq!(
+            text,
+            "# HELP x_total Xs.\n# TYPE x_total counter\nx_total{a_b=\"c\\\"d\\n\"} 1e-9\n"
+        );
         let open = encode(&[family()], Exposition::OpenMetrics);
-        assert_eq!(open, "# HELP x Xs.\n# TYPE x counter\nx_total{a_b=\"c\\\"d\\n\"} 1e-9\n# EOF\n");
+        assert_eq!(
+            open,
+            "# HELP x Xs.\n# TYPE x counter\nx_total{a_b=\"c\\\"d\\n\"} 1e-9\n# EOF\n"
+        );
     }
 
     #[test]
     fn the_client_decides_the_format() {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         assert_eq!(Exposition::negotiate(prometheus), Exposition::OpenMetrics);
-        assert_eq!(Exposition::negotiate("text/plain, application/openmetrics-text;q=0.1"), Exposition::Text);
+        assert_eq!(
+            Exposition::negotiate("text/plain, application/openmetrics-text;q=0.1"),
+            Exposition::Text
+        );
         assert_eq!(Exposition::negotiate("image/png"), Exposition::Text);
     }
 }

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use super::snapshot::{Signal, Snapshot};
 
 /// Sent with the page: nothing from elsewhere, no scripts at all.
-pub(super) const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--bad:#c0392b;--good:#2e7d32;--quiet:#777}
@@ -23,7 +22,11 @@ th{font-weight:600;color:var(--quiet)}
 pub(super) fn render(snapshot: &Snapshot) -> String {
     let mut out = String::with_capacity(8192);
     let model = snapshot.model.get("model_id").unwrap_or("");
-    let firing = snapshot.alerts.iter().filter(|alert| alert.state == "firing").count();
+    let firing = snapshot
+        .alerts
+        .iter()
+        .filter(|alert| alert.state == "firing")
+        .count();
     let verdict = match firing {
         0 => "<span class=ok>no alert fires</span>".to_owned(),
         1 => "<span class=firing>1 alert fires</span>".to_owned(),
@@ -59,11 +62,15 @@ fn body(snapshot: &Snapshot, out: &mut String) -> std::fmt::Result {
         }
         out.push_str("</table>");
     }
-    out.push_str("<h2>Signals</h2><table><tr><th>signal<th>series<th>value<th>expected<th>state<th>why</tr>");
+    out.push_str(
+        "<h2>Signals</h2><table><tr><th>signal<th>series<th>value<th>expected<th>state<th>why</tr>",
+    );
     for signal in &snapshot.signals {
         row(signal, out)?;
     }
-    out.push_str("</table><h2>Targets</h2><table><tr><th>target<th>health<th>samples<th>error</tr>");
+    out.push_str(
+        "</table><h2>Targets</h2><table><tr><th>target<th>health<th>samples<th>error</tr>",
+    );
     for target in &snapshot.targets {
         let health = match target.up {
             None => "unknown",
@@ -72,27 +79,42 @@ fn body(snapshot: &Snapshot, out: &mut String) -> std::fmt::Result {
         };
         let error = escape(target.error.as_deref().unwrap_or(""));
         let (url, samples) = (escape(&target.url), target.samples);
-        writeln!(out, "<tr><td>{url}<td class={health}>{health}<td>{samples}<td>{error}</tr>")?;
+        writeln!(
+            out,
+            "<tr><td>{url}<td class={health}>{health}<td>{samples}<td>{error}</tr>"
+        )?;
     }
     out.push_str("</table><h2>Deliveries</h2><table><tr><th>receiver<th>arrived<th>failed<th>waiting<th>last error</tr>");
     for peer in &snapshot.peers {
         let error = escape(peer.last_error.as_deref().unwrap_or(""));
-        let (url, sent, failed, waiting) = (escape(&peer.url), peer.sent, peer.failed, peer.queue_length);
-        writeln!(out, "<tr><td>{url}<td>{sent}<td>{failed}<td>{waiting}<td>{error}</tr>")?;
+        let (url, sent, failed, waiting) =
+            (escape(&peer.url), peer.sent, peer.failed, peer.queue_length);
+        writeln!(
+            out,
+            "<tr><td>{url}<td>{sent}<td>{failed}<td>{waiting}<td>{error}</tr>"
+        )?;
     }
     for receiver in &snapshot.receivers {
         let error = escape(receiver.last_error.as_deref().unwrap_or(""));
         let (name, arrived) = (escape(&receiver.name), receiver.delivered);
         let (failed, waiting) = (receiver.failed, receiver.waiting);
-        writeln!(out, "<tr><td>{name}<td>{arrived}<td>{failed}<td>{waiting}<td>{error}</tr>")?;
+        writeln!(
+            out,
+            "<tr><td>{name}<td>{arrived}<td>{failed}<td>{waiting}<td>{error}</tr>"
+        )?;
     }
     out.push_str("</table>");
     Ok(())
 }
 
 fn row(signal: &Signal, out: &mut String) -> std::fmt::Result {
-    let name = signal.rule.as_deref().or(signal.metric.as_deref()).unwrap_or("");
-    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"));
+    let name = signal
+        .rule
+        .as_deref()
+        .or(signal.metric.as_deref())
+        .unwrap_or("");
+    let show =
+        |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"));
     let expected = match (signal.expected.lower, signal.expected.upper) {
         (None, None) => "–".to_owned(),
         (lower, upper) => format!("{} to {}", show(lower), show(upper)),
@@ -145,6 +167,9 @@ mod tests {
             ..Snapshot::default()
         };
         let page = render(&snapshot);
-        assert!(!page.contains("<script>") && !page.contains("<img") && !page.contains("<b>"), "{page}");
+        assert!(
+            !page.contains("<script>") && !page.contains("<img") && !page.contains("<b>"),
+            "{page}"
+        );
     }
 }

@@ -56,7 +56,8 @@ impl Shared {
             for (name, value) in model.iter() {
                 opts = opts.const_label(name, value);
             }
-            let counter = IntCounterVec::new(opts, &["rule"]).expect("names and labels are fixed and valid");
+            let counter =
+                IntCounterVec::new(opts, &["rule"]).expect("names and labels are fixed and valid");
             let registered = registry.register(Box::new(counter.clone()));
             debug_assert!(registered.is_ok(), "every name is registered once");
             counter
@@ -64,7 +65,10 @@ impl Shared {
         let counters = Counters {
             alerts: vec("sidewatch_alerts_total", "Alerts that began to fire."),
             evaluations: vec("sidewatch_rule_evaluations_total", "Evaluations of a rule."),
-            evaluation_failures: vec("sidewatch_rule_evaluation_failures_total", "Evaluations of a rule that failed."),
+            evaluation_failures: vec(
+                "sidewatch_rule_evaluation_failures_total",
+                "Evaluations of a rule that failed.",
+            ),
         };
         Self {
             snapshot: RwLock::default(),
@@ -83,7 +87,10 @@ impl Shared {
     /// Replaces the snapshot; readers of the old one keep it.
     pub fn publish(&self, snapshot: Snapshot) {
         let fresh = Arc::new(snapshot);
-        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
     /// The last whole snapshot.
@@ -94,7 +101,9 @@ impl Shared {
 
     /// The first evaluation is done.
     pub fn set_ready(&self) {
-        let changed = self.phase.compare_exchange(STARTING, READY, Ordering::Relaxed, Ordering::Relaxed);
+        let changed =
+            self.phase
+                .compare_exchange(STARTING, READY, Ordering::Relaxed, Ordering::Relaxed);
         // Once stopping, ready no more.
         drop(changed);
     }
@@ -125,7 +134,10 @@ impl Shared {
         let known = [
             ("sidewatch_alerts_total", "Alerts that began to fire."),
             ("sidewatch_rule_evaluations_total", "Evaluations of a rule."),
-            ("sidewatch_rule_evaluation_failures_total", "Evaluations of a rule that failed."),
+            (
+                "sidewatch_rule_evaluation_failures_total",
+                "Evaluations of a rule that failed.",
+            ),
         ];
         let gathered = self.registry.gather();
         let families = known.into_iter().filter_map(|(name, help)| {
@@ -133,7 +145,9 @@ impl Shared {
             let mut family = Family::new(Kind::Counter, name, help);
             for metric in found.get_metric() {
                 let pairs = metric.get_label().iter();
-                let labels = pairs.map(|pair| (pair.name().to_owned(), pair.value().to_owned())).collect();
+                let labels = pairs
+                    .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
+                    .collect();
                 let value = metric.get_counter().get_value();
                 family.samples.push(Sample { labels, value });
             }

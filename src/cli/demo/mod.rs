@@ -36,7 +36,11 @@ pub(super) struct Demo {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     duration: Duration,
     /// Address of the status page and /metrics
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:9755")]
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9755"
+    )]
     listen_address: String,
 }
 
@@ -66,14 +70,22 @@ impl Demo {
         let story = Arc::new(Story::new(self.duration, Arc::clone(&account)));
         let mut stage = Supervisor::new(1);
         let model = embed(&mut stage, "model server", story.model_server()).await?;
-        let receiver = embed(&mut stage, "receiver", receiver::handler(Arc::clone(&story))).await?;
+        let receiver = embed(
+            &mut stage,
+            "receiver",
+            receiver::handler(Arc::clone(&story)),
+        )
+        .await?;
         let server = match Server::bind(&self.listen_address).await {
             Ok(server) => server,
             // Somebody else's port must not spoil the first impression.
             Err(_) => Server::bind("127.0.0.1:0").await?,
         };
         account.say(&format!("a model server answers at http://{model}/metrics"));
-        account.say(&format!("sidewatch watches it every {INTERVAL:?}; status page and /metrics at http://{}/", server.address()));
+        account.say(&format!(
+            "sidewatch watches it every {INTERVAL:?}; status page and /metrics at http://{}/",
+            server.address()
+        ));
         let registry = Registry::built_in();
         let service = Service::new(config(&model, &receiver, &registry)?, &registry);
         let done = CancellationToken::new();
@@ -88,14 +100,20 @@ impl Demo {
             ended.cancel();
         };
         let (result, ()) = tokio::join!(service.run(server, stop), told);
-        stage.run(std::future::ready(()), Duration::from_secs(2)).await;
+        stage
+            .run(std::future::ready(()), Duration::from_secs(2))
+            .await;
         account.conclude();
         result
     }
 }
 
 /// Serves a handler on a free port of the loopback and gives the address.
-async fn embed(stage: &mut Supervisor, name: &str, handler: Handler) -> Result<String, MonitorError> {
+async fn embed(
+    stage: &mut Supervisor,
+    name: &str,
+    handler: Handler,
+) -> Result<String, MonitorError> {
     let server = Server::bind("127.0.0.1:0").await?;
     let address = server.address().to_string();
     stage.spawn(0, name, server.run_with(handler, stage.token(0)));

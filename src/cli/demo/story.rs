@@ -52,7 +52,11 @@ impl Story {
             Reply {
                 status: if known { 200 } else { 404 },
                 content_type: "text/plain; version=0.0.4; charset=utf-8",
-                body: if known { story.exposition() } else { "not found\n".to_owned() },
+                body: if known {
+                    story.exposition()
+                } else {
+                    "not found\n".to_owned()
+                },
             }
         })
     }
@@ -86,11 +90,13 @@ impl Story {
         match (resolved, known) {
             (false, None) => {
                 scene.firing.push(name.to_owned());
-                self.account.say(&format!("          Alertmanager heard that {name} fires"));
+                self.account
+                    .say(&format!("          Alertmanager heard that {name} fires"));
             }
             (true, Some(index)) => {
                 scene.firing.remove(index);
-                self.account.say(&format!("          Alertmanager heard that {name} is over"));
+                self.account
+                    .say(&format!("          Alertmanager heard that {name} is over"));
             }
             // Renewed leases are not worth a line.
             (false, Some(_)) | (true, None) => {}
@@ -100,8 +106,9 @@ impl Story {
     /// The retraining pipeline got a request.
     pub(super) fn asked(&self, id: &str) {
         let short: String = id.chars().take(12).collect();
-        self.account.say(&format!("          the retraining webhook was asked for a new model (request {short})"));
+        self.account.say(&format!(
+            "          the retraining webhook was asked for a new model (request {short})"
+        ));
         self.account.count("retraining requested");
     }
 }
-

@@ -30,13 +30,18 @@ pub struct Reply {
 pub(super) async fn embedded(request: Request<Incoming>, handler: Handler) -> Answer {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        let mut refused = Response::new(Full::new(Bytes::from_static(b"the body is too large or was cut\n")));
+        let mut refused = Response::new(Full::new(Bytes::from_static(
+            b"the body is too large or was cut\n",
+        )));
         *refused.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         return refused;
     };
     let reply = handler(parts.method.as_str(), parts.uri.path(), &body.to_bytes());
     let mut answer = Response::new(Full::new(Bytes::from(reply.body)));
-    *answer.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    *answer.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     answer
 }

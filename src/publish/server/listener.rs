@@ -49,16 +49,20 @@ impl Server {
     /// # Errors
     /// When the address is malformed or in use.
     pub async fn bind(address: &str) -> Result<Self, Error> {
-        let all = address.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+        let all = address
+            .strip_prefix(':')
+            .map(|port| format!("0.0.0.0:{port}"));
         let target = all.as_deref().unwrap_or(address);
-        let listener = TcpListener::bind(target).await.map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => Error::InUse(address.to_owned()),
-            io::ErrorKind::InvalidInput => Error::Address(address.to_owned()),
-            _ => Error::Listen {
-                address: address.to_owned(),
-                source: error,
-            },
-        })?;
+        let listener = TcpListener::bind(target)
+            .await
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AddrInUse => Error::InUse(address.to_owned()),
+                io::ErrorKind::InvalidInput => Error::Address(address.to_owned()),
+                _ => Error::Listen {
+                    address: address.to_owned(),
+                    source: error,
+                },
+            })?;
         let address = listener.local_addr().map_err(|source| Error::Listen {
             address: address.to_owned(),
             source,
@@ -122,7 +126,10 @@ impl Server {
                 }
             }
         }
-        let drained = timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
+        let drained = timeout(DRAIN, async {
+            while connections.join_next().await.is_some() {}
+        })
+        .await;
         if drained.is_err() {
             debug!("connections cut off");
         }
@@ -151,4 +158,3 @@ async fn serve(stream: TcpStream, respond: Arc<Respond>, stop: CancellationToken
         debug!(%error, "connection ended");
     }
 }
-

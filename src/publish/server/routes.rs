@@ -7,8 +7,8 @@ use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -61,8 +61,12 @@ impl Page {
         if self.body.len() < GZIP_FROM {
             return self;
         }
-        let mut encoder = GzEncoder::new(Vec::with_capacity(self.body.len() / 8), Compression::fast());
-        match encoder.write_all(&self.body).and_then(|()| encoder.finish()) {
+        let mut encoder =
+            GzEncoder::new(Vec::with_capacity(self.body.len() / 8), Compression::fast());
+        match encoder
+            .write_all(&self.body)
+            .and_then(|()| encoder.finish())
+        {
             Ok(body) => Self { body, ..self }.with(CONTENT_ENCODING, "gzip"),
             Err(_) => self,
         }
@@ -85,7 +89,10 @@ impl Page {
 /// Answers a request from what is shared.
 pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        let refused = Page::text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are served here\n");
+        let refused = Page::text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "only GET and HEAD are served here\n",
+        );
         return refused.with(ALLOW, "GET, HEAD").into_answer();
     }
     let header = |name: HeaderName| {
@@ -107,7 +114,9 @@ pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
 }
 
 fn page_of(path: &str, accept: &str, shared: &Shared) -> Page {
-    let data = |read: fn(&Snapshot) -> serde_json::Value| Page::json(api::success(&read(&shared.snapshot())));
+    let data = |read: fn(&Snapshot) -> serde_json::Value| {
+        Page::json(api::success(&read(&shared.snapshot())))
+    };
     match path {
         "/metrics" => {
             let format = Exposition::negotiate(accept);
