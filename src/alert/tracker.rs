@@ -295,14 +295,12 @@ impl Tracker {
         .collect()
     }
 
-    /// Forgets when firing alerts were sent, so that the next [`Tracker::due`] renews every lease.
+    /// Forgets what was sent, so that the next [`Tracker::due`] renews every lease and repeats every end.
     ///
-    /// Call it after a restore and before a reload.
+    /// Call it before a reload; a restore does it by itself.
     pub fn renew_leases(&mut self) {
         for entry in self.entries.values_mut() {
-            if entry.state == State::Firing {
-                entry.last_sent = None;
-            }
+            entry.last_sent = None;
         }
     }
 
@@ -314,50 +312,52 @@ impl Tracker {
         context: &Context,
         gone: impl Fn(&Labels) -> bool,
     ) -> Changes {
+        self.end(rule, at, context, |entry| gone(&entry.series))
+    }
+
+    /// Resolves everything: the rule was removed. Send what [`Tracker::due`] gives afterwards, then drop the tracker.
+    pub fn retire_all(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
+        self.end(rule, at, context, |_| true)
+    }
+
+    /// Fits restored or reloaded state to a rule: alerts whose labels the rule would no longer give are resolved.
+    pub fn adopt(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
+        self.end(rule, at, context, |entry| {
+            let scope = Scope {
+                labels: &entry.series,
+                value: entry.value,
+                at,
+                context,
+            };
+            !entry.synthetic && rule.alert_labels(&scope) != entry.labels
+        })
+    }
+
+    fn end(
+        &mut self,
+        rule: &Rule,
+        at: Timestamp,
+        context: &Context,
+        which: impl Fn(&Entry) -> bool,
+    ) -> Changes {
         let mut pass = Pass {
             rule,
             context,
             at,
             changes: Changes::default(),
         };
-        let labels: Vec<Labels> = self
+        let ending = self
             .entries
             .values()
-            .filter(|entry| entry.is_active() && gone(&entry.series))
-            .map(|entry| entry.labels.clone())
-            .collect();
-        for labels in labels {
+            .filter(|entry| entry.is_active() && which(entry));
+        let ending: Vec<Labels> = ending.map(|entry| entry.labels.clone()).collect();
+        for labels in ending {
             if let Some(entry) = self.entries.get_mut(&labels) {
                 let step = entry.unseen(at, Duration::ZERO);
                 self.apply(&mut pass, &labels, step);
             }
         }
         pass.changes
-    }
-
-    /// Resolves everything: the rule was removed. Send what [`Tracker::due`] gives afterwards, then drop the tracker.
-    pub fn retire_all(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
-        self.retire(rule, at, context, |_| true)
-    }
-
-    /// Fits restored or reloaded state to a rule: alerts whose labels the rule would no longer give are resolved.
-    pub fn adopt(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
-        let stray: HashSet<Labels> = self
-            .entries
-            .values()
-            .filter(|entry| !entry.synthetic)
-            .filter(|entry| {
-                let scope = Scope {
-                    labels: &entry.series,
-                    value: entry.value,
-                    at,
-                    context,
-                };
-                rule.alert_labels(&scope) != entry.labels
-            })
-            .map(|entry| entry.series.clone())
-            .collect();
-        self.retire(rule, at, context, |series| stray.contains(series))
     }
 
     /// The state to store.
@@ -389,6 +389,17 @@ impl Tracker {
         let url = generator_url(rule, context);
         let entries = self.entries.values();
         entries.map(|entry| entry.alert(&rule.name, &url)).collect()
+    }
+
+    /// The firing alerts of series, for what acts on them; without those about a limit or an empty expression.
+    #[must_use]
+    pub fn firing(&self, rule: &Rule, context: &Context) -> Vec<Alert> {
+        let url = generator_url(rule, context);
+        let firing = self
+            .entries
+            .values()
+            .filter(|e| e.state == State::Firing && !e.synthetic);
+        firing.map(|entry| entry.alert(&rule.name, &url)).collect()
     }
 
     /// How many alerts are in this state.

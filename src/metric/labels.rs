@@ -161,6 +161,28 @@ impl Labels {
         Self::new(pairs.map(|label| (Arc::clone(&label.name), Arc::clone(&label.value))))
     }
 
+    /// The same labels with those of `other` added whose name is not there yet.
+    #[must_use]
+    pub fn underlaid_with(&self, other: &Self) -> Self {
+        let missing = other
+            .0
+            .iter()
+            .filter(|label| self.get(&label.name).is_none());
+        let mut missing = missing.peekable();
+        if missing.peek().is_none() {
+            return self.clone();
+        }
+        let mut labels = Vec::with_capacity(self.len() + other.len());
+        for label in self.0.iter() {
+            while let Some(before) = missing.next_if(|other| other.name < label.name) {
+                labels.push(before.clone());
+            }
+            labels.push(label.clone());
+        }
+        labels.extend(missing.cloned());
+        Self(labels.into())
+    }
+
     /// Prometheus' label fingerprint: FNV-1a 64 over `name 0xff value 0xff` in order of name.
     ///
     /// Alertmanager prints the same number as 16 hexadecimal digits (`LabelsToSignature` in prometheus/common).
@@ -322,5 +344,15 @@ mod tests {
         let both = base.overlaid_with(&over);
         assert_eq!(both.to_string(), r#"{a="1", b="3", c="4"}"#);
         assert_eq!(both.with("a", "").get("a"), None);
+    }
+
+    #[test]
+    fn underlaying_only_adds() {
+        let top = Labels::new([("b", "2"), ("d", "4")]);
+        let under = Labels::new([("a", "1"), ("b", "other"), ("c", "3"), ("e", "5")]);
+        let both = top.underlaid_with(&under);
+        assert_eq!(both.to_string(), r#"{a="1", b="2", c="3", d="4", e="5"}"#);
+        assert_eq!(both, Labels::new(both.iter()));
+        assert_eq!(top.underlaid_with(&top), top);
     }
 }

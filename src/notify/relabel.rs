@@ -1,9 +1,7 @@
 //! Prometheus' relabelling, for `alert_relabel_configs`.
 
-use std::sync::Arc;
-
+use md5::{Digest, Md5};
 use regex::Regex;
-use sha2::{Digest, Sha256};
 
 use crate::metric::Labels;
 
@@ -186,10 +184,10 @@ impl Relabel {
     }
 }
 
-/// The last eight bytes of a hash, so that replicas agree; not MD5 as in Prometheus, which only shards by it.
+/// The last eight bytes of the MD5 sum, as Prometheus takes them: the label is the same there and here.
 fn hash(text: &str) -> u64 {
-    let digest = Sha256::digest(text.as_bytes());
-    digest[24..]
+    let digest = Md5::digest(text.as_bytes());
+    digest[8..]
         .iter()
         .fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
@@ -207,9 +205,99 @@ pub fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
 /// External labels, only where the alert has none of that name.
 #[must_use]
 pub fn with_external(labels: &Labels, external: &Labels) -> Labels {
-    if external.is_empty() {
-        return labels.clone();
+    labels.underlaid_with(external)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, Relabel, Spec, relabel, with_external};
+    use crate::metric::Labels;
+
+    fn labels() -> Labels {
+        Labels::new([("a", "foo"), ("b", "bar"), ("c", "baz")])
     }
-    let pairs = external.as_slice().iter().chain(labels.as_slice());
-    Labels::new(pairs.map(|label| (Arc::clone(&label.name), Arc::clone(&label.value))))
+
+    fn run(spec: Spec) -> Option<String> {
+        let step = Relabel::try_new(spec).unwrap();
+        relabel(&labels(), &[step]).map(|labels| labels.to_string())
+    }
+
+    fn spec(action: &str, source: &[&str], regex: &str, target: &str, replacement: &str) -> Spec {
+        Spec {
+            source_labels: source.iter().map(|s| (*s).to_owned()).collect(),
+            regex: regex.to_owned(),
+            target_label: target.to_owned(),
+            replacement: replacement.to_owned(),
+            action: Action::from_word(action).unwrap(),
+            modulus: 1000,
+            ..Spec::default()
+        }
+    }
+
+    #[test]
+    fn every_action_does_what_prometheus_does() {
+        let all = r#"{a="foo", b="bar", c="baz"}"#;
+        for (step, expected) in [
+            (
+                spec("replace", &["a"], "f(.*)", "d", "ch${1}-ch${1}"),
+                Some(r#"{a="foo", b="bar", c="baz", d="choo-choo"}"#),
+            ),
+            (
+                spec("replace", &["a", "b"], "foo;bar", "c", ""),
+                Some(r#"{a="foo", b="bar"}"#),
+            ),
+            (spec("replace", &["a"], "o+", "d", "x"), Some(all)),
+            (
+                spec("replace", &["a"], "(.*)", "${1}_x", "y"),
+                Some(r#"{a="foo", b="bar", c="baz", foo_x="y"}"#),
+            ),
+            (spec("keep", &["a"], "foo", "", ""), Some(all)),
+            (spec("keep", &["a"], "fo", "", ""), None),
+            (spec("drop", &["a"], ".*o.*", "", ""), None),
+            (spec("drop", &["a"], "o", "", ""), Some(all)),
+            (spec("dropequal", &["a"], "(.*)", "b", ""), Some(all)),
+            (spec("keepequal", &["a"], "(.*)", "b", ""), None),
+            (
+                spec("uppercase", &["a"], "(.*)", "d", ""),
+                Some(r#"{a="foo", b="bar", c="baz", d="FOO"}"#),
+            ),
+            (
+                spec("labelmap", &[], "(a|b)", "", "x_$1"),
+                Some(r#"{a="foo", b="bar", c="baz", x_a="foo", x_b="bar"}"#),
+            ),
+            (spec("labeldrop", &[], "a|c", "", ""), Some(r#"{b="bar"}"#)),
+            (
+                spec("labelkeep", &[], "a|c", "", ""),
+                Some(r#"{a="foo", c="baz"}"#),
+            ),
+            // prometheus/model/relabel/relabel_test.go
+            (
+                spec("hashmod", &["c"], "(.*)", "d", ""),
+                Some(r#"{a="foo", b="bar", c="baz", d="976"}"#),
+            ),
+        ] {
+            let shown = format!("{step:?}");
+            assert_eq!(run(step).as_deref(), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_step_names_the_key() {
+        let wrong = |spec| Relabel::try_new(spec).unwrap_err();
+        assert!(wrong(spec("replace", &["a"], "(", "d", "")).starts_with("regex: "));
+        assert!(wrong(spec("replace", &["a"], "x", "", "")).starts_with("target_label: "));
+        let zero = Spec {
+            modulus: 0,
+            ..spec("hashmod", &["a"], "x", "d", "")
+        };
+        assert!(wrong(zero).starts_with("modulus: "));
+        assert_eq!(Action::from_word("nosuch"), None);
+    }
+
+    #[test]
+    fn external_labels_never_replace() {
+        let external = Labels::new([("a", "other"), ("z", "new")]);
+        let both = with_external(&labels(), &external);
+        assert_eq!((both.get("a"), both.get("z")), (Some("foo"), Some("new")));
+    }
 }

@@ -1,7 +1,7 @@
 //! The functions a rule's template may call: Go's and Prometheus'.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use regex::Regex;
 

@@ -24,7 +24,6 @@ use super::relabel::{self, Relabel};
 use super::{Clock, Transport};
 
 pub use discovery::Discovery;
-pub use payload::encode;
 pub use stats::Stats;
 
 use peer::Peer;
@@ -147,6 +146,7 @@ impl Alertmanagers {
         let settings = self.shared.settings.read();
         let (settings, _) = &*settings.unwrap_or_else(PoisonError::into_inner);
         let peers = self.peers();
+        let mut times = payload::Times::default();
         for alert in alerts {
             let labels = relabel::with_external(&alert.labels, &settings.external_labels);
             let Some(labels) = relabel::relabel(&labels, &settings.relabel) else {
@@ -156,13 +156,13 @@ impl Alertmanagers {
             for peer in &peers {
                 if !peer.settings.relabel.is_empty() {
                     let own = relabel::relabel(&labels, &peer.settings.relabel);
-                    if let Some(item) = own.and_then(|own| payload::item(alert, &own)) {
+                    if let Some(item) = own.and_then(|own| payload::item(alert, &own, &mut times)) {
                         peer.push(item);
                     }
                     continue;
                 }
                 if shared.is_none() {
-                    shared = payload::item(alert, &labels);
+                    shared = payload::item(alert, &labels, &mut times);
                 }
                 match &shared {
                     Some(item) => peer.push(item.clone()),

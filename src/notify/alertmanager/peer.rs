@@ -189,7 +189,7 @@ impl Peer {
             }
             if let [only] = part.as_slice() {
                 add(&self.counters.dropped, 1);
-                tracing::error!(alertmanager = %redacted(&self.settings.url), alert = %only.name, %error, "alertmanager refuses this alert");
+                tracing::error!(alertmanager = %redacted(&self.settings.url), alert = %only.labels, %error, "alertmanager refuses this alert");
                 continue;
             }
             let second = part.split_off(part.len() / 2);

@@ -4,14 +4,16 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 
+use crate::metric::Labels;
+
 /// One alert, ready to be sent.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) fingerprint: u64,
     /// The JSON object.
     pub(super) json: Bytes,
-    /// `alertname{…}` for the log.
-    pub(super) name: std::sync::Arc<str>,
+    /// For the log.
+    pub(super) labels: Labels,
 }
 
 #[derive(Debug)]
@@ -91,13 +93,14 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::{Item, Pushed, Queue};
+    use crate::metric::Labels;
     use bytes::Bytes;
 
     fn item(fingerprint: u64, state: &'static str) -> Item {
         Item {
             fingerprint,
             json: Bytes::from_static(state.as_bytes()),
-            name: "a".into(),
+            labels: Labels::empty(),
         }
     }
 

@@ -156,6 +156,11 @@ impl Deliveries {
         self.shared.wake.notify_one();
     }
 
+    /// Looks for due entries now: the wall clock was set.
+    pub fn look_around(&self) {
+        self.shared.wake.notify_one();
+    }
+
     /// The outbox entries a request becomes: one per receiver whose matchers it fits.
     ///
     /// Commit them with the alert's transition, then call [`Deliveries::enqueue`].

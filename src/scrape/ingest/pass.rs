@@ -326,17 +326,24 @@ impl<'p, A: Appender> Pass<'p, A> {
             }
         }
         let own = self.own_time(suffix);
-        if self.next.is_some() && !self.seen.insert(series.index) && own.is_none() {
+        // A further sample with a time of its own is stored, but is remembered as a further one all the same.
+        let first = self.next.is_none() || self.seen.insert(series.index);
+        let taken = if first {
+            State::Stored
+        } else {
+            State::Duplicate
+        };
+        if !first && own.is_none() {
             self.counts.duplicates += 1;
-            return Ok((State::Duplicate, series));
+            return Ok((taken, series));
         }
         if own.is_some_and(|own| own > self.at + MAX_AHEAD) {
             self.counts.out_of_bounds += 1;
-            return Ok((State::Stored, series));
+            return Ok((taken, series));
         }
         if self.appender.append(series, own, suffix.value) {
             self.counts.stored += 1;
-            return Ok((State::Stored, series));
+            return Ok((taken, series));
         }
         // The window gave the place to another series since; ask once more.
         let (state, series, _) = self.decide_again(line, State::Undecided)?;

@@ -1,5 +1,6 @@
 //! What several tests need: free ports, child processes that die with the test, waiting with a deadline.
 
+pub(crate) mod notify;
 mod process;
 mod wait;
 
@@ -10,7 +11,9 @@ use std::path::PathBuf;
 
 /// A folder of the material beside the checkout, when it is there; prints why a test skips when not.
 pub fn shared(path: &str) -> Option<PathBuf> {
-    let found = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
+    let found = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared")
+        .join(path);
     if found.exists() {
         return Some(found);
     }
