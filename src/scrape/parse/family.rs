@@ -36,7 +36,7 @@ impl FamilyType {
     }
 
     /// The type with this word in OpenMetrics.
-    pub(super) fn from_openmetrics(word: &[u8]) -> Option<Self> {
+    pub(in crate::scrape) fn from_openmetrics(word: &[u8]) -> Option<Self> {
         match word {
             b"unknown" => Some(Self::Unknown),
             b"gaugehistogram" => Some(Self::GaugeHistogram),
