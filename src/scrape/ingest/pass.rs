@@ -18,6 +18,9 @@ const MAX_AHEAD: Duration = Duration::from_secs(600);
 /// How many lines may have gone before the search for a line turns to the index.
 const LOOKAHEAD: usize = 8;
 
+/// How many lines are remembered, 48 MiB of them; what comes after is read like a series never seen.
+const MAX_LINES: usize = 2 << 20;
+
 /// The state of one walk.
 ///
 /// It starts in order: every line is expected to be the memo's next, and the memo is not written. At the first line
@@ -136,7 +139,7 @@ impl<'p, A: Appender> Pass<'p, A> {
                 State::Duplicate | State::Undecided | State::Refused => break,
             }
             if let Some(next) = &mut self.next {
-                next.push(*entry);
+                remember(next, *entry);
             }
             self.counts.samples += 1;
             expected += 1;
@@ -190,7 +193,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         let state = if duplicate { State::Duplicate } else { state };
         let entry = entry.decided(state, series, context);
         match &mut self.next {
-            Some(next) => next.push(entry),
+            Some(next) => remember(next, entry),
             None => self.old.entries[slot] = entry,
         }
         Ok(true)
@@ -230,9 +233,10 @@ impl<'p, A: Appender> Pass<'p, A> {
         }
         let (state, handle, context) = self.decide(line, series)?;
         let (state, handle) = self.store(state, handle, suffix, line)?;
-        let entry = self.old.add(bytes).decided(state, handle, context);
-        if let Some(next) = &mut self.next {
-            next.push(entry);
+        if let Some(next) = &mut self.next
+            && next.len() < MAX_LINES
+        {
+            next.push(self.old.add(bytes).decided(state, handle, context));
         }
         Ok(())
     }
@@ -396,6 +400,14 @@ impl<'p, A: Appender> Pass<'p, A> {
             found: self.counts.samples,
             what: "the number of samples".to_owned(),
         })
+    }
+}
+
+/// Keeps a line for the next scrape.
+#[inline]
+fn remember(lines: &mut Vec<Entry>, line: Entry) {
+    if lines.len() < MAX_LINES {
+        lines.push(line);
     }
 }
 
