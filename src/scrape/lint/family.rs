@@ -20,9 +20,10 @@ pub(super) struct State {
 struct Group {
     labels: Vec<(String, String)>,
     buckets: Vec<(f64, f64)>,
-    sum: bool,
+    sum: Option<f64>,
     count: Option<f64>,
     at: Option<i64>,
+    samples: usize,
 }
 
 impl State {
@@ -35,6 +36,16 @@ impl State {
 
     pub(super) fn has_samples(&self) -> bool {
         !self.groups.is_empty()
+    }
+
+    /// Whether the last sample was one that may have an exemplar.
+    pub(super) fn may_have_exemplar(&self) -> bool {
+        let kinds = [
+            FamilyType::Counter,
+            FamilyType::Histogram,
+            FamilyType::GaugeHistogram,
+        ];
+        kinds.contains(&self.kind)
     }
 
     /// The label that tells the samples of one group apart.
@@ -70,23 +81,24 @@ impl State {
             .filter(|(name, _)| name != inner)
             .cloned()
             .collect();
-        match self.groups.iter().position(|group| group.labels == labels) {
-            None => self.groups.push(Group {
+        let known = self.groups.iter().position(|group| group.labels == labels);
+        let place = known.unwrap_or(self.groups.len());
+        if known.is_none() {
+            self.groups.push(Group {
                 labels,
                 ..Group::default()
-            }),
-            Some(place) if place + 1 < self.groups.len() => found.push(Lint::Interleaved),
-            Some(_) => {}
+            });
         }
-        if let Some(group) = self.groups.last_mut() {
-            found.extend(group.add(sample, &suffix));
+        if place + 1 < self.groups.len() {
+            found.push(Lint::Interleaved);
         }
+        found.extend(self.groups[place].add(sample, &suffix));
         found
     }
 
     fn suffix_and_value(&self, sample: &Sample, suffix: &str) -> Option<Lint> {
         let value = sample.value;
-        let count = value >= 0.0 && value.fract() == 0.0 || value == f64::INFINITY;
+        let count = value >= 0.0 && value.fract() == 0.0;
         let bad = |good: bool, lint| (!good).then_some(lint);
         match (self.kind, suffix) {
             (_, "_created") | (FamilyType::Unknown | FamilyType::Gauge, _) => None,
@@ -97,7 +109,8 @@ impl State {
             (FamilyType::GaugeHistogram, "_gsum") => bad(!value.is_nan(), Lint::BadCount),
             (FamilyType::Histogram | FamilyType::GaugeHistogram, "_bucket") => {
                 match sample.label("le").map(|le| parse_value(le.as_bytes())) {
-                    Some(Ok(bound)) if !bound.is_nan() => bad(count, Lint::BadCount),
+                    Some(Ok(bound)) if bound.is_finite() => bad(count, Lint::BadCount),
+                    Some(Ok(_)) if sample.label("le") == Some("+Inf") => bad(count, Lint::BadCount),
                     _ => Some(Lint::BadLabel),
                 }
             }
@@ -126,13 +139,15 @@ impl State {
             self.kind,
             FamilyType::Histogram | FamilyType::GaugeHistogram
         );
-        let counted = buckets || self.kind == FamilyType::Summary;
         let mut found = Vec::new();
         for group in &self.groups {
             if buckets && !group.has_good_buckets() {
                 found.push(Lint::BadBuckets);
             }
-            if counted && group.sum != group.count.is_some() {
+            if buckets && group.has_impossible_sum() {
+                found.push(Lint::BadCount);
+            }
+            if buckets && group.sum.is_some() != group.count.is_some() {
                 found.push(Lint::SumWithoutCount);
             }
         }
@@ -154,20 +169,28 @@ impl Group {
                     .and_then(|le| parse_value(le.as_bytes()).ok());
                 self.buckets.push((bound.unwrap_or(f64::NAN), sample.value));
             }
-            "_sum" | "_gsum" => self.sum = true,
+            "_sum" | "_gsum" => self.sum = Some(sample.value),
             "_count" | "_gcount" => self.count = Some(sample.value),
             _ => {}
         }
         let back = self.at.is_some() && sample.at.is_none_or(|at| Some(at) < self.at);
+        let mixed = self.samples > 0 && self.at.is_none() && sample.at.is_some();
         self.at = sample.at;
-        back.then_some(Lint::Repeated)
+        self.samples += 1;
+        (back || mixed).then_some(Lint::Repeated)
+    }
+
+    /// A negative sum of values that are all positive.
+    fn has_impossible_sum(&self) -> bool {
+        let positive = self.buckets.first().is_some_and(|(bound, _)| *bound >= 0.0);
+        positive && self.sum.is_some_and(|sum| sum < 0.0)
     }
 
     /// Ascending bounds up to `+Inf`, values that do not fall, and a count equal to the last.
     fn has_good_buckets(&self) -> bool {
         let ascending = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1;
         let Some(last) = self.buckets.last() else {
-            return self.count.is_none() && !self.sum;
+            return self.count.is_none() && self.sum.is_none();
         };
         let complete = last.0 == f64::INFINITY;
         let counted = self.count.is_none_or(|count| is(count, last.1));

@@ -42,9 +42,13 @@ pub enum Lint {
     SumWithoutCount,
     /// An info that is not 1, a state that is neither 0 nor 1.
     BadState,
+    /// A name that a suffix of another family's name makes too.
+    ClashingName,
+    /// An exemplar on another sample than a counter's total or a bucket.
+    MisplacedExemplar,
     /// An exemplar of more than 128 characters.
     LongExemplar,
-    /// The same series twice, or a timestamp that goes back.
+    /// The same series twice, a timestamp that goes back, or one beside samples without.
     Repeated,
 }
 
@@ -63,6 +67,8 @@ impl Lint {
             Self::BadBuckets => "bad_buckets",
             Self::SumWithoutCount => "sum_without_count",
             Self::BadState => "bad_state",
+            Self::ClashingName => "clashing_name",
+            Self::MisplacedExemplar => "misplaced_exemplar",
             Self::LongExemplar => "long_exemplar",
             Self::Repeated => "repeated",
         }
@@ -116,14 +122,17 @@ pub fn lint(exposition: &Exposition) -> Result<Vec<Finding>, Error> {
         let suffix = parser.suffix()?;
         metadata_from = parser.at();
         let sample = Sample::new(&series, body, suffix.value, suffix.at);
-        let exemplar: usize = parser
-            .exemplar()
+        let exemplar = parser.exemplar();
+        let length: usize = exemplar
             .iter()
             .map(|(name, value)| name.text(body).chars().count() + value.text(body).chars().count())
             .sum();
         linter.line += 1;
         linter.sample(&sample);
-        if exemplar > MAX_EXEMPLAR {
+        if !exemplar.is_empty() && !linter.present.may_have_exemplar() {
+            linter.find(Lint::MisplacedExemplar);
+        }
+        if length > MAX_EXEMPLAR {
             linter.find(Lint::LongExemplar);
         }
     }
@@ -167,6 +176,8 @@ struct Linter {
     last_sample: usize,
     present: State,
     closed: HashSet<String>,
+    /// Names that the suffixes of closed families make.
+    claimed: HashSet<String>,
 }
 
 impl Linter {
@@ -218,6 +229,8 @@ impl Linter {
         self.present = State::new(name);
         if self.closed.contains(name) {
             self.find(Lint::Interleaved);
+        } else if self.claimed.contains(name) {
+            self.find(Lint::ClashingName);
         }
     }
 
@@ -225,7 +238,15 @@ impl Linter {
         for lint in self.present.finish() {
             self.find_at(lint, self.last_sample);
         }
-        self.closed.insert(self.present.name.clone());
+        let name = &self.present.name;
+        let suffixes = self.present.kind.suffixes().iter();
+        let claimed: Vec<String> = suffixes.map(|suffix| format!("{name}{suffix}")).collect();
+        let clashes = claimed.iter().any(|name| self.closed.contains(name));
+        self.closed.insert(name.clone());
+        self.claimed.extend(claimed);
+        if clashes {
+            self.find_at(Lint::ClashingName, self.last_sample);
+        }
     }
 
     fn sample(&mut self, sample: &Sample) {

@@ -20,56 +20,88 @@ fn a_good_body_has_no_findings() {
     assert_eq!(found(body), []);
 }
 
+/// Bodies, the rule each breaks and the line where that shows.
+const BREACHES: &[(&str, Lint, usize)] = &[
+    (
+        "# TYPE a gauge\n# TYPE a gauge\na 1\n",
+        Lint::RepeatedMetadata,
+        2,
+    ),
+    ("a 1\n# HELP a text\n", Lint::MetadataAfterSamples, 2),
+    ("a 1\nb 1\na{x=\"1\"} 1\n", Lint::Interleaved, 3),
+    (
+        "# TYPE a gauge\na{x=\"1\"} 1 1\na{x=\"2\"} 1\na{x=\"1\"} 2 2\n",
+        Lint::Interleaved,
+        4,
+    ),
+    ("# TYPE a counter\na 1\n", Lint::WrongSuffix, 2),
+    ("# TYPE a info\n# UNIT a \n", Lint::UnitNotAllowed, 2),
+    ("# TYPE a counter\na_total NaN\n", Lint::BadCount, 2),
+    ("# TYPE a counter\na_total -1\n", Lint::BadCount, 2),
+    (
+        "# TYPE a summary\na_count 1.5\na_sum 1\n",
+        Lint::BadCount,
+        2,
+    ),
+    (
+        "# TYPE a summary\na{quantile=\"1.5\"} 1\n",
+        Lint::BadLabel,
+        2,
+    ),
+    ("# TYPE a stateset\na 1\n", Lint::BadLabel, 2),
+    (
+        "# TYPE a histogram\na_bucket{le=\"1.0\"} 1\n",
+        Lint::BadBuckets,
+        2,
+    ),
+    (
+        "# TYPE a histogram\na_bucket{le=\"1.0\"} 2\na_bucket{le=\"+Inf\"} 1\n",
+        Lint::BadBuckets,
+        3,
+    ),
+    (
+        "# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_sum 1\n",
+        Lint::SumWithoutCount,
+        3,
+    ),
+    (
+        "# TYPE a gaugehistogram\na_bucket{le=\"+Inf\"} 1\na_gcount 1\na_gsum -1\n",
+        Lint::BadCount,
+        4,
+    ),
+    (
+        "# TYPE a histogram\na_bucket{le=\"Inf\"} 1\n",
+        Lint::BadLabel,
+        2,
+    ),
+    (
+        "# TYPE a counter\na_total 1\n# TYPE a_created gauge\n",
+        Lint::ClashingName,
+        3,
+    ),
+    (
+        "a_total 1\n# TYPE a counter\na_total 1\n",
+        Lint::ClashingName,
+        3,
+    ),
+    ("a_total 1 # {x=\"1\"} 1\n", Lint::MisplacedExemplar, 1),
+    ("a{x=\"1\"} 1\na{x=\"1\"} 1 1\n", Lint::Repeated, 2),
+    ("# TYPE a info\na_info 2\n", Lint::BadState, 2),
+    ("# TYPE a stateset\na{a=\"on\"} 0.5\n", Lint::BadState, 2),
+    ("a 1\na 2\n", Lint::Repeated, 2),
+    ("a 1 5\na 2 4\n", Lint::Repeated, 2),
+];
+
 #[test]
 fn each_breach_is_found_at_its_line() {
-    for (body, lint, line) in [
-        (
-            "# TYPE a gauge\n# TYPE a gauge\na 1\n",
-            Lint::RepeatedMetadata,
-            2,
-        ),
-        ("a 1\n# HELP a text\n", Lint::MetadataAfterSamples, 2),
-        ("a 1\nb 1\na{x=\"1\"} 1\n", Lint::Interleaved, 3),
-        (
-            "# TYPE a gauge\na{x=\"1\"} 1 1\na{x=\"2\"} 1\na{x=\"1\"} 2 2\n",
-            Lint::Interleaved,
-            4,
-        ),
-        ("# TYPE a counter\na 1\n", Lint::WrongSuffix, 2),
-        ("# TYPE a info\n# UNIT a \n", Lint::UnitNotAllowed, 2),
-        ("# TYPE a counter\na_total NaN\n", Lint::BadCount, 2),
-        ("# TYPE a counter\na_total -1\n", Lint::BadCount, 2),
-        (
-            "# TYPE a summary\na_count 1.5\na_sum 1\n",
-            Lint::BadCount,
-            2,
-        ),
-        (
-            "# TYPE a summary\na{quantile=\"1.5\"} 1\n",
-            Lint::BadLabel,
-            2,
-        ),
-        ("# TYPE a stateset\na 1\n", Lint::BadLabel, 2),
-        (
-            "# TYPE a histogram\na_bucket{le=\"1.0\"} 1\n",
-            Lint::BadBuckets,
-            2,
-        ),
-        (
-            "# TYPE a histogram\na_bucket{le=\"1.0\"} 2\na_bucket{le=\"+Inf\"} 1\n",
-            Lint::BadBuckets,
-            3,
-        ),
-        ("# TYPE a summary\na_sum 1\n", Lint::SumWithoutCount, 2),
-        ("# TYPE a info\na_info 2\n", Lint::BadState, 2),
-        ("# TYPE a stateset\na{a=\"on\"} 0.5\n", Lint::BadState, 2),
-        ("a 1\na 2\n", Lint::Repeated, 2),
-        ("a 1 5\na 2 4\n", Lint::Repeated, 2),
-    ] {
-        assert_eq!(found(body), [(lint, line)], "{body}");
+    for (body, lint, line) in BREACHES {
+        assert_eq!(found(body), [(*lint, *line)], "{body}");
     }
-    let exemplar = format!("a_total 1 # {{x=\"{}\"}} 1\n", "y".repeat(128));
-    assert_eq!(found(&exemplar), [(Lint::LongExemplar, 1)]);
+    let exemplar = format!(
+        "# TYPE a counter\na_total 1 # {{x=\"{}\"}} 1\n",
+        "y".repeat(128)
+    );
+    assert_eq!(found(&exemplar), [(Lint::LongExemplar, 2)]);
 }
 
 #[test]

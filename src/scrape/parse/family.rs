@@ -48,7 +48,7 @@ impl FamilyType {
     }
 
     /// Suffixes of the names of this type's samples.
-    fn suffixes(self) -> &'static [&'static str] {
+    pub(in crate::scrape) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
             Self::Histogram => &["_bucket", "_sum", "_count", "_created"],
