@@ -1,9 +1,12 @@
 //! The rules within one family.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Lint, Sample};
 use crate::scrape::parse::{FamilyType, parse_value};
+
+/// Labels in order of name.
+type Pairs = Vec<(String, String)>;
 
 /// The family that is being read.
 #[derive(Debug, Default)]
@@ -12,13 +15,14 @@ pub(super) struct State {
     pub(super) kind: FamilyType,
     pub(super) metadata: HashSet<String>,
     groups: Vec<Group>,
-    seen: HashSet<Vec<(String, String)>>,
+    /// Where the group of a set of labels is.
+    places: HashMap<Pairs, usize>,
+    seen: HashSet<Pairs>,
 }
 
 /// The samples of one set of labels, bounds apart.
 #[derive(Debug, Default)]
 struct Group {
-    labels: Vec<(String, String)>,
     buckets: Vec<(f64, f64)>,
     sum: Option<f64>,
     count: Option<f64>,
@@ -81,13 +85,9 @@ impl State {
             .filter(|(name, _)| name != inner)
             .cloned()
             .collect();
-        let known = self.groups.iter().position(|group| group.labels == labels);
-        let place = known.unwrap_or(self.groups.len());
-        if known.is_none() {
-            self.groups.push(Group {
-                labels,
-                ..Group::default()
-            });
+        let place = *self.places.entry(labels).or_insert(self.groups.len());
+        if place == self.groups.len() {
+            self.groups.push(Group::default());
         }
         if place + 1 < self.groups.len() {
             found.push(Lint::Interleaved);
