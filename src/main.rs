@@ -1,1 +1,7 @@
-fn main() {}
+//! The command line of Sidewatch.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sidewatch::cli::main()
+}

@@ -1,3 +1,103 @@
 //! The command line: one file a command.
 
-pub mod outbox;
+mod demo;
+mod run;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// What went wrong, in a sentence for the person at the terminal.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl Error {
+    /// An error with this text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[derive(Debug, Parser)]
+#[command(name = "sidewatch", version, about = "Watches a model server's metrics and says when the model goes bad")]
+struct Arguments {
+    /// Least severe messages that are logged
+    #[arg(long = "log.level", global = true, value_enum, default_value = "info")]
+    log_level: Level,
+    /// Shape of log lines
+    #[arg(long = "log.format", global = true, value_enum, default_value = "text")]
+    log_format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch a model server
+    Run(run::Run),
+    /// Watch an embedded model server that degrades after a while
+    Demo(demo::Demo),
+}
+
+/// Parses the arguments, runs the command, and turns its end into an exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logging(&arguments);
+    let ended = match &arguments.command {
+        Command::Run(run) => run.run(),
+        Command::Demo(demo) => demo.run(),
+    };
+    ended.unwrap_or_else(|error| {
+        #[expect(clippy::print_stderr, reason = "the last word of a failed command")]
+        {
+            eprintln!("sidewatch: {error}");
+        }
+        ExitCode::FAILURE
+    })
+}
+
+/// `RUST_LOG` wins over the flag, for whoever needs one module only.
+fn start_logging(arguments: &Arguments) {
+    let level = match arguments.log_level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    };
+    let quiet = matches!(arguments.command, Command::Demo(_)) && matches!(arguments.log_level, Level::Info);
+    let level = if quiet { "error" } else { level };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match arguments.log_format {
+        Format::Text => logs.with_target(false).init(),
+        Format::Json => logs.json().init(),
+    }
+}

@@ -1,1 +1,5 @@
-//! map
+//! Values and histograms become model metrics.
+
+mod recording;
+
+pub use recording::{Recording, Source, samples};

@@ -98,7 +98,10 @@ impl Matcher {
 }
 
 /// Compiles a pattern as Prometheus 3 does: fully anchored, dotall, Perl classes ASCII as in RE2.
-fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+///
+/// # Errors
+/// The regex crate's text when the pattern is no valid expression.
+pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
     Regex::new(&format!("^(?s:{})$", ascii_classes(pattern)))
 }
 

@@ -12,6 +12,6 @@ mod time;
 pub use appender::{Appender, SeriesFilter, SeriesRef};
 pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
-pub use matcher::{MatchOp, Matcher, Selector};
+pub use matcher::{MatchOp, Matcher, Selector, anchored};
 pub use sample::{Evidence, MetricSample};
 pub use time::{Timestamp, format_duration, parse_duration};

@@ -1,1 +1,16 @@
-//! monitor
+//! Everything together: one tick, and the tasks around it. The only room that knows all the others.
+
+mod error;
+mod model_monitor;
+mod outlets;
+mod retraining;
+mod rule;
+mod service;
+mod target;
+mod transport;
+mod view;
+mod watch;
+
+pub use error::MonitorError;
+pub use model_monitor::{ModelMonitor, Scraped, Tick};
+pub use service::Service;

@@ -1,1 +1,29 @@
-//! scrape
+//! PULL: fetches a target's exposition and turns it into samples.
+//!
+//! ```text
+//! MetricProducer ─▶ Exposition ─▶ Ingester ─▶ metric::Appender
+//! (HTTP, or yours)  (one body)    (parse, memo, limits)
+//! ```
+//!
+//! The formats are Prometheus text 0.0.4 and 1.0.0 and OpenMetrics 1.0, read as Prometheus 3 reads them. A scrape is
+//! atomic: the owner of the [`Appender`](crate::metric::Appender) begins before [`Ingester::ingest`] and commits or
+//! rolls back after it. Only [`HttpProducer`] does I/O; everything else is pure.
+
+mod error;
+mod exposition;
+mod hash;
+mod ingest;
+mod limits;
+mod negotiate;
+pub mod parse;
+mod producer;
+mod schedule;
+
+pub use error::{Error, Reason};
+pub use exposition::{Body, Exposition, Format};
+pub use hash::hash_bytes;
+pub use ingest::{Ingested, Ingester};
+pub use limits::{Limit, Limits};
+pub use negotiate::{ACCEPT, format_of};
+pub use producer::{HttpProducer, MetricProducer, Target};
+pub use schedule::Schedule;

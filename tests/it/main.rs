@@ -9,7 +9,26 @@ mod support;
 mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
 mod cluster; // the real Alertmanager, alone and three of them
+mod e2e; // the binary beside the real Prometheus and Alertmanager
+mod exposition_differential;
+mod exposition_ingest;
+mod exposition_memo; // the memo of the last scrape changes cost, never samples
+mod exposition_openmetrics;
+mod exposition_oracle; // the same samples as prometheus_client
+mod exposition_reference; // a slow, obvious parser
+mod exposition_text; // accept and reject, row by row
+mod layers; // modules depend only downwards
 mod outbox; // kill -9 and the command
+mod promql_coverage; // what the judge is told of windows that fill
+mod promql_oracle; // the evaluator beside the real Prometheus
+mod promql_random; // series and expressions from a seed
+mod promql_streaming; // scrape by scrape equals all at once
+mod promql_suite; // Prometheus' own test suite
 mod retrain; // gates, formats, deliveries
+mod scrape_auth;
+mod scrape_http; // transport behaviour
+mod scrape_raw; // what only a raw listener can do
+mod scrape_tls;
+mod scrape_window; // from a body to the window
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states

@@ -1,0 +1,246 @@
+//! `sidewatch query`: what an expression returns over saved scrapes.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde_json::{Value as Json, json};
+
+use super::Error;
+use super::snapshots::{Snapshot, snapshots};
+use crate::metric::{Labels, SeriesFilter, Timestamp, parse_duration};
+use crate::promql::{self, Evaluation, Expr, InstantSample, Points, Value, format_value};
+use crate::scrape::{Ingester, Limits};
+use crate::series::{self, ScrapeStats, Window};
+
+/// The shape of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// As `promtool query instant` prints it.
+    Text,
+    /// As the HTTP API of Prometheus answers.
+    Json,
+}
+
+/// Evaluate an expression over saved scrapes.
+#[derive(Debug, clap::Args)]
+pub struct Query {
+    /// The PromQL expression
+    pub expr: String,
+    /// Folder with the scrapes snap_0001.txt, snap_0002.txt, …
+    #[arg(long, value_name = "DIR")]
+    pub snapshots: PathBuf,
+    /// Time between two scrapes, the first at 0; default: the times of index.csv, or 15s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub step: Option<Duration>,
+    /// When to evaluate, in seconds; default: at the last scrape
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub at: Option<f64>,
+    /// Shape of the answer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+impl Query {
+    /// Loads the scrapes up to the evaluation time and prints the value.
+    ///
+    /// # Errors
+    /// What is wrong with the expression, the folder, a scrape, or the evaluation.
+    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
+        let expr = Expr::parse(&self.expr).map_err(|error| Error::new(error.to_string()))?;
+        let scrapes = snapshots(&self.snapshots, self.step)?;
+        let last = scrapes.last().map(|scrape| scrape.at).unwrap_or_default();
+        let at = self.at.map_or(last, Timestamp::from_secs_f64);
+        let window = load(&expr, &scrapes, at)?;
+        let mut query = promql::Query::new(expr);
+        let evaluation = query
+            .eval(&window, at)
+            .map_err(|error| Error::new(error.to_string()))?;
+        let printed = match self.format {
+            Format::Text => print_text(out, &evaluation, at),
+            Format::Json => print_json(out, &evaluation, at),
+        };
+        printed.map_err(|error| Error::new(format!("cannot print the answer: {error}")))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A window of the scrapes up to a time.
+fn load(expr: &Expr, scrapes: &[Snapshot], at: Timestamp) -> Result<Window, Error> {
+    let span = match (scrapes.first(), scrapes.last()) {
+        (Some(first), Some(last)) => last.at.since(first.at),
+        _ => Duration::ZERO,
+    };
+    let steps = u32::try_from(scrapes.len()).unwrap_or(u32::MAX).max(2) - 1;
+    let mut window = Window::new(series::Limits {
+        // Everything is kept: an @ modifier may look at any time.
+        retention: span + Duration::from_secs(1),
+        interval: span / steps,
+        max_series: usize::MAX,
+    });
+    let target = window.add_target(Labels::empty());
+    let filter = Arc::new(SeriesFilter::new(expr.selectors()));
+    let mut ingester = Ingester::new(Limits::default(), Labels::empty(), false, false, filter);
+    for scrape in scrapes.iter().filter(|scrape| scrape.at <= at) {
+        let exposition = scrape.read()?;
+        let Some(block) = window.target_mut(target) else {
+            break;
+        };
+        block.begin(scrape.at);
+        let ingested = ingester
+            .ingest(&exposition, block)
+            .map_err(|error| Error::new(format!("{}: {error}", scrape.path.display())))?;
+        block.commit(&ScrapeStats {
+            duration: Duration::ZERO,
+            samples: ingested.samples,
+            samples_post_relabeling: ingested.post_relabeling,
+            series_added: ingested.added,
+        });
+    }
+    Ok(window)
+}
+
+fn seconds(at: Timestamp) -> String {
+    format_value(at.as_secs_f64())
+}
+
+/// Remarks go to standard error: standard output is the value and nothing else.
+fn print_text(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io::Result<()> {
+    for note in evaluation.warnings.iter().chain(&evaluation.infos) {
+        writeln!(io::stderr().lock(), "sidewatch: {note}")?;
+    }
+    let lines: Vec<String> = match &evaluation.value {
+        Value::Scalar(value) => vec![format!(
+            "scalar: {} @[{}]",
+            format_value(*value),
+            seconds(at)
+        )],
+        Value::Text(text) => vec![text.clone()],
+        Value::Vector(samples) => {
+            let line = |s: &InstantSample| {
+                format!(
+                    "{} => {} @[{}]",
+                    s.labels,
+                    format_value(s.value),
+                    seconds(s.at)
+                )
+            };
+            samples.iter().map(line).collect()
+        }
+        Value::Matrix(series) => series.iter().flat_map(matrix_lines).collect(),
+    };
+    // An empty vector is an empty line, as promtool prints it.
+    writeln!(out, "{}", lines.join("\n"))
+}
+
+fn matrix_lines(series: &Points) -> Vec<String> {
+    let points = series.points.iter();
+    let points = points.map(|(at, value)| format!("{} @[{}]", format_value(*value), seconds(*at)));
+    std::iter::once(format!("{} =>", series.labels))
+        .chain(points)
+        .collect()
+}
+
+fn print_json(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io::Result<()> {
+    let point = |at: Timestamp, value: f64| json!([number(at), format_value(value)]);
+    let (kind, result) = match &evaluation.value {
+        Value::Scalar(value) => ("scalar", point(at, *value)),
+        Value::Text(text) => ("string", json!([number(at), text])),
+        Value::Vector(samples) => {
+            let samples = samples.iter();
+            let samples =
+                samples.map(|s| json!({"metric": s.labels, "value": point(s.at, s.value)}));
+            ("vector", Json::Array(samples.collect()))
+        }
+        Value::Matrix(series) => {
+            let series = series.iter().map(|series| {
+                let points = series.points.iter().map(|(at, value)| point(*at, *value));
+                json!({"metric": series.labels, "values": Json::Array(points.collect())})
+            });
+            ("matrix", Json::Array(series.collect()))
+        }
+    };
+    write!(
+        out,
+        r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}"#
+    )?;
+    for (key, notes) in [
+        ("warnings", &evaluation.warnings),
+        ("infos", &evaluation.infos),
+    ] {
+        if !notes.is_empty() {
+            let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+            write!(out, r#","{key}":{}"#, json!(notes))?;
+        }
+    }
+    writeln!(out, "}}")
+}
+
+/// Seconds as a JSON number: whole where they are, as Prometheus writes them.
+fn number(at: Timestamp) -> Json {
+    if at.as_millis() % 1000 == 0 {
+        json!(at.as_millis() / 1000)
+    } else {
+        json!(at.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::{Format, Query};
+
+    fn answer(expr: &str, at: Option<f64>, format: Format) -> Result<String, String> {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 1..=5 {
+            let body = format!(
+                "# TYPE c_total counter\nc_total{{a=\"b\"}} {}\ng 0.5\n",
+                n * 15
+            );
+            fs::write(dir.path().join(format!("snap_000{n}.txt")), body).unwrap();
+        }
+        let query = Query {
+            expr: expr.to_owned(),
+            snapshots: dir.path().to_owned(),
+            step: Some(Duration::from_secs(15)),
+            at,
+            format,
+        };
+        let mut out = Vec::new();
+        query.run(&mut out).map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn values_print_as_promtool_prints_them() {
+        let text = |expr| answer(expr, None, Format::Text).unwrap();
+        assert_eq!(text("c_total"), "c_total{a=\"b\"} => 75 @[60]\n");
+        assert_eq!(text("rate(c_total[30s])"), "{a=\"b\"} => 1 @[60]\n");
+        assert_eq!(text("1 + 0.5"), "scalar: 1.5 @[60]\n");
+        assert_eq!(text("g[30s]"), "g =>\n0.5 @[45]\n0.5 @[60]\n");
+        assert_eq!(text("up + 1"), "{} => 2 @[60]\n");
+        assert_eq!(text("missing"), "\n");
+    }
+
+    #[test]
+    fn json_is_the_http_apis() {
+        let json = answer("c_total", Some(31.5), Format::Json).unwrap();
+        let expected = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"c_total","a":"b"},"value":[31.5,"45"]}]}}"#;
+        assert_eq!(json.trim_end(), expected);
+    }
+
+    #[test]
+    fn an_evaluation_before_the_first_scrape_is_empty_and_an_error_is_told() {
+        assert_eq!(answer("c_total", Some(-1.0), Format::Text).unwrap(), "\n");
+        let error = answer("rate(c_total)", None, Format::Text).unwrap_err();
+        assert!(
+            error.starts_with("argument 1 of rate must be a range vector"),
+            "{error}"
+        );
+    }
+}

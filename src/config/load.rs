@@ -1,0 +1,196 @@
+//! Files → the whole configuration, or every problem of every file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::file::{file_problem, read_settings};
+use super::packs;
+use super::problem::Problems;
+use super::rules::{RuleReader, RuleSet};
+use super::settings::Settings;
+use super::yaml::MAX_FILE_BYTES;
+use crate::judge::Registry;
+
+/// Settings and rules that passed every check together.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Everything but the rules.
+    pub settings: Settings,
+    /// The rules.
+    pub rules: RuleSet,
+    /// The files as read, in order, for the status page.
+    pub sources: Vec<Source>,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// As the user named it.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Config {
+    /// SHA-256 over all files, as the first 12 hexadecimal digits: tells which configuration sent an alert.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        for source in &self.sources {
+            hash.update(source.file.as_bytes());
+            hash.update([0]);
+            hash.update(source.text.as_bytes());
+            hash.update([0]);
+        }
+        let digits = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        digits.chars().take(12).collect()
+    }
+
+    /// Reads a configuration file and the rule files that it names, relative to its folder.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn load(path: &Path, registry: &Registry) -> Result<Self, Problems> {
+        let file = path.display().to_string();
+        let text = read(path)?;
+        let settings = read_settings(&file, &text, &|name| std::env::var(name).ok())?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let mut config = Self::assemble(settings, base, registry)?;
+        config.sources.insert(0, Source { file, text });
+        Ok(config)
+    }
+
+    /// Adds the rule files that the settings name, relative to `base`.
+    ///
+    /// # Errors
+    /// Every problem of every rule file.
+    pub fn assemble(settings: Settings, base: &Path, registry: &Registry) -> Result<Self, Problems> {
+        let reader = RuleReader {
+            registry,
+            retention: settings.storage.retention,
+            interval: settings.global.scrape_interval,
+        };
+        let mut problems = Problems::default();
+        let mut sources = Vec::new();
+        for name in &settings.rule_files {
+            match rule_sources(name, base) {
+                Ok(found) => sources.extend(found),
+                Err(problem) => problems.extend(problem),
+            }
+        }
+        let mut rules = RuleSet::default();
+        for source in &sources {
+            match reader.read(&source.file, &source.text) {
+                Ok(groups) => rules.groups.extend(groups),
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.into_result(Self {
+            settings,
+            rules,
+            sources,
+        })
+    }
+}
+
+/// The files behind a path, a glob or the name of a pack.
+fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
+    if let Some(text) = packs::find(name) {
+        return Ok(vec![Source {
+            file: name.to_owned(),
+            text: text.to_owned(),
+        }]);
+    }
+    let path = base.join(name);
+    let paths = if name.contains('*') {
+        matching(&path).map_err(|message| file_problem(name, message))?
+    } else {
+        vec![path]
+    };
+    let mut sources = Vec::new();
+    for path in paths {
+        let text = read(&path).map_err(|problems| with_packs(problems, name))?;
+        let file = path.display().to_string();
+        sources.push(Source { file, text });
+    }
+    Ok(sources)
+}
+
+/// A bare word that is no file was probably meant as a pack.
+fn with_packs(problems: Problems, name: &str) -> Problems {
+    if name.contains(['.', '/']) || packs::NAMES.is_empty() {
+        return problems;
+    }
+    let known = packs::NAMES.join(", ");
+    file_problem(name, format!("neither a file nor a pack; packs are {known}")).into()
+}
+
+/// Rule files whose name matches a pattern with `*` in its last part; `*.test.yaml` are tests, not rules.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let dir = pattern.parent().unwrap_or(Path::new("."));
+    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if dir.to_string_lossy().contains('*') {
+        return Err("* may only stand in the last part of a path".to_owned());
+    }
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let entries = fs::read_dir(dir).map_err(|error| format!("cannot list {}: {error}", dir.display()))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            wildcard(&name, &file) && !is_rule_test(&file) && path.is_file()
+        })
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+fn is_rule_test(file: &str) -> bool {
+    file.ends_with(".test.yaml") || file.ends_with(".test.yml")
+}
+
+/// Whether a name fits a pattern in which `*` stands for anything.
+fn wildcard(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some((_, after)) = rest.split_once(part) else {
+            return false;
+        };
+        rest = after;
+    }
+    rest.is_empty()
+}
+
+fn read(path: &Path) -> Result<String, Problems> {
+    let file = path.display().to_string();
+    let wrong = |message: String| Problems::from(file_problem(&file, message));
+    let size = fs::metadata(path).map_err(|error| wrong(format!("cannot be read: {error}")))?.len();
+    if size > MAX_FILE_BYTES as u64 {
+        return Err(wrong(format!("has {size} bytes, more than the {MAX_FILE_BYTES} that are read")));
+    }
+    let bytes = fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wildcard;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        assert!(wildcard("*.yaml", "a.yaml"));
+        assert!(wildcard("vllm*.y*ml", "vllm-1.yml"));
+        assert!(wildcard("a*", "a"));
+        assert!(!wildcard("*.yaml", "a.yml"));
+        assert!(!wildcard("a*b*c", "acb"));
+    }
+}

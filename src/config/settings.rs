@@ -1,0 +1,225 @@
+//! The runtime configuration as meant: checked, with every default filled in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::metric::Labels;
+use crate::runtime::http;
+
+/// Everything but the rules.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Settings {
+    /// Intervals and labels for the whole process.
+    pub global: Global,
+    /// Which model is watched.
+    pub model: Model,
+    /// What is scraped, and within which limits.
+    pub scrape: Scrape,
+    /// Rule files: paths, globs or names of packs, as written.
+    pub rule_files: Vec<String>,
+    /// Where alerts go.
+    pub alerting: Alerting,
+    /// Where retraining requests go.
+    pub retraining: Retraining,
+    /// What is kept, and for how long.
+    pub storage: Storage,
+}
+
+/// Intervals and labels for the whole process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Global {
+    /// Time between scrapes, and between evaluations unless a group says otherwise. Default 15s.
+    pub scrape_interval: Duration,
+    /// A scrape that takes longer fails. At most the interval; default 5s, or the interval when that is shorter.
+    pub scrape_timeout: Duration,
+    /// Added to alerts that lack them.
+    pub external_labels: Labels,
+    /// Where users reach this process, for links in alerts; empty for none.
+    pub external_url: String,
+}
+
+impl Default for Global {
+    fn default() -> Self {
+        Self {
+            scrape_interval: Duration::from_secs(15),
+            scrape_timeout: Duration::from_secs(5),
+            external_labels: Labels::empty(),
+            external_url: String::new(),
+        }
+    }
+}
+
+/// Which model is watched: labels on all that is exported and sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Label `model_id`. Default `default`.
+    pub id: String,
+    /// Label `model_version`; none by default.
+    pub version: Option<String>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            id: "default".to_owned(),
+            version: None,
+        }
+    }
+}
+
+impl Model {
+    /// `model_id`, and `model_version` when there is one.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        let version = self.version.as_deref().unwrap_or("");
+        Labels::new([("model_id", self.id.as_str()), ("model_version", version)])
+    }
+}
+
+/// What is scraped, and within which limits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scrape {
+    /// The targets, one for a sidecar.
+    pub targets: Vec<Target>,
+    /// Whether labels of the target's exposition win over its configured labels. Default false.
+    pub honor_labels: bool,
+    /// Whether timestamps in the exposition are used. Default true.
+    pub honor_timestamps: bool,
+    /// Largest body after decompression, in bytes. Default 64 MiB.
+    pub body_size_limit: u64,
+    /// Most samples in one scrape; 0 for no limit.
+    pub sample_limit: u64,
+    /// Most labels on one series; 0 for no limit.
+    pub label_limit: u64,
+    /// Longest label name in bytes; 0 for no limit.
+    pub label_name_length_limit: u64,
+    /// Longest label value in bytes; 0 for no limit.
+    pub label_value_length_limit: u64,
+    /// Most series kept in the window. Default 100,000.
+    pub series_limit: u64,
+    /// Assumed when the target names no usable content type: `PrometheusText0.0.4` and the like.
+    pub fallback_protocol: Option<String>,
+    /// How the targets are reached.
+    pub http: http::Settings,
+}
+
+impl Default for Scrape {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            honor_labels: false,
+            honor_timestamps: true,
+            body_size_limit: 64 << 20,
+            sample_limit: 0,
+            label_limit: 0,
+            label_name_length_limit: 0,
+            label_value_length_limit: 0,
+            series_limit: 100_000,
+            fallback_protocol: None,
+            http: http::Settings::default(),
+        }
+    }
+}
+
+/// One `/metrics` endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its URL, with scheme and path.
+    pub url: String,
+    /// Attached to each of its series; `job` and `instance` are always there.
+    pub labels: Labels,
+}
+
+/// Where alerts go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alerting {
+    /// Who owns the alerts.
+    pub mode: Mode,
+    /// Every one gets every alert.
+    pub alertmanagers: Vec<Alertmanager>,
+    /// Time before a firing alert is sent again. Default 1m.
+    pub resend_delay: Duration,
+}
+
+impl Default for Alerting {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Direct,
+            alertmanagers: Vec::new(),
+            resend_delay: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Who owns the alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// This process posts them to Alertmanager.
+    #[default]
+    Direct,
+    /// Prometheus alerts on the exported metrics; nothing is posted.
+    Metrics,
+}
+
+/// One Alertmanager.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alertmanager {
+    /// Base URL; `/api/v2/alerts` is appended.
+    pub url: String,
+    /// Limit for one request. Default 10s.
+    pub timeout: Duration,
+    /// How it is reached.
+    pub http: http::Settings,
+}
+
+/// Where retraining requests go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retraining {
+    /// The one switch that stops every request. Default true.
+    pub enabled: bool,
+    /// Decide and record, but send nothing. Default false.
+    pub dry_run: bool,
+    /// The receivers.
+    pub webhooks: Vec<Webhook>,
+}
+
+impl Default for Retraining {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dry_run: false,
+            webhooks: Vec::new(),
+        }
+    }
+}
+
+/// One receiver of retraining requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// Where the request is posted.
+    pub url: String,
+    /// The shape of the body. Default `cloudevents`.
+    pub format: String,
+    /// Limit for one attempt. Default 10s.
+    pub timeout: Duration,
+    /// How it is reached.
+    pub http: http::Settings,
+}
+
+/// What is kept, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Storage {
+    /// Folder for state that survives a restart; everything is in memory without it.
+    pub path: Option<PathBuf>,
+    /// Longest window a rule may look back over. Default 1h.
+    pub retention: Duration,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            path: None,
+            retention: Duration::from_secs(3600),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Who a target is: its URL's host, and the labels that tell it from others.
+
+use super::settings::{Model, Target};
+use crate::metric::Labels;
+
+/// Whether this is an absolute http or https URL with a host.
+pub(super) fn is_http_url(url: &str) -> bool {
+    host(url).is_some_and(|host| !host.is_empty())
+}
+
+/// `host:port` of a URL, without credentials; `None` when it is not http or https.
+fn host(url: &str) -> Option<&str> {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    (!host.contains(char::is_whitespace)).then_some(host)
+}
+
+/// `job` (the model's id) and `instance` (the URL's host and port) where the user gave none, as Prometheus would.
+pub(super) fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
+    let instance = host(url).unwrap_or(url);
+    Labels::new([("job", model.id.as_str()), ("instance", instance)]).overlaid_with(labels)
+}
+
+/// Alerts of two sidecars with equal labels would resolve each other, and every sidecar's target is on loopback.
+pub(super) fn check_identity(target: &Target) -> Result<(), String> {
+    let host = host(&target.url).unwrap_or("");
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";
+    let identified =
+        target.labels.get("pod").is_some() || target.labels.get("instance") != Some(host);
+    if loopback && !identified {
+        return Err(
+            "a loopback target that posts alerts needs an identity of its own, or the sidecars of two pods would \
+             resolve each other's alerts; set pod, such as pod: \"${POD_NAME}\", or instance"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! YAML text → a tree and the line of every place in it. The only file that imports the YAML libraries.
+//!
+//! `serde_yaml` decides what the text means; it keeps no positions, so the events of `saphyr-parser` tell the
+//! line of each path.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser};
+
+use super::problem::Problem;
+
+/// The largest rule or configuration file that is read, in bytes.
+pub(crate) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A YAML value; keys are strings, and numbers keep their spelling.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    /// Nothing was written.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number and how it was written.
+    Number(f64, String),
+    /// Text.
+    String(String),
+    /// A list.
+    List(Vec<Value>),
+    /// A map in the order written.
+    Map(Vec<(String, Value)>),
+}
+
+impl Value {
+    /// What this is, with its article, for messages.
+    #[must_use]
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(_, text) => text.clone(),
+            Self::String(text) => format!("{text:?}"),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a map".to_owned(),
+        }
+    }
+
+    /// The same value as JSON; numbers that JSON lacks (`.nan`, `.inf`) become text.
+    #[must_use]
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Number(value, text) => text
+                .parse::<i64>()
+                .map_or_else(
+                    |_| serde_json::Number::from_f64(*value).map(Into::into),
+                    |i| Some(i.into()),
+                )
+                .unwrap_or_else(|| text.clone().into()),
+            Self::String(text) => text.clone().into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| (key.clone(), value.to_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+}
+
+/// One parsed file.
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    /// The file as the user named it.
+    pub(crate) file: String,
+    /// Its content.
+    pub(crate) root: Value,
+    lines: HashMap<String, usize>,
+}
+
+impl Document {
+    /// Parses the first document of a text.
+    ///
+    /// # Errors
+    /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too large.
+    pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Problem> {
+        let problem = |line: usize, message: String| Problem {
+            file: file.to_owned(),
+            line,
+            path: String::new(),
+            message,
+        };
+        if text.len() > MAX_FILE_BYTES {
+            let message = format!(
+                "the file has {} bytes, more than the {MAX_FILE_BYTES} that are read",
+                text.len()
+            );
+            return Err(problem(0, message));
+        }
+        let mut documents = serde_yaml::Deserializer::from_str(text);
+        let first = documents
+            .next()
+            .ok_or_else(|| problem(0, "the file is empty".to_owned()))?;
+        let value: serde_yaml::Value =
+            serde::Deserialize::deserialize(first).map_err(|error: serde_yaml::Error| {
+                let line = error.location().map_or(0, |at| at.line());
+                problem(
+                    line,
+                    format!("not valid YAML: {}", without_place(&error.to_string())),
+                )
+            })?;
+        let root = convert(value).map_err(|message| problem(0, message))?;
+        if root == Value::Null {
+            return Err(problem(0, "the file is empty".to_owned()));
+        }
+        Ok(Self {
+            file: file.to_owned(),
+            root,
+            lines: lines(text),
+        })
+    }
+
+    /// The line of a path, or of the nearest enclosing place that has one; 0 when unknown.
+    #[must_use]
+    pub(crate) fn line(&self, path: &str) -> usize {
+        let mut path = path;
+        loop {
+            if let Some(line) = self.lines.get(path) {
+                return *line;
+            }
+            let Some(cut) = path.rfind(['.', '[']) else {
+                return self.lines.get("").copied().unwrap_or(0);
+            };
+            path = path.get(..cut).unwrap_or("");
+        }
+    }
+
+    /// A problem at a path of this document.
+    #[must_use]
+    pub(crate) fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line: self.line(path),
+            path: path.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
+/// serde_yaml repeats the place that the problem already names.
+fn without_place(message: &str) -> &str {
+    message.split(" at line ").next().unwrap_or(message)
+}
+
+fn convert(value: serde_yaml::Value) -> Result<Value, String> {
+    use serde_yaml::Value as Yaml;
+    Ok(match value {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(value) => Value::Bool(value),
+        Yaml::Number(number) => {
+            Value::Number(number.as_f64().unwrap_or(f64::NAN), number.to_string())
+        }
+        Yaml::String(text) => Value::String(text),
+        Yaml::Sequence(items) => {
+            Value::List(items.into_iter().map(convert).collect::<Result<_, _>>()?)
+        }
+        Yaml::Mapping(entries) => {
+            let mut map = Vec::with_capacity(entries.len());
+            for (key, value) in entries {
+                let key = match convert(key)? {
+                    Value::String(text) | Value::Number(_, text) => text,
+                    Value::Bool(value) => value.to_string(),
+                    other => return Err(format!("a key must be text, got {}", other.describe())),
+                };
+                map.push((key, convert(value)?));
+            }
+            Value::Map(map)
+        }
+        Yaml::Tagged(tagged) => {
+            return Err(format!(
+                "the tag {} means nothing here; remove it",
+                tagged.tag
+            ));
+        }
+    })
+}
+
+/// Where the walk over the events stands inside one container.
+enum Frame {
+    List { path: String, next: usize },
+    Map { path: String, key: Option<String> },
+}
+
+/// The line of every path: of its key in a map, of its first token in a list.
+fn lines(text: &str) -> HashMap<String, usize> {
+    let mut lines = HashMap::new();
+    let mut frames: Vec<Frame> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let Ok((event, span)) = event else { break };
+        let line = span.start.line();
+        match event {
+            Event::MappingStart(..) => {
+                let path = place(&mut frames, &mut lines, line);
+                frames.push(Frame::Map { path, key: None });
+            }
+            Event::SequenceStart(..) => {
+                let path = place(&mut frames, &mut lines, line);
+                frames.push(Frame::List { path, next: 0 });
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                frames.pop();
+            }
+            Event::Scalar(text, ..) => {
+                if let Some(Frame::Map {
+                    path,
+                    key: key @ None,
+                }) = frames.last_mut()
+                {
+                    lines.insert(join(path, &text), line);
+                    *key = Some(text.into_owned());
+                } else {
+                    place(&mut frames, &mut lines, line);
+                }
+            }
+            Event::Alias(_) => {
+                place(&mut frames, &mut lines, line);
+            }
+            Event::DocumentEnd => break,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
+        }
+    }
+    lines
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+/// The path of the value that starts here.
+fn place(frames: &mut [Frame], lines: &mut HashMap<String, usize>, line: usize) -> String {
+    let path = match frames.last_mut() {
+        None => String::new(),
+        Some(Frame::List { path, next }) => {
+            let here = format!("{path}[{next}]");
+            *next += 1;
+            here
+        }
+        Some(Frame::Map { path, key }) => match key.take() {
+            Some(key) => join(path, &key),
+            None => path.clone(),
+        },
+    };
+    lines.entry(path.clone()).or_insert(line);
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Document, Value};
+
+    const TEXT: &str = "groups:\n- name: a\n  rules:\n  - watch: X\n    strategy:\n      type: ewma\n      alpha: 2\n  - {alert: Y,\n     expr: up}\n";
+
+    #[test]
+    fn every_place_has_its_line() {
+        let document = Document::parse("r.yaml", TEXT).unwrap();
+        assert_eq!(document.line("groups[0].rules[0].strategy.alpha"), 7);
+        assert_eq!(document.line("groups[0].rules[1].expr"), 9);
+        assert_eq!(document.line("groups[0].rules[1]"), 8);
+        assert_eq!(document.line("groups[0].rules[0].strategy.k_sigma"), 5);
+    }
+
+    #[test]
+    fn a_syntax_error_names_its_line() {
+        let problem = Document::parse("r.yaml", "a: 1\nb: [1\nc: 2\n").unwrap_err();
+        assert!(problem.line >= 2, "{problem}");
+        assert!(problem.to_string().starts_with("r.yaml:"), "{problem}");
+    }
+
+    #[test]
+    fn a_repeated_key_is_a_problem() {
+        assert!(Document::parse("r.yaml", "a: 1\na: 2\n").is_err());
+    }
+
+    #[test]
+    fn an_empty_file_is_a_problem() {
+        for text in ["", "# nothing\n", "---\n"] {
+            let problem = Document::parse("r.yaml", text).unwrap_err();
+            assert_eq!(problem.to_string(), "r.yaml: the file is empty");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_spelling() {
+        let document = Document::parse("c.yaml", "version: 7\nx: .nan\n").unwrap();
+        let Value::Map(entries) = document.root else {
+            panic!("not a map")
+        };
+        assert_eq!(entries[0].1, Value::Number(7.0, "7".to_owned()));
+    }
+
+    #[test]
+    fn billion_laughs_is_refused_quickly() {
+        let mut text = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+        for (name, of) in ["b", "c", "d", "e", "f", "g", "h"]
+            .iter()
+            .zip(["a", "b", "c", "d", "e", "f", "g"])
+        {
+            text.push_str(&format!(
+                "{name}: &{name} [*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of},*{of}]\n"
+            ));
+        }
+        assert!(Document::parse("r.yaml", &text).is_err());
+    }
+}

@@ -1,0 +1,224 @@
+//! One pass over everything: scrapes in, alerts, requests and a view out. No I/O, no waiting.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tracing::{debug, info, warn};
+
+use super::retraining::Retraining;
+use super::rule::{Kind, Pass, RuleState};
+use super::target::TargetState;
+use crate::alert::{self, Alert};
+use crate::config::Config;
+use crate::config::rules::{Group, Rule};
+use crate::judge::Registry;
+use crate::metric::{SeriesFilter, Timestamp};
+use crate::notify::RetrainRequest;
+use crate::scrape::{self, Exposition};
+use crate::series::{Limits, Window};
+
+/// Alerts that a slow subscriber may fall behind by before it loses the oldest.
+const BROADCAST: usize = 1024;
+
+/// What scraping one target gave.
+#[derive(Debug)]
+pub struct Scraped {
+    /// The exposition, or why there is none.
+    pub result: Result<Exposition, scrape::Error>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// What a tick asks the outside to do.
+#[derive(Debug, Default)]
+pub struct Tick {
+    /// Alerts that Alertmanager should hear of now.
+    pub alerts: Vec<Alert>,
+    /// Requests for a new model.
+    pub requests: Vec<RetrainRequest>,
+}
+
+/// Watches one model: the only place that knows every stage.
+///
+/// [`ModelMonitor::observe`] is one tick. It never waits: what was scraped comes in, what is to be sent goes out.
+#[derive(Debug)]
+pub struct ModelMonitor {
+    pub(super) config: Arc<Config>,
+    pub(super) context: alert::Context,
+    pub(super) window: Window,
+    pub(super) targets: Vec<TargetState>,
+    pub(super) groups: Vec<GroupState>,
+    pub(super) retraining: Retraining,
+    pub(super) last_tick: Option<Timestamp>,
+    alerts: broadcast::Sender<Alert>,
+}
+
+/// A group and when it was evaluated last.
+#[derive(Debug)]
+pub(super) struct GroupState {
+    pub(super) group: Group,
+    pub(super) interval: Duration,
+    pub(super) rules: Vec<RuleState>,
+    pub(super) last: Option<Timestamp>,
+}
+
+impl GroupState {
+    /// A tick comes a little early or late; half a millisecond must not skip an evaluation.
+    fn is_due(&self, at: Timestamp) -> bool {
+        let slack = self.interval / 20;
+        self.last.is_none_or(|last| at < last || at.since(last) + slack >= self.interval)
+    }
+}
+
+impl ModelMonitor {
+    /// A monitor that has seen nothing yet.
+    #[must_use]
+    pub fn new(config: Arc<Config>, registry: &Registry) -> Self {
+        let settings = &config.settings;
+        let mut window = Window::new(Limits {
+            retention: longest_reach(&config) + settings.global.scrape_interval * 2,
+            interval: settings.global.scrape_interval,
+            max_series: usize::try_from(settings.scrape.series_limit).unwrap_or(usize::MAX),
+        });
+        let filter = Arc::new(filter(&config));
+        let targets = settings.scrape.targets.iter();
+        let targets = targets
+            .map(|target| TargetState::new(target, &settings.scrape, Arc::clone(&filter), &mut window))
+            .collect();
+        let groups = groups(&config, registry);
+        let (alerts, _) = broadcast::channel(BROADCAST);
+        Self {
+            context: context(&config),
+            window,
+            targets,
+            groups,
+            retraining: Retraining::new(settings),
+            last_tick: None,
+            alerts,
+            config,
+        }
+    }
+
+    /// Every change of every alert from now on, for any number of subscribers.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Alert> {
+        self.alerts.subscribe()
+    }
+
+    /// One tick: takes in what was scraped from each target, in their order, and evaluates the groups that are due.
+    pub fn observe(&mut self, at: Timestamp, scraped: &[Scraped]) -> Tick {
+        for (target, scraped) in self.targets.iter_mut().zip(scraped) {
+            target.take(&mut self.window, at, &scraped.result, scraped.duration);
+            if let Some(error) = target.last.as_ref().and_then(|last| last.error.as_ref()) {
+                warn!(target = target.url, error, "scrape failed");
+            }
+        }
+        self.window.sweep(at);
+        let mut pass = Pass {
+            window: &mut self.window,
+            context: &self.context,
+            at,
+            changes: Vec::new(),
+        };
+        let mut due = Vec::new();
+        let resend_delay = self.config.settings.alerting.resend_delay;
+        let mut tick = Tick::default();
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            if !group.is_due(at) {
+                continue;
+            }
+            for rule in &mut group.rules {
+                rule.evaluate(&mut pass);
+                if let Some(error) = &rule.health.error {
+                    debug!(rule = rule.rule.name(), error, "evaluation failed");
+                }
+            }
+            group.last = Some(at);
+            due.push(index);
+        }
+        let changes = pass.changes;
+        for index in due {
+            for rule in &mut self.groups[index].rules {
+                tick.alerts.extend(rule.due(at, resend_delay, &self.context));
+                let requests = self.retraining.decide(rule, &self.window, at);
+                tick.requests.extend(requests);
+            }
+        }
+        self.announce(&changes);
+        self.last_tick = Some(at);
+        tick
+    }
+
+    fn announce(&self, changes: &[Alert]) {
+        for alert in changes {
+            info!(
+                alert = %alert.rule, state = %alert.state, labels = %alert.labels, value = alert.value,
+                summary = alert.summary(), "alert changed"
+            );
+            // Nobody has to listen.
+            drop(self.alerts.send(alert.clone()));
+        }
+    }
+
+    /// Pending and firing alerts by rule name, for the gauges.
+    pub(super) fn trackers(&self) -> impl Iterator<Item = (&RuleState, &alert::Tracker)> {
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        rules.filter_map(|rule| match &rule.kind {
+            Kind::Alert(tracker) => Some((rule, tracker)),
+            Kind::Watch(watching) => Some((rule, &watching.tracker)),
+            Kind::Record(_) => None,
+        })
+    }
+}
+
+fn groups(config: &Config, registry: &Registry) -> Vec<GroupState> {
+    let mut owners = 0..;
+    let groups = config.rules.groups.iter();
+    groups
+        .map(|group| GroupState {
+            group: group.clone(),
+            interval: group.interval.unwrap_or(config.settings.global.scrape_interval),
+            rules: group
+                .rules
+                .iter()
+                .map(|rule| RuleState::new(rule.clone(), owners.next().unwrap_or(u64::MAX), registry))
+                .collect(),
+            last: None,
+        })
+        .collect()
+}
+
+/// What templates and alert identities see. The identity is the model, and the target's when there is only one.
+fn context(config: &Config) -> alert::Context {
+    let settings = &config.settings;
+    let mut identity = settings.model.labels();
+    if let [target] = settings.scrape.targets.as_slice() {
+        let who = target.labels.retain(|name| ["instance", "pod", "namespace"].contains(&name));
+        identity = who.overlaid_with(&identity);
+    }
+    alert::Context {
+        external_labels: settings.global.external_labels.clone(),
+        external_url: settings.global.external_url.trim_end_matches('/').to_owned(),
+        identity,
+        config_hash: config.hash(),
+        query: None,
+    }
+}
+
+fn expressions(config: &Config) -> impl Iterator<Item = &crate::promql::Expr> {
+    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    rules.flat_map(Rule::expressions)
+}
+
+fn longest_reach(config: &Config) -> Duration {
+    expressions(config).map(crate::promql::Expr::reach).max().unwrap_or_default()
+}
+
+/// Everything that some rule may read.
+fn filter(config: &Config) -> SeriesFilter {
+    let selectors = expressions(config).flat_map(crate::promql::Expr::selectors);
+    let unique: HashMap<_, ()> = selectors.map(|selector| (selector, ())).collect();
+    SeriesFilter::new(unique.into_keys().collect())
+}

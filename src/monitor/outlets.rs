@@ -1,0 +1,110 @@
+//! Everything that a tick's results go to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::MonitorError;
+use super::transport::HttpTransport;
+use crate::alert::Alert;
+use crate::config::Config;
+use crate::config::settings::Mode;
+use crate::notify::alertmanager::{self, PeerSettings, Stats};
+use crate::notify::retrain::{Deliveries, Format, MemoryOutbox, Receiver, ReceiverStats, Webhook};
+use crate::notify::{Alertmanagers, Clock, RetrainRequest, RetrainingNotifier};
+use crate::runtime::{Supervisor, clock};
+
+/// How long a request is tried before it counts as dead.
+const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Queues in front of Alertmanager and the receivers of retraining requests.
+#[derive(Debug)]
+pub(super) struct Outlets {
+    alertmanagers: Option<Alertmanagers>,
+    deliveries: Deliveries,
+}
+
+impl Outlets {
+    /// Prepares the queues and spawns the loops that empty them.
+    pub(super) fn new(
+        config: &Config,
+        notifiers: Vec<Arc<dyn RetrainingNotifier>>,
+        supervisor: &mut Supervisor,
+        stage: usize,
+        grace: Duration,
+    ) -> Result<Self, MonitorError> {
+        let clock: Clock = Arc::new(clock::now);
+        let settings = &config.settings;
+        let direct = settings.alerting.mode == Mode::Direct && !settings.alerting.alertmanagers.is_empty();
+        let alertmanagers = direct.then(|| {
+            let peers = settings.alerting.alertmanagers.iter().map(|peer| PeerSettings {
+                url: peer.url.clone(),
+                timeout: peer.timeout,
+                relabel: Vec::new(),
+                transport: HttpTransport::shared(&peer.http),
+                discovery: None,
+            });
+            let mut delivery = alertmanager::Settings::new(peers.collect(), Arc::clone(&clock));
+            delivery.external_labels = settings.global.external_labels.clone();
+            delivery.grace = grace;
+            let (handle, runner) = Alertmanagers::new(delivery);
+            supervisor.spawn(stage, "alertmanager", runner.run(supervisor.token(stage)));
+            handle
+        });
+        let receivers = receivers(config, notifiers, &clock);
+        let (deliveries, runner) = Deliveries::new(receivers, Arc::new(MemoryOutbox::new()), clock, grace)?;
+        supervisor.spawn(stage, "retraining", runner.run(supervisor.token(stage)));
+        Ok(Self {
+            alertmanagers,
+            deliveries,
+        })
+    }
+
+    /// Hands over without waiting for the network.
+    pub(super) async fn deliver(&self, alerts: Vec<Alert>, requests: Vec<RetrainRequest>) {
+        if let Some(alertmanagers) = &self.alertmanagers {
+            alertmanagers.send(&alerts);
+        }
+        for request in requests {
+            match self.deliveries.submit(&request).await {
+                Ok(receivers) => info!(id = request.id, rule = request.rule, receivers, "asking for retraining"),
+                Err(error) => error!(id = request.id, %error, "the retraining request could not be kept"),
+            }
+        }
+    }
+
+    /// How deliveries to Alertmanager fare, per peer.
+    pub(super) fn alertmanagers(&self) -> Vec<Stats> {
+        self.alertmanagers.as_ref().map(Alertmanagers::stats).unwrap_or_default()
+    }
+
+    /// How retraining requests fare, per receiver.
+    pub(super) fn receivers(&self) -> Vec<ReceiverStats> {
+        self.deliveries.stats()
+    }
+}
+
+fn receivers(config: &Config, notifiers: Vec<Arc<dyn RetrainingNotifier>>, clock: &Clock) -> Vec<Receiver> {
+    let webhooks = config.settings.retraining.webhooks.iter().map(|webhook| Receiver {
+        name: crate::runtime::http::redacted(&webhook.url),
+        matchers: Vec::new(),
+        notifier: Arc::new(Webhook {
+            url: webhook.url.as_str().into(),
+            format: Format::CloudEvents,
+            secret: None,
+            headers: Vec::new(),
+            timeout: webhook.timeout,
+            transport: HttpTransport::shared(&webhook.http),
+            clock: Arc::clone(clock),
+        }),
+        expiry: EXPIRY,
+    });
+    let own = notifiers.into_iter().enumerate().map(|(index, notifier)| Receiver {
+        name: format!("notifier-{index}"),
+        matchers: Vec::new(),
+        notifier,
+        expiry: EXPIRY,
+    });
+    webhooks.chain(own).collect()
+}

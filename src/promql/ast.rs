@@ -1,0 +1,348 @@
+//! The tree of an expression. Every node knows which bytes of the text it came from.
+
+use std::fmt;
+
+use super::error::Span;
+use super::functions::Function;
+use crate::metric::Selector;
+
+/// The type of an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// One number without labels.
+    Scalar,
+    /// One number per series at one time.
+    Vector,
+    /// A range of samples per series.
+    Matrix,
+    /// A string.
+    Text,
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+            Self::Text => "string",
+        })
+    }
+}
+
+/// A node of the tree.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it stands.
+    pub span: Span,
+    /// Height of the tree below, 1 for a leaf.
+    pub(super) height: usize,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A number.
+    Number(f64),
+    /// A string.
+    Text(Literal),
+    /// An instant vector selector.
+    Select(Box<Select>),
+    /// A range vector selector.
+    Range(Box<Select>, i64),
+    /// An expression evaluated at several times.
+    Subquery(Box<Subquery>),
+    /// A function's call.
+    Call(Function, Vec<Node>),
+    /// An aggregation.
+    Aggregate(Box<Aggregate>),
+    /// An operator between two operands.
+    Binary(Box<Binary>),
+    /// A sign; only `-` changes anything.
+    Negate(Box<Node>),
+    /// A `+` before an expression.
+    Plus(Box<Node>),
+    /// Parentheses.
+    Paren(Box<Node>),
+}
+
+/// A string literal: bytes that are not UTF-8 are kept apart, quoted as Go quotes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Literal {
+    /// The string, invalid bytes replaced.
+    pub value: String,
+    /// The string as Go's `%q` shows it, when it is not UTF-8.
+    pub invalid: Option<String>,
+}
+
+/// A selector with its modifiers; times in milliseconds.
+#[derive(Debug, Clone)]
+pub struct Select {
+    /// The matchers.
+    pub selector: Selector,
+    /// How far before the evaluation time it looks.
+    pub offset: i64,
+    /// The fixed time it looks at.
+    pub at: Option<At>,
+}
+
+/// What an `@` modifier fixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// A time in milliseconds.
+    Time(i64),
+    /// The start of the range query, or the evaluation time.
+    Start,
+    /// The end of the range query, or the evaluation time.
+    End,
+}
+
+/// A subquery; times in milliseconds.
+#[derive(Debug, Clone)]
+pub struct Subquery {
+    /// What is evaluated at every step.
+    pub expr: Node,
+    /// The length of the range.
+    pub range: i64,
+    /// The step, `None` for the default.
+    pub step: Option<i64>,
+    /// How far before the evaluation time the range ends.
+    pub offset: i64,
+    /// The fixed time the range ends at.
+    pub at: Option<At>,
+}
+
+/// The labels that form groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grouping {
+    /// `without` these instead of `by` these.
+    pub without: bool,
+    /// The labels, sorted.
+    pub labels: Vec<String>,
+}
+
+/// An aggregation.
+#[derive(Debug, Clone)]
+pub struct Aggregate {
+    /// The operator.
+    pub op: AggregateOp,
+    /// `by` or `without`; `by ()` when there is none.
+    pub grouping: Grouping,
+    /// The first argument of `topk`, `bottomk`, `quantile` and `count_values`.
+    pub param: Option<Node>,
+    /// What is aggregated.
+    pub expr: Node,
+}
+
+/// An aggregation operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are PromQL's")]
+pub enum AggregateOp {
+    Sum,
+    Avg,
+    Count,
+    Min,
+    Max,
+    Group,
+    Stddev,
+    Stdvar,
+    Topk,
+    Bottomk,
+    CountValues,
+    Quantile,
+}
+
+/// The names of the aggregation operators.
+pub(super) const AGGREGATES: [(&str, AggregateOp); 12] = [
+    ("sum", AggregateOp::Sum),
+    ("avg", AggregateOp::Avg),
+    ("count", AggregateOp::Count),
+    ("min", AggregateOp::Min),
+    ("max", AggregateOp::Max),
+    ("group", AggregateOp::Group),
+    ("stddev", AggregateOp::Stddev),
+    ("stdvar", AggregateOp::Stdvar),
+    ("topk", AggregateOp::Topk),
+    ("bottomk", AggregateOp::Bottomk),
+    ("count_values", AggregateOp::CountValues),
+    ("quantile", AggregateOp::Quantile),
+];
+
+impl AggregateOp {
+    /// The type of the parameter, `None` when there is none.
+    pub(super) fn param(self) -> Option<Type> {
+        match self {
+            Self::Topk | Self::Bottomk | Self::Quantile => Some(Type::Scalar),
+            Self::CountValues => Some(Type::Text),
+            Self::Sum
+            | Self::Avg
+            | Self::Count
+            | Self::Min
+            | Self::Max
+            | Self::Group
+            | Self::Stddev
+            | Self::Stdvar => None,
+        }
+    }
+
+    /// PromQL's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        let found = AGGREGATES.iter().find(|(_, op)| *op == self);
+        found.map_or("", |(name, _)| name)
+    }
+}
+
+/// A binary operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are PromQL's")]
+pub enum BinaryOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Mod,
+    Pow,
+    Atan2,
+    Eq,
+    Ne,
+    Gt,
+    Lt,
+    Ge,
+    Le,
+    And,
+    Or,
+    Unless,
+}
+
+/// Operators as written, with how tightly they bind.
+pub(super) const OPERATORS: [(&str, BinaryOp, u8); 16] = [
+    ("or", BinaryOp::Or, 1),
+    ("and", BinaryOp::And, 2),
+    ("unless", BinaryOp::Unless, 2),
+    ("==", BinaryOp::Eq, 3),
+    ("!=", BinaryOp::Ne, 3),
+    (">=", BinaryOp::Ge, 3),
+    ("<=", BinaryOp::Le, 3),
+    (">", BinaryOp::Gt, 3),
+    ("<", BinaryOp::Lt, 3),
+    ("+", BinaryOp::Add, 4),
+    ("-", BinaryOp::Sub, 4),
+    ("*", BinaryOp::Mul, 5),
+    ("/", BinaryOp::Div, 5),
+    ("%", BinaryOp::Mod, 5),
+    ("atan2", BinaryOp::Atan2, 5),
+    ("^", BinaryOp::Pow, 6),
+];
+
+impl BinaryOp {
+    /// PromQL's spelling.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        let found = OPERATORS.iter().find(|(_, op, _)| *op == self);
+        found.map_or("", |(symbol, ..)| symbol)
+    }
+
+    /// Whether it filters or yields a bool.
+    #[must_use]
+    pub fn is_comparison(self) -> bool {
+        matches!(
+            self,
+            Self::Eq | Self::Ne | Self::Gt | Self::Lt | Self::Ge | Self::Le
+        )
+    }
+
+    /// Whether it is a set operation.
+    #[must_use]
+    pub fn is_set(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
+}
+
+/// Which side of a binary operation may have several elements per match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Many {
+    /// `group_left`
+    Left,
+    /// `group_right`
+    Right,
+}
+
+/// How the elements of two vectors find each other.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Matching {
+    /// `on` these labels instead of `ignoring` these.
+    pub on: bool,
+    /// The labels, sorted.
+    pub labels: Vec<String>,
+    /// `group_left` or `group_right`.
+    pub many: Option<Many>,
+    /// Labels copied from the "one" side, as written.
+    pub include: Vec<String>,
+    /// Stands for a missing element on the left.
+    pub fill_left: Option<f64>,
+    /// Stands for a missing element on the right.
+    pub fill_right: Option<f64>,
+}
+
+/// A binary operation.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    /// The operator.
+    pub op: BinaryOp,
+    /// `bool`: a comparison yields 0 or 1.
+    pub returns_bool: bool,
+    /// How vectors match.
+    pub matching: Matching,
+    /// The left operand.
+    pub left: Node,
+    /// The right operand.
+    pub right: Node,
+}
+
+impl Node {
+    /// The type of its value.
+    #[must_use]
+    pub fn value_type(&self) -> Type {
+        match &self.kind {
+            Kind::Number(_) => Type::Scalar,
+            Kind::Text(_) => Type::Text,
+            Kind::Select(_) | Kind::Aggregate(_) => Type::Vector,
+            Kind::Range(..) | Kind::Subquery(_) => Type::Matrix,
+            Kind::Call(function, _) => function.signature().returns,
+            Kind::Binary(binary) => {
+                let scalars = [&binary.left, &binary.right].map(|n| n.value_type() == Type::Scalar);
+                if scalars == [true, true] {
+                    Type::Scalar
+                } else {
+                    Type::Vector
+                }
+            }
+            Kind::Negate(inner) | Kind::Plus(inner) | Kind::Paren(inner) => inner.value_type(),
+        }
+    }
+
+    /// The node inside any parentheses.
+    #[must_use]
+    pub fn unwrapped(&self) -> &Self {
+        let mut node = self;
+        while let Kind::Paren(inner) = &node.kind {
+            node = inner;
+        }
+        node
+    }
+
+    /// The nodes directly below.
+    pub(super) fn children(&self) -> Vec<&Self> {
+        match &self.kind {
+            Kind::Number(_) | Kind::Text(_) | Kind::Select(_) | Kind::Range(..) => Vec::new(),
+            Kind::Subquery(subquery) => vec![&subquery.expr],
+            Kind::Call(_, args) => args.iter().collect(),
+            Kind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
+            Kind::Binary(binary) => vec![&binary.left, &binary.right],
+            Kind::Negate(inner) | Kind::Plus(inner) | Kind::Paren(inner) => vec![inner],
+        }
+    }
+}

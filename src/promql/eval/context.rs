@@ -1,0 +1,146 @@
+//! What an evaluation carries along.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::super::error::{Error, Position, Span};
+use super::super::query::Options;
+use super::super::source::SeriesSource;
+
+/// A remark about an evaluation that is no error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What was noticed.
+    pub text: String,
+    /// The part of the expression it is about.
+    pub position: Position,
+}
+
+impl fmt::Display for Note {
+    /// The text and the place: `quantile value should be between 0 and 1, got 2 (1:10)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.text, self.position)
+    }
+}
+
+/// How well the least covered range of an expression is filled with samples.
+///
+/// The coverage of a range is that of its best series: what it says is whether the window has filled, not
+/// whether every series is old.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coverage {
+    /// Samples in the range.
+    pub points: usize,
+    /// Time from the first to the last sample, as a share of the range; 1 when there is no range.
+    pub share: f64,
+}
+
+impl Coverage {
+    /// Nothing is missing.
+    pub const FULL: Self = Self {
+        points: usize::MAX,
+        share: 1.0,
+    };
+
+    /// At least two points and a fifth of the range.
+    #[must_use]
+    pub fn is_sufficient(&self) -> bool {
+        self.points >= 2 && self.share >= 0.2
+    }
+
+    /// Takes the better of two.
+    pub(super) fn improve(&mut self, points: usize, first: i64, last: i64, range: i64) {
+        self.points = self.points.max(points);
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        let share = last.saturating_sub(first) as f64 / range.max(1) as f64;
+        self.share = self.share.max(share);
+    }
+
+    fn worsen(&mut self, other: Self) {
+        self.points = self.points.min(other.points);
+        self.share = self.share.min(other.share);
+    }
+}
+
+/// The severity of a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Warning,
+    Info,
+}
+
+/// What an evaluation carries along.
+pub(crate) struct Context<'a> {
+    pub(crate) source: &'a dyn SeriesSource,
+    pub(crate) epoch: u64,
+    pub(crate) options: &'a Options,
+    /// Start and end of the whole query, for `@ start()` and `@ end()`.
+    pub(crate) bounds: (i64, i64),
+    pub(crate) notes: Vec<(Level, Span, String)>,
+    pub(crate) coverage: Coverage,
+    /// Samples that may still be read.
+    pub(crate) budget: u64,
+    /// Vectors to reuse.
+    pub(crate) pool: &'a mut Vec<Vec<f64>>,
+}
+
+impl Context<'_> {
+    /// Lookback in milliseconds.
+    pub(super) fn lookback(&self) -> i64 {
+        millis(self.options.lookback)
+    }
+
+    pub(super) fn delayed(&self) -> bool {
+        self.options.delayed_name_removal
+    }
+
+    /// Counts work; an error when there is too much.
+    pub(crate) fn charge(&mut self, samples: usize, span: Span) -> Result<(), Error> {
+        let samples = samples as u64;
+        if samples > self.budget {
+            let most = self.options.max_samples;
+            let message = format!(
+                "the evaluation reads more than {most} samples: shorten the range or lengthen the step"
+            );
+            return Err(Error::limit(span, message));
+        }
+        self.budget -= samples;
+        Ok(())
+    }
+
+    /// Adds a note unless it is there.
+    pub(crate) fn note(&mut self, level: Level, span: Span, text: impl FnOnce() -> String) {
+        let text = text();
+        let known = self
+            .notes
+            .iter()
+            .any(|(l, s, t)| *l == level && *s == span && *t == text);
+        // One note per place and text; a hundred say enough.
+        if !known && self.notes.len() < 100 {
+            self.notes.push((level, span, text));
+        }
+    }
+
+    pub(super) fn covered(&mut self, coverage: Coverage) {
+        self.coverage.worsen(coverage);
+    }
+
+    /// A vector of this length, all of this value.
+    pub(crate) fn take(&mut self, length: usize, value: f64) -> Vec<f64> {
+        let mut values = self.pool.pop().unwrap_or_default();
+        values.clear();
+        values.resize(length, value);
+        values
+    }
+
+    /// Gives a vector back.
+    pub(crate) fn give(&mut self, values: Vec<f64>) {
+        if self.pool.len() < 16 {
+            self.pool.push(values);
+        }
+    }
+}
+
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

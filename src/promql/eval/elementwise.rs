@@ -1,0 +1,121 @@
+//! Functions of one value at a time.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only functions of elements come here"
+)]
+
+use super::super::error::{Error, Span};
+use super::super::functions::Function;
+use super::dates;
+use super::table::NameDrop;
+use super::{Context, ScalarOperator, Vector, VectorOperator};
+
+/// A function applied to every element.
+#[derive(Debug)]
+pub(super) struct Elementwise {
+    function: Function,
+    inner: Box<dyn VectorOperator>,
+    params: Vec<Box<dyn ScalarOperator>>,
+    names: NameDrop,
+    span: Span,
+}
+
+impl Elementwise {
+    pub(super) fn new(
+        function: Function,
+        inner: Box<dyn VectorOperator>,
+        params: Vec<Box<dyn ScalarOperator>>,
+        span: Span,
+    ) -> Self {
+        Self {
+            function,
+            inner,
+            params,
+            names: NameDrop::default(),
+            span,
+        }
+    }
+}
+
+impl VectorOperator for Elementwise {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+        let mut vector = self.inner.eval(cx, at)?;
+        let mut params = [0.0; 2];
+        for (place, param) in params.iter_mut().zip(&mut self.params) {
+            *place = param.eval(cx, at)?;
+        }
+        vector.order = None;
+        match self.function {
+            Function::Clamp if params[1] < params[0] => vector.filter(|_| false),
+            Function::Clamp => vector.map(|v| at_least(at_most(v, params[1]), params[0])),
+            Function::ClampMin => vector.map(|v| at_least(v, params[0])),
+            Function::ClampMax => vector.map(|v| at_most(v, params[0])),
+            Function::Round => {
+                let to = if self.params.is_empty() {
+                    1.0
+                } else {
+                    params[0]
+                };
+                // Ties go up; dividing by the inverse keeps decimal fractions exact.
+                vector.map(|v| (v * (1.0 / to) + 0.5).floor() / (1.0 / to));
+            }
+            // Reading the time of a sample, or of the evaluation when the operand computes.
+            Function::Timestamp => {
+                let now = crate::metric::Timestamp::from_millis(at).as_secs_f64();
+                vector.map(|_| now);
+            }
+            function => vector.map(|v| simple(function, v)),
+        }
+        self.names.apply(cx, &mut vector, self.span)?;
+        Ok(vector)
+    }
+}
+
+/// NaN wins over any bound, unlike in `f64::max`.
+fn at_least(value: f64, bound: f64) -> f64 {
+    if value.is_nan() || bound.is_nan() {
+        f64::NAN
+    } else {
+        value.max(bound)
+    }
+}
+
+fn at_most(value: f64, bound: f64) -> f64 {
+    if value.is_nan() || bound.is_nan() {
+        f64::NAN
+    } else {
+        value.min(bound)
+    }
+}
+
+fn simple(function: Function, v: f64) -> f64 {
+    match function {
+        Function::Abs => v.abs(),
+        Function::Ceil => v.ceil(),
+        Function::Floor => v.floor(),
+        Function::Exp => v.exp(),
+        Function::Ln => v.ln(),
+        Function::Log2 => v.log2(),
+        Function::Log10 => v.log10(),
+        Function::Sqrt => v.sqrt(),
+        Function::Sgn if v > 0.0 => 1.0,
+        Function::Sgn if v < 0.0 => -1.0,
+        Function::Sgn => v,
+        Function::Acos => v.acos(),
+        Function::Acosh => v.acosh(),
+        Function::Asin => v.asin(),
+        Function::Asinh => v.asinh(),
+        Function::Atan => v.atan(),
+        Function::Atanh => v.atanh(),
+        Function::Cos => v.cos(),
+        Function::Cosh => v.cosh(),
+        Function::Sin => v.sin(),
+        Function::Sinh => v.sinh(),
+        Function::Tan => v.tan(),
+        Function::Tanh => v.tanh(),
+        Function::Deg => v * 180.0 / std::f64::consts::PI,
+        Function::Rad => v * std::f64::consts::PI / 180.0,
+        function => dates::part(function, v),
+    }
+}

@@ -1,0 +1,190 @@
+//! `[range]`, `[range:step]`, `offset` and `@` behind an operand.
+
+use super::super::ast::{At, Kind, Node, Subquery, Type};
+use super::super::error::{Error, Span};
+use super::super::token::Token;
+use super::{Parser, literal};
+
+/// Longest range, offset or time in milliseconds: Go's longest duration, about 292 years.
+const LONGEST: f64 = 9_223_372_036_854.0;
+
+impl Parser<'_> {
+    pub(super) fn modifiers(&mut self, mut node: Node) -> Result<Node, Error> {
+        loop {
+            if self.is_symbol("[") {
+                node = self.range(node)?;
+            } else if self.is_keyword("offset") {
+                self.offset(&mut node)?;
+            } else if self.is_symbol("@") {
+                self.at_modifier(&mut node)?;
+            } else if self.is_keyword("anchored") || self.is_keyword("smoothed") {
+                let span = self.span();
+                let what = format!("the modifier {} is", self.source(span));
+                return Err(Error::refused(span, &what));
+            } else {
+                return Ok(node);
+            }
+        }
+    }
+
+    fn range(&mut self, inner: Node) -> Result<Node, Error> {
+        self.expect("[")?;
+        let range = self.positive_duration()?;
+        if self.take_symbol(":") {
+            return self.subquery(inner, range);
+        }
+        let close = self.expect("]")?;
+        let span = inner.span.to(close);
+        match inner.kind {
+            Kind::Select(select) if select.offset == 0 && select.at.is_none() => {
+                self.node(Kind::Range(select, range), span)
+            }
+            Kind::Select(_) => {
+                let message = "a range must come before offset and @: write x[5m] offset 1m";
+                Err(Error::syntax(span, message))
+            }
+            Kind::Number(_)
+            | Kind::Text(_)
+            | Kind::Range(..)
+            | Kind::Subquery(_)
+            | Kind::Call(..)
+            | Kind::Aggregate(_)
+            | Kind::Binary(_)
+            | Kind::Negate(_)
+            | Kind::Plus(_)
+            | Kind::Paren(_) => {
+                let message =
+                    "a range is only allowed behind a selector: write [5m:] for a subquery";
+                Err(Error::syntax(span, message))
+            }
+        }
+    }
+
+    fn subquery(&mut self, expr: Node, range: i64) -> Result<Node, Error> {
+        let step = if self.is_symbol("]") {
+            None
+        } else {
+            Some(self.positive_duration()?)
+        };
+        let span = expr.span.to(self.expect("]")?);
+        let found = expr.value_type();
+        if found != Type::Vector {
+            let message = format!("a subquery needs an instant vector, found a {found}");
+            return Err(Error::wrong_type(span, message));
+        }
+        let subquery = Subquery {
+            expr,
+            range,
+            step,
+            offset: 0,
+            at: None,
+        };
+        self.node(Kind::Subquery(Box::new(subquery)), span)
+    }
+
+    /// A duration in milliseconds, at least 1.
+    fn positive_duration(&mut self) -> Result<i64, Error> {
+        let span = self.span();
+        self.refuse_duration_expression()?;
+        let millis = self.duration(span, false)?;
+        self.refuse_duration_expression()?;
+        if millis <= 0 {
+            return Err(Error::syntax(span, "a duration must be greater than 0"));
+        }
+        Ok(millis)
+    }
+
+    /// Whether what stands here instead of a duration, or behind one, makes it a duration expression.
+    fn refuse_duration_expression(&self) -> Result<(), Error> {
+        let words = ["step", "range", "min_of", "max_of", "min", "max"];
+        let is_word = words.into_iter().any(|word| self.is_keyword(word));
+        if is_word
+            || matches!(
+                self.token(),
+                Token::Symbol("(" | "+" | "-" | "*" | "/" | "%" | "^")
+            )
+        {
+            return Err(Error::refused(self.span(), "duration expressions are"));
+        }
+        Ok(())
+    }
+
+    fn duration(&mut self, start: Span, negative: bool) -> Result<i64, Error> {
+        if self.token() != Token::Number {
+            return Err(self.unexpected("a duration such as 5m"));
+        }
+        let span = self.advance();
+        let seconds = literal::number(self.source(span), span)?;
+        millis(start.to(span), if negative { -seconds } else { seconds })
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
+    fn offset(&mut self, node: &mut Node) -> Result<(), Error> {
+        let keyword = self.advance();
+        let start = self.span();
+        let negative = self.is_symbol("-");
+        if negative || self.is_symbol("+") {
+            self.advance();
+        }
+        self.refuse_duration_expression()?;
+        let millis = self.duration(start, negative)?;
+        node.span = node.span.to(self.previous_span());
+        let place = match &mut node.kind {
+            Kind::Select(select) | Kind::Range(select, _) => &mut select.offset,
+            Kind::Subquery(subquery) => &mut subquery.offset,
+            _ => return Err(misplaced("offset", keyword)),
+        };
+        if *place != 0 {
+            return Err(Error::syntax(keyword, "offset may be set only once"));
+        }
+        *place = millis;
+        Ok(())
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
+    fn at_modifier(&mut self, node: &mut Node) -> Result<(), Error> {
+        let symbol = self.advance();
+        let start = self.span();
+        let at = if self.is_keyword("start") || self.is_keyword("end") {
+            let is_start = self.is_keyword("start");
+            self.advance();
+            self.expect("(")?;
+            self.expect(")")?;
+            if is_start { At::Start } else { At::End }
+        } else {
+            let negative = self.take_symbol("-");
+            if !negative {
+                self.take_symbol("+");
+            }
+            if self.token() != Token::Number {
+                return Err(self.unexpected("a time in seconds, start() or end()"));
+            }
+            At::Time(self.duration(start, negative)?)
+        };
+        node.span = node.span.to(self.previous_span());
+        let place = match &mut node.kind {
+            Kind::Select(select) | Kind::Range(select, _) => &mut select.at,
+            Kind::Subquery(subquery) => &mut subquery.at,
+            _ => return Err(misplaced("@", symbol)),
+        };
+        if place.replace(at).is_some() {
+            return Err(Error::syntax(symbol, "@ may be set only once"));
+        }
+        Ok(())
+    }
+}
+
+fn millis(span: Span, seconds: f64) -> Result<i64, Error> {
+    let millis = (seconds * 1000.0).round();
+    if millis.is_nan() || millis.abs() >= LONGEST {
+        return Err(Error::syntax(span, "duration out of range"));
+    }
+    Ok(millis as i64)
+}
+
+fn misplaced(what: &str, span: Span) -> Error {
+    Error::syntax(
+        span,
+        format!("{what} must follow a selector or a subquery directly"),
+    )
+}

@@ -1,0 +1,20 @@
+//! Signals that end the process.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Completes at the first SIGTERM or SIGINT and says which it was.
+///
+/// # Errors
+/// When the operating system refuses a handler.
+pub fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}

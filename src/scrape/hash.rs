@@ -1,0 +1,89 @@
+//! A fast keyed hash for bytes that a target chose.
+
+use std::hash::{BuildHasher, RandomState};
+
+/// Odd constants without structure (digits of π), as in wyhash-like hashes.
+const K: [u64; 3] = [
+    0x243f_6a88_85a3_08d3,
+    0x1319_8a2e_0370_7345,
+    0xa409_3822_299f_31d1,
+];
+
+/// A seed that no target can know.
+pub(super) fn random_seed() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}
+
+/// Multiplies to 128 bits and folds the halves.
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a) * u128::from(b);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    let halves = (wide as u64, (wide >> 64) as u64);
+    halves.0 ^ halves.1
+}
+
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    bytes
+        .first_chunk::<8>()
+        .map_or(0, |chunk| u64::from_le_bytes(*chunk))
+}
+
+/// Hashes bytes, 16 at a time; the tail overlaps what was hashed before.
+#[inline]
+#[must_use]
+pub fn hash_bytes(bytes: &[u8], seed: u64) -> u64 {
+    let mut state = seed ^ K[0] ^ (bytes.len() as u64).wrapping_mul(K[2]);
+    if bytes.len() < 16 {
+        let (head, tail) = short(bytes);
+        return fold(fold(head ^ state, tail ^ K[1]), K[2]);
+    }
+    let mut rest = bytes;
+    while let Some((block, after)) = rest.split_first_chunk::<16>() {
+        state = fold(word(block) ^ state, word(&block[8..]) ^ K[1]);
+        rest = after;
+    }
+    let tail = &bytes[bytes.len() - 16..];
+    fold(word(tail) ^ state, word(&tail[8..]) ^ K[2])
+}
+
+/// Up to 15 bytes as two words.
+#[inline]
+fn short(bytes: &[u8]) -> (u64, u64) {
+    if bytes.len() >= 8 {
+        return (word(bytes), word(&bytes[bytes.len() - 8..]));
+    }
+    let mut padded = [0; 8];
+    padded[..bytes.len()].copy_from_slice(bytes);
+    (u64::from_le_bytes(padded), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash_bytes;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_byte_of_every_length_counts() {
+        let mut seen = HashSet::new();
+        for len in 0..70 {
+            let mut bytes = vec![b'a'; len];
+            assert!(seen.insert(hash_bytes(&bytes, 1)), "length {len}");
+            for at in 0..len {
+                bytes[at] = b'b';
+                assert!(
+                    seen.insert(hash_bytes(&bytes, 1)),
+                    "length {len}, byte {at}"
+                );
+                bytes[at] = b'a';
+            }
+        }
+    }
+
+    #[test]
+    fn the_seed_counts() {
+        assert_ne!(hash_bytes(b"abc", 1), hash_bytes(b"abc", 2));
+        assert_ne!(hash_bytes(&[0; 64], 1), hash_bytes(&[0; 64], 2));
+    }
+}

@@ -1,0 +1,97 @@
+//! Joins a series' own labels with its target's.
+
+use std::borrow::Cow;
+
+use super::decide::Pair;
+use crate::metric::Labels;
+
+/// What an exposed label is renamed with when the target has one of its name.
+const EXPORTED: &str = "exported_";
+
+/// The labels of a series of this target.
+///
+/// Where both have a name, the target's label stays and the exposed one is renamed with `exported_`, repeated until the
+/// name is free, shortest names first; with `honor` the exposed label stays, even an empty one.
+pub(super) fn attach<'a>(
+    name: &str,
+    mut pairs: Vec<Pair<'a>>,
+    target: &'a Labels,
+    honor: bool,
+) -> Labels {
+    if honor {
+        let missing: Vec<Pair<'a>> = target
+            .iter()
+            .filter(|(label, _)| pairs.iter().all(|(exposed, _)| exposed != label))
+            .map(|(label, value)| (Cow::Borrowed(label), Cow::Borrowed(value)))
+            .collect();
+        pairs.extend(missing);
+        return named(name, &pairs);
+    }
+    let (mut conflicting, mut all): (Vec<Pair<'a>>, Vec<Pair<'a>>) = pairs
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .partition(|(label, _)| target.get(label).is_some());
+    all.extend(
+        target
+            .iter()
+            .map(|(label, value)| (Cow::Borrowed(label), Cow::Borrowed(value))),
+    );
+    conflicting.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+    for (label, value) in conflicting {
+        let mut free = format!("{EXPORTED}{label}");
+        while all.iter().any(|(taken, _)| *taken == free) {
+            free.insert_str(0, EXPORTED);
+        }
+        all.push((Cow::Owned(free), value));
+    }
+    named(name, &all)
+}
+
+fn named(name: &str, pairs: &[Pair<'_>]) -> Labels {
+    Labels::named(
+        name,
+        pairs.iter().map(|(label, value)| (&**label, &**value)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attach;
+    use crate::metric::Labels;
+    use std::borrow::Cow;
+
+    fn joined(exposed: &[(&'static str, &'static str)], honor: bool) -> String {
+        let target = Labels::new([("instance", "i"), ("job", "j")]);
+        let pairs = exposed
+            .iter()
+            .map(|&(k, v)| (Cow::Borrowed(k), Cow::Borrowed(v)));
+        attach("m", pairs.collect(), &target, honor).to_string()
+    }
+
+    #[test]
+    fn a_targets_label_renames_the_exposed_one() {
+        assert_eq!(
+            joined(&[("job", "x"), ("a", "1")], false),
+            r#"m{a="1", exported_job="x", instance="i", job="j"}"#
+        );
+    }
+
+    #[test]
+    fn the_prefix_repeats_until_the_name_is_free() {
+        assert_eq!(
+            joined(&[("job", "x"), ("exported_job", "y")], false),
+            r#"m{exported_exported_job="x", exported_job="y", instance="i", job="j"}"#
+        );
+    }
+
+    #[test]
+    fn an_empty_exposed_label_is_no_conflict() {
+        assert_eq!(joined(&[("job", "")], false), r#"m{instance="i", job="j"}"#);
+    }
+
+    #[test]
+    fn honoured_labels_win_over_the_targets() {
+        assert_eq!(joined(&[("job", "x")], true), r#"m{instance="i", job="x"}"#);
+        assert_eq!(joined(&[("job", "")], true), r#"m{instance="i"}"#);
+    }
+}

@@ -1,0 +1,142 @@
+//! From a series as exposed to the labels it is stored under, or to the reason why it is not.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::attach::attach;
+use crate::metric::{Labels, SeriesFilter};
+use crate::scrape::parse::{Family, FamilyType, Series, canonical_bound};
+use crate::scrape::{Error, Format, Limit, Limits};
+
+/// What happens to a series never seen before.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// Store it under these labels, target labels included.
+    Store(Labels),
+    /// No rule reads it.
+    Unselected,
+    /// It tells when another series was created.
+    CreationTime,
+}
+
+/// What decisions depend on, scrape after scrape.
+#[derive(Debug)]
+pub(super) struct Policy {
+    pub(super) limits: Limits,
+    pub(super) target_labels: Labels,
+    pub(super) honor_labels: bool,
+    pub(super) honor_timestamps: bool,
+    pub(super) filter: Arc<SeriesFilter>,
+}
+
+/// Why a series fails the scrape.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// What is wrong with its labels.
+    Invalid(String),
+    /// A limit.
+    Limit(Error),
+}
+
+impl Policy {
+    /// Checks a series and decides about it.
+    pub(super) fn decide(
+        &self,
+        series: &Series,
+        body: &[u8],
+        family: Family<'_>,
+        format: Format,
+    ) -> Result<Decision, Refusal> {
+        let name = series.name.text(body);
+        let pairs = exposed(series, body, &name, family)?;
+        let limited = self.limits.labels != 0
+            || self.limits.label_name_length != 0
+            || self.limits.label_value_length != 0;
+        let wanted = self.filter.may_want_name(&name);
+        if !limited && !wanted {
+            return Ok(Decision::Unselected);
+        }
+        let labels = attach(&name, pairs, &self.target_labels, self.honor_labels);
+        self.check(&labels)?;
+        if format == Format::OpenMetrics && family.is_creation_time(&name) {
+            return Ok(Decision::CreationTime);
+        }
+        if wanted && self.filter.wants(&labels) {
+            return Ok(Decision::Store(labels));
+        }
+        Ok(Decision::Unselected)
+    }
+
+    fn check(&self, labels: &Labels) -> Result<(), Refusal> {
+        let over = |setting, limit: u64, found: usize, what: &dyn Fn() -> String| {
+            if limit == 0 || found as u64 <= limit {
+                return Ok(());
+            }
+            Err(Refusal::Limit(Error::Limit {
+                setting,
+                limit,
+                found: found as u64,
+                what: what(),
+            }))
+        };
+        let name = labels.name().unwrap_or("");
+        let limits = &self.limits;
+        over(Limit::Labels, limits.labels, labels.len(), &|| {
+            format!("the number of labels of {name}")
+        })?;
+        for (label, value) in labels.iter() {
+            let (name_limit, value_limit) = (limits.label_name_length, limits.label_value_length);
+            over(Limit::LabelNameLength, name_limit, label.len(), &|| {
+                let start: String = label.chars().take(40).collect();
+                format!("the length of the label name {start:?} of {name}")
+            })?;
+            over(Limit::LabelValueLength, value_limit, value.len(), &|| {
+                format!("the length of label {label} of {name}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the decision about a series depends on the family it stands in.
+pub(super) fn depends_on_family(series: &Series, body: &[u8], format: Format) -> bool {
+    let bound = |label: &[u8]| label == b"le" || label == b"quantile";
+    series.labels.iter().any(|(name, _)| bound(name.raw(body)))
+        || (format == Format::OpenMetrics && series.name.raw(body).ends_with(b"_created"))
+}
+
+/// A label as exposed.
+pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// The labels as exposed, bounds in canonical form; refuses names that are empty or given twice.
+fn exposed<'a>(
+    series: &Series,
+    body: &'a [u8],
+    name: &str,
+    family: Family<'_>,
+) -> Result<Vec<Pair<'a>>, Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::Invalid("the metric name is empty".to_owned()));
+    }
+    let kind = family.type_of(name);
+    let mut pairs: Vec<Pair<'a>> = Vec::with_capacity(series.labels.len());
+    for (label, value) in &series.labels {
+        let (label, mut value) = (label.text(body), value.text(body));
+        if label.is_empty() {
+            return Err(Refusal::Invalid("a label name is empty".to_owned()));
+        }
+        if label == Labels::NAME || pairs.iter().any(|(earlier, _)| *earlier == label) {
+            let message = format!("the label name {label:?} is not unique");
+            return Err(Refusal::Invalid(message));
+        }
+        let bound = matches!(
+            (kind, &*label),
+            (FamilyType::Histogram, "le") | (FamilyType::Summary, "quantile")
+        );
+        if bound && let Some(canonical) = canonical_bound(&value) {
+            value = Cow::Owned(canonical);
+        }
+        pairs.push((label, value));
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,396 @@
+//! One walk over one body.
+
+use std::time::Duration;
+
+use super::Ingested;
+use super::decide::{Decision, Policy, Refusal, depends_on_family};
+use super::memo::{Index, Memo, NOWHERE, State};
+use super::seen::Seen;
+use crate::metric::{Appender, SeriesRef, Timestamp};
+use crate::scrape::hash::hash_bytes;
+use crate::scrape::parse::{Parser, Series, Suffix, quick_value};
+use crate::scrape::{Error, Exposition, Format, Limit};
+
+/// How far ahead of the scrape a sample's own timestamp may be, as in Prometheus.
+const MAX_AHEAD: Duration = Duration::from_secs(600);
+
+/// How many lines may have gone before the search for a line turns to the index.
+const LOOKAHEAD: usize = 8;
+
+/// The state of one walk.
+///
+/// It starts in order: every line is expected to be the memo's next, and the memo is not written. At the first line
+/// that is another, a new memo is begun and from then on the stored series are tracked for duplicates.
+pub(super) struct Pass<'p, A> {
+    policy: &'p Policy,
+    old: &'p mut Memo,
+    next: Option<Memo>,
+    body: &'p [u8],
+    format: Format,
+    at: Timestamp,
+    parser: Parser<'p>,
+    series: Series,
+    appender: &'p mut A,
+    expected: usize,
+    index: Option<Index>,
+    seen: Seen,
+    seed: u64,
+    context: u32,
+    full: bool,
+    counts: Ingested,
+}
+
+impl<'p, A: Appender> Pass<'p, A> {
+    pub(super) fn new(
+        policy: &'p Policy,
+        old: &'p mut Memo,
+        exposition: &'p Exposition,
+        appender: &'p mut A,
+        seed: u64,
+    ) -> Self {
+        let next = old.entries.is_empty().then(Memo::default);
+        Self {
+            policy,
+            old,
+            next,
+            body: &exposition.body,
+            format: exposition.format,
+            at: exposition.at,
+            parser: Parser::new(&exposition.body, exposition.format),
+            series: Series::default(),
+            appender,
+            expected: 0,
+            index: None,
+            seen: Seen::default(),
+            seed,
+            context: 1,
+            full: false,
+            counts: Ingested::default(),
+        }
+    }
+
+    /// Counts, the new memo if the scrape differs from the last, and how many lines were in order.
+    pub(super) fn finish(self) -> (Ingested, Option<Memo>, usize) {
+        (self.counts, self.next, self.expected)
+    }
+
+    /// Reads the whole body.
+    pub(super) fn run(&mut self) -> Result<(), Error> {
+        let mut family = self.parser.family();
+        loop {
+            self.streak();
+            if !self.parser.seek_sample()? {
+                return self.check_samples();
+            }
+            if self.parser.family() != family {
+                family = self.parser.family();
+                let name = hash_bytes(family.name.as_bytes(), self.seed);
+                let hash = name
+                    .wrapping_add(family.kind as u64)
+                    .wrapping_mul(self.seed | 1);
+                // 0 marks entries that depend on no family.
+                self.context = u32::try_from(hash >> 32).unwrap_or(0).max(1);
+            }
+            if !self.in_order()? {
+                self.out_of_order()?;
+            }
+        }
+    }
+
+    /// Lines in order whose value is a plain decimal: nearly all there are.
+    #[inline]
+    fn streak(&mut self) {
+        if self.next.is_some() {
+            return;
+        }
+        let mut at = self.parser.at();
+        let mut expected = self.expected;
+        while let Some(entry) = self.old.entries.get(expected) {
+            let Some(end) = self.old.match_at(entry, self.body, at) else {
+                break;
+            };
+            if entry.context != 0 && entry.context != self.context {
+                break;
+            }
+            let Some((value, after)) = quick_value(self.body, end + 1) else {
+                break;
+            };
+            match entry.state {
+                State::Stored => {
+                    if !self.appender.append(entry.series, None, value) {
+                        break;
+                    }
+                    self.counts.stored += 1;
+                }
+                State::Unselected | State::CreationTime => self.counts.unselected += 1,
+                State::Duplicate => self.counts.duplicates += 1,
+                State::Undecided | State::Refused => break,
+            }
+            self.counts.samples += 1;
+            expected += 1;
+            at = after;
+        }
+        self.expected = expected;
+        self.parser.go_to(at);
+    }
+
+    /// The line that is expected here, with any value; `false` when it is another.
+    fn in_order(&mut self) -> Result<bool, Error> {
+        let line = self.parser.at();
+        let Some(entry) = self.old.entries.get(self.expected) else {
+            return Ok(false);
+        };
+        let Some(end) = self.old.match_at(entry, self.body, line) else {
+            return Ok(false);
+        };
+        self.known(self.expected, line, end)
+    }
+
+    /// A line whose series bytes are entry `slot` of the memo.
+    fn known(&mut self, slot: usize, line: usize, end: usize) -> Result<bool, Error> {
+        let entry = self.old.entries[slot];
+        self.parser.go_to(end);
+        let Ok(suffix) = self.parser.suffix() else {
+            // The tokens may divide differently than the bytes suggest; the full parser decides.
+            self.parser.go_to(line);
+            return Ok(false);
+        };
+        let stale = entry.context != 0 && entry.context != self.context;
+        let undecided = stale || matches!(entry.state, State::Undecided | State::Refused);
+        let (state, series, context) = if undecided {
+            self.decide_again(line, entry.state)?
+        } else if matches!(entry.state, State::Stored | State::Duplicate) {
+            (State::Stored, entry.series, entry.context)
+        } else {
+            (entry.state, entry.series, entry.context)
+        };
+        let duplicate = entry.state == State::Duplicate && self.next.is_none();
+        let (state, series) = if duplicate && self.own_time(suffix).is_none() {
+            self.counts.duplicates += 1;
+            (State::Duplicate, series)
+        } else {
+            self.store(state, series, suffix, line)?
+        };
+        self.counts.samples += 1;
+        self.expected = slot + 1;
+        match &mut self.next {
+            Some(next) => next.push(&self.body[line..end], state, series, context),
+            None => {
+                let state = if duplicate { State::Duplicate } else { state };
+                let entry = &mut self.old.entries[slot];
+                (entry.state, entry.series, entry.context) = (state, series, context);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A line that is not the one expected: gone lines before it, a moved line, or a new one.
+    fn out_of_order(&mut self) -> Result<(), Error> {
+        self.rebuild();
+        let line = self.parser.at();
+        if let Some((slot, end)) = self.find(line)
+            && self.known(slot, line, end)?
+        {
+            return Ok(());
+        }
+        let mut series = std::mem::take(&mut self.series);
+        let result = self.tokenised(line, &mut series);
+        self.series = series;
+        result
+    }
+
+    /// A line read with the full parser.
+    fn tokenised(&mut self, line: usize, series: &mut Series) -> Result<(), Error> {
+        self.parser.series(series)?;
+        let range = series.range.clone();
+        let suffix = self.parser.suffix()?;
+        self.counts.samples += 1;
+        if self.over_limit() {
+            return Ok(());
+        }
+        let bytes = &self.body[range];
+        let known = self
+            .index
+            .as_ref()
+            .and_then(|index| index.find(self.old, bytes));
+        if known.is_none() {
+            self.counts.added += 1;
+        }
+        let (state, handle, context) = self.decide(line, series)?;
+        let (state, handle) = self.store(state, handle, suffix, line)?;
+        if let Some(next) = &mut self.next {
+            next.push(bytes, state, handle, context);
+        }
+        Ok(())
+    }
+
+    /// Begins a new memo with what was in order so far.
+    pub(super) fn rebuild(&mut self) {
+        if self.next.is_some() {
+            return;
+        }
+        for entry in &self.old.entries[..self.expected] {
+            if entry.state == State::Stored {
+                self.seen.insert(entry.series.index);
+            }
+        }
+        self.next = Some(Memo::prefix(self.old, self.expected));
+    }
+
+    /// The memo's entry for the line at `line` and where its series ends: a little further on, or anywhere.
+    fn find(&mut self, line: usize) -> Option<(usize, usize)> {
+        if self.old.entries.is_empty() {
+            return None;
+        }
+        let ahead = self.old.entries.iter().enumerate().skip(self.expected);
+        for (slot, entry) in ahead.take(LOOKAHEAD + 1) {
+            if let Some(end) = self.old.match_at(entry, self.body, line) {
+                return Some((slot, end));
+            }
+        }
+        let end = series_end(self.body, line)?;
+        let index = self
+            .index
+            .get_or_insert_with(|| Index::new(self.old, self.seed));
+        let slot = index.find(self.old, &self.body[line..end])?;
+        Some((slot, end))
+    }
+
+    /// Decides about a known line again: the rules, the family or the cap changed.
+    fn decide_again(
+        &mut self,
+        line: usize,
+        before: State,
+    ) -> Result<(State, SeriesRef, u32), Error> {
+        if before == State::Refused && self.full {
+            return Ok((State::Refused, NOWHERE, 0));
+        }
+        let after = self.parser.at();
+        self.parser.go_to(line);
+        let mut series = std::mem::take(&mut self.series);
+        let result = self
+            .parser
+            .series(&mut series)
+            .map_err(Error::from)
+            .and_then(|()| self.decide(line, &series));
+        self.series = series;
+        self.parser.go_to(after);
+        result
+    }
+
+    /// Decides about a tokenised series and finds its place in the window.
+    fn decide(&mut self, line: usize, series: &Series) -> Result<(State, SeriesRef, u32), Error> {
+        let family = self.parser.family();
+        let context = if depends_on_family(series, self.body, self.format) {
+            self.context
+        } else {
+            0
+        };
+        let decision = self
+            .policy
+            .decide(series, self.body, family, self.format)
+            .map_err(|refusal| match refusal {
+                Refusal::Invalid(message) => self.parser.error(line, message).into(),
+                Refusal::Limit(error) => error,
+            })?;
+        Ok(match decision {
+            Decision::Unselected => (State::Unselected, NOWHERE, context),
+            Decision::CreationTime => (State::CreationTime, NOWHERE, context),
+            Decision::Store(labels) => match self.appender.resolve(&labels) {
+                Some(handle) => (State::Stored, handle, context),
+                None => {
+                    self.full = true;
+                    (State::Refused, NOWHERE, context)
+                }
+            },
+        })
+    }
+
+    /// Counts a sample and gives it to the appender if it is to be stored.
+    fn store(
+        &mut self,
+        state: State,
+        series: SeriesRef,
+        suffix: Suffix,
+        line: usize,
+    ) -> Result<(State, SeriesRef), Error> {
+        match state {
+            State::Stored | State::Duplicate => {}
+            State::Refused => {
+                self.counts.refused += 1;
+                return Ok((state, series));
+            }
+            State::Unselected | State::CreationTime | State::Undecided => {
+                self.counts.unselected += 1;
+                return Ok((state, series));
+            }
+        }
+        let own = self.own_time(suffix);
+        // A further sample with a time of its own is stored, but is remembered as a further one all the same.
+        let first = self.next.is_none() || self.seen.insert(series.index);
+        let taken = if first {
+            State::Stored
+        } else {
+            State::Duplicate
+        };
+        if !first && own.is_none() {
+            self.counts.duplicates += 1;
+            return Ok((taken, series));
+        }
+        if own.is_some_and(|own| own > self.at + MAX_AHEAD) {
+            self.counts.out_of_bounds += 1;
+            return Ok((taken, series));
+        }
+        if self.appender.append(series, own, suffix.value) {
+            self.counts.stored += 1;
+            return Ok((taken, series));
+        }
+        // The window gave the place to another series since; ask once more.
+        let (state, series, _) = self.decide_again(line, State::Undecided)?;
+        if state == State::Stored {
+            self.seen.insert(series.index);
+            self.counts.stored += u64::from(self.appender.append(series, own, suffix.value));
+        } else {
+            self.counts.refused += 1;
+        }
+        Ok((state, series))
+    }
+
+    /// The sample's own timestamp where it counts.
+    fn own_time(&self, suffix: Suffix) -> Option<Timestamp> {
+        suffix
+            .at
+            .filter(|_| self.policy.honor_timestamps)
+            .map(Timestamp::from_millis)
+    }
+
+    fn over_limit(&self) -> bool {
+        let limit = self.policy.limits.samples;
+        limit != 0 && self.counts.samples > limit
+    }
+
+    /// At the end of the body: whether there were too many samples.
+    fn check_samples(&mut self) -> Result<(), Error> {
+        self.counts.post_relabeling = self.counts.samples;
+        if !self.over_limit() {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            setting: Limit::Samples,
+            limit: self.policy.limits.samples,
+            found: self.counts.samples,
+            what: "the number of samples".to_owned(),
+        })
+    }
+}
+
+/// Where the series of a line ends, found from the line's end: a guess that a lookup confirms.
+fn series_end(body: &[u8], line: usize) -> Option<usize> {
+    let rest = body.get(line..)?;
+    let rest = &rest[..memchr::memchr(b'\n', rest)?];
+    let len = match memchr::memrchr(b'}', rest) {
+        Some(brace) => brace + 1,
+        None => memchr::memchr2(b' ', b'\t', rest)?,
+    };
+    Some(line + len)
+}

@@ -1,0 +1,43 @@
+//! Which stored series already had a sample in this scrape.
+
+use std::collections::HashSet;
+
+/// Indices below this are kept as bits, 8 MiB at most; an appender with larger ones pays for a hash.
+const DENSE: u32 = 1 << 26;
+
+/// A set of series indices.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    bits: Vec<u64>,
+    far: HashSet<u32>,
+}
+
+impl Seen {
+    /// Adds an index; `false` when it was there.
+    pub(super) fn insert(&mut self, index: u32) -> bool {
+        if index >= DENSE {
+            return self.far.insert(index);
+        }
+        let (word, bit) = (index as usize / 64, 1 << (index % 64));
+        if word >= self.bits.len() {
+            self.bits.resize(word + 1, 0);
+        }
+        let new = self.bits[word] & bit == 0;
+        self.bits[word] |= bit;
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Seen;
+
+    #[test]
+    fn an_index_is_new_once() {
+        let mut seen = Seen::default();
+        for index in [0, 63, 64, 1000, u32::MAX] {
+            assert!(seen.insert(index), "{index}");
+            assert!(!seen.insert(index), "{index}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What one scrape may contain before it is refused whole.
+
+use std::fmt;
+
+/// Limits of one scrape; 0 is no limit, as in Prometheus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the decompressed body; a body of exactly this size is refused too.
+    pub body_size: u64,
+    /// Samples of one scrape.
+    pub samples: u64,
+    /// Labels of one series, target labels and name included.
+    pub labels: u64,
+    /// Bytes of a label's name.
+    pub label_name_length: u64,
+    /// Bytes of a label's value.
+    pub label_value_length: u64,
+}
+
+impl Default for Limits {
+    /// A body of 64 MiB, everything else unlimited.
+    fn default() -> Self {
+        Self {
+            body_size: 64 << 20,
+            samples: 0,
+            labels: 0,
+            label_name_length: 0,
+            label_value_length: 0,
+        }
+    }
+}
+
+/// One of the settings in [`Limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::body_size`].
+    BodySize,
+    /// [`Limits::samples`].
+    Samples,
+    /// [`Limits::labels`].
+    Labels,
+    /// [`Limits::label_name_length`].
+    LabelNameLength,
+    /// [`Limits::label_value_length`].
+    LabelValueLength,
+}
+
+impl Limit {
+    /// The setting's name in a scrape configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BodySize => "body_size_limit",
+            Self::Samples => "sample_limit",
+            Self::Labels => "label_limit",
+            Self::LabelNameLength => "label_name_length_limit",
+            Self::LabelValueLength => "label_value_length_limit",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,77 @@
+//! What is asked for and what came back: the `Accept` header and the answer's `Content-Type`.
+
+use super::exposition::Format;
+
+/// The `Accept` header of Prometheus 3 with its default `scrape_protocols`.
+///
+/// `escaping=allow-utf-8` matters: without it `prometheus_client` answers with colons replaced by underscores.
+pub const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+application/openmetrics-text;version=0.0.1;q=0.5,\
+text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
+text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+
+/// The format a `Content-Type` announces. Only the media type counts, as in Prometheus; parameters are ignored.
+///
+/// # Errors
+/// What is wrong with the header, when there is no `fallback` to use instead.
+pub fn format_of(content_type: Option<&str>, fallback: Option<Format>) -> Result<Format, String> {
+    let header = content_type.unwrap_or("").trim();
+    let media_type = header.split(';').next().unwrap_or("").trim();
+    if media_type.eq_ignore_ascii_case(Format::OpenMetrics.media_type()) {
+        return Ok(Format::OpenMetrics);
+    }
+    if media_type.eq_ignore_ascii_case(Format::Text.media_type()) {
+        return Ok(Format::Text);
+    }
+    fallback.ok_or_else(|| {
+        if header.is_empty() {
+            "the answer has no Content-Type".to_owned()
+        } else {
+            let shown: String = header.chars().take(100).collect();
+            format!("the answer's Content-Type {shown:?} is no exposition format")
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ACCEPT, format_of};
+    use crate::scrape::Format;
+
+    #[test]
+    fn the_accept_header_is_prometheus_3s() {
+        assert_eq!(
+            ACCEPT,
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+        );
+    }
+
+    #[test]
+    fn only_the_media_type_counts() {
+        for header in [
+            "text/plain",
+            "text/plain; version=0.0.4; charset=utf-8; charset=utf-8",
+            "Text/Plain;version=9",
+        ] {
+            assert_eq!(format_of(Some(header), None), Ok(Format::Text), "{header}");
+        }
+        let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        assert_eq!(format_of(Some(open), None), Ok(Format::OpenMetrics));
+    }
+
+    #[test]
+    fn an_unknown_type_needs_a_fallback() {
+        assert!(format_of(None, None).is_err());
+        assert!(
+            format_of(Some("text/html"), None)
+                .unwrap_err()
+                .contains("text/html")
+        );
+        assert_eq!(format_of(Some(""), Some(Format::Text)), Ok(Format::Text));
+        let json = Some("application/json");
+        assert_eq!(
+            format_of(json, Some(Format::OpenMetrics)),
+            Ok(Format::OpenMetrics)
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! Walks over a body, sample by sample.
+
+use super::cursor::Cursor;
+use super::openmetrics::{self, Found};
+use super::{Error, Family, Series, text};
+use crate::scrape::Format;
+
+/// What follows a sample's series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Suffix {
+    /// The value; any NaN is the canonical one.
+    pub value: f64,
+    /// The sample's own timestamp in milliseconds since the epoch.
+    pub at: Option<i64>,
+}
+
+/// A walk over a body. Bodies of 4 GiB and more are not supported; limits keep them out.
+#[derive(Debug, Clone)]
+pub struct Parser<'a> {
+    cursor: Cursor<'a>,
+    format: Format,
+    family: Family<'a>,
+    /// Where the present sample's line starts.
+    line: usize,
+    scratch: Series,
+}
+
+impl<'a> Parser<'a> {
+    /// A walk from the body's start.
+    #[must_use]
+    pub fn new(body: &'a [u8], format: Format) -> Self {
+        Self {
+            cursor: Cursor {
+                body,
+                at: 0,
+                ascii: true,
+            },
+            format,
+            family: Family::default(),
+            line: 0,
+            scratch: Series::default(),
+        }
+    }
+
+    /// Steps over everything that is no sample; `false` at the end of the body.
+    ///
+    /// # Errors
+    /// The first thing that is no exposition.
+    #[inline]
+    pub fn seek_sample(&mut self) -> Result<bool, Error> {
+        let found = match self.format {
+            Format::Text => text::seek_sample(&mut self.cursor, &mut self.family),
+            Format::OpenMetrics => openmetrics::seek_sample(&mut self.cursor, &mut self.family)
+                .map(|found| found == Found::Sample),
+        };
+        self.line = self.cursor.at;
+        found
+    }
+
+    /// Tokenises the name and labels that start here and steps behind them.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    #[inline]
+    pub fn series(&mut self, series: &mut Series) -> Result<(), Error> {
+        let rules = match self.format {
+            Format::Text => text::RULES,
+            Format::OpenMetrics => openmetrics::RULES,
+        };
+        self.cursor.series(series, rules)
+    }
+
+    /// Reads value, timestamp and exemplar and steps to the next line.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    #[inline]
+    pub fn suffix(&mut self) -> Result<Suffix, Error> {
+        match self.format {
+            Format::Text => text::suffix(&mut self.cursor),
+            Format::OpenMetrics => {
+                let series = self.line..self.cursor.at;
+                openmetrics::suffix(&mut self.cursor, series, &mut self.scratch)
+            }
+        }
+    }
+
+    /// Reads the next sample whole; `None` at the end of the body.
+    ///
+    /// # Errors
+    /// The first thing that is no exposition.
+    #[inline]
+    pub fn next_sample(&mut self, series: &mut Series) -> Result<Option<Suffix>, Error> {
+        if !self.seek_sample()? {
+            return Ok(None);
+        }
+        self.series(series)?;
+        self.suffix().map(Some)
+    }
+
+    /// The family of the last `# TYPE` line.
+    #[must_use]
+    pub fn family(&self) -> Family<'a> {
+        self.family
+    }
+
+    /// The offset in the body.
+    #[inline]
+    pub(in crate::scrape) fn at(&self) -> usize {
+        self.cursor.at
+    }
+
+    /// Goes to an offset.
+    #[inline]
+    pub(in crate::scrape) fn go_to(&mut self, at: usize) {
+        self.cursor.at = at;
+    }
+
+    /// An error about the bytes from `token` on.
+    pub(in crate::scrape) fn error(&self, token: usize, message: String) -> Error {
+        Error::new(self.cursor.body, token, token, message)
+    }
+}

@@ -1,0 +1,170 @@
+//! Where expositions come from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::exposition::{Body, Buffer};
+use super::negotiate::{ACCEPT, format_of};
+use super::{Error, Exposition, Format, Limit};
+use crate::metric::Timestamp;
+use crate::runtime::http::{self, Client, Method, Overflow, Request};
+
+/// A source of expositions: a target's `/metrics`, or anything else that can be asked for one.
+///
+/// The monitor asks once per interval and never twice at a time. `at` is the scheduled time; a producer that replays a
+/// recording may answer with a time of its own. The future is dropped when the process stops or the target is removed,
+/// so it must be cancel safe: dropping it at any await may lose that one answer and nothing else.
+pub trait MetricProducer: Send {
+    /// The exposition for the scrape that is due at `at`.
+    ///
+    /// # Errors
+    /// Why there is none. The monitor marks every series of the target stale and asks again an interval later.
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>>;
+}
+
+/// What to ask for and how to read the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The address, query included.
+    pub url: String,
+    /// The time for the whole answer.
+    pub timeout: Duration,
+    /// Decompressed bytes from which on the answer is too large; 0 is unlimited.
+    pub body_size_limit: u64,
+    /// Whether a compressed answer is asked for.
+    pub enable_compression: bool,
+    /// The format of an answer whose `Content-Type` names none.
+    pub fallback: Option<Format>,
+}
+
+impl Target {
+    /// A target with Prometheus' defaults: a timeout of 10 s, compression, no fallback; and a limit of 64 MiB.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            timeout: Duration::from_secs(10),
+            body_size_limit: super::Limits::default().body_size,
+            enable_compression: true,
+            fallback: None,
+        }
+    }
+}
+
+/// Asks one target over HTTP as Prometheus does; every body is read into the same buffer.
+pub struct HttpProducer {
+    target: Target,
+    client: Arc<Client>,
+    headers: Vec<(&'static str, String)>,
+    buffer: Arc<Buffer>,
+}
+
+impl fmt::Debug for HttpProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpProducer")
+            .field("url", &http::redacted(&self.target.url))
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpProducer {
+    /// A producer for a target; targets with the same settings may share the client.
+    #[must_use]
+    pub fn new(target: Target, client: Arc<Client>) -> Self {
+        let encoding = if target.enable_compression {
+            "gzip"
+        } else {
+            "identity"
+        };
+        let headers = vec![
+            ("accept", ACCEPT.to_owned()),
+            ("accept-encoding", encoding.to_owned()),
+            (
+                "x-prometheus-scrape-timeout-seconds",
+                target.timeout.as_secs_f64().to_string(),
+            ),
+        ];
+        Self {
+            target,
+            client,
+            headers,
+            buffer: Arc::new(Buffer::default()),
+        }
+    }
+
+    async fn scrape(&self, at: Timestamp) -> Result<Exposition, Error> {
+        let target = &self.target;
+        let start = Instant::now();
+        let request = Request {
+            method: Method::Get,
+            url: &target.url,
+            headers: &self.headers,
+            timeout: target.timeout,
+            limit: target.body_size_limit,
+            overflow: Overflow::Fail,
+        };
+        let mut body = Body::lent(self.buffer.take(), Arc::clone(&self.buffer));
+        let response = self
+            .client
+            .send_into(&request, body.bytes_mut())
+            .await
+            .map_err(|error| self.failed(error))?;
+        if response.status != 200 {
+            return Err(Error::Status {
+                url: http::redacted(&target.url),
+                status: response.status,
+            });
+        }
+        let format = match format_of(response.content_type.as_deref(), target.fallback) {
+            Ok(format) => format,
+            // Prometheus takes an empty body for a good scrape before it looks at the type.
+            Err(_) if body.is_empty() => Format::Text,
+            Err(problem) => {
+                return Err(Error::ContentType {
+                    url: http::redacted(&target.url),
+                    problem,
+                });
+            }
+        };
+        Ok(Exposition {
+            body,
+            format,
+            at,
+            duration: start.elapsed(),
+        })
+    }
+
+    /// Words of the scrape for errors of the client.
+    fn failed(&self, error: http::Error) -> Error {
+        match error.kind() {
+            http::Kind::Timeout => Error::Timeout {
+                url: http::redacted(&self.target.url),
+                timeout: self.target.timeout,
+            },
+            http::Kind::BodyTooLarge => Error::Limit {
+                setting: Limit::BodySize,
+                limit: self.target.body_size_limit,
+                found: self.target.body_size_limit,
+                what: format!("the body of {}", http::redacted(&self.target.url)),
+            },
+            http::Kind::Connect
+            | http::Kind::Tls
+            | http::Kind::Reset
+            | http::Kind::Encoding
+            | http::Kind::Redirect
+            | http::Kind::Credentials
+            | http::Kind::Request
+            | http::Kind::Other => Error::Http(error),
+        }
+    }
+}
+
+impl MetricProducer for HttpProducer {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+        Box::pin(self.scrape(at))
+    }
+}

@@ -1,0 +1,223 @@
+//! Everything that can be queried: one block per target and the recorded series.
+
+use std::time::Duration;
+
+use super::block::Block;
+use super::recorded::Recorded;
+use super::rows::{Row, SlotRange};
+use super::{Found, next_epoch};
+use crate::metric::{Labels, Selector, Timestamp};
+
+/// Sizes of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How far back samples are kept: the longest reach of the loaded expressions.
+    pub retention: Duration,
+    /// The expected time between two scrapes; sizes the rings, which grow when it was wrong.
+    pub interval: Duration,
+    /// Most series stored per target, and most recorded series.
+    pub max_series: usize,
+}
+
+impl Default for Limits {
+    /// Ten minutes at 15 seconds, 200,000 series.
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(600),
+            interval: Duration::from_secs(15),
+            max_series: 200_000,
+        }
+    }
+}
+
+/// A target's place in the window; not reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetId(u32);
+
+/// A series of the window, valid while its epoch is unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesId {
+    /// Series of one block share their timestamps.
+    pub block: u32,
+    /// The row in the block.
+    pub row: u32,
+}
+
+/// The block number of the recorded series.
+const RECORDED: u32 = u32::MAX;
+
+/// The short in-memory window over every target, and the recorded series.
+#[derive(Debug)]
+pub struct Window {
+    limits: Limits,
+    blocks: Vec<Option<Block>>,
+    recorded: Recorded,
+    epoch: u64,
+}
+
+impl Window {
+    /// An empty window.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            blocks: Vec::new(),
+            recorded: Recorded::new(limits.retention, limits.interval, limits.max_series),
+            epoch: next_epoch(),
+        }
+    }
+
+    /// The sizes of this window.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Changes the retention from the next scrape on (a reload changed the rules).
+    pub fn set_retention(&mut self, retention: Duration) {
+        self.limits.retention = retention;
+        self.recorded.set_retention(retention);
+        for block in self.blocks.iter_mut().flatten() {
+            block.set_retention(retention);
+        }
+    }
+
+    /// A new target; `labels` are the target's own (`job`, `instance`, …), carried by its synthetic series.
+    pub fn add_target(&mut self, labels: Labels) -> TargetId {
+        let Limits {
+            retention,
+            interval,
+            max_series,
+        } = self.limits;
+        let id = TargetId(self.blocks.len() as u32);
+        self.blocks
+            .push(Some(Block::new(labels, retention, interval, max_series)));
+        self.epoch = next_epoch();
+        id
+    }
+
+    /// The block of a target, `None` once it is removed and forgotten.
+    #[must_use]
+    pub fn target(&self, id: TargetId) -> Option<&Block> {
+        self.blocks.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The block of a target, to append a scrape to.
+    pub fn target_mut(&mut self, id: TargetId) -> Option<&mut Block> {
+        self.blocks.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// A target is no longer scraped: its series go stale now and are forgotten by [`Window::sweep`].
+    pub fn remove_target(&mut self, id: TargetId, at: Timestamp) {
+        if let Some(block) = self.target_mut(id) {
+            block.end(at);
+        }
+    }
+
+    /// Forgets targets that were removed longer than the retention ago.
+    pub fn sweep(&mut self, now: Timestamp) {
+        for block in &mut self.blocks {
+            if block.as_ref().is_some_and(|block| block.is_over(now)) {
+                *block = None;
+                self.epoch = next_epoch();
+            }
+        }
+    }
+
+    /// Stores a value a rule recorded; visible at once. `owner` names the rule.
+    ///
+    /// `false` when the cap on series refuses it.
+    pub fn record(&mut self, owner: u64, at: Timestamp, labels: &Labels, value: f64) -> bool {
+        self.recorded.record(owner, at, labels, value)
+    }
+
+    /// Ends a successful evaluation of a rule: series it recorded last time and not now get a stale marker.
+    ///
+    /// Don't call it after a failed evaluation: an error does not say that the series is gone. Called twice in a row
+    /// for a rule that is removed, it marks all of its series.
+    pub fn end_records(&mut self, owner: u64, at: Timestamp) {
+        self.recorded.end(owner, at);
+    }
+
+    /// Changes whenever the set of series changes; unique in the process.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        let blocks = self.blocks.iter().flatten().map(Block::epoch);
+        blocks.fold(self.epoch.max(self.recorded.epoch()), u64::max)
+    }
+
+    /// Series stored, recorded ones included.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.recorded.series()
+            + self
+                .blocks
+                .iter()
+                .flatten()
+                .map(Block::series)
+                .sum::<usize>()
+    }
+
+    /// How often the cap refused a series.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.recorded.refused()
+            + self
+                .blocks
+                .iter()
+                .flatten()
+                .map(Block::refused)
+                .sum::<u64>()
+    }
+
+    /// Bytes held, roughly.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.recorded.memory()
+            + self
+                .blocks
+                .iter()
+                .flatten()
+                .map(Block::memory)
+                .sum::<usize>()
+    }
+
+    /// Calls `found` with every series the selector matches, block by block.
+    pub fn select(&self, selector: &Selector, found: &mut Found<'_, SeriesId>) {
+        for (number, block) in self.blocks.iter().enumerate() {
+            let id = |row| SeriesId {
+                block: number as u32,
+                row,
+            };
+            if let Some(block) = block {
+                block.select(selector, &mut |row, labels| found(id(row), labels));
+            }
+        }
+        let id = |row| SeriesId {
+            block: RECORDED,
+            row,
+        };
+        self.recorded
+            .select(selector, &mut |row, labels| found(id(row), labels));
+    }
+
+    /// The slots of a block after `after` and not after `until`.
+    #[must_use]
+    pub fn range(&self, block: u32, after: Timestamp, until: Timestamp) -> SlotRange {
+        if block == RECORDED {
+            return self.recorded.range(after, until);
+        }
+        let found = self.target(TargetId(block));
+        found.map_or_else(SlotRange::default, |block| block.range(after, until))
+    }
+
+    /// A part of the row of a series.
+    #[must_use]
+    pub fn row(&self, id: SeriesId, range: SlotRange) -> Row<'_> {
+        if id.block == RECORDED {
+            return self.recorded.row(id.row, range);
+        }
+        let found = self.target(TargetId(id.block));
+        found.map_or_else(Row::default, |block| block.row(id.row, range))
+    }
+}
