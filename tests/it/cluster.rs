@@ -5,13 +5,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::Value;
 use sidewatch::alert::{
     Alert, Condition, Context, Kind, Observation, Outcome, Rule, State, Tracker,
 };
 use sidewatch::metric::{Labels, Timestamp};
+use sidewatch::runtime::clock::now;
 use sidewatch::notify::Alertmanagers;
 use sidewatch::notify::alertmanager::{PeerSettings, Settings, Stats};
 use sidewatch::state::{Batch, Kind as Record, Store};
@@ -184,15 +185,6 @@ impl Cluster {
             .filter_map(|alert| alert["labels"][label].as_str().map(str::to_owned))
             .collect()
     }
-}
-
-fn now() -> Timestamp {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the real Alertmanager lives in real time"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
 }
 
 /// The alert of one replica, as its sidecar would send it now.

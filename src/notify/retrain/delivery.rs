@@ -231,10 +231,7 @@ impl Deliveries {
             let Some(entry) = state.entries.get_mut(key) else {
                 return Ok(false);
             };
-            let lifetime = entry.expires_at.since(entry.created_at);
-            entry.phase = Phase::Waiting;
-            entry.next_at = now;
-            entry.expires_at = entry.expires_at.max(now + lifetime);
+            *entry = entry.retried(now);
             entry.clone()
         };
         let outbox = Arc::clone(&self.shared.outbox);
