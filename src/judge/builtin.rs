@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{Context, Registry, StrategyFactory};
-use super::{adwin, compose, ewma, mad, novelty, page_hinkley, seasonal, shift, statics};
+use super::{adwin, compose, drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics};
 
 type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
 
@@ -27,7 +27,7 @@ impl StrategyFactory for BuiltIn {
 
 /// Every built-in, in the order of the documentation.
 pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
-    let all: [(&'static str, Build); 10] = [
+    let all: [(&'static str, Build); 11] = [
         ("static", statics::build),
         ("ewma", ewma::build),
         ("mad", mad::build),
@@ -36,6 +36,7 @@ pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
         ("shift", shift::build),
         ("page_hinkley", page_hinkley::build),
         ("adwin", adwin::build),
+        ("drift", drift::build),
         ("any_of", compose::build_any),
         ("all_of", compose::build_all),
     ];

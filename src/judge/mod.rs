@@ -8,6 +8,7 @@ mod blocks;
 mod builtin;
 mod compose;
 mod config;
+mod drift;
 mod ewma;
 mod mad;
 mod normal;
