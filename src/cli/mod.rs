@@ -2,6 +2,7 @@
 
 mod demo;
 pub mod outbox;
+mod outbox_remote;
 pub mod query;
 mod run;
 pub mod snapshots;
@@ -13,7 +14,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::runtime::clock;
 
 /// What went wrong, in a sentence for the person at the terminal.
 #[derive(Debug)]
@@ -88,10 +88,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Demo(demo) => demo.run(),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
-        Command::Outbox(outbox) => outbox
-            .run(clock::now(), &mut std::io::stdout().lock())
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(Error::new),
+        Command::Outbox(outbox) => outbox.run(&mut std::io::stdout().lock()),
     };
     ended.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the last word of a failed command")]
