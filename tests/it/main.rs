@@ -9,6 +9,7 @@ mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
+mod bad_input; // what the binary says of mistakes, and that it goes on
 mod cluster; // the real Alertmanager, alone and three of them
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod exposition_differential;
