@@ -4,6 +4,7 @@
 //! keeps one strategy per series. Every strategy answers with a [`Verdict`] on one scale: a score of 1 is at the limit.
 
 mod adwin;
+mod auto;
 mod blocks;
 mod builtin;
 mod compose;

@@ -281,6 +281,7 @@ fn a_restored_table_answers_as_if_it_had_never_stopped() {
         r#"{"type":"mad"}"#,
         r#"{"type":"seasonal"}"#,
         r#"{"type":"novelty"}"#,
+        r#"{"type":"auto"}"#,
         r#"{"type":"shift"}"#,
         r#"{"type":"page_hinkley"}"#,
         r#"{"type":"adwin"}"#,

@@ -15,7 +15,6 @@ pub(super) struct Null {
 impl Null {
     /// Draws pairs of histograms of the given sizes from the pooled shares, and their distances. The same input gives the same
     /// draws.
-    #[expect(clippy::cast_precision_loss, reason = "counts")]
     pub(super) fn simulate(
         statistic: Statistic,
         pooled: &[f64],
