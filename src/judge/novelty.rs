@@ -20,7 +20,7 @@ pub(super) struct NoveltyParams {
 }
 
 /// Adds up how far the series leaves its own record: of the value, of the extremes of five values, of seasonal residuals and of
-/// block shapes. Under 1 µs a row and about 14 KB a series.
+/// block shapes. About 20 KB a series.
 ///
 /// A record is set once: a new level is an event when it begins and normal from then on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
