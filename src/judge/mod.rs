@@ -40,8 +40,4 @@ pub use table::{Counts, SeriesSnapshot, Table};
 pub use verdict::{Band, Side, State, Verdict};
 
 #[cfg(test)]
-mod null_tests;
-#[cfg(test)]
-mod oracle_tests;
-#[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! One test per flaw that a first implementation of these formulas has.
 
+mod null;
+mod oracle;
+
 use std::time::Duration;
 
 use super::{

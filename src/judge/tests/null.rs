@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Context, Registry, StrategyConfig};
+use crate::judge::{Context, Registry, StrategyConfig};
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 const ROWS: u32 = 20_000;
@@ -114,7 +114,7 @@ fn shift_keeps_its_budget_on_exchangeable_streams_and_whitened_on_ar() {
     }
 }
 
-/// The whole suite with its figures: `cargo test --release --lib null_tests -- --ignored --nocapture`.
+/// The whole suite with its figures: `cargo test --release --lib judge::tests::null -- --ignored --nocapture`.
 #[test]
 #[ignore = "a minute, prints the table of docs/DETECTION.md"]
 fn the_null_suite_with_ten_seeds() {
