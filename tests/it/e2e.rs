@@ -158,17 +158,7 @@ async fn a_real_servers_fault_reaches_the_real_alertmanager_after_it_happened_an
         "accuracy of iris",
         fault,
     );
-    let amtool = am.with_file_name("amtool");
-    let query = [
-        "--alertmanager.url",
-        &am_url,
-        "alert",
-        "query",
-        "alertname=AccuracyDropped",
-    ];
-    let listed = Command::new(amtool).args(query).output().unwrap();
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    assert!(listed.contains("accuracy of iris"), "{listed}");
+    check_amtool(&am, &am_url);
 
     let requests = until("the retraining request", SOON, async || {
         let requests = webhook.received_requests().await.unwrap();
@@ -188,6 +178,23 @@ async fn a_real_servers_fault_reaches_the_real_alertmanager_after_it_happened_an
         1,
         "once per cool-down"
     );
+}
+
+/// amtool lists the alert by its summary.
+fn check_amtool(alertmanager: &Path, url: &str) {
+    let query = [
+        "--alertmanager.url",
+        url,
+        "alert",
+        "query",
+        "alertname=AccuracyDropped",
+    ];
+    let listed = Command::new(alertmanager.with_file_name("amtool"))
+        .args(query)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("accuracy of iris"), "{listed}");
 }
 
 /// The alert is about the fault, carries who it is about, and did not start before the fault.
