@@ -128,7 +128,7 @@ fn headline(snapshot: &Snapshot) -> Headline {
     of("good", "All signals are normal".to_owned())
 }
 
-fn count<T: PartialEq>(items: impl Iterator<Item = T>, wanted: T) -> usize {
+fn count<T: PartialEq + Copy>(items: impl Iterator<Item = T>, wanted: T) -> usize {
     items.filter(|item| *item == wanted).count()
 }
 
