@@ -51,9 +51,13 @@ pub(super) fn chart(signal: &Signal, id: &str, name: &str) -> String {
 /// The chart in one or two sentences.
 pub(super) fn words(signal: &Signal) -> String {
     let now = signal.value.map_or_else(|| "unknown".to_owned(), number);
+    let unit = signal.kind.unit();
+    let space = if unit.is_empty() { "" } else { " " };
+    if signal.state.is_none() {
+        return format!("Now {now}{space}{unit}.");
+    }
     let mut text = format!(
-        "Now {now}{}; expected {}.",
-        signal.kind.unit(),
+        "Now {now}{space}{unit}; expected {}.",
         range(&signal.expected)
     );
     let hits: Vec<&Point> = signal.points.iter().filter(|p| is_anomalous(p)).collect();
@@ -180,6 +184,7 @@ mod tests {
                 ..Band::default()
             },
             points: points.collect(),
+            state: Some("ok"),
             ..Signal::default()
         }
     }
