@@ -94,7 +94,7 @@ fn body(pieces: &'static [&'static str], max: usize) -> impl Strategy<Value = St
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn text_of_random_pieces_is_read_as_the_reference_reads_it(a in body(&PIECES, 12), b in body(&PIECES, 12)) {

@@ -260,10 +260,8 @@ async fn a_cut_gzip_stream_fails() {
 #[tokio::test]
 async fn an_answer_that_is_no_http_fails() {
     let error = error_of(vec![send("SSH-2.0-OpenSSH\r\n")], 0).await;
-    assert!(
-        !matches!(error.reason(), Reason::Timeout | Reason::Connect),
-        "{error}"
-    );
+    assert_eq!(error.reason(), Reason::Other, "{error}");
+    assert!(error.to_string().contains("invalid HTTP"), "{error}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::openmetrics::{self, Found};
-use super::{Error, Family, Series, text};
+use super::{Error, Family, Series, Span, text};
 use crate::scrape::Format;
 
 /// What follows a sample's series.
@@ -79,6 +79,7 @@ impl<'a> Parser<'a> {
         match self.format {
             Format::Text => text::suffix(&mut self.cursor),
             Format::OpenMetrics => {
+                self.scratch.labels.clear();
                 let series = self.line..self.cursor.at;
                 openmetrics::suffix(&mut self.cursor, series, &mut self.scratch)
             }
@@ -102,6 +103,11 @@ impl<'a> Parser<'a> {
     #[must_use]
     pub fn family(&self) -> Family<'a> {
         self.family
+    }
+
+    /// Names and values of the last sample's exemplar, empty when it had none (OpenMetrics).
+    pub(in crate::scrape) fn exemplar(&self) -> &[(Span, Span)] {
+        &self.scratch.labels
     }
 
     /// The offset in the body.
