@@ -46,7 +46,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{NAMES, PACKS, find};
-    use crate::config::{Rule, RuleReader};
+    use crate::config::RuleReader;
+    use crate::config::rules::Rule;
     use crate::judge::Registry;
 
     #[test]

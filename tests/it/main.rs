@@ -25,6 +25,7 @@ mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
 mod retrain; // gates, formats, deliveries
+mod rule_files; // sixty mistakes, each with its message
 mod scrape_auth;
 mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do
