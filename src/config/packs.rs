@@ -9,7 +9,10 @@ const PACKS: [(&str, &str); 16] = [
     ("kserve", include_str!("../../rules/kserve.yaml")),
     ("mlserver", include_str!("../../rules/mlserver.yaml")),
     ("nim", include_str!("../../rules/nim.yaml")),
-    ("prometheus-client", include_str!("../../rules/prometheus-client.yaml")),
+    (
+        "prometheus-client",
+        include_str!("../../rules/prometheus-client.yaml"),
+    ),
     ("ray-serve", include_str!("../../rules/ray-serve.yaml")),
     ("seldon", include_str!("../../rules/seldon.yaml")),
     ("sglang", include_str!("../../rules/sglang.yaml")),
@@ -61,10 +64,17 @@ mod tests {
         for (name, text) in PACKS {
             let groups = reader.read(&format!("{name}.yaml"), text).unwrap();
             let rules: Vec<&Rule> = groups.iter().flat_map(|group| &group.rules).collect();
-            assert!(rules.iter().any(|rule| matches!(rule, Rule::Watch(_))), "{name}");
+            assert!(
+                rules.iter().any(|rule| matches!(rule, Rule::Watch(_))),
+                "{name}"
+            );
             for rule in rules {
                 if let Rule::Watch(watch) = rule {
-                    let has_summary = watch.alert.annotations.iter().any(|(name, _)| name == "summary");
+                    let has_summary = watch
+                        .alert
+                        .annotations
+                        .iter()
+                        .any(|(name, _)| name == "summary");
                     assert!(has_summary, "{name}: {}", watch.alert.name);
                 }
             }
