@@ -172,7 +172,7 @@ mod tests {
         fs::write(dir.path().join("r.test.yaml"), "tests: []\n").unwrap();
         let name = path.display().to_string();
         let files = vec![dir.path().display().to_string()];
-        assert_eq!(rule_files(&files).unwrap(), [name.clone()]);
+        assert_eq!(rule_files(&files).unwrap(), [name.as_str()]);
         let mut out = Vec::new();
         let code = Check {
             what: What::Rules { files },

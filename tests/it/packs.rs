@@ -16,7 +16,7 @@ fn rules() -> PathBuf {
 fn matches(expected: &Value, alert: &Alert) -> bool {
     let labels = expected.get("labels").and_then(Value::as_mapping);
     let mut labels = labels.into_iter().flatten();
-    let fired = alert.fired_at.map(|at| at.as_secs_f64()).unwrap();
+    let fired = alert.fired_at.unwrap().as_secs_f64();
     let between = |at: usize| expected["fired_between"][at].as_f64().unwrap();
     expected["rule"].as_str() == Some(&alert.rule)
         && labels.all(|(name, value)| alert.labels.get(name.as_str().unwrap()) == value.as_str())
