@@ -27,8 +27,8 @@ pub mod state;
 
 pub mod config;
 
-// pub mod monitor;
+pub mod monitor;
 
 pub mod runtime;
 
-// pub mod cli;
+pub mod cli;

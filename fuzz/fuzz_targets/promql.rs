@@ -16,12 +16,24 @@ static BATCH: LazyLock<Batch> = LazyLock::new(|| {
         let timed = |(i, v): (usize, f64)| (Timestamp::from_millis(i as i64 * 15_000), v);
         values.into_iter().enumerate().map(timed).collect()
     };
-    let odd = [0.0, -1.0, f64::NAN, f64::INFINITY, STALE, f64::MAX, ABSENT, f64::MIN_POSITIVE];
+    let odd = [
+        0.0,
+        -1.0,
+        f64::NAN,
+        f64::INFINITY,
+        STALE,
+        f64::MAX,
+        ABSENT,
+        f64::MIN_POSITIVE,
+    ];
     let rising = [1.0, 2.0, 4.0, 8.0, 1.0, 2.0, 4.0, 8.0];
     let mut series = vec![
         (Labels::named("a", [("l", "1")]), samples(odd)),
         (Labels::named("a", [("l", "2")]), samples(rising)),
-        (Labels::named("b", [("l", "1"), ("m", "x")]), samples(rising)),
+        (
+            Labels::named("b", [("l", "1"), ("m", "x")]),
+            samples(rising),
+        ),
     ];
     for le in ["0.1", "1", "+Inf", "nonsense"] {
         series.push((Labels::named("h", [("le", le)]), samples(rising)));
@@ -44,14 +56,20 @@ fuzz_target!(|text: &str| {
             let shown = error.to_string();
             assert!(!shown.is_empty());
             if let Some(span) = error.span() {
-                assert!(span.start <= span.end && span.start <= text.len(), "{shown}");
+                assert!(
+                    span.start <= span.end && span.start <= text.len(),
+                    "{shown}"
+                );
             }
             return;
         }
     };
     let _reach = expr.reach();
     for delayed in [false, true] {
-        let options = Options { delayed_name_removal: delayed, ..OPTIONS };
+        let options = Options {
+            delayed_name_removal: delayed,
+            ..OPTIONS
+        };
         let mut query = Query::with_options(expr.clone(), options);
         let at = Timestamp::from_millis(100_000);
         let first = query.eval(&*BATCH, at);

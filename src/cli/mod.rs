@@ -1,13 +1,19 @@
 //! The command line: one file a command.
 
 mod demo;
+pub mod outbox;
+pub mod query;
 mod run;
+pub mod snapshots;
 
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
+
+use crate::runtime::clock;
 
 /// What went wrong, in a sentence for the person at the terminal.
 #[derive(Debug)]
@@ -30,7 +36,11 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 #[derive(Debug, Parser)]
-#[command(name = "sidewatch", version, about = "Watches a model server's metrics and says when the model goes bad")]
+#[command(
+    name = "sidewatch",
+    version,
+    about = "Watches a model server's metrics and says when the model goes bad"
+)]
 struct Arguments {
     /// Least severe messages that are logged
     #[arg(long = "log.level", global = true, value_enum, default_value = "info")]
@@ -63,6 +73,10 @@ enum Command {
     Run(run::Run),
     /// Watch an embedded model server that degrades after a while
     Demo(demo::Demo),
+    /// Evaluate an expression over saved scrapes
+    Query(query::Query),
+    /// Look at and change the retraining requests that have not arrived
+    Outbox(outbox::Outbox),
 }
 
 /// Parses the arguments, runs the command, and turns its end into an exit code.
@@ -73,6 +87,11 @@ pub fn main() -> ExitCode {
     let ended = match &arguments.command {
         Command::Run(run) => run.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Query(query) => query.run(&mut std::io::stdout().lock()),
+        Command::Outbox(outbox) => outbox
+            .run(clock::now(), &mut std::io::stdout().lock())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Error::new),
     };
     ended.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the last word of a failed command")]
@@ -92,10 +111,15 @@ fn start_logging(arguments: &Arguments) {
         Level::Debug => "debug",
         Level::Trace => "trace",
     };
-    let quiet = matches!(arguments.command, Command::Demo(_)) && matches!(arguments.log_level, Level::Info);
+    let quiet =
+        matches!(arguments.command, Command::Demo(_)) && matches!(arguments.log_level, Level::Info);
     let level = if quiet { "error" } else { level };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(std::io::stderr);
     match arguments.log_format {
         Format::Text => logs.with_target(false).init(),
         Format::Json => logs.json().init(),

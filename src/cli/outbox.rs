@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -11,7 +12,13 @@ use crate::metric::{Timestamp, format_duration};
 use crate::notify::retrain::{Entry, Outbox as _, Phase};
 use crate::state::{Error as StoreError, Store, StoreOutbox};
 
+use super::Error;
+use super::outbox_remote::Remote;
+use crate::runtime::clock;
+
 /// Looks at and changes the retraining requests that have not arrived yet.
+///
+/// A stopped process' requests are in its store; a running one has the store open and is asked over HTTP.
 #[derive(Debug, Args)]
 pub struct Outbox {
     #[command(subcommand)]
@@ -24,6 +31,14 @@ pub struct Outbox {
         default_value = "."
     )]
     storage: PathBuf,
+    /// Where a running sidewatch listens, asked when it has the store open
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9755"
+    )]
+    url: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,87 +71,90 @@ enum Format {
     Json,
 }
 
-/// How to reach the requests of a running process.
-const ASK: &str = "ask it: GET /api/v1/retraining/outbox, POST /api/v1/retraining/outbox/retry?key=KEY or /drop?key=KEY";
-
 impl Outbox {
-    /// Runs the command at the time `now`, writing to `out`.
+    /// Runs the command, writing to `out`.
     ///
     /// # Errors
-    /// A sentence: the store is not there, is in use, or a key is unknown.
-    pub fn run(&self, now: Timestamp, out: &mut dyn Write) -> Result<(), String> {
-        let store = self.open(now)?;
-        self.act(&StoreOutbox::new(Arc::clone(&store)), now, out)?;
-        store.close().map_err(|error| error.to_string())
+    /// The store is not there, the running process does not answer, a key is unknown.
+    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
+        self.run_at(clock::now(), out)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Error::new)
     }
 
-    fn act(&self, outbox: &StoreOutbox, now: Timestamp, out: &mut dyn Write) -> Result<(), String> {
-        let entries = outbox.list().map_err(|error| error.to_string())?;
-        match &self.action {
-            Action::List { format } => {
-                print(*format, &entries, now, out).map_err(|error| error.to_string())
-            }
-            Action::Retry { keys } => {
-                self.retry(outbox, &chosen(&entries, keys, keys.is_empty())?, now, out)
-            }
-            Action::Drop { keys, all } => {
-                self.drop_entries(outbox, &chosen(&entries, keys, *all)?, out)
-            }
-        }
-    }
-
-    fn open(&self, now: Timestamp) -> Result<Arc<Store>, String> {
+    /// Runs the command at the time `now`.
+    ///
+    /// # Errors
+    /// A sentence for the person at the terminal.
+    pub fn run_at(&self, now: Timestamp, out: &mut dyn Write) -> Result<(), String> {
         if !Store::exists(&self.storage) {
             let path = self.storage.display();
             return Err(format!(
                 "{path}: no store here; give the folder of sidewatch run with --storage.path"
             ));
         }
-        let (store, opened) = Store::open(&self.storage, now).map_err(|error| {
-            if let StoreError::InUse { path } = &error {
-                let path = path.display();
-                return format!("{path}: a running sidewatch has it; {ASK}");
+        match Store::open(&self.storage, now) {
+            Ok((store, opened)) => {
+                for note in opened.notes {
+                    tracing::warn!("{note}");
+                }
+                let store = Arc::new(store);
+                self.stopped(&StoreOutbox::new(Arc::clone(&store)), now, out)?;
+                store.close().map_err(|error| error.to_string())
             }
-            error.to_string()
-        })?;
-        for note in opened.notes {
-            tracing::warn!("{note}");
+            Err(StoreError::InUse { .. }) => self.running(&Remote::new(&self.url)?, now, out),
+            Err(error) => Err(error.to_string()),
         }
-        Ok(Arc::new(store))
     }
 
-    fn retry(
+    fn running(&self, remote: &Remote, now: Timestamp, out: &mut dyn Write) -> Result<(), String> {
+        let entries = remote.list()?;
+        match &self.action {
+            Action::List { format } => {
+                print(*format, &entries, now, out).map_err(|error| error.to_string())
+            }
+            Action::Retry { keys } => {
+                let chosen = chosen(&entries, keys, keys.is_empty())?;
+                remote.act("retry", &chosen)?;
+                self.say(out, "will be tried now", chosen.len())
+            }
+            Action::Drop { keys, all } => {
+                let chosen = chosen(&entries, keys, *all)?;
+                remote.act("drop", &chosen)?;
+                self.say(out, "dropped", chosen.len())
+            }
+        }
+    }
+
+    fn stopped(
         &self,
         outbox: &StoreOutbox,
-        chosen: &[Entry],
         now: Timestamp,
         out: &mut dyn Write,
     ) -> Result<(), String> {
-        for entry in chosen {
-            let lifetime = entry.expires_at.since(entry.created_at);
-            let fresh = Entry {
-                phase: Phase::Waiting,
-                next_at: now,
-                expires_at: entry.expires_at.max(now + lifetime),
-                ..entry.clone()
-            };
-            outbox.update(&fresh).map_err(|error| error.to_string())?;
+        let entries = outbox.list().map_err(|error| error.to_string())?;
+        match &self.action {
+            Action::List { format } => {
+                print(*format, &entries, now, out).map_err(|error| error.to_string())
+            }
+            Action::Retry { keys } => {
+                let chosen = chosen(&entries, keys, keys.is_empty())?;
+                for entry in &chosen {
+                    let fresh = entry.retried(now);
+                    outbox.update(&fresh).map_err(|error| error.to_string())?;
+                }
+                self.say(out, "will be tried at the next start", chosen.len())
+            }
+            Action::Drop { keys, all } => {
+                let chosen = chosen(&entries, keys, *all)?;
+                for entry in &chosen {
+                    outbox
+                        .remove(&entry.key())
+                        .map_err(|error| error.to_string())?;
+                }
+                self.say(out, "dropped", chosen.len())
+            }
         }
-        self.say(out, "will be tried at the next start", chosen.len())
-    }
-
-    fn drop_entries(
-        &self,
-        outbox: &StoreOutbox,
-        chosen: &[Entry],
-        out: &mut dyn Write,
-    ) -> Result<(), String> {
-        for entry in chosen {
-            outbox
-                .remove(&entry.key())
-                .map_err(|error| error.to_string())?;
-        }
-        self.say(out, "dropped", chosen.len())
     }
 
     fn say(&self, out: &mut dyn Write, what: &str, count: usize) -> Result<(), String> {

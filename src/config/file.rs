@@ -32,7 +32,10 @@ pub fn read_settings(
         env,
         base: Path::new(file).parent().unwrap_or(Path::new("")),
     };
-    let settings = reader.root().fields().map(|fields| settings(fields, &around));
+    let settings = reader
+        .root()
+        .fields()
+        .map(|fields| settings(fields, &around));
     reader.finish().into_result(settings.unwrap_or_default())
 }
 
@@ -135,7 +138,8 @@ fn global(node: &Node<'_>, around: &Around<'_>) -> Option<Global> {
 fn model(node: &Node<'_>, around: &Around<'_>) -> Option<Model> {
     let mut fields = node.fields()?;
     let id = expanded_text(&mut fields, "id", around);
-    let version = expanded_text(&mut fields, "version", around).filter(|version| !version.is_empty());
+    let version =
+        expanded_text(&mut fields, "version", around).filter(|version| !version.is_empty());
     fields.finish();
     Some(Model {
         id: id
@@ -267,7 +271,10 @@ fn retraining(node: &Node<'_>, around: &Around<'_>) -> Option<Retraining> {
     let enabled = fields.boolean("enabled").unwrap_or(true);
     let dry_run = fields.boolean("dry_run").unwrap_or(false);
     let items = fields.list("webhooks");
-    let webhooks = items.iter().filter_map(|node| webhook(node, around)).collect();
+    let webhooks = items
+        .iter()
+        .filter_map(|node| webhook(node, around))
+        .collect();
     fields.finish();
     Some(Retraining {
         enabled,
@@ -338,7 +345,11 @@ fn url(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String> {
     Some(url)
 }
 
-fn expanded_text(fields: &mut Fields<'_>, key: &'static str, around: &Around<'_>) -> Option<String> {
+fn expanded_text(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    around: &Around<'_>,
+) -> Option<String> {
     let node = fields.get(key)?;
     let text = node.text()?;
     Some(expand(&node, &text, around))

@@ -22,11 +22,21 @@ pub(super) fn read_http(fields: &mut Fields<'_>, base: &Path) -> Settings {
     let default = Settings::default();
     Settings {
         auth: auth(fields, base),
-        tls: fields.get("tls_config").map(|node| tls(&node, base)).unwrap_or_default(),
+        tls: fields
+            .get("tls_config")
+            .map(|node| tls(&node, base))
+            .unwrap_or_default(),
         proxy: proxy(fields, base),
-        follow_redirects: fields.boolean("follow_redirects").unwrap_or(default.follow_redirects),
-        enable_http2: fields.boolean("enable_http2").unwrap_or(default.enable_http2),
-        headers: fields.get("http_headers").map(|node| headers(&node, base)).unwrap_or_default(),
+        follow_redirects: fields
+            .boolean("follow_redirects")
+            .unwrap_or(default.follow_redirects),
+        enable_http2: fields
+            .boolean("enable_http2")
+            .unwrap_or(default.enable_http2),
+        headers: fields
+            .get("http_headers")
+            .map(|node| headers(&node, base))
+            .unwrap_or_default(),
     }
 }
 
@@ -35,9 +45,16 @@ fn auth(fields: &mut Fields<'_>, base: &Path) -> Auth {
     let authorization = fields.get("authorization");
     let oauth2 = fields.get("oauth2");
     let bearer = secret(fields, "bearer_token", "bearer_token_file", base);
-    let given = [basic.is_some(), authorization.is_some(), oauth2.is_some(), bearer.is_some()];
+    let given = [
+        basic.is_some(),
+        authorization.is_some(),
+        oauth2.is_some(),
+        bearer.is_some(),
+    ];
     if given.iter().filter(|given| **given).count() > 1 {
-        fields.node().problem("at most one of basic_auth, authorization, oauth2 and bearer_token may be set");
+        fields.node().problem(
+            "at most one of basic_auth, authorization, oauth2 and bearer_token may be set",
+        );
     }
     if let Some(node) = basic {
         return basic_auth(&node, base).unwrap_or_default();
@@ -85,11 +102,18 @@ fn oauth(node: &Node<'_>, base: &Path) -> Option<Auth> {
     let client_secret = secret(&mut fields, "client_secret", "client_secret_file", base);
     let token_url = fields.required("token_url").and_then(|node| node.text());
     let scopes = fields.texts("scopes");
-    let params = fields.get("endpoint_params").and_then(|node| node.text_map());
-    let tls = fields.get("tls_config").map(|node| tls(&node, base)).unwrap_or_default();
+    let params = fields
+        .get("endpoint_params")
+        .and_then(|node| node.text_map());
+    let tls = fields
+        .get("tls_config")
+        .map(|node| tls(&node, base))
+        .unwrap_or_default();
     let proxy = proxy(&mut fields, base);
     if let Some(node) = fields.get("grant_type")
-        && node.text().is_some_and(|grant| grant != "client_credentials")
+        && node
+            .text()
+            .is_some_and(|grant| grant != "client_credentials")
     {
         node.problem("only client_credentials is supported");
     }
@@ -130,7 +154,9 @@ fn version(node: &Node<'_>) -> Option<TlsVersion> {
         "TLS12" => Some(TlsVersion::V12),
         "TLS13" => Some(TlsVersion::V13),
         other => {
-            node.problem(format!("must be TLS12 or TLS13, got {other:?}; older versions are not spoken"));
+            node.problem(format!(
+                "must be TLS12 or TLS13, got {other:?}; older versions are not spoken"
+            ));
             None
         }
     }
@@ -140,10 +166,14 @@ fn proxy(fields: &mut Fields<'_>, base: &Path) -> Proxy {
     let url = fields.text("proxy_url");
     let no_proxy = fields.text("no_proxy").unwrap_or_default();
     let from_environment = fields.boolean("proxy_from_environment").unwrap_or(false);
-    let connect = fields.get("proxy_connect_header").map(|node| connect_headers(&node, base));
+    let connect = fields
+        .get("proxy_connect_header")
+        .map(|node| connect_headers(&node, base));
     match url {
         Some(_) if from_environment => {
-            fields.node().problem("proxy_url and proxy_from_environment exclude each other");
+            fields
+                .node()
+                .problem("proxy_url and proxy_from_environment exclude each other");
             Proxy::None
         }
         Some(url) => Proxy::Url {
@@ -182,9 +212,17 @@ fn headers(node: &Node<'_>, base: &Path) -> Vec<Header> {
         let Some(mut fields) = node.fields() else {
             continue;
         };
-        let inline = fields.texts("values").into_iter().chain(fields.texts("secrets"));
+        let inline = fields
+            .texts("values")
+            .into_iter()
+            .chain(fields.texts("secrets"));
         let mut values: Vec<Secret> = inline.map(|text| text.as_str().into()).collect();
-        values.extend(fields.texts("files").iter().map(|file| Secret::File(below(base, file))));
+        values.extend(
+            fields
+                .texts("files")
+                .iter()
+                .map(|file| Secret::File(below(base, file))),
+        );
         fields.finish();
         headers.push(Header {
             name: name.to_owned(),
@@ -195,13 +233,21 @@ fn headers(node: &Node<'_>, base: &Path) -> Vec<Header> {
 }
 
 /// A secret that is written here or stands in a file, never both.
-fn secret(fields: &mut Fields<'_>, inline: &'static str, file: &'static str, base: &Path) -> Option<Secret> {
+fn secret(
+    fields: &mut Fields<'_>,
+    inline: &'static str,
+    file: &'static str,
+    base: &Path,
+) -> Option<Secret> {
     let here = fields.text(inline);
     let there = fields.text(file);
     if here.is_some() && there.is_some() {
-        fields.node().problem(format!("{inline} and {file} exclude each other"));
+        fields
+            .node()
+            .problem(format!("{inline} and {file} exclude each other"));
     }
-    here.map(|text| text.as_str().into()).or_else(|| Some(Secret::File(below(base, &there?))))
+    here.map(|text| text.as_str().into())
+        .or_else(|| Some(Secret::File(below(base, &there?))))
 }
 
 fn below(base: &Path, file: &str) -> PathBuf {
@@ -223,13 +269,20 @@ mod tests {
         let mut fields = reader.root().fields().unwrap();
         let settings = read_http(&mut fields, Path::new("/etc/sidewatch"));
         fields.finish();
-        reader.finish().into_result(settings).map_err(|problems| problems.to_string())
+        reader
+            .finish()
+            .into_result(settings)
+            .map_err(|problems| problems.to_string())
     }
 
     #[test]
     fn files_are_relative_to_the_configuration() {
         let settings = read("authorization: {credentials_file: token}").unwrap();
-        let Auth::Authorization { scheme, credentials } = settings.auth else {
+        let Auth::Authorization {
+            scheme,
+            credentials,
+        } = settings.auth
+        else {
             panic!("no authorization")
         };
         assert_eq!(scheme, "Bearer");
@@ -239,13 +292,23 @@ mod tests {
     #[test]
     fn two_ways_to_prove_who_we_are_are_a_mistake() {
         let text = "basic_auth: {username: a}\nbearer_token: b\n";
-        assert!(read(text).unwrap_err().contains("at most one of basic_auth"));
+        assert!(
+            read(text)
+                .unwrap_err()
+                .contains("at most one of basic_auth")
+        );
     }
 
     #[test]
     fn mistakes_in_tls_name_their_line() {
         let problems = read("tls_config:\n  cert: x\n  min_version: TLS10\n").unwrap_err();
-        assert!(problems.contains("c.yaml:1: tls_config: cert and key belong together"), "{problems}");
-        assert!(problems.contains("c.yaml:3: tls_config.min_version: must be TLS12 or TLS13"), "{problems}");
+        assert!(
+            problems.contains("c.yaml:1: tls_config: cert and key belong together"),
+            "{problems}"
+        );
+        assert!(
+            problems.contains("c.yaml:3: tls_config.min_version: must be TLS12 or TLS13"),
+            "{problems}"
+        );
     }
 }

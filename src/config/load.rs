@@ -44,7 +44,11 @@ impl Config {
             hash.update(source.text.as_bytes());
             hash.update([0]);
         }
-        let digits = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let digits = hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
         digits.chars().take(12).collect()
     }
 
@@ -66,7 +70,11 @@ impl Config {
     ///
     /// # Errors
     /// Every problem of every rule file.
-    pub fn assemble(settings: Settings, base: &Path, registry: &Registry) -> Result<Self, Problems> {
+    pub fn assemble(
+        settings: Settings,
+        base: &Path,
+        registry: &Registry,
+    ) -> Result<Self, Problems> {
         let reader = RuleReader {
             registry,
             retention: settings.storage.retention,
@@ -124,22 +132,37 @@ fn with_packs(problems: Problems, name: &str) -> Problems {
         return problems;
     }
     let known = packs::NAMES.join(", ");
-    file_problem(name, format!("neither a file nor a pack; packs are {known}")).into()
+    file_problem(
+        name,
+        format!("neither a file nor a pack; packs are {known}"),
+    )
+    .into()
 }
 
 /// Rule files whose name matches a pattern with `*` in its last part; `*.test.yaml` are tests, not rules.
 fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     let dir = pattern.parent().unwrap_or(Path::new("."));
-    let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = pattern
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     if dir.to_string_lossy().contains('*') {
         return Err("* may only stand in the last part of a path".to_owned());
     }
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    let entries = fs::read_dir(dir).map_err(|error| format!("cannot list {}: {error}", dir.display()))?;
+    let dir = if dir.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        dir
+    };
+    let entries =
+        fs::read_dir(dir).map_err(|error| format!("cannot list {}: {error}", dir.display()))?;
     let mut found: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| {
-            let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let file = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
             wildcard(&name, &file) && !is_rule_test(&file) && path.is_file()
         })
         .collect();
@@ -173,9 +196,13 @@ fn wildcard(pattern: &str, name: &str) -> bool {
 fn read(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
     let wrong = |message: String| Problems::from(file_problem(&file, message));
-    let size = fs::metadata(path).map_err(|error| wrong(format!("cannot be read: {error}")))?.len();
+    let size = fs::metadata(path)
+        .map_err(|error| wrong(format!("cannot be read: {error}")))?
+        .len();
     if size > MAX_FILE_BYTES as u64 {
-        return Err(wrong(format!("has {size} bytes, more than the {MAX_FILE_BYTES} that are read")));
+        return Err(wrong(format!(
+            "has {size} bytes, more than the {MAX_FILE_BYTES} that are read"
+        )));
     }
     let bytes = fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned()))

@@ -2,12 +2,18 @@
 
 mod file;
 mod http;
+mod load;
+mod packs;
 mod problem;
 mod read;
+mod rule;
+pub mod rules;
 pub mod settings;
-mod target;
+pub mod target;
 mod yaml;
 
 pub use file::read_settings;
+pub use load::{Config, Source};
 pub use problem::{Problem, Problems};
+pub use rules::{RuleReader, RuleSet};
 pub use settings::Settings;

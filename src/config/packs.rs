@@ -12,5 +12,8 @@ const fn names() -> [&'static str; PACKS.len()] {
 
 /// The text of a pack.
 pub(super) fn find(name: &str) -> Option<&'static str> {
-    PACKS.iter().find(|(pack, _)| *pack == name).map(|(_, text)| *text)
+    PACKS
+        .iter()
+        .find(|(pack, _)| *pack == name)
+        .map(|(_, text)| *text)
 }

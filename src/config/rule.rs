@@ -34,7 +34,10 @@ pub(super) fn read_rule(node: &Node<'_>, context: &RuleContext<'_>) -> Option<Ru
             return None;
         }
         several => {
-            node.problem(format!("must be one of record, alert or watch, not {}", several.join(" and ")));
+            node.problem(format!(
+                "must be one of record, alert or watch, not {}",
+                several.join(" and ")
+            ));
             return None;
         }
     };
@@ -46,21 +49,14 @@ fn record(fields: &mut Fields<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     let name_node = fields.required("record")?;
     let name = name_node.text()?;
     if name.is_empty() || name.contains(['{', '}']) {
-        name_node.problem(format!("must be a metric name such as model:latency:p99, got {name:?}"));
+        name_node.problem(format!(
+            "must be a metric name such as model:latency:p99, got {name:?}"
+        ));
     }
     let metric = fields.get("metric").and_then(|node| metric(&node));
     let direction = fields.get("direction").and_then(|node| direction(&node));
     let labels = own_labels(fields, context);
-    let drift = fields.get("drift");
-    let source = match drift {
-        Some(node) => {
-            if fields.get("expr").is_some() {
-                node.problem("cannot stand beside expr; a record has one or the other");
-            }
-            Source::Drift(Box::new(super::drift::read_drift(&node)?))
-        }
-        None => Source::Expr(expr(fields, "expr", context)?),
-    };
+    let source = Source::Expr(expr(fields, "expr", context)?);
     Some(Rule::Record(Recording {
         name,
         metric,
@@ -90,10 +86,14 @@ fn watch(fields: &mut Fields<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     let metric = metric.or(recorded).unwrap_or_default();
     let direction = direction.unwrap_or_else(|| metric.direction());
     let no_data_node = fields.get("no_data");
-    let no_data = no_data_node.and_then(|node| no_data(&node)).unwrap_or_default();
+    let no_data = no_data_node
+        .and_then(|node| no_data(&node))
+        .unwrap_or_default();
     let strategy_node = fields.required("strategy");
     let strategy = strategy_node.and_then(|node| strategy(&node, direction, context));
-    let retrain = fields.get("retrain").and_then(|node| retrain(&node, context));
+    let retrain = fields
+        .get("retrain")
+        .and_then(|node| retrain(&node, context));
     let (expr, mut alert) = (expr?, alert?);
     alert.kind = Kind::Watch;
     alert.no_data = no_data;
@@ -108,7 +108,11 @@ fn watch(fields: &mut Fields<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     })))
 }
 
-fn alert(fields: &mut Fields<'_>, kind: &'static str, context: &RuleContext<'_>) -> Option<alert::Rule> {
+fn alert(
+    fields: &mut Fields<'_>,
+    kind: &'static str,
+    context: &RuleContext<'_>,
+) -> Option<alert::Rule> {
     let name_node = fields.required(kind)?;
     let name = name_node.text().unwrap_or_default();
     if name.is_empty() {
@@ -118,9 +122,15 @@ fn alert(fields: &mut Fields<'_>, kind: &'static str, context: &RuleContext<'_>)
     let keep_firing_for = fields.duration("keep_firing_for").unwrap_or_default();
     let labels_node = fields.get("labels");
     let labels = own_labels(fields, context);
-    let labels = labels.into_iter().filter_map(|pair| template(labels_node.as_ref(), pair)).collect();
+    let labels = labels
+        .into_iter()
+        .filter_map(|pair| template(labels_node.as_ref(), pair))
+        .collect();
     let annotations_node = fields.get("annotations");
-    let annotations = annotations_node.as_ref().and_then(Node::text_map).unwrap_or_default();
+    let annotations = annotations_node
+        .as_ref()
+        .and_then(Node::text_map)
+        .unwrap_or_default();
     let annotations = annotations
         .into_iter()
         .filter_map(|pair| template(annotations_node.as_ref(), pair))
@@ -140,7 +150,10 @@ fn alert(fields: &mut Fields<'_>, kind: &'static str, context: &RuleContext<'_>)
 
 fn own_labels(fields: &mut Fields<'_>, context: &RuleContext<'_>) -> Vec<(String, String)> {
     let own = fields.labels("labels");
-    let own = own.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let own = own
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     merged(context.labels, own)
 }
 
@@ -195,11 +208,21 @@ fn metric(node: &Node<'_>) -> Option<Metric> {
 
 fn direction(node: &Node<'_>) -> Option<Direction> {
     let known = [Direction::Above, Direction::Below, Direction::Both];
-    choice(node, &known.map(|direction| (direction.as_str(), direction)))
+    choice(
+        node,
+        &known.map(|direction| (direction.as_str(), direction)),
+    )
 }
 
 fn no_data(node: &Node<'_>) -> Option<NoData> {
-    choice(node, &[("keep", NoData::Keep), ("alert", NoData::Alert), ("ok", NoData::Ok)])
+    choice(
+        node,
+        &[
+            ("keep", NoData::Keep),
+            ("alert", NoData::Alert),
+            ("ok", NoData::Ok),
+        ],
+    )
 }
 
 fn choice<T: Copy>(node: &Node<'_>, known: &[(&str, T)]) -> Option<T> {
@@ -212,7 +235,11 @@ fn choice<T: Copy>(node: &Node<'_>, known: &[(&str, T)]) -> Option<T> {
     found.map(|(_, value)| *value)
 }
 
-fn strategy(node: &Node<'_>, direction: Direction, context: &RuleContext<'_>) -> Option<StrategyConfig> {
+fn strategy(
+    node: &Node<'_>,
+    direction: Direction,
+    context: &RuleContext<'_>,
+) -> Option<StrategyConfig> {
     let json = node.value().to_json();
     let config: StrategyConfig = match serde_json::from_value(json) {
         Ok(config) => config,
@@ -236,8 +263,13 @@ fn retrain(node: &Node<'_>, context: &RuleContext<'_>) -> Option<Retrain> {
     const DEFAULT: Duration = Duration::from_secs(6 * 3600);
     let mut fields = node.fields()?;
     let cooldown = fields.duration("cooldown").unwrap_or(DEFAULT);
-    let after = fields.get("after").and_then(|node| after(&node)).unwrap_or((1, 1));
-    let unless = fields.get("unless").and_then(|node| parse_expr(&node, context));
+    let after = fields
+        .get("after")
+        .and_then(|node| after(&node))
+        .unwrap_or((1, 1));
+    let unless = fields
+        .get("unless")
+        .and_then(|node| parse_expr(&node, context));
     fields.finish();
     Some(Retrain {
         cooldown,
@@ -254,7 +286,9 @@ fn after(node: &Node<'_>) -> Option<(u32, u32)> {
         .and_then(|(n, m)| Some((n.trim().parse::<u32>().ok()?, m.trim().parse::<u32>().ok()?)))
         .filter(|(n, m)| *n >= 1 && n <= m && *m <= 1000);
     if parsed.is_none() {
-        node.problem(format!("must be N/M with 1 ≤ N ≤ M ≤ 1000, such as 3/5, got {text:?}"));
+        node.problem(format!(
+            "must be N/M with 1 ≤ N ≤ M ≤ 1000, such as 3/5, got {text:?}"
+        ));
     }
     parsed
 }

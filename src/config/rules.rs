@@ -9,7 +9,7 @@ use super::rule::{RuleContext, read_rule};
 use super::yaml::Document;
 use crate::alert;
 use crate::judge::{Registry, StrategyConfig};
-use crate::map::Recording;
+use crate::map::{Recording, Source};
 use crate::metric::{Direction, Labels, Metric};
 use crate::promql::Expr;
 
@@ -57,6 +57,24 @@ impl Rule {
             Self::Record(recording) => &recording.name,
             Self::Alert { alert, .. } => &alert.name,
             Self::Watch(watch) => &watch.alert.name,
+        }
+    }
+
+    /// Every expression of the rule, a watch's veto of retraining included.
+    #[must_use]
+    pub fn expressions(&self) -> Vec<&Expr> {
+        match self {
+            Self::Record(recording) => match &recording.source {
+                Source::Expr(expr) => vec![expr],
+            },
+            Self::Alert { expr, .. } => vec![expr],
+            Self::Watch(watch) => {
+                let veto = watch
+                    .retrain
+                    .as_ref()
+                    .and_then(|retrain| retrain.unless.as_ref());
+                std::iter::once(&watch.expr).chain(veto).collect()
+            }
         }
     }
 }
@@ -108,7 +126,10 @@ impl RuleReader<'_> {
     pub fn read(&self, file: &str, text: &str) -> Result<Vec<Group>, Problems> {
         let document = Document::parse(file, text)?;
         let reader = Reader::new(&document);
-        let groups = reader.root().fields().map(|fields| self.groups(file, fields));
+        let groups = reader
+            .root()
+            .fields()
+            .map(|fields| self.groups(file, fields));
         reader.finish().into_result(groups.unwrap_or_default())
     }
 
@@ -118,7 +139,9 @@ impl RuleReader<'_> {
             fields.get("metadata");
             let spec = fields.required("spec").and_then(|node| node.fields());
             fields.finish();
-            return spec.map(|fields| self.groups(file, fields)).unwrap_or_default();
+            return spec
+                .map(|fields| self.groups(file, fields))
+                .unwrap_or_default();
         }
         let Some(nodes) = fields.required("groups").and_then(|node| node.list()) else {
             fields.finish();
@@ -133,7 +156,13 @@ impl RuleReader<'_> {
                 continue;
             };
             if !names.insert(group.name.clone()) {
-                node.problem_below("name", format!("the group {:?} is already in this file; give it another name", group.name));
+                node.problem_below(
+                    "name",
+                    format!(
+                        "the group {:?} is already in this file; give it another name",
+                        group.name
+                    ),
+                );
             }
             groups.push(group);
         }
@@ -142,9 +171,15 @@ impl RuleReader<'_> {
 
     fn group(&self, file: &str, node: &Node<'_>, recorded: &[(String, Metric)]) -> Option<Group> {
         let mut fields = node.fields()?;
-        let name = fields.required("name").and_then(|node| node.text()).unwrap_or_default();
+        let name = fields
+            .required("name")
+            .and_then(|node| node.text())
+            .unwrap_or_default();
         let interval_node = fields.get("interval");
-        let interval = interval_node.as_ref().and_then(Node::duration).filter(|interval| !interval.is_zero());
+        let interval = interval_node
+            .as_ref()
+            .and_then(Node::duration)
+            .filter(|interval| !interval.is_zero());
         if let Some(offset) = fields.get("query_offset")
             && offset.duration().is_some_and(|offset| !offset.is_zero())
         {
@@ -163,7 +198,10 @@ impl RuleReader<'_> {
             interval: interval.unwrap_or(self.interval),
             recorded,
         };
-        let rules = nodes.iter().filter_map(|node| read_rule(node, &context)).collect();
+        let rules = nodes
+            .iter()
+            .filter_map(|node| read_rule(node, &context))
+            .collect();
         Some(Group {
             file: file.to_owned(),
             name,
@@ -176,7 +214,10 @@ impl RuleReader<'_> {
 /// Which names of this file are model metrics, so that a watch on one knows its kind.
 fn recorded_metrics(groups: &[Node<'_>]) -> Vec<(String, Metric)> {
     let mut found = Vec::new();
-    for rule in groups.iter().flat_map(|group| group.peek("rules").into_iter().flat_map(Node::peek_list)) {
+    for rule in groups
+        .iter()
+        .flat_map(|group| group.peek("rules").into_iter().flat_map(Node::peek_list))
+    {
         let name = rule.peek("record").and_then(|node| node.peek_text());
         let kind = rule.peek("metric").and_then(|node| node.peek_text());
         if let (Some(name), Some(kind)) = (name, kind.and_then(|kind| Metric::from_word(&kind))) {
@@ -188,7 +229,11 @@ fn recorded_metrics(groups: &[Node<'_>]) -> Vec<(String, Metric)> {
 
 /// Labels of the group under those of the rule.
 pub(super) fn merged(group: &Labels, rule: Vec<(String, String)>) -> Vec<(String, String)> {
-    let inherited = group.iter().filter(|(name, _)| rule.iter().all(|(own, _)| own != name));
-    let inherited: Vec<_> = inherited.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let inherited = group
+        .iter()
+        .filter(|(name, _)| rule.iter().all(|(own, _)| own != name));
+    let inherited: Vec<_> = inherited
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     inherited.into_iter().chain(rule).collect()
 }

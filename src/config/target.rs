@@ -1,10 +1,12 @@
 //! Who a target is: its URL's host, and the labels that tell it from others.
 
-use super::settings::{Model, Target};
+use super::settings::Model;
+pub use super::settings::Target;
 use crate::metric::Labels;
 
 /// Whether this is an absolute http or https URL with a host.
-pub(super) fn is_http_url(url: &str) -> bool {
+#[must_use]
+pub fn is_http_url(url: &str) -> bool {
     host(url).is_some_and(|host| !host.is_empty())
 }
 
@@ -19,13 +21,17 @@ fn host(url: &str) -> Option<&str> {
 }
 
 /// `job` (the model's id) and `instance` (the URL's host and port) where the user gave none, as Prometheus would.
-pub(super) fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
+#[must_use]
+pub fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
     let instance = host(url).unwrap_or(url);
     Labels::new([("job", model.id.as_str()), ("instance", instance)]).overlaid_with(labels)
 }
 
 /// Alerts of two sidecars with equal labels would resolve each other, and every sidecar's target is on loopback.
-pub(super) fn check_identity(target: &Target) -> Result<(), String> {
+///
+/// # Errors
+/// A sentence with the remedy when the target cannot be told from another pod's.
+pub fn check_identity(target: &Target) -> Result<(), String> {
     let host = host(&target.url).unwrap_or("");
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";

@@ -1,1 +1,30 @@
-//! judge
+//! Judging: a strategy per rule and series says whether a value is normal, by what it knew before the value arrived.
+//!
+//! A [`StrategyConfig`] is what a rule file says; a [`Registry`] checks it and builds a [`ThresholdStrategy`] from it; a [`Table`]
+//! keeps one strategy per series. Every strategy answers with a [`Verdict`] on one scale: a score of 1 is at the limit.
+
+mod builtin;
+mod compose;
+mod config;
+mod ewma;
+mod pace;
+mod params;
+mod registry;
+mod statics;
+mod strategy;
+mod table;
+mod verdict;
+
+pub use compose::{AllOf, AnyOf};
+pub use config::StrategyConfig;
+pub use ewma::{EwmaParams, EwmaStrategy};
+pub use pace::Pace;
+pub use params::Params;
+pub use registry::{Context, Problem, Registry, StrategyFactory};
+pub use statics::StaticThresholdStrategy;
+pub use strategy::{Error, Snapshot, ThresholdStrategy};
+pub use table::{Counts, SeriesSnapshot, Table};
+pub use verdict::{Band, Side, State, Verdict};
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,16 @@ pub struct Recording {
     pub source: Source,
 }
 
+impl Recording {
+    /// The expression as written.
+    #[must_use]
+    pub fn query(&self) -> String {
+        match &self.source {
+            Source::Expr(expr) => expr.text().to_owned(),
+        }
+    }
+}
+
 /// Where a recorded value comes from.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -31,13 +41,22 @@ pub enum Source {
 ///
 /// # Errors
 /// A sentence naming the labels when two values end up with the same.
-pub fn samples(recording: &Recording, values: &[InstantSample], at: Timestamp) -> Result<Vec<MetricSample>, String> {
+pub fn samples(
+    recording: &Recording,
+    values: &[InstantSample],
+    at: Timestamp,
+) -> Result<Vec<MetricSample>, String> {
     let mut seen = HashSet::with_capacity(values.len());
     let mut samples = Vec::with_capacity(values.len());
     for value in values {
-        let labels = value.labels.overlaid_with(&recording.labels).with(Labels::NAME, &recording.name);
+        let labels = value
+            .labels
+            .overlaid_with(&recording.labels)
+            .with(Labels::NAME, &recording.name);
         if !seen.insert(labels.clone()) {
-            return Err(format!("two values have the labels {labels} after the rule's labels were applied"));
+            return Err(format!(
+                "two values have the labels {labels} after the rule's labels were applied"
+            ));
         }
         let metric = recording.metric.clone().unwrap_or_default();
         samples.push(MetricSample::new(metric, labels, value.value, at));

@@ -13,6 +13,9 @@ pub enum MonitorError {
     /// The listener could not be opened.
     #[error("cannot serve")]
     Serve(#[from] publish::Error),
+    /// The outbox of retraining requests could not be read.
+    #[error("the outbox cannot be read")]
+    Outbox(#[from] crate::notify::Error),
     /// The operating system refused a signal handler or a thread.
     #[error("the operating system refused")]
     System(#[from] std::io::Error),

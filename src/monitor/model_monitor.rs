@@ -68,7 +68,8 @@ impl GroupState {
     /// A tick comes a little early or late; half a millisecond must not skip an evaluation.
     fn is_due(&self, at: Timestamp) -> bool {
         let slack = self.interval / 20;
-        self.last.is_none_or(|last| at < last || at.since(last) + slack >= self.interval)
+        self.last
+            .is_none_or(|last| at < last || at.since(last) + slack >= self.interval)
     }
 }
 
@@ -85,7 +86,9 @@ impl ModelMonitor {
         let filter = Arc::new(filter(&config));
         let targets = settings.scrape.targets.iter();
         let targets = targets
-            .map(|target| TargetState::new(target, &settings.scrape, Arc::clone(&filter), &mut window))
+            .map(|target| {
+                TargetState::new(target, &settings.scrape, Arc::clone(&filter), &mut window)
+            })
             .collect();
         let groups = groups(&config, registry);
         let (alerts, _) = broadcast::channel(BROADCAST);
@@ -141,8 +144,11 @@ impl ModelMonitor {
         let changes = pass.changes;
         for index in due {
             for rule in &mut self.groups[index].rules {
-                tick.alerts.extend(rule.due(at, resend_delay, &self.context));
-                let requests = self.retraining.decide(rule, &self.window, at);
+                tick.alerts
+                    .extend(rule.due(at, resend_delay, &self.context));
+                let requests = self
+                    .retraining
+                    .decide(rule, &self.window, &self.context, at);
                 tick.requests.extend(requests);
             }
         }
@@ -179,11 +185,15 @@ fn groups(config: &Config, registry: &Registry) -> Vec<GroupState> {
     groups
         .map(|group| GroupState {
             group: group.clone(),
-            interval: group.interval.unwrap_or(config.settings.global.scrape_interval),
+            interval: group
+                .interval
+                .unwrap_or(config.settings.global.scrape_interval),
             rules: group
                 .rules
                 .iter()
-                .map(|rule| RuleState::new(rule.clone(), owners.next().unwrap_or(u64::MAX), registry))
+                .map(|rule| {
+                    RuleState::new(rule.clone(), owners.next().unwrap_or(u64::MAX), registry)
+                })
                 .collect(),
             last: None,
         })
@@ -195,12 +205,18 @@ fn context(config: &Config) -> alert::Context {
     let settings = &config.settings;
     let mut identity = settings.model.labels();
     if let [target] = settings.scrape.targets.as_slice() {
-        let who = target.labels.retain(|name| ["instance", "pod", "namespace"].contains(&name));
+        let who = target
+            .labels
+            .retain(|name| ["instance", "pod", "namespace"].contains(&name));
         identity = who.overlaid_with(&identity);
     }
     alert::Context {
         external_labels: settings.global.external_labels.clone(),
-        external_url: settings.global.external_url.trim_end_matches('/').to_owned(),
+        external_url: settings
+            .global
+            .external_url
+            .trim_end_matches('/')
+            .to_owned(),
         identity,
         config_hash: config.hash(),
         query: None,
@@ -213,7 +229,10 @@ fn expressions(config: &Config) -> impl Iterator<Item = &crate::promql::Expr> {
 }
 
 fn longest_reach(config: &Config) -> Duration {
-    expressions(config).map(crate::promql::Expr::reach).max().unwrap_or_default()
+    expressions(config)
+        .map(crate::promql::Expr::reach)
+        .max()
+        .unwrap_or_default()
 }
 
 /// Everything that some rule may read.

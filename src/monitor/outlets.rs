@@ -36,15 +36,20 @@ impl Outlets {
     ) -> Result<Self, MonitorError> {
         let clock: Clock = Arc::new(clock::now);
         let settings = &config.settings;
-        let direct = settings.alerting.mode == Mode::Direct && !settings.alerting.alertmanagers.is_empty();
+        let direct =
+            settings.alerting.mode == Mode::Direct && !settings.alerting.alertmanagers.is_empty();
         let alertmanagers = direct.then(|| {
-            let peers = settings.alerting.alertmanagers.iter().map(|peer| PeerSettings {
-                url: peer.url.clone(),
-                timeout: peer.timeout,
-                relabel: Vec::new(),
-                transport: HttpTransport::shared(&peer.http),
-                discovery: None,
-            });
+            let peers = settings
+                .alerting
+                .alertmanagers
+                .iter()
+                .map(|peer| PeerSettings {
+                    url: peer.url.clone(),
+                    timeout: peer.timeout,
+                    relabel: Vec::new(),
+                    transport: HttpTransport::shared(&peer.http),
+                    discovery: None,
+                });
             let mut delivery = alertmanager::Settings::new(peers.collect(), Arc::clone(&clock));
             delivery.external_labels = settings.global.external_labels.clone();
             delivery.grace = grace;
@@ -53,7 +58,8 @@ impl Outlets {
             handle
         });
         let receivers = receivers(config, notifiers, &clock);
-        let (deliveries, runner) = Deliveries::new(receivers, Arc::new(MemoryOutbox::new()), clock, grace)?;
+        let (deliveries, runner) =
+            Deliveries::new(receivers, Arc::new(MemoryOutbox::new()), clock, grace)?;
         supervisor.spawn(stage, "retraining", runner.run(supervisor.token(stage)));
         Ok(Self {
             alertmanagers,
@@ -68,15 +74,25 @@ impl Outlets {
         }
         for request in requests {
             match self.deliveries.submit(&request).await {
-                Ok(receivers) => info!(id = request.id, rule = request.rule, receivers, "asking for retraining"),
-                Err(error) => error!(id = request.id, %error, "the retraining request could not be kept"),
+                Ok(receivers) => info!(
+                    id = request.id,
+                    rule = request.rule,
+                    receivers,
+                    "asking for retraining"
+                ),
+                Err(error) => {
+                    error!(id = request.id, %error, "the retraining request could not be kept")
+                }
             }
         }
     }
 
     /// How deliveries to Alertmanager fare, per peer.
     pub(super) fn alertmanagers(&self) -> Vec<Stats> {
-        self.alertmanagers.as_ref().map(Alertmanagers::stats).unwrap_or_default()
+        self.alertmanagers
+            .as_ref()
+            .map(Alertmanagers::stats)
+            .unwrap_or_default()
     }
 
     /// How retraining requests fare, per receiver.
@@ -85,26 +101,38 @@ impl Outlets {
     }
 }
 
-fn receivers(config: &Config, notifiers: Vec<Arc<dyn RetrainingNotifier>>, clock: &Clock) -> Vec<Receiver> {
-    let webhooks = config.settings.retraining.webhooks.iter().map(|webhook| Receiver {
-        name: crate::runtime::http::redacted(&webhook.url),
-        matchers: Vec::new(),
-        notifier: Arc::new(Webhook {
-            url: webhook.url.as_str().into(),
-            format: Format::CloudEvents,
-            secret: None,
-            headers: Vec::new(),
-            timeout: webhook.timeout,
-            transport: HttpTransport::shared(&webhook.http),
-            clock: Arc::clone(clock),
-        }),
-        expiry: EXPIRY,
-    });
-    let own = notifiers.into_iter().enumerate().map(|(index, notifier)| Receiver {
-        name: format!("notifier-{index}"),
-        matchers: Vec::new(),
-        notifier,
-        expiry: EXPIRY,
-    });
+fn receivers(
+    config: &Config,
+    notifiers: Vec<Arc<dyn RetrainingNotifier>>,
+    clock: &Clock,
+) -> Vec<Receiver> {
+    let webhooks = config
+        .settings
+        .retraining
+        .webhooks
+        .iter()
+        .map(|webhook| Receiver {
+            name: crate::runtime::http::redacted(&webhook.url),
+            matchers: Vec::new(),
+            notifier: Arc::new(Webhook {
+                url: webhook.url.as_str().into(),
+                format: Format::CloudEvents,
+                secret: None,
+                headers: Vec::new(),
+                timeout: webhook.timeout,
+                transport: HttpTransport::shared(&webhook.http),
+                clock: Arc::clone(clock),
+            }),
+            expiry: EXPIRY,
+        });
+    let own = notifiers
+        .into_iter()
+        .enumerate()
+        .map(|(index, notifier)| Receiver {
+            name: format!("notifier-{index}"),
+            matchers: Vec::new(),
+            notifier,
+            expiry: EXPIRY,
+        });
     webhooks.chain(own).collect()
 }

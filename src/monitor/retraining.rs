@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::rule::{Kind, RuleState};
-use crate::alert::State;
+use crate::alert::{Context, State};
 use crate::config::rules::{Retrain, Rule};
 use crate::config::settings::{Model, Settings};
 use crate::judge;
@@ -38,7 +38,13 @@ impl Retraining {
     }
 
     /// What a rule asks for after its evaluation.
-    pub(super) fn decide(&mut self, rule: &RuleState, window: &Window, at: Timestamp) -> Vec<RetrainRequest> {
+    pub(super) fn decide(
+        &mut self,
+        rule: &RuleState,
+        window: &Window,
+        context: &Context,
+        at: Timestamp,
+    ) -> Vec<RetrainRequest> {
         let (Rule::Watch(watch), Kind::Watch(watching)) = (&rule.rule, &rule.kind) else {
             return Vec::new();
         };
@@ -60,7 +66,8 @@ impl Retraining {
             }
         }
         let mut requests = Vec::new();
-        for alert in watching.tracker.active().filter(|alert| alert.state == State::Firing) {
+        let firing = watching.tracker.alerts(&watch.alert, context).into_iter();
+        for alert in firing.filter(|alert| alert.state == State::Firing) {
             let key = GateKey::new(&watch.alert.name, &alert.series);
             let version = self.model.version.as_deref().unwrap_or("");
             let attempt = Attempt {
@@ -69,12 +76,17 @@ impl Retraining {
                 fired_at: alert.fired_at,
                 enabled: self.enabled,
             };
-            let decision = self.gates.gate(&key).decide(&policy, &key, &attempt, || vetoed(retrain, window, at));
+            let decision = self
+                .gates
+                .gate(&key)
+                .decide(&policy, &key, &attempt, || vetoed(retrain, window, at));
             match decision {
                 Decision::Request { id } => {
                     requests.push(RetrainRequest::new(id, attempt.model, &alert, at));
                 }
-                Decision::DryRun { id } => info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)"),
+                Decision::DryRun { id } => {
+                    info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)")
+                }
                 Decision::Hold(_) => {}
             }
         }
@@ -87,7 +99,12 @@ fn vetoed(retrain: &Retrain, window: &Window, at: Timestamp) -> Result<bool, Str
     let Some(expr) = &retrain.unless else {
         return Ok(false);
     };
-    let evaluation = Query::new(expr.clone()).eval(window, at).map_err(|error| error.to_string())?;
-    let values = evaluation.value.into_vector(at).map_err(|error| error.to_string())?;
+    let evaluation = Query::new(expr.clone())
+        .eval(window, at)
+        .map_err(|error| error.to_string())?;
+    let values = evaluation
+        .value
+        .into_vector(at)
+        .map_err(|error| error.to_string())?;
     Ok(!values.is_empty())
 }

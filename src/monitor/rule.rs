@@ -9,8 +9,7 @@ use crate::alert::{self, Alert, Observation, Outcome, Tracker};
 use crate::config::rules::Rule;
 use crate::map::{self, Recording, Source};
 use crate::metric::{MetricSample, Timestamp};
-use crate::notify::retrain::Gates;
-use crate::promql::{Evaluation, Query, Value};
+use crate::promql::{Evaluation, Query};
 use crate::series::Window;
 
 /// A rule and its state.
@@ -49,7 +48,6 @@ pub(super) enum Kind {
 pub(super) struct Pass<'a> {
     pub(super) window: &'a mut Window,
     pub(super) context: &'a alert::Context,
-    pub(super) gates: &'a mut Gates,
     pub(super) at: Timestamp,
     /// Alerts whose state changed in this tick.
     pub(super) changes: Vec<Alert>,
@@ -64,10 +62,15 @@ impl RuleState {
                 };
                 (Kind::Record(Vec::new()), query)
             }
-            Rule::Alert { expr, .. } => (Kind::Alert(Tracker::new()), Some(Query::new(expr.clone()))),
+            Rule::Alert { expr, .. } => {
+                (Kind::Alert(Tracker::new()), Some(Query::new(expr.clone())))
+            }
             Rule::Watch(watch) => {
                 let watching = Watching::new(watch, registry);
-                (Kind::Watch(Box::new(watching)), Some(Query::new(watch.expr.clone())))
+                (
+                    Kind::Watch(Box::new(watching)),
+                    Some(Query::new(watch.expr.clone())),
+                )
             }
         };
         Self {
@@ -82,7 +85,11 @@ impl RuleState {
     /// Evaluates the rule at this tick's time.
     pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) {
         let started = Instant::now();
-        let evaluation = self.query.as_mut().map(|query| query.eval(pass.window, pass.at).map_err(|error| error.to_string()));
+        let evaluation = self.query.as_mut().map(|query| {
+            query
+                .eval(pass.window, pass.at)
+                .map_err(|error| error.to_string())
+        });
         let error = match evaluation {
             Some(Ok(evaluation)) => self.take(evaluation, pass),
             Some(Err(error)) => self.fail(error, pass),
@@ -111,12 +118,21 @@ impl RuleState {
                 error
             }
             (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => {
-                let active = values.into_iter().map(|sample| Observation::active(sample.labels, sample.value));
-                let changes = tracker.evaluate(alert, pass.at, Outcome::Observed(active.collect()), pass.context);
+                let active = values
+                    .into_iter()
+                    .map(|sample| Observation::active(sample.labels, sample.value));
+                let changes = tracker.evaluate(
+                    alert,
+                    pass.at,
+                    Outcome::Observed(active.collect()),
+                    pass.context,
+                );
                 pass.changes.extend(changes.alerts);
                 changes.error
             }
-            (Rule::Watch(watch), Kind::Watch(watching)) => watching.take(watch, values, complete, pass),
+            (Rule::Watch(watch), Kind::Watch(watching)) => {
+                watching.take(watch, values, complete, pass)
+            }
             // A rule and its state are made together.
             _ => None,
         }
@@ -129,7 +145,9 @@ impl RuleState {
                 tracker.evaluate(alert, pass.at, failed, pass.context);
             }
             (Rule::Watch(watch), Kind::Watch(watching)) => {
-                watching.tracker.evaluate(&watch.alert, pass.at, failed, pass.context);
+                watching
+                    .tracker
+                    .evaluate(&watch.alert, pass.at, failed, pass.context);
             }
             _ => {}
         }
@@ -137,11 +155,20 @@ impl RuleState {
     }
 
     /// Alerts that receivers should hear of now.
-    pub(super) fn due(&mut self, at: Timestamp, resend_delay: Duration, context: &alert::Context) -> Vec<Alert> {
+    pub(super) fn due(
+        &mut self,
+        at: Timestamp,
+        resend_delay: Duration,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
         match (&self.rule, &mut self.kind) {
-            (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => tracker.due(alert, at, resend_delay, context),
+            (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => {
+                tracker.due(alert, at, resend_delay, context)
+            }
             (Rule::Watch(watch), Kind::Watch(watching)) => {
-                watching.tracker.due(&watch.alert, at, resend_delay, context)
+                watching
+                    .tracker
+                    .due(&watch.alert, at, resend_delay, context)
             }
             _ => Vec::new(),
         }
@@ -158,13 +185,17 @@ fn record(
     let samples = map::samples(recording, values, pass.at);
     let mut refused = 0;
     for sample in samples.iter().flatten() {
-        let stored = pass.window.record(owner, pass.at, &sample.labels, sample.value);
+        let stored = pass
+            .window
+            .record(owner, pass.at, &sample.labels, sample.value);
         refused += u64::from(!stored);
     }
     pass.window.end_records(owner, pass.at);
     let samples = samples?;
     if refused > 0 {
-        return Err(format!("{refused} recorded series were refused by the limit on stored series"));
+        return Err(format!(
+            "{refused} recorded series were refused by the limit on stored series"
+        ));
     }
     Ok(samples)
 }

@@ -43,7 +43,9 @@ pub struct Service {
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Service").field("producers", &self.producers.len()).finish_non_exhaustive()
+        f.debug_struct("Service")
+            .field("producers", &self.producers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,10 +90,20 @@ impl Service {
     ///
     /// # Errors
     /// When the deliveries cannot be prepared, or a task that should run for ever ended.
-    pub async fn run(self, server: publish::Server, stop: impl Future<Output = ()>) -> Result<(), MonitorError> {
+    pub async fn run(
+        self,
+        server: publish::Server,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), MonitorError> {
         let mut supervisor = Supervisor::new(3);
-        let outlets = Outlets::new(&self.config, self.notifiers, &mut supervisor, DELIVERING, GRACE)?;
-        let shared = Arc::new(publish::Shared::new());
+        let outlets = Outlets::new(
+            &self.config,
+            self.notifiers,
+            &mut supervisor,
+            DELIVERING,
+            GRACE,
+        )?;
+        let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
         let published = Arc::clone(&shared);
         let serving = supervisor.token(SERVING);
         supervisor.spawn(SERVING, "server", server.run(published, serving));
@@ -179,7 +191,7 @@ impl Watching {
             at = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                next = self.next() => next,
+                next = Self::next(self.schedule) => next,
             };
         }
         self.shared.set_stopping();
@@ -187,26 +199,34 @@ impl Watching {
     }
 
     /// Waits for the next scheduled time and gives it.
-    async fn next(&self) -> Timestamp {
+    async fn next(schedule: Schedule) -> Timestamp {
         let now = clock::now();
-        let next = self.schedule.next_after(now);
+        let next = schedule.next_after(now);
         sleep_until(Instant::now() + next.since(now)).await;
         next
     }
 
     fn publish(&self, at: Timestamp) {
-        self.shared.publish(view::snapshot(&self.monitor, &self.outlets, at));
+        self.shared
+            .publish(view::snapshot(&self.monitor, &self.outlets, at));
     }
 }
 
 /// Asks every target at once; each answers, fails or times out.
-async fn scrape_all(producers: &mut [Box<dyn MetricProducer>], at: Timestamp, limit: Duration) -> Vec<Scraped> {
+async fn scrape_all(
+    producers: &mut [Box<dyn MetricProducer>],
+    at: Timestamp,
+    limit: Duration,
+) -> Vec<Scraped> {
     let scrapes = producers.iter_mut().map(|producer| async move {
         let started = Instant::now();
         // The producer has the same limit; this one is for producers that forget theirs.
         let result = match timeout(limit + limit / 10, producer.produce(at)).await {
             Ok(result) => result,
-            Err(_) => Err(scrape::Error::timeout("", limit)),
+            Err(_) => Err(scrape::Error::Timeout {
+                url: "the producer".to_owned(),
+                timeout: limit,
+            }),
         };
         Scraped {
             result,

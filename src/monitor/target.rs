@@ -31,7 +31,12 @@ pub(super) struct LastScrape {
 }
 
 impl TargetState {
-    pub(super) fn new(target: &Target, scrape: &Scrape, filter: Arc<SeriesFilter>, window: &mut Window) -> Self {
+    pub(super) fn new(
+        target: &Target,
+        scrape: &Scrape,
+        filter: Arc<SeriesFilter>,
+        window: &mut Window,
+    ) -> Self {
         let limits = Limits {
             body_size: scrape.body_size_limit,
             samples: scrape.sample_limit,
@@ -40,13 +45,22 @@ impl TargetState {
             label_value_length: scrape.label_value_length_limit,
         };
         let labels = target.labels.clone();
-        let ingester = Ingester::new(limits, labels.clone(), scrape.honor_labels, scrape.honor_timestamps, filter);
+        let ingester = Ingester::new(
+            limits,
+            labels.clone(),
+            scrape.honor_labels,
+            scrape.honor_timestamps,
+            filter,
+        );
         Self {
             url: target.url.clone(),
             id: window.add_target(labels.clone()),
             labels,
             last: None,
-            failures: scrape::Reason::ALL.iter().map(|reason| (reason.as_str(), 0)).collect(),
+            failures: scrape::Reason::ALL
+                .iter()
+                .map(|reason| (reason.as_str(), 0))
+                .collect(),
             refused_total: 0,
             ingester,
         }
@@ -66,7 +80,10 @@ impl TargetState {
         let (result, body_bytes) = match scraped {
             Ok(exposition) => {
                 block.begin(at);
-                (self.ingester.ingest(exposition, block), exposition.body.len())
+                (
+                    self.ingester.ingest(exposition, block),
+                    exposition.body.len(),
+                )
             }
             Err(error) => {
                 self.fail(error);
@@ -103,7 +120,14 @@ impl TargetState {
         }
     }
 
-    fn remember(&mut self, at: Timestamp, duration: Duration, body_bytes: usize, counts: Ingested, error: Option<String>) {
+    fn remember(
+        &mut self,
+        at: Timestamp,
+        duration: Duration,
+        body_bytes: usize,
+        counts: Ingested,
+        error: Option<String>,
+    ) {
         self.last = Some(LastScrape {
             at,
             duration,

@@ -23,21 +23,28 @@ impl HttpTransport {
         if request.method != Method::Post {
             return Err(TransportError::Request("only POST is sent".to_owned()));
         }
-        let headers: Vec<(&str, String)> =
-            request.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
-        let sent = self.0.send(&http::Request {
+        let headers: Vec<(&str, String)> = request
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.clone()))
+            .collect();
+        let post = http::Request {
             method: http::Method::Post(request.body.clone()),
             url: &request.url,
             headers: &headers,
             timeout: request.timeout,
             limit: EXCERPT,
             overflow: http::Overflow::Truncate,
-        });
-        let answer = sent.await.map_err(|error| match error.kind() {
-            Kind::Timeout => TransportError::Timeout(request.timeout),
-            Kind::Request => TransportError::Request(error.to_string()),
-            _ => TransportError::Connection(error.to_string()),
-        })?;
+        };
+        let answer = self
+            .0
+            .send(&post)
+            .await
+            .map_err(|error| match error.kind() {
+                Kind::Timeout => TransportError::Timeout(request.timeout),
+                Kind::Request => TransportError::Request(error.to_string()),
+                _ => TransportError::Connection(error.to_string()),
+            })?;
         Ok(Response {
             status: answer.status,
             retry_after: answer.retry_after.map(|wait| wait.as_secs().to_string()),

@@ -47,7 +47,8 @@ impl Watching {
         self.judged.clear();
         let mut observations = Vec::with_capacity(values.len());
         for value in values {
-            let sample = MetricSample::new(watch.metric.clone(), value.labels, value.value, pass.at);
+            let sample =
+                MetricSample::new(watch.metric.clone(), value.labels, value.value, pass.at);
             let verdict = if complete {
                 self.table.judge(&sample)
             } else {
@@ -56,7 +57,12 @@ impl Watching {
             observations.push(self.observation(&sample, &verdict));
             self.judged.push((sample, verdict));
         }
-        let changes = self.tracker.evaluate(&watch.alert, pass.at, Outcome::Observed(observations), pass.context);
+        let changes = self.tracker.evaluate(
+            &watch.alert,
+            pass.at,
+            Outcome::Observed(observations),
+            pass.context,
+        );
         pass.changes.extend(changes.alerts);
         changes.error
     }
@@ -70,7 +76,8 @@ impl Watching {
             State::WarmingUp | State::InsufficientData => Condition::Unsure,
             State::Stale => Condition::NoData,
         };
-        let explanation = (condition == Condition::Active).then(|| Arc::new(self.explain(sample, verdict)));
+        let explanation =
+            (condition == Condition::Active).then(|| Arc::new(self.explain(sample, verdict)));
         Observation {
             labels: sample.labels.clone(),
             value: sample.value,
@@ -93,7 +100,9 @@ impl Watching {
             },
             window: self.window,
             samples: evidence.map(|evidence| evidence.samples),
-            contributions: evidence.map(|evidence| evidence.contributions.clone()).unwrap_or_default(),
+            contributions: evidence
+                .map(|evidence| evidence.contributions.clone())
+                .unwrap_or_default(),
         }
     }
 }

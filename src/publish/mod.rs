@@ -1,1 +1,22 @@
-//! publish
+//! What the outside may look at: `/metrics`, the API and the status page, over one listener.
+//!
+//! The monitor hands over a [`Snapshot`] after every tick; readers see the last whole one and never wait for a tick.
+
+mod api;
+mod encode;
+mod error;
+mod families;
+mod page;
+mod process;
+mod server;
+mod shared;
+mod snapshot;
+
+pub use encode::{Exposition, encode};
+pub use error::Error;
+pub use families::{Family, Kind, Sample, families};
+pub use server::{Handler, Reply, Server};
+pub use shared::{Counters, Shared};
+pub use snapshot::{
+    Alert, Band, Build, Group, Peer, Receiver, Rule, RuleKind, STATES, Signal, Snapshot, Target,
+};

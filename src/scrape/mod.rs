@@ -14,6 +14,7 @@ mod exposition;
 mod hash;
 mod ingest;
 mod limits;
+pub mod lint;
 mod negotiate;
 pub mod parse;
 mod producer;

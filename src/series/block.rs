@@ -33,7 +33,7 @@ const SYNTHETIC: [&str; 5] = [
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     /// The number of the scrape that last wrote the row.
-    scrape: u64,
+    scrape: u32,
     /// Time of the last stored sample, milliseconds.
     last: i64,
     /// Whether the last stored scrape had the series.
@@ -59,7 +59,7 @@ pub struct Block {
     seen: Vec<Seen>,
     pending: Option<Pending>,
     /// Number of the scrape that is or was last being appended.
-    scrape: u64,
+    scrape: u32,
     target: Labels,
     synthetic: [Option<SeriesRef>; 5],
     retention: i64,
@@ -111,7 +111,7 @@ impl Block {
             }
         }
         self.rows.trim(at.saturating_sub(self.retention));
-        self.scrape += 1;
+        self.scrape = self.scrape.checked_add(1).unwrap_or(1);
         self.pending = Some(Pending {
             at,
             slot: self.rows.spare_slot(),

@@ -5,13 +5,17 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde_json::Value;
-use sidewatch::alert::{Alert, State};
-use sidewatch::metric::Timestamp;
+use sidewatch::alert::{
+    Alert, Condition, Context, Kind, Observation, Outcome, Rule, State, Tracker,
+};
+use sidewatch::metric::{Labels, Timestamp};
+use sidewatch::runtime::clock::now;
 use sidewatch::notify::Alertmanagers;
 use sidewatch::notify::alertmanager::{PeerSettings, Settings, Stats};
+use sidewatch::state::{Batch, Kind as Record, Store};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -162,6 +166,14 @@ impl Cluster {
         until("the notification", SOON, look).await;
     }
 
+    /// The states the webhook was told of one pod, in order.
+    async fn told_of(&self, pod: &str) -> Vec<String> {
+        let all = self.notifications().await.into_iter().flatten();
+        all.filter(|(name, _)| name == pod)
+            .map(|(_, state)| state)
+            .collect()
+    }
+
     /// Labels of the alerts that fire according to one member.
     async fn firing(&self, member: usize, label: &str) -> BTreeSet<String> {
         let found = get_json(&format!("{}/api/v2/alerts", self.urls[member]))
@@ -173,15 +185,6 @@ impl Cluster {
             .filter_map(|alert| alert["labels"][label].as_str().map(str::to_owned))
             .collect()
     }
-}
-
-fn now() -> Timestamp {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the real Alertmanager lives in real time"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
 }
 
 /// The alert of one replica, as its sidecar would send it now.
@@ -319,4 +322,137 @@ async fn the_real_alertmanager_takes_what_is_good_and_refuses_only_what_is_not()
     );
     stop.cancel();
     while loops.join_next().await.is_some() {}
+}
+
+/// One life of a sidecar: a rule, its state in the store, deliveries; `stop` is not called, as in a crash.
+struct Life {
+    tracker: Tracker,
+    rule: Rule,
+    store: Store,
+    handle: Alertmanagers,
+    _loops: JoinSet<()>,
+}
+
+impl Life {
+    fn start(directory: &Path, urls: &[String]) -> Self {
+        let (store, opened) = Store::open(directory, now()).unwrap();
+        assert_eq!(opened.set_aside, None);
+        let mut loops = JoinSet::new();
+        let handle = sidecar(urls, &mut loops, &CancellationToken::new());
+        let rule = Rule {
+            name: "AccuracyDropped".into(),
+            kind: Kind::Watch,
+            interval: Duration::from_secs(1),
+            ..Rule::default()
+        };
+        let tracker = store
+            .get(Record::Alerts, "r")
+            .map_or_else(Tracker::new, Tracker::restore);
+        let mut life = Self {
+            tracker,
+            rule,
+            store,
+            handle,
+            _loops: loops,
+        };
+        life.send();
+        life
+    }
+
+    fn send(&mut self) {
+        let due = self.tracker.due(
+            &self.rule,
+            now(),
+            Duration::from_secs(1),
+            &Context::default(),
+        );
+        self.handle.send(&due);
+        let mut batch = Batch::new();
+        batch
+            .put(Record::Alerts, "r", &self.tracker.snapshot())
+            .unwrap();
+        self.store.commit(batch).unwrap();
+    }
+
+    fn tick(&mut self, condition: Condition) {
+        let labels = Labels::named("accuracy", [("model_id", "fraud"), ("pod", "fraud-0")]);
+        let observation = Observation {
+            condition,
+            ..Observation::active(labels, 0.5)
+        };
+        let outcome = Outcome::Observed(vec![observation]);
+        self.tracker
+            .evaluate(&self.rule, now(), outcome, &Context::default());
+        self.send();
+    }
+
+    /// Ticks four times a second until `end` holds of what the webhook was told.
+    async fn run(&mut self, cluster: &Cluster, condition: Condition, told: &[&str]) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        let deadline = tokio::time::Instant::now() + SOON;
+        while cluster.told_of("fraud-0").await != told {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{:?}",
+                cluster.told_of("fraud-0").await
+            );
+            ticks.tick().await;
+            self.tick(condition);
+        }
+    }
+
+    /// Ticks for a while.
+    async fn run_for(&mut self, condition: Condition, time: Duration) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        let end = tokio::time::Instant::now() + time;
+        while tokio::time::Instant::now() < end {
+            ticks.tick().await;
+            self.tick(condition);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_hears_of_a_crash_or_of_missing_data_in_the_middle_of_an_alert() {
+    let Some(binary) = binary() else {
+        return;
+    };
+    let cluster = start(&binary, 1).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = Life::start(directory.path(), &cluster.urls);
+    first.run(&cluster, Condition::Active, &["firing"]).await;
+    drop(first);
+    // Longer than a tick, shorter than the lease of four seconds.
+    let mut second = Life::start(directory.path(), &cluster.urls);
+    second
+        .run_for(Condition::NoData, Duration::from_secs(5))
+        .await;
+    second
+        .run_for(Condition::Active, Duration::from_secs(1))
+        .await;
+    assert_eq!(cluster.told_of("fraud-0").await, ["firing"]);
+    second
+        .run(&cluster, Condition::Healthy, &["firing", "resolved"])
+        .await;
+    // It comes back and its rule is removed.
+    second
+        .run(
+            &cluster,
+            Condition::Active,
+            &["firing", "resolved", "firing"],
+        )
+        .await;
+    second
+        .tracker
+        .retire_all(&second.rule, now(), &Context::default());
+    second.send();
+    let ended = async || {
+        let told = cluster.told_of("fraud-0").await;
+        if told == ["firing", "resolved", "firing", "resolved"] {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
+    };
+    until("the end of the removed rule", SOON, ended).await;
 }

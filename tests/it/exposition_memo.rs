@@ -180,6 +180,36 @@ fn a_changed_type_changes_the_spelling_of_a_bound() {
 }
 
 #[test]
+fn equal_lines_around_a_new_type_become_two_series() {
+    let (mut window, mut ingester) = (Window::default(), ingester());
+    window.text(
+        &mut ingester,
+        "h_bucket{le=\"1\"} 1\nh_bucket{le=\"1\"} 2\n",
+    );
+    assert_eq!(window.lines(), [r#"h_bucket{le="1"} 1"#]);
+    let typed = "h_bucket{le=\"1\"} 1\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\n";
+    for _ in 0..2 {
+        window.text(&mut ingester, typed);
+        let expected = [r#"h_bucket{le="1"} 1"#, r#"h_bucket{le="1.0"} 2"#];
+        assert_eq!(window.lines(), expected);
+    }
+}
+
+#[test]
+fn a_further_sample_is_dropped_once_it_has_no_time_of_its_own() {
+    let (mut window, mut ingester) = (Window::default(), ingester());
+    window.text(&mut ingester, "b 3\nb 4 2000\n");
+    assert_eq!(window.lines(), ["b 3", "b 4 @2000"]);
+    for _ in 0..2 {
+        let counts = window.text(&mut ingester, "b 5\nb 6\n");
+        assert_eq!(
+            (counts.duplicates, window.lines()),
+            (1, vec!["b 5".to_owned()])
+        );
+    }
+}
+
+#[test]
 fn too_many_samples_fail_the_scrape_and_are_counted_to_the_end() {
     let limits = Limits {
         samples: 10,

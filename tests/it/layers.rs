@@ -53,7 +53,7 @@ const IMPURE: [&str; 11] = [
     "std::net",
     "std::env",
     "SystemTime",
-    "Instant",
+    "time::Instant",
     "tracing",
 ];
 

@@ -210,8 +210,14 @@ fn outbox(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     let line = <Line as clap::Parser>::try_parse_from(all).map_err(|error| error.to_string())?;
     let mut out = Vec::new();
     let now = Timestamp::from_millis(1_700_000_090_000);
-    line.outbox.run(now, &mut out)?;
+    line.outbox.run_at(now, &mut out)?;
     Ok(String::from_utf8(out).unwrap())
+}
+
+fn open_store(directory: &Path) -> Store {
+    Store::open(directory, Timestamp::from_millis(1_700_000_000_000))
+        .unwrap()
+        .0
 }
 
 /// A store with a waiting request `k1` and a dead one `k2`.
@@ -275,12 +281,64 @@ fn the_outbox_command_says_why_it_cannot() {
         0,
         "it made no store"
     );
-    let now = Timestamp::from_millis(1_700_000_000_000);
-    let _running = Store::open(directory.path(), now).unwrap();
-    let busy = outbox(directory.path(), &["list"]).unwrap_err();
-    assert!(busy.contains("a running sidewatch has it"), "{busy}");
+    drop(open_store(directory.path()));
+    let held = open_store(directory.path());
+    let busy = outbox(directory.path(), &["list", "--url=http://127.0.0.1:9"]).unwrap_err();
+    assert!(
+        busy.starts_with("http://127.0.0.1:9/api/v1/retraining/outbox: "),
+        "{busy}"
+    );
+    assert!(busy.contains("--url"), "{busy}");
+    drop(held);
     assert!(
         outbox(directory.path(), &["drop"]).is_err(),
         "dropping everything has to be said"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_outbox_of_a_running_process_is_asked_over_http() {
+    let directory = tempfile::tempdir().unwrap();
+    two_requests(directory.path());
+    let entries = StoreOutbox::new(Arc::new(open_store(directory.path())))
+        .list()
+        .unwrap();
+    let held = open_store(directory.path());
+    let server = MockServer::start().await;
+    let list = serde_json::json!({"status": "success", "data": entries});
+    let base = "/api/v1/retraining/outbox";
+    let mock = |verb, path: String| Mock::given(method(verb)).and(wiremock::matchers::path(path));
+    mock("GET", base.to_owned())
+        .respond_with(ResponseTemplate::new(200).set_body_json(list))
+        .mount(&server)
+        .await;
+    mock("POST", format!("{base}/retry"))
+        .and(wiremock::matchers::body_json(
+            serde_json::json!({"keys": ["hook/k1", "hook/k2"]}),
+        ))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(serde_json::json!({"status": "success"})),
+        )
+        .expect(1)
+        .mount(&server)
+        .await;
+    let refusal = serde_json::json!({"status": "error", "error": "the admin API is off"});
+    mock("POST", format!("{base}/drop"))
+        .respond_with(ResponseTemplate::new(403).set_body_json(refusal))
+        .mount(&server)
+        .await;
+    let (path, url) = (
+        directory.path().to_owned(),
+        format!("--url={}", server.uri()),
+    );
+    let asked = tokio::task::spawn_blocking(move || {
+        let listed = outbox(&path, &["list", &url]).unwrap();
+        assert_eq!(listed.lines().count(), 2, "{listed}");
+        let retried = outbox(&path, &["retry", &url]);
+        assert_eq!(retried.as_deref(), Ok("2 requests will be tried now\n"));
+        let refused = outbox(&path, &["drop", "hook/k1", &url]);
+        assert_eq!(refused, Err("the admin API is off".to_owned()));
+    });
+    asked.await.unwrap();
+    drop(held);
 }

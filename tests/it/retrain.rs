@@ -739,6 +739,41 @@ async fn requests_are_routed_by_label_and_other_notifiers_plug_in() {
     running.end().await;
 }
 
+/// Panics at first.
+#[derive(Clone, Default)]
+struct Clumsy(Arc<Mutex<u32>>);
+
+impl RetrainingNotifier for Clumsy {
+    fn request<'a>(&'a self, _: &'a RetrainRequest) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async {
+            let first = {
+                let mut times = self.0.lock().unwrap();
+                *times += 1;
+                *times == 1
+            };
+            assert!(!first, "a notifier of another crate has a fault");
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_notifier_that_panics_is_tried_again_later() {
+    let running = Running::new(
+        vec![receiver("clumsy", Clumsy::default())],
+        Arc::new(MemoryOutbox::new()),
+    );
+    running.handle.submit(&request("k1")).await.unwrap();
+    running.failed(1).await;
+    assert_eq!(
+        running.handle.stats()[0].last_error.as_deref(),
+        Some("the notifier panicked")
+    );
+    running.settle().await;
+    assert_eq!(running.handle.stats()[0].delivered, 1);
+    running.end().await;
+}
+
 #[tokio::test]
 async fn stopping_delivers_what_it_can_and_a_restart_tries_the_rest_at_once() {
     let flaky = Flaky::default();

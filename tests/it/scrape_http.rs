@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sidewatch::runtime::http::{Client, Settings};
-use sidewatch::scrape::{Format, HttpProducer, MetricProducer, Target};
+use sidewatch::scrape::{Format, HttpProducer, MetricProducer, Reason, Target};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -41,4 +41,142 @@ async fn a_scrape_asks_as_prometheus_3_does() {
             .unwrap()
             .starts_with("sidewatch/")
     );
+}
+
+async fn serve(answer: ResponseTemplate) -> (MockServer, HttpProducer) {
+    let server = MockServer::start().await;
+    Mock::given(method("GET"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    let producer = producer(&format!("{}/metrics", server.uri()));
+    (server, producer)
+}
+
+fn text(body: &str) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_raw(body, "text/plain; version=0.0.4; charset=utf-8")
+}
+
+#[tokio::test]
+async fn every_status_but_200_fails() {
+    for status in [204, 206, 401, 404, 500, 503] {
+        let (_server, mut producer) = serve(ResponseTemplate::new(status)).await;
+        let error = producer.produce(NOW).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::Status);
+        assert!(
+            error
+                .to_string()
+                .contains(&format!("answered {status}, expected 200")),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_content_type_fails_unless_there_is_a_fallback() {
+    let page = ResponseTemplate::new(200).set_body_raw("a 1\n", "text/html");
+    let (server, mut strict) = serve(page).await;
+    let error = strict.produce(NOW).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::ContentType);
+    assert!(error.to_string().contains("text/html"), "{error}");
+    let target = Target {
+        fallback: Some(Format::Text),
+        ..Target::new(server.uri())
+    };
+    let client = Arc::new(Client::new(Settings::default()));
+    let exposition = HttpProducer::new(target, client)
+        .produce(NOW)
+        .await
+        .unwrap();
+    assert_eq!(&*exposition.body, b"a 1\n");
+}
+
+#[tokio::test]
+async fn an_empty_body_needs_no_content_type() {
+    let (_server, mut producer) = serve(ResponseTemplate::new(200)).await;
+    assert!(producer.produce(NOW).await.unwrap().body.is_empty());
+}
+
+#[tokio::test]
+async fn openmetrics_is_recognised() {
+    let answer = ResponseTemplate::new(200)
+        .set_body_raw("# EOF\n", "application/openmetrics-text; version=1.0.0");
+    let (_server, mut producer) = serve(answer).await;
+    assert_eq!(
+        producer.produce(NOW).await.unwrap().format,
+        Format::OpenMetrics
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_encoding_fails() {
+    let answer = text("a 1\n").insert_header("content-encoding", "br");
+    let (_server, mut producer) = serve(answer).await;
+    let error = producer.produce(NOW).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Encoding);
+}
+
+#[tokio::test]
+async fn the_buffer_of_one_scrape_serves_the_next() {
+    let body = "a 1\n".repeat(1000);
+    let (_server, mut producer) = serve(text(&body)).await;
+    let first = producer.produce(NOW).await.unwrap();
+    let place = first.body.as_ptr();
+    drop(first);
+    let second = producer.produce(NOW).await.unwrap();
+    assert_eq!(
+        (second.body.as_ptr(), second.body.len()),
+        (place, body.len())
+    );
+}
+
+#[tokio::test]
+async fn an_endless_redirect_stops() {
+    let server = MockServer::start().await;
+    let round = ResponseTemplate::new(302).insert_header("location", "/metrics");
+    Mock::given(method("GET"))
+        .respond_with(round)
+        .expect(11)
+        .mount(&server)
+        .await;
+    let error = producer(&server.uri()).produce(NOW).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Redirect);
+    assert!(
+        error.to_string().contains("stopped after 10 redirects"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_without_an_address_fails() {
+    let nowhere = ResponseTemplate::new(302).insert_header("location", "http://[");
+    let (_server, mut producer) = serve(nowhere).await;
+    assert_eq!(
+        producer.produce(NOW).await.unwrap_err().reason(),
+        Reason::Redirect
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_where_it_is_allowed() {
+    let server = MockServer::start().await;
+    let moved = ResponseTemplate::new(307).insert_header("location", "/metrics/");
+    Mock::given(path("/metrics"))
+        .respond_with(moved)
+        .mount(&server)
+        .await;
+    Mock::given(path("/metrics/"))
+        .respond_with(text("a 1\n"))
+        .mount(&server)
+        .await;
+    let url = format!("{}/metrics", server.uri());
+    assert_eq!(&*producer(&url).produce(NOW).await.unwrap().body, b"a 1\n");
+    let settings = Settings {
+        follow_redirects: false,
+        ..Settings::default()
+    };
+    let mut stays = HttpProducer::new(Target::new(url), Arc::new(Client::new(settings)));
+    let error = stays.produce(NOW).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::Status);
+    assert!(error.to_string().contains("answered 307"), "{error}");
 }

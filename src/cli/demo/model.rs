@@ -48,9 +48,16 @@ impl Histogram {
     fn write(&self, name: &str, help: &str, out: &mut String) -> std::fmt::Result {
         writeln!(out, "# HELP {name} {help}\n# TYPE {name} histogram")?;
         for (count, bound) in self.counts.iter().zip(self.bounds) {
-            writeln!(out, "{name}_bucket{{model_name=\"demo\",le=\"{bound:?}\"}} {count}")?;
+            writeln!(
+                out,
+                "{name}_bucket{{model_name=\"demo\",le=\"{bound:?}\"}} {count}"
+            )?;
         }
-        writeln!(out, "{name}_bucket{{model_name=\"demo\",le=\"+Inf\"}} {}", self.count)?;
+        writeln!(
+            out,
+            "{name}_bucket{{model_name=\"demo\",le=\"+Inf\"}} {}",
+            self.count
+        )?;
         writeln!(out, "{name}_sum{{model_name=\"demo\"}} {}", self.sum)?;
         writeln!(out, "{name}_count{{model_name=\"demo\"}} {}", self.count)
     }
@@ -95,7 +102,8 @@ impl Model {
         };
         let latency = median * (0.45 * self.random.normal()).exp();
         self.latency.observe(latency);
-        self.scores.observe((score + 0.12 * self.random.normal()).clamp(0.0, 1.0));
+        self.scores
+            .observe((score + 0.12 * self.random.normal()).clamp(0.0, 1.0));
         self.predictions += 1;
         self.correct += u64::from(self.random.uniform() < right);
     }
@@ -115,10 +123,21 @@ impl Model {
         self.scores
             .write("prediction_score", "Score of the predicted class.", out)?;
         for (name, help, value) in [
-            ("predictions_total", "Predictions whose truth is known.", self.predictions),
-            ("predictions_correct_total", "Predictions that were right.", self.correct),
+            (
+                "predictions_total",
+                "Predictions whose truth is known.",
+                self.predictions,
+            ),
+            (
+                "predictions_correct_total",
+                "Predictions that were right.",
+                self.correct,
+            ),
         ] {
-            writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter\n{name}{{model_name=\"demo\"}} {value}")?;
+            writeln!(
+                out,
+                "# HELP {name} {help}\n# TYPE {name} counter\n{name}{{model_name=\"demo\"}} {value}"
+            )?;
         }
         Ok(())
     }
@@ -173,7 +192,9 @@ mod tests {
         let mut model = Model::new(1);
         model.serve(1.0, Health::Good);
         let text = model.exposition();
-        assert!(text.contains("request_latency_seconds_bucket{model_name=\"demo\",le=\"+Inf\"} 120"));
+        assert!(
+            text.contains("request_latency_seconds_bucket{model_name=\"demo\",le=\"+Inf\"} 120")
+        );
         assert!(text.contains("predictions_total{model_name=\"demo\"} 120"));
     }
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Alert;
@@ -294,6 +294,7 @@ pub struct Runner {
 struct Running {
     peer: Arc<Peer>,
     stop: CancellationToken,
+    task: AbortHandle,
 }
 
 impl Runner {
@@ -319,8 +320,8 @@ impl Runner {
                     continue;
                 }
                 let stop = stop.child_token();
-                loops.spawn(Arc::clone(&peer).run(stop.clone()));
-                running.push(Running { peer, stop });
+                let task = loops.spawn(Arc::clone(&peer).run(stop.clone()));
+                running.push(Running { peer, stop, task });
             }
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -333,7 +334,7 @@ impl Runner {
                 Some(ended) = loops.join_next(), if !loops.is_empty() => {
                     if let Err(error) = ended {
                         tracing::error!(%error, "the loop of an alertmanager ended; it is started again");
-                        running.clear();
+                        running.retain(|other| !other.task.is_finished());
                     }
                 }
             }

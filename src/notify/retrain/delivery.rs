@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -12,11 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metric::{Matcher, Timestamp};
 
-use super::super::{Backoff, Clock, Error};
+use super::super::{Backoff, Clock, Error, TransportError};
 use super::{Entry, Outbox, Phase, RetrainRequest, RetrainingNotifier};
 
 /// First and longest wait between attempts.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// Longest time for one attempt, whatever a notifier's own time-out is.
+const LONGEST: Duration = Duration::from_secs(300);
 /// The loop looks around at least this often, so that a jump of the wall clock cannot stall it.
 const LOOK_AROUND: Duration = Duration::from_secs(60);
 
@@ -227,10 +231,7 @@ impl Deliveries {
             let Some(entry) = state.entries.get_mut(key) else {
                 return Ok(false);
             };
-            let lifetime = entry.expires_at.since(entry.created_at);
-            entry.phase = Phase::Waiting;
-            entry.next_at = now;
-            entry.expires_at = entry.expires_at.max(now + lifetime);
+            *entry = entry.retried(now);
             entry.clone()
         };
         let outbox = Arc::clone(&self.shared.outbox);
@@ -332,7 +333,7 @@ impl Deliveries {
 
     /// Asks one receiver once and writes down what came of it.
     async fn attempt(&self, receiver: &Receiver, mut entry: Entry) {
-        let result = receiver.notifier.request(&entry.request).await;
+        let result = ask(receiver, &entry.request).await;
         let now = (self.shared.clock)();
         entry.attempts = entry.attempts.saturating_add(1);
         let Err(error) = result else {
@@ -383,6 +384,16 @@ impl Deliveries {
         if let Err(error) = blocking(move || outbox.update(&entry)).await {
             tracing::warn!(%error, "the outbox cannot be updated");
         }
+    }
+}
+
+/// Asks, and survives a notifier that hangs or panics.
+async fn ask(receiver: &Receiver, request: &RetrainRequest) -> Result<(), Error> {
+    let asking = AssertUnwindSafe(receiver.notifier.request(request)).catch_unwind();
+    match tokio::time::timeout(LONGEST, asking).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Error::other("the notifier panicked", true)),
+        Err(_) => Err(TransportError::Timeout(LONGEST).into()),
     }
 }
 

@@ -56,6 +56,18 @@ impl Entry {
         }
     }
 
+    /// The same entry to be tried again now, with as much time as it had at first.
+    #[must_use]
+    pub fn retried(&self, now: Timestamp) -> Self {
+        let lifetime = self.expires_at.since(self.created_at);
+        Self {
+            phase: Phase::Waiting,
+            next_at: now,
+            expires_at: self.expires_at.max(now + lifetime),
+            ..self.clone()
+        }
+    }
+
     /// Identity in an outbox: receiver and request.
     #[must_use]
     pub fn key(&self) -> String {

@@ -42,7 +42,8 @@ impl Parser<'_> {
                 Token::Symbol("=~") => MatchOp::Regex,
                 Token::Symbol("!~") => MatchOp::NotRegex,
                 Token::Symbol("," | "}") if self.source(span).starts_with(['"', '\'', '`']) => {
-                    if name.is_some() || quoted_name.replace(label.clone()).is_some() {
+                    let is_named = matchers.iter().any(|m| m.name() == Labels::NAME);
+                    if name.is_some() || is_named || quoted_name.replace(label.clone()).is_some() {
                         return Err(Error::syntax(
                             span,
                             format!("a second metric name: {label:?}"),
@@ -61,7 +62,7 @@ impl Parser<'_> {
                 return Err(self.unexpected("a quoted string to match with"));
             }
             let (value, value_span) = self.utf8()?;
-            if label == Labels::NAME && name.is_some() {
+            if label == Labels::NAME && (name.is_some() || quoted_name.is_some()) {
                 return Err(Error::syntax(
                     span,
                     "a second metric name: use the name or the label __name__",

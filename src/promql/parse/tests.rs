@@ -208,6 +208,23 @@ fn what_is_not_evaluated_is_refused_by_name() {
 }
 
 #[test]
+fn a_selector_has_one_name() {
+    for text in [
+        r#"x{__name__="y"}"#,
+        r#"x{"y"}"#,
+        r#"{"x", "y"}"#,
+        r#"{"x", __name__="y"}"#,
+        r#"{__name__="x", "y"}"#,
+    ] {
+        assert!(
+            error(text).message().starts_with("a second metric name"),
+            "{text}"
+        );
+    }
+    assert!(parse(r#"{__name__=~"x.*", __name__!="xy"}"#).is_ok());
+}
+
+#[test]
 fn keywords_are_metric_names_where_no_keyword_can_stand() {
     assert_eq!(shape(&parse("sum + offset").unwrap()), "(sum + offset)");
     assert_eq!(parse("rate(on[5m])").unwrap().value_type(), Type::Vector);

@@ -70,10 +70,13 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self.kind {
-            Kind::Timeout | Kind::Connect | Kind::Reset | Kind::Credentials | Kind::Tls => true,
-            Kind::BodyTooLarge | Kind::Encoding | Kind::Redirect | Kind::Request | Kind::Other => {
-                false
-            }
+            Kind::Timeout
+            | Kind::Connect
+            | Kind::Reset
+            | Kind::Credentials
+            | Kind::Tls
+            | Kind::Other => true,
+            Kind::BodyTooLarge | Kind::Encoding | Kind::Redirect | Kind::Request => false,
         }
     }
 }
@@ -145,6 +148,9 @@ fn kind_of(error: &reqwest::Error, causes: &[String]) -> Kind {
         Kind::Tls
     } else if error.is_connect() {
         Kind::Connect
+    } else if causes.iter().any(|text| text.contains("invalid HTTP")) {
+        // Somebody answered, but not in HTTP.
+        Kind::Other
     } else if io_kind(error).is_some() || error.is_body() || error.is_decode() || error.is_request()
     {
         Kind::Reset

@@ -168,6 +168,36 @@ pub enum Proxy {
     },
 }
 
+/// Names that `http_headers` must not set: the client or the authentication does, as in Prometheus.
+const RESERVED: [&str; 18] = [
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "user-agent",
+    "www-authenticate",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-prometheus-remote-read-version",
+    "x-prometheus-remote-write-version",
+    "x-prometheus-scrape-timeout-seconds",
+];
+
+impl Header {
+    /// Whether a configuration must not set a header of this name.
+    #[must_use]
+    pub fn is_reserved(name: &str) -> bool {
+        RESERVED.contains(&name.to_ascii_lowercase().as_str())
+    }
+}
+
 /// A header with one or more values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -179,8 +209,14 @@ pub struct Header {
 
 #[cfg(test)]
 mod tests {
-    use super::{Auth, Proxy, Secret, Settings};
+    use super::{Auth, Header, Proxy, Secret, Settings};
     use std::path::PathBuf;
+
+    #[test]
+    fn headers_that_the_client_sets_are_reserved() {
+        assert!(Header::is_reserved("Authorization"));
+        assert!(!Header::is_reserved("X-Scope-OrgID"));
+    }
 
     #[test]
     fn settings_debug_without_any_secret() {

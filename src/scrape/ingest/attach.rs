@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::decide::Pair;
+use super::strings::Strings;
 use crate::metric::Labels;
 
 /// What an exposed label is renamed with when the target has one of its name.
@@ -17,6 +18,7 @@ pub(super) fn attach<'a>(
     mut pairs: Vec<Pair<'a>>,
     target: &'a Labels,
     honor: bool,
+    strings: &mut Strings,
 ) -> Labels {
     if honor {
         let missing: Vec<Pair<'a>> = target
@@ -25,7 +27,7 @@ pub(super) fn attach<'a>(
             .map(|(label, value)| (Cow::Borrowed(label), Cow::Borrowed(value)))
             .collect();
         pairs.extend(missing);
-        return named(name, &pairs);
+        return named(name, &pairs, strings);
     }
     let (mut conflicting, mut all): (Vec<Pair<'a>>, Vec<Pair<'a>>) = pairs
         .into_iter()
@@ -44,19 +46,19 @@ pub(super) fn attach<'a>(
         }
         all.push((Cow::Owned(free), value));
     }
-    named(name, &all)
+    named(name, &all, strings)
 }
 
-fn named(name: &str, pairs: &[Pair<'_>]) -> Labels {
-    Labels::named(
-        name,
-        pairs.iter().map(|(label, value)| (&**label, &**value)),
-    )
+fn named(name: &str, pairs: &[Pair<'_>], strings: &mut Strings) -> Labels {
+    let first = std::iter::once((Labels::NAME, name));
+    let rest = pairs.iter().map(|(label, value)| (&**label, &**value));
+    let all = rest.chain(first);
+    Labels::new(all.map(|(label, value)| (strings.share(label), strings.share(value))))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::attach;
+    use super::{Strings, attach};
     use crate::metric::Labels;
     use std::borrow::Cow;
 
@@ -65,7 +67,7 @@ mod tests {
         let pairs = exposed
             .iter()
             .map(|&(k, v)| (Cow::Borrowed(k), Cow::Borrowed(v)));
-        attach("m", pairs.collect(), &target, honor).to_string()
+        attach("m", pairs.collect(), &target, honor, &mut Strings::new(1)).to_string()
     }
 
     #[test]

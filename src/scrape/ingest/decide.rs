@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::attach::attach;
+use super::strings::Strings;
 use crate::metric::{Labels, SeriesFilter};
 use crate::scrape::parse::{Family, FamilyType, Series, canonical_bound};
 use crate::scrape::{Error, Format, Limit, Limits};
@@ -46,6 +47,7 @@ impl Policy {
         body: &[u8],
         family: Family<'_>,
         format: Format,
+        strings: &mut Strings,
     ) -> Result<Decision, Refusal> {
         let name = series.name.text(body);
         let pairs = exposed(series, body, &name, family)?;
@@ -56,7 +58,13 @@ impl Policy {
         if !limited && !wanted {
             return Ok(Decision::Unselected);
         }
-        let labels = attach(&name, pairs, &self.target_labels, self.honor_labels);
+        let labels = attach(
+            &name,
+            pairs,
+            &self.target_labels,
+            self.honor_labels,
+            strings,
+        );
         self.check(&labels)?;
         if format == Format::OpenMetrics && family.is_creation_time(&name) {
             return Ok(Decision::CreationTime);

@@ -40,7 +40,10 @@ pub(super) const NOWHERE: SeriesRef = SeriesRef {
     generation: u32::MAX,
 };
 
-/// The series bytes of one scrape and the decisions about them.
+/// The series bytes of the last scrape and the decisions about them.
+///
+/// Bytes are only ever added while a scrape is read, so that the lines of the last and of the present scrape can share
+/// them; what no line uses any more is dropped between scrapes.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     bytes: Vec<u8>,
@@ -48,16 +51,6 @@ pub(super) struct Memo {
 }
 
 impl Memo {
-    /// The first `len` entries of another memo.
-    pub(super) fn prefix(other: &Self, len: usize) -> Self {
-        let entries = other.entries[..len].to_vec();
-        let end = entries.last().map_or(0, Entry::end);
-        Self {
-            bytes: other.bytes[..end].to_vec(),
-            entries,
-        }
-    }
-
     /// The bytes of an entry.
     #[inline]
     pub(super) fn bytes_of(&self, entry: &Entry) -> &[u8] {
@@ -74,31 +67,67 @@ impl Memo {
         (body[at..end] == *self.bytes_of(entry)).then_some(end)
     }
 
-    /// Adds a line.
-    pub(super) fn push(
-        &mut self,
-        series_bytes: &[u8],
-        state: State,
-        series: SeriesRef,
-        context: u32,
-    ) {
+    /// Makes room for the series bytes of a first scrape.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
+    /// An undecided entry for series bytes that are added.
+    pub(super) fn add(&mut self, series_bytes: &[u8]) -> Entry {
         let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let entry = Entry {
             start: short(self.bytes.len()),
             len: short(series_bytes.len()),
-            series,
-            context,
-            state,
+            series: NOWHERE,
+            context: 0,
+            state: State::Undecided,
         };
         self.bytes.extend_from_slice(series_bytes);
-        self.entries.push(entry);
+        entry
+    }
+
+    /// How many bytes there are, to return to with [`Memo::undo`].
+    pub(super) fn mark(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Drops the bytes added since `mark`.
+    pub(super) fn undo(&mut self, mark: usize) {
+        self.bytes.truncate(mark);
+    }
+
+    /// Takes the lines of a new scrape, drops unused bytes once they outweigh the used ones, and gives back memory.
+    pub(super) fn replace(&mut self, entries: Vec<Entry>) {
+        self.entries = entries;
+        self.tidy();
     }
 
     /// Forgets the lines from `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
-        self.entries.truncate(len);
-        self.bytes
-            .truncate(self.entries.last().map_or(0, Entry::end));
+        if len < self.entries.len() {
+            self.entries.truncate(len);
+            self.tidy();
+        }
+    }
+
+    fn tidy(&mut self) {
+        let used: usize = self.entries.iter().map(|entry| entry.len as usize).sum();
+        // Offsets are 32 bits: there must be room for another body besides what is here.
+        if self.bytes.len() / 2 > used || self.bytes.len() > 1 << 31 {
+            let mut bytes = Vec::with_capacity(used);
+            for entry in &mut self.entries {
+                let start = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                bytes.extend_from_slice(&self.bytes[entry.start as usize..entry.end()]);
+                entry.start = start;
+            }
+            self.bytes = bytes;
+        }
+        if self.bytes.capacity() > self.bytes.len() + self.bytes.len() / 4 {
+            self.bytes.shrink_to_fit();
+        }
+        if self.entries.capacity() > self.entries.len() + self.entries.len() / 4 {
+            self.entries.shrink_to_fit();
+        }
     }
 
     /// Forgets every decision but keeps the lines.
@@ -108,19 +137,19 @@ impl Memo {
             entry.series = NOWHERE;
         }
     }
-
-    /// Gives back memory that the lines do not need.
-    pub(super) fn shrink(&mut self) {
-        if self.bytes.capacity() > self.bytes.len() + self.bytes.len() / 4 {
-            self.bytes.shrink_to_fit();
-        }
-        if self.entries.capacity() > self.entries.len() + self.entries.len() / 4 {
-            self.entries.shrink_to_fit();
-        }
-    }
 }
 
 impl Entry {
+    /// The same line with a decision.
+    pub(super) fn decided(self, state: State, series: SeriesRef, context: u32) -> Self {
+        Self {
+            state,
+            series,
+            context,
+            ..self
+        }
+    }
+
     fn end(&self) -> usize {
         self.start as usize + self.len as usize
     }

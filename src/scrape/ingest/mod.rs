@@ -9,6 +9,7 @@ mod decide;
 mod memo;
 mod pass;
 mod seen;
+mod strings;
 
 use std::sync::Arc;
 
@@ -133,6 +134,7 @@ impl Ingester {
             self.memo = Memo::default();
             self.format = exposition.format;
         }
+        let mark = self.memo.mark();
         let mut pass = Pass::new(
             &self.policy,
             &mut self.memo,
@@ -146,12 +148,14 @@ impl Ingester {
         let result = pass.run();
         let (counts, next, in_order) = pass.finish();
         self.last = counts;
-        result?;
+        if let Err(error) = result {
+            self.memo.undo(mark);
+            return Err(error);
+        }
         match next {
-            Some(next) => self.memo = next,
+            Some(next) => self.memo.replace(next),
             None => self.memo.truncate(in_order),
         }
-        self.memo.shrink();
         let refused = |entry: &memo::Entry| entry.state == State::Refused;
         self.unsettled = counts.refused > 0 && self.memo.entries.iter().any(refused);
         Ok(counts)

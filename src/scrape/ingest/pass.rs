@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Ingested;
 use super::decide::{Decision, Policy, Refusal, depends_on_family};
-use super::memo::{Index, Memo, NOWHERE, State};
+use super::memo::{Entry, Index, Memo, NOWHERE, State};
 use super::seen::Seen;
+use super::strings::Strings;
 use crate::metric::{Appender, SeriesRef, Timestamp};
 use crate::scrape::hash::hash_bytes;
 use crate::scrape::parse::{Parser, Series, Suffix, quick_value};
@@ -17,14 +18,17 @@ const MAX_AHEAD: Duration = Duration::from_secs(600);
 /// How many lines may have gone before the search for a line turns to the index.
 const LOOKAHEAD: usize = 8;
 
+/// How many lines are remembered, 48 MiB of them; what comes after is read like a series never seen.
+const MAX_LINES: usize = 2 << 20;
+
 /// The state of one walk.
 ///
 /// It starts in order: every line is expected to be the memo's next, and the memo is not written. At the first line
-/// that is another, a new memo is begun and from then on the stored series are tracked for duplicates.
+/// that is another, a new list of lines is begun and from then on the stored series are tracked for duplicates.
 pub(super) struct Pass<'p, A> {
     policy: &'p Policy,
     old: &'p mut Memo,
-    next: Option<Memo>,
+    next: Option<Vec<Entry>>,
     body: &'p [u8],
     format: Format,
     at: Timestamp,
@@ -34,6 +38,7 @@ pub(super) struct Pass<'p, A> {
     expected: usize,
     index: Option<Index>,
     seen: Seen,
+    strings: Strings,
     seed: u64,
     context: u32,
     full: bool,
@@ -48,7 +53,10 @@ impl<'p, A: Appender> Pass<'p, A> {
         appender: &'p mut A,
         seed: u64,
     ) -> Self {
-        let next = old.entries.is_empty().then(Memo::default);
+        let next = old.entries.is_empty().then(|| {
+            old.reserve(exposition.body.len());
+            Vec::new()
+        });
         Self {
             policy,
             old,
@@ -62,6 +70,7 @@ impl<'p, A: Appender> Pass<'p, A> {
             expected: 0,
             index: None,
             seen: Seen::default(),
+            strings: Strings::new(seed),
             seed,
             context: 1,
             full: false,
@@ -69,8 +78,8 @@ impl<'p, A: Appender> Pass<'p, A> {
         }
     }
 
-    /// Counts, the new memo if the scrape differs from the last, and how many lines were in order.
-    pub(super) fn finish(self) -> (Ingested, Option<Memo>, usize) {
+    /// Counts, the new lines if the scrape differs from the last, and how many lines were in order.
+    pub(super) fn finish(self) -> (Ingested, Option<Vec<Entry>>, usize) {
         (self.counts, self.next, self.expected)
     }
 
@@ -100,9 +109,6 @@ impl<'p, A: Appender> Pass<'p, A> {
     /// Lines in order whose value is a plain decimal: nearly all there are.
     #[inline]
     fn streak(&mut self) {
-        if self.next.is_some() {
-            return;
-        }
         let mut at = self.parser.at();
         let mut expected = self.expected;
         while let Some(entry) = self.old.entries.get(expected) {
@@ -117,14 +123,23 @@ impl<'p, A: Appender> Pass<'p, A> {
             };
             match entry.state {
                 State::Stored => {
-                    if !self.appender.append(entry.series, None, value) {
+                    let tracked = self.next.is_some();
+                    if tracked && self.seen.contains(entry.series.index)
+                        || !self.appender.append(entry.series, None, value)
+                    {
                         break;
+                    }
+                    if tracked {
+                        self.seen.insert(entry.series.index);
                     }
                     self.counts.stored += 1;
                 }
                 State::Unselected | State::CreationTime => self.counts.unselected += 1,
-                State::Duplicate => self.counts.duplicates += 1,
-                State::Undecided | State::Refused => break,
+                State::Duplicate if self.next.is_none() => self.counts.duplicates += 1,
+                State::Duplicate | State::Undecided | State::Refused => break,
+            }
+            if let Some(next) = &mut self.next {
+                remember(next, *entry);
             }
             self.counts.samples += 1;
             expected += 1;
@@ -158,6 +173,8 @@ impl<'p, A: Appender> Pass<'p, A> {
         let stale = entry.context != 0 && entry.context != self.context;
         let undecided = stale || matches!(entry.state, State::Undecided | State::Refused);
         let (state, series, context) = if undecided {
+            // It may turn out to be another series, so from here on duplicates are looked for.
+            self.rebuild();
             self.decide_again(line, entry.state)?
         } else if matches!(entry.state, State::Stored | State::Duplicate) {
             (State::Stored, entry.series, entry.context)
@@ -173,13 +190,11 @@ impl<'p, A: Appender> Pass<'p, A> {
         };
         self.counts.samples += 1;
         self.expected = slot + 1;
+        let state = if duplicate { State::Duplicate } else { state };
+        let entry = entry.decided(state, series, context);
         match &mut self.next {
-            Some(next) => next.push(&self.body[line..end], state, series, context),
-            None => {
-                let state = if duplicate { State::Duplicate } else { state };
-                let entry = &mut self.old.entries[slot];
-                (entry.state, entry.series, entry.context) = (state, series, context);
-            }
+            Some(next) => remember(next, entry),
+            None => self.old.entries[slot] = entry,
         }
         Ok(true)
     }
@@ -218,8 +233,10 @@ impl<'p, A: Appender> Pass<'p, A> {
         }
         let (state, handle, context) = self.decide(line, series)?;
         let (state, handle) = self.store(state, handle, suffix, line)?;
-        if let Some(next) = &mut self.next {
-            next.push(bytes, state, handle, context);
+        if let Some(next) = &mut self.next
+            && next.len() < MAX_LINES
+        {
+            next.push(self.old.add(bytes).decided(state, handle, context));
         }
         Ok(())
     }
@@ -234,7 +251,9 @@ impl<'p, A: Appender> Pass<'p, A> {
                 self.seen.insert(entry.series.index);
             }
         }
-        self.next = Some(Memo::prefix(self.old, self.expected));
+        let mut next = Vec::with_capacity(self.old.entries.len() + 16);
+        next.extend_from_slice(&self.old.entries[..self.expected]);
+        self.next = Some(next);
     }
 
     /// The memo's entry for the line at `line` and where its series ends: a little further on, or anywhere.
@@ -288,7 +307,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         };
         let decision = self
             .policy
-            .decide(series, self.body, family, self.format)
+            .decide(series, self.body, family, self.format, &mut self.strings)
             .map_err(|refusal| match refusal {
                 Refusal::Invalid(message) => self.parser.error(line, message).into(),
                 Refusal::Limit(error) => error,
@@ -326,17 +345,24 @@ impl<'p, A: Appender> Pass<'p, A> {
             }
         }
         let own = self.own_time(suffix);
-        if self.next.is_some() && !self.seen.insert(series.index) && own.is_none() {
+        // A further sample with a time of its own is stored, but is remembered as a further one all the same.
+        let first = self.next.is_none() || self.seen.insert(series.index);
+        let taken = if first {
+            State::Stored
+        } else {
+            State::Duplicate
+        };
+        if !first && own.is_none() {
             self.counts.duplicates += 1;
-            return Ok((State::Duplicate, series));
+            return Ok((taken, series));
         }
         if own.is_some_and(|own| own > self.at + MAX_AHEAD) {
             self.counts.out_of_bounds += 1;
-            return Ok((State::Stored, series));
+            return Ok((taken, series));
         }
         if self.appender.append(series, own, suffix.value) {
             self.counts.stored += 1;
-            return Ok((State::Stored, series));
+            return Ok((taken, series));
         }
         // The window gave the place to another series since; ask once more.
         let (state, series, _) = self.decide_again(line, State::Undecided)?;
@@ -374,6 +400,14 @@ impl<'p, A: Appender> Pass<'p, A> {
             found: self.counts.samples,
             what: "the number of samples".to_owned(),
         })
+    }
+}
+
+/// Keeps a line for the next scrape.
+#[inline]
+fn remember(lines: &mut Vec<Entry>, line: Entry) {
+    if lines.len() < MAX_LINES {
+        lines.push(line);
     }
 }
 

@@ -13,6 +13,16 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Whether an index was added.
+    #[inline]
+    pub(super) fn contains(&self, index: u32) -> bool {
+        if index >= DENSE {
+            return self.far.contains(&index);
+        }
+        let word = self.bits.get(index as usize / 64);
+        word.is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+
     /// Adds an index; `false` when it was there.
     pub(super) fn insert(&mut self, index: u32) -> bool {
         if index >= DENSE {
@@ -36,7 +46,9 @@ mod tests {
     fn an_index_is_new_once() {
         let mut seen = Seen::default();
         for index in [0, 63, 64, 1000, u32::MAX] {
+            assert!(!seen.contains(index), "{index}");
             assert!(seen.insert(index), "{index}");
+            assert!(seen.contains(index), "{index}");
             assert!(!seen.insert(index), "{index}");
         }
     }

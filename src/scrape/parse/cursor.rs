@@ -1,12 +1,15 @@
 //! A position in a body.
 
 use super::Error;
+use super::swar::name_len;
 
 /// A position in a body and the moves both formats share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     pub(super) body: &'a [u8],
     pub(super) at: usize,
+    /// Whether the quoted strings passed since it was set were ASCII.
+    pub(super) ascii: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -73,16 +76,10 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn name(&mut self, colon: bool) -> &'a [u8] {
         let rest = self.rest();
-        let mask = if colon { METRIC } else { LABEL };
-        match rest.first() {
-            Some(&first) if CLASS[usize::from(first)] & mask & FIRST != 0 => {}
-            _ => return &[],
-        }
-        let mask = mask & !FIRST;
-        let len = rest
-            .iter()
-            .position(|&byte| CLASS[usize::from(byte)] & mask == 0)
-            .unwrap_or(rest.len());
+        let len = match rest.first() {
+            Some(b'0'..=b'9') | None => 0,
+            Some(_) => name_len(rest, colon),
+        };
         self.at += len;
         &rest[..len]
     }
@@ -97,29 +94,3 @@ impl<'a> Cursor<'a> {
         Error::new(self.body, token, self.at, message)
     }
 }
-
-/// Bit of bytes that may be in a label name, and in its first place together with [`FIRST`]'s bits.
-const LABEL: u8 = 0b0001 | 0b0100;
-/// As [`LABEL`], for metric names.
-const METRIC: u8 = 0b0010 | 0b1000;
-/// The bits for the first place.
-const FIRST: u8 = 0b0100 | 0b1000;
-
-/// Which places of a name a byte may stand in.
-const CLASS: [u8; 256] = {
-    let mut class = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "below 256")]
-        let c = byte as u8;
-        if c.is_ascii_alphabetic() || c == b'_' {
-            class[byte] = LABEL | METRIC;
-        } else if c.is_ascii_digit() {
-            class[byte] = (LABEL | METRIC) & !FIRST;
-        } else if c == b':' {
-            class[byte] = METRIC;
-        }
-        byte += 1;
-    }
-    class
-};

@@ -36,7 +36,7 @@ impl FamilyType {
     }
 
     /// The type with this word in OpenMetrics.
-    pub(super) fn from_openmetrics(word: &[u8]) -> Option<Self> {
+    pub(in crate::scrape) fn from_openmetrics(word: &[u8]) -> Option<Self> {
         match word {
             b"unknown" => Some(Self::Unknown),
             b"gaugehistogram" => Some(Self::GaugeHistogram),
@@ -48,7 +48,7 @@ impl FamilyType {
     }
 
     /// Suffixes of the names of this type's samples.
-    fn suffixes(self) -> &'static [&'static str] {
+    pub(in crate::scrape) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
             Self::Histogram => &["_bucket", "_sum", "_count", "_created"],

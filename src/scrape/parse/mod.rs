@@ -5,6 +5,8 @@
 //! it rejects is rejected, except:
 //! - a NUL byte between tokens is an error, where Prometheus silently ends the scrape;
 //! - blanks before a metric name are skipped, where Prometheus makes them part of the name;
+//! - an exemplar on a sample whose name ends in neither `_total` nor `_bucket` is an error, as OpenMetrics and
+//!   Prometheus 2 have it;
 //! - the type of a family does not leak to the untyped family after it.
 
 mod cursor;
@@ -13,6 +15,7 @@ mod family;
 mod openmetrics;
 mod parser;
 mod series;
+mod swar;
 mod text;
 mod value;
 

@@ -1,10 +1,12 @@
 //! OpenMetrics text 1.0, as strict as Prometheus is about it.
 
+use std::ops::Range;
+
 use super::cursor::Cursor;
 use super::family::{Family, FamilyType};
 use super::series::{Rules, Series};
 use super::text::metadata_name;
-use super::value::parse_value;
+use super::value::{parse_value, quick_value};
 use super::{Error, Suffix};
 
 /// Single blanks only, no newline in a label value, commas required.
@@ -106,14 +108,32 @@ fn is_suffix(name: &[u8], unit: &[u8]) -> bool {
 
 /// Value, timestamp, exemplar and the end of the line.
 #[inline]
-pub(super) fn suffix(cursor: &mut Cursor<'_>, scratch: &mut Series) -> Result<Suffix, Error> {
+pub(super) fn suffix(
+    cursor: &mut Cursor<'_>,
+    series: Range<usize>,
+    scratch: &mut Series,
+) -> Result<Suffix, Error> {
+    if cursor.peek() == Some(b' ')
+        && let Some((value, next)) = quick_value(cursor.body, cursor.at + 1)
+    {
+        cursor.at = next;
+        return Ok(Suffix { value, at: None });
+    }
     let value = number(cursor, "value")?;
     let mut at = None;
     if cursor.rest().starts_with(b" ") && !cursor.rest().starts_with(b" # {") {
         let token = cursor.at + 1;
         at = Some(seconds(cursor, token)?);
     }
-    if cursor.eat_word(b" # {") {
+    if cursor.rest().starts_with(b" # {") {
+        if !may_have_exemplar(&cursor.body[series]) {
+            let here = cursor.at;
+            return Err(cursor.error(
+                here,
+                "an exemplar on a sample that is no _total and no _bucket",
+            ));
+        }
+        cursor.eat_word(b" # {");
         exemplar(cursor, scratch)?;
     }
     let here = cursor.at;
@@ -123,6 +143,20 @@ pub(super) fn suffix(cursor: &mut Cursor<'_>, scratch: &mut Series) -> Result<Su
         Some(_) => return Err(cursor.error(here, "expected the end of the line")),
     }
     Ok(Suffix { value, at })
+}
+
+/// Whether the sample's name allows an exemplar. The name stands first, or quoted within the braces.
+fn may_have_exemplar(series: &[u8]) -> bool {
+    let end = memchr::memchr(b'{', series).unwrap_or(series.len());
+    let allowed: [&[u8]; 2] = [b"_total", b"_bucket"];
+    let name = &series[..end];
+    if name.is_empty() {
+        return allowed.iter().any(|suffix| {
+            let quoted = [suffix, &b"\""[..]].concat();
+            memchr::memmem::find(series, &quoted).is_some()
+        });
+    }
+    allowed.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// One blank and a number.

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::openmetrics::{self, Found};
-use super::{Error, Family, Series, text};
+use super::{Error, Family, Series, Span, text};
 use crate::scrape::Format;
 
 /// What follows a sample's series.
@@ -20,6 +20,8 @@ pub struct Parser<'a> {
     cursor: Cursor<'a>,
     format: Format,
     family: Family<'a>,
+    /// Where the present sample's line starts.
+    line: usize,
     scratch: Series,
 }
 
@@ -28,9 +30,14 @@ impl<'a> Parser<'a> {
     #[must_use]
     pub fn new(body: &'a [u8], format: Format) -> Self {
         Self {
-            cursor: Cursor { body, at: 0 },
+            cursor: Cursor {
+                body,
+                at: 0,
+                ascii: true,
+            },
             format,
             family: Family::default(),
+            line: 0,
             scratch: Series::default(),
         }
     }
@@ -41,11 +48,13 @@ impl<'a> Parser<'a> {
     /// The first thing that is no exposition.
     #[inline]
     pub fn seek_sample(&mut self) -> Result<bool, Error> {
-        match self.format {
+        let found = match self.format {
             Format::Text => text::seek_sample(&mut self.cursor, &mut self.family),
             Format::OpenMetrics => openmetrics::seek_sample(&mut self.cursor, &mut self.family)
                 .map(|found| found == Found::Sample),
-        }
+        };
+        self.line = self.cursor.at;
+        found
     }
 
     /// Tokenises the name and labels that start here and steps behind them.
@@ -69,7 +78,11 @@ impl<'a> Parser<'a> {
     pub fn suffix(&mut self) -> Result<Suffix, Error> {
         match self.format {
             Format::Text => text::suffix(&mut self.cursor),
-            Format::OpenMetrics => openmetrics::suffix(&mut self.cursor, &mut self.scratch),
+            Format::OpenMetrics => {
+                self.scratch.labels.clear();
+                let series = self.line..self.cursor.at;
+                openmetrics::suffix(&mut self.cursor, series, &mut self.scratch)
+            }
         }
     }
 
@@ -90,6 +103,11 @@ impl<'a> Parser<'a> {
     #[must_use]
     pub fn family(&self) -> Family<'a> {
         self.family
+    }
+
+    /// Names and values of the last sample's exemplar, empty when it had none (OpenMetrics).
+    pub(in crate::scrape) fn exemplar(&self) -> &[(Span, Span)] {
+        &self.scratch.labels
     }
 
     /// The offset in the body.

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::Error;
 use super::cursor::Cursor;
+use super::swar::{find_special, name_len};
 
 /// A name or value within a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -102,6 +103,7 @@ impl Cursor<'_> {
     pub(super) fn series(&mut self, series: &mut Series, rules: Rules) -> Result<(), Error> {
         let start = self.at;
         series.labels.clear();
+        self.ascii = true;
         let name = self.name(true);
         let mut named = !name.is_empty();
         series.name = Span::new(start..self.at, false);
@@ -120,8 +122,7 @@ impl Cursor<'_> {
         if !named {
             return Err(self.error(start, "the series has no metric name"));
         }
-        let raw = &self.body[start..end];
-        if std::str::from_utf8(raw).is_err() {
+        if !self.ascii && std::str::from_utf8(&self.body[start..end]).is_err() {
             return Err(self.error(start, "a name or label value is not valid UTF-8"));
         }
         Ok(())
@@ -135,6 +136,9 @@ impl Cursor<'_> {
         rules: Rules,
     ) -> Result<(), Error> {
         loop {
+            if self.plain_labels(series) {
+                return Ok(());
+            }
             self.gap(rules);
             let token = self.at;
             if self.eat(b'}') {
@@ -178,35 +182,75 @@ impl Cursor<'_> {
         }
     }
 
+    /// Labels of the form `name="value",` without blanks, escapes and newlines, as nearly every label is; stops at
+    /// the first that is another. Whether the closing brace was passed.
+    #[inline]
+    fn plain_labels(&mut self, series: &mut Series) -> bool {
+        let mut at = self.at;
+        let (mut ascii, mut closed) = (true, false);
+        while let Some(rest) = self.body.get(at..) {
+            let name = name_len(rest, false);
+            if name == 0 || rest[0].is_ascii_digit() {
+                break;
+            }
+            let Some((b"=\"", value)) = rest[name..].split_at_checked(2) else {
+                break;
+            };
+            let (Some(len), high) = find_special(value) else {
+                break;
+            };
+            closed = match value[len..].first_chunk() {
+                Some(b"\",") => false,
+                Some(b"\"}") => true,
+                _ => break,
+            };
+            let start = at + name + 2;
+            let pair = (
+                Span::new(at..at + name, false),
+                Span::new(start..start + len, false),
+            );
+            series.labels.push(pair);
+            ascii &= !high;
+            at = start + len + 2;
+            if closed {
+                break;
+            }
+        }
+        self.at = at;
+        self.ascii &= ascii;
+        closed
+    }
+
     /// A string in double quotes; the cursor stands on the opening one.
     #[inline]
     pub(super) fn quoted(&mut self, newlines: bool) -> Result<Span, Error> {
         let open = self.at;
-        let rest = self.body.get(open + 1..).unwrap_or_default();
-        let mut escaped = false;
-        let mut at = 0;
-        let end = loop {
-            let Some(&byte) = rest.get(at) else {
-                return Err(self.error(open, "a quoted string without its closing quote"));
-            };
-            match byte {
-                b'"' => break at,
+        let start = open + 1;
+        let rest = self.body.get(start..).unwrap_or_default();
+        let (mut at, mut escaped) = (0, false);
+        loop {
+            let (found, high) = find_special(&rest[at..]);
+            self.ascii &= !high;
+            let Some(found) = found else { break };
+            at += found;
+            match rest[at] {
+                b'"' => {
+                    self.at = start + at + 1;
+                    return Ok(Span::new(start..start + at, escaped));
+                }
                 b'\\' => {
                     escaped = true;
-                    at += 2;
-                    // An escaped newline ends the line all the same.
-                    if rest.get(at - 1) == Some(&b'\n') {
-                        return Err(self.error(open, "a quoted string without its closing quote"));
+                    // The byte after it is no delimiter, but an escaped newline ends the line all the same.
+                    match rest.get(at + 1) {
+                        None | Some(b'\n') => break,
+                        Some(next) => self.ascii &= next.is_ascii(),
                     }
+                    at += 2;
                 }
-                b'\n' if !newlines => {
-                    return Err(self.error(open, "a quoted string without its closing quote"));
-                }
-                _ => at += 1,
+                _ if newlines => at += 1,
+                _ => break,
             }
-        };
-        let start = open + 1;
-        self.at = start + end + 1;
-        Ok(Span::new(start..start + end, escaped))
+        }
+        Err(self.error(open, "a quoted string without its closing quote"))
     }
 }

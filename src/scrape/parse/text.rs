@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::family::{Family, FamilyType};
 use super::series::Rules;
-use super::value::parse_value;
+use super::value::{parse_value, quick_value};
 use super::{Error, Suffix};
 
 /// Blanks everywhere, newlines in label values, commas optional: as Prometheus' lexer has it.
@@ -87,6 +87,10 @@ pub(super) fn metadata_name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Erro
 #[inline]
 pub(super) fn suffix(cursor: &mut Cursor<'_>) -> Result<Suffix, Error> {
     cursor.skip_blanks();
+    if let Some((value, next)) = quick_value(cursor.body, cursor.at) {
+        cursor.at = next;
+        return Ok(Suffix { value, at: None });
+    }
     let token = cursor.at;
     let text = cursor.token(|byte| matches!(byte, b'{' | b' ' | b'\t' | b'\n'));
     if text.is_empty() {

@@ -121,6 +121,19 @@ fn the_ring_wraps_and_grows_without_losing_a_sample() {
 }
 
 #[test]
+fn a_ring_that_has_wrapped_grows_without_losing_a_sample() {
+    let mut block = block();
+    let slow = (0..300).step_by(15);
+    let fast = 300..340;
+    for seconds in slow.clone().chain(fast.clone()) {
+        scrape(&mut block, seconds, &[("a", seconds as f64)]);
+    }
+    let kept = slow.filter(|seconds| *seconds > 339 - 60).chain(fast);
+    let expected: Vec<String> = kept.map(|s| format!("{s}:{s}")).collect();
+    assert_eq!(samples(&block, "a"), expected);
+}
+
+#[test]
 fn the_cap_refuses_and_counts_but_not_what_is_synthetic() {
     let mut block = block();
     let names: Vec<String> = (0..20).map(|n| format!("m{n}")).collect();

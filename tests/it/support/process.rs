@@ -10,7 +10,11 @@ use super::until;
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Where an outside program is, when it is on the PATH; prints why a test skips when not.
@@ -19,7 +23,9 @@ pub fn free_port() -> u16 {
 /// With `SIDEWATCH_REQUIRE_TOOLS` set, as in CI, a missing program is a failure.
 pub fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|path| path.is_file());
+    let found = std::env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
     if found.is_none() {
         assert!(
             std::env::var_os("SIDEWATCH_REQUIRE_TOOLS").is_none(),
@@ -41,7 +47,11 @@ impl Process {
     pub fn start(program: &Path, args: &[&str], dir: &Path) -> Self {
         let name = program.file_name().unwrap().to_string_lossy();
         let log = dir.join(format!("{name}.log"));
-        let output = File::options().create(true).append(true).open(&log).unwrap();
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let child = Command::new(program)
             .args(args)
             .current_dir(dir)
@@ -66,7 +76,10 @@ impl Process {
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 

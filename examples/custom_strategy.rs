@@ -1,0 +1,100 @@
+//! A strategy of your own: anomalous when a value jumps by more than a factor from one sample to the next.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sidewatch::judge::{
+    Band, Context, Error, Params, Problem, Registry, Side, Snapshot, StrategyConfig,
+    StrategyFactory, Table, ThresholdStrategy, Verdict,
+};
+use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+
+/// Remembers the last value.
+#[derive(Debug)]
+struct Jump {
+    factor: f64,
+    last: Option<f64>,
+}
+
+impl ThresholdStrategy for Jump {
+    fn judge(&mut self, sample: &MetricSample) -> Verdict {
+        // Judge by what was known before the sample, then learn.
+        let Some(last) = self.last.replace(sample.value) else {
+            return Verdict::warming_up("no sample before this one");
+        };
+        let limit = last * self.factor;
+        let band = Band {
+            lower: None,
+            centre: Some(last),
+            upper: Some(limit),
+        };
+        let value = sample.value;
+        Verdict::judged(value / limit, Some(Side::Above), band, || {
+            Cow::Owned(format!(
+                "{value} is more than {} times {last}",
+                limit / last
+            ))
+        })
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::of("jump", 1, &self.last)
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.last = snapshot.open("jump", 1)?;
+        Ok(())
+    }
+}
+
+/// Makes `{type: jump, factor: 3}` mean something in a rule file.
+struct Jumps;
+
+impl StrategyFactory for Jumps {
+    fn kind(&self) -> &'static str {
+        "jump"
+    }
+
+    fn build(
+        &self,
+        params: &Map<String, Value>,
+        _: &Context,
+        _: &Registry,
+    ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
+        let mut params = Params::new(params);
+        let factor = params.positive("factor", 2.0);
+        params.finish(Box::new(Jump { factor, last: None }))
+    }
+}
+
+fn main() -> Result<(), Box<dyn StdError>> {
+    let mut registry = Registry::built_in();
+    registry.register(Jumps);
+    let config: StrategyConfig = serde_json::from_value(json!({"type": "jump", "factor": 3}))?;
+    let context = Context {
+        direction: Direction::Above,
+        interval: Duration::from_secs(15),
+    };
+    let mut table = Table::new(&registry, &config, &context);
+    let labels = Labels::named("latency", [("model_name", "fraud")]);
+    let mut states = Vec::new();
+    for (second, value) in [(0, 10.0), (15, 12.0), (30, 50.0), (45, 51.0)] {
+        let at = Timestamp::from_secs_f64(f64::from(second));
+        let verdict = table.judge(&MetricSample::new(
+            Metric::Custom,
+            labels.clone(),
+            value,
+            at,
+        ));
+        println!(
+            "{second:>3}s  {value:>5}  {:<10}  {}",
+            verdict.state.as_str(),
+            verdict.why
+        );
+        states.push(verdict.state.as_str());
+    }
+    assert_eq!(states, ["warming_up", "ok", "anomalous", "ok"]);
+    Ok(())
+}

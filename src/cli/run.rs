@@ -1,0 +1,223 @@
+//! `sidewatch run`: watch a model server until told to stop.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tracing::info;
+
+use super::Error;
+use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
+use crate::config::{Config, Problems, target};
+use crate::judge::Registry;
+use crate::metric::{Labels, parse_duration};
+use crate::monitor::{MonitorError, Service};
+use crate::publish::Server;
+use crate::runtime::{http, stop_signal};
+
+/// Limit for one request to a receiver.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Configuration file
+    #[arg(long = "config.file", value_name = "FILE", conflicts_with_all = ["target", "rules"])]
+    config_file: Option<PathBuf>,
+    /// URL of the model server's /metrics, without a configuration file
+    #[arg(long, value_name = "URL", required_unless_present = "config_file")]
+    target: Option<String>,
+    /// Rule file or name of a pack; may be repeated
+    #[arg(
+        long,
+        value_name = "PACK|FILE",
+        required_unless_present = "config_file"
+    )]
+    rules: Vec<String>,
+    /// Address to serve /metrics and the status page on
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = ":9755"
+    )]
+    listen_address: String,
+    /// Folder for state that survives a restart
+    #[arg(long = "storage.path", value_name = "DIR")]
+    storage_path: Option<PathBuf>,
+    /// Time between scrapes
+    #[arg(long = "scrape.interval", value_name = "DURATION", value_parser = duration)]
+    scrape_interval: Option<Duration>,
+    /// Most series kept in the window
+    #[arg(long = "limit.series", value_name = "N")]
+    series_limit: Option<u64>,
+    /// Label model_id of everything exported and sent
+    #[arg(long = "model.id", value_name = "ID")]
+    model_id: Option<String>,
+    /// Label model_version
+    #[arg(long = "model.version", value_name = "VERSION")]
+    model_version: Option<String>,
+    /// Alertmanager to post alerts to; may be repeated
+    #[arg(long = "alertmanager.url", value_name = "URL")]
+    alertmanagers: Vec<String>,
+    /// Webhook to ask for retraining; may be repeated
+    #[arg(long = "retrain.url", value_name = "URL")]
+    webhooks: Vec<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+}
+
+impl Run {
+    pub(super) fn run(&self) -> Result<ExitCode, Error> {
+        let registry = Registry::built_in();
+        let config = self
+            .config(&registry)
+            .map_err(|problems| Error::new(listed(&problems)))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+        let ended = runtime.block_on(watch(config, &registry, &self.listen_address));
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        ended.map_err(|error| Error::new(with_sources(&error)))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn config(&self, registry: &Registry) -> Result<Config, Problems> {
+        let mut config = match (&self.config_file, &self.target) {
+            (Some(file), _) => Config::load(file, registry)?,
+            (None, Some(target)) => {
+                let settings = self.flag_settings(target)?;
+                Config::assemble(settings, Path::new(""), registry)?
+            }
+            (None, None) => {
+                return Err(flag_problem(
+                    "--config.file",
+                    "is missing, and so is --target",
+                ));
+            }
+        };
+        if let Some(limit) = self.series_limit {
+            config.settings.scrape.series_limit = limit;
+        }
+        if let Some(path) = &self.storage_path {
+            config.settings.storage.path = Some(path.clone());
+        }
+        Ok(config)
+    }
+
+    /// Settings from flags alone; the pod's identity comes from the environment, as the downward API gives it.
+    fn flag_settings(&self, url: &str) -> Result<Settings, Problems> {
+        let mut settings = Settings::default();
+        if let Some(id) = &self.model_id {
+            settings.model.id.clone_from(id);
+        }
+        settings.model.version.clone_from(&self.model_version);
+        if !target::is_http_url(url) {
+            let message =
+                format!("must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}");
+            return Err(flag_problem("--target", &message));
+        }
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        let own = Labels::new([
+            ("pod", variable("POD_NAME")),
+            ("namespace", variable("POD_NAMESPACE")),
+        ]);
+        let labels = target::complete_labels(url, &own, &settings.model);
+        let found = target::Target {
+            url: url.to_owned(),
+            labels,
+        };
+        if !self.alertmanagers.is_empty() {
+            target::check_identity(&found).map_err(|message| {
+                flag_problem(
+                    "--target",
+                    &format!(
+                        "{message}; without a configuration file, set POD_NAME in the environment"
+                    ),
+                )
+            })?;
+        }
+        settings.scrape = Scrape {
+            targets: vec![found],
+            ..Scrape::default()
+        };
+        settings.global = self.global();
+        settings.rule_files.clone_from(&self.rules);
+        settings.alerting.alertmanagers = self.alertmanagers.iter().map(|url| peer(url)).collect();
+        settings.retraining = Retraining {
+            webhooks: self.webhooks.iter().map(|url| webhook(url)).collect(),
+            ..Retraining::default()
+        };
+        Ok(settings)
+    }
+
+    fn global(&self) -> Global {
+        let default = Global::default();
+        let scrape_interval = self.scrape_interval.unwrap_or(default.scrape_interval);
+        Global {
+            scrape_interval,
+            scrape_timeout: default.scrape_timeout.min(scrape_interval),
+            ..default
+        }
+    }
+}
+
+fn peer(url: &str) -> Alertmanager {
+    Alertmanager {
+        url: url.trim_end_matches('/').to_owned(),
+        timeout: TIMEOUT,
+        http: http::Settings::default(),
+    }
+}
+
+fn webhook(url: &str) -> Webhook {
+    Webhook {
+        url: url.to_owned(),
+        format: "cloudevents".to_owned(),
+        timeout: TIMEOUT,
+        http: http::Settings::default(),
+    }
+}
+
+fn flag_problem(flag: &str, message: &str) -> Problems {
+    crate::config::Problem {
+        file: flag.to_owned(),
+        line: 0,
+        path: String::new(),
+        message: message.to_owned(),
+    }
+    .into()
+}
+
+/// Problems below one another, after a line that says how many there are.
+fn listed(problems: &Problems) -> String {
+    let count = problems.as_slice().len();
+    let noun = if count == 1 { "mistake" } else { "mistakes" };
+    format!("{count} {noun} in the configuration\n{problems}")
+}
+
+/// An error with its sources, for people.
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+async fn watch(config: Config, registry: &Registry, address: &str) -> Result<(), MonitorError> {
+    let signal = stop_signal()?;
+    let server = Server::bind(address).await?;
+    let service = Service::new(config, registry);
+    let stop = async move {
+        let name = signal.await;
+        info!(signal = name, "stopping");
+    };
+    service.run(server, stop).await
+}

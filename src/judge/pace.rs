@@ -1,0 +1,55 @@
+//! Time between samples, in steps of the configured interval.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Verdict;
+use crate::metric::{MetricSample, Timestamp};
+
+/// The longest gap that is charged, in steps: after it a memory is as stale as it gets, not gone.
+const LONGEST_GAP: i64 = 100;
+
+/// Counts steps between samples. Without an interval every sample is one step, whatever its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pace {
+    last: Option<Timestamp>,
+}
+
+impl Pace {
+    /// Steps since the last admitted sample: at least 1, at most 100.
+    ///
+    /// # Errors
+    /// The verdict for a sample that must not be learnt: no finite value, or not newer than the last one.
+    pub fn admit(&mut self, sample: &MetricSample, interval: Duration) -> Result<i32, Verdict> {
+        if !sample.value.is_finite() {
+            return Err(Verdict::insufficient("the value is not a finite number"));
+        }
+        let every = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        if every == 0 {
+            return Ok(1);
+        }
+        let Some(last) = self.last else {
+            self.last = Some(sample.at);
+            return Ok(1);
+        };
+        let elapsed = sample.at.as_millis().saturating_sub(last.as_millis());
+        if elapsed <= 0 {
+            return Err(Verdict::insufficient(
+                "the sample is not newer than the last one",
+            ));
+        }
+        self.last = Some(sample.at);
+        let steps = (elapsed.saturating_add(every / 2) / every).clamp(1, LONGEST_GAP);
+        Ok(i32::try_from(steps).unwrap_or(1))
+    }
+}
+
+/// The weight of a new sample after `steps` steps at a weight of `alpha` each: `1 - (1-α)^steps`.
+pub(super) fn weight(alpha: f64, steps: i32) -> f64 {
+    if steps == 1 {
+        alpha
+    } else {
+        1.0 - (1.0 - alpha).powi(steps)
+    }
+}

@@ -1,0 +1,194 @@
+//! One strategy per series of a rule.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Error, Registry, Snapshot, StrategyConfig, ThresholdStrategy, Verdict};
+use crate::metric::{Labels, MetricSample, Timestamp};
+
+/// The strategies of one rule, one per set of labels, bounded in number.
+#[derive(Debug)]
+pub struct Table {
+    registry: Registry,
+    config: StrategyConfig,
+    context: Context,
+    cap: usize,
+    entries: HashMap<Labels, Entry>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Entry {
+    strategy: Box<dyn ThresholdStrategy>,
+    seen: Timestamp,
+}
+
+/// What happened to samples and series; all but `series` only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Series that are held.
+    pub series: usize,
+    /// Samples without a finite value, which were skipped.
+    pub not_finite: u64,
+    /// Samples of series beyond the cap, which were not judged.
+    pub refused: u64,
+    /// Series forgotten because nobody saw them any more.
+    pub evicted: u64,
+}
+
+/// What was learnt about one series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesSnapshot {
+    /// The series.
+    pub labels: Labels,
+    /// When it was last seen.
+    pub seen: Timestamp,
+    /// What was learnt.
+    pub snapshot: Snapshot,
+}
+
+impl Table {
+    /// Series per rule unless [`with_cap`](Self::with_cap) says otherwise.
+    pub const DEFAULT_CAP: usize = 10_000;
+
+    /// A table that has learnt nothing yet.
+    #[must_use]
+    pub fn new(registry: &Registry, config: &StrategyConfig, context: &Context) -> Self {
+        Self {
+            registry: registry.clone(),
+            config: config.clone(),
+            context: context.clone(),
+            cap: Self::DEFAULT_CAP,
+            entries: HashMap::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// The same table with at most `cap` series.
+    #[must_use]
+    pub fn with_cap(mut self, cap: usize) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// Judges a sample by the strategy of its series.
+    pub fn judge(&mut self, sample: &MetricSample) -> Verdict {
+        if !sample.value.is_finite() {
+            self.counts.not_finite += 1;
+            if let Some(entry) = self.entries.get_mut(&sample.labels) {
+                entry.seen = entry.seen.max(sample.at);
+            }
+            let why = sample
+                .evidence
+                .as_ref()
+                .and_then(|evidence| evidence.insufficient.clone());
+            return why.map_or_else(
+                || Verdict::insufficient("the value is not a finite number"),
+                Verdict::insufficient,
+            );
+        }
+        if let Some(entry) = self.entries.get_mut(&sample.labels) {
+            entry.seen = entry.seen.max(sample.at);
+            return entry.strategy.judge(sample);
+        }
+        if self.entries.len() >= self.cap {
+            self.counts.refused += 1;
+            return Verdict::insufficient("the rule has reached its limit of series");
+        }
+        match self.registry.build(&self.config, &self.context) {
+            Ok(mut strategy) => {
+                let verdict = strategy.judge(sample);
+                let seen = sample.at;
+                self.entries
+                    .insert(sample.labels.clone(), Entry { strategy, seen });
+                verdict
+            }
+            Err(problems) => Verdict::insufficient(problems.into_iter().next().map_or_else(
+                || "the strategy cannot be built".to_owned(),
+                |problem| {
+                    format!(
+                        "the strategy cannot be built: {}: {}",
+                        problem.path, problem.message
+                    )
+                },
+            )),
+        }
+    }
+
+    /// Learns from past samples, oldest first.
+    pub fn warm(&mut self, past: &[MetricSample]) {
+        for sample in past {
+            let _verdict = self.judge(sample);
+        }
+    }
+
+    /// Forgets series that nobody saw for longer than `idle` and says how many.
+    pub fn evict(&mut self, now: Timestamp, idle: Duration) -> usize {
+        let before = self.entries.len();
+        self.entries
+            .retain(|_, entry| now.since(entry.seen) <= idle);
+        let gone = before - self.entries.len();
+        self.counts.evicted += gone as u64;
+        gone
+    }
+
+    /// Forgets everything that was learnt, as when the model's version changed.
+    pub fn reset(&mut self) {
+        self.entries.clear();
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            series: self.entries.len(),
+            ..self.counts
+        }
+    }
+
+    /// Bytes held by the strategies.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.entries
+            .values()
+            .map(|entry| entry.strategy.memory())
+            .sum()
+    }
+
+    /// Everything that was learnt, in order of the labels.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<SeriesSnapshot> {
+        let mut all: Vec<SeriesSnapshot> = self
+            .entries
+            .iter()
+            .map(|(labels, entry)| SeriesSnapshot {
+                labels: labels.clone(),
+                seen: entry.seen,
+                snapshot: entry.strategy.snapshot(),
+            })
+            .collect();
+        all.sort_by(|a, b| a.labels.cmp(&b.labels));
+        all
+    }
+
+    /// Takes what was learnt before a restart. A series that cannot be restored is learnt anew; the answer says which and why.
+    pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, Error)> {
+        let mut failed = Vec::new();
+        for series in past.iter().take(self.cap) {
+            let Ok(mut strategy) = self.registry.build(&self.config, &self.context) else {
+                continue;
+            };
+            match strategy.restore(&series.snapshot) {
+                Ok(()) => {
+                    let seen = series.seen;
+                    self.entries
+                        .insert(series.labels.clone(), Entry { strategy, seen });
+                }
+                Err(error) => failed.push((series.labels.clone(), error)),
+            }
+        }
+        failed
+    }
+}

@@ -1,0 +1,302 @@
+//! One test per flaw that a first implementation of these formulas has.
+
+use std::time::Duration;
+
+use super::{
+    Context, EwmaParams, EwmaStrategy, Registry, State, StaticThresholdStrategy, StrategyConfig,
+    Table, ThresholdStrategy,
+};
+use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+
+const ROWS: Context = Context {
+    direction: Direction::Both,
+    interval: Duration::ZERO,
+};
+
+fn at(value: f64, seconds: i64) -> MetricSample {
+    let at = Timestamp::from_millis(seconds * 1000);
+    MetricSample::new(Metric::Custom, Labels::empty(), value, at)
+}
+
+fn sample(value: f64) -> MetricSample {
+    at(value, 0)
+}
+
+fn config(json: &str) -> StrategyConfig {
+    serde_json::from_str(json).unwrap()
+}
+
+/// Noise between -1 and 1 that every run repeats.
+fn noise(i: u32) -> f64 {
+    f64::from(i.wrapping_mul(2_654_435_761) >> 16 & 0xff) / 127.5 - 1.0
+}
+
+#[test]
+fn the_configuration_of_the_seed_parses_unchanged_as_json_and_yaml() {
+    let json = config(r#"{"type":"ewma","alpha":0.2,"k_sigma":3}"#);
+    let yaml: StrategyConfig =
+        serde_yaml::from_str("{type: ewma, alpha: 0.2, k_sigma: 3}").unwrap();
+    assert_eq!(json, yaml);
+    assert_eq!(
+        serde_json::to_string(&json).unwrap(),
+        r#"{"type":"ewma","alpha":0.2,"k_sigma":3}"#
+    );
+    let fixed = config(r#"{"type":"static","bound":0.9}"#);
+    for one in [json, fixed] {
+        let above = Context {
+            direction: Direction::Above,
+            ..ROWS
+        };
+        assert_eq!(Registry::built_in().check(&one, &above), vec![]);
+    }
+}
+
+#[test]
+fn every_mistake_is_reported_with_its_place_and_remedy() {
+    let config = config(
+        r#"{"type":"any_of","strategies":[{"type":"ewma","alpha":1.5,"k_sgima":3,"warm_up":1.5},{"type":"statik"},{"type":"static","bound":null}]}"#,
+    );
+    let context = Context {
+        direction: Direction::Above,
+        ..ROWS
+    };
+    let problems = Registry::built_in().check(&config, &context);
+    let lines: Vec<String> = problems
+        .iter()
+        .map(|p| format!("{}: {}", p.path, p.message))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "strategies[0].alpha: must be between 0 and 1, got 1.5",
+            "strategies[0].warm_up: must be a whole number from 2 to 1000000, got 1.5",
+            "strategies[0].k_sgima: unknown parameter; did you mean k_sigma?",
+            "strategies[1].type: no strategy \"statik\"; did you mean static?",
+            "strategies[2].bound: must be a number, got null",
+        ]
+    );
+}
+
+#[test]
+fn a_variance_that_contains_the_sample_can_never_fire_and_ours_does() {
+    let (alpha, k) = (0.2, 3.0);
+    let (mut mean, mut variance, mut old_fired) = (10.0_f64, 1.0_f64, false);
+    let params = EwmaParams {
+        alpha,
+        k_sigma: k,
+        ..EwmaParams::default()
+    };
+    let mut ours = EwmaStrategy::new(params);
+    for i in 0..100 {
+        let x = 10.0 + noise(i);
+        let d = x - mean;
+        variance = (1.0 - alpha) * variance + alpha * d * d;
+        mean += alpha * d;
+        ours.judge(&sample(x));
+    }
+    for spike in [1e3, 1e6, 1e12] {
+        let d = spike - mean;
+        let after = (1.0 - alpha) * variance + alpha * d * d;
+        old_fired |= d.abs() > k * after.sqrt();
+        assert_eq!(ours.clone().judge(&sample(spike)).state, State::Anomalous);
+    }
+    assert!(
+        !old_fired,
+        "the flaw is gone from the old formula: the test shows nothing"
+    );
+}
+
+#[test]
+fn state_is_kept_per_series_and_not_shared() {
+    let ewma = config(r#"{"type":"ewma","warm_up":10,"relearn_after":1000}"#);
+    let mut table = Table::new(&Registry::built_in(), &ewma, &ROWS);
+    let mut shared = EwmaStrategy::new(EwmaParams {
+        warm_up: 10,
+        ..EwmaParams::default()
+    });
+    let (mut apart, mut mixed) = (None, None);
+    for i in 0..100 {
+        for (name, level) in [("a", 1.0), ("b", 100.0)] {
+            let mut one = sample(level + 0.1 * noise(i));
+            if i == 99 && name == "a" {
+                one.value = 2.0;
+            }
+            one.labels = Labels::new([("model", name)]);
+            let verdicts = (table.judge(&one), shared.judge(&one));
+            if i == 99 && name == "a" {
+                (apart, mixed) = (Some(verdicts.0.state), Some(verdicts.1.state));
+            }
+        }
+    }
+    assert_eq!(apart, Some(State::Anomalous));
+    assert_eq!(
+        mixed,
+        Some(State::Ok),
+        "one instance for both series hides the jump"
+    );
+    assert_eq!(table.counts().series, 2);
+}
+
+#[test]
+fn nan_and_infinities_are_counted_and_change_nothing() {
+    let ewma = config(r#"{"type":"ewma","warm_up":10}"#);
+    let mut table = Table::new(&Registry::built_in(), &ewma, &ROWS);
+    for i in 0..50 {
+        table.judge(&sample(noise(i)));
+    }
+    let before = table.snapshot();
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let verdict = table.judge(&sample(bad));
+        assert_eq!(
+            (verdict.state, verdict.score),
+            (State::InsufficientData, None)
+        );
+    }
+    assert_eq!(table.snapshot(), before);
+    assert_eq!(table.counts().not_finite, 3);
+    assert!(
+        (0.1 * f64::NAN + 0.9).is_nan(),
+        "the old mean would be NaN for ever"
+    );
+}
+
+#[test]
+fn the_first_samples_are_warming_up_and_never_ok() {
+    let mut ewma = EwmaStrategy::new(EwmaParams::default());
+    for i in 0..50 {
+        assert_eq!(ewma.judge(&sample(noise(i))).state, State::WarmingUp);
+    }
+    assert_eq!(ewma.judge(&sample(0.0)).state, State::Ok);
+}
+
+#[test]
+fn a_flat_series_has_a_floor_and_its_first_change_is_seen() {
+    let mut ewma = EwmaStrategy::new(EwmaParams::default());
+    for _ in 0..100 {
+        ewma.judge(&sample(100.0));
+    }
+    let tiny = ewma.clone().judge(&sample(100.05));
+    assert_eq!(
+        tiny.state,
+        State::Ok,
+        "the relative floor is 0.1 % of the mean, a band of 0.5 %"
+    );
+    assert_eq!(ewma.judge(&sample(101.0)).state, State::Anomalous);
+}
+
+#[test]
+fn a_level_shift_alerts_and_then_becomes_the_new_normal() {
+    let mut ewma = EwmaStrategy::new(EwmaParams::default());
+    let states: Vec<State> = (0..400)
+        .map(|i| {
+            ewma.judge(&sample(noise(i) + if i < 200 { 0.0 } else { 1000.0 }))
+                .state
+        })
+        .collect();
+    assert_eq!(states[200..250], [State::Anomalous; 50]);
+    assert_eq!(states[250..300], [State::WarmingUp; 50]);
+    assert_eq!(states[300..400], [State::Ok; 100]);
+}
+
+#[test]
+fn a_duplicate_or_backward_timestamp_is_not_learnt() {
+    let timed = EwmaParams {
+        interval: Duration::from_secs(15),
+        ..EwmaParams::default()
+    };
+    let mut ewma = EwmaStrategy::new(timed);
+    ewma.judge(&at(1.0, 30));
+    let before = ewma.snapshot();
+    for seconds in [30, 15] {
+        assert_eq!(ewma.judge(&at(9.0, seconds)).state, State::InsufficientData);
+    }
+    assert_eq!(ewma.snapshot(), before);
+}
+
+#[test]
+fn a_gap_is_time_and_ages_the_memory_by_its_length() {
+    let mean_after = |gap: i64| {
+        let params = EwmaParams {
+            alpha: 0.1,
+            interval: Duration::from_secs(15),
+            clip_sigma: 1e9,
+            ..EwmaParams::default()
+        };
+        let mut ewma = EwmaStrategy::new(params);
+        for i in 0..60 {
+            ewma.judge(&at(noise(i.try_into().unwrap()), i * 15));
+        }
+        ewma.judge(&at(1.0, 59 * 15 + gap * 15));
+        ewma.judge(&at(0.0, 60 * 15 + gap * 15))
+            .expected
+            .centre
+            .unwrap()
+    };
+    let (short, long, endless) = (mean_after(1), mean_after(5), mean_after(1_000_000));
+    // 1 - 0.9^5 = 0.40951 of the way to 1 instead of 0.1.
+    assert!((((1.0 - long) / (1.0 - short)) - 0.59049 / 0.9).abs() < 1e-12);
+    assert!(endless < 1.0 && endless > 0.999);
+}
+
+#[test]
+fn a_bound_is_exactly_at_the_limit_and_below_means_below_for_accuracy() {
+    let mut accuracy = StaticThresholdStrategy::new(0.8, Metric::Accuracy.direction());
+    let mut scores = Vec::new();
+    for (value, state) in [
+        (0.9, State::Ok),
+        (0.8, State::Ok),
+        (0.4, State::Anomalous),
+        (1e9, State::Ok),
+    ] {
+        let verdict = accuracy.judge(&sample(value));
+        assert_eq!(verdict.state, state, "{value}");
+        scores.push(verdict.score.unwrap());
+    }
+    assert_eq!(scores, [0.875, 1.0, 1.5, 0.0]);
+    let mut latency = StaticThresholdStrategy::new(100.0, Metric::InferenceLatencyMs.direction());
+    assert_eq!(latency.judge(&sample(150.0)).score, Some(1.5));
+}
+
+#[test]
+fn the_number_of_series_is_capped_and_unseen_ones_leave() {
+    let mut table =
+        Table::new(&Registry::built_in(), &StrategyConfig::new("ewma"), &ROWS).with_cap(2);
+    for name in ["a", "b", "c"] {
+        let mut one = at(1.0, if name == "a" { 0 } else { 100 });
+        one.labels = Labels::new([("model", name)]);
+        table.judge(&one);
+    }
+    assert_eq!((table.counts().series, table.counts().refused), (2, 1));
+    assert_eq!(
+        table.evict(Timestamp::from_millis(100_000), Duration::from_secs(60)),
+        1
+    );
+    assert_eq!((table.counts().series, table.counts().evicted), (1, 1));
+}
+
+#[test]
+fn a_restored_table_answers_as_if_it_had_never_stopped() {
+    for json in [
+        r#"{"type":"ewma"}"#,
+        r#"{"type":"any_of","strategies":[{"type":"ewma"},{"type":"static","lower":-5,"upper":5}]}"#,
+    ] {
+        let new = || Table::new(&Registry::built_in(), &config(json), &ROWS);
+        let (mut whole, mut second) = (new(), new());
+        for i in 0..300 {
+            whole.judge(&sample(noise(i)));
+        }
+        let stored = serde_json::to_string(&whole.snapshot()).unwrap();
+        assert!(
+            second
+                .restore(&serde_json::from_str::<Vec<_>>(&stored).unwrap())
+                .is_empty()
+        );
+        for i in 300..400 {
+            assert_eq!(
+                second.judge(&sample(3.0 * noise(i))),
+                whole.judge(&sample(3.0 * noise(i))),
+                "{json}"
+            );
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What the outside may look at, made from a monitor after a tick.
+
+use super::model_monitor::{GroupState, ModelMonitor};
+use super::outlets::Outlets;
+use super::rule::{Kind, RuleState};
+use super::target::TargetState;
+use crate::alert;
+use crate::config::rules::Rule;
+use crate::judge::Verdict;
+use crate::metric::{MetricSample, Timestamp};
+use crate::publish::{self, Band, Signal, Snapshot};
+use crate::runtime::http::redacted;
+
+/// Everything that is shown, as of `at`.
+pub(super) fn snapshot(monitor: &ModelMonitor, outlets: &Outlets, at: Timestamp) -> Snapshot {
+    let rules = || monitor.groups.iter().flat_map(|group| &group.rules);
+    Snapshot {
+        at,
+        model: monitor.config.settings.model.labels(),
+        targets: monitor.targets.iter().map(target).collect(),
+        signals: rules().flat_map(signals).collect(),
+        alerts: alerts(monitor),
+        groups: monitor.groups.iter().map(group).collect(),
+        peers: peers(outlets),
+        receivers: receivers(outlets),
+        series: monitor.window.series() as u64,
+        missing: rules()
+            .filter(|rule| rule.health.empty)
+            .map(|rule| rule.rule.name().to_owned())
+            .collect(),
+        config_hash: monitor.context.config_hash.clone(),
+        durable: false,
+    }
+}
+
+fn target(target: &TargetState) -> publish::Target {
+    let last = target.last.as_ref();
+    publish::Target {
+        url: redacted(&target.url),
+        labels: target.labels.clone(),
+        up: last.map(|last| last.error.is_none()),
+        last_scrape: last.map(|last| last.at),
+        duration: last.map(|last| last.duration).unwrap_or_default(),
+        samples: last.map_or(0, |last| last.counts.samples),
+        body_bytes: last.map_or(0, |last| last.body_bytes as u64),
+        error: last.and_then(|last| last.error.clone()),
+        failures: target.failures.clone(),
+        refused: target.refused_total,
+    }
+}
+
+fn signals(rule: &RuleState) -> Vec<Signal> {
+    match (&rule.rule, &rule.kind) {
+        (Rule::Record(recording), Kind::Record(samples)) if recording.metric.is_some() => samples
+            .iter()
+            .map(|sample| recorded(&recording.name, sample))
+            .collect(),
+        (Rule::Watch(watch), Kind::Watch(watching)) => {
+            let judged = watching.judged.iter();
+            judged
+                .map(|(sample, verdict)| judged_signal(&watch.alert.name, sample, verdict))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn recorded(name: &str, sample: &MetricSample) -> Signal {
+    Signal {
+        metric: Some(name.to_owned()),
+        kind: sample.metric.clone(),
+        labels: sample.labels.without_name(),
+        value: Some(sample.value).filter(|value| value.is_finite()),
+        ..Signal::default()
+    }
+}
+
+fn judged_signal(name: &str, sample: &MetricSample, verdict: &Verdict) -> Signal {
+    Signal {
+        rule: Some(name.to_owned()),
+        metric: None,
+        kind: sample.metric.clone(),
+        labels: sample.labels.without_name(),
+        value: Some(sample.value).filter(|value| value.is_finite()),
+        state: Some(verdict.state.as_str()),
+        score: verdict.score.filter(|score| score.is_finite()),
+        expected: Band {
+            lower: verdict.expected.lower,
+            centre: verdict.expected.centre,
+            upper: verdict.expected.upper,
+        },
+        why: verdict.why.to_string(),
+    }
+}
+
+fn alerts(monitor: &ModelMonitor) -> Vec<publish::Alert> {
+    let all = monitor
+        .trackers()
+        .flat_map(|(rule, tracker)| match &rule.rule {
+            Rule::Alert { alert, .. } => tracker.alerts(alert, &monitor.context),
+            Rule::Watch(watch) => tracker.alerts(&watch.alert, &monitor.context),
+            Rule::Record(_) => Vec::new(),
+        });
+    let active = all.filter(|alert| alert.state != alert::State::Resolved);
+    active
+        .map(|alert| publish::Alert {
+            rule: alert.rule.to_string(),
+            labels: alert.labels,
+            annotations: alert.annotations,
+            state: alert.state.as_str(),
+            active_at: alert.active_at,
+            keep_firing_since: alert.keep_firing_since,
+            value: alert.value,
+        })
+        .collect()
+}
+
+fn group(state: &GroupState) -> publish::Group {
+    publish::Group {
+        name: state.group.name.clone(),
+        file: state.group.file.clone(),
+        interval: state.interval,
+        last: state.last,
+        took: state.rules.iter().map(|rule| rule.health.took).sum(),
+        rules: state.rules.iter().map(rule).collect(),
+    }
+}
+
+fn rule(state: &RuleState) -> publish::Rule {
+    let (kind, query, alert) = match &state.rule {
+        Rule::Record(recording) => (publish::RuleKind::Record, recording.query(), None),
+        Rule::Alert { expr, alert } => (
+            publish::RuleKind::Alert,
+            expr.text().to_owned(),
+            Some(alert),
+        ),
+        Rule::Watch(watch) => (
+            publish::RuleKind::Watch,
+            watch.expr.text().to_owned(),
+            Some(&watch.alert),
+        ),
+    };
+    let texts = |pairs: &alert::RuleLabels| {
+        pairs
+            .iter()
+            .map(|(name, template)| (name.clone(), template.source().to_owned()))
+            .collect()
+    };
+    publish::Rule {
+        name: state.rule.name().to_owned(),
+        kind,
+        query,
+        hold: alert.map(|alert| alert.hold).unwrap_or_default(),
+        keep_firing_for: alert.map(|alert| alert.keep_firing_for).unwrap_or_default(),
+        labels: alert.map(|alert| texts(&alert.labels)).unwrap_or_default(),
+        annotations: alert
+            .map(|alert| texts(&alert.annotations))
+            .unwrap_or_default(),
+        error: state.health.error.clone(),
+        last: state.health.at,
+        took: state.health.took,
+    }
+}
+
+fn peers(outlets: &Outlets) -> Vec<publish::Peer> {
+    let stats = outlets.alertmanagers().into_iter();
+    stats
+        .map(|stats| publish::Peer {
+            url: redacted(&stats.url),
+            sent: stats.sent,
+            failed: stats.failed,
+            dropped: stats.dropped,
+            queue_length: stats.queue_length as u64,
+            last_error: stats.last_error,
+        })
+        .collect()
+}
+
+fn receivers(outlets: &Outlets) -> Vec<publish::Receiver> {
+    let stats = outlets.receivers().into_iter();
+    stats
+        .map(|stats| publish::Receiver {
+            name: stats.name,
+            delivered: stats.delivered,
+            failed: stats.failed,
+            waiting: stats.waiting as u64,
+            dead: stats.dead as u64,
+            last_error: stats.last_error,
+        })
+        .collect()
+}

@@ -1,0 +1,310 @@
+//! A snapshot as metric families: the list of the documentation, in its order.
+
+use super::snapshot::{RuleKind, STATES, Signal, Snapshot};
+use super::{Build, process};
+use crate::metric::Labels;
+
+/// How a family is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Goes up and down.
+    Gauge,
+    /// Only grows; the name ends in `_total`.
+    Counter,
+}
+
+/// One value of a family.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Its labels, without the name.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+}
+
+/// Samples under one name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Family {
+    /// The name.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Gauge or counter.
+    pub kind: Kind,
+    /// The samples.
+    pub samples: Vec<Sample>,
+}
+
+impl Family {
+    pub(super) fn new(kind: Kind, name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            help,
+            kind,
+            samples: Vec::new(),
+        }
+    }
+
+    fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self::new(Kind::Gauge, name, help)
+    }
+
+    fn counter(name: &'static str, help: &'static str) -> Self {
+        Self::new(Kind::Counter, name, help)
+    }
+
+    fn push(&mut self, labels: Labels, value: f64) {
+        self.samples.push(Sample { labels, value });
+    }
+
+    fn with(mut self, labels: Labels, value: f64) -> Self {
+        self.push(labels, value);
+        self
+    }
+}
+
+/// Every family of a snapshot; those without samples are left out.
+#[must_use]
+pub fn families(snapshot: &Snapshot) -> Vec<Family> {
+    let mut all = signals(snapshot);
+    all.extend(alerts(snapshot));
+    all.extend(deliveries(snapshot));
+    all.extend(targets(snapshot));
+    all.extend(process::families());
+    all.retain(|family| !family.samples.is_empty());
+    all
+}
+
+/// `quantile` and `le` mean something to the reader of an exposition, so a series' own are renamed.
+fn own_labels(snapshot: &Snapshot, labels: &Labels) -> Labels {
+    let single = snapshot.targets.len() == 1;
+    let identity = ["job", "instance", "namespace", "pod"];
+    let mut own =
+        labels.retain(|name| name != Labels::NAME && !(single && identity.contains(&name)));
+    for (reserved, renamed) in [("quantile", "exported_quantile"), ("le", "exported_le")] {
+        if let Some(value) = own.get(reserved).map(str::to_owned) {
+            own = own.with(reserved, "").with(renamed, &value);
+        }
+    }
+    own
+}
+
+fn signal_labels(snapshot: &Snapshot, signal: &Signal) -> Labels {
+    let mut labels = own_labels(snapshot, &signal.labels).overlaid_with(&snapshot.model);
+    if let Some(rule) = &signal.rule {
+        labels = labels.with("rule", rule);
+    }
+    if let Some(metric) = &signal.metric {
+        labels = labels.with("metric", metric);
+    }
+    labels
+}
+
+fn signals(snapshot: &Snapshot) -> Vec<Family> {
+    let mut value = Family::gauge(
+        "sidewatch_metric_value",
+        "Value of a model metric, or of what a watch judges.",
+    );
+    let mut anomaly = Family::gauge(
+        "sidewatch_anomaly",
+        "Whether the strategy finds the value anomalous.",
+    );
+    let mut score = Family::gauge(
+        "sidewatch_anomaly_score",
+        "Distance from normal; 1 is exactly at the limit.",
+    );
+    let mut lower = Family::gauge(
+        "sidewatch_expected_lower",
+        "Lowest value that is normal now.",
+    );
+    let mut upper = Family::gauge(
+        "sidewatch_expected_upper",
+        "Highest value that is normal now.",
+    );
+    let mut state = Family::gauge(
+        "sidewatch_signal_state",
+        "Which state a watched series is in.",
+    );
+    for signal in &snapshot.signals {
+        let labels = signal_labels(snapshot, signal);
+        for (family, known) in [
+            (&mut value, signal.value),
+            (&mut score, signal.score),
+            (&mut lower, signal.expected.lower),
+            (&mut upper, signal.expected.upper),
+        ] {
+            if let Some(known) = known {
+                family.push(labels.clone(), known);
+            }
+        }
+        let Some(now) = signal.state else {
+            continue;
+        };
+        if ["ok", "anomalous", "frozen"].contains(&now) {
+            let anomalous = now == "anomalous"
+                || (now == "frozen" && signal.score.is_some_and(|score| score > 1.0));
+            anomaly.push(labels.clone(), f64::from(u8::from(anomalous)));
+        }
+        for name in STATES {
+            state.push(labels.with("state", name), f64::from(u8::from(now == name)));
+        }
+    }
+    vec![value, anomaly, score, lower, upper, state]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts")]
+fn alerts(snapshot: &Snapshot) -> Vec<Family> {
+    let mut active = Family::gauge(
+        "sidewatch_active_alerts",
+        "Alerts of a rule that are pending or firing.",
+    );
+    let mut missing = Family::gauge(
+        "sidewatch_mapping_missing",
+        "Whether a rule's expression found no series at all.",
+    );
+    let mut failing = Family::gauge(
+        "sidewatch_rule_evaluation_failing",
+        "Whether the last evaluation of a rule failed.",
+    );
+    for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
+        let labels = snapshot.model.with("rule", &rule.name);
+        let found = snapshot.missing.contains(&rule.name);
+        missing.push(labels.clone(), f64::from(u8::from(found)));
+        failing.push(labels.clone(), f64::from(u8::from(rule.error.is_some())));
+        if rule.kind == RuleKind::Record {
+            continue;
+        }
+        for state in ["pending", "firing"] {
+            let of = snapshot
+                .alerts
+                .iter()
+                .filter(|alert| alert.rule == rule.name && alert.state == state);
+            active.push(labels.with("state", state), of.count() as f64);
+        }
+    }
+    // Two rules of one name are one series.
+    for family in [&mut active, &mut missing, &mut failing] {
+        family
+            .samples
+            .sort_by(|a, b| a.labels.cmp(&b.labels).then(b.value.total_cmp(&a.value)));
+        family
+            .samples
+            .dedup_by(|later, kept| later.labels == kept.labels);
+    }
+    vec![active, missing, failing]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts")]
+fn deliveries(snapshot: &Snapshot) -> Vec<Family> {
+    let mut sent = Family::counter(
+        "sidewatch_notifications_sent_total",
+        "Alerts that an Alertmanager accepted.",
+    );
+    let mut failed = Family::counter(
+        "sidewatch_notifications_failed_total",
+        "Alerts in attempts that failed.",
+    );
+    let mut dropped = Family::counter(
+        "sidewatch_notifications_dropped_total",
+        "Alerts that were given up.",
+    );
+    let mut queue = Family::gauge(
+        "sidewatch_notification_queue_length",
+        "Alerts that wait for an Alertmanager.",
+    );
+    for peer in &snapshot.peers {
+        let labels = snapshot.model.with("alertmanager", &peer.url);
+        sent.push(labels.clone(), peer.sent as f64);
+        failed.push(labels.clone(), peer.failed as f64);
+        dropped.push(labels.clone(), peer.dropped as f64);
+        queue.push(labels, peer.queue_length as f64);
+    }
+    let mut requests = Family::counter(
+        "sidewatch_retraining_requests_total",
+        "Retraining requests that arrived.",
+    );
+    let mut failures = Family::counter(
+        "sidewatch_retraining_failures_total",
+        "Attempts to ask for retraining that failed.",
+    );
+    let mut outbox = Family::gauge(
+        "sidewatch_retraining_outbox_length",
+        "Retraining requests that wait.",
+    );
+    let mut dead = Family::gauge(
+        "sidewatch_retraining_dead_letters",
+        "Retraining requests that expired or were refused.",
+    );
+    for receiver in &snapshot.receivers {
+        let labels = snapshot.model.with("receiver", &receiver.name);
+        requests.push(labels.clone(), receiver.delivered as f64);
+        failures.push(labels.clone(), receiver.failed as f64);
+        outbox.push(labels.clone(), receiver.waiting as f64);
+        dead.push(labels, receiver.dead as f64);
+    }
+    vec![
+        sent, failed, dropped, queue, requests, failures, outbox, dead,
+    ]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts")]
+fn targets(snapshot: &Snapshot) -> Vec<Family> {
+    let mut up = Family::gauge(
+        "sidewatch_target_up",
+        "Whether the last scrape of the target was good.",
+    );
+    let mut duration = Family::gauge(
+        "sidewatch_scrape_duration_seconds",
+        "Time the last scrape took.",
+    );
+    let mut samples = Family::gauge("sidewatch_scrape_samples", "Samples in the last scrape.");
+    let mut body = Family::gauge(
+        "sidewatch_scrape_body_bytes",
+        "Size of the last scrape's body.",
+    );
+    let mut failures = Family::counter(
+        "sidewatch_scrape_failures_total",
+        "Scrapes that failed, by reason.",
+    );
+    let mut refused = Family::counter(
+        "sidewatch_series_refused_total",
+        "Samples whose series the limit on stored series refused.",
+    );
+    for target in &snapshot.targets {
+        let instance = target.labels.get("instance").unwrap_or(&target.url);
+        let labels = snapshot.model.with("target", instance);
+        if let Some(is_up) = target.up {
+            up.push(labels.clone(), f64::from(u8::from(is_up)));
+            duration.push(labels.clone(), target.duration.as_secs_f64());
+            samples.push(labels.clone(), target.samples as f64);
+            body.push(labels.clone(), target.body_bytes as f64);
+        }
+        for (reason, count) in &target.failures {
+            failures.push(labels.with("reason", reason), *count as f64);
+        }
+        refused.push(labels, target.refused as f64);
+    }
+    let series = Family::gauge("sidewatch_series", "Series in the window.");
+    let durable = Family::gauge(
+        "sidewatch_storage_durable",
+        "Whether state survives a restart.",
+    );
+    let build = Family::gauge(
+        "sidewatch_build_info",
+        "A constant 1 with the version of the program.",
+    );
+    vec![
+        up,
+        duration,
+        samples,
+        body,
+        failures,
+        series.with(snapshot.model.clone(), snapshot.series as f64),
+        refused,
+        durable.with(
+            snapshot.model.clone(),
+            f64::from(u8::from(snapshot.durable)),
+        ),
+        build.with(Labels::new([("version", Build::VERSION)]), 1.0),
+    ]
+}

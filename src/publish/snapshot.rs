@@ -1,0 +1,218 @@
+//! What the monitor knew after a tick, as plain data.
+
+use std::time::Duration;
+
+use crate::metric::{Labels, Metric, Timestamp};
+
+/// The states a signal can be in, as `sidewatch_signal_state` enumerates them.
+pub const STATES: [&str; 6] = [
+    "warming_up",
+    "ok",
+    "anomalous",
+    "insufficient_data",
+    "stale",
+    "frozen",
+];
+
+/// Everything that is shown, at one time.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The tick's time.
+    pub at: Timestamp,
+    /// `model_id` and perhaps `model_version`.
+    pub model: Labels,
+    /// The targets.
+    pub targets: Vec<Target>,
+    /// Model metrics and judged values.
+    pub signals: Vec<Signal>,
+    /// Pending and firing alerts.
+    pub alerts: Vec<Alert>,
+    /// Rule groups.
+    pub groups: Vec<Group>,
+    /// Alertmanagers.
+    pub peers: Vec<Peer>,
+    /// Receivers of retraining requests.
+    pub receivers: Vec<Receiver>,
+    /// Series in the window.
+    pub series: u64,
+    /// Rules whose expression found nothing.
+    pub missing: Vec<String>,
+    /// Hash of the configuration.
+    pub config_hash: String,
+    /// Whether alerts and outbox survive a restart.
+    pub durable: bool,
+}
+
+/// One target.
+#[derive(Debug, Clone, Default)]
+pub struct Target {
+    /// Its URL, password redacted.
+    pub url: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// Whether the last scrape was good; `None` before the first.
+    pub up: Option<bool>,
+    /// When it was scraped last.
+    pub last_scrape: Option<Timestamp>,
+    /// How long that took.
+    pub duration: Duration,
+    /// Samples of the last scrape.
+    pub samples: u64,
+    /// Size of its body.
+    pub body_bytes: u64,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Failures by reason since the start; every reason is there.
+    pub failures: Vec<(&'static str, u64)>,
+    /// Samples refused by the limit on stored series since the start.
+    pub refused: u64,
+}
+
+/// A model metric or a judged value of one series.
+#[derive(Debug, Clone, Default)]
+pub struct Signal {
+    /// The watch, for a judged value.
+    pub rule: Option<String>,
+    /// The recorded metric, for a model metric.
+    pub metric: Option<String>,
+    /// What the value is about.
+    pub kind: Metric,
+    /// The series' own labels without its name.
+    pub labels: Labels,
+    /// The value; `None` when it is unknown or not finite.
+    pub value: Option<f64>,
+    /// The verdict, for a judged value.
+    pub state: Option<&'static str>,
+    /// 1 is exactly at the limit; `None` while unknown.
+    pub score: Option<f64>,
+    /// Where the value was expected.
+    pub expected: Band,
+    /// Why the state is what it is.
+    pub why: String,
+}
+
+/// An expected band; a side that is `None` is open or unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Band {
+    /// Lowest normal value.
+    pub lower: Option<f64>,
+    /// What was expected.
+    pub centre: Option<f64>,
+    /// Highest normal value.
+    pub upper: Option<f64>,
+}
+
+/// A pending or firing alert.
+#[derive(Debug, Clone)]
+pub struct Alert {
+    /// The rule's name.
+    pub rule: String,
+    /// Identity.
+    pub labels: Labels,
+    /// Texts for people.
+    pub annotations: Labels,
+    /// `pending` or `firing`.
+    pub state: &'static str,
+    /// Since when the condition holds.
+    pub active_at: Timestamp,
+    /// Since when only `keep_firing_for` keeps it.
+    pub keep_firing_since: Option<Timestamp>,
+    /// The last value.
+    pub value: f64,
+}
+
+/// A rule group.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// Time between evaluations.
+    pub interval: Duration,
+    /// When it was evaluated last.
+    pub last: Option<Timestamp>,
+    /// How long that took.
+    pub took: Duration,
+    /// Its rules.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule and its last evaluation.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub kind: RuleKind,
+    /// Its expression.
+    pub query: String,
+    /// `for`.
+    pub hold: Duration,
+    /// `keep_firing_for`.
+    pub keep_firing_for: Duration,
+    /// Its labels as written.
+    pub labels: Vec<(String, String)>,
+    /// Its annotations as written.
+    pub annotations: Vec<(String, String)>,
+    /// Why the last evaluation failed.
+    pub error: Option<String>,
+    /// When it was evaluated last.
+    pub last: Option<Timestamp>,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleKind {
+    /// Records.
+    Record,
+    /// Alerts as Prometheus does.
+    Alert,
+    /// Alerts by a strategy.
+    Watch,
+}
+
+/// Deliveries to one Alertmanager since the start.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// Its URL, password redacted.
+    pub url: String,
+    /// Alerts accepted.
+    pub sent: u64,
+    /// Alerts in failed attempts.
+    pub failed: u64,
+    /// Alerts given up.
+    pub dropped: u64,
+    /// Alerts that wait.
+    pub queue_length: u64,
+    /// The last failure; `None` after a success.
+    pub last_error: Option<String>,
+}
+
+/// Retraining requests to one receiver since the start.
+#[derive(Debug, Clone, Default)]
+pub struct Receiver {
+    /// Its name, usually its URL.
+    pub name: String,
+    /// Requests that arrived.
+    pub delivered: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Requests that wait.
+    pub waiting: u64,
+    /// Requests that expired or were refused.
+    pub dead: u64,
+    /// The last failure; `None` after a success.
+    pub last_error: Option<String>,
+}
+
+/// What was built.
+#[derive(Debug, Clone, Copy)]
+pub struct Build;
+
+impl Build {
+    /// The version of the package.
+    pub const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+}

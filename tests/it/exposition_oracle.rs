@@ -1,0 +1,174 @@
+//! Bodies of real model servers against Python's `prometheus_client`.
+//!
+//! Set `SIDEWATCH_PYTHON` to a Python that has `prometheus_client` 0.26; without it, or without the corpus beside the
+//! checkout, the test says so and passes.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::json;
+use sidewatch::scrape::{Exposition, Format, Ingester, Limits, format_of};
+
+use crate::scrape_window::{NOW, Window, with};
+
+/// Labels, timestamp, and the value's bits in hexadecimal.
+type Sample = (Vec<(String, String)>, Option<i64>, String);
+
+#[derive(Deserialize)]
+struct Answer {
+    file: PathBuf,
+    #[serde(default)]
+    samples: Vec<Sample>,
+    error: Option<String>,
+}
+
+/// The corpus beside the checkout or a worktree of it.
+fn corpus() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ["../shared/corpus", "../../shared/corpus"]
+        .iter()
+        .map(|place| root.join(place))
+        .find(|place| place.is_dir())
+}
+
+fn bodies_in(dir: &Path, found: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(dir).expect("a readable corpus");
+    for entry in entries {
+        let path = entry.expect("a readable corpus").path();
+        let kind = path.extension().and_then(|end| end.to_str());
+        if path.is_dir() {
+            bodies_in(&path, found);
+        } else if matches!(kind, Some("txt" | "raw")) {
+            found.push(path);
+        }
+    }
+}
+
+/// The format that the recorded answer announced.
+fn format_of_file(path: &Path) -> Format {
+    let headers = fs::read_to_string(format!("{}.headers", path.display())).unwrap_or_default();
+    let content_type = headers.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-type").then_some(value)
+    });
+    format_of(content_type, Some(Format::Text)).expect("a fallback")
+}
+
+fn body_of(path: &Path) -> Vec<u8> {
+    let bytes = fs::read(path).expect("a readable corpus");
+    if !bytes.starts_with(b"\x1f\x8b") {
+        return bytes;
+    }
+    let mut body = Vec::new();
+    let mut decoder = flate2::read::MultiGzDecoder::new(&*bytes);
+    decoder.read_to_end(&mut body).expect("a gzip stream");
+    body
+}
+
+/// Our samples in the oracle's shape; one ingester per directory, so that consecutive snapshots go through the memo.
+fn ours(window: &mut Window, ingester: &mut Ingester, path: &Path) -> Result<Vec<Sample>, String> {
+    let exposition = Exposition::new(body_of(path), format_of_file(path), NOW);
+    let counts = window
+        .scrape(ingester, &exposition)
+        .map_err(|error| error.to_string())?;
+    assert_eq!(
+        counts.samples,
+        counts.stored + counts.unselected,
+        "{counts:?}"
+    );
+    Ok(window.samples_as_text())
+}
+
+fn ask(python: &str, files: &[PathBuf]) -> Vec<Answer> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/exposition.py");
+    let request: Vec<_> = files
+        .iter()
+        .map(|file| json!({"file": file, "openmetrics": format_of_file(file) == Format::OpenMetrics}))
+        .collect();
+    let mut child = Command::new(python)
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("SIDEWATCH_PYTHON is a Python");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let text = serde_json::to_string(&request).expect("JSON");
+    stdin.write_all(text.as_bytes()).expect("a reading child");
+    drop(stdin);
+    let output = child.wait_with_output().expect("a finished child");
+    assert!(output.status.success(), "{}", output.status);
+    let lines = String::from_utf8(output.stdout).expect("UTF-8");
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an answer"))
+        .collect()
+}
+
+/// The first sample that only one of the two has.
+fn difference(path: &Path, theirs: Vec<Sample>, ours: Vec<Sample>) -> Option<String> {
+    let sorted = |mut samples: Vec<Sample>| {
+        samples.sort();
+        samples
+    };
+    let (theirs, ours) = (sorted(theirs), sorted(ours));
+    if theirs == ours {
+        return None;
+    }
+    let only = |a: &[Sample], b: &[Sample]| a.iter().find(|s| b.binary_search(s).is_err()).cloned();
+    Some(format!(
+        "{}: {} samples of prometheus_client, {} of ours, only theirs {:?}, only ours {:?}",
+        path.display(),
+        theirs.len(),
+        ours.len(),
+        only(&theirs, &ours),
+        only(&ours, &theirs)
+    ))
+}
+
+#[test]
+fn every_body_of_the_corpus_is_read_as_prometheus_client_reads_it() {
+    let Ok(python) = std::env::var("SIDEWATCH_PYTHON") else {
+        println!("skipped: SIDEWATCH_PYTHON is not set to a Python with prometheus_client 0.26");
+        return;
+    };
+    let Some(corpus) = corpus() else {
+        println!("skipped: there is no corpus beside the checkout");
+        return;
+    };
+    let mut files = Vec::new();
+    bodies_in(&corpus, &mut files);
+    files.sort();
+    assert!(files.len() > 200, "{} bodies", files.len());
+    let mut of_directory = PathBuf::new();
+    let mut ingester = with(Limits::default(), sidewatch::metric::Labels::empty());
+    let mut window = Window::default();
+    let mut differences = Vec::new();
+    for answer in ask(&python, &files) {
+        let path = &answer.file;
+        let directory = path.parent().expect("a directory");
+        if directory != of_directory {
+            of_directory = directory.to_owned();
+            ingester = with(Limits::default(), sidewatch::metric::Labels::empty());
+            window = Window::default();
+        }
+        let found = ours(&mut window, &mut ingester, path);
+        match (answer.error, found) {
+            (None, Ok(samples)) => differences.extend(difference(path, answer.samples, samples)),
+            (theirs, ours) => differences.push(format!(
+                "{}: prometheus_client {theirs:?}, ours {:?}",
+                path.display(),
+                ours.err()
+            )),
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "{} of {} bodies differ:\n{}",
+        differences.len(),
+        files.len(),
+        differences.join("\n")
+    );
+}
