@@ -60,13 +60,14 @@ def main(paths):
     for path in paths:
         board, found = check(path, schema)
         problems += found
-        rules += [{"record": "panel:query", "labels": {"at": where}, "expr": expr} for where, expr in expressions(board)]
+        for where, expression in expressions(board):
+            rules.append({"record": "panel:query", "labels": {"at": f"{where} {len(rules)}"}, "expr": expression})
     if problems:
         sys.exit("\n".join(problems))
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}, file)
         file.flush()
-        subprocess.run(["promtool", "check", "rules", file.name], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["promtool", "check", "rules", file.name], check=True, capture_output=True)
     print(f"chart: {len(paths)} dashboards are valid, promtool parses their {len(rules)} queries")
 
 
