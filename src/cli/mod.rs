@@ -4,6 +4,7 @@ mod demo;
 pub mod outbox;
 pub mod query;
 mod run;
+pub mod score;
 pub mod snapshots;
 
 use std::fmt;
@@ -75,6 +76,8 @@ enum Command {
     Demo(demo::Demo),
     /// Evaluate an expression over saved scrapes
     Query(query::Query),
+    /// Score the rows of CSV files with a strategy
+    Score(score::Score),
     /// Look at and change the retraining requests that have not arrived
     Outbox(outbox::Outbox),
 }
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Demo(demo) => demo.run(),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
+        Command::Score(score) => score.run(&mut std::io::stdout().lock()).map_err(Error::new),
         Command::Outbox(outbox) => outbox
             .run(clock::now(), &mut std::io::stdout().lock())
             .map(|()| ExitCode::SUCCESS)

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{Context, Problem, Registry, StrategyFactory, ThresholdStrategy};
-use super::{compose, ewma, statics};
+use super::registry::Built;
+use super::{Context, Registry, StrategyFactory};
+use super::{adwin, compose, drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics};
 
-type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
 type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
 
 struct BuiltIn {
@@ -27,9 +27,16 @@ impl StrategyFactory for BuiltIn {
 
 /// Every built-in, in the order of the documentation.
 pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
-    let all: [(&'static str, Build); 4] = [
+    let all: [(&'static str, Build); 11] = [
         ("static", statics::build),
         ("ewma", ewma::build),
+        ("mad", mad::build),
+        ("seasonal", seasonal::build),
+        ("novelty", novelty::build),
+        ("shift", shift::build),
+        ("page_hinkley", page_hinkley::build),
+        ("adwin", adwin::build),
+        ("drift", drift::build),
         ("any_of", compose::build_any),
         ("all_of", compose::build_all),
     ];

@@ -3,15 +3,27 @@
 //! A [`StrategyConfig`] is what a rule file says; a [`Registry`] checks it and builds a [`ThresholdStrategy`] from it; a [`Table`]
 //! keeps one strategy per series. Every strategy answers with a [`Verdict`] on one scale: a score of 1 is at the limit.
 
+mod adwin;
+mod blocks;
 mod builtin;
 mod compose;
 mod config;
+mod drift;
 mod ewma;
+mod mad;
+mod normal;
+mod novelty;
 mod pace;
+mod page_hinkley;
 mod params;
+mod record;
 mod registry;
+mod season;
+mod seasonal;
+mod shift;
 mod statics;
 mod strategy;
+mod streaming;
 mod table;
 mod verdict;
 
@@ -20,11 +32,13 @@ pub use config::StrategyConfig;
 pub use ewma::{EwmaParams, EwmaStrategy};
 pub use pace::Pace;
 pub use params::Params;
-pub use registry::{Context, Problem, Registry, StrategyFactory};
+pub use registry::{Built, Context, Problem, Registry, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
 pub use strategy::{Error, Snapshot, ThresholdStrategy};
 pub use table::{Counts, SeriesSnapshot, Table};
 pub use verdict::{Band, Side, State, Verdict};
 
+#[cfg(test)]
+mod oracle_tests;
 #[cfg(test)]
 mod tests;

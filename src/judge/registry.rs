@@ -30,6 +30,9 @@ pub struct Problem {
     pub message: String,
 }
 
+/// A strategy, or every mistake in its configuration.
+pub type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
+
 /// Builds strategies of one type. Implement it to add a strategy from another crate.
 pub trait StrategyFactory: Send + Sync {
     /// The `type:` it builds.

@@ -278,6 +278,12 @@ fn the_number_of_series_is_capped_and_unseen_ones_leave() {
 fn a_restored_table_answers_as_if_it_had_never_stopped() {
     for json in [
         r#"{"type":"ewma"}"#,
+        r#"{"type":"mad"}"#,
+        r#"{"type":"seasonal"}"#,
+        r#"{"type":"novelty"}"#,
+        r#"{"type":"shift"}"#,
+        r#"{"type":"page_hinkley"}"#,
+        r#"{"type":"adwin"}"#,
         r#"{"type":"any_of","strategies":[{"type":"ewma"},{"type":"static","lower":-5,"upper":5}]}"#,
     ] {
         let new = || Table::new(&Registry::built_in(), &config(json), &ROWS);

@@ -66,6 +66,36 @@ pub enum Side {
     Below,
 }
 
+impl Side {
+    /// The word for this side.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+        }
+    }
+
+    /// The side of a deviation from the centre.
+    #[must_use]
+    pub fn of(deviation: f64) -> Self {
+        if deviation < 0.0 {
+            Self::Below
+        } else {
+            Self::Above
+        }
+    }
+
+    /// Whether a direction watches this side.
+    #[must_use]
+    pub fn is_watched(self, direction: Direction) -> bool {
+        match self {
+            Self::Above => direction.watches_above(),
+            Self::Below => direction.watches_below(),
+        }
+    }
+}
+
 /// What was expected before the value arrived, in its unit; a part that a strategy does not know is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Band {

@@ -1,0 +1,137 @@
+//! Strategies against the figures of other programs: `../shared/bench/reference` where it is there, and river 0.26.1.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Context, Registry, StrategyConfig, ThresholdStrategy};
+use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+
+fn build(json: &str) -> Box<dyn ThresholdStrategy> {
+    let config: StrategyConfig = serde_json::from_str(json).unwrap();
+    let context = Context {
+        direction: Direction::Both,
+        interval: Duration::ZERO,
+    };
+    Registry::built_in().build(&config, &context).unwrap()
+}
+
+fn sample(value: f64, seconds: f64) -> MetricSample {
+    MetricSample::new(
+        Metric::Custom,
+        Labels::empty(),
+        value,
+        Timestamp::from_secs_f64(seconds),
+    )
+}
+
+/// `numpy.random.default_rng(0)`: 1000 draws of N(0,1), then 1000 of N(1,1), rounded to four places.
+fn detections(json: &str) -> Vec<usize> {
+    let mut strategy = build(json);
+    let values = include_str!("testdata/shift.txt").lines();
+    let verdicts = values.map(|line| strategy.judge(&sample(line.parse().unwrap(), 0.0)));
+    verdicts
+        .enumerate()
+        .filter(|(_, verdict)| verdict.is_anomalous())
+        .map(|(at, _)| at)
+        .collect()
+}
+
+#[test]
+fn adwin_detects_where_river_does() {
+    assert_eq!(detections(r#"{"type":"adwin"}"#), [1055]);
+}
+
+#[test]
+fn page_hinkley_detects_where_river_does() {
+    assert_eq!(detections(r#"{"type":"page_hinkley"}"#), [1048, 1922]);
+}
+
+/// Rows of a golden file: seconds since 2010-01-04, value, expected novelty, expected z.
+fn golden(name: &str) -> Option<Vec<[f64; 4]>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = format!("shared/bench/reference/golden/{name}.csv");
+    let found = ["..", "../.."]
+        .iter()
+        .map(|up| root.join(up).join(&file))
+        .find(|path| path.exists());
+    let Some(path) = found else {
+        println!("skipped: no {file}");
+        return None;
+    };
+    let text = std::fs::read_to_string(path).unwrap();
+    let number = |cell: &str| {
+        cell.trim_start_matches("np.float64(")
+            .trim_end_matches(')')
+            .parse::<f64>()
+            .unwrap()
+    };
+    let rows = text.lines().skip(1).map(|line| {
+        let cells: Vec<f64> = line.split(',').map(number).collect();
+        [cells[0], cells[1], cells[2], cells[3]]
+    });
+    Some(rows.collect())
+}
+
+#[test]
+fn novelty_and_ewma_equal_their_golden_outputs() {
+    for name in [
+        "art_daily_flatmiddle",
+        "ec2_request_latency_system_failure",
+        "exchange-4_cpm_results",
+        "nyc_taxi",
+    ] {
+        let mut novelty = build(r#"{"type":"novelty","threshold":1}"#);
+        let mut ewma =
+            build(r#"{"type":"ewma","k_sigma":1,"clip_sigma":1e12,"relearn_after":1000000}"#);
+        for (at, [seconds, value, expected_novelty, expected_z]) in
+            golden(name).into_iter().flatten().enumerate()
+        {
+            let sample = sample(value, seconds);
+            let (n, z) = (
+                novelty.judge(&sample).score.unwrap_or(0.0),
+                ewma.judge(&sample).score.unwrap_or(0.0),
+            );
+            assert!(
+                (n - expected_novelty).abs() <= 1e-6,
+                "{name}:{at}: novelty {n}, not {expected_novelty}"
+            );
+            assert!(
+                (z - expected_z).abs() <= 1e-9 * expected_z.max(1.0),
+                "{name}:{at}: z {z}, not {expected_z}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_mad_is_the_one_of_scipy() {
+    let mut sorted = [1.0, 2.0, 4.0, 3.0, 10.0, 2.0, 2.5];
+    sorted.sort_by(f64::total_cmp);
+    let raw = super::mad::median_distance(&sorted, 2.5);
+    assert!((raw - 0.5).abs() < 1e-12);
+    assert!((raw * super::mad::TO_SIGMA - 0.741_301_109_252_801).abs() < 1e-12);
+}
+
+#[test]
+fn the_median_distance_equals_sorting_all_distances() {
+    let mut seed = 1_u64;
+    for n in 1..60_u32 {
+        let mut values: Vec<f64> = (0..n)
+            .map(|_| {
+                seed = seed
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                f64::from(u32::try_from(seed >> 59).unwrap())
+            })
+            .collect();
+        values.sort_by(f64::total_cmp);
+        let centre = (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0;
+        let mut distances: Vec<f64> = values.iter().map(|x| (x - centre).abs()).collect();
+        distances.sort_by(f64::total_cmp);
+        let naive = (distances[(distances.len() - 1) / 2] + distances[distances.len() / 2]) / 2.0;
+        assert!(
+            (super::mad::median_distance(&values, centre) - naive).abs() < 1e-12,
+            "{values:?}"
+        );
+    }
+}

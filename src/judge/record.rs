@@ -1,0 +1,52 @@
+//! Records: by how much a value exceeds everything before it.
+
+use serde::{Deserialize, Serialize};
+
+/// Excess over the running extremes, in units of the running range.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Record {
+    max: f64,
+    min: f64,
+    mean: f64,
+    seen: u64,
+}
+
+impl Record {
+    /// Excess above the maximum and below the minimum so far, then learns.
+    pub(super) fn both(&mut self, u: f64) -> (f64, f64) {
+        let range = self.max - self.min;
+        let mut excess = (0.0, 0.0);
+        if range > 0.0 {
+            excess = (
+                ((u - self.max) / range).max(0.0),
+                ((self.min - u) / range).max(0.0),
+            );
+        }
+        self.take(u);
+        excess
+    }
+
+    /// Excess above the maximum so far, then learns and relaxes both extremes towards the mean by the share `decay`.
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    pub(super) fn up(&mut self, u: f64, decay: f64) -> f64 {
+        let (above, _) = self.both(u);
+        self.mean += (1.0 / self.seen as f64).max(0.001) * (u - self.mean);
+        self.max -= decay * (self.max - self.mean);
+        self.min += decay * (self.mean - self.min);
+        above
+    }
+
+    /// The least and greatest value so far.
+    pub(super) fn range(&self) -> (f64, f64) {
+        (self.min, self.max)
+    }
+
+    fn take(&mut self, u: f64) {
+        if self.seen == 0 {
+            (self.max, self.min) = (u, u);
+        }
+        self.seen += 1;
+        self.max = self.max.max(u);
+        self.min = self.min.min(u);
+    }
+}

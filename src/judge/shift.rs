@@ -1,0 +1,204 @@
+//! `shift`: small lasting shifts, with a guaranteed time between false alarms.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::normal::quantile;
+use super::registry::Built;
+use super::streaming::{Common, Core, Step, Streaming};
+use super::{Band, Context, Params, Registry, Side, Verdict};
+
+/// Bins of the conformal ranks.
+const BINS: usize = 64;
+/// Shifts that are looked for, in standard deviations.
+const SHIFTS: [f64; 8] = [0.25, 0.5, 1.0, 2.0, -0.25, -0.5, -1.0, -2.0];
+
+#[derive(Debug, Clone)]
+pub(super) struct ShiftParams {
+    budget: f64,
+    warm_up: usize,
+    whiten: bool,
+}
+
+/// A conformal e-detector (Shin, Ramdas and Rinaldo 2022; Vovk et al. 2024) over binned ranks; O(64) time and memory.
+///
+/// The first half of the warm-up sets the bins (and the AR(1) coefficient), the second half fills them. From then on the rank of a
+/// value among the earlier ones gives a p-value that is uniform while the values are exchangeable; `e = exp(δz − δ²/2)` has mean 1,
+/// and the Shiryaev–Roberts sum `M ← (1 + M) e`, averaged over shifts δ, reaches `budget` on average not before `budget` samples.
+/// After an alarm it learns anew.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Shift {
+    seen: usize,
+    first: Vec<f64>,
+    edges: Vec<f64>,
+    counts: Vec<f64>,
+    total: f64,
+    mean: f64,
+    phi: f64,
+    previous: f64,
+    evidence: [f64; 8],
+    /// State of the tie-break; the same series always breaks ties alike.
+    ties: u64,
+}
+
+impl Shift {
+    /// Bins at the quantiles of the first values, after their AR(1) is taken out.
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    fn set_bins(&mut self, whiten: bool) {
+        let n = self.first.len();
+        self.mean = self.first.iter().sum::<f64>() / n as f64;
+        let deviations: Vec<f64> = self.first.iter().map(|x| x - self.mean).collect();
+        let square: f64 = deviations.iter().map(|d| d * d).sum();
+        let lagged: f64 = deviations.windows(2).map(|pair| pair[0] * pair[1]).sum();
+        if whiten && square > 0.0 {
+            self.phi = (lagged / square).clamp(-0.999, 0.999);
+        }
+        let mut residuals: Vec<f64> = deviations
+            .windows(2)
+            .map(|pair| pair[1] - self.phi * pair[0])
+            .collect();
+        residuals.sort_by(f64::total_cmp);
+        let at = |bin: usize| residuals[bin * (residuals.len() - 1) / BINS];
+        self.edges = (1..BINS).map(at).collect();
+        self.counts = vec![0.0; BINS];
+        self.first = Vec::new();
+    }
+
+    fn uniform(&mut self) -> f64 {
+        // SplitMix64 (Steele, Lea and Flood 2014); the upper 53 bits, never 0 or 1.
+        self.ties = self.ties.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.ties;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
+        (f64::from(bits) + 0.5) / 4_294_967_296.0
+    }
+
+    fn residual(&mut self, x: f64) -> f64 {
+        let deviation = x - self.mean;
+        let residual = deviation - self.phi * self.previous;
+        self.previous = deviation;
+        residual
+    }
+
+    /// The p-value of a residual among the earlier ones, which is then counted.
+    fn p_value(&mut self, residual: f64) -> f64 {
+        let bin = self.edges.partition_point(|edge| *edge < residual);
+        let above: f64 = self.counts[bin + 1..].iter().sum();
+        let p = (above + self.uniform() * (self.counts[bin] + 1.0)) / (self.total + 1.0);
+        self.counts[bin] += 1.0;
+        self.total += 1.0;
+        p.clamp(1e-12, 1.0 - 1e-12)
+    }
+}
+
+impl Core for Shift {
+    const KIND: &'static str = "shift";
+    type Params = ShiftParams;
+
+    fn new(_params: &ShiftParams) -> Self {
+        Self {
+            seen: 0,
+            first: Vec::new(),
+            edges: Vec::new(),
+            counts: Vec::new(),
+            total: 0.0,
+            mean: 0.0,
+            phi: 0.0,
+            previous: 0.0,
+            evidence: [0.0; 8],
+            ties: 0,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "at most 8")]
+    fn step(&mut self, params: &ShiftParams, step: Step) -> Verdict {
+        self.seen += 1;
+        let half = params.warm_up / 2;
+        if self.seen <= half {
+            self.first.push(step.x);
+            if self.seen == half {
+                self.previous = step.x;
+                self.set_bins(params.whiten);
+                self.previous -= self.mean;
+            }
+            return Verdict::warming_up("too few samples were seen");
+        }
+        let residual = self.residual(step.x);
+        let p = self.p_value(residual);
+        if self.seen <= params.warm_up {
+            return Verdict::warming_up("too few samples were seen");
+        }
+        let z = -quantile(p);
+        let (mut up, mut down) = (0.0, 0.0);
+        let mut watched = 0;
+        for (m, delta) in self.evidence.iter_mut().zip(SHIFTS) {
+            if !Side::of(delta).is_watched(step.direction) {
+                continue;
+            }
+            watched += 1;
+            *m = ((1.0 + *m) * (delta * z - delta * delta / 2.0).exp()).min(1e200);
+            *(if delta > 0.0 { &mut up } else { &mut down }) += *m;
+        }
+        let evidence = (up + down) / f64::from(watched.max(1));
+        let score = evidence.max(1.0).ln() / params.budget.ln();
+        let side = if down > up { Side::Below } else { Side::Above };
+        let band = Band {
+            centre: Some(self.mean),
+            ..Band::default()
+        };
+        let verdict = Verdict::judged(score, Some(side), band, || {
+            let (word, mean) = (side.as_str(), self.mean);
+            Cow::Owned(format!(
+                "values have been ranked {word} the earlier ones (mean {mean} at the start) for too long to be chance"
+            ))
+        });
+        if verdict.is_anomalous() {
+            let ties = self.ties;
+            *self = Self::new(params);
+            self.ties = ties;
+        }
+        verdict
+    }
+
+    fn fits(&self, params: &ShiftParams) -> Result<(), &'static str> {
+        let learning =
+            self.edges.is_empty() && self.counts.is_empty() && self.seen < params.warm_up / 2;
+        let ready = self.edges.len() == BINS - 1
+            && self.counts.len() == BINS
+            && self.seen >= params.warm_up / 2;
+        if learning || ready {
+            Ok(())
+        } else {
+            Err("warm_up")
+        }
+    }
+
+    fn heap(&self) -> usize {
+        (self.first.capacity() + self.edges.capacity() + self.counts.capacity()) * size_of::<f64>()
+    }
+}
+
+pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+    let mut params = Params::new(map);
+    let budget = params.optional("budget").unwrap_or(40_320.0);
+    if budget < 10.0 {
+        params.problem(
+            "budget",
+            format!("must be 10 samples between false alarms or more, got {budget}"),
+        );
+    }
+    let read = ShiftParams {
+        budget,
+        warm_up: params.count("warm_up", 200, 20..=100_000) as usize,
+        whiten: params.flag("whiten", true),
+    };
+    let common = Common {
+        direction: params.direction(context.direction),
+        interval: context.interval,
+        cooldown: params.count("cooldown", 0, 0..=100_000),
+    };
+    params.finish(Box::new(Streaming::<Shift>::new(read, common)))
+}

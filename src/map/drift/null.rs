@@ -1,0 +1,124 @@
+//! What a statistic looks like when nothing has changed.
+
+use super::Statistic;
+
+/// Simulated histograms; the critical value is an order statistic of them.
+const DRAWS: usize = 999;
+
+/// The distribution of a statistic when `n` current and `m` reference observations come from one distribution.
+#[derive(Debug, Clone)]
+pub(super) struct Null {
+    /// Simulated values in order.
+    sorted: Vec<f64>,
+}
+
+impl Null {
+    /// Draws pairs of histograms of the given sizes from the pooled shares, and their distances. The same input gives the same
+    /// draws.
+    #[expect(clippy::cast_precision_loss, reason = "counts")]
+    pub(super) fn simulate(
+        statistic: Statistic,
+        pooled: &[f64],
+        (n, m): (u64, u64),
+        gaps: &[f64],
+    ) -> Self {
+        let mut random = Random(0x5eed_0f5d_e71f_7a11 ^ n.rotate_left(32) ^ m);
+        let mut sorted = Vec::with_capacity(DRAWS);
+        let (mut a, mut b) = (vec![0.0; pooled.len()], vec![0.0; pooled.len()]);
+        for _ in 0..DRAWS {
+            random.multinomial(n, pooled, &mut a);
+            random.multinomial(m, pooled, &mut b);
+            sorted.push(statistic.distance(&a, &b, gaps));
+        }
+        sorted.sort_by(f64::total_cmp);
+        Self { sorted }
+    }
+
+    /// The mean: what the statistic shows although nothing has changed.
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    pub(super) fn mean(&self) -> f64 {
+        self.sorted.iter().sum::<f64>() / self.sorted.len() as f64
+    }
+
+    /// The value that is exceeded with probability `alpha`.
+    #[expect(clippy::cast_possible_truncation, reason = "an index")]
+    #[expect(clippy::cast_sign_loss, reason = "alpha is between 0 and 1")]
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    pub(super) fn critical(&self, alpha: f64) -> f64 {
+        let rank = ((1.0 - alpha) * (self.sorted.len() + 1) as f64).ceil() as usize;
+        self.sorted[rank.clamp(1, self.sorted.len()) - 1]
+    }
+
+    /// The probability of at least `value`, never 0 (Davison and Hinkley 1997).
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    pub(super) fn p_value(&self, value: f64) -> f64 {
+        let below = self.sorted.partition_point(|draw| *draw < value);
+        (self.sorted.len() - below + 1) as f64 / (self.sorted.len() + 1) as f64
+    }
+}
+
+/// `SplitMix64` (Steele, Lea and Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
+        (f64::from(bits) + 0.5) / 4_294_967_296.0
+    }
+
+    fn normal(&mut self) -> f64 {
+        let (u, v) = (self.uniform(), self.uniform());
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    }
+
+    /// Binomial: by inversion while the mean is small, by the rounded normal above.
+    #[expect(clippy::cast_precision_loss, reason = "counts")]
+    fn binomial(&mut self, n: u64, p: f64) -> f64 {
+        if n == 0 || p <= 0.0 {
+            return 0.0;
+        }
+        if p > 0.5 {
+            return n as f64 - self.binomial(n, 1.0 - p);
+        }
+        let trials = n as f64;
+        let mean = trials * p;
+        if mean > 30.0 {
+            let draw = mean + (mean * (1.0 - p)).sqrt() * self.normal();
+            return draw.round().clamp(0.0, trials);
+        }
+        let odds = p / (1.0 - p);
+        let mut mass = (trials * (-p).ln_1p()).exp();
+        let (mut k, mut left) = (0.0, self.uniform());
+        while left > mass && k < trials {
+            left -= mass;
+            k += 1.0;
+            mass *= odds * (trials - k + 1.0) / k;
+        }
+        k
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts")]
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number below n")]
+    #[expect(clippy::cast_sign_loss, reason = "a count")]
+    fn multinomial(&mut self, n: u64, shares: &[f64], out: &mut [f64]) {
+        let (mut left, mut mass) = (n, shares.iter().sum::<f64>());
+        for (count, share) in out.iter_mut().zip(shares) {
+            let p = if mass > 0.0 {
+                (share / mass).min(1.0)
+            } else {
+                0.0
+            };
+            *count = self.binomial(left, p);
+            left -= (*count as u64).min(left);
+            mass -= share;
+        }
+        // Rounding can leave a few behind; they belong to the last bucket.
+        if let Some(last) = out.last_mut() {
+            *last += left as f64;
+        }
+    }
+}
