@@ -10,7 +10,21 @@ MOUNT = "/etc/sidewatch/config/"
 # Exit code 3 is lint only: the pack's series are not there without a target.
 ACCEPTED = (0, 3)
 
+BROKEN = "scrape: {targets: [{url: \"http://127.0.0.1:1/metrics\"}]}\nstorge: {}\n"
+
+
+def refuses_what_is_wrong(binary):
+    """Whether this binary has the command at all; one that accepts everything proves nothing."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(BROKEN)
+        file.flush()
+        run = subprocess.run([binary, "check", "config", file.name], capture_output=True, text=True)
+    return run.returncode == 1 and "storge" in run.stdout + run.stderr
+
+
 binary, paths, checked = sys.argv[1], sys.argv[2:], 0
+if not refuses_what_is_wrong(binary):
+    sys.exit(f"{binary} check config does not refuse an unknown key")
 for path in paths:
     for document in yaml.safe_load_all(pathlib.Path(path).read_text(encoding="utf-8")):
         data = document.get("data") or {}
