@@ -1,4 +1,5 @@
 //! Two subscribers to the broadcast of alerts, and a notifier of your own for retraining requests.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error as StdError;
 use std::path::Path;

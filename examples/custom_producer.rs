@@ -1,4 +1,5 @@
 //! A producer of your own: metrics that come from somewhere else than an HTTP endpoint.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error as StdError;
 

@@ -17,6 +17,20 @@ pub(super) struct Pass<'a> {
     pub(super) context: &'a Context,
     pub(super) at: Timestamp,
     pub(super) changes: Changes,
+    /// Where the rule's alerts can be looked at.
+    pub(super) url: Arc<str>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(rule: &'a Rule, at: Timestamp, context: &'a Context) -> Self {
+        Self {
+            rule,
+            context,
+            at,
+            changes: Changes::default(),
+            url: generator_url(rule, context),
+        }
+    }
 }
 
 /// How long a receiver may believe a firing alert: four times the longer of interval and resend delay.
@@ -80,7 +94,7 @@ pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
     let mut pairs: Vec<Pair> = Vec::new();
     if rule.kind == Kind::Watch {
         pairs.push(("summary".into(), summary(rule, entry).into()));
-        pairs.push(("chart".into(), generator_url(rule, context)));
+        pairs.push(("chart".into(), Arc::clone(&pass.url)));
         pairs.push(("config_hash".into(), context.config_hash.as_str().into()));
         let explained = entry
             .explanation

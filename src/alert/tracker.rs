@@ -46,12 +46,7 @@ impl Tracker {
         outcome: Outcome,
         context: &Context,
     ) -> Changes {
-        let mut pass = Pass {
-            rule,
-            context,
-            at,
-            changes: Changes::default(),
-        };
+        let mut pass = Pass::new(rule, at, context);
         self.skip_outage(rule, at);
         match outcome {
             Outcome::Failed(error) => pass.changes.error = Some(error),
@@ -173,8 +168,7 @@ impl Tracker {
             }
             Step::Changed => {
                 if let Some(entry) = self.entries.get(labels) {
-                    let alert =
-                        entry.alert(&pass.rule.name, &generator_url(pass.rule, pass.context));
+                    let alert = entry.alert(&pass.rule.name, &pass.url);
                     pass.changes.alerts.push(alert);
                 }
             }
@@ -340,12 +334,7 @@ impl Tracker {
         context: &Context,
         which: impl Fn(&Entry) -> bool,
     ) -> Changes {
-        let mut pass = Pass {
-            rule,
-            context,
-            at,
-            changes: Changes::default(),
-        };
+        let mut pass = Pass::new(rule, at, context);
         let ending = self
             .entries
             .values()

@@ -2,6 +2,7 @@
 
 mod demo;
 pub mod outbox;
+mod outbox_remote;
 pub mod query;
 mod run;
 pub mod score;
@@ -13,8 +14,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
-
-use crate::runtime::clock;
 
 /// What went wrong, in a sentence for the person at the terminal.
 #[derive(Debug)]
@@ -92,10 +91,7 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
         Command::Score(score) => score.run(&mut std::io::stdout().lock()).map_err(Error::new),
-        Command::Outbox(outbox) => outbox
-            .run(clock::now(), &mut std::io::stdout().lock())
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(Error::new),
+        Command::Outbox(outbox) => outbox.run(&mut std::io::stdout().lock()),
     };
     ended.unwrap_or_else(|error| {
         #[expect(clippy::print_stderr, reason = "the last word of a failed command")]

@@ -21,11 +21,7 @@ pub(super) const FORMATS: [&str; 1] = ["cloudevents"];
 ///
 /// # Errors
 /// Every problem of the file at once.
-pub fn read_settings(
-    file: &str,
-    text: &str,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<Settings, Problems> {
+pub fn read_settings(file: &str, text: &str, env: &Environment) -> Result<Settings, Problems> {
     let document = Document::parse(file, text)?;
     let reader = Reader::new(&document);
     let around = Around {
@@ -39,9 +35,12 @@ pub fn read_settings(
     reader.finish().into_result(settings.unwrap_or_default())
 }
 
+/// Looks up an environment variable.
+pub type Environment = dyn Fn(&str) -> Option<String>;
+
 /// What a file is read in the light of.
 struct Around<'a> {
-    env: &'a dyn Fn(&str) -> Option<String>,
+    env: &'a Environment,
     base: &'a Path,
 }
 

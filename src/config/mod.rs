@@ -12,7 +12,7 @@ pub mod settings;
 pub mod target;
 mod yaml;
 
-pub use file::read_settings;
+pub use file::{Environment, read_settings};
 pub use load::{Config, Source};
 pub use problem::{Problem, Problems};
 pub use rules::{RuleReader, RuleSet};

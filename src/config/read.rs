@@ -50,12 +50,6 @@ pub(crate) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The place, such as `groups[0].name`.
-    #[must_use]
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-
     /// The raw value.
     #[must_use]
     pub(crate) fn value(&self) -> &'a Value {
@@ -111,26 +105,22 @@ impl<'a> Node<'a> {
     pub(crate) fn boolean(&self) -> Option<bool> {
         match self.value {
             Value::Bool(value) => Some(*value),
-            _ => self.wrong("true or false"),
-        }
-    }
-
-    /// A finite number.
-    #[must_use]
-    pub(crate) fn number(&self) -> Option<f64> {
-        match self.value {
-            Value::Number(value, _) if value.is_finite() => Some(*value),
-            _ => self.wrong("a number"),
+            Value::Null | Value::Number(..) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                self.wrong("true or false")
+            }
         }
     }
 
     /// A whole number from 0.
     #[must_use]
     pub(crate) fn count(&self) -> Option<u64> {
-        match self.value {
-            Value::Number(_, text) if text.parse::<u64>().is_ok() => text.parse().ok(),
-            _ => self.wrong("a whole number, 0 or more"),
-        }
+        let parsed = match self.value {
+            Value::Number(_, text) => text.parse().ok(),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                None
+            }
+        };
+        parsed.or_else(|| self.wrong("a whole number, 0 or more"))
     }
 
     /// A size in bytes: a number, or one with a unit such as `64MiB`.
@@ -186,19 +176,19 @@ impl<'a> Node<'a> {
     /// The items when this is a list, without complaint when it is not.
     #[must_use]
     pub(crate) fn peek_list(self) -> Vec<Self> {
-        match self.value {
-            Value::List(_) => self.list().unwrap_or_default(),
-            _ => Vec::new(),
+        if matches!(self.value, Value::List(_)) {
+            return self.list().unwrap_or_default();
         }
+        Vec::new()
     }
 
     /// The text when this is text, without complaint when it is not.
     #[must_use]
     pub(crate) fn peek_text(&self) -> Option<String> {
-        match self.value {
-            Value::String(text) => Some(text.clone()),
-            _ => None,
-        }
+        let Value::String(text) = self.value else {
+            return None;
+        };
+        Some(text.clone())
     }
 
     /// Every key of a map with its value, for maps whose keys are data.

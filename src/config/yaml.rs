@@ -169,7 +169,9 @@ fn convert(value: serde_yaml::Value) -> Result<Value, String> {
                 let key = match convert(key)? {
                     Value::String(text) | Value::Number(_, text) => text,
                     Value::Bool(value) => value.to_string(),
-                    other => return Err(format!("a key must be text, got {}", other.describe())),
+                    other @ (Value::Null | Value::List(_) | Value::Map(_)) => {
+                        return Err(format!("a key must be text, got {}", other.describe()));
+                    }
                 };
                 map.push((key, convert(value)?));
             }

@@ -113,7 +113,6 @@ impl Core for Shift {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "at most 8")]
     fn step(&mut self, params: &ShiftParams, step: Step) -> Verdict {
         self.seen += 1;
         let half = params.warm_up / 2;

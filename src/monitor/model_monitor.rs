@@ -1,6 +1,5 @@
 //! One pass over everything: scrapes in, alerts, requests and a view out. No I/O, no waiting.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -237,7 +236,11 @@ fn longest_reach(config: &Config) -> Duration {
 
 /// Everything that some rule may read.
 fn filter(config: &Config) -> SeriesFilter {
-    let selectors = expressions(config).flat_map(crate::promql::Expr::selectors);
-    let unique: HashMap<_, ()> = selectors.map(|selector| (selector, ())).collect();
-    SeriesFilter::new(unique.into_keys().collect())
+    let mut unique = Vec::new();
+    for selector in expressions(config).flat_map(crate::promql::Expr::selectors) {
+        if !unique.contains(&selector) {
+            unique.push(selector);
+        }
+    }
+    SeriesFilter::new(unique)
 }

@@ -81,7 +81,7 @@ impl Outlets {
                     "asking for retraining"
                 ),
                 Err(error) => {
-                    error!(id = request.id, %error, "the retraining request could not be kept")
+                    error!(id = request.id, %error, "the retraining request could not be kept");
                 }
             }
         }

@@ -62,7 +62,10 @@ impl Retraining {
             match verdict.state {
                 judge::State::Anomalous => self.gates.gate(&key).verdict(&policy, true),
                 judge::State::Ok => self.gates.gate(&key).verdict(&policy, false),
-                _ => {}
+                judge::State::WarmingUp
+                | judge::State::InsufficientData
+                | judge::State::Stale
+                | judge::State::Frozen => {}
             }
         }
         let mut requests = Vec::new();
@@ -85,7 +88,7 @@ impl Retraining {
                     requests.push(RetrainRequest::new(id, attempt.model, &alert, at));
                 }
                 Decision::DryRun { id } => {
-                    info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)")
+                    info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)");
                 }
                 Decision::Hold(_) => {}
             }

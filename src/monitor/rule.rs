@@ -92,7 +92,10 @@ impl RuleState {
         });
         let error = match evaluation {
             Some(Ok(evaluation)) => self.take(evaluation, pass),
-            Some(Err(error)) => self.fail(error, pass),
+            Some(Err(error)) => {
+                self.fail(&error, pass);
+                Some(error)
+            }
             None => None,
         };
         self.health.at = Some(pass.at);
@@ -104,7 +107,10 @@ impl RuleState {
         let complete = evaluation.coverage.is_sufficient();
         let values = match evaluation.value.into_vector(pass.at) {
             Ok(values) => values,
-            Err(error) => return self.fail(error.to_string(), pass),
+            Err(error) => {
+                self.fail(&error.to_string(), pass);
+                return Some(error.to_string());
+            }
         };
         self.health.empty = values.is_empty();
         match (&self.rule, &mut self.kind) {
@@ -138,8 +144,8 @@ impl RuleState {
         }
     }
 
-    fn fail(&mut self, error: String, pass: &mut Pass<'_>) -> Option<String> {
-        let failed = Outcome::Failed(error.clone());
+    fn fail(&mut self, error: &str, pass: &mut Pass<'_>) {
+        let failed = Outcome::Failed(error.to_owned());
         match (&self.rule, &mut self.kind) {
             (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => {
                 tracker.evaluate(alert, pass.at, failed, pass.context);
@@ -151,7 +157,6 @@ impl RuleState {
             }
             _ => {}
         }
-        Some(error)
     }
 
     /// Alerts that receivers should hear of now.

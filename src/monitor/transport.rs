@@ -36,15 +36,15 @@ impl HttpTransport {
             limit: EXCERPT,
             overflow: http::Overflow::Truncate,
         };
-        let answer = self
-            .0
-            .send(&post)
-            .await
-            .map_err(|error| match error.kind() {
-                Kind::Timeout => TransportError::Timeout(request.timeout),
-                Kind::Request => TransportError::Request(error.to_string()),
-                _ => TransportError::Connection(error.to_string()),
-            })?;
+        let answer = self.0.send(&post).await.map_err(|error| {
+            if error.kind() == Kind::Timeout {
+                TransportError::Timeout(request.timeout)
+            } else if error.kind() == Kind::Request {
+                TransportError::Request(error.to_string())
+            } else {
+                TransportError::Connection(error.to_string())
+            }
+        })?;
         Ok(Response {
             status: answer.status,
             retry_after: answer.retry_after.map(|wait| wait.as_secs().to_string()),

@@ -57,7 +57,7 @@ impl Family {
         self.samples.push(Sample { labels, value });
     }
 
-    fn with(mut self, labels: Labels, value: f64) -> Self {
+    pub(super) fn with(mut self, labels: Labels, value: f64) -> Self {
         self.push(labels, value);
         self
     }

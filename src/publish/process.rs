@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::families::{Family, Kind, Sample};
+use super::families::{Family, Kind};
 use crate::metric::Labels;
 
 /// The kernel's clock ticks per second: 100 on every Linux that Rust supports.
@@ -12,32 +12,21 @@ const PAGE: f64 = 4096.0;
 
 /// The families of this process; what the kernel does not tell is left out.
 pub(super) fn families() -> Vec<Family> {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The command's name may hold anything, parentheses included.
-    let fields: Vec<&str> = stat
-        .rsplit_once(") ")
-        .map(|(_, rest)| rest.split(' ').collect())
-        .unwrap_or_default();
-    let number = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
-    let cpu = number(11)
-        .zip(number(12))
-        .map(|(user, system)| (user + system) / TICKS);
-    let started = number(19)
-        .zip(boot_time())
-        .map(|(ticks, boot)| boot + ticks / TICKS);
-    #[expect(clippy::cast_precision_loss, reason = "a count of files")]
-    let files = fs::read_dir("/proc/self/fd")
-        .ok()
-        .map(|entries| entries.count() as f64);
+    let known = Known::read();
     let gauge = Kind::Gauge;
     [
         (
             Kind::Counter,
             "process_cpu_seconds_total",
             "User and system time spent.",
-            cpu,
+            known.cpu,
         ),
-        (gauge, "process_open_fds", "Open file descriptors.", files),
+        (
+            gauge,
+            "process_open_fds",
+            "Open file descriptors.",
+            known.files,
+        ),
         (
             gauge,
             "process_max_fds",
@@ -48,38 +37,70 @@ pub(super) fn families() -> Vec<Family> {
             gauge,
             "process_virtual_memory_bytes",
             "Size of the address space.",
-            number(20),
+            known.virtual_memory,
         ),
         (
             gauge,
             "process_resident_memory_bytes",
             "Memory in use.",
-            number(21).map(|pages| pages * PAGE),
+            known.resident_memory,
         ),
         (
             gauge,
             "process_start_time_seconds",
             "Start of the process since the epoch.",
-            started,
+            known.started,
         ),
         (
             gauge,
             "process_threads",
             "Threads of the process.",
-            number(17),
+            known.threads,
         ),
     ]
     .into_iter()
     .filter_map(|(kind, name, help, value)| {
-        let mut family = Family::new(kind, name, help);
-        let labels = Labels::empty();
-        family.samples.push(Sample {
-            labels,
-            value: value?,
-        });
-        Some(family)
+        Some(Family::new(kind, name, help).with(Labels::empty(), value?))
     })
     .collect()
+}
+
+/// What `/proc/self/stat` and its neighbours tell.
+struct Known {
+    cpu: Option<f64>,
+    files: Option<f64>,
+    virtual_memory: Option<f64>,
+    resident_memory: Option<f64>,
+    started: Option<f64>,
+    threads: Option<f64>,
+}
+
+impl Known {
+    fn read() -> Self {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The command's name may hold anything, parentheses included.
+        let rest = stat.rsplit_once(") ").map(|(_, rest)| rest);
+        let fields: Vec<&str> = rest
+            .map(|rest| rest.split(' ').collect())
+            .unwrap_or_default();
+        let number = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
+        #[expect(clippy::cast_precision_loss, reason = "a count of files")]
+        let files = fs::read_dir("/proc/self/fd")
+            .ok()
+            .map(|entries| entries.count() as f64);
+        Self {
+            cpu: number(11)
+                .zip(number(12))
+                .map(|(user, system)| (user + system) / TICKS),
+            files,
+            virtual_memory: number(20),
+            resident_memory: number(21).map(|pages| pages * PAGE),
+            started: number(19)
+                .zip(boot_time())
+                .map(|(ticks, boot)| boot + ticks / TICKS),
+            threads: number(17),
+        }
+    }
 }
 
 fn boot_time() -> Option<f64> {

@@ -48,6 +48,9 @@ impl Counters {
 
 impl Shared {
     /// Nothing known yet, not ready. The labels of the model stand on every counter.
+    ///
+    /// # Panics
+    /// Never: names and labels of the counters are fixed and valid.
     #[must_use]
     pub fn new(model: &Labels) -> Self {
         let registry = Registry::new();
@@ -101,11 +104,10 @@ impl Shared {
 
     /// The first evaluation is done.
     pub fn set_ready(&self) {
-        let changed =
-            self.phase
-                .compare_exchange(STARTING, READY, Ordering::Relaxed, Ordering::Relaxed);
         // Once stopping, ready no more.
-        drop(changed);
+        if self.phase.load(Ordering::Relaxed) == STARTING {
+            self.phase.store(READY, Ordering::Relaxed);
+        }
     }
 
     /// The process is stopping.

@@ -8,6 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
+/// How a task ended.
+type Outcome = Result<(Id, ()), JoinError>;
+
 /// Why the supervisor stopped its tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
@@ -111,7 +114,7 @@ impl Supervisor {
         });
     }
 
-    fn unexpected(&mut self, ended: Option<Result<(Id, ()), JoinError>>) -> Ended {
+    fn unexpected(&mut self, ended: Option<Outcome>) -> Ended {
         let (id, how) = match ended {
             Some(Ok((id, ()))) => (id, "returned".to_owned()),
             Some(Err(error)) => (error.id(), error.to_string()),

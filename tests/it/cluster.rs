@@ -12,9 +12,9 @@ use sidewatch::alert::{
     Alert, Condition, Context, Kind, Observation, Outcome, Rule, State, Tracker,
 };
 use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::runtime::clock::now;
 use sidewatch::notify::Alertmanagers;
 use sidewatch::notify::alertmanager::{PeerSettings, Settings, Stats};
+use sidewatch::runtime::clock::now;
 use sidewatch::state::{Batch, Kind as Record, Store};
 use tempfile::TempDir;
 use tokio::task::JoinSet;

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     reason = "a test fails where something is missing"
 )]
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
 mod support;
 

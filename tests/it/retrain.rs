@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sidewatch::alert::{Expected, Explanation, State};
 use sidewatch::metric::{Labels, MatchOp, Matcher, Timestamp};
 use sidewatch::notify::retrain::{
-    Attempt, BodyTemplate, Decision, Deliveries, Format, GateKey, Gates, Hold, MemoryOutbox,
+    Attempt, BodyTemplate, Decision, Deliveries, Entry, Format, GateKey, Gates, Hold, MemoryOutbox,
     Outbox, Phase, Policy, Receiver, Runner, Secret, Webhook, idempotency_key,
 };
 use sidewatch::notify::{Error, LogNotifier, RetrainRequest, RetrainingNotifier};
@@ -736,6 +736,28 @@ async fn requests_are_routed_by_label_and_other_notifiers_plug_in() {
     running.settle().await;
     assert_eq!(*risk.0.lock().unwrap(), ["k1", "k1"]);
     assert!(rest.0.lock().unwrap().is_empty());
+    running.end().await;
+}
+
+#[tokio::test]
+async fn dead_requests_are_kept_but_not_for_ever() {
+    let outbox = Arc::new(MemoryOutbox::new());
+    for n in 0..1005 {
+        let at = Timestamp::from_millis(1_600_000_000_000 + n);
+        let entry = Entry::new("hook", request(&format!("k{n:04}")), at, HOUR);
+        outbox.put(&entry).unwrap();
+    }
+    let running = Running::new(
+        vec![receiver("hook", LogNotifier)],
+        Arc::<MemoryOutbox>::clone(&outbox),
+    );
+    // All of them expired long ago.
+    until("the oldest are dropped", || {
+        outbox.list().unwrap().len() == 1000
+    })
+    .await;
+    assert_eq!(outbox.list().unwrap()[0].request.id, "k0005");
+    assert_eq!(running.handle.stats()[0].dead, 1000);
     running.end().await;
 }
 

@@ -15,7 +15,6 @@ pub(super) struct Null {
 impl Null {
     /// Draws pairs of histograms of the given sizes from the pooled shares, and their distances. The same input gives the same
     /// draws.
-    #[expect(clippy::cast_precision_loss, reason = "counts")]
     pub(super) fn simulate(
         statistic: Statistic,
         pooled: &[f64],
@@ -76,7 +75,6 @@ impl Random {
     }
 
     /// Binomial: by inversion while the mean is small, by the rounded normal above.
-    #[expect(clippy::cast_precision_loss, reason = "counts")]
     fn binomial(&mut self, n: u64, p: f64) -> f64 {
         if n == 0 || p <= 0.0 {
             return 0.0;
@@ -101,7 +99,6 @@ impl Random {
         k
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts")]
     #[expect(clippy::cast_possible_truncation, reason = "a whole number below n")]
     #[expect(clippy::cast_sign_loss, reason = "a count")]
     fn multinomial(&mut self, n: u64, shares: &[f64], out: &mut [f64]) {

@@ -53,16 +53,16 @@ impl Server {
             .strip_prefix(':')
             .map(|port| format!("0.0.0.0:{port}"));
         let target = all.as_deref().unwrap_or(address);
-        let listener = TcpListener::bind(target)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AddrInUse => Error::InUse(address.to_owned()),
-                io::ErrorKind::InvalidInput => Error::Address(address.to_owned()),
-                _ => Error::Listen {
-                    address: address.to_owned(),
-                    source: error,
-                },
-            })?;
+        let listener = TcpListener::bind(target).await.map_err(|source| {
+            let address = address.to_owned();
+            if source.kind() == io::ErrorKind::AddrInUse {
+                Error::InUse(address)
+            } else if source.kind() == io::ErrorKind::InvalidInput {
+                Error::Address(address)
+            } else {
+                Error::Listen { address, source }
+            }
+        })?;
         let address = listener.local_addr().map_err(|source| Error::Listen {
             address: address.to_owned(),
             source,

@@ -4,13 +4,13 @@ pub(crate) mod notify;
 mod process;
 mod wait;
 
-pub use process::{Process, free_port, tool};
-pub use wait::{get_json, get_text, until};
+pub(crate) use process::{Process, free_port, tool};
+pub(crate) use wait::{get_json, get_text, until};
 
 use std::path::PathBuf;
 
 /// A folder of the material beside the checkout, when it is there; prints why a test skips when not.
-pub fn shared(path: &str) -> Option<PathBuf> {
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     let found = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../shared")
         .join(path);

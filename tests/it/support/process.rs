@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::until;
 
 /// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -21,7 +21,7 @@ pub fn free_port() -> u16 {
 ///
 /// # Panics
 /// With `SIDEWATCH_REQUIRE_TOOLS` set, as in CI, a missing program is a failure.
-pub fn tool(name: &str) -> Option<PathBuf> {
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .map(|dir| dir.join(name))
@@ -37,14 +37,14 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 }
 
 /// A child whose output goes to a file and which is killed with the test.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts a program; its output lands in `dir/NAME.log`.
-    pub fn start(program: &Path, args: &[&str], dir: &Path) -> Self {
+    pub(crate) fn start(program: &Path, args: &[&str], dir: &Path) -> Self {
         let name = program.file_name().unwrap().to_string_lossy();
         let log = dir.join(format!("{name}.log"));
         let output = File::options()
@@ -64,17 +64,17 @@ impl Process {
     }
 
     /// Our own binary.
-    pub fn sidewatch(args: &[&str], dir: &Path) -> Self {
+    pub(crate) fn sidewatch(args: &[&str], dir: &Path) -> Self {
         Self::start(Path::new(env!("CARGO_BIN_EXE_sidewatch")), args, dir)
     }
 
     /// What it has printed so far.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Sends a signal by name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill")
             .args(["-s", name, &pid])
@@ -84,7 +84,7 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub async fn ended(&mut self, deadline: Duration) -> ExitStatus {
+    pub(crate) async fn ended(&mut self, deadline: Duration) -> ExitStatus {
         let child = &mut self.child;
         until("the process to end", deadline, async || {
             child.try_wait().unwrap().ok_or("still running")

@@ -12,7 +12,7 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Panics
 /// When the deadline passes first; the message names what was waited for and what was seen last.
-pub async fn until<T, E: Display>(
+pub(crate) async fn until<T, E: Display>(
     what: &str,
     deadline: Duration,
     mut look: impl AsyncFnMut() -> Result<T, E>,
@@ -32,7 +32,7 @@ pub async fn until<T, E: Display>(
 }
 
 /// The body of a GET when the answer is 2xx, else what went wrong.
-pub async fn get_text(url: &str) -> Result<String, String> {
+pub(crate) async fn get_text(url: &str) -> Result<String, String> {
     let response = reqwest::get(url).await.map_err(|error| error.to_string())?;
     let status = response.status();
     let body = response.text().await.map_err(|error| error.to_string())?;
@@ -44,7 +44,7 @@ pub async fn get_text(url: &str) -> Result<String, String> {
 }
 
 /// The JSON of a GET.
-pub async fn get_json(url: &str) -> Result<Value, String> {
+pub(crate) async fn get_json(url: &str) -> Result<Value, String> {
     let text = get_text(url).await?;
     serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))
 }
