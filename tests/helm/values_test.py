@@ -3,6 +3,7 @@ import pathlib
 import subprocess
 import unittest
 
+import kubernetes_validate
 import yaml
 
 CHART = pathlib.Path(__file__).parents[2] / "helm/sidewatch"
@@ -105,6 +106,9 @@ class Engines(unittest.TestCase):
     def test_the_beta_is_used_where_there_is_no_other(self):
         run = render("--api-versions", "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy", helm="helm3")
         self.assertIn("apiVersion: admissionregistration.k8s.io/v1beta1\nkind: MutatingAdmissionPolicy\n", run.stdout)
+        for document in filter(None, yaml.safe_load_all(run.stdout)):
+            for version in ("1.34", "1.35"):
+                kubernetes_validate.validate(document, version, strict=True)
 
     def test_an_old_cluster_gets_no_policy_and_no_error(self):
         run = render(helm="helm3")
