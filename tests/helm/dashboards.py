@@ -1,0 +1,75 @@
+"""Checks the Grafana dashboards: Grafana's schema where it is at hand, ids and layout, and that promtool parses every query."""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import jsonschema
+import yaml
+
+
+def variables(expression):
+    """Replaces the dashboard's variables by what Grafana puts there for All."""
+    return re.sub(r"\$(namespace|model|rule)\b", ".*", expression.replace("$__rate_interval", "5m"))
+
+
+def expressions(board):
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            yield f"{board['uid']}: {panel['title']}", variables(target["expr"])
+    for annotation in board["annotations"]["list"]:
+        yield f"{board['uid']}: annotation {annotation['name']}", variables(annotation["expr"])
+
+
+def overlaps(board):
+    taken = {}
+    for panel in board["panels"]:
+        place = panel["gridPos"]
+        for x in range(place["x"], place["x"] + place["w"]):
+            for y in range(place["y"], place["y"] + place["h"]):
+                if x > 23 or taken.setdefault((x, y), panel["id"]) != panel["id"]:
+                    return panel["title"]
+    return None
+
+
+def check(path, schema):
+    board = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    problems = [f"{path}: {error.json_path}: {error.message[:300]}" for error in schema.iter_errors(board)] if schema else []
+    ids = [panel["id"] for panel in board["panels"]]
+    if len(ids) != len(set(ids)):
+        problems.append(f"{path}: two panels have the same id")
+    if overlaps(board):
+        problems.append(f"{path}: {overlaps(board)} overlaps another panel")
+    names = {variable["name"] for variable in board["templating"]["list"]}
+    if not {"datasource", "namespace", "model"} <= names:
+        problems.append(f"{path}: variables datasource, namespace and model are needed")
+    return board, problems
+
+
+def main(paths):
+    schema = None
+    for base in ("../shared", "../../shared"):
+        file = pathlib.Path(base, "schemas/grafana-dashboard.jsonschema.json")
+        if file.is_file():
+            schema = jsonschema.Draft7Validator(json.loads(file.read_text(encoding="utf-8")))
+    if schema is None:
+        print("chart: SKIPPED Grafana's schema: no ../shared/schemas")
+    problems, rules = [], []
+    for path in paths:
+        board, found = check(path, schema)
+        problems += found
+        for where, expression in expressions(board):
+            rules.append({"record": "panel:query", "labels": {"at": f"{where} {len(rules)}"}, "expr": expression})
+    if problems:
+        sys.exit("\n".join(problems))
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}, file)
+        file.flush()
+        subprocess.run(["promtool", "check", "rules", file.name], check=True, capture_output=True)
+    print(f"chart: {len(paths)} dashboards are valid, promtool parses their {len(rules)} queries")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,72 @@
+"""Checks rendered objects against the schemas of every supported Kubernetes, and custom resources against theirs.
+
+kubernetes-validate only warns about a kind that it doesn't know, so every such kind must be named here.
+"""
+import json
+import pathlib
+import sys
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
+# First version whose schemas know a kind; the chart renders it by capability or on request only.
+SINCE = {("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
+         ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): 36}
+SHARED = {"ServiceMonitor": "servicemonitor_v1.json", "PodMonitor": "podmonitor_v1.json",
+          "PrometheusRule": "prometheusrule_v1.json"}
+WITHOUT_SCHEMA = {("kyverno.io/v1", "ClusterPolicy"), ("serving.kserve.io/v1beta1", "InferenceService")}
+NO_OBJECT = {"alertmanager.yaml"}
+
+
+def shared():
+    for base in (pathlib.Path("../shared"), pathlib.Path("../../shared")):
+        if (base / "schemas").is_dir():
+            return base / "schemas"
+    return None
+
+
+def builtin(document, where):
+    problems, tried = [], 0
+    kind = (document["apiVersion"], document["kind"])
+    for version in VERSIONS:
+        if int(version.split(".")[1]) < SINCE.get(kind, 0):
+            continue
+        try:
+            kubernetes_validate.validate(document, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            problems.append(f"{where} (Kubernetes {version}): {error}")
+        except kubernetes_validate.SchemaNotFoundError:
+            problems.append(f"{where} (Kubernetes {version}): this kind is unknown")
+        tried += 1
+    return problems, tried
+
+
+def main(paths):
+    schemas, problems, checked, skipped = shared(), [], 0, set()
+    for path in map(pathlib.Path, paths):
+        if path.name in NO_OBJECT:
+            continue
+        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            where = f"{path}: {document['kind']}/{document['metadata']['name']}"
+            if (document["apiVersion"], document["kind"]) in WITHOUT_SCHEMA:
+                skipped.add(f"{document['kind']} (no schema at hand)")
+            elif document["kind"] in SHARED:
+                if schemas is None:
+                    skipped.add(f"{document['kind']} (no ../shared/schemas)")
+                    continue
+                schema = json.loads((schemas / SHARED[document["kind"]]).read_text(encoding="utf-8"))
+                for error in jsonschema.Draft7Validator(schema).iter_errors(document):
+                    problems.append(f"{where}: {error.json_path}: {error.message}")
+                checked += 1
+            else:
+                found, tried = builtin(document, where)
+                problems += found
+                checked += tried
+    print("\n".join(problems), end="\n" if problems else "")
+    print(f"chart: {checked} objects match their schemas; not checked: {', '.join(sorted(skipped)) or 'none'}")
+    return 1 if problems or not checked else 0
+
+
+sys.exit(main(sys.argv[1:]))
