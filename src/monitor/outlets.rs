@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::info;
 
 use super::MonitorError;
 use super::transport::HttpTransport;
@@ -11,9 +11,10 @@ use crate::alert::Alert;
 use crate::config::Config;
 use crate::config::settings::Mode;
 use crate::notify::alertmanager::{self, PeerSettings, Stats};
-use crate::notify::retrain::{Deliveries, Format, MemoryOutbox, Receiver, ReceiverStats, Webhook};
+use crate::notify::retrain::{Deliveries, Entry, Format, Receiver, ReceiverStats, Webhook};
 use crate::notify::{Alertmanagers, Clock, RetrainRequest, RetrainingNotifier};
 use crate::runtime::{Supervisor, clock};
+use crate::state::{Store, StoreOutbox};
 
 /// How long a request is tried before it counts as dead.
 const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -30,8 +31,8 @@ impl Outlets {
     pub(super) fn new(
         config: &Config,
         notifiers: Vec<Arc<dyn RetrainingNotifier>>,
-        supervisor: &mut Supervisor,
-        stage: usize,
+        store: Arc<Store>,
+        (supervisor, stage): (&mut Supervisor, usize),
         grace: Duration,
     ) -> Result<Self, MonitorError> {
         let clock: Clock = Arc::new(clock::now);
@@ -59,7 +60,7 @@ impl Outlets {
         });
         let receivers = receivers(config, notifiers, &clock);
         let (deliveries, runner) =
-            Deliveries::new(receivers, Arc::new(MemoryOutbox::new()), clock, grace)?;
+            Deliveries::new(receivers, Arc::new(StoreOutbox::new(store)), clock, grace)?;
         supervisor.spawn(stage, "retraining", runner.run(supervisor.token(stage)));
         Ok(Self {
             alertmanagers,
@@ -67,23 +68,25 @@ impl Outlets {
         })
     }
 
-    /// Hands over without waiting for the network.
-    pub(super) async fn deliver(&self, alerts: Vec<Alert>, requests: Vec<RetrainRequest>) {
-        if let Some(alertmanagers) = &self.alertmanagers {
-            alertmanagers.send(&alerts);
-        }
+    /// What the outbox has to hold for these requests before they are delivered.
+    pub(super) fn route(&self, requests: &[RetrainRequest]) -> Vec<Entry> {
+        let mut entries = Vec::new();
         for request in requests {
-            match self.deliveries.submit(&request).await {
-                Ok(receivers) => info!(
-                    id = request.id,
-                    rule = request.rule,
-                    receivers,
-                    "asking for retraining"
-                ),
-                Err(error) => {
-                    error!(id = request.id, %error, "the retraining request could not be kept");
-                }
-            }
+            let routed = self.deliveries.route(request);
+            let (id, rule, receivers) = (&request.id, &request.rule, routed.len());
+            info!(id, rule, receivers, "asking for retraining");
+            entries.extend(routed);
+        }
+        entries
+    }
+
+    /// Hands over without waiting for the network; the entries are in the outbox already.
+    pub(super) fn deliver(&self, alerts: &[Alert], entries: Vec<Entry>) {
+        if let Some(alertmanagers) = &self.alertmanagers {
+            alertmanagers.send(alerts);
+        }
+        if !entries.is_empty() {
+            self.deliveries.enqueue(entries);
         }
     }
 

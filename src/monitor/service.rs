@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use super::keeper::Keeper;
+use super::memory::Memory;
 use super::model_monitor::{ModelMonitor, Scraped, Tick};
 use super::outlets::Outlets;
 use super::{MonitorError, view};
@@ -19,7 +21,7 @@ use crate::config::Config;
 use crate::config::settings::Scrape;
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
-use crate::notify::RetrainingNotifier;
+use crate::notify::{RetrainRequest, RetrainingNotifier};
 use crate::publish;
 use crate::runtime::http::Client;
 use crate::runtime::{Ended, Supervisor, clock};
@@ -91,16 +93,23 @@ impl Service {
     /// # Errors
     /// When the deliveries cannot be prepared, or a task that should run for ever ended.
     pub async fn run(
-        self,
+        mut self,
         server: publish::Server,
         stop: impl Future<Output = ()>,
     ) -> Result<(), MonitorError> {
+        let at = clock::now();
+        let path = self.config.settings.storage.path.as_deref();
+        let keeper = Keeper::open(path, at).await?;
+        let store = Arc::clone(keeper.store());
+        if keeper.is_durable() {
+            self.monitor.restore(&store, at);
+        }
         let mut supervisor = Supervisor::new(3);
         let outlets = Outlets::new(
             &self.config,
             self.notifiers,
-            &mut supervisor,
-            DELIVERING,
+            Arc::clone(&store),
+            (&mut supervisor, DELIVERING),
             GRACE,
         )?;
         let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
@@ -114,10 +123,13 @@ impl Service {
             monitor: self.monitor,
             producers: self.producers,
             outlets,
+            keeper,
             shared,
         };
         supervisor.spawn(WATCHING, "watching", task.run(watching));
-        match supervisor.run(stop, GRACE + Duration::from_secs(5)).await {
+        let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
+        Keeper::close(store).await;
+        match ended {
             Ended::Asked => Ok(()),
             Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
         }
@@ -168,6 +180,7 @@ struct Watching {
     monitor: ModelMonitor,
     producers: Vec<Box<dyn MetricProducer>>,
     outlets: Outlets,
+    keeper: Keeper,
     shared: Arc<publish::Shared>,
 }
 
@@ -175,6 +188,9 @@ impl Watching {
     /// First scrape at once, then on the schedule; a tick that was missed is skipped, scrapes never overlap.
     async fn run(mut self, stop: CancellationToken) {
         let mut at = clock::now();
+        // Whoever was told that an alert fires hears that it still does, before anything is evaluated.
+        let alerts = self.monitor.due(at);
+        self.hand_over(at, &alerts, &[]).await;
         self.publish(at);
         loop {
             let scraped = tokio::select! {
@@ -185,7 +201,7 @@ impl Watching {
             let Tick { alerts, requests } = self.monitor.observe(at, &scraped);
             drop(scraped);
             debug!(%at, alerts = alerts.len(), requests = requests.len(), "tick");
-            self.outlets.deliver(alerts, requests).await;
+            self.hand_over(at, &alerts, &requests).await;
             self.publish(at);
             self.shared.set_ready();
             at = tokio::select! {
@@ -195,7 +211,22 @@ impl Watching {
             };
         }
         self.shared.set_stopping();
+        let mut memory = self.monitor.remember(true);
+        memory.urgent = true;
+        self.keeper.commit(memory, Vec::new(), at).await;
         info!("no more scrapes");
+    }
+
+    /// Writes what happened to the store, then tells the world.
+    async fn hand_over(&mut self, at: Timestamp, alerts: &[Alert], requests: &[RetrainRequest]) {
+        let memory = if self.keeper.is_durable() {
+            self.monitor.remember(self.keeper.wants_learnt(at))
+        } else {
+            Memory::default()
+        };
+        let entries = self.outlets.route(requests);
+        let entries = self.keeper.commit(memory, entries, at).await;
+        self.outlets.deliver(alerts, entries);
     }
 
     /// Waits for the next scheduled time and gives it.
@@ -207,8 +238,12 @@ impl Watching {
     }
 
     fn publish(&self, at: Timestamp) {
-        self.shared
-            .publish(view::snapshot(&self.monitor, &self.outlets, at));
+        self.shared.publish(view::snapshot(
+            &self.monitor,
+            &self.outlets,
+            self.keeper.is_durable(),
+            at,
+        ));
     }
 }
 
