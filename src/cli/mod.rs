@@ -1,9 +1,12 @@
 //! The command line: one file a command.
 
+pub mod backtest;
+pub mod check;
 mod demo;
 pub mod outbox;
 mod outbox_remote;
 pub mod query;
+pub mod replay;
 mod run;
 pub mod score;
 pub mod snapshots;
@@ -73,6 +76,10 @@ enum Command {
     Run(run::Run),
     /// Watch an embedded model server that degrades after a while
     Demo(demo::Demo),
+    /// Check configuration and rule files
+    Check(check::Check),
+    /// Replay saved scrapes through rules
+    Backtest(backtest::Backtest),
     /// Evaluate an expression over saved scrapes
     Query(query::Query),
     /// Score the rows of CSV files with a strategy
@@ -89,6 +96,8 @@ pub fn main() -> ExitCode {
     let ended = match &arguments.command {
         Command::Run(run) => run.run(),
         Command::Demo(demo) => demo.run(),
+        Command::Check(check) => check.run(&mut std::io::stdout().lock()),
+        Command::Backtest(backtest) => backtest.run(&mut std::io::stdout().lock()),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
         Command::Score(score) => score.run(&mut std::io::stdout().lock()).map_err(Error::new),
         Command::Outbox(outbox) => outbox.run(&mut std::io::stdout().lock()),
@@ -111,8 +120,8 @@ fn start_logging(arguments: &Arguments) {
         Level::Debug => "debug",
         Level::Trace => "trace",
     };
-    let quiet =
-        matches!(arguments.command, Command::Demo(_)) && matches!(arguments.log_level, Level::Info);
+    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Backtest(_))
+        && matches!(arguments.log_level, Level::Info);
     let level = if quiet { "error" } else { level };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let colours = std::io::stderr().is_terminal();

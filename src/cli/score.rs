@@ -1,5 +1,6 @@
 //! `sidewatch score`: anomaly scores for a tree of CSV files, to be measured by a benchmark's own scorer.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -100,13 +101,14 @@ fn score_file(
     if let Some((_, header)) = lines.next() {
         writeln!(out, "{},anomaly_score", header.trim_end()).map_err(wrong)?;
     }
-    let mut suppressed = Suppressed::new(strategy.cooldown());
+    let mut suppressed = Suppressed::default();
     let mut rows = 0;
     for (at, line) in lines {
         let sample = read_row(line)
             .map_err(|message| format!("{}:{}: {message}", from.display(), at + 1))?;
         let score = strategy.judge(&sample).score.unwrap_or(0.0);
-        writeln!(out, "{},{}", line.trim_end(), suppressed.pass(score)).map_err(wrong)?;
+        let score = suppressed.pass(score, strategy.cooldown());
+        writeln!(out, "{},{}", line.trim_end(), score).map_err(wrong)?;
         rows += 1;
     }
     out.flush().map_err(wrong)?;
@@ -114,27 +116,17 @@ fn score_file(
 }
 
 /// A score passes when it is higher than the last ones.
+#[derive(Default)]
 struct Suppressed {
-    cooldown: usize,
-    last: std::collections::VecDeque<f64>,
+    last: VecDeque<f64>,
 }
 
 impl Suppressed {
-    fn new(cooldown: usize) -> Self {
-        Self {
-            cooldown,
-            last: std::collections::VecDeque::with_capacity(cooldown),
-        }
-    }
-
-    fn pass(&mut self, score: f64) -> f64 {
-        if self.cooldown == 0 {
-            return score;
-        }
-        let higher = self.last.iter().all(|before| score > *before);
-        if self.last.len() >= self.cooldown {
+    fn pass(&mut self, score: f64, cooldown: usize) -> f64 {
+        while self.last.len() > cooldown {
             self.last.pop_front();
         }
+        let higher = self.last.iter().all(|before| score > *before);
         self.last.push_back(score);
         if higher { score } else { 0.0 }
     }
@@ -242,9 +234,9 @@ mod tests {
 
     #[test]
     fn only_a_higher_score_passes_during_the_cooldown() {
-        let mut suppressed = Suppressed::new(2);
+        let mut suppressed = Suppressed::default();
         let passed: Vec<f64> = [1.0, 1.0, 2.0, 0.5, 0.4, 0.6]
-            .map(|score| suppressed.pass(score))
+            .map(|score| suppressed.pass(score, 2))
             .to_vec();
         assert_eq!(passed, [1.0, 0.0, 2.0, 0.0, 0.0, 0.6]);
     }

@@ -247,7 +247,9 @@ impl<'a> Fields<'a> {
 
     /// A field when present; `key:` with nothing behind it counts as absent.
     pub(crate) fn get(&mut self, key: &'static str) -> Option<Node<'a>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let (name, value) = self.entries.iter().find(|(name, _)| name == key)?;
         (*value != Value::Null).then(|| self.node.child(name, value))
     }

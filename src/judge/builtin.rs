@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{Context, Registry, StrategyFactory};
-use super::{adwin, compose, drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics};
+use super::{
+    adwin, auto, compose, drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics,
+};
 
 type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
 
@@ -27,12 +29,13 @@ impl StrategyFactory for BuiltIn {
 
 /// Every built-in, in the order of the documentation.
 pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
-    let all: [(&'static str, Build); 11] = [
+    let all: [(&'static str, Build); 12] = [
         ("static", statics::build),
         ("ewma", ewma::build),
         ("mad", mad::build),
         ("seasonal", seasonal::build),
         ("novelty", novelty::build),
+        ("auto", auto::build),
         ("shift", shift::build),
         ("page_hinkley", page_hinkley::build),
         ("adwin", adwin::build),

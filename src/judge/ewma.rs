@@ -98,8 +98,7 @@ impl EwmaStrategy {
         memory.seen = memory.seen.saturating_add(1);
         let alpha = weight(self.params.alpha, steps).max(1.0 / f64::from(memory.seen));
         memory.mean += alpha * d;
-        // An overflowing square must not become a variance that never comes back.
-        memory.variance = ((1.0 - alpha) * (memory.variance + alpha * d * d)).min(f64::MAX);
+        memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
     /// Counts anomalous samples in a row on one side; after enough of them the new level is learnt from the start.
@@ -125,7 +124,8 @@ impl ThresholdStrategy for EwmaStrategy {
             Ok(steps) => steps,
             Err(verdict) => return verdict,
         };
-        let x = sample.value;
+        // Squares of what is left stay finite.
+        let x = sample.value.clamp(-1e100, 1e100);
         if self.memory.seen == 0 {
             self.memory.mean = x;
         }

@@ -4,6 +4,7 @@
 //! keeps one strategy per series. Every strategy answers with a [`Verdict`] on one scale: a score of 1 is at the limit.
 
 mod adwin;
+mod auto;
 mod blocks;
 mod builtin;
 mod compose;
@@ -38,7 +39,5 @@ pub use strategy::{Error, Snapshot, ThresholdStrategy};
 pub use table::{Counts, SeriesSnapshot, Table};
 pub use verdict::{Band, Side, State, Verdict};
 
-#[cfg(test)]
-mod oracle_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 /// `Φ⁻¹(p)` for 0 < p < 1 by Acklam's rational approximation; relative error below 1.2e-9.
 pub(super) fn quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
-        -3.969_683_028_665_376e1,
+        -39.696_830_286_653_76,
         2.209_460_984_245_205e2,
         -2.759_285_104_469_687e2,
         1.383_577_518_672_69e2,

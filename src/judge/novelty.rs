@@ -20,7 +20,7 @@ pub(super) struct NoveltyParams {
 }
 
 /// Adds up how far the series leaves its own record: of the value, of the extremes of five values, of seasonal residuals and of
-/// block shapes. Under 1 µs a row and about 14 KB a series.
+/// block shapes. About 20 KB a series.
 ///
 /// A record is set once: a new level is an event when it begins and normal from then on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -128,6 +128,15 @@ impl Novelty {
     }
 }
 
+impl Default for NoveltyParams {
+    fn default() -> Self {
+        Self {
+            threshold: 0.075,
+            warm_up: 100,
+        }
+    }
+}
+
 impl Core for Novelty {
     const KIND: &'static str = "novelty";
     type Params = NoveltyParams;
@@ -199,9 +208,10 @@ impl Core for Novelty {
 
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
     let mut params = Params::new(map);
+    let own = NoveltyParams::default();
     let read = NoveltyParams {
-        threshold: params.positive("threshold", 0.075),
-        warm_up: params.count("warm_up", 100, 10..=1_000_000),
+        threshold: params.positive("threshold", own.threshold),
+        warm_up: params.count("warm_up", own.warm_up, 10..=1_000_000),
     };
     let common = Common {
         direction: params.direction(context.direction),

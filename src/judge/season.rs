@@ -19,7 +19,6 @@ impl Period {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "below 168")]
     fn bin(self, at: Timestamp) -> usize {
         let hour = at.as_millis().div_euclid(3_600_000);
         hour.rem_euclid(self.hours() as i64) as usize

@@ -11,7 +11,7 @@ use crate::metric::{Direction, MetricSample};
 
 const KIND: &str = "static";
 
-/// Anomalous beyond a fixed bound. It learns nothing and needs no warm-up; 64 bytes.
+/// Anomalous beyond a fixed bound. It learns nothing and needs no warm-up; 40 bytes.
 ///
 /// The score is `1 ± (x − b) / max(|b|, min_deviation)`, never below 0.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,8 @@
 //! One test per flaw that a first implementation of these formulas has.
 
+mod null;
+mod oracle;
+
 use std::time::Duration;
 
 use super::{
@@ -281,6 +284,7 @@ fn a_restored_table_answers_as_if_it_had_never_stopped() {
         r#"{"type":"mad"}"#,
         r#"{"type":"seasonal"}"#,
         r#"{"type":"novelty"}"#,
+        r#"{"type":"auto"}"#,
         r#"{"type":"shift"}"#,
         r#"{"type":"page_hinkley"}"#,
         r#"{"type":"adwin"}"#,
@@ -304,5 +308,134 @@ fn a_restored_table_answers_as_if_it_had_never_stopped() {
                 "{json}"
             );
         }
+    }
+}
+
+fn built(json: &str) -> Box<dyn ThresholdStrategy> {
+    Registry::built_in().build(&config(json), &ROWS).unwrap()
+}
+
+#[test]
+fn a_window_that_contains_the_sample_caps_its_deviation_and_ours_does_not() {
+    let mut mad = built(r#"{"type":"mad","window":10,"warm_up":10,"k_sigma":3}"#);
+    let mut window: Vec<f64> = (0..9).map(noise).collect();
+    window.iter().for_each(|x| drop(mad.judge(&sample(*x))));
+    mad.judge(&sample(0.0));
+    window.push(1e9);
+    let mean = window.iter().sum::<f64>() / 10.0;
+    let variance = window.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 9.0;
+    let old = (1e9 - mean) / variance.sqrt();
+    assert!(
+        old < 2.8461,
+        "the old z of a spike of 1e9 is {old}, never 3"
+    );
+    assert_eq!(mad.judge(&sample(1e9)).state, State::Anomalous);
+}
+
+#[test]
+fn a_mad_of_zero_falls_back_to_the_standard_deviation() {
+    let mut mad = built(r#"{"type":"mad"}"#);
+    for i in 0..300 {
+        mad.judge(&sample(if i % 3 == 0 { noise(i) } else { 0.0 }));
+    }
+    let ordinary = mad.judge(&sample(0.9));
+    assert_eq!(
+        ordinary.state,
+        State::Ok,
+        "more than half the values are equal: {ordinary:?}"
+    );
+    assert_eq!(mad.judge(&sample(10.0)).state, State::Anomalous);
+}
+
+#[test]
+fn the_first_change_of_a_constant_series_is_seen_by_novelty() {
+    let mut novelty = built(r#"{"type":"novelty"}"#);
+    for _ in 0..500 {
+        assert!(!novelty.judge(&sample(7.0)).is_anomalous());
+    }
+    assert!(novelty.judge(&sample(8.0)).is_anomalous());
+}
+
+#[test]
+fn an_incident_does_not_echo_one_day_later() {
+    let mut seasonal = built(r#"{"type":"seasonal"}"#);
+    let hour = |i: i64| i * 3600;
+    let usual =
+        |i: i64| f64::from(u32::try_from(i % 24).unwrap()) + 0.5 * noise(u32::try_from(i).unwrap());
+    let mut level = usual(20 * 24 + 5);
+    for i in 0..20 * 24 + 24 + 6 {
+        let incident = i == 20 * 24 + 5;
+        let value = usual(i) + if incident { 1000.0 } else { 0.0 };
+        let verdict = seasonal.judge(&at(value, hour(i)));
+        if incident {
+            assert_eq!(verdict.state, State::Anomalous);
+            // An unclipped bin learns a tenth of the incident.
+            level += 0.1 * (value - level);
+        }
+        if i == 20 * 24 + 24 + 5 {
+            assert_eq!(verdict.state, State::Ok, "{verdict:?}");
+            assert!(
+                level - value > 90.0,
+                "unclipped, the next day's normal value looks low by {}",
+                level - value
+            );
+        }
+    }
+}
+
+#[test]
+fn any_and_all_of_are_unknown_when_the_answer_depends_on_the_unknown() {
+    let young = r#"{"type":"ewma"}"#;
+    let verdict = |kind: &str, bound: f64| {
+        let json = format!(
+            r#"{{"type":"{kind}","strategies":[{young},{{"type":"static","lower":-1e9,"upper":{bound}}}]}}"#
+        );
+        built(&json).judge(&sample(5.0)).state
+    };
+    assert_eq!(verdict("any_of", 1.0), State::Anomalous);
+    assert_eq!(verdict("any_of", 9.0), State::WarmingUp);
+    assert_eq!(verdict("all_of", 1.0), State::WarmingUp);
+    assert_eq!(verdict("all_of", 9.0), State::Ok);
+}
+
+#[test]
+fn every_strategy_answers_finite_values_with_finite_scores() {
+    for kind in [
+        "ewma",
+        "mad",
+        "seasonal",
+        "novelty",
+        "auto",
+        "shift",
+        "page_hinkley",
+        "adwin",
+    ] {
+        let mut strategy = built(&format!(r#"{{"type":"{kind}"}}"#));
+        for i in 0..2000 {
+            let value = match i % 97 {
+                0 => f64::MAX,
+                1 => f64::MIN,
+                2 => f64::MIN_POSITIVE,
+                _ => noise(i) * 1e6,
+            };
+            let verdict = strategy.judge(&at(value, i64::from(i) * 60));
+            assert!(
+                verdict
+                    .score
+                    .is_none_or(|score| score.is_finite() && score >= 0.0),
+                "{kind} {i}: {verdict:?}"
+            );
+            assert_eq!(
+                verdict.state == State::Anomalous,
+                verdict.score.is_some_and(|score| score > 1.0)
+            );
+        }
+        let stored = strategy.snapshot();
+        assert!(
+            built(&format!(r#"{{"type":"{kind}"}}"#))
+                .restore(&stored)
+                .is_ok(),
+            "{kind}"
+        );
     }
 }

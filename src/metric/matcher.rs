@@ -37,6 +37,13 @@ pub struct Matcher {
     op: MatchOp,
     value: Box<str>,
     regex: Option<Regex>,
+    /// The value of a comparison with a bucket's bound or a quantile, whose spelling does not matter.
+    bound: Option<f64>,
+}
+
+/// `le` and `quantile` are numbers: `le="1"` and `le="1.0"` name the same bucket, whichever the target writes.
+fn bound(name: &str, value: &str) -> Option<f64> {
+    matches!(name, "le" | "quantile").then(|| value.parse().ok())?
 }
 
 impl Matcher {
@@ -49,11 +56,13 @@ impl Matcher {
             MatchOp::Regex | MatchOp::NotRegex => Some(anchored(value)?),
             MatchOp::Equal | MatchOp::NotEqual => None,
         };
+        let bound = regex.is_none().then(|| bound(name, value)).flatten();
         Ok(Self {
             name: name.into(),
             op,
             value: value.into(),
             regex,
+            bound,
         })
     }
 
@@ -65,6 +74,7 @@ impl Matcher {
             op: MatchOp::Equal,
             value: value.into(),
             regex: None,
+            bound: bound(name, value),
         }
     }
 
@@ -86,12 +96,18 @@ impl Matcher {
         &self.value
     }
 
+    #[expect(clippy::float_cmp, reason = "two spellings of one number")]
+    fn same_bound(&self, value: &str) -> bool {
+        self.bound
+            .is_some_and(|bound| value.parse::<f64>().is_ok_and(|other| other == bound))
+    }
+
     /// Whether a label of this value passes; give "" for a missing label.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
         let found = match &self.regex {
             Some(regex) => regex.is_match(value),
-            None => *self.value == *value,
+            None => *self.value == *value || self.same_bound(value),
         };
         found == matches!(self.op, MatchOp::Equal | MatchOp::Regex)
     }
@@ -249,6 +265,16 @@ mod tests {
         assert!(!regex(r"\d").matches("٣"));
         assert!(regex(r"[\d.]+").matches("1.5"));
         assert!(!regex(r"\w+").matches("é"));
+    }
+
+    #[test]
+    fn the_spelling_of_a_bound_does_not_matter() {
+        let bound = |name, value, found| Matcher::equal(name, value).matches(found);
+        assert!(bound("le", "1", "1.0") && bound("le", "1.0", "1"));
+        assert!(bound("quantile", "0.5", "0.50") && bound("le", "+Inf", "+Inf"));
+        assert!(!bound("le", "1", "2.0") && !bound("version", "1", "1.0"));
+        let not = Matcher::try_new("le", MatchOp::NotEqual, "1").unwrap();
+        assert!(!not.matches("1.0"));
     }
 
     #[test]

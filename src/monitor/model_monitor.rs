@@ -12,8 +12,8 @@ use super::target::TargetState;
 use crate::alert::{self, Alert};
 use crate::config::Config;
 use crate::config::rules::{Group, Rule};
-use crate::judge::Registry;
-use crate::metric::{SeriesFilter, Timestamp};
+use crate::judge::{Registry, Verdict};
+use crate::metric::{MetricSample, SeriesFilter, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::scrape::{self, Exposition};
 use crate::series::{Limits, Window};
@@ -154,6 +154,21 @@ impl ModelMonitor {
         self.announce(&changes);
         self.last_tick = Some(at);
         tick
+    }
+
+    /// Every value that was judged in the last tick, with the name of its watch.
+    pub fn judged(&self) -> impl Iterator<Item = (&str, &MetricSample, &Verdict)> {
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        rules.flat_map(|rule| {
+            let judged = match &rule.kind {
+                Kind::Watch(watching) => watching.judged.as_slice(),
+                Kind::Alert(_) | Kind::Record(_) => &[],
+            };
+            let name = rule.rule.name();
+            judged
+                .iter()
+                .map(move |(sample, verdict)| (name, sample, verdict))
+        })
     }
 
     fn announce(&self, changes: &[Alert]) {

@@ -90,6 +90,7 @@ fn judged_signal(name: &str, sample: &MetricSample, verdict: &Verdict) -> Signal
             upper: verdict.expected.upper,
         },
         why: verdict.why.to_string(),
+        ..Signal::default()
     }
 }
 

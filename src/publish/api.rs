@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::snapshot::{Alert, Rule, RuleKind, Snapshot};
+use super::page::anchor;
+use super::snapshot::{Alert, Build, Point, Rule, RuleKind, Snapshot};
 use crate::metric::Timestamp;
 
 /// Go's zero time, which Prometheus prints for "never".
@@ -125,6 +126,7 @@ fn time(at: Option<Timestamp>) -> String {
 pub(super) fn signals(snapshot: &Snapshot) -> Value {
     let signals = snapshot.signals.iter().map(|signal| {
         json!({
+            "id": anchor(signal),
             "rule": signal.rule,
             "metric": signal.metric,
             "kind": signal.kind.as_str(),
@@ -134,9 +136,26 @@ pub(super) fn signals(snapshot: &Snapshot) -> Value {
             "score": signal.score,
             "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},
             "why": signal.why,
+            "points": signal.points.iter().map(point).collect::<Vec<_>>(),
         })
     });
     json!({"at": snapshot.at.as_secs_f64(), "signals": signals.collect::<Vec<_>>()})
+}
+
+fn point(point: &Point) -> Value {
+    json!({
+        "t": point.at.as_secs_f64(),
+        "value": point.value,
+        "lower": point.lower,
+        "upper": point.upper,
+        "score": point.score,
+        "state": point.state,
+    })
+}
+
+/// Prometheus' keys where they mean something here.
+pub(super) fn build_info(_: &Snapshot) -> Value {
+    json!({"version": Build::VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""})
 }
 
 pub(super) fn targets(snapshot: &Snapshot) -> Value {

@@ -6,6 +6,7 @@ mod api;
 mod encode;
 mod error;
 mod families;
+mod history;
 mod page;
 mod process;
 mod server;
@@ -18,5 +19,6 @@ pub use families::{Family, Kind, Sample, families};
 pub use server::{Handler, Reply, Server};
 pub use shared::{Counters, Shared};
 pub use snapshot::{
-    Alert, Band, Build, Group, Peer, Receiver, Rule, RuleKind, STATES, Signal, Snapshot, Target,
+    Alert, Band, Build, Group, Peer, Point, Receiver, Rule, RuleKind, STATES, Signal, Snapshot,
+    Target,
 };

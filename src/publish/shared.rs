@@ -1,12 +1,13 @@
 //! What the monitor writes and the server reads.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use prometheus::{IntCounterVec, Opts, Registry};
 
 use super::encode::{Exposition, encode};
 use super::families::{Family, Kind, Sample, families};
+use super::history::History;
 use super::snapshot::Snapshot;
 use crate::metric::Labels;
 
@@ -19,6 +20,7 @@ const STOPPING: u8 = 2;
 #[derive(Debug)]
 pub struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
+    history: Mutex<History>,
     phase: AtomicU8,
     counters: Counters,
     registry: Registry,
@@ -75,6 +77,7 @@ impl Shared {
         };
         Self {
             snapshot: RwLock::default(),
+            history: Mutex::default(),
             phase: AtomicU8::new(STARTING),
             counters,
             registry,
@@ -88,7 +91,12 @@ impl Shared {
     }
 
     /// Replaces the snapshot; readers of the old one keep it.
-    pub fn publish(&self, snapshot: Snapshot) {
+    pub fn publish(&self, mut snapshot: Snapshot) {
+        // Only writers take this lock; readers find the points in the snapshot.
+        self.history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .record(&mut snapshot);
         let fresh = Arc::new(snapshot);
         *self
             .snapshot

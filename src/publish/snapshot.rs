@@ -89,6 +89,25 @@ pub struct Signal {
     pub expected: Band,
     /// Why the state is what it is.
     pub why: String,
+    /// The last values, oldest first; the server fills it when the snapshot is published.
+    pub points: Vec<Point>,
+}
+
+/// A signal at one evaluation.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Point {
+    /// When.
+    pub at: Timestamp,
+    /// The value; `None` while unknown.
+    pub value: Option<f64>,
+    /// Lowest normal value.
+    pub lower: Option<f64>,
+    /// Highest normal value.
+    pub upper: Option<f64>,
+    /// 1 is exactly at the limit; `None` while unknown.
+    pub score: Option<f64>,
+    /// The verdict, for a judged value.
+    pub state: Option<&'static str>,
 }
 
 /// An expected band; a side that is `None` is open or unknown.

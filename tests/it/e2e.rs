@@ -151,41 +151,14 @@ async fn a_real_servers_fault_reaches_the_real_alertmanager_after_it_happened_an
         }
     })
     .await;
-
     let fault = served.lock().unwrap()[20].as_secs_f64();
-    for (name, summary) in [
-        ("LatencyHigh", "p99 of iris is"),
-        ("AccuracyDropped", "accuracy of iris"),
-    ] {
-        let alert = named(&alerts, name).unwrap();
-        let text = alert["annotations"]["summary"].as_str().unwrap();
-        assert!(text.starts_with(summary), "{text}");
-        let labels = &alert["labels"];
-        assert_eq!(labels["model_id"], "iris");
-        assert_eq!(labels["model_version"], "1");
-        assert_eq!(
-            (&labels["pod"], &labels["namespace"]),
-            (&"iris-0".into(), &"ml".into())
-        );
-        let since = epoch_seconds(alert["startsAt"].as_str().unwrap());
-        // The schedule's timestamps may run ahead of the request by no more than an interval.
-        assert!(
-            since + 0.2 > fault,
-            "{name} fired at {since}, the fault came at {fault}"
-        );
-    }
-    let listed = Command::new(am.with_file_name("amtool"))
-        .args([
-            "--alertmanager.url",
-            &am_url,
-            "alert",
-            "query",
-            "alertname=AccuracyDropped",
-        ])
-        .output()
-        .unwrap();
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    assert!(listed.contains("accuracy of iris"), "{listed}");
+    check_alert(named(&alerts, "LatencyHigh").unwrap(), "p99 of iris", fault);
+    check_alert(
+        named(&alerts, "AccuracyDropped").unwrap(),
+        "accuracy of iris",
+        fault,
+    );
+    check_amtool(&am, &am_url);
 
     let requests = until("the retraining request", SOON, async || {
         let requests = webhook.received_requests().await.unwrap();
@@ -198,13 +171,50 @@ async fn a_real_servers_fault_reaches_the_real_alertmanager_after_it_happened_an
     .await;
     let event: Value = serde_json::from_slice(&requests[0].body).unwrap();
     assert_eq!(event["specversion"], "1.0");
-
     sidewatch.signal("TERM");
     assert_eq!(sidewatch.ended(SOON).await.code(), Some(0));
     assert_eq!(
         webhook.received_requests().await.unwrap().len(),
         1,
         "once per cool-down"
+    );
+}
+
+/// amtool lists the alert by its summary.
+fn check_amtool(alertmanager: &Path, url: &str) {
+    let query = [
+        "--alertmanager.url",
+        url,
+        "alert",
+        "query",
+        "alertname=AccuracyDropped",
+    ];
+    let listed = Command::new(alertmanager.with_file_name("amtool"))
+        .args(query)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("accuracy of iris"), "{listed}");
+}
+
+/// The alert is about the fault, carries who it is about, and did not start before the fault.
+fn check_alert(alert: &Value, summary: &str, fault: f64) {
+    let text = alert["annotations"]["summary"].as_str().unwrap();
+    assert!(text.starts_with(summary), "{text}");
+    let labels = &alert["labels"];
+    assert_eq!(
+        (&labels["model_id"], &labels["model_version"]),
+        (&"iris".into(), &"1".into())
+    );
+    assert_eq!(
+        (&labels["pod"], &labels["namespace"]),
+        (&"iris-0".into(), &"ml".into())
+    );
+    let since = epoch_seconds(alert["startsAt"].as_str().unwrap());
+    // The schedule's timestamps may run ahead of the request by no more than an interval.
+    assert!(
+        since + 0.2 > fault,
+        "{text}: fired at {since}, the fault came at {fault}"
     );
 }
 

@@ -9,6 +9,7 @@ mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
+mod bad_input; // what the binary says of mistakes, and that it goes on
 mod cluster; // the real Alertmanager, alone and three of them
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod exposition_differential;
@@ -20,16 +21,19 @@ mod exposition_reference; // a slow, obvious parser
 mod exposition_text; // accept and reject, row by row
 mod layers; // modules depend only downwards
 mod outbox; // kill -9 and the command
+mod packs; // quiet before the fault, right after it
 mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
 mod retrain; // gates, formats, deliveries
+mod rule_files; // sixty mistakes, each with its message
 mod scrape_auth;
 mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do
 mod scrape_tls;
 mod scrape_window; // from a body to the window
+mod status_page;
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states

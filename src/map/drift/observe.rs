@@ -184,7 +184,7 @@ fn gaps(names: &[String]) -> Vec<f64> {
 /// The buckets with the greatest part of the divergence, most important first.
 fn contributions(current: &Histogram, reference: &[f64]) -> Vec<String> {
     let (n, m): (f64, f64) = (current.total(), reference.iter().sum());
-    let mut parts: Vec<(f64, &str, f64, f64)> = current
+    let mut parts: Vec<_> = current
         .names
         .iter()
         .zip(&current.counts)

@@ -125,11 +125,12 @@ fn page_of(path: &str, accept: &str, shared: &Shared) -> Page {
         "/-/healthy" => Page::text(StatusCode::OK, "sidewatch is healthy\n"),
         "/-/ready" => ready(shared),
         "/" => Page::new("text/html; charset=utf-8", page::render(&shared.snapshot()))
-            .with(CONTENT_SECURITY_POLICY, page::POLICY),
+            .with(CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
         "/api/v1/rules" => data(api::rules),
         "/api/v1/alerts" => data(api::alerts),
         "/api/v1/signals" => data(api::signals),
-        "/api/v1/targets" => data(api::targets),
+        "/api/v1/targets" | "/api/v1/status/targets" => data(api::targets),
+        "/api/v1/status/buildinfo" => data(api::build_info),
         _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
     }
 }

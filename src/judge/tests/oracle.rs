@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Context, Registry, StrategyConfig, ThresholdStrategy};
+use crate::judge::{Context, Registry, StrategyConfig, ThresholdStrategy};
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 fn build(json: &str) -> Box<dyn ThresholdStrategy> {
@@ -27,7 +27,7 @@ fn sample(value: f64, seconds: f64) -> MetricSample {
 /// `numpy.random.default_rng(0)`: 1000 draws of N(0,1), then 1000 of N(1,1), rounded to four places.
 fn detections(json: &str) -> Vec<usize> {
     let mut strategy = build(json);
-    let values = include_str!("testdata/shift.txt").lines();
+    let values = include_str!("../testdata/shift.txt").lines();
     let verdicts = values.map(|line| strategy.judge(&sample(line.parse().unwrap(), 0.0)));
     verdicts
         .enumerate()
@@ -107,9 +107,9 @@ fn novelty_and_ewma_equal_their_golden_outputs() {
 fn the_mad_is_the_one_of_scipy() {
     let mut sorted = [1.0, 2.0, 4.0, 3.0, 10.0, 2.0, 2.5];
     sorted.sort_by(f64::total_cmp);
-    let raw = super::mad::median_distance(&sorted, 2.5);
+    let raw = crate::judge::mad::median_distance(&sorted, 2.5);
     assert!((raw - 0.5).abs() < 1e-12);
-    assert!((raw * super::mad::TO_SIGMA - 0.741_301_109_252_801).abs() < 1e-12);
+    assert!((raw * crate::judge::mad::TO_SIGMA - 0.741_301_109_252_801).abs() < 1e-12);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn the_median_distance_equals_sorting_all_distances() {
         distances.sort_by(f64::total_cmp);
         let naive = (distances[(distances.len() - 1) / 2] + distances[distances.len() / 2]) / 2.0;
         assert!(
-            (super::mad::median_distance(&values, centre) - naive).abs() < 1e-12,
+            (crate::judge::mad::median_distance(&values, centre) - naive).abs() < 1e-12,
             "{values:?}"
         );
     }

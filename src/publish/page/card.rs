@@ -1,0 +1,139 @@
+//! Alerts and signals, a card each.
+
+use std::fmt::Write as _;
+
+use super::chart::chart;
+use super::rank;
+use super::text::{anchor, escape, moment, number, range, series};
+use crate::publish::snapshot::{Alert, Signal, Snapshot};
+
+/// Cards of one kind on the page; the API has all.
+const MAX_CARDS: usize = 100;
+
+pub(super) fn alerts(snapshot: &Snapshot, out: &mut String) {
+    if snapshot.alerts.is_empty() {
+        return;
+    }
+    out.push_str("<h2>Alerts</h2>");
+    let mut all: Vec<&Alert> = snapshot.alerts.iter().collect();
+    all.sort_by_key(|alert| (alert.state != "firing", alert.active_at));
+    for alert in all.iter().take(MAX_CARDS) {
+        alert_card(alert, snapshot, out);
+    }
+    rest(all.len(), out);
+}
+
+fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
+    let state = alert.state;
+    let class = if state == "firing" { "bad" } else { "wait" };
+    let summary = alert.annotations.get("summary").unwrap_or(&alert.rule);
+    // Writing to a String cannot fail, here and below.
+    write!(
+        out,
+        "<article class=\"card alert {state}\"><div class=\"top\"><h3>{}</h3><span class=\"tag {class}\">{state}</span></div><p>{}</p>",
+        escape(&alert.rule),
+        escape(summary)
+    )
+    .ok();
+    if let Some(why) = alert.annotations.get("why") {
+        write!(out, "<p>{}</p>", escape(why)).ok();
+    }
+    write!(out, "<p class=\"quiet\">since {}", moment(alert.active_at)).ok();
+    if let Some(signal) = snapshot
+        .signals
+        .iter()
+        .find(|signal| explains(signal, alert))
+    {
+        write!(
+            out,
+            " · <a id=\"to-{0}\" href=\"#{0}\">chart</a>",
+            anchor(signal)
+        )
+        .ok();
+    }
+    out.push_str("</p></article>");
+}
+
+/// Whether the alert came from this signal: of the same rule, with no label that differs.
+fn explains(signal: &Signal, alert: &Alert) -> bool {
+    signal.rule.as_deref() == Some(&*alert.rule)
+        && signal
+            .labels
+            .iter()
+            .all(|(name, value)| alert.labels.get(name).is_none_or(|other| other == value))
+}
+
+pub(super) fn signals(snapshot: &Snapshot, out: &mut String) {
+    out.push_str("<h2>Signals</h2>");
+    if snapshot.signals.is_empty() {
+        out.push_str("<p class=\"quiet\">No rule has found a value yet.</p>");
+        return;
+    }
+    let mut all: Vec<&Signal> = snapshot.signals.iter().collect();
+    all.sort_by_key(|signal| rank(signal));
+    out.push_str("<div class=\"grid\">");
+    for signal in all.iter().take(MAX_CARDS) {
+        signal_card(signal, out);
+    }
+    out.push_str("</div>");
+    rest(all.len(), out);
+}
+
+fn signal_card(signal: &Signal, out: &mut String) {
+    let name = signal
+        .rule
+        .as_deref()
+        .or(signal.metric.as_deref())
+        .unwrap_or("");
+    let id = anchor(signal);
+    let now = signal.value.map_or_else(
+        || "unknown".to_owned(),
+        |value| format!("{} {}", number(value), signal.kind.unit()),
+    );
+    let tag = signal.state.map_or_else(
+        || "<span class=\"tag quiet\">metric</span>".to_owned(),
+        |state| {
+            let class = class(state);
+            format!(
+                "<span class=\"tag {class}\">{}</span>",
+                state.replace('_', " ")
+            )
+        },
+    );
+    write!(
+        out,
+        "<article class=\"card\" id=\"{id}\" data-rule=\"{0}\"><div class=\"top\"><h3>{0}</h3>{tag}</div><p class=\"quiet\">{1}</p><p><span class=\"now\">{now}</span>",
+        escape(name),
+        escape(&series(&signal.labels)),
+    )
+    .ok();
+    if signal.state.is_some() {
+        write!(
+            out,
+            " <span class=\"quiet\">expected {}</span>",
+            range(&signal.expected)
+        )
+        .ok();
+    }
+    out.push_str("</p>");
+    if !signal.why.is_empty() {
+        write!(out, "<p class=\"quiet\">{}</p>", escape(&signal.why)).ok();
+    }
+    out.push_str(&chart(signal, &id, name));
+    out.push_str("</article>");
+}
+
+fn class(state: &str) -> &'static str {
+    match state {
+        "ok" => "good",
+        "anomalous" | "frozen" => "bad",
+        _ => "wait",
+    }
+}
+
+fn rest(count: usize, out: &mut String) {
+    if count > MAX_CARDS {
+        let more = count - MAX_CARDS;
+        write!(out, "<p class=\"quiet\">and {more} more, in the API</p>").ok();
+    }
+}

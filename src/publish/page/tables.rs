@@ -1,0 +1,133 @@
+//! Targets, deliveries, rules and what runs, a table each.
+
+use std::fmt::Write as _;
+
+use super::text::{clock, escape, series};
+use crate::metric::format_duration;
+use crate::publish::Build;
+use crate::publish::snapshot::{Group, RuleKind, Snapshot};
+
+pub(super) fn targets(snapshot: &Snapshot, out: &mut String) {
+    out.push_str("<h2>Targets</h2><div class=\"scroll\"><table><tr><th>target<th>health<th>last scrape<th>took<th>samples<th>error</tr>");
+    for target in &snapshot.targets {
+        let (class, health) = match target.up {
+            None => ("wait", "not scraped yet"),
+            Some(true) => ("good", "up"),
+            Some(false) => ("bad", "down"),
+        };
+        let last = target.last_scrape.map_or_else(|| "never".to_owned(), clock);
+        // Writing to a String cannot fail, here and below.
+        write!(
+            out,
+            "<tr><td>{}<br><span class=\"quiet\">{}</span><td class=\"{class}\">{health}<td class=\"n\">{last}<td class=\"n\">{} ms<td class=\"n\">{}<td>{}</tr>",
+            escape(&target.url),
+            escape(&series(&target.labels)),
+            target.duration.as_millis(),
+            target.samples,
+            escape(target.error.as_deref().unwrap_or(""))
+        )
+        .ok();
+    }
+    out.push_str("</table></div>");
+}
+
+pub(super) fn deliveries(snapshot: &Snapshot, out: &mut String) {
+    out.push_str("<h2>Deliveries</h2>");
+    if snapshot.peers.is_empty() && snapshot.receivers.is_empty() {
+        out.push_str(
+            "<p class=\"quiet\">No Alertmanager and no retraining webhook is configured.</p>",
+        );
+        return;
+    }
+    out.push_str("<div class=\"scroll\"><table><tr><th>receiver<th>of<th>arrived<th>failed<th>given up<th>waiting<th>last error</tr>");
+    for peer in &snapshot.peers {
+        let counts = [peer.sent, peer.failed, peer.dropped, peer.queue_length];
+        delivery(&peer.url, "alerts", counts, peer.last_error.as_deref(), out);
+    }
+    for to in &snapshot.receivers {
+        let counts = [to.delivered, to.failed, to.dead, to.waiting];
+        delivery(
+            &to.name,
+            "retraining",
+            counts,
+            to.last_error.as_deref(),
+            out,
+        );
+    }
+    out.push_str("</table></div>");
+}
+
+fn delivery(name: &str, of: &str, counts: [u64; 4], error: Option<&str>, out: &mut String) {
+    write!(out, "<tr><td>{}<td>{of}", escape(name)).ok();
+    for count in counts {
+        write!(out, "<td class=\"n\">{count}").ok();
+    }
+    let error = escape(error.unwrap_or(""));
+    write!(out, "<td class=\"bad\">{error}</tr>").ok();
+}
+
+pub(super) fn rules(snapshot: &Snapshot, out: &mut String) {
+    out.push_str("<h2>Rules</h2>");
+    for (index, group) in snapshot.groups.iter().enumerate() {
+        let failing = group
+            .rules
+            .iter()
+            .filter(|rule| rule.error.is_some())
+            .count();
+        let health = if failing > 0 {
+            format!(" · <span class=\"bad\">{failing} failing</span>")
+        } else {
+            String::new()
+        };
+        write!(
+            out,
+            "<details id=\"group-{index}\"><summary id=\"group-{index}-s\">{} <span class=\"quiet\">{} · every {} · {} rules{health}</span></summary>",
+            escape(&group.name),
+            escape(&group.file),
+            format_duration(group.interval),
+            group.rules.len()
+        )
+        .ok();
+        rule_table(group, out);
+        out.push_str("</details>");
+    }
+}
+
+fn rule_table(group: &Group, out: &mut String) {
+    out.push_str("<div class=\"scroll\"><table><tr><th>rule<th>expression<th>last evaluation<th>took<th>error</tr>");
+    for rule in &group.rules {
+        let kind = match rule.kind {
+            RuleKind::Record => "record",
+            RuleKind::Alert => "alert",
+            RuleKind::Watch => "watch",
+        };
+        let last = rule.last.map_or_else(|| "never".to_owned(), clock);
+        write!(
+            out,
+            "<tr><td><span class=\"quiet\">{kind}</span> {}<td><code>{}</code><td class=\"n\">{last}<td class=\"n\">{} µs<td class=\"bad\">{}</tr>",
+            escape(&rule.name),
+            escape(&rule.query),
+            rule.took.as_micros(),
+            escape(rule.error.as_deref().unwrap_or(""))
+        )
+        .ok();
+    }
+    out.push_str("</table></div>");
+}
+
+pub(super) fn footer(snapshot: &Snapshot, out: &mut String) {
+    let durable = if snapshot.durable {
+        "state survives a restart"
+    } else {
+        "state is in memory only"
+    };
+    write!(
+        out,
+        "<footer>Sidewatch {} · configuration <code>{}</code> · {} series in the window · {durable} · \
+         <a href=\"/metrics\">metrics</a> · <a href=\"/api/v1/signals\">signals</a> · <a href=\"/api/v1/rules\">rules</a> · <a href=\"/api/v1/alerts\">alerts</a></footer>",
+        Build::VERSION,
+        escape(&snapshot.config_hash),
+        snapshot.series
+    )
+    .ok();
+}

@@ -1,0 +1,138 @@
+//! Numbers, times and labels as people read them, safe inside HTML.
+
+use crate::metric::{Labels, Timestamp};
+use crate::publish::snapshot::{Band, Signal};
+
+/// Text that is safe inside an element or a quoted attribute.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Four significant digits.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return value.to_string();
+    }
+    let size = value.abs();
+    if !(1e-4..1e7).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let decimals = match size {
+        1000.0.. => 0,
+        100.0.. => 1,
+        10.0.. => 2,
+        1.0.. => 3,
+        _ => 4,
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// An expected band in words.
+pub(super) fn range(band: &Band) -> String {
+    match (band.lower, band.upper) {
+        (None, None) => "unknown".to_owned(),
+        (Some(lower), None) => format!("at least {}", number(lower)),
+        (None, Some(upper)) => format!("at most {}", number(upper)),
+        (Some(lower), Some(upper)) => format!("{} to {}", number(lower), number(upper)),
+    }
+}
+
+/// Hours, minutes and seconds in UTC.
+pub(super) fn clock(at: Timestamp) -> String {
+    let full = at.to_string();
+    full.split_once('T')
+        .and_then(|(_, time)| time.split('.').next())
+        .unwrap_or("")
+        .to_owned()
+}
+
+/// Day and time in UTC.
+pub(super) fn moment(at: Timestamp) -> String {
+    let full = at.to_string();
+    let day = full.split('T').next().unwrap_or("");
+    format!("{day} {} UTC", clock(at))
+}
+
+/// `name=value` pairs, without the metric's name.
+pub(super) fn series(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .filter(|(name, _)| *name != Labels::NAME)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join(" ")
+}
+
+/// The anchor of a signal: stable across restarts, so that a link in an alert keeps its meaning.
+#[must_use]
+pub(in crate::publish) fn anchor(signal: &Signal) -> String {
+    let name = signal
+        .rule
+        .as_deref()
+        .or(signal.metric.as_deref())
+        .unwrap_or("");
+    let slug: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    format!(
+        "signal-{slug}-{:08x}",
+        fnv(&format!("{name}{}", signal.labels))
+    )
+}
+
+/// FNV-1a, 32 bits.
+fn fnv(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clock, fnv, number};
+    use crate::metric::Timestamp;
+
+    #[test]
+    fn numbers_keep_four_digits() {
+        let cases = [
+            (0.0, "0"),
+            (0.9234567, "0.9235"),
+            (12.0, "12"),
+            (1234.56, "1235"),
+            (100.0, "100"),
+            (1e-9, "1.000e-9"),
+            (-3.5, "-3.5"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_clock_shows_seconds() {
+        assert_eq!(clock(Timestamp::from_millis(1_709_210_096_789)), "12:34:56");
+    }
+
+    /// Vector from draft-eastlake-fnv.
+    #[test]
+    fn the_anchor_hash_is_fnv_1a() {
+        assert_eq!(fnv("foobar"), 0xbf9c_f968);
+    }
+}
