@@ -1,6 +1,6 @@
 """Makes a rendered Deployment playable by podman: pod.py DEPLOYMENT_YAML IMAGE PORT > kube.yaml
 
-podman 4 has no native sidecars (render with sidecar.native=false), no network of its own here (so the host's), and runs probes by
+podman 4 has no native sidecars (render with sidecar.native=false), no network of its own here (so the host's, without ports), and runs probes by
 a curl that the image does not have (so they go). Everything else is as rendered: user, read-only root, capabilities, mounts.
 The model server is `sidewatch demo`: the series of its /metrics that the rules judge are those of its embedded model.
 """
@@ -20,6 +20,7 @@ for document in yaml.safe_load_all(open(path, encoding="utf-8")):
     for container in spec["containers"]:
         container["image"] = image
         container["imagePullPolicy"] = "Never"
+        container.pop("ports", None)
         container.pop("livenessProbe", None)
         container.pop("readinessProbe", None)
         if container["name"] == "sidewatch":
