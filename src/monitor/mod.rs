@@ -1,5 +1,6 @@
 //! Everything together: one tick, and the tasks around it. The only room that knows all the others.
 
+mod control;
 mod error;
 mod keeper;
 mod memory;
@@ -11,10 +12,12 @@ mod retraining;
 mod rule;
 mod service;
 mod target;
+mod ticking;
 mod transport;
 mod view;
 mod watch;
 
+pub use control::Loader;
 pub use error::MonitorError;
 pub use model_monitor::{ModelMonitor, Scraped, Tick};
 pub use service::Service;

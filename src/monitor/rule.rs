@@ -149,6 +149,8 @@ impl RuleState {
         let text = |query: &Option<Query>| query.as_ref().map(|q| q.expr().text().to_owned());
         if text(&before.query) == text(&self.query) {
             self.query = before.query;
+        } else {
+            self.settle(at);
         }
         let tracker = match (before.kind, &mut self.kind) {
             (Kind::Record(samples), Kind::Record(own)) => {

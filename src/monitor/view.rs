@@ -15,7 +15,7 @@ use crate::runtime::http::redacted;
 pub(super) fn snapshot(
     monitor: &ModelMonitor,
     outlets: &Outlets,
-    durable: bool,
+    (durable, reload): (bool, publish::Reload),
     at: Timestamp,
 ) -> Snapshot {
     let rules = || monitor.groups.iter().flat_map(|group| &group.rules);
@@ -35,6 +35,7 @@ pub(super) fn snapshot(
             .collect(),
         config_hash: monitor.context.config_hash.clone(),
         durable,
+        reload,
     }
 }
 

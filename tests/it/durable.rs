@@ -135,7 +135,12 @@ impl World {
 
     fn start(&self) -> Process {
         let listen = format!("--web.listen-address={}", self.address);
-        let args = ["run", "--config.file=sidewatch.yaml", &listen];
+        let args = [
+            "run",
+            "--config.file=sidewatch.yaml",
+            "--web.enable-lifecycle",
+            &listen,
+        ];
         Process::sidewatch(&args, self.path())
     }
 
@@ -232,4 +237,162 @@ async fn a_crash_in_the_middle_of_an_alert_is_not_heard_of() {
     assert_eq!(world.keys().await.len(), 1);
     let metrics = get_text(&world.url("/metrics")).await.unwrap();
     assert!(metrics.contains("sidewatch_storage_durable{model_id=\"iris\"} 1"));
+}
+
+async fn post(url: &str, body: &str) -> (u16, String) {
+    let request = reqwest::Client::new().post(url);
+    let request = request
+        .header("content-type", "application/json")
+        .body(body.to_owned());
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_reload_ends_removed_rules_keeps_the_others_and_refuses_mistakes_whole() {
+    let world = World::new(202).await;
+    let process = world.start();
+    world.ready().await;
+    world.set(0.5);
+    world.told_more("AccuracyLow", 2).await;
+    world.told_more("AccuracyDropped", 2).await;
+
+    // Two mistakes: both are named, nothing changes.
+    let wrong = rules(&[
+        LOW,
+        "\n  - alert: A\n    expr: sum(\n  - watch: B\n    expr: up\n",
+    ]);
+    world.write(&wrong);
+    let (status, answer) = post(&world.url("/-/reload"), "").await;
+    assert_eq!(status, 500);
+    assert!(
+        answer.contains("rules.yaml:8") && answer.contains("rules.yaml:9"),
+        "{answer}"
+    );
+    let failed = "sidewatch_config_last_reload_successful{model_id=\"iris\"} 0";
+    let metrics = get_text(&world.url("/metrics")).await.unwrap();
+    assert!(metrics.contains(failed), "{metrics}");
+    let before = world.told("AccuracyDropped").len();
+    let told = world.told_more("AccuracyDropped", before + 2).await;
+    assert!(told.iter().all(|(_, ended)| !ended), "{told:?}");
+
+    // The watch is removed: it ends, the other goes on with its start.
+    world.write(&rules(&[LOW]));
+    process.signal("HUP");
+    world.resolved("AccuracyDropped").await;
+    let before = world.told("AccuracyLow").len();
+    let told = world.told_more("AccuracyLow", before + 3).await;
+    let starts: BTreeSet<&String> = told.iter().map(|(start, _)| start).collect();
+    assert_eq!(starts.len(), 1, "{told:?}");
+    assert!(told.iter().all(|(_, ended)| !ended), "{told:?}");
+    let metrics = get_text(&world.url("/metrics")).await.unwrap();
+    assert!(!metrics.contains(failed), "{metrics}");
+
+    // It comes back and fires anew, although the end of the old one is still repeated.
+    world.write(&rules(&[DROPPED, LOW]));
+    assert_eq!(post(&world.url("/-/reload"), "").await.0, 200);
+    let before = world.told("AccuracyDropped").len();
+    let told = world.told_more("AccuracyDropped", before + 5).await;
+    assert!(
+        told[before + 1..].iter().all(|(_, ended)| !ended),
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_rule_removed_while_the_process_was_down_is_ended_at_the_start() {
+    let world = World::new(202).await;
+    let process = world.start();
+    world.ready().await;
+    world.set(0.5);
+    world.told_more("AccuracyDropped", 2).await;
+    drop(process);
+    world.write(&rules(&[LOW]));
+    let _process = world.start();
+    world.resolved("AccuracyDropped").await;
+}
+
+#[tokio::test]
+async fn a_request_for_retraining_survives_a_crash_with_its_key_and_can_be_dropped_or_reported_done()
+ {
+    let world = World::new(503).await;
+    let process = world.start();
+    world.ready().await;
+    world.set(0.5);
+    let first = until("a first attempt", SOON, async || {
+        world.keys().await.pop().ok_or("none")
+    })
+    .await;
+    drop(process);
+    let attempts = world.keys().await.len();
+    let _process = world.start();
+    until("another attempt", SOON, async || {
+        if world.keys().await.len() > attempts {
+            Ok(())
+        } else {
+            Err("none")
+        }
+    })
+    .await;
+    let keys: BTreeSet<String> = world.keys().await.into_iter().collect();
+    assert_eq!(keys, BTreeSet::from([first.clone()]));
+
+    let outbox = world.url("/api/v1/retraining/outbox");
+    let list: Value = serde_json::from_str(&get_text(&outbox).await.unwrap()).unwrap();
+    assert_eq!(list["data"][0]["request"]["id"], first.as_str());
+    let receiver = list["data"][0]["receiver"].as_str().unwrap();
+    let keys = serde_json::json!({ "keys": [format!("{receiver}/{first}")] }).to_string();
+    let before = world.keys().await.len();
+    assert_eq!(post(&format!("{outbox}/retry"), &keys).await.0, 200);
+    until("the retry", SOON, async || {
+        if world.keys().await.len() > before {
+            Ok(())
+        } else {
+            Err("none")
+        }
+    })
+    .await;
+    assert_eq!(post(&format!("{outbox}/drop"), &keys).await.0, 200);
+    assert_eq!(post(&format!("{outbox}/drop"), &keys).await.0, 404);
+    assert_eq!(post(&format!("{outbox}/drop"), "{}").await.0, 400);
+    assert_eq!(
+        post(&format!("{outbox}/drop"), &"x".repeat(2 << 20))
+            .await
+            .0,
+        413
+    );
+    let list: Value = serde_json::from_str(&get_text(&outbox).await.unwrap()).unwrap();
+    assert_eq!(list["data"], serde_json::json!([]));
+
+    let done = world.url(&format!("/api/v1/retraining/{first}/done"));
+    assert_eq!(post(&done, "").await.0, 200);
+    assert_eq!(post(&done, "").await.0, 404);
+}
+
+#[tokio::test]
+async fn reloading_over_http_is_refused_unless_it_was_asked_for() {
+    let world = World::new(202).await;
+    let listen = format!("--web.listen-address={}", world.address);
+    let args = ["run", "--config.file=sidewatch.yaml", &listen];
+    let _process = Process::sidewatch(&args, world.path());
+    world.ready().await;
+    let (status, answer) = post(&world.url("/-/reload"), "").await;
+    assert_eq!(status, 403);
+    assert!(answer.contains("--web.enable-lifecycle"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_set_aside_and_nothing_stops() {
+    let world = World::new(202).await;
+    fs::create_dir(world.path().join("state")).unwrap();
+    fs::write(world.path().join("state/sidewatch.redb"), [7; 70_000]).unwrap();
+    let process = world.start();
+    world.ready().await;
+    assert!(
+        process.output().contains("set aside"),
+        "{}",
+        process.output()
+    );
+    world.set(0.5);
+    world.told_more("AccuracyDropped", 0).await;
 }
