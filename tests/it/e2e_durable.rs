@@ -161,6 +161,11 @@ async fn restart_kill_and_reload_in_the_middle_of_alerts_tell_people_nothing_tha
     longer_than_a_lease(&model).await;
     assert_eq!(told(&hook, "ErrorsPlain").await, ["firing"]);
     assert_eq!(told(&hook, "ErrorsJudged").await, ["firing"]);
+    // Not even for the moment that Alertmanager waits for: all three lives write to one log.
+    let output = process.output();
+    for wrong in ["ErrorsPlain state=resolved", "ErrorsJudged state=resolved"] {
+        assert!(!output.contains(wrong), "{output}");
+    }
 
     // Removing the watch ends its alert and no other.
     fs::write(dir.path().join("rules.yaml"), RECORD).unwrap();
