@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -19,7 +20,7 @@ use crate::runtime::{http, stop_signal};
 /// Limit for one request to a receiver.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Run {
     /// Configuration file
     #[arg(long = "config.file", value_name = "FILE", conflicts_with_all = ["target", "rules"])]
@@ -41,6 +42,9 @@ pub(super) struct Run {
         default_value = ":9755"
     )]
     listen_address: String,
+    /// Reload the configuration at POST /-/reload, as at SIGHUP
+    #[arg(long = "web.enable-lifecycle")]
+    enable_lifecycle: bool,
     /// Folder for state that survives a restart
     #[arg(long = "storage.path", value_name = "DIR")]
     storage_path: Option<PathBuf>,
@@ -79,10 +83,24 @@ impl Run {
             .enable_all()
             .build()
             .map_err(|error| Error::new(format!("cannot start: {error}")))?;
-        let ended = runtime.block_on(watch(config, &registry, &self.listen_address));
+        let ended = runtime.block_on(self.watch(config, registry));
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended.map_err(|error| Error::new(with_sources(&error)))?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    async fn watch(&self, config: Config, registry: Registry) -> Result<(), MonitorError> {
+        let signal = stop_signal()?;
+        let server = Server::bind(&self.listen_address).await?;
+        let service = Service::new(config, &registry);
+        let again = self.clone();
+        let load = move || again.config(&registry);
+        let service = service.with_reload(Arc::new(load), self.enable_lifecycle);
+        let stop = async move {
+            let name = signal.await;
+            info!(signal = name, "stopping");
+        };
+        service.run(server, stop).await
     }
 
     fn config(&self, registry: &Registry) -> Result<Config, Problems> {
@@ -209,15 +227,4 @@ pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
-}
-
-async fn watch(config: Config, registry: &Registry, address: &str) -> Result<(), MonitorError> {
-    let signal = stop_signal()?;
-    let server = Server::bind(address).await?;
-    let service = Service::new(config, registry);
-    let stop = async move {
-        let name = signal.await;
-        info!(signal = name, "stopping");
-    };
-    service.run(server, stop).await
 }

@@ -13,6 +13,9 @@ pub enum MonitorError {
     /// The listener could not be opened.
     #[error("cannot serve")]
     Serve(#[from] publish::Error),
+    /// The store cannot be used: another process has it, or the system refuses.
+    #[error("storage.path cannot be used")]
+    Store(#[from] crate::state::Error),
     /// The outbox of retraining requests could not be read.
     #[error("the outbox cannot be read")]
     Outbox(#[from] crate::notify::Error),

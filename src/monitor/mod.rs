@@ -1,16 +1,23 @@
 //! Everything together: one tick, and the tasks around it. The only room that knows all the others.
 
+mod control;
 mod error;
+mod keeper;
+mod memory;
 mod model_monitor;
+mod names;
 mod outlets;
+mod reload;
 mod retraining;
 mod rule;
 mod service;
 mod target;
+mod ticking;
 mod transport;
 mod view;
 mod watch;
 
+pub use control::Loader;
 pub use error::MonitorError;
 pub use model_monitor::{ModelMonitor, Scraped, Tick};
 pub use service::Service;

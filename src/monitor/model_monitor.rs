@@ -1,11 +1,14 @@
 //! One pass over everything: scrapes in, alerts, requests and a view out. No I/O, no waiting.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tracing::{debug, info, warn};
 
+use super::memory::Retired;
+use super::reload::limits;
 use super::retraining::Retraining;
 use super::rule::{Kind, Pass, RuleState};
 use super::target::TargetState;
@@ -13,10 +16,11 @@ use crate::alert::{self, Alert};
 use crate::config::Config;
 use crate::config::rules::{Group, Rule};
 use crate::judge::{Registry, Verdict};
-use crate::metric::{MetricSample, SeriesFilter, Timestamp};
+use crate::metric::{Labels, MetricSample, SeriesFilter, Timestamp};
 use crate::notify::RetrainRequest;
+use crate::notify::retrain::Gates;
 use crate::scrape::{self, Exposition};
-use crate::series::{Limits, Window};
+use crate::series::Window;
 
 /// Alerts that a slow subscriber may fall behind by before it loses the oldest.
 const BROADCAST: usize = 1024;
@@ -51,6 +55,16 @@ pub struct ModelMonitor {
     pub(super) groups: Vec<GroupState>,
     pub(super) retraining: Retraining,
     pub(super) last_tick: Option<Timestamp>,
+    /// Rules that are gone but whose alerts' end is still told.
+    pub(super) retired: Vec<Retired>,
+    /// Something happened that a crash must not undo.
+    pub(super) urgent: bool,
+    /// Names of the records that the store holds.
+    pub(super) stored_alerts: BTreeSet<String>,
+    pub(super) stored_learnt: BTreeSet<String>,
+    pub(super) stored_gates: Gates,
+    pub(super) registry: Registry,
+    pub(super) next_owner: u64,
     alerts: broadcast::Sender<Alert>,
 }
 
@@ -77,11 +91,7 @@ impl ModelMonitor {
     #[must_use]
     pub fn new(config: Arc<Config>, registry: &Registry) -> Self {
         let settings = &config.settings;
-        let mut window = Window::new(Limits {
-            retention: longest_reach(&config) + settings.global.scrape_interval * 2,
-            interval: settings.global.scrape_interval,
-            max_series: usize::try_from(settings.scrape.series_limit).unwrap_or(usize::MAX),
-        });
+        let mut window = Window::new(limits(&config));
         let filter = Arc::new(filter(&config));
         let targets = settings.scrape.targets.iter();
         let targets = targets
@@ -89,18 +99,26 @@ impl ModelMonitor {
                 TargetState::new(target, &settings.scrape, Arc::clone(&filter), &mut window)
             })
             .collect();
-        let groups = groups(&config, registry);
         let (alerts, _) = broadcast::channel(BROADCAST);
-        Self {
+        let mut monitor = Self {
             context: context(&config),
             window,
             targets,
-            groups,
+            groups: Vec::new(),
             retraining: Retraining::new(settings),
             last_tick: None,
+            retired: Vec::new(),
+            urgent: false,
+            stored_alerts: BTreeSet::new(),
+            stored_learnt: BTreeSet::new(),
+            stored_gates: Gates::default(),
+            registry: registry.clone(),
+            next_owner: 0,
             alerts,
             config,
-        }
+        };
+        monitor.groups = monitor.fresh_groups();
+        monitor
     }
 
     /// Every change of every alert from now on, for any number of subscribers.
@@ -151,6 +169,9 @@ impl ModelMonitor {
                 tick.requests.extend(requests);
             }
         }
+        tick.alerts.extend(self.due_retired(at));
+        self.urgent |= !changes.is_empty();
+        self.asked(&tick.requests);
         self.announce(&changes);
         self.last_tick = Some(at);
         tick
@@ -171,7 +192,7 @@ impl ModelMonitor {
         })
     }
 
-    fn announce(&self, changes: &[Alert]) {
+    pub(super) fn announce(&self, changes: &[Alert]) {
         for alert in changes {
             info!(
                 alert = %alert.rule, state = %alert.state, labels = %alert.labels, value = alert.value,
@@ -191,31 +212,21 @@ impl ModelMonitor {
             Kind::Record(_) => None,
         })
     }
-}
 
-fn groups(config: &Config, registry: &Registry) -> Vec<GroupState> {
-    let mut owners = 0..;
-    let groups = config.rules.groups.iter();
-    groups
-        .map(|group| GroupState {
-            group: group.clone(),
-            interval: group
-                .interval
-                .unwrap_or(config.settings.global.scrape_interval),
-            rules: group
-                .rules
-                .iter()
-                .map(|rule| {
-                    RuleState::new(rule.clone(), owners.next().unwrap_or(u64::MAX), registry)
-                })
-                .collect(),
-            last: None,
-        })
-        .collect()
+    /// Labels of every alert that is pending or firing.
+    pub(super) fn active_labels(&self) -> HashSet<Labels> {
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        let alerting = rules.filter_map(RuleState::alerting);
+        let alerts = alerting.flat_map(|(rule, tracker)| tracker.alerts(rule, &self.context));
+        alerts
+            .filter(|alert| alert.state != alert::State::Resolved)
+            .map(|alert| alert.labels)
+            .collect()
+    }
 }
 
 /// What templates and alert identities see. The identity is the model, and the target's when there is only one.
-fn context(config: &Config) -> alert::Context {
+pub(super) fn context(config: &Config) -> alert::Context {
     let settings = &config.settings;
     let mut identity = settings.model.labels();
     if let [target] = settings.scrape.targets.as_slice() {
@@ -242,7 +253,7 @@ fn expressions(config: &Config) -> impl Iterator<Item = &crate::promql::Expr> {
     rules.flat_map(Rule::expressions)
 }
 
-fn longest_reach(config: &Config) -> Duration {
+pub(super) fn longest_reach(config: &Config) -> Duration {
     expressions(config)
         .map(crate::promql::Expr::reach)
         .max()
@@ -250,7 +261,7 @@ fn longest_reach(config: &Config) -> Duration {
 }
 
 /// Everything that some rule may read.
-fn filter(config: &Config) -> SeriesFilter {
+pub(super) fn filter(config: &Config) -> SeriesFilter {
     let mut unique = Vec::new();
     for selector in expressions(config).flat_map(crate::promql::Expr::selectors) {
         if !unique.contains(&selector) {

@@ -1,19 +1,21 @@
 //! Everything that a tick's results go to.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{error, info};
+use tracing::info;
 
 use super::MonitorError;
 use super::transport::HttpTransport;
 use crate::alert::Alert;
 use crate::config::Config;
-use crate::config::settings::Mode;
+use crate::config::settings::{Mode, Settings};
 use crate::notify::alertmanager::{self, PeerSettings, Stats};
-use crate::notify::retrain::{Deliveries, Format, MemoryOutbox, Receiver, ReceiverStats, Webhook};
+use crate::notify::retrain::{Deliveries, Entry, Format, Receiver, ReceiverStats, Webhook};
 use crate::notify::{Alertmanagers, Clock, RetrainRequest, RetrainingNotifier};
 use crate::runtime::{Supervisor, clock};
+use crate::state::{Store, StoreOutbox};
 
 /// How long a request is tried before it counts as dead.
 const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -21,8 +23,19 @@ const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
 /// Queues in front of Alertmanager and the receivers of retraining requests.
 #[derive(Debug)]
 pub(super) struct Outlets {
-    alertmanagers: Option<Alertmanagers>,
+    alertmanagers: Alertmanagers,
     deliveries: Deliveries,
+    notifiers: Notifiers,
+    grace: Duration,
+}
+
+/// Receivers of another crate.
+struct Notifiers(Vec<Arc<dyn RetrainingNotifier>>);
+
+impl fmt::Debug for Notifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Notifiers").field(&self.0.len()).finish()
+    }
 }
 
 impl Outlets {
@@ -30,69 +43,62 @@ impl Outlets {
     pub(super) fn new(
         config: &Config,
         notifiers: Vec<Arc<dyn RetrainingNotifier>>,
-        supervisor: &mut Supervisor,
-        stage: usize,
+        store: Arc<Store>,
+        (supervisor, stage): (&mut Supervisor, usize),
         grace: Duration,
     ) -> Result<Self, MonitorError> {
         let clock: Clock = Arc::new(clock::now);
-        let settings = &config.settings;
-        let direct =
-            settings.alerting.mode == Mode::Direct && !settings.alerting.alertmanagers.is_empty();
-        let alertmanagers = direct.then(|| {
-            let peers = settings
-                .alerting
-                .alertmanagers
-                .iter()
-                .map(|peer| PeerSettings {
-                    url: peer.url.clone(),
-                    timeout: peer.timeout,
-                    relabel: Vec::new(),
-                    transport: HttpTransport::shared(&peer.http),
-                    discovery: None,
-                });
-            let mut delivery = alertmanager::Settings::new(peers.collect(), Arc::clone(&clock));
-            delivery.external_labels = settings.global.external_labels.clone();
-            delivery.grace = grace;
-            let (handle, runner) = Alertmanagers::new(delivery);
-            supervisor.spawn(stage, "alertmanager", runner.run(supervisor.token(stage)));
-            handle
-        });
-        let receivers = receivers(config, notifiers, &clock);
-        let (deliveries, runner) =
-            Deliveries::new(receivers, Arc::new(MemoryOutbox::new()), clock, grace)?;
+        let (alertmanagers, runner) = Alertmanagers::new(peers(config, &clock, grace));
+        supervisor.spawn(stage, "alertmanager", runner.run(supervisor.token(stage)));
+        let outbox = Arc::new(StoreOutbox::new(store));
+        let receivers = receivers(config, &notifiers, &clock);
+        let (deliveries, runner) = Deliveries::new(receivers, outbox, clock, grace)?;
         supervisor.spawn(stage, "retraining", runner.run(supervisor.token(stage)));
         Ok(Self {
             alertmanagers,
             deliveries,
+            notifiers: Notifiers(notifiers),
+            grace,
         })
     }
 
-    /// Hands over without waiting for the network.
-    pub(super) async fn deliver(&self, alerts: Vec<Alert>, requests: Vec<RetrainRequest>) {
-        if let Some(alertmanagers) = &self.alertmanagers {
-            alertmanagers.send(&alerts);
-        }
+    /// Other receivers after a reload; those that stay keep their queues.
+    pub(super) fn reconfigure(&self, config: &Config) {
+        let clock: Clock = Arc::new(clock::now);
+        self.alertmanagers
+            .reconfigure(peers(config, &clock, self.grace));
+        self.deliveries
+            .reconfigure(receivers(config, &self.notifiers.0, &clock));
+    }
+
+    /// The requests on their way.
+    pub(super) fn deliveries(&self) -> &Deliveries {
+        &self.deliveries
+    }
+
+    /// What the outbox has to hold for these requests before they are delivered.
+    pub(super) fn route(&self, requests: &[RetrainRequest]) -> Vec<Entry> {
+        let mut entries = Vec::new();
         for request in requests {
-            match self.deliveries.submit(&request).await {
-                Ok(receivers) => info!(
-                    id = request.id,
-                    rule = request.rule,
-                    receivers,
-                    "asking for retraining"
-                ),
-                Err(error) => {
-                    error!(id = request.id, %error, "the retraining request could not be kept");
-                }
-            }
+            let routed = self.deliveries.route(request);
+            let (id, rule, receivers) = (&request.id, &request.rule, routed.len());
+            info!(id, rule, receivers, "asking for retraining");
+            entries.extend(routed);
+        }
+        entries
+    }
+
+    /// Hands over without waiting for the network; the entries are in the outbox already.
+    pub(super) fn deliver(&self, alerts: &[Alert], entries: Vec<Entry>) {
+        self.alertmanagers.send(alerts);
+        if !entries.is_empty() {
+            self.deliveries.enqueue(entries);
         }
     }
 
     /// How deliveries to Alertmanager fare, per peer.
     pub(super) fn alertmanagers(&self) -> Vec<Stats> {
-        self.alertmanagers
-            .as_ref()
-            .map(Alertmanagers::stats)
-            .unwrap_or_default()
+        self.alertmanagers.stats()
     }
 
     /// How retraining requests fare, per receiver.
@@ -101,9 +107,30 @@ impl Outlets {
     }
 }
 
+/// The Alertmanagers, none when Prometheus owns the alerts.
+fn peers(config: &Config, clock: &Clock, grace: Duration) -> alertmanager::Settings {
+    let Settings {
+        alerting, global, ..
+    } = &config.settings;
+    let direct = alerting.alertmanagers.iter();
+    let peers = direct
+        .filter(|_| alerting.mode == Mode::Direct)
+        .map(|peer| PeerSettings {
+            url: peer.url.clone(),
+            timeout: peer.timeout,
+            relabel: Vec::new(),
+            transport: HttpTransport::shared(&peer.http),
+            discovery: None,
+        });
+    let mut settings = alertmanager::Settings::new(peers.collect(), Arc::clone(clock));
+    settings.external_labels = global.external_labels.clone();
+    settings.grace = grace;
+    settings
+}
+
 fn receivers(
     config: &Config,
-    notifiers: Vec<Arc<dyn RetrainingNotifier>>,
+    notifiers: &[Arc<dyn RetrainingNotifier>],
     clock: &Clock,
 ) -> Vec<Receiver> {
     let webhooks = config
@@ -126,7 +153,8 @@ fn receivers(
             expiry: EXPIRY,
         });
     let own = notifiers
-        .into_iter()
+        .iter()
+        .cloned()
         .enumerate()
         .map(|(index, notifier)| Receiver {
             name: format!("notifier-{index}"),

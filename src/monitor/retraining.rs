@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::rule::{Kind, RuleState};
-use crate::alert::{Context, State};
+use crate::alert::Context;
 use crate::config::rules::{Retrain, Rule};
 use crate::config::settings::{Model, Settings};
 use crate::judge;
@@ -35,6 +35,15 @@ impl Retraining {
             dry_run: settings.retraining.dry_run,
             model: settings.model.clone(),
         }
+    }
+
+    /// Other switches after a reload; the gates stay.
+    pub(super) fn reconfigure(&mut self, settings: &Settings) {
+        let gates = std::mem::take(&mut self.gates);
+        *self = Self {
+            gates,
+            ..Self::new(settings)
+        };
     }
 
     /// What a rule asks for after its evaluation.
@@ -69,8 +78,7 @@ impl Retraining {
             }
         }
         let mut requests = Vec::new();
-        let firing = watching.tracker.alerts(&watch.alert, context).into_iter();
-        for alert in firing.filter(|alert| alert.state == State::Firing) {
+        for alert in watching.tracker.firing(&watch.alert, context) {
             let key = GateKey::new(&watch.alert.name, &alert.series);
             let version = self.model.version.as_deref().unwrap_or("");
             let attempt = Attempt {

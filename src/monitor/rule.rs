@@ -1,14 +1,15 @@
 //! One running rule: its expression with a cached plan, and what it remembers.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::watch::Watching;
-use crate::alert::{self, Alert, Observation, Outcome, Tracker};
+use crate::alert::{self, Alert, Condition, Observation, Outcome, Tracker};
 use crate::config::rules::Rule;
 use crate::map::{self, Recording, Source};
-use crate::metric::{MetricSample, Timestamp};
+use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::promql::{Evaluation, Query};
 use crate::series::Window;
 
@@ -16,11 +17,17 @@ use crate::series::Window;
 #[derive(Debug)]
 pub(super) struct RuleState {
     pub(super) rule: Rule,
+    /// How it is found again after a restart or reload.
+    pub(super) key: String,
     pub(super) health: Health,
     pub(super) kind: Kind,
     /// Owner of recorded series, unique among the rules.
-    owner: u64,
+    pub(super) owner: u64,
     query: Option<Query>,
+    /// How long after a start the expression may lack data.
+    pub(super) settling: Duration,
+    /// Until then nothing that was restored is believed to have ended: the window is still filling.
+    unsettled_until: Option<Timestamp>,
 }
 
 /// How the last evaluation went.
@@ -54,7 +61,12 @@ pub(super) struct Pass<'a> {
 }
 
 impl RuleState {
-    pub(super) fn new(rule: Rule, owner: u64, registry: &crate::judge::Registry) -> Self {
+    pub(super) fn new(
+        (key, rule): (String, Rule),
+        settling: Duration,
+        owner: u64,
+        registry: &crate::judge::Registry,
+    ) -> Self {
         let (kind, query) = match &rule {
             Rule::Record(recording) => {
                 let query = match &recording.source {
@@ -75,10 +87,117 @@ impl RuleState {
         };
         Self {
             rule,
+            key,
             health: Health::default(),
             kind,
             owner,
             query,
+            settling,
+            unsettled_until: None,
+        }
+    }
+
+    /// The rule and its alerts, when it has any.
+    pub(super) fn alerting(&self) -> Option<(&alert::Rule, &Tracker)> {
+        match (&self.rule, &self.kind) {
+            (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => Some((alert, tracker)),
+            (Rule::Watch(watch), Kind::Watch(watching)) => Some((&watch.alert, &watching.tracker)),
+            _ => None,
+        }
+    }
+
+    fn alerting_mut(&mut self) -> Option<(&alert::Rule, &mut Tracker)> {
+        match (&self.rule, &mut self.kind) {
+            (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => Some((alert, tracker)),
+            (Rule::Watch(watch), Kind::Watch(watching)) => {
+                Some((&watch.alert, &mut watching.tracker))
+            }
+            _ => None,
+        }
+    }
+
+    /// Continues with alerts from before; those that the rule would no longer give are resolved.
+    pub(super) fn take_tracker(
+        &mut self,
+        before: Tracker,
+        at: Timestamp,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
+        let Some((rule, tracker)) = self.alerting_mut() else {
+            return Vec::new();
+        };
+        *tracker = before;
+        tracker.adopt(rule, at, context).alerts
+    }
+
+    /// The window is empty from now on; what fires is kept until it could be known better.
+    pub(super) fn settle(&mut self, at: Timestamp) {
+        self.unsettled_until = Some(at + self.settling);
+    }
+
+    /// Keeps what an earlier version of the rule knew.
+    pub(super) fn inherit(
+        &mut self,
+        before: Self,
+        same_model: bool,
+        at: Timestamp,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
+        self.owner = before.owner;
+        self.health = before.health;
+        self.unsettled_until = before.unsettled_until;
+        let text = |query: &Option<Query>| query.as_ref().map(|q| q.expr().text().to_owned());
+        if text(&before.query) == text(&self.query) {
+            self.query = before.query;
+        } else {
+            self.settle(at);
+        }
+        let tracker = match (before.kind, &mut self.kind) {
+            (Kind::Record(samples), Kind::Record(own)) => {
+                *own = samples;
+                return Vec::new();
+            }
+            (Kind::Alert(tracker), _) => tracker,
+            (Kind::Watch(old), kind) => {
+                if let (Rule::Watch(was), Rule::Watch(is), Kind::Watch(own)) =
+                    (&before.rule, &self.rule, kind)
+                {
+                    let same = was.strategy == is.strategy
+                        && was.direction == is.direction
+                        && was.alert.interval == is.alert.interval;
+                    if same && same_model {
+                        own.table = old.table;
+                        own.judged = old.judged;
+                    }
+                }
+                old.tracker
+            }
+            (Kind::Record(_), _) => return Vec::new(),
+        };
+        self.take_tracker(tracker, at, context)
+    }
+
+    /// Ends the alerts of series that carry one of these instances.
+    pub(super) fn end_of(
+        &mut self,
+        instances: &HashSet<String>,
+        at: Timestamp,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
+        let Some((rule, tracker)) = self.alerting_mut() else {
+            return Vec::new();
+        };
+        let gone = |series: &Labels| {
+            let instance = series.get("instance");
+            instance.is_some_and(|instance| instances.contains(instance))
+        };
+        tracker.retire(rule, at, context, gone).alerts
+    }
+
+    /// Renews every lease at the next [`due`](Self::due).
+    pub(super) fn renew(&mut self) {
+        if let Some((_, tracker)) = self.alerting_mut() {
+            tracker.renew_leases();
         }
     }
 
@@ -113,6 +232,7 @@ impl RuleState {
             }
         };
         self.health.empty = values.is_empty();
+        let settled = self.unsettled_until.is_none_or(|until| pass.at >= until);
         match (&self.rule, &mut self.kind) {
             (Rule::Record(recording), Kind::Record(samples)) => {
                 let result = record(recording, &values, self.owner, pass);
@@ -127,35 +247,27 @@ impl RuleState {
                 let active = values
                     .into_iter()
                     .map(|sample| Observation::active(sample.labels, sample.value));
-                let changes = tracker.evaluate(
-                    alert,
-                    pass.at,
-                    Outcome::Observed(active.collect()),
-                    pass.context,
-                );
+                let mut observed: Vec<Observation> = active.collect();
+                if !settled {
+                    observed.extend(unseen(tracker, alert, &observed, pass.context));
+                }
+                let changes =
+                    tracker.evaluate(alert, pass.at, Outcome::Observed(observed), pass.context);
                 pass.changes.extend(changes.alerts);
                 changes.error
             }
             (Rule::Watch(watch), Kind::Watch(watching)) => {
-                watching.take(watch, values, complete, pass)
+                watching.take(watch, values, (complete, settled), pass)
             }
             // A rule and its state are made together.
             _ => None,
         }
     }
 
-    fn fail(&mut self, error: &str, pass: &mut Pass<'_>) {
+    fn fail(&mut self, error: &str, pass: &Pass<'_>) {
         let failed = Outcome::Failed(error.to_owned());
-        match (&self.rule, &mut self.kind) {
-            (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => {
-                tracker.evaluate(alert, pass.at, failed, pass.context);
-            }
-            (Rule::Watch(watch), Kind::Watch(watching)) => {
-                watching
-                    .tracker
-                    .evaluate(&watch.alert, pass.at, failed, pass.context);
-            }
-            _ => {}
+        if let Some((rule, tracker)) = self.alerting_mut() {
+            tracker.evaluate(rule, pass.at, failed, pass.context);
         }
     }
 
@@ -166,18 +278,28 @@ impl RuleState {
         resend_delay: Duration,
         context: &alert::Context,
     ) -> Vec<Alert> {
-        match (&self.rule, &mut self.kind) {
-            (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => {
-                tracker.due(alert, at, resend_delay, context)
-            }
-            (Rule::Watch(watch), Kind::Watch(watching)) => {
-                watching
-                    .tracker
-                    .due(&watch.alert, at, resend_delay, context)
-            }
-            _ => Vec::new(),
-        }
+        self.alerting_mut()
+            .map(|(rule, tracker)| tracker.due(rule, at, resend_delay, context))
+            .unwrap_or_default()
     }
+}
+
+/// Active alerts that the expression does not return while the window fills: nobody knows how they are.
+fn unseen(
+    tracker: &Tracker,
+    rule: &alert::Rule,
+    observed: &[Observation],
+    context: &alert::Context,
+) -> Vec<Observation> {
+    let all = tracker.alerts(rule, context).into_iter();
+    let active = all.filter(|alert| alert.state != alert::State::Resolved);
+    active
+        .filter(|alert| observed.iter().all(|seen| seen.labels != alert.series))
+        .map(|alert| Observation {
+            condition: Condition::Unsure,
+            ..Observation::active(alert.series, alert.value)
+        })
+        .collect()
 }
 
 /// Writes the values of a recording rule into the window and marks what is gone as stale.

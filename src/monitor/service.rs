@@ -5,25 +5,21 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::sync::broadcast;
-use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
 
-use super::model_monitor::{ModelMonitor, Scraped, Tick};
+use super::MonitorError;
+use super::control::{self, Api, Loader};
+use super::keeper::Keeper;
+use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
-use super::{MonitorError, view};
+use super::ticking::{Ticking, producers};
 use crate::alert::Alert;
 use crate::config::Config;
-use crate::config::settings::Scrape;
 use crate::judge::Registry;
-use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainingNotifier;
 use crate::publish;
-use crate::runtime::http::Client;
-use crate::runtime::{Ended, Supervisor, clock};
-use crate::scrape::{self, Format, HttpProducer, MetricProducer, Schedule};
+use crate::runtime::{Ended, Supervisor, clock, reload_signal};
+use crate::scrape::MetricProducer;
 
 /// How long queues may drain at stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -39,6 +35,8 @@ pub struct Service {
     monitor: ModelMonitor,
     producers: Vec<Box<dyn MetricProducer>>,
     notifiers: Vec<Arc<dyn RetrainingNotifier>>,
+    loader: Option<Loader>,
+    lifecycle: bool,
 }
 
 impl fmt::Debug for Service {
@@ -61,6 +59,8 @@ impl Service {
             monitor,
             producers,
             notifiers: Vec::new(),
+            loader: None,
+            lifecycle: false,
         }
     }
 
@@ -80,6 +80,14 @@ impl Service {
         self
     }
 
+    /// Reads the configuration again with `loader` at every SIGHUP, and at `POST /-/reload` when `over_http` is set.
+    #[must_use]
+    pub fn with_reload(mut self, loader: Loader, over_http: bool) -> Self {
+        self.loader = Some(loader);
+        self.lifecycle = over_http;
+        self
+    }
+
     /// Every change of every alert from now on, for any number of subscribers.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Alert> {
@@ -91,16 +99,23 @@ impl Service {
     /// # Errors
     /// When the deliveries cannot be prepared, or a task that should run for ever ended.
     pub async fn run(
-        self,
+        mut self,
         server: publish::Server,
         stop: impl Future<Output = ()>,
     ) -> Result<(), MonitorError> {
+        let at = clock::now();
+        let path = self.config.settings.storage.path.as_deref();
+        let keeper = Keeper::open(path, at).await?;
+        let store = Arc::clone(keeper.store());
+        if keeper.is_durable() {
+            self.monitor.restore(&store, at);
+        }
         let mut supervisor = Supervisor::new(3);
         let outlets = Outlets::new(
             &self.config,
             self.notifiers,
-            &mut supervisor,
-            DELIVERING,
+            Arc::clone(&store),
+            (&mut supervisor, DELIVERING),
             GRACE,
         )?;
         let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
@@ -108,130 +123,34 @@ impl Service {
         let serving = supervisor.token(SERVING);
         supervisor.spawn(SERVING, "server", server.run(published, serving));
         let watching = supervisor.token(WATCHING);
-        let task = Watching {
-            schedule: schedule(&self.config),
-            timeout: self.config.settings.global.scrape_timeout,
+        let (commands, queue) = control::queue();
+        let api = Api {
+            commands: commands.clone(),
+            deliveries: outlets.deliveries().clone(),
+            lifecycle: self.lifecycle,
+        };
+        shared.set_control(api.control());
+        let hang_ups = control::hang_ups(reload_signal()?, commands, watching.clone());
+        supervisor.spawn(WATCHING, "signals", hang_ups);
+        let task = Ticking {
             monitor: self.monitor,
             producers: self.producers,
             outlets,
+            keeper,
             shared,
+            commands: queue,
+            loader: self.loader,
+            reload: publish::Reload {
+                succeeded_at: at,
+                error: None,
+            },
         };
         supervisor.spawn(WATCHING, "watching", task.run(watching));
-        match supervisor.run(stop, GRACE + Duration::from_secs(5)).await {
+        let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
+        Keeper::close(store).await;
+        match ended {
             Ended::Asked => Ok(()),
             Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
         }
     }
-}
-
-/// One phase for all targets, from the first: an evaluation follows when every target has answered.
-fn schedule(config: &Config) -> Schedule {
-    let interval = config.settings.global.scrape_interval;
-    match config.settings.scrape.targets.first() {
-        Some(target) => Schedule::new(interval, &target.labels, &target.url),
-        None => Schedule::new(interval, &Labels::empty(), ""),
-    }
-}
-
-fn producers(config: &Config) -> Vec<Box<dyn MetricProducer>> {
-    let Scrape {
-        targets,
-        http,
-        body_size_limit,
-        fallback_protocol,
-        ..
-    } = &config.settings.scrape;
-    let client = Arc::new(Client::new(http.clone()));
-    let fallback = fallback_protocol.as_ref().map(|protocol| {
-        if protocol.starts_with("OpenMetrics") {
-            Format::OpenMetrics
-        } else {
-            Format::Text
-        }
-    });
-    let producer = |url: &String| -> Box<dyn MetricProducer> {
-        let target = scrape::Target {
-            timeout: config.settings.global.scrape_timeout,
-            body_size_limit: *body_size_limit,
-            fallback,
-            ..scrape::Target::new(url)
-        };
-        Box::new(HttpProducer::new(target, Arc::clone(&client)))
-    };
-    targets.iter().map(|target| producer(&target.url)).collect()
-}
-
-/// The loop of ticks.
-struct Watching {
-    schedule: Schedule,
-    timeout: Duration,
-    monitor: ModelMonitor,
-    producers: Vec<Box<dyn MetricProducer>>,
-    outlets: Outlets,
-    shared: Arc<publish::Shared>,
-}
-
-impl Watching {
-    /// First scrape at once, then on the schedule; a tick that was missed is skipped, scrapes never overlap.
-    async fn run(mut self, stop: CancellationToken) {
-        let mut at = clock::now();
-        self.publish(at);
-        loop {
-            let scraped = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                scraped = scrape_all(&mut self.producers, at, self.timeout) => scraped,
-            };
-            let Tick { alerts, requests } = self.monitor.observe(at, &scraped);
-            drop(scraped);
-            debug!(%at, alerts = alerts.len(), requests = requests.len(), "tick");
-            self.outlets.deliver(alerts, requests).await;
-            self.publish(at);
-            self.shared.set_ready();
-            at = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                next = Self::next(self.schedule) => next,
-            };
-        }
-        self.shared.set_stopping();
-        info!("no more scrapes");
-    }
-
-    /// Waits for the next scheduled time and gives it.
-    async fn next(schedule: Schedule) -> Timestamp {
-        let now = clock::now();
-        let next = schedule.next_after(now);
-        sleep_until(Instant::now() + next.since(now)).await;
-        next
-    }
-
-    fn publish(&self, at: Timestamp) {
-        self.shared
-            .publish(view::snapshot(&self.monitor, &self.outlets, at));
-    }
-}
-
-/// Asks every target at once; each answers, fails or times out.
-async fn scrape_all(
-    producers: &mut [Box<dyn MetricProducer>],
-    at: Timestamp,
-    limit: Duration,
-) -> Vec<Scraped> {
-    let scrapes = producers.iter_mut().map(|producer| async move {
-        let started = Instant::now();
-        // The producer has the same limit; this one is for producers that forget theirs.
-        let result = match timeout(limit + limit / 10, producer.produce(at)).await {
-            Ok(result) => result,
-            Err(_) => Err(scrape::Error::Timeout {
-                url: "the producer".to_owned(),
-                timeout: limit,
-            }),
-        };
-        Scraped {
-            result,
-            duration: started.elapsed(),
-        }
-    });
-    join_all(scrapes).await
 }

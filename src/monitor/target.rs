@@ -67,6 +67,11 @@ impl TargetState {
     }
 
     /// Puts the outcome of a scrape into the window: all of it, or a failure that makes every series stale.
+    /// Another set of rules wants other series.
+    pub(super) fn set_filter(&mut self, filter: Arc<SeriesFilter>) {
+        self.ingester.set_filter(filter);
+    }
+
     pub(super) fn take(
         &mut self,
         window: &mut Window,

@@ -12,7 +12,12 @@ use crate::publish::{self, Band, Signal, Snapshot};
 use crate::runtime::http::redacted;
 
 /// Everything that is shown, as of `at`.
-pub(super) fn snapshot(monitor: &ModelMonitor, outlets: &Outlets, at: Timestamp) -> Snapshot {
+pub(super) fn snapshot(
+    monitor: &ModelMonitor,
+    outlets: &Outlets,
+    (durable, reload): (bool, publish::Reload),
+    at: Timestamp,
+) -> Snapshot {
     let rules = || monitor.groups.iter().flat_map(|group| &group.rules);
     Snapshot {
         at,
@@ -29,7 +34,8 @@ pub(super) fn snapshot(monitor: &ModelMonitor, outlets: &Outlets, at: Timestamp)
             .map(|rule| rule.rule.name().to_owned())
             .collect(),
         config_hash: monitor.context.config_hash.clone(),
-        durable: false,
+        durable,
+        reload,
     }
 }
 

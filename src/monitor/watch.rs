@@ -36,12 +36,13 @@ impl Watching {
         }
     }
 
-    /// Judges the values of this tick; `complete` says whether the windows behind them are filled.
+    /// Judges the values of this tick. `complete` says whether the windows behind them are filled, `settled` whether those
+    /// upstream are, after a restart.
     pub(super) fn take(
         &mut self,
         watch: &Watch,
         values: Vec<InstantSample>,
-        complete: bool,
+        (complete, settled): (bool, bool),
         pass: &mut Pass<'_>,
     ) -> Option<String> {
         self.judged.clear();
@@ -54,7 +55,11 @@ impl Watching {
             } else {
                 Verdict::insufficient("the window of the expression is still filling")
             };
-            observations.push(self.observation(&sample, &verdict));
+            let mut observation = self.observation(&sample, &verdict);
+            if !settled && observation.condition == Condition::Healthy {
+                observation.condition = Condition::Unsure;
+            }
+            observations.push(observation);
             self.judged.push((sample, verdict));
         }
         let changes = self.tracker.evaluate(

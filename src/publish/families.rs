@@ -285,15 +285,7 @@ fn targets(snapshot: &Snapshot) -> Vec<Family> {
         refused.push(labels, target.refused as f64);
     }
     let series = Family::gauge("sidewatch_series", "Series in the window.");
-    let durable = Family::gauge(
-        "sidewatch_storage_durable",
-        "Whether state survives a restart.",
-    );
-    let build = Family::gauge(
-        "sidewatch_build_info",
-        "A constant 1 with the version of the program.",
-    );
-    vec![
+    let mut all = vec![
         up,
         duration,
         samples,
@@ -301,9 +293,41 @@ fn targets(snapshot: &Snapshot) -> Vec<Family> {
         failures,
         series.with(snapshot.model.clone(), snapshot.series as f64),
         refused,
+    ];
+    all.extend(process(snapshot));
+    all
+}
+
+/// The process itself: its configuration, its store, its build.
+fn process(snapshot: &Snapshot) -> Vec<Family> {
+    let durable = Family::gauge(
+        "sidewatch_storage_durable",
+        "Whether state survives a restart.",
+    );
+    let reloaded = Family::gauge(
+        "sidewatch_config_last_reload_successful",
+        "Whether the last reload of the configuration succeeded.",
+    );
+    let reloaded_at = Family::gauge(
+        "sidewatch_config_last_reload_success_timestamp_seconds",
+        "When the configuration was last taken up.",
+    );
+    let build = Family::gauge(
+        "sidewatch_build_info",
+        "A constant 1 with the version of the program.",
+    );
+    vec![
         durable.with(
             snapshot.model.clone(),
             f64::from(u8::from(snapshot.durable)),
+        ),
+        reloaded.with(
+            snapshot.model.clone(),
+            f64::from(u8::from(snapshot.reload.error.is_none())),
+        ),
+        reloaded_at.with(
+            snapshot.model.clone(),
+            snapshot.reload.succeeded_at.as_millis() as f64 / 1000.0,
         ),
         build.with(Labels::new([("version", Build::VERSION)]), 1.0),
     ]

@@ -3,6 +3,7 @@
 //! The monitor hands over a [`Snapshot`] after every tick; readers see the last whole one and never wait for a tick.
 
 mod api;
+mod control;
 mod encode;
 mod error;
 mod families;
@@ -13,12 +14,13 @@ mod server;
 mod shared;
 mod snapshot;
 
+pub use control::{Call, Control};
 pub use encode::{Exposition, encode};
 pub use error::Error;
 pub use families::{Family, Kind, Sample, families};
 pub use server::{Handler, Reply, Server};
 pub use shared::{Counters, Shared};
 pub use snapshot::{
-    Alert, Band, Build, Group, Peer, Point, Receiver, Rule, RuleKind, STATES, Signal, Snapshot,
-    Target,
+    Alert, Band, Build, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES, Signal,
+    Snapshot, Target,
 };

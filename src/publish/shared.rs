@@ -1,10 +1,11 @@
 //! What the monitor writes and the server reads.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use prometheus::{IntCounterVec, Opts, Registry};
 
+use super::control::Control;
 use super::encode::{Exposition, encode};
 use super::families::{Family, Kind, Sample, families};
 use super::history::History;
@@ -22,6 +23,7 @@ pub struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     history: Mutex<History>,
     phase: AtomicU8,
+    control: OnceLock<Control>,
     counters: Counters,
     registry: Registry,
 }
@@ -79,6 +81,7 @@ impl Shared {
             snapshot: RwLock::default(),
             history: Mutex::default(),
             phase: AtomicU8::new(STARTING),
+            control: OnceLock::new(),
             counters,
             registry,
         }
@@ -108,6 +111,17 @@ impl Shared {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says who carries out what the outside asks for. Only the first counts.
+    pub fn set_control(&self, control: Control) {
+        drop(self.control.set(control));
+    }
+
+    /// Who answers at this path, when it asks for something to be done.
+    pub(super) fn control(&self, path: &str) -> Option<Control> {
+        let control = self.control.get().filter(|_| Control::answers(path));
+        control.cloned()
     }
 
     /// The first evaluation is done.

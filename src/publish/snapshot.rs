@@ -41,6 +41,17 @@ pub struct Snapshot {
     pub config_hash: String,
     /// Whether alerts and outbox survive a restart.
     pub durable: bool,
+    /// How the last reload of the configuration went.
+    pub reload: Reload,
+}
+
+/// The last time that the configuration was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// When it was last read and taken up.
+    pub succeeded_at: Timestamp,
+    /// Why a later attempt failed, every problem on a line of its own; `None` when the last one succeeded.
+    pub error: Option<String>,
 }
 
 /// One target.

@@ -5,5 +5,5 @@ pub mod http;
 mod signal;
 mod supervise;
 
-pub use signal::stop_signal;
+pub use signal::{reload_signal, stop_signal};
 pub use supervise::{Ended, Supervisor};

@@ -18,3 +18,11 @@ pub fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send> {
         }
     })
 }
+
+/// Gives every SIGHUP from now on, which otherwise would end the process.
+///
+/// # Errors
+/// When the operating system refuses the handler.
+pub fn reload_signal() -> io::Result<tokio::signal::unix::Signal> {
+    signal(SignalKind::hangup())
+}

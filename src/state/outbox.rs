@@ -7,9 +7,6 @@ use crate::notify::retrain::{Entry, Outbox};
 
 use super::{Batch, Error, Kind, Store};
 
-/// Most entries kept; a receiver that is down for weeks must not fill the volume.
-const CAPACITY: usize = 10_000;
-
 /// Retraining requests in the store: what [`put`](Outbox::put) accepted is on the disk.
 #[derive(Debug, Clone)]
 pub struct StoreOutbox {
@@ -17,6 +14,9 @@ pub struct StoreOutbox {
 }
 
 impl StoreOutbox {
+    /// Most entries kept; a receiver that is down for weeks must not fill the volume.
+    pub const CAPACITY: usize = 10_000;
+
     /// The outbox of a store.
     #[must_use]
     pub fn new(store: Arc<Store>) -> Self {
@@ -54,8 +54,8 @@ impl Outbox for StoreOutbox {
         if self.store.contains(Kind::Outbox, &entry.key()) {
             return Ok(false);
         }
-        if self.store.count(Kind::Outbox) >= CAPACITY {
-            let text = format!("the outbox is full with {CAPACITY} requests");
+        if self.store.count(Kind::Outbox) >= Self::CAPACITY {
+            let text = format!("the outbox is full with {} requests", Self::CAPACITY);
             return Err(notify::Error::Store(text));
         }
         self.commit(Batch::new(), |batch| batch.put_entry(entry).map(|_| ()))?;

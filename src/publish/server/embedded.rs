@@ -1,16 +1,22 @@
-//! A server with one handler, for what the program embeds.
+//! Requests that are read whole: for a server with one handler, and for what changes a running process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
+use tokio::time::timeout;
 
+use super::super::control::{Call, Control};
 use super::routes::Answer;
 
 /// Largest body that an embedded server reads.
 const MAX_BODY: usize = 1024 * 1024;
+
+/// Time to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request, given its method, path and body.
 pub type Handler = Arc<dyn Fn(&str, &str, &[u8]) -> Reply + Send + Sync>;
@@ -28,15 +34,43 @@ pub struct Reply {
 
 /// Reads a request and has it answered.
 pub(super) async fn embedded(request: Request<Incoming>, handler: Handler) -> Answer {
+    match read(request).await {
+        Ok(call) => finished(handler(&call.method, &call.path, &call.body)),
+        Err(refused) => refused,
+    }
+}
+
+/// Reads a request and has the running process answer it.
+pub(super) async fn controlled(request: Request<Incoming>, control: Control) -> Answer {
+    match read(request).await {
+        Ok(call) => finished(control.call(call).await),
+        Err(refused) => refused,
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Result<Call, Answer> {
     let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+    let whole = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    let Ok(Ok(body)) = whole else {
         let mut refused = Response::new(Full::new(Bytes::from_static(
             b"the body is too large or was cut\n",
         )));
         *refused.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return refused;
+        return Err(refused);
     };
-    let reply = handler(parts.method.as_str(), parts.uri.path(), &body.to_bytes());
+    let content_type = parts.headers.get(CONTENT_TYPE);
+    Ok(Call {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        content_type: content_type
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("")
+            .to_owned(),
+        body: body.to_bytes().to_vec(),
+    })
+}
+
+fn finished(reply: Reply) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(reply.body)));
     *answer.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -21,7 +21,7 @@ use tracing::{debug, info, warn};
 
 use super::super::Error;
 use super::super::shared::Shared;
-use super::embedded::{Handler, embedded};
+use super::embedded::{Handler, controlled, embedded};
 use super::routes::{Answer, answer};
 
 /// Connections served at once; more wait in the kernel's queue.
@@ -80,6 +80,9 @@ impl Server {
     /// Serves the routes until stopped, then lets open connections finish for a moment.
     pub async fn run(self, shared: Arc<Shared>, stop: CancellationToken) {
         let respond = move |request: Request<Incoming>| -> BoxFuture<'static, Answer> {
+            if let Some(control) = shared.control(request.uri().path()) {
+                return Box::pin(controlled(request, control));
+            }
             let answer = answer(&request, &shared);
             Box::pin(std::future::ready(answer))
         };
