@@ -15,10 +15,7 @@ use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::monitor::{MonitorError, Service};
 use crate::publish::Server;
-use crate::runtime::{http, stop_signal};
-
-/// Limit for one request to a receiver.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::runtime::stop_signal;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Run {
@@ -164,9 +161,13 @@ impl Run {
         };
         settings.global = self.global();
         settings.rule_files.clone_from(&self.rules);
-        settings.alerting.alertmanagers = self.alertmanagers.iter().map(|url| peer(url)).collect();
+        settings.alerting.alertmanagers = self
+            .alertmanagers
+            .iter()
+            .map(|url| Alertmanager::new(url))
+            .collect();
         settings.retraining = Retraining {
-            webhooks: self.webhooks.iter().map(|url| webhook(url)).collect(),
+            webhooks: self.webhooks.iter().map(|url| Webhook::new(url)).collect(),
             ..Retraining::default()
         };
         Ok(settings)
@@ -180,23 +181,6 @@ impl Run {
             scrape_timeout: default.scrape_timeout.min(scrape_interval),
             ..default
         }
-    }
-}
-
-fn peer(url: &str) -> Alertmanager {
-    Alertmanager {
-        url: url.trim_end_matches('/').to_owned(),
-        timeout: TIMEOUT,
-        http: http::Settings::default(),
-    }
-}
-
-fn webhook(url: &str) -> Webhook {
-    Webhook {
-        url: url.to_owned(),
-        format: "cloudevents".to_owned(),
-        timeout: TIMEOUT,
-        http: http::Settings::default(),
     }
 }
 

@@ -3,19 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::alerting::alerting;
 use super::http::read_http;
 use super::problem::{Problem, Problems};
 use super::read::{Fields, Node, Reader};
-use super::settings::{
-    Alerting, Alertmanager, Global, Mode, Model, Retraining, Scrape, Settings, Storage, Target,
-    Webhook,
-};
+use super::retraining::retraining;
+use super::settings::{Global, Mode, Model, Scrape, Settings, Storage, Target};
 use super::target::{check_identity, complete_labels, is_http_url};
 use super::yaml::Document;
 use crate::metric::Labels;
-
-/// Bodies that a webhook can be sent.
-pub(super) const FORMATS: [&str; 1] = ["cloudevents"];
 
 /// Reads the text of a configuration file; `env` looks up environment variables for `${VAR}`.
 ///
@@ -39,9 +35,10 @@ pub fn read_settings(file: &str, text: &str, env: &Environment) -> Result<Settin
 pub type Environment = dyn Fn(&str) -> Option<String>;
 
 /// What a file is read in the light of.
-struct Around<'a> {
+pub(super) struct Around<'a> {
     env: &'a Environment,
-    base: &'a Path,
+    /// The folder that relative paths are below.
+    pub(super) base: &'a Path,
 }
 
 fn settings(mut fields: Fields<'_>, around: &Around<'_>) -> Settings {
@@ -221,92 +218,6 @@ fn target(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Target>
     Some(Target { url, labels })
 }
 
-fn alerting(node: &Node<'_>, around: &Around<'_>) -> Option<Alerting> {
-    let mut fields = node.fields()?;
-    let default = Alerting::default();
-    let mode_node = fields.get("mode");
-    let mode = match mode_node.as_ref().and_then(Node::text).as_deref() {
-        None | Some("direct") => Mode::Direct,
-        Some("metrics") => Mode::Metrics,
-        Some(other) => {
-            if let Some(node) = &mode_node {
-                node.problem(format!("must be direct or metrics, got {other:?}"));
-            }
-            Mode::Direct
-        }
-    };
-    let items = fields.list("alertmanagers");
-    let alertmanagers = items
-        .iter()
-        .filter_map(|node| alertmanager(node, around))
-        .collect();
-    let resend_delay = fields
-        .duration("resend_delay")
-        .unwrap_or(default.resend_delay);
-    fields.finish();
-    Some(Alerting {
-        mode,
-        alertmanagers,
-        resend_delay,
-    })
-}
-
-fn alertmanager(node: &Node<'_>, around: &Around<'_>) -> Option<Alertmanager> {
-    let mut fields = node.fields()?;
-    fields.required("url");
-    let url = url(&mut fields, around);
-    let timeout = timeout(&mut fields);
-    let http = read_http(&mut fields, around.base);
-    fields.finish();
-    Some(Alertmanager {
-        url: url?.trim_end_matches('/').to_owned(),
-        timeout,
-        http,
-    })
-}
-
-fn retraining(node: &Node<'_>, around: &Around<'_>) -> Option<Retraining> {
-    let mut fields = node.fields()?;
-    let enabled = fields.boolean("enabled").unwrap_or(true);
-    let dry_run = fields.boolean("dry_run").unwrap_or(false);
-    let items = fields.list("webhooks");
-    let webhooks = items
-        .iter()
-        .filter_map(|node| webhook(node, around))
-        .collect();
-    fields.finish();
-    Some(Retraining {
-        enabled,
-        dry_run,
-        webhooks,
-    })
-}
-
-fn webhook(node: &Node<'_>, around: &Around<'_>) -> Option<Webhook> {
-    let mut fields = node.fields()?;
-    fields.required("url");
-    let url = url(&mut fields, around);
-    let format_node = fields.get("format");
-    let format = format_node.as_ref().and_then(Node::text);
-    if let (Some(node), Some(format)) = (&format_node, &format)
-        && !FORMATS.contains(&format.as_str())
-    {
-        node.problem(format!(
-            "must be one of {}, got {format:?}",
-            FORMATS.join(", ")
-        ));
-    }
-    let timeout = timeout(&mut fields);
-    let http = read_http(&mut fields, around.base);
-    fields.finish();
-    Some(Webhook {
-        url: url?,
-        format: format.unwrap_or_else(|| "cloudevents".to_owned()),
-        timeout,
-        http,
-    })
-}
-
 fn storage(node: &Node<'_>) -> Option<Storage> {
     let mut fields = node.fields()?;
     let path = fields
@@ -320,19 +231,22 @@ fn storage(node: &Node<'_>) -> Option<Storage> {
     Some(Storage { path, retention })
 }
 
-fn timeout(fields: &mut Fields<'_>) -> Duration {
-    const DEFAULT: Duration = Duration::from_secs(10);
-    let Some(node) = fields.get("timeout") else {
-        return DEFAULT;
-    };
-    let timeout = node.duration().unwrap_or(DEFAULT);
-    if timeout.is_zero() {
-        node.problem("must be more than 0");
-    }
-    timeout
+/// `timeout` of a receiver, 10 s when it is not set.
+pub(super) fn timeout(fields: &mut Fields<'_>) -> Duration {
+    positive(fields, "timeout").unwrap_or(Duration::from_secs(10))
 }
 
-fn url(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String> {
+/// A duration of more than nothing.
+pub(super) fn positive(fields: &mut Fields<'_>, key: &'static str) -> Option<Duration> {
+    let node = fields.get(key)?;
+    let duration = node.duration()?;
+    if duration.is_zero() {
+        node.problem("must be more than 0");
+    }
+    Some(duration)
+}
+
+pub(super) fn url(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String> {
     let node = fields.get("url")?;
     let url = expand(&node, &node.text()?, around);
     if !is_http_url(&url) {

@@ -1,11 +1,13 @@
 //! YAML as written → checked settings. Every problem is reported at once, with file, line, path and remedy.
 
+mod alerting;
 mod file;
 mod http;
 mod load;
 mod packs;
 mod problem;
 mod read;
+mod retraining;
 mod rule;
 pub mod rules;
 pub mod settings;

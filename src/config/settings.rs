@@ -3,8 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::metric::Labels;
+use crate::metric::{Labels, Matcher};
+use crate::notify::relabel;
+use crate::notify::retrain::{Format, Secret};
 use crate::runtime::http;
+
+/// Limit for one request to a receiver.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything but the rules.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -137,6 +142,10 @@ pub struct Alerting {
     pub mode: Mode,
     /// Every one gets every alert.
     pub alertmanagers: Vec<Alertmanager>,
+    /// `alert_relabel_configs` before every Alertmanager's own; each has been checked.
+    pub relabel: Vec<relabel::Spec>,
+    /// Most alerts that wait for one Alertmanager. Default 10,000.
+    pub queue_capacity: usize,
     /// Time before a firing alert is sent again. Default 1m.
     pub resend_delay: Duration,
 }
@@ -146,6 +155,8 @@ impl Default for Alerting {
         Self {
             mode: Mode::Direct,
             alertmanagers: Vec::new(),
+            relabel: Vec::new(),
+            queue_capacity: 10_000,
             resend_delay: Duration::from_secs(60),
         }
     }
@@ -168,8 +179,26 @@ pub struct Alertmanager {
     pub url: String,
     /// Limit for one request. Default 10s.
     pub timeout: Duration,
+    /// Every address that the URL's host name has is an Alertmanager, looked up this often; `None` for the URL as it is.
+    pub refresh: Option<Duration>,
+    /// Its own `alert_relabel_configs`; each has been checked.
+    pub relabel: Vec<relabel::Spec>,
     /// How it is reached.
     pub http: http::Settings,
+}
+
+impl Alertmanager {
+    /// An Alertmanager with the default for everything but its URL.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            timeout: TIMEOUT,
+            refresh: None,
+            relabel: Vec::new(),
+            http: http::Settings::default(),
+        }
+    }
 }
 
 /// Where retraining requests go.
@@ -179,6 +208,8 @@ pub struct Retraining {
     pub enabled: bool,
     /// Decide and record, but send nothing. Default false.
     pub dry_run: bool,
+    /// How long a request counts as under way when nobody reports it done; the rule's cool-down by default.
+    pub in_flight_timeout: Option<Duration>,
     /// The receivers.
     pub webhooks: Vec<Webhook>,
 }
@@ -188,6 +219,7 @@ impl Default for Retraining {
         Self {
             enabled: true,
             dry_run: false,
+            in_flight_timeout: None,
             webhooks: Vec::new(),
         }
     }
@@ -196,14 +228,39 @@ impl Default for Retraining {
 /// One receiver of retraining requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
+    /// Unique; the outbox and the counters know it by this name. Default: the URL without its password.
+    pub name: String,
     /// Where the request is posted.
     pub url: String,
     /// The shape of the body. Default `cloudevents`.
-    pub format: String,
+    pub format: Format,
+    /// Signs the body.
+    pub secret: Option<Secret>,
+    /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule` count as labels.
+    pub matchers: Vec<Matcher>,
+    /// How long a request is tried. Default 3d.
+    pub expiry: Duration,
     /// Limit for one attempt. Default 10s.
     pub timeout: Duration,
     /// How it is reached.
     pub http: http::Settings,
+}
+
+impl Webhook {
+    /// A webhook with the default for everything but its URL.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            name: http::redacted(url),
+            url: url.to_owned(),
+            format: Format::CloudEvents,
+            secret: None,
+            matchers: Vec::new(),
+            expiry: Duration::from_secs(3 * 24 * 3600),
+            timeout: TIMEOUT,
+            http: http::Settings::default(),
+        }
+    }
 }
 
 /// What is kept, and for how long.

@@ -11,13 +11,14 @@ use super::transport::HttpTransport;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::config::settings::{Mode, Settings};
-use crate::notify::alertmanager::{self, PeerSettings, Stats};
-use crate::notify::retrain::{Deliveries, Entry, Format, Receiver, ReceiverStats, Webhook};
+use crate::notify::alertmanager::{self, Discovery, PeerSettings, Stats};
+use crate::notify::relabel::{self, Relabel};
+use crate::notify::retrain::{Deliveries, Entry, Receiver, ReceiverStats, Webhook};
 use crate::notify::{Alertmanagers, Clock, RetrainRequest, RetrainingNotifier};
 use crate::runtime::{Supervisor, clock};
 use crate::state::{Store, StoreOutbox};
 
-/// How long a request is tried before it counts as dead.
+/// How long another crate's receiver is tried before a request counts as dead.
 const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Queues in front of Alertmanager and the receivers of retraining requests.
@@ -118,14 +119,22 @@ fn peers(config: &Config, clock: &Clock, grace: Duration) -> alertmanager::Setti
         .map(|peer| PeerSettings {
             url: peer.url.clone(),
             timeout: peer.timeout,
-            relabel: Vec::new(),
+            relabel: steps(&peer.relabel),
             transport: HttpTransport::shared(&peer.http),
-            discovery: None,
+            discovery: peer.refresh.map(|refresh| Discovery { refresh }),
         });
     let mut settings = alertmanager::Settings::new(peers.collect(), Arc::clone(clock));
     settings.external_labels = global.external_labels.clone();
+    settings.relabel = steps(&alerting.relabel);
+    settings.capacity = alerting.queue_capacity;
     settings.grace = grace;
     settings
+}
+
+fn steps(specs: &[relabel::Spec]) -> Vec<Relabel> {
+    let checked = specs.iter().cloned().map(Relabel::try_new);
+    // Every step was checked when the configuration was read.
+    checked.filter_map(Result::ok).collect()
 }
 
 fn receivers(
@@ -139,18 +148,18 @@ fn receivers(
         .webhooks
         .iter()
         .map(|webhook| Receiver {
-            name: crate::runtime::http::redacted(&webhook.url),
-            matchers: Vec::new(),
+            name: webhook.name.clone(),
+            matchers: webhook.matchers.clone(),
             notifier: Arc::new(Webhook {
                 url: webhook.url.as_str().into(),
-                format: Format::CloudEvents,
-                secret: None,
+                format: webhook.format.clone(),
+                secret: webhook.secret.clone(),
                 headers: Vec::new(),
                 timeout: webhook.timeout,
                 transport: HttpTransport::shared(&webhook.http),
                 clock: Arc::clone(clock),
             }),
-            expiry: EXPIRY,
+            expiry: webhook.expiry,
         });
     let own = notifiers
         .iter()

@@ -15,15 +15,13 @@ use crate::notify::retrain::{Attempt, Decision, GateKey, Gates, Policy};
 use crate::promql::Query;
 use crate::series::Window;
 
-/// A request that is not reported done blocks the next one for this long.
-const IN_FLIGHT: Duration = Duration::from_secs(24 * 3600);
-
 /// The gates of every (rule, series) and the switches in front of them.
 #[derive(Debug)]
 pub(super) struct Retraining {
     pub(super) gates: Gates,
     enabled: bool,
     dry_run: bool,
+    in_flight_timeout: Option<Duration>,
     model: Model,
 }
 
@@ -33,6 +31,7 @@ impl Retraining {
             gates: Gates::default(),
             enabled: settings.retraining.enabled,
             dry_run: settings.retraining.dry_run,
+            in_flight_timeout: settings.retraining.in_flight_timeout,
             model: settings.model.clone(),
         }
     }
@@ -63,7 +62,7 @@ impl Retraining {
         let policy = Policy {
             cooldown: retrain.cooldown,
             after: retrain.after,
-            in_flight_timeout: IN_FLIGHT.min(retrain.cooldown),
+            in_flight_timeout: self.in_flight_timeout.unwrap_or(retrain.cooldown),
             dry_run: self.dry_run,
         };
         for (sample, verdict) in &watching.judged {

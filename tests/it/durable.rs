@@ -396,3 +396,61 @@ async fn a_damaged_store_is_set_aside_and_nothing_stops() {
     world.set(0.5);
     world.told_more("AccuracyDropped", 0).await;
 }
+
+/// The state of the watch's signal.
+async fn state(world: &World) -> Result<String, String> {
+    let signals: Value = serde_json::from_str(&get_text(&world.url("/api/v1/signals")).await?)
+        .map_err(|error| error.to_string())?;
+    let all = signals["data"].to_string();
+    let judged = signals["data"]["signals"]
+        .as_array()
+        .or(signals["data"].as_array());
+    let found = judged.and_then(|all| all.iter().find(|signal| signal["rule"] == "Odd"));
+    let state = found.and_then(|signal| signal["state"].as_str());
+    state.map(str::to_owned).ok_or(all)
+}
+
+async fn reaches(world: &World, wanted: &str) {
+    until(wanted, SOON, async || match state(world).await {
+        Ok(state) if state == wanted => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_strategy_learnt_survives_and_another_strategy_learns_anew() {
+    let watch = |warm_up: u32| {
+        rules(&[&format!(
+            "\n  - watch: Odd\n    expr: model_accuracy\n    strategy: {{type: ewma, warm_up: {warm_up}}}\n"
+        )])
+    };
+    let world = World::new(202).await;
+    world.write(&watch(20));
+    let mut process = world.start();
+    reaches(&world, "warming_up").await;
+    reaches(&world, "ok").await;
+    process.signal("TERM");
+    assert_eq!(process.ended(SOON).await.code(), Some(0));
+
+    let mut process = world.start();
+    world.ready().await;
+    // Twenty scrapes would take two seconds; the first verdict knows already.
+    assert_eq!(state(&world).await.as_deref(), Ok("ok"));
+
+    world.write(&watch(500));
+    assert_eq!(post(&world.url("/-/reload"), "").await.0, 200);
+    reaches(&world, "warming_up").await;
+    process.signal("TERM");
+    assert_eq!(process.ended(SOON).await.code(), Some(0));
+
+    // Changed while nobody was looking: what is stored is of another strategy.
+    world.write(&watch(400));
+    let process = world.start();
+    reaches(&world, "warming_up").await;
+    assert!(
+        process
+            .output()
+            .contains("the strategy changed and learns anew")
+    );
+}

@@ -13,6 +13,7 @@ mod bad_input; // what the binary says of mistakes, and that it goes on
 mod cluster; // the real Alertmanager, alone and three of them
 mod durable; // what the binary remembers across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
+mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
 mod exposition_differential;
 mod exposition_ingest;
 mod exposition_memo; // the memo of the last scrape changes cost, never samples

@@ -24,7 +24,7 @@ use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::monitor::{MonitorError, Service};
 use crate::publish::{Handler, Server};
-use crate::runtime::{Supervisor, http, stop_signal};
+use crate::runtime::{Supervisor, stop_signal};
 
 /// Time between two scrapes of the demonstration.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -135,15 +135,12 @@ fn config(model: &str, receiver: &str, registry: &Registry) -> Result<Config, Mo
     }];
     settings.alerting.resend_delay = Duration::from_secs(10);
     settings.alerting.alertmanagers = vec![Alertmanager {
-        url: format!("http://{receiver}"),
         timeout,
-        http: http::Settings::default(),
+        ..Alertmanager::new(&format!("http://{receiver}"))
     }];
     settings.retraining.webhooks = vec![Webhook {
-        url: format!("http://{receiver}/retrain"),
-        format: "cloudevents".to_owned(),
         timeout,
-        http: http::Settings::default(),
+        ..Webhook::new(&format!("http://{receiver}/retrain"))
     }];
     let reader = RuleReader {
         registry,

@@ -9,7 +9,7 @@ use super::super::Error;
 use super::{BodyTemplate, RetrainRequest};
 
 /// What a webhook's body looks like.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Format {
     /// CloudEvents 1.0, structured mode: Knative, Argo Events, KafkaSink.

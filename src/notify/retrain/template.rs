@@ -14,6 +14,12 @@ pub struct BodyTemplate {
     content_type: String,
 }
 
+impl PartialEq for BodyTemplate {
+    fn eq(&self, other: &Self) -> bool {
+        self.template.source() == other.template.source() && self.content_type == other.content_type
+    }
+}
+
 impl BodyTemplate {
     /// Parses a body.
     ///

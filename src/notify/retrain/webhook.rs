@@ -13,7 +13,7 @@ use super::super::{Clock, Error, Method, Request, Transport, TransportError};
 use super::{Format, Message, RetrainRequest, RetrainingNotifier};
 
 /// A secret: given, or in a file that is read for every request.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// In the configuration.
     Text(String),
