@@ -2,12 +2,29 @@
 //!
 //! ```text
 //! target /metrics ─▶ scrape ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ alert ─▶ notify ─▶ Alertmanager, retraining webhook
-//!                                                                     └────▶ publish ─▶ own /metrics, status page, API
+//!                    (HTTP,    (recent   (expr     (Metric  (strategy (state     └──▶ outbox when a receiver is down
+//!                    parse)    window)   at now)   samples) verdict)  machine)
+//!                                                                       └────▶ publish ─▶ own /metrics, status page, API
 //! ```
+//!
+//! Each stage is a module, in the order of the flow. `metric`, `series`, `promql`, `map`, `judge` and `alert` are pure: no I/O
+//! and no clock; time arrives with the sample. [`monitor`] is the only module that knows them all: [`ModelMonitor`] is
+//! one tick, [`Service`] the tasks around it.
+//!
+//! Five seams take code of yours, without a change here:
+//!
+//! - [`MetricProducer`]: where expositions come from;
+//! - [`ThresholdStrategy`] and [`StrategyFactory`]: how values are judged;
+//! - [`RetrainingNotifier`]: who is asked for a new model;
+//! - [`Service::subscribe`]: every change of every [`Alert`], for any number of subscribers.
+//!
+//! The folder `examples` has one of each.
 
 pub mod metric;
+pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 pub mod scrape;
+pub use scrape::MetricProducer;
 
 pub mod series;
 
@@ -16,18 +33,26 @@ pub mod promql;
 pub mod map;
 
 pub mod judge;
+pub use judge::{
+    EwmaStrategy, StaticThresholdStrategy, StrategyConfig, StrategyFactory, ThresholdStrategy,
+    Verdict,
+};
 
 pub mod alert;
+pub use alert::Alert;
 
 pub mod notify;
+pub use notify::{LogNotifier, RetrainRequest, RetrainingNotifier};
 
 pub mod publish;
 
 pub mod state;
 
 pub mod config;
+pub use config::Config;
 
 pub mod monitor;
+pub use monitor::{ModelMonitor, MonitorError, Service};
 
 pub mod runtime;
 

@@ -42,6 +42,9 @@ pub(super) struct Run {
     /// Reload the configuration at POST /-/reload, as at SIGHUP
     #[arg(long = "web.enable-lifecycle")]
     enable_lifecycle: bool,
+    /// Address that serves only /-/healthy and /-/ready, for the kubelet
+    #[arg(long = "web.health-listen-address", value_name = "ADDRESS")]
+    health_address: Option<String>,
     /// Folder for state that survives a restart
     #[arg(long = "storage.path", value_name = "DIR")]
     storage_path: Option<PathBuf>,
@@ -89,7 +92,10 @@ impl Run {
     async fn watch(&self, config: Config, registry: Registry) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
         let server = Server::bind(&self.listen_address).await?;
-        let service = Service::new(config, &registry);
+        let mut service = Service::new(config, &registry);
+        if let Some(address) = &self.health_address {
+            service = service.with_health(Server::bind(address).await?);
+        }
         let again = self.clone();
         let load = move || again.config(&registry);
         let service = service.with_reload(Arc::new(load), self.enable_lifecycle);

@@ -38,6 +38,8 @@ pub(super) struct Health {
     pub(super) error: Option<String>,
     /// Whether the last evaluation found no series at all.
     pub(super) empty: bool,
+    /// Evaluations, failed ones, and alerts that began to fire, since the start.
+    pub(super) counts: (u64, u64, u64),
 }
 
 /// What a rule remembers, by its kind.
@@ -204,6 +206,7 @@ impl RuleState {
     /// Evaluates the rule at this tick's time.
     pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) {
         let started = Instant::now();
+        let before = pass.changes.len();
         let evaluation = self.query.as_mut().map(|query| {
             query
                 .eval(pass.window, pass.at)
@@ -219,6 +222,14 @@ impl RuleState {
         };
         self.health.at = Some(pass.at);
         self.health.took = started.elapsed();
+        let new = pass.changes.iter().skip(before);
+        let fired = new
+            .filter(|alert| alert.state == alert::State::Firing)
+            .count();
+        let (evaluations, failures, alerts) = &mut self.health.counts;
+        *evaluations += 1;
+        *failures += u64::from(error.is_some());
+        *alerts += fired as u64;
         self.health.error = error;
     }
 

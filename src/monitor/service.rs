@@ -37,6 +37,7 @@ pub struct Service {
     notifiers: Vec<Arc<dyn RetrainingNotifier>>,
     loader: Option<Loader>,
     lifecycle: bool,
+    health: Option<publish::Server>,
 }
 
 impl fmt::Debug for Service {
@@ -61,6 +62,7 @@ impl Service {
             notifiers: Vec::new(),
             loader: None,
             lifecycle: false,
+            health: None,
         }
     }
 
@@ -85,6 +87,13 @@ impl Service {
     pub fn with_reload(mut self, loader: Loader, over_http: bool) -> Self {
         self.loader = Some(loader);
         self.lifecycle = over_http;
+        self
+    }
+
+    /// Answers `/-/healthy` and `/-/ready` on a listener of their own as well.
+    #[must_use]
+    pub fn with_health(mut self, server: publish::Server) -> Self {
+        self.health = Some(server);
         self
     }
 
@@ -122,6 +131,10 @@ impl Service {
         let published = Arc::clone(&shared);
         let serving = supervisor.token(SERVING);
         supervisor.spawn(SERVING, "server", server.run(published, serving));
+        if let Some(health) = self.health {
+            let task = health.run_health(Arc::clone(&shared), supervisor.token(SERVING));
+            supervisor.spawn(SERVING, "health server", task);
+        }
         let watching = supervisor.token(WATCHING);
         let (commands, queue) = control::queue();
         let api = Api {

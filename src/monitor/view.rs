@@ -166,6 +166,9 @@ fn rule(state: &RuleState) -> publish::Rule {
         error: state.health.error.clone(),
         last: state.health.at,
         took: state.health.took,
+        evaluations: state.health.counts.0,
+        failures: state.health.counts.1,
+        fired: state.health.counts.2,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A snapshot as metric families: the list of the documentation, in its order.
 
-use super::snapshot::{RuleKind, STATES, Signal, Snapshot};
+use super::snapshot::{Rule, RuleKind, STATES, Signal, Snapshot};
 use super::{Build, process};
 use crate::metric::Labels;
 
@@ -152,6 +152,15 @@ fn signals(snapshot: &Snapshot) -> Vec<Family> {
     vec![value, anomaly, score, lower, upper, state]
 }
 
+/// A severity that is the same for every alert of the rule stands on the gauge, so that it can be routed by.
+fn severity(labels: &Labels, rule: &Rule) -> Labels {
+    let written = rule
+        .labels
+        .iter()
+        .find(|(name, text)| name == "severity" && !text.contains("{{"));
+    written.map_or_else(|| labels.clone(), |(name, text)| labels.with(name, text))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts")]
 fn alerts(snapshot: &Snapshot) -> Vec<Family> {
     let mut active = Family::gauge(
@@ -179,7 +188,10 @@ fn alerts(snapshot: &Snapshot) -> Vec<Family> {
                 .alerts
                 .iter()
                 .filter(|alert| alert.rule == rule.name && alert.state == state);
-            active.push(labels.with("state", state), of.count() as f64);
+            active.push(
+                severity(&labels, rule).with("state", state),
+                of.count() as f64,
+            );
         }
     }
     // Two rules of one name are one series.

@@ -4,6 +4,7 @@
 
 mod api;
 mod control;
+mod counters;
 mod encode;
 mod error;
 mod families;
@@ -19,7 +20,7 @@ pub use encode::{Exposition, encode};
 pub use error::Error;
 pub use families::{Family, Kind, Sample, families};
 pub use server::{Handler, Reply, Server};
-pub use shared::{Counters, Shared};
+pub use shared::Shared;
 pub use snapshot::{
     Alert, Band, Build, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES, Signal,
     Snapshot, Target,

@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use prometheus::{IntCounterVec, Opts, Registry};
-
 use super::control::Control;
+use super::counters::Counters;
 use super::encode::{Exposition, encode};
-use super::families::{Family, Kind, Sample, families};
+use super::families::families;
 use super::history::History;
 use super::snapshot::Snapshot;
 use crate::metric::Labels;
@@ -25,72 +24,19 @@ pub struct Shared {
     phase: AtomicU8,
     control: OnceLock<Control>,
     counters: Counters,
-    registry: Registry,
-}
-
-/// Events counted since the start.
-#[derive(Debug, Clone)]
-pub struct Counters {
-    /// Alerts that began to fire, by rule.
-    pub alerts: IntCounterVec,
-    /// Evaluations of rules, by rule.
-    pub evaluations: IntCounterVec,
-    /// Evaluations of rules that failed, by rule.
-    pub evaluation_failures: IntCounterVec,
-}
-
-impl Counters {
-    /// Creates every counter of a rule at 0.
-    pub fn begin(&self, rule: &str, alerts: bool) {
-        if alerts {
-            self.alerts.with_label_values(&[rule]);
-        }
-        self.evaluations.with_label_values(&[rule]);
-        self.evaluation_failures.with_label_values(&[rule]);
-    }
 }
 
 impl Shared {
     /// Nothing known yet, not ready. The labels of the model stand on every counter.
-    ///
-    /// # Panics
-    /// Never: names and labels of the counters are fixed and valid.
     #[must_use]
     pub fn new(model: &Labels) -> Self {
-        let registry = Registry::new();
-        let vec = |name: &str, help: &str| {
-            let mut opts = Opts::new(name, help);
-            for (name, value) in model.iter() {
-                opts = opts.const_label(name, value);
-            }
-            let counter =
-                IntCounterVec::new(opts, &["rule"]).expect("names and labels are fixed and valid");
-            let registered = registry.register(Box::new(counter.clone()));
-            debug_assert!(registered.is_ok(), "every name is registered once");
-            counter
-        };
-        let counters = Counters {
-            alerts: vec("sidewatch_alerts_total", "Alerts that began to fire."),
-            evaluations: vec("sidewatch_rule_evaluations_total", "Evaluations of a rule."),
-            evaluation_failures: vec(
-                "sidewatch_rule_evaluation_failures_total",
-                "Evaluations of a rule that failed.",
-            ),
-        };
         Self {
             snapshot: RwLock::default(),
             history: Mutex::default(),
             phase: AtomicU8::new(STARTING),
             control: OnceLock::new(),
-            counters,
-            registry,
+            counters: Counters::new(model),
         }
-    }
-
-    /// The counters to increment.
-    #[must_use]
-    pub fn counters(&self) -> &Counters {
-        &self.counters
     }
 
     /// Replaces the snapshot; readers of the old one keep it.
@@ -100,6 +46,7 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .record(&mut snapshot);
+        self.counters.follow(&snapshot);
         let fresh = Arc::new(snapshot);
         *self
             .snapshot
@@ -149,34 +96,7 @@ impl Shared {
     #[must_use]
     pub fn metrics(&self, format: Exposition) -> String {
         let mut all = families(&self.snapshot());
-        all.extend(self.counted());
+        all.extend(self.counters.families());
         encode(&all, format)
-    }
-
-    /// The registry's counters as families.
-    fn counted(&self) -> Vec<Family> {
-        let known = [
-            ("sidewatch_alerts_total", "Alerts that began to fire."),
-            ("sidewatch_rule_evaluations_total", "Evaluations of a rule."),
-            (
-                "sidewatch_rule_evaluation_failures_total",
-                "Evaluations of a rule that failed.",
-            ),
-        ];
-        let gathered = self.registry.gather();
-        let families = known.into_iter().filter_map(|(name, help)| {
-            let found = gathered.iter().find(|family| family.name() == name)?;
-            let mut family = Family::new(Kind::Counter, name, help);
-            for metric in found.get_metric() {
-                let pairs = metric.get_label().iter();
-                let labels = pairs
-                    .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
-                    .collect();
-                let value = metric.get_counter().get_value();
-                family.samples.push(Sample { labels, value });
-            }
-            (!family.samples.is_empty()).then_some(family)
-        });
-        families.collect()
     }
 }

@@ -152,7 +152,7 @@ pub struct Alert {
 }
 
 /// A rule group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Group {
     /// Its name.
     pub name: String,
@@ -169,7 +169,7 @@ pub struct Group {
 }
 
 /// A rule and its last evaluation.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Rule {
     /// Its name.
     pub name: String,
@@ -191,12 +191,19 @@ pub struct Rule {
     pub last: Option<Timestamp>,
     /// How long that took.
     pub took: Duration,
+    /// Evaluations since the start.
+    pub evaluations: u64,
+    /// Evaluations that failed since the start.
+    pub failures: u64,
+    /// Alerts that began to fire since the start.
+    pub fired: u64,
 }
 
 /// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RuleKind {
     /// Records.
+    #[default]
     Record,
     /// Alerts as Prometheus does.
     Alert,

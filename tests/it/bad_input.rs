@@ -359,3 +359,31 @@ async fn an_alertmanager_that_is_down_delays_nothing_and_gets_the_alert_when_it_
     .await;
     still_runs_and_stops_well(process).await;
 }
+
+#[tokio::test]
+async fn the_kubelet_has_a_listener_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let health = format!("--web.health-listen-address={address}");
+    let args = [
+        "run",
+        "--target=http://127.0.0.1:1/metrics",
+        "--rules=rules.yaml",
+        "--web.listen-address=127.0.0.1:0",
+        &health,
+    ];
+    let process = Process::sidewatch(&args, dir.path());
+    let ready = until("readiness", SOON, async || {
+        get_text(&format!("http://{address}/-/ready")).await
+    })
+    .await;
+    assert_eq!(ready, "sidewatch is ready\n");
+    assert!(
+        get_text(&format!("http://{address}/metrics"))
+            .await
+            .unwrap_err()
+            .starts_with("404")
+    );
+    still_runs_and_stops_well(process).await;
+}

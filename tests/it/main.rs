@@ -22,6 +22,7 @@ mod exposition_oracle; // the same samples as prometheus_client
 mod exposition_reference; // a slow, obvious parser
 mod exposition_text; // accept and reject, row by row
 mod layers; // modules depend only downwards
+mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
 mod packs; // quiet before the fault, right after it
 mod promql_coverage; // what the judge is told of windows that fill

@@ -1,6 +1,6 @@
 //! Distribution drift: is today's histogram the reference's?
 //!
-//! An [`Accumulator`] turns cumulative buckets over a window into counts, a [`Reference`] says what they are compared with, and
+//! An [`Accumulator`] turns cumulative buckets over a window into counts, a [`Baseline`] says what they are compared with, and
 //! [`Drift::observe`] gives the bias-corrected value with its evidence: sample sizes, p-value, critical value and the buckets behind it.
 
 mod accumulate;

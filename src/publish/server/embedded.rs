@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::super::control::{Call, Control};
+use super::super::shared::Shared;
 use super::routes::Answer;
 
 /// Largest body that an embedded server reads.
@@ -30,6 +31,21 @@ pub struct Reply {
     pub content_type: &'static str,
     /// The body.
     pub body: String,
+}
+
+/// The two questions of a kubelet.
+pub(super) fn health(path: &str, shared: &Shared) -> Reply {
+    let (status, body) = match path {
+        "/-/healthy" => (200, "sidewatch is healthy\n"),
+        "/-/ready" if shared.is_ready() => (200, "sidewatch is ready\n"),
+        "/-/ready" => (503, "sidewatch is not ready\n"),
+        _ => (404, "only /-/healthy and /-/ready are served here\n"),
+    };
+    Reply {
+        status,
+        content_type: "text/plain; charset=utf-8",
+        body: body.to_owned(),
+    }
 }
 
 /// Reads a request and has it answered.

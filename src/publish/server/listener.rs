@@ -21,7 +21,7 @@ use tracing::{debug, info, warn};
 
 use super::super::Error;
 use super::super::shared::Shared;
-use super::embedded::{Handler, controlled, embedded};
+use super::embedded::{Handler, controlled, embedded, health};
 use super::routes::{Answer, answer};
 
 /// Connections served at once; more wait in the kernel's queue.
@@ -95,6 +95,12 @@ impl Server {
             Box::pin(embedded(request, Arc::clone(&handler)))
         };
         self.accept(Arc::new(respond), stop).await;
+    }
+
+    /// Serves only `/-/healthy` and `/-/ready`, so that the kubelet needs neither password nor certificate.
+    pub async fn run_health(self, shared: Arc<Shared>, stop: CancellationToken) {
+        let handler: Handler = Arc::new(move |_, path, _| health(path, &shared));
+        self.run_with(handler, stop).await;
     }
 
     async fn accept(self, respond: Arc<Respond>, stop: CancellationToken) {

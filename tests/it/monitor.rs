@@ -1,0 +1,187 @@
+//! One tick after another through every stage, without a socket or a clock.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidewatch::alert::State;
+use sidewatch::config::settings::{Settings, Target};
+use sidewatch::config::{Config, RuleReader};
+use sidewatch::judge::{self, Registry};
+use sidewatch::metric::{Labels, Timestamp};
+use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
+use sidewatch::scrape::{Error, Exposition};
+
+const INTERVAL: Duration = Duration::from_secs(15);
+
+fn monitor(rules: &str) -> ModelMonitor {
+    let registry = Registry::built_in();
+    let mut settings = Settings::default();
+    settings.model.id = "fraud".to_owned();
+    settings.scrape.targets = vec![Target {
+        url: "http://127.0.0.1:8000/metrics".to_owned(),
+        labels: Labels::new([
+            ("job", "fraud"),
+            ("instance", "127.0.0.1:8000"),
+            ("pod", "fraud-0"),
+        ]),
+    }];
+    let reader = RuleReader {
+        registry: &registry,
+        retention: settings.storage.retention,
+        interval: INTERVAL,
+    };
+    let groups = reader.read("rules.yaml", rules).unwrap();
+    let mut config = Config::assemble(settings, Path::new(""), &registry).unwrap();
+    config.rules.groups = groups;
+    ModelMonitor::new(Arc::new(config), &registry)
+}
+
+fn at(tick: u32) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000) + INTERVAL * tick
+}
+
+fn observe(monitor: &mut ModelMonitor, tick: u32, body: &str) -> Tick {
+    let result = Ok(Exposition::text(body.as_bytes().to_vec(), at(tick)));
+    let duration = Duration::from_millis(5);
+    monitor.observe(at(tick), &[Scraped { result, duration }])
+}
+
+fn fail(monitor: &mut ModelMonitor, tick: u32) -> Tick {
+    let result = Err(Error::Producer("nobody is there".to_owned()));
+    let duration = Duration::from_millis(5);
+    monitor.observe(at(tick), &[Scraped { result, duration }])
+}
+
+const LOW: &str = "
+groups:
+- name: a
+  rules:
+  - watch: Low
+    expr: accuracy
+    metric: accuracy
+    strategy: {type: static, bound: 0.9}
+";
+
+#[test]
+fn a_thousand_series_that_fail_together_alert_in_the_same_tick() {
+    let mut monitor = monitor(LOW);
+    let mut body = String::new();
+    for n in 0..1000 {
+        writeln!(body, "accuracy{{model_name=\"m{n}\"}} 0.5").unwrap();
+    }
+    let tick = observe(&mut monitor, 0, &body);
+    assert_eq!(tick.alerts.len(), 1000);
+    assert!(
+        tick.alerts
+            .iter()
+            .all(|alert| alert.fired_at == Some(at(0)))
+    );
+}
+
+#[test]
+fn an_alert_carries_the_model_and_the_pod() {
+    let mut monitor = monitor(&LOW.replace("expr: accuracy", "expr: sum(accuracy)"));
+    let tick = observe(&mut monitor, 0, "accuracy{model_name=\"a\"} 0.5\n");
+    let labels = tick.alerts[0].labels.to_string();
+    assert_eq!(
+        labels,
+        r#"{alertname="Low", instance="127.0.0.1:8000", model_id="fraud", pod="fraud-0"}"#
+    );
+}
+
+#[test]
+fn a_record_is_seen_by_the_rules_after_it_in_the_same_tick() {
+    let mut monitor = monitor(
+        "
+groups:
+- name: a
+  rules:
+  - record: share
+    metric: accuracy
+    expr: right / all
+  - watch: ShareLow
+    expr: share
+    strategy: {type: static, bound: 0.9}
+",
+    );
+    let tick = observe(&mut monitor, 0, "right 80\nall 100\n");
+    assert_eq!(
+        tick.alerts.len(),
+        1,
+        "accuracy is bad below its bound, and the watch knows it from the record"
+    );
+    assert!((tick.alerts[0].value - 0.8).abs() < 1e-12);
+}
+
+#[test]
+fn a_target_that_is_down_neither_resolves_nor_hides_an_alert() {
+    let mut monitor = monitor(LOW);
+    let mut changes = monitor.subscribe();
+    observe(&mut monitor, 0, "accuracy 0.5\n");
+    for tick in 1..50 {
+        fail(&mut monitor, tick);
+    }
+    observe(&mut monitor, 50, "accuracy 0.95\n");
+    let mut states = Vec::new();
+    while let Ok(alert) = changes.try_recv() {
+        states.push((alert.state, alert.resolved_at));
+    }
+    assert_eq!(
+        states,
+        [(State::Firing, None), (State::Resolved, Some(at(50)))]
+    );
+}
+
+#[test]
+fn a_window_that_is_still_filling_is_insufficient_and_never_ok() {
+    let mut monitor = monitor(&LOW.replace(
+        "expr: accuracy",
+        "expr: increase(right[5m]) / increase(all[5m])",
+    ));
+    let mut states = Vec::new();
+    for tick in 0..6 {
+        let body = format!(
+            "# TYPE right counter\nright {}\n# TYPE all counter\nall {}\n",
+            95 * tick,
+            100 * tick
+        );
+        observe(&mut monitor, tick, &body);
+        states.extend(monitor.judged().map(|(_, _, verdict)| verdict.state));
+    }
+    let unknown = states
+        .iter()
+        .take_while(|state| **state == judge::State::InsufficientData)
+        .count();
+    // 20 % of five minutes is a minute: four intervals between five points.
+    assert_eq!((unknown, states.len()), (3, 5), "{states:?}");
+    assert_eq!(states[3..], [judge::State::Ok, judge::State::Ok]);
+}
+
+#[test]
+fn a_watch_keeps_one_state_per_series() {
+    let rules = LOW
+        .replace(
+            "{type: static, bound: 0.9}",
+            "{type: ewma, warm_up: 5, k_sigma: 4}",
+        )
+        .replace("accuracy", "x");
+    let mut monitor = monitor(&rules.replace("metric: x", "metric: custom"));
+    let body = |a: f64, b: f64| format!("x{{m=\"a\"}} {a}\nx{{m=\"b\"}} {b}\n");
+    for tick in 0..20 {
+        let wiggle = f64::from(tick % 3) / 100.0;
+        assert!(
+            observe(&mut monitor, tick, &body(1.0 + wiggle, 100.0 + wiggle))
+                .alerts
+                .is_empty()
+        );
+    }
+    let tick = observe(&mut monitor, 20, &body(2.0, 100.0));
+    let labels: Vec<_> = tick
+        .alerts
+        .iter()
+        .map(|alert| alert.labels.get("m").unwrap().to_owned())
+        .collect();
+    assert_eq!(labels, ["a"]);
+}
