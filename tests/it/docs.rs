@@ -1,0 +1,66 @@
+//! What the documents show is what the program accepts.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use sidewatch::config::{RuleReader, read_settings};
+use sidewatch::judge::Registry;
+
+/// The YAML blocks of a document, with the line each begins at.
+fn blocks(file: &str) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in text.lines().enumerate() {
+        match &mut open {
+            None if line.trim() == "```yaml" => open = Some((number + 1, String::new())),
+            None => {}
+            Some(_) if line.trim() == "```" => found.extend(open.take()),
+            Some((_, block)) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_rule_file_and_configuration_of_the_readme_is_accepted() {
+    let registry = Registry::built_in();
+    let reader = RuleReader {
+        registry: &registry,
+        retention: Duration::from_secs(3600),
+        interval: Duration::from_secs(15),
+    };
+    let blocks = blocks("README.md");
+    assert!(
+        blocks.len() >= 2,
+        "the README shows a rule file and a configuration"
+    );
+    for (line, block) in blocks {
+        let place = format!("README.md:{line}");
+        let problems = if block.starts_with("groups:") {
+            reader.read(&place, &block).err()
+        } else {
+            read_settings(&place, &block, &|_| Some("value".to_owned())).err()
+        };
+        assert!(problems.is_none(), "{}", problems.unwrap());
+    }
+}
+
+#[test]
+fn every_file_that_the_readme_links_to_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("README.md")).unwrap();
+    let links: Vec<&str> = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .collect();
+    assert!(links.len() > 4, "{links:?}");
+    for link in links.iter().filter(|link| !link.contains("://")) {
+        assert!(root.join(link).exists(), "{link}");
+    }
+}
