@@ -27,8 +27,8 @@ use super::support::{Process, get_json, get_text, tool, until};
 const SOON: Duration = Duration::from_secs(60);
 
 /// Alertmanagers on loopback that tell one webhook.
-struct Cluster {
-    urls: Vec<String>,
+pub(crate) struct Cluster {
+    pub(crate) urls: Vec<String>,
     hook: MockServer,
     _processes: Vec<(Process, TempDir)>,
 }
@@ -43,7 +43,7 @@ fn ports(count: usize) -> Vec<u16> {
         .collect()
 }
 
-async fn start(binary: &Path, size: usize) -> Cluster {
+pub(crate) async fn start(binary: &Path, size: usize) -> Cluster {
     let hook = MockServer::start().await;
     Mock::given(method("POST"))
         .respond_with(ResponseTemplate::new(200))
@@ -130,7 +130,7 @@ async fn together(urls: &[String], processes: &[(Process, TempDir)]) -> bool {
 
 impl Cluster {
     /// The notifications so far: alert group, and state by pod.
-    async fn notifications(&self) -> Vec<Vec<(String, String)>> {
+    pub(crate) async fn notifications(&self) -> Vec<Vec<(String, String)>> {
         let requests = self.hook.received_requests().await.unwrap();
         let bodies = requests
             .iter()
@@ -150,7 +150,7 @@ impl Cluster {
     }
 
     /// Waits for a notification with exactly these pods and states.
-    async fn told(&self, wanted: &[(&str, &str)]) {
+    pub(crate) async fn told(&self, wanted: &[(&str, &str)]) {
         let wanted: Vec<(String, String)> = wanted
             .iter()
             .map(|(p, s)| ((*p).to_owned(), (*s).to_owned()))
@@ -175,7 +175,7 @@ impl Cluster {
     }
 
     /// Labels of the alerts that fire according to one member.
-    async fn firing(&self, member: usize, label: &str) -> BTreeSet<String> {
+    pub(crate) async fn firing(&self, member: usize, label: &str) -> BTreeSet<String> {
         let found = get_json(&format!("{}/api/v2/alerts", self.urls[member]))
             .await
             .unwrap();
@@ -219,7 +219,7 @@ fn sidecar(urls: &[String], loops: &mut JoinSet<()>, stop: &CancellationToken) -
     handle
 }
 
-fn binary() -> Option<PathBuf> {
+pub(crate) fn binary() -> Option<PathBuf> {
     tool("alertmanager")
 }
 

@@ -31,6 +31,7 @@ mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
+mod replicas; // three sidecars before three Alertmanagers
 mod retrain; // gates, formats, deliveries
 mod rule_files; // sixty mistakes, each with its message
 mod scrape_auth;
