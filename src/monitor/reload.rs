@@ -208,6 +208,7 @@ impl ModelMonitor {
         let interval = config.settings.global.scrape_interval;
         let mut made = keys(&config).into_iter().zip(settling(&config));
         let mut fresh = |group: &crate::config::rules::Group| -> Vec<RuleState> {
+            let every = group.interval.unwrap_or(interval);
             let rules = group.rules.iter();
             rules
                 .zip(&mut made)
@@ -215,7 +216,7 @@ impl ModelMonitor {
                     self.next_owner += 1;
                     RuleState::new(
                         (key, rule.clone()),
-                        settling,
+                        (every, settling),
                         self.next_owner,
                         &self.registry,
                     )

@@ -10,7 +10,7 @@ use crate::alert::{self, Alert, Condition, Observation, Outcome, Tracker};
 use crate::config::rules::Rule;
 use crate::map::{self, Recording, Source};
 use crate::metric::{Labels, MetricSample, Timestamp};
-use crate::promql::{Evaluation, Query};
+use crate::promql::{Evaluation, Expr, Options, Query};
 use crate::series::Window;
 
 /// A rule and its state.
@@ -65,26 +65,26 @@ pub(super) struct Pass<'a> {
 impl RuleState {
     pub(super) fn new(
         (key, rule): (String, Rule),
-        settling: Duration,
+        (interval, settling): (Duration, Duration),
         owner: u64,
         registry: &crate::judge::Registry,
     ) -> Self {
+        let options = Options {
+            default_subquery_step: interval,
+            ..Options::default()
+        };
+        let query = |expr: &Expr| Some(Query::with_options(expr.clone(), options));
         let (kind, query) = match &rule {
             Rule::Record(recording) => {
                 let query = match &recording.source {
-                    Source::Expr(expr) => Some(Query::new(expr.clone())),
+                    Source::Expr(expr) => query(expr),
                 };
                 (Kind::Record(Vec::new()), query)
             }
-            Rule::Alert { expr, .. } => {
-                (Kind::Alert(Tracker::new()), Some(Query::new(expr.clone())))
-            }
+            Rule::Alert { expr, .. } => (Kind::Alert(Tracker::new()), query(expr)),
             Rule::Watch(watch) => {
                 let watching = Watching::new(watch, registry);
-                (
-                    Kind::Watch(Box::new(watching)),
-                    Some(Query::new(watch.expr.clone())),
-                )
+                (Kind::Watch(Box::new(watching)), query(&watch.expr))
             }
         };
         Self {

@@ -26,13 +26,14 @@ impl Watching {
             direction: watch.direction,
             interval: watch.alert.interval,
         };
-        let reach = watch.expr.reach();
+        let ranges = watch.expr.selected(Duration::ZERO).into_iter();
+        let window = ranges.filter_map(|selected| selected.range).max();
         Self {
             table: Table::new(registry, &watch.strategy, &context),
             tracker: Tracker::new(),
             judged: Vec::new(),
             strategy: watch.strategy.to_string(),
-            window: (!reach.is_zero()).then_some(reach),
+            window,
         }
     }
 
