@@ -20,6 +20,9 @@ pub struct ScrapeStats {
     pub series_added: u64,
 }
 
+/// A sample that says it is older than this, in milliseconds, is not seen by an instant selector in Prometheus either.
+const LOOKBACK: i64 = 300_000;
+
 /// The names of the series written beside every scrape, in the order of [`Block::synthesise`].
 const SYNTHETIC: [&str; 5] = [
     "up",
@@ -51,8 +54,8 @@ struct Pending {
 /// The recent scrapes of one target: one timestamp per scrape, one row of values per series.
 ///
 /// A scrape is [`Block::begin`], appends, then [`Block::commit`] or [`Block::rollback`]; a scrape without an answer is
-/// [`Block::fail`]. Explicit timestamps are ignored, as with `honor_timestamps: false`: a shared timestamp is what
-/// makes the window small.
+/// [`Block::fail`]. A sample with a timestamp of its own is stored at the scrape's time, since a shared timestamp is
+/// what makes the window small; one older than the lookback of five minutes is left out, so that it never looks fresh.
 #[derive(Debug)]
 pub struct Block {
     rows: Rows,
@@ -318,12 +321,15 @@ impl Appender for Block {
         self.find_or_insert(labels)
     }
 
-    fn append(&mut self, series: SeriesRef, _at: Option<Timestamp>, value: f64) -> bool {
+    fn append(&mut self, series: SeriesRef, at: Option<Timestamp>, value: f64) -> bool {
         let Some(pending) = &self.pending else {
             return false;
         };
         if !self.is_valid(series) {
             return false;
+        }
+        if at.is_some_and(|at| pending.at.saturating_sub(at.as_millis()) >= LOOKBACK) {
+            return true;
         }
         let seen = &mut self.seen[series.index as usize];
         // Of two samples of one series in a scrape the first counts, as in Prometheus.

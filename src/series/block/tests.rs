@@ -183,3 +183,16 @@ fn of_two_samples_of_a_series_in_a_scrape_the_first_counts() {
     scrape(&mut block, 0, &[("a", 1.0), ("a", 2.0)]);
     assert_eq!(samples(&block, "a"), ["0:1"]);
 }
+
+#[test]
+fn a_sample_that_says_it_is_old_is_left_out_and_one_that_is_fresh_is_stored_with_the_scrape() {
+    let mut block = block();
+    let labels = Labels::named::<&str, &str>("a", []);
+    for (seconds, own) in [(1000, 995), (1015, 700)] {
+        block.begin(at(seconds));
+        let series = block.resolve(&labels).unwrap();
+        assert!(block.append(series, Some(at(own)), 1.0));
+        block.commit(&ScrapeStats::default());
+    }
+    assert_eq!(samples(&block, "a"), ["1000:1", "1015:stale"]);
+}
