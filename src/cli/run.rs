@@ -16,6 +16,7 @@ use crate::metric::{Labels, parse_duration};
 use crate::monitor::{MonitorError, Service};
 use crate::publish::Server;
 use crate::runtime::stop_signal;
+use crate::runtime::with_sources;
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Run {
@@ -205,16 +206,4 @@ fn listed(problems: &Problems) -> String {
     let count = problems.as_slice().len();
     let noun = if count == 1 { "mistake" } else { "mistakes" };
     format!("{count} {noun} in the configuration\n{problems}")
-}
-
-/// An error with its sources, for people.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::settings::{Scrape, Target};
 use crate::metric::{Labels, SeriesFilter, Timestamp};
+use crate::runtime::with_sources;
 use crate::scrape::{self, Exposition, Ingested, Ingester, Limits};
 use crate::series::{ScrapeStats, TargetId, Window};
 
@@ -93,7 +94,13 @@ impl TargetState {
             Err(error) => {
                 self.fail(error);
                 block.fail(at, duration);
-                self.remember(at, duration, 0, Ingested::default(), Some(chain(error)));
+                self.remember(
+                    at,
+                    duration,
+                    0,
+                    Ingested::default(),
+                    Some(with_sources(error)),
+                );
                 return;
             }
         };
@@ -113,7 +120,7 @@ impl TargetState {
                 block.fail(at, duration);
                 self.fail(&error);
                 let counts = self.ingester.last();
-                self.remember(at, duration, body_bytes, counts, Some(chain(&error)));
+                self.remember(at, duration, body_bytes, counts, Some(with_sources(&error)));
             }
         }
     }
@@ -141,16 +148,4 @@ impl TargetState {
             error,
         });
     }
-}
-
-/// An error with its sources, for people.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

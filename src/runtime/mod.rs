@@ -3,7 +3,9 @@
 pub mod clock;
 pub mod http;
 mod signal;
+mod sources;
 mod supervise;
 
 pub use signal::{reload_signal, stop_signal};
+pub use sources::with_sources;
 pub use supervise::{Ended, Supervisor};

@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use self::account::Account;
 use self::story::Story;
 use super::Error;
-use super::run::with_sources;
 use crate::config::settings::{Alertmanager, Settings, Webhook};
 use crate::config::target::{Target, complete_labels};
 use crate::config::{Config, RuleReader};
@@ -24,7 +23,7 @@ use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::monitor::{MonitorError, Service};
 use crate::publish::{Handler, Server};
-use crate::runtime::{Supervisor, stop_signal};
+use crate::runtime::{Supervisor, stop_signal, with_sources};
 
 /// Time between two scrapes of the demonstration.
 const INTERVAL: Duration = Duration::from_millis(500);
