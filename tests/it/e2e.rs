@@ -12,7 +12,9 @@ use sidewatch::runtime::clock;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use super::support::{Process, free_port, get_json, get_text, shared, tool, until};
+use super::support::{
+    Process, free_port, get_json, get_text, shared, start_alertmanager, tool, until,
+};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -57,21 +59,7 @@ async fn alertmanager(binary: &Path, dir: &Path) -> (Process, String) {
         "route: {receiver: none, group_wait: 100ms}\nreceivers: [{name: none}]\n",
     )
     .unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let listen = format!("--web.listen-address={address}");
-    let args = [
-        "--config.file=am.yml",
-        "--storage.path=am",
-        listen.as_str(),
-        "--cluster.listen-address=",
-    ];
-    let process = Process::start(binary, &args, dir);
-    let url = format!("http://{address}");
-    until("Alertmanager", SOON, async || {
-        get_text(&format!("{url}/-/ready")).await
-    })
-    .await;
-    (process, url)
+    start_alertmanager(binary, dir).await
 }
 
 const RULES: &str = r#"

@@ -10,7 +10,7 @@ use serde_json::Value;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use super::support::{Process, free_port, get_text, tool, until};
+use super::support::{Process, free_port, start_alertmanager, tool, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -93,21 +93,7 @@ async fn alertmanager(binary: &Path, dir: &Path, hook: &str) -> (Process, String
          receivers: [{{name: hook, webhook_configs: [{{url: '{hook}', send_resolved: true}}]}}]\n"
     );
     fs::write(dir.join("am.yml"), config).unwrap();
-    let address = format!("127.0.0.1:{}", free_port());
-    let listen = format!("--web.listen-address={address}");
-    let args = [
-        "--config.file=am.yml",
-        "--storage.path=am",
-        listen.as_str(),
-        "--cluster.listen-address=",
-    ];
-    let process = Process::start(binary, &args, dir);
-    let url = format!("http://{address}");
-    until("Alertmanager", SOON, async || {
-        get_text(&format!("{url}/-/ready")).await
-    })
-    .await;
-    (process, url)
+    start_alertmanager(binary, dir).await
 }
 
 fn write_config(dir: &Path, target: &str, alertmanager: &str, webhook: &str) {

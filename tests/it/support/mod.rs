@@ -4,7 +4,7 @@ pub(crate) mod notify;
 mod process;
 mod wait;
 
-pub(crate) use process::{Process, free_port, tool};
+pub(crate) use process::{Process, free_port, start_alertmanager, tool};
 pub(crate) use wait::{get_json, get_text, until};
 
 use std::path::PathBuf;

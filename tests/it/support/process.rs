@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use super::until;
+use super::{get_text, until};
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
@@ -34,6 +34,25 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
         eprintln!("skipped: {name} is not on the PATH; scripts/tools installs it");
     }
     found
+}
+
+/// A real Alertmanager, alone, with the `am.yml` of the folder, on a free port; its URL once it is ready.
+pub(crate) async fn start_alertmanager(binary: &Path, dir: &Path) -> (Process, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let listen = format!("--web.listen-address={address}");
+    let args = [
+        "--config.file=am.yml",
+        "--storage.path=am",
+        listen.as_str(),
+        "--cluster.listen-address=",
+    ];
+    let process = Process::start(binary, &args, dir);
+    let url = format!("http://{address}");
+    until("Alertmanager", Duration::from_secs(30), async || {
+        get_text(&format!("{url}/-/ready")).await
+    })
+    .await;
+    (process, url)
 }
 
 /// A child whose output goes to a file and which is killed with the test.
