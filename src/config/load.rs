@@ -8,10 +8,11 @@ use sha2::{Digest, Sha256};
 use super::file::{file_problem, read_settings};
 use super::packs;
 use super::problem::Problems;
-use super::rules::{RuleReader, RuleSet};
+use super::rules::{Rule, RuleReader, RuleSet};
 use super::settings::Settings;
 use super::yaml::MAX_FILE_BYTES;
 use crate::judge::Registry;
+use crate::map::{self, drift::Reference};
 
 /// Settings and rules that passed every check together.
 #[derive(Debug, Clone, Default)]
@@ -95,12 +96,32 @@ impl Config {
                 Err(found) => problems.extend(found),
             }
         }
+        sources.extend(references(&rules));
         problems.into_result(Self {
             settings,
             rules,
             sources,
         })
     }
+}
+
+/// The reference files of drift rules, as they were read.
+fn references(rules: &RuleSet) -> Vec<Source> {
+    let all = rules.groups.iter().flat_map(|group| &group.rules);
+    let mut found: Vec<Source> = Vec::new();
+    for rule in all {
+        if let Rule::Record(recording) = rule
+            && let map::Source::Drift(drift) = &recording.source
+            && let Reference::File { file, text, .. } = &drift.reference
+            && found.iter().all(|known| known.file != *file)
+        {
+            found.push(Source {
+                file: file.clone(),
+                text: text.clone(),
+            });
+        }
+    }
+    found
 }
 
 /// The files behind a path, a glob or the name of a pack.

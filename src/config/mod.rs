@@ -1,6 +1,7 @@
 //! YAML as written → checked settings. Every problem is reported at once, with file, line, path and remedy.
 
 mod alerting;
+mod drift;
 mod file;
 mod http;
 mod load;

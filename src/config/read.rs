@@ -123,6 +123,20 @@ impl<'a> Node<'a> {
         parsed.or_else(|| self.wrong("a whole number, 0 or more"))
     }
 
+    /// A number that is finite.
+    #[must_use]
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self.value {
+            Value::Number(number, _) if number.is_finite() => Some(*number),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(..)
+            | Value::String(_)
+            | Value::List(_)
+            | Value::Map(_) => self.wrong("a number"),
+        }
+    }
+
     /// A size in bytes: a number, or one with a unit such as `64MiB`.
     #[must_use]
     pub(crate) fn bytes(&self) -> Option<u64> {

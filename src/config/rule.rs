@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::drift::read_drift;
 use super::read::{Fields, Node};
 use super::rules::{Retrain, Rule, RuleReader, Watch, merged};
 use crate::alert::{self, Kind, NoData, Template};
@@ -12,6 +13,7 @@ use crate::promql::Expr;
 
 /// What a rule inherits and needs to know.
 pub(super) struct RuleContext<'a> {
+    pub(super) file: &'a str,
     pub(super) reader: &'a RuleReader<'a>,
     pub(super) group: &'a str,
     pub(super) labels: &'a Labels,
@@ -53,10 +55,20 @@ fn record(fields: &mut Fields<'_>, context: &RuleContext<'_>) -> Option<Rule> {
             "must be a metric name such as model:latency:p99, got {name:?}"
         ));
     }
-    let metric = fields.get("metric").and_then(|node| metric(&node));
+    let kind = fields.get("metric").and_then(|node| metric(&node));
     let direction = fields.get("direction").and_then(|node| direction(&node));
     let labels = own_labels(fields, context);
-    let source = Source::Expr(expr(fields, "expr", context)?);
+    let drift = fields.get("drift");
+    let metric = kind.or(drift.as_ref().map(|_| Metric::PredictionDrift));
+    let source = match drift {
+        Some(node) => {
+            if fields.get("expr").is_some() {
+                node.problem("stands in the place of expr; keep one of them");
+            }
+            Source::Drift(Box::new(read_drift(&node, &name, context)?))
+        }
+        None => Source::Expr(expr(fields, "expr", context)?),
+    };
     Some(Rule::Record(Recording {
         name,
         metric,
@@ -174,7 +186,7 @@ fn expr(fields: &mut Fields<'_>, key: &'static str, context: &RuleContext<'_>) -
     parse_expr(&node, context)
 }
 
-fn parse_expr(node: &Node<'_>, context: &RuleContext<'_>) -> Option<Expr> {
+pub(super) fn parse_expr(node: &Node<'_>, context: &RuleContext<'_>) -> Option<Expr> {
     let text = node.text()?;
     let expr = match Expr::parse(&text) {
         Ok(expr) => expr,
@@ -225,7 +237,7 @@ fn no_data(node: &Node<'_>) -> Option<NoData> {
     )
 }
 
-fn choice<T: Copy>(node: &Node<'_>, known: &[(&str, T)]) -> Option<T> {
+pub(super) fn choice<T: Copy>(node: &Node<'_>, known: &[(&str, T)]) -> Option<T> {
     let word = node.text()?;
     let found = known.iter().find(|(name, _)| *name == word);
     if found.is_none() {

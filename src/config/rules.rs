@@ -9,6 +9,7 @@ use super::rule::{RuleContext, read_rule};
 use super::yaml::Document;
 use crate::alert;
 use crate::judge::{Registry, StrategyConfig};
+use crate::map::drift::DriftRule;
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Labels, Metric};
 use crate::promql::Expr;
@@ -60,13 +61,23 @@ impl Rule {
         }
     }
 
+    /// The drift behind a record.
+    #[must_use]
+    pub fn drift(&self) -> Option<&DriftRule> {
+        match self {
+            Self::Record(Recording {
+                source: Source::Drift(drift),
+                ..
+            }) => Some(drift),
+            Self::Record(_) | Self::Alert { .. } | Self::Watch(_) => None,
+        }
+    }
+
     /// Every expression of the rule, a watch's veto of retraining included.
     #[must_use]
     pub fn expressions(&self) -> Vec<&Expr> {
         match self {
-            Self::Record(recording) => match &recording.source {
-                Source::Expr(expr) => vec![expr],
-            },
+            Self::Record(recording) => vec![recording.expr()],
             Self::Alert { expr, .. } => vec![expr],
             Self::Watch(watch) => {
                 let veto = watch
@@ -191,6 +202,7 @@ impl RuleReader<'_> {
         let nodes = fields.list("rules");
         fields.finish();
         let context = RuleContext {
+            file,
             reader: self,
             group: &name,
             labels: &labels,
@@ -220,7 +232,9 @@ fn recorded_metrics(groups: &[Node<'_>]) -> Vec<(String, Metric)> {
     {
         let name = rule.peek("record").and_then(|node| node.peek_text());
         let kind = rule.peek("metric").and_then(|node| node.peek_text());
-        if let (Some(name), Some(kind)) = (name, kind.and_then(|kind| Metric::from_word(&kind))) {
+        let kind = kind.and_then(|kind| Metric::from_word(&kind));
+        let drift = rule.peek("drift").map(|_| Metric::PredictionDrift);
+        if let (Some(name), Some(kind)) = (name, kind.or(drift)) {
             found.push((name, kind));
         }
     }

@@ -75,19 +75,20 @@ impl Table {
 
     /// Judges a sample by the strategy of its series.
     pub fn judge(&mut self, sample: &MetricSample) -> Verdict {
+        if let Some(evidence) = sample.evidence.as_deref()
+            && let Some(why) = &evidence.insufficient
+        {
+            if evidence.learning {
+                return Verdict::warming_up(why.clone());
+            }
+            return Verdict::insufficient(why.clone());
+        }
         if !sample.value.is_finite() {
             self.counts.not_finite += 1;
             if let Some(entry) = self.entries.get_mut(&sample.labels) {
                 entry.seen = entry.seen.max(sample.at);
             }
-            let why = sample
-                .evidence
-                .as_ref()
-                .and_then(|evidence| evidence.insufficient.clone());
-            return why.map_or_else(
-                || Verdict::insufficient("the value is not a finite number"),
-                Verdict::insufficient,
-            );
+            return Verdict::insufficient("the value is not a finite number");
         }
         if let Some(entry) = self.entries.get_mut(&sample.labels) {
             entry.seen = entry.seen.max(sample.at);

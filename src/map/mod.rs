@@ -3,4 +3,4 @@
 pub mod drift;
 mod recording;
 
-pub use recording::{Recording, Source, samples};
+pub use recording::{Recording, Source, drifted, samples};

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::drift::{DriftRule, Drifted};
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 use crate::promql::{Expr, InstantSample};
 
@@ -24,8 +25,15 @@ impl Recording {
     /// The expression as written.
     #[must_use]
     pub fn query(&self) -> String {
+        self.expr().text().to_owned()
+    }
+
+    /// The expression that is evaluated: for drift, the counters.
+    #[must_use]
+    pub fn expr(&self) -> &Expr {
         match &self.source {
-            Source::Expr(expr) => expr.text().to_owned(),
+            Source::Expr(expr) => expr,
+            Source::Drift(drift) => &drift.counters,
         }
     }
 }
@@ -35,6 +43,8 @@ impl Recording {
 pub enum Source {
     /// A PromQL expression.
     Expr(Expr),
+    /// The drift of a distribution.
+    Drift(Box<DriftRule>),
 }
 
 /// Names the values of an expression: the record's name, and its labels over those of each value.
@@ -62,4 +72,29 @@ pub fn samples(
         samples.push(MetricSample::new(metric, labels, value.value, at));
     }
     Ok(samples)
+}
+
+/// Names what drifted: the record's name, and its labels over those of each distribution. A value that is unknown is NaN, with the
+/// reason in its evidence.
+///
+/// # Errors
+/// A sentence naming the labels when two values end up with the same.
+pub fn drifted(
+    recording: &Recording,
+    drifted: Vec<Drifted>,
+    at: Timestamp,
+) -> Result<Vec<MetricSample>, String> {
+    let values: Vec<InstantSample> = drifted
+        .iter()
+        .map(|one| InstantSample {
+            labels: one.labels.clone(),
+            value: one.value.unwrap_or(f64::NAN),
+            at,
+        })
+        .collect();
+    let mut named = samples(recording, &values, at)?;
+    for (sample, one) in named.iter_mut().zip(drifted) {
+        sample.evidence = Some(one.evidence);
+    }
+    Ok(named)
 }

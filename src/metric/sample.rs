@@ -48,6 +48,8 @@ pub struct Evidence {
     pub p_value: Option<f64>,
     /// Why there is no value, when there is none (too few samples, changed buckets, no reference).
     pub insufficient: Option<String>,
+    /// There is no value yet because the reference is still being learnt.
+    pub learning: bool,
     /// The buckets that contribute most, most important first, ready to print.
     pub contributions: Vec<String>,
 }

@@ -87,7 +87,7 @@ impl Keeper {
         entries: Vec<Entry>,
         at: Timestamp,
     ) -> Vec<Entry> {
-        if !memory.learnt.is_empty() {
+        if !(memory.learnt.is_empty() && memory.counted.is_empty()) {
             self.last_learnt = Some(at);
         }
         let since = self.last_durable.map(|last| at.since(last));
@@ -174,6 +174,12 @@ fn fill(batch: &mut Batch, memory: &Memory, entries: &[Entry]) -> Result<(), sta
         match learnt {
             Some(learnt) => batch.put(Record::Strategy, key, learnt)?,
             None => batch.delete(Record::Strategy, key),
+        };
+    }
+    for (key, counted) in &memory.counted {
+        match counted {
+            Some(counted) => batch.put(Record::Baseline, key, counted)?,
+            None => batch.delete(Record::Baseline, key),
         };
     }
     if let Some(gates) = &memory.gates {

@@ -12,6 +12,7 @@ use super::rule::{Kind, RuleState};
 use crate::alert::{self, Tracker};
 use crate::config::rules::Rule;
 use crate::judge::{SeriesSnapshot, StrategyConfig};
+use crate::map::drift;
 use crate::metric::{Direction, Timestamp};
 use crate::notify::retrain::Gates;
 use crate::state::{Kind as Record, Store};
@@ -71,11 +72,19 @@ pub(super) struct Learnt {
     pub(super) series: Vec<SeriesSnapshot>,
 }
 
+/// What a drift rule counted and learnt about a version of the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counted {
+    pub(super) model_version: Option<String>,
+    pub(super) memory: drift::Memory,
+}
+
 /// Records to write; `None` removes one.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) alerts: Vec<(String, Option<StoredAlerts>)>,
     pub(super) learnt: Vec<(String, Option<Learnt>)>,
+    pub(super) counted: Vec<(String, Option<Counted>)>,
     pub(super) gates: Option<Gates>,
     /// Something happened that a crash must not undo.
     pub(super) urgent: bool,
@@ -119,6 +128,7 @@ impl ModelMonitor {
             store.all(Record::Alerts).into_iter().collect();
         self.stored_alerts = alerts.keys().cloned().collect();
         self.stored_learnt = store.names(Record::Strategy).into_iter().collect();
+        self.stored_counted = store.names(Record::Baseline).into_iter().collect();
         let wanted = names::keys(&self.config);
         let version = self.config.settings.model.version.clone();
         let mut changes = Vec::new();
@@ -132,6 +142,9 @@ impl ModelMonitor {
                 .map_or_else(|| rule.key.clone(), |(key, _)| key.clone());
             if let Some(learnt) = store.get::<Learnt>(Record::Strategy, &stored_key) {
                 rule.relearn(&learnt, version.as_deref());
+            }
+            if let Some(counted) = store.get::<Counted>(Record::Baseline, &stored_key) {
+                rule.recount(counted, version.as_deref());
             }
             if let Some((_, stored)) = found {
                 let tracker = Tracker::restore(stored.tracker);
@@ -224,8 +237,24 @@ impl ModelMonitor {
                 .learnt
                 .extend(all.map(|(key, learnt)| (key, Some(learnt))));
             self.stored_learnt = alive;
+            self.remember_counted(&mut memory, version.as_deref());
         }
         memory
+    }
+
+    fn remember_counted(&mut self, memory: &mut Memory, version: Option<&str>) {
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        let all: Vec<(String, Counted)> = rules
+            .filter_map(|rule| Some((rule.key.clone(), rule.counted(version)?)))
+            .collect();
+        let alive: BTreeSet<String> = all.iter().map(|(key, _)| key.clone()).collect();
+        let gone = self.stored_counted.difference(&alive);
+        memory.counted.extend(gone.map(|key| (key.clone(), None)));
+        let all = all.into_iter();
+        memory
+            .counted
+            .extend(all.map(|(key, counted)| (key, Some(counted))));
+        self.stored_counted = alive;
     }
 }
 
@@ -242,6 +271,31 @@ impl RuleState {
             model_version: version.map(str::to_owned),
             series: watching.table.snapshot(),
         })
+    }
+
+    /// What a drift rule counted.
+    fn counted(&self, version: Option<&str>) -> Option<Counted> {
+        let Kind::Record(_, Some(detector)) = &self.kind else {
+            return None;
+        };
+        Some(Counted {
+            model_version: version.map(str::to_owned),
+            memory: detector.memory(self.rule.drift()?),
+        })
+    }
+
+    /// Continues to count where an earlier process stopped, when it was about the same version of the model.
+    fn recount(&mut self, counted: Counted, version: Option<&str>) {
+        let (Some(drift), Kind::Record(_, Some(detector))) = (self.rule.drift(), &mut self.kind)
+        else {
+            return;
+        };
+        let rule = self.rule.name();
+        if counted.model_version.as_deref() != version {
+            info!(%rule, "the model's version changed; drift is counted anew");
+        } else if let Err(why) = detector.restore(drift, counted.memory) {
+            info!(%rule, why, "drift is counted anew");
+        }
     }
 
     /// Uses what was learnt before, when it was learnt by the same strategy about the same version of the model.

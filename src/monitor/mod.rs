@@ -2,6 +2,7 @@
 
 mod control;
 mod error;
+mod evidence;
 mod keeper;
 mod memory;
 mod model_monitor;

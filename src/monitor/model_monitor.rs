@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tracing::{debug, info, warn};
 
+use super::evidence::EvidenceBook;
 use super::memory::Retired;
 use super::reload::limits;
 use super::retraining::Retraining;
@@ -62,9 +63,11 @@ pub struct ModelMonitor {
     /// Names of the records that the store holds.
     pub(super) stored_alerts: BTreeSet<String>,
     pub(super) stored_learnt: BTreeSet<String>,
+    pub(super) stored_counted: BTreeSet<String>,
     pub(super) stored_gates: Gates,
     pub(super) registry: Registry,
     pub(super) next_owner: u64,
+    pub(super) evidence: EvidenceBook,
     alerts: broadcast::Sender<Alert>,
 }
 
@@ -111,9 +114,11 @@ impl ModelMonitor {
             urgent: false,
             stored_alerts: BTreeSet::new(),
             stored_learnt: BTreeSet::new(),
+            stored_counted: BTreeSet::new(),
             stored_gates: Gates::default(),
             registry: registry.clone(),
             next_owner: 0,
+            evidence: EvidenceBook::default(),
             alerts,
             config,
         };
@@ -140,6 +145,7 @@ impl ModelMonitor {
             window: &mut self.window,
             context: &self.context,
             at,
+            evidence: &mut self.evidence,
             changes: Vec::new(),
         };
         let mut due = Vec::new();
@@ -183,7 +189,7 @@ impl ModelMonitor {
         rules.flat_map(|rule| {
             let judged = match &rule.kind {
                 Kind::Watch(watching) => watching.judged.as_slice(),
-                Kind::Alert(_) | Kind::Record(_) => &[],
+                Kind::Alert(_) | Kind::Record(..) => &[],
             };
             let name = rule.rule.name();
             judged
@@ -209,7 +215,7 @@ impl ModelMonitor {
         rules.filter_map(|rule| match &rule.kind {
             Kind::Alert(tracker) => Some((rule, tracker)),
             Kind::Watch(watching) => Some((rule, &watching.tracker)),
-            Kind::Record(_) => None,
+            Kind::Record(..) => None,
         })
     }
 

@@ -74,6 +74,9 @@ impl ModelMonitor {
             }
         }
         self.groups = groups;
+        let rules = || self.groups.iter().flat_map(|group| &group.rules);
+        self.evidence
+            .retain(|owner| rules().any(|rule| rule.owner == owner));
         for (key, rule) in pool {
             changes.extend(self.retire(key, rule, at));
         }
@@ -92,7 +95,7 @@ impl ModelMonitor {
         let tracker = match rule.kind {
             Kind::Alert(tracker) => tracker,
             Kind::Watch(watching) => watching.tracker,
-            Kind::Record(_) => return Vec::new(),
+            Kind::Record(..) => return Vec::new(),
         };
         if tracker.alerts(&definition, &self.context).is_empty() {
             return Vec::new();

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::evidence::EvidenceBook;
 use super::watch::Watching;
 use crate::alert::{self, Alert, Condition, Observation, Outcome, Tracker};
 use crate::config::rules::Rule;
-use crate::map::{self, Recording, Source};
+use crate::map::drift::Detector;
+use crate::map::{self, Source};
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::promql::{Evaluation, Expr, Options, Query};
 use crate::series::Window;
@@ -45,8 +47,8 @@ pub(super) struct Health {
 /// What a rule remembers, by its kind.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// The last recorded samples.
-    Record(Vec<MetricSample>),
+    /// The last recorded samples, and what a drift rule counts.
+    Record(Vec<MetricSample>, Option<Box<Detector>>),
     /// The alerts of a plain rule.
     Alert(Tracker),
     /// Strategies, verdicts and alerts.
@@ -58,6 +60,7 @@ pub(super) struct Pass<'a> {
     pub(super) window: &'a mut Window,
     pub(super) context: &'a alert::Context,
     pub(super) at: Timestamp,
+    pub(super) evidence: &'a mut EvidenceBook,
     /// Alerts whose state changed in this tick.
     pub(super) changes: Vec<Alert>,
 }
@@ -76,10 +79,11 @@ impl RuleState {
         let query = |expr: &Expr| Some(Query::with_options(expr.clone(), options));
         let (kind, query) = match &rule {
             Rule::Record(recording) => {
-                let query = match &recording.source {
-                    Source::Expr(expr) => query(expr),
+                let detector = match &recording.source {
+                    Source::Expr(_) => None,
+                    Source::Drift(drift) => Some(Box::new(Detector::new(drift))),
                 };
-                (Kind::Record(Vec::new()), query)
+                (Kind::Record(Vec::new(), detector), query(recording.expr()))
             }
             Rule::Alert { expr, .. } => (Kind::Alert(Tracker::new()), query(expr)),
             Rule::Watch(watch) => {
@@ -155,8 +159,15 @@ impl RuleState {
             self.settle(at);
         }
         let tracker = match (before.kind, &mut self.kind) {
-            (Kind::Record(samples), Kind::Record(own)) => {
+            (Kind::Record(samples, counted), Kind::Record(own, detector)) => {
                 *own = samples;
+                if same_model
+                    && let (Some(was), Some(is)) = (before.rule.drift(), self.rule.drift())
+                    && was.counts() == is.counts()
+                    && let (Some(counted), Some(detector)) = (counted, detector)
+                {
+                    detector.inherit(*counted);
+                }
                 return Vec::new();
             }
             (Kind::Alert(tracker), _) => tracker,
@@ -174,7 +185,7 @@ impl RuleState {
                 }
                 old.tracker
             }
-            (Kind::Record(_), _) => return Vec::new(),
+            (Kind::Record(..), _) => return Vec::new(),
         };
         self.take_tracker(tracker, at, context)
     }
@@ -245,8 +256,14 @@ impl RuleState {
         self.health.empty = values.is_empty();
         let settled = self.unsettled_until.is_none_or(|until| pass.at >= until);
         match (&self.rule, &mut self.kind) {
-            (Rule::Record(recording), Kind::Record(samples)) => {
-                let result = record(recording, &values, self.owner, pass);
+            (Rule::Record(recording), Kind::Record(samples, detector)) => {
+                let named = match (&recording.source, detector) {
+                    (Source::Drift(drift), Some(detector)) => detector
+                        .observe(drift, &values, pass.at)
+                        .and_then(|drifted| map::drifted(recording, drifted, pass.at)),
+                    _ => map::samples(recording, &values, pass.at),
+                };
+                let result = record(named, self.owner, pass);
                 let (recorded, error) = match result {
                     Ok(recorded) => (recorded, None),
                     Err(error) => (Vec::new(), Some(error)),
@@ -315,12 +332,10 @@ fn unseen(
 
 /// Writes the values of a recording rule into the window and marks what is gone as stale.
 fn record(
-    recording: &Recording,
-    values: &[crate::promql::InstantSample],
+    samples: Result<Vec<MetricSample>, String>,
     owner: u64,
     pass: &mut Pass<'_>,
 ) -> Result<Vec<MetricSample>, String> {
-    let samples = map::samples(recording, values, pass.at);
     let mut refused = 0;
     for sample in samples.iter().flatten() {
         let stored = pass
@@ -330,6 +345,7 @@ fn record(
     }
     pass.window.end_records(owner, pass.at);
     let samples = samples?;
+    pass.evidence.keep(owner, &samples);
     if refused > 0 {
         return Err(format!(
             "{refused} recorded series were refused by the limit on stored series"

@@ -57,10 +57,12 @@ fn target(target: &TargetState) -> publish::Target {
 
 fn signals(rule: &RuleState) -> Vec<Signal> {
     match (&rule.rule, &rule.kind) {
-        (Rule::Record(recording), Kind::Record(samples)) if recording.metric.is_some() => samples
-            .iter()
-            .map(|sample| recorded(&recording.name, sample))
-            .collect(),
+        (Rule::Record(recording), Kind::Record(samples, _)) if recording.metric.is_some() => {
+            samples
+                .iter()
+                .map(|sample| recorded(&recording.name, sample))
+                .collect()
+        }
         (Rule::Watch(watch), Kind::Watch(watching)) => {
             let judged = watching.judged.iter();
             judged

@@ -18,6 +18,8 @@ pub(super) struct Watching {
     pub(super) judged: Vec<(MetricSample, Verdict)>,
     strategy: String,
     window: Option<Duration>,
+    /// The expression is a series as it is, so that what stands behind a record stands behind the value.
+    judges_a_record: bool,
 }
 
 impl Watching {
@@ -34,6 +36,7 @@ impl Watching {
             judged: Vec::new(),
             strategy: watch.strategy.to_string(),
             window,
+            judges_a_record: watch.expr.selector().is_some(),
         }
     }
 
@@ -49,8 +52,14 @@ impl Watching {
         self.judged.clear();
         let mut observations = Vec::with_capacity(values.len());
         for value in values {
-            let sample =
-                MetricSample::new(watch.metric.clone(), value.labels, value.value, pass.at);
+            let evidence = self
+                .judges_a_record
+                .then(|| pass.evidence.of(&value.labels))
+                .flatten();
+            let sample = MetricSample {
+                evidence,
+                ..MetricSample::new(watch.metric.clone(), value.labels, value.value, pass.at)
+            };
             let verdict = if complete {
                 self.table.judge(&sample)
             } else {

@@ -83,6 +83,15 @@ impl Expr {
         select.selector.metric_name()
     }
 
+    /// The selector, when the expression is one and looks at the evaluation time.
+    #[must_use]
+    pub fn selector(&self) -> Option<&Selector> {
+        let Kind::Select(select) = &self.root.unwrapped().kind else {
+            return None;
+        };
+        (select.offset == 0 && select.at.is_none()).then_some(&select.selector)
+    }
+
     /// What the expression selects, in order.
     #[must_use]
     pub fn selectors(&self) -> Vec<Selector> {

@@ -16,7 +16,7 @@ pub enum Kind {
     Outbox,
     /// The state of a strategy.
     Strategy,
-    /// A learned reference.
+    /// What a drift rule counted, its learnt reference included.
     Baseline,
     /// Anything else the process wants to find again.
     Meta,

@@ -1,8 +1,8 @@
 //! One window against its reference.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 
-use super::accumulate::parse_bound;
+use super::histogram::parse_bound;
 use super::null::Null;
 use super::statistic::shannon;
 use super::{Baseline, Histogram, Statistic};
@@ -10,8 +10,10 @@ use crate::metric::Evidence;
 
 /// Buckets named in the evidence.
 const TOP: usize = 3;
-/// Null distributions kept; windows of one size share one.
-const KEPT: usize = 64;
+/// Null distributions kept.
+const KEPT: usize = 256;
+/// Shares that differ by less, in total variation, share a null distribution.
+const CLOSE: f64 = 0.01;
 
 /// What a drift rule says about its statistic.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +43,26 @@ impl Default for DriftParams {
 #[derive(Debug)]
 pub struct Drift {
     params: DriftParams,
-    nulls: HashMap<(u64, u64, u64), Null>,
+    /// The latest first.
+    nulls: VecDeque<Kept>,
+}
+
+/// A simulated distribution and what it was simulated for.
+#[derive(Debug)]
+struct Kept {
+    sizes: (u64, u64),
+    shares: Vec<f64>,
+    gaps: Vec<f64>,
+    null: Null,
+}
+
+impl Kept {
+    fn serves(&self, sizes: (u64, u64), shares: &[f64], gaps: &[f64]) -> bool {
+        self.sizes == sizes
+            && self.gaps == gaps
+            && self.shares.len() == shares.len()
+            && Statistic::TotalVariation.distance(&self.shares, shares, gaps) < CLOSE
+    }
 }
 
 impl Drift {
@@ -50,7 +71,7 @@ impl Drift {
     pub fn new(params: DriftParams) -> Self {
         Self {
             params,
-            nulls: HashMap::new(),
+            nulls: VecDeque::new(),
         }
     }
 
@@ -72,9 +93,9 @@ impl Drift {
             reference_samples: reference.map_or(0, |reference| reference.total().round() as u64),
             ..Evidence::default()
         };
-        match self.counts(current, samples, reference) {
-            Ok(counts) => {
-                let value = self.measure(current, &counts, &mut evidence);
+        match self.aligned(current, samples, reference) {
+            Ok((current, reference)) => {
+                let value = self.measure(&current, &reference, &mut evidence);
                 (Some(value), evidence)
             }
             Err(why) => {
@@ -84,12 +105,12 @@ impl Drift {
         }
     }
 
-    fn counts(
+    fn aligned(
         &self,
         current: &Histogram,
         samples: u64,
         reference: Option<&Baseline>,
-    ) -> Result<Vec<f64>, String> {
+    ) -> Result<(Histogram, Vec<f64>), String> {
         let reference = reference.ok_or("there is no reference yet")?;
         let min = self.params.min_samples.max(1);
         if samples < min {
@@ -97,19 +118,16 @@ impl Drift {
                 "{samples} observations in the window, fewer than min_samples {min}"
             ));
         }
-        if !self.params.ordered {
-            return reference.aligned(&current.names, false);
-        }
-        reference.aligned(&current.names, true)
+        reference.aligned(current, self.params.ordered)
     }
 
     fn measure(&mut self, current: &Histogram, reference: &[f64], evidence: &mut Evidence) -> f64 {
         let statistic = self.params.statistic;
-        let gaps = gaps(&current.names);
+        let gaps = gaps(&current.names, self.params.ordered);
         let value = statistic.distance(&current.counts, reference, &gaps);
         let sizes = (coarse(evidence.samples), evidence.reference_samples.max(1));
         let alpha = self.params.alpha;
-        let null = self.null(current, reference, sizes, &gaps);
+        let null = self.null(&pooled(&current.counts, reference, sizes), sizes, &gaps);
         let bias = null.mean();
         let critical = null.critical(alpha) - bias;
         evidence.p_value = Some(null.p_value(value));
@@ -119,59 +137,46 @@ impl Drift {
         (value - bias).max(0.0)
     }
 
-    fn null(
-        &mut self,
-        current: &Histogram,
-        reference: &[f64],
-        (n, m): (u64, u64),
-        gaps: &[f64],
-    ) -> &Null {
-        // A large reference alone gives the shares; otherwise both together, which is what is true without a change.
-        let pooled: Vec<f64> = if m >= 20 * n {
-            reference.to_vec()
-        } else {
-            current
-                .counts
-                .iter()
-                .zip(reference)
-                .map(|(c, r)| c + r)
-                .collect()
-        };
-        // Pooled shares differ from window to window, a reference does not: only that one is worth keeping.
-        let key = (
-            n,
-            m,
-            if m >= 20 * n {
-                fingerprint(reference)
-            } else {
-                fingerprint(&pooled)
-            },
-        );
-        if self.nulls.len() >= KEPT && !self.nulls.contains_key(&key) {
-            self.nulls.clear();
-        }
-        let statistic = self.params.statistic;
-        self.nulls
-            .entry(key)
-            .or_insert_with(|| Null::simulate(statistic, &pooled, (n, m), gaps))
+    fn null(&mut self, shares: &[f64], sizes: (u64, u64), gaps: &[f64]) -> &Null {
+        let found = self
+            .nulls
+            .iter()
+            .position(|kept| kept.serves(sizes, shares, gaps));
+        let kept = found
+            .and_then(|index| self.nulls.remove(index))
+            .unwrap_or_else(|| Kept {
+                sizes,
+                shares: shares.to_vec(),
+                gaps: gaps.to_vec(),
+                null: Null::simulate(self.params.statistic, shares, sizes, gaps),
+            });
+        self.nulls.truncate(KEPT - 1);
+        self.nulls.push_front(kept);
+        &self.nulls[0].null
     }
 }
 
-/// Two significant binary digits fewer than exact, rounded down: a smaller sample has a higher critical value, so no alarm is added.
+/// What is true without a change: the shares of both together, or those of a much larger reference alone.
+fn pooled(current: &[f64], reference: &[f64], (n, m): (u64, u64)) -> Vec<f64> {
+    if m >= 20 * n {
+        return reference.to_vec();
+    }
+    let pairs = current.iter().zip(reference);
+    pairs.map(|(c, r)| c + r).collect()
+}
+
+/// Six significant binary digits, rounded down: a smaller sample has a higher critical value, so no alarm is added.
 fn coarse(n: u64) -> u64 {
     let bits = n.checked_ilog2().unwrap_or(0);
     let step = 1_u64 << bits.saturating_sub(5);
     (n / step * step).max(1)
 }
 
-fn fingerprint(counts: &[f64]) -> u64 {
-    counts.iter().fold(0xcbf2_9ce4_8422_2325, |hash, count| {
-        (hash ^ count.to_bits()).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
 /// Widths between bucket bounds; observations beyond the last finite bound count at it. Categories are 1 apart.
-fn gaps(names: &[String]) -> Vec<f64> {
+fn gaps(names: &[String], ordered: bool) -> Vec<f64> {
+    if !ordered {
+        return vec![1.0; names.len().saturating_sub(1)];
+    }
     let bounds: Vec<Option<f64>> = names.iter().map(|name| parse_bound(name)).collect();
     let gap = |pair: &[Option<f64>]| match (pair[0], pair[1]) {
         (Some(low), Some(high)) if low.is_finite() && high.is_finite() => high - low,

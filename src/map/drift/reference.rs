@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Histogram;
-use super::accumulate::parse_bound;
+use super::histogram::{Rises, parse_bound};
 use crate::metric::{Labels, Timestamp};
 
 /// A reference file: `version: 1`, then series per rule.
@@ -64,6 +64,11 @@ impl BaselineSeries {
     }
 }
 
+impl BaselineFile {
+    /// The version that is read and written.
+    pub const VERSION: u32 = 1;
+}
+
 /// Counts that drift is measured against.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Baseline {
@@ -91,46 +96,71 @@ impl Baseline {
         })
     }
 
+    /// From a histogram with at least `min_samples` observations.
+    pub(super) fn of(histogram: &Histogram, min_samples: u64) -> Option<Self> {
+        #[expect(clippy::cast_precision_loss, reason = "a count")]
+        let enough = histogram.total() >= min_samples.max(1) as f64;
+        let counts = histogram.names.iter().cloned();
+        let counts = counts.zip(histogram.counts.iter().copied()).collect();
+        enough.then(|| Self::new(&counts).ok()).flatten()
+    }
+
     /// Observations in all buckets.
     #[must_use]
     pub fn total(&self) -> f64 {
         self.counts.values().sum()
     }
 
-    /// The counts of the same buckets in the same order; bounds are compared as numbers.
+    /// Both sides over the same buckets in the same order: bounds are compared as numbers and must agree, a category that one side
+    /// lacks was never seen there.
     ///
     /// # Errors
     /// Which buckets came or went.
-    pub(super) fn aligned(&self, names: &[String], ordered: bool) -> Result<Vec<f64>, String> {
-        let key = |name: &str| {
-            if ordered {
-                parse_bound(name).map(f64::to_bits)
-            } else {
-                None
-            }
+    pub(super) fn aligned(
+        &self,
+        current: &Histogram,
+        ordered: bool,
+    ) -> Result<(Histogram, Vec<f64>), String> {
+        if ordered {
+            let reference = self.bounds(&current.names)?;
+            return Ok((current.clone(), reference));
+        }
+        let mut counts: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for (name, count) in current.names.iter().zip(&current.counts) {
+            counts.entry(name).or_default().0 = *count;
+        }
+        for (name, count) in &self.counts {
+            counts.entry(name).or_default().1 = *count;
+        }
+        let both = Histogram {
+            names: counts.keys().map(|name| (*name).to_owned()).collect(),
+            counts: counts.values().map(|pair| pair.0).collect(),
         };
-        let mut left: BTreeMap<&String, f64> = self
+        Ok((both, counts.values().map(|pair| pair.1).collect()))
+    }
+
+    fn bounds(&self, names: &[String]) -> Result<Vec<f64>, String> {
+        let mut left: Vec<(&str, f64)> = self
             .counts
             .iter()
-            .map(|(name, count)| (name, *count))
+            .map(|(name, count)| (name.as_str(), *count))
             .collect();
         let mut counts = Vec::with_capacity(names.len());
         let mut new = Vec::new();
         for name in names {
+            let bound = parse_bound(name).map(f64::to_bits);
             let same = left
-                .keys()
-                .copied()
-                .find(|known| *known == name || (ordered && key(known) == key(name)))
-                .cloned();
-            match same.and_then(|same| left.remove(&same)) {
-                Some(count) => counts.push(count),
+                .iter()
+                .position(|(known, _)| parse_bound(known).map(f64::to_bits) == bound);
+            match same {
+                Some(index) => counts.push(left.swap_remove(index).1),
                 None => new.push(name.as_str()),
             }
         }
         if new.is_empty() && left.is_empty() {
             return Ok(counts);
         }
-        let gone: Vec<&str> = left.keys().map(|name| name.as_str()).collect();
+        let gone: Vec<&str> = left.iter().map(|(name, _)| *name).collect();
         let list = |names: &[&str]| {
             if names.is_empty() {
                 "none".to_owned()
@@ -146,34 +176,30 @@ impl Baseline {
     }
 }
 
-/// Collects the first windows into a reference.
+/// Collects the first observations into a reference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Learning {
+pub(super) struct Learning {
     since: Option<Timestamp>,
-    last: Option<Timestamp>,
-    counts: BTreeMap<String, f64>,
+    rises: Rises,
 }
 
 impl Learning {
-    /// Adds a window if the last one that was added has passed, and answers the reference once `learn` is over and at least
-    /// `min_samples` observations are in it. Windows are added side by side, so that nothing is counted twice.
-    pub fn add(
-        &mut self,
-        at: Timestamp,
-        window: Duration,
-        current: &Histogram,
-        (learn, min_samples): (Duration, u64),
-    ) -> Option<Baseline> {
+    /// Adds what rose, and answers whether `learn` is over.
+    pub(super) fn add(&mut self, at: Timestamp, rises: &Rises, learn: Duration) -> bool {
         let since = *self.since.get_or_insert(at);
-        if self.last.is_none_or(|last| at.since(last) >= window) {
-            self.last = Some(at);
-            for (name, count) in current.names.iter().zip(&current.counts) {
-                *self.counts.entry(name.clone()).or_default() += count;
-            }
+        for (bucket, rise) in rises {
+            *self.rises.entry(bucket.clone()).or_default() += rise;
         }
-        let total: f64 = self.counts.values().sum();
-        #[expect(clippy::cast_precision_loss, reason = "a count")]
-        let enough = total >= min_samples as f64;
-        (at.since(since) >= learn && enough).then(|| Baseline::new(&self.counts).ok())?
+        at.since(since) >= learn
+    }
+
+    /// What was added so far.
+    pub(super) fn rises(&self) -> &Rises {
+        &self.rises
+    }
+
+    /// How long it has been learning.
+    pub(super) fn age(&self, at: Timestamp) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| at.since(since))
     }
 }

@@ -166,6 +166,33 @@ mod tests {
         assert!((disjoint - 1.0).abs() < 1e-12);
     }
 
+    /// scipy 1.17: jensenshannon, entropy, ks_2samp, wasserstein_distance; Hellinger as the norm of the roots' difference.
+    #[test]
+    fn every_statistic_equals_scipy_on_five_buckets() {
+        let (p, q) = (
+            [10.0, 120.0, 300.0, 40.0, 30.0],
+            [60.0, 100.0, 200.0, 100.0, 40.0],
+        );
+        // Bounds 0.1, 0.25, 0.5, 1 and +Inf, which counts at 1.
+        let gaps = [0.15, 0.25, 0.5, 0.0];
+        for (statistic, expected) in [
+            (Statistic::JensenShannon, 0.064_618_112_625_246_43),
+            (Statistic::JensenShannonDistance, 0.254_200_929_630_965_6),
+            (Statistic::Psi, 0.376_166_556_683_285_3),
+            (Statistic::Hellinger, 0.215_058_352_258_507_06),
+            (Statistic::KolmogorovSmirnov, 0.14),
+            (Statistic::Wasserstein, 0.1),
+            (Statistic::TotalVariation, 0.24),
+        ] {
+            let got = statistic.distance(&p, &q, &gaps);
+            assert!(
+                (got - expected).abs() < 1e-12,
+                "{}: {got}",
+                statistic.as_str()
+            );
+        }
+    }
+
     #[test]
     fn psi_is_the_symmetric_divergence_in_nats() {
         let many = |shares: [f64; 3]| shares.map(|share| share * 1e9);

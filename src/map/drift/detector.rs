@@ -1,0 +1,220 @@
+//! A drift rule at work: counters in, drift with its evidence out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::counting::{Counting, Risen, Server};
+use super::histogram::Rises;
+use super::reference::Learning;
+use super::rule::Counts;
+use super::sliding::Sliding;
+use super::{Baseline, Drift, DriftRule, Histogram, Reference};
+use crate::metric::{Evidence, Labels, Timestamp, format_duration};
+use crate::promql::InstantSample;
+
+/// The drift of one distribution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drifted {
+    /// The labels of the rule's `by`.
+    pub labels: Labels,
+    /// The bias-corrected value, `None` while it is unknown.
+    pub value: Option<f64>,
+    /// What stands behind it, or why there is none.
+    pub evidence: Arc<Evidence>,
+}
+
+/// Counts what a drift rule looks at, learns its reference if it has to, and measures.
+#[derive(Debug)]
+pub struct Detector {
+    drift: Drift,
+    counting: Counting,
+    distributions: BTreeMap<Labels, Distribution>,
+}
+
+/// One distribution and its reference.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct Distribution {
+    window: Sliding,
+    learning: Learning,
+    learnt: Option<Baseline>,
+    /// Why the window is not whole.
+    note: Option<String>,
+}
+
+/// A detector's memory, for the store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    version: u32,
+    counts: Counts,
+    servers: Vec<(Labels, Server)>,
+    distributions: Vec<(Labels, Distribution)>,
+}
+
+impl Memory {
+    const VERSION: u32 = 1;
+}
+
+impl Detector {
+    /// A detector that has counted nothing.
+    #[must_use]
+    pub fn new(rule: &DriftRule) -> Self {
+        Self {
+            drift: Drift::new(rule.params.clone()),
+            counting: Counting::default(),
+            distributions: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in the counters as they are at `at` and measures every distribution, in order of their labels.
+    ///
+    /// # Errors
+    /// A counter that is no bucket, or too many of them.
+    pub fn observe(
+        &mut self,
+        rule: &DriftRule,
+        counters: &[InstantSample],
+        at: Timestamp,
+    ) -> Result<Vec<Drifted>, String> {
+        let risen = self.counting.rises(rule, counters, at)?;
+        for (labels, risen) in &risen {
+            let distribution = self.distributions.entry(labels.clone()).or_default();
+            distribution.add(rule, risen, at);
+        }
+        self.distributions.retain(|labels, distribution| {
+            let newest = distribution.window.newest();
+            risen.contains_key(labels)
+                || distribution.learnt.is_some()
+                || newest.is_some_and(|newest| at.since(newest) <= rule.window)
+        });
+        let drift = &mut self.drift;
+        let present = self
+            .distributions
+            .iter()
+            .filter(|(labels, _)| risen.contains_key(*labels));
+        present
+            .map(|(labels, distribution)| distribution.measure(rule, drift, labels, at))
+            .collect()
+    }
+
+    /// What was counted and learnt.
+    #[must_use]
+    pub fn memory(&self, rule: &DriftRule) -> Memory {
+        let distributions = self.distributions.iter();
+        Memory {
+            version: Memory::VERSION,
+            counts: rule.counts(),
+            servers: self.counting.store(),
+            distributions: distributions
+                .map(|(labels, distribution)| (labels.clone(), distribution.clone()))
+                .collect(),
+        }
+    }
+
+    /// Continues with what was counted and learnt before.
+    ///
+    /// # Errors
+    /// When a rule that counts otherwise, or another version of this program, counted it.
+    pub fn restore(&mut self, rule: &DriftRule, memory: Memory) -> Result<(), &'static str> {
+        if memory.version != Memory::VERSION {
+            return Err("another version counted it");
+        }
+        if memory.counts != rule.counts() {
+            return Err("the rule counts something else now");
+        }
+        self.counting = Counting::restored(memory.servers);
+        self.distributions = memory.distributions.into_iter().collect();
+        Ok(())
+    }
+
+    /// Continues with what another detector of a rule that counts the same has counted and learnt.
+    pub fn inherit(&mut self, before: Self) {
+        self.counting = before.counting;
+        self.distributions = before.distributions;
+    }
+}
+
+impl Distribution {
+    fn add(&mut self, rule: &DriftRule, risen: &Risen, at: Timestamp) {
+        if let Some(why) = &risen.broken {
+            // Counts of other buckets cannot be added up; a reference that was learnt from them is worth nothing.
+            *self = Self {
+                note: Some(format!("{why} at {at}; counting anew")),
+                ..Self::default()
+            };
+        }
+        self.window.add(at, rule.window, &risen.rises);
+        let Reference::Learn(time) = rule.reference else {
+            return;
+        };
+        if self.learnt.is_none() && self.learning.add(at, &risen.rises, time) {
+            self.learnt = histogram(rule, self.learning.rises())
+                .ok()
+                .and_then(|learnt| Baseline::of(&learnt, rule.params.min_samples));
+            if self.learnt.is_some() {
+                self.learning = Learning::default();
+            }
+        }
+    }
+
+    fn measure(
+        &self,
+        rule: &DriftRule,
+        drift: &mut Drift,
+        labels: &Labels,
+        at: Timestamp,
+    ) -> Result<Drifted, String> {
+        let current = histogram(rule, &self.window.sum())?;
+        let reference = match &rule.reference {
+            Reference::Inline(baseline) => Some(baseline),
+            Reference::File { series, .. } => {
+                let found = series.iter().find(|(known, _)| known == labels);
+                found.map(|(_, baseline)| baseline)
+            }
+            Reference::Learn(_) => self.learnt.as_ref(),
+        };
+        let (value, mut evidence) = drift.observe(&current, reference);
+        match (&rule.reference, reference) {
+            (Reference::Learn(time), None) => {
+                evidence.learning = true;
+                evidence.insufficient = Some(self.progress(rule, *time, at));
+            }
+            (Reference::File { file, .. }, None) => {
+                evidence.insufficient = Some(format!("{file} has no reference for {labels}"));
+            }
+            _ => {}
+        }
+        if let (Some(why), Some(note)) = (&mut evidence.insufficient, &self.note) {
+            why.push_str("; ");
+            why.push_str(note);
+        }
+        Ok(Drifted {
+            labels: labels.clone(),
+            value,
+            evidence: Arc::new(evidence),
+        })
+    }
+
+    fn progress(&self, rule: &DriftRule, time: std::time::Duration, at: Timestamp) -> String {
+        let whole = |duration: std::time::Duration| {
+            format_duration(std::time::Duration::from_secs(duration.as_secs()))
+        };
+        let counted = histogram(rule, self.learning.rises());
+        format!(
+            "learning the reference for {} of {}, {:.0} observations of at least {}",
+            whole(self.learning.age(at).min(time)),
+            whole(time),
+            counted.map_or(0.0, |counted| counted.total()),
+            rule.params.min_samples
+        )
+    }
+}
+
+/// Rises as a distribution.
+pub(super) fn histogram(rule: &DriftRule, rises: &Rises) -> Result<Histogram, String> {
+    if rule.params.ordered {
+        return Histogram::buckets(rises);
+    }
+    Ok(Histogram::categories(rises))
+}

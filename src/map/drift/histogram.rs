@@ -1,0 +1,106 @@
+//! Counts per bucket, not cumulative.
+
+use std::collections::BTreeMap;
+
+/// What counters rose by, by bucket: cumulative for `le` bounds.
+pub(super) type Rises = BTreeMap<String, f64>;
+
+/// Counts that are not cumulative, with the names of their buckets: `le` bounds in order, or categories.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Histogram {
+    /// Names of the buckets as exposed.
+    pub names: Vec<String>,
+    /// Observations in each.
+    pub counts: Vec<f64>,
+}
+
+impl Histogram {
+    /// Observations in all buckets.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        self.counts.iter().sum()
+    }
+
+    /// Rises as categories, in order of their names.
+    pub(super) fn categories(rises: &Rises) -> Self {
+        Self {
+            names: rises.keys().cloned().collect(),
+            counts: rises.values().copied().collect(),
+        }
+    }
+
+    /// Rises of cumulative buckets: bounds in order, differenced.
+    ///
+    /// # Errors
+    /// A bound that is no number, or no `+Inf` bucket.
+    pub(super) fn buckets(rises: &Rises) -> Result<Self, String> {
+        let mut bounds = Vec::with_capacity(rises.len());
+        for (name, rise) in rises {
+            let bound = parse_bound(name)
+                .ok_or_else(|| format!("bucket bound le={name:?} is not a number"))?;
+            bounds.push((bound, name, *rise));
+        }
+        bounds.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if bounds.last().is_none_or(|last| last.0 < f64::INFINITY) {
+            return Err("the histogram has no bucket le=\"+Inf\"".to_owned());
+        }
+        let mut below = 0.0_f64;
+        let mut histogram = Self::default();
+        for (_, name, rise) in bounds {
+            histogram.names.push(name.clone());
+            // Buckets are read one after another while the server counts: never let a torn read become a negative count.
+            histogram.counts.push((rise - below).max(0.0));
+            below = below.max(rise);
+        }
+        Ok(histogram)
+    }
+}
+
+/// A bucket's bound as exposed.
+pub(super) fn parse_bound(text: &str) -> Option<f64> {
+    let bound = match text {
+        "+Inf" | "Inf" | "inf" => f64::INFINITY,
+        text => text.parse::<f64>().ok()?,
+    };
+    (!bound.is_nan()).then_some(bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Histogram, Rises};
+
+    fn rises(pairs: &[(&str, f64)]) -> Rises {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, rise)| ((*name).to_owned(), *rise))
+            .collect()
+    }
+
+    #[test]
+    fn bounds_are_ordered_as_numbers() {
+        let histogram =
+            Histogram::buckets(&rises(&[("10", 6.0), ("2.5", 2.0), ("+Inf", 6.0)])).unwrap();
+        assert_eq!(histogram.names, ["2.5", "10", "+Inf"]);
+        assert_eq!(histogram.counts, [2.0, 4.0, 0.0]);
+    }
+
+    #[test]
+    fn a_torn_read_never_counts_below_nothing() {
+        let histogram =
+            Histogram::buckets(&rises(&[("1", 5.0), ("2", 4.0), ("+Inf", 6.0)])).unwrap();
+        assert_eq!(histogram.counts, [5.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn what_is_no_histogram_is_said() {
+        let error = |pairs: &[(&str, f64)]| Histogram::buckets(&rises(pairs)).unwrap_err();
+        assert_eq!(
+            error(&[("1", 1.0)]),
+            "the histogram has no bucket le=\"+Inf\""
+        );
+        assert_eq!(
+            error(&[("small", 1.0), ("+Inf", 1.0)]),
+            "bucket bound le=\"small\" is not a number"
+        );
+    }
+}

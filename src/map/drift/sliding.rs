@@ -1,0 +1,111 @@
+//! Rises over a sliding window, in slices.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::histogram::Rises;
+use crate::metric::Timestamp;
+
+/// Slices of a window: what leaves it leaves in steps of a sixtieth.
+const SLICES: u32 = 60;
+
+/// What rose within a slice of the window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Slice {
+    since: Timestamp,
+    rises: Rises,
+}
+
+/// The rises of the last `window`; its memory depends on the buckets only, not on how often it is added to.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub(super) struct Sliding {
+    slices: VecDeque<Slice>,
+}
+
+impl Sliding {
+    /// Adds what rose until now, and lets go of what is older than the window.
+    pub(super) fn add(&mut self, at: Timestamp, window: Duration, rises: &Rises) {
+        // After a step of the clock backwards nothing lies in the future.
+        self.slices.retain(|slice| slice.since <= at);
+        while let Some(oldest) = self.slices.front()
+            && at.since(oldest.since) >= window
+        {
+            self.slices.pop_front();
+        }
+        match self.slices.back_mut() {
+            Some(slice) if at.since(slice.since) < window / SLICES => {
+                for (bucket, rise) in rises {
+                    *slice.rises.entry(bucket.clone()).or_default() += rise;
+                }
+            }
+            _ => self.slices.push_back(Slice {
+                since: at,
+                rises: rises.clone(),
+            }),
+        }
+    }
+
+    /// Everything in the window.
+    pub(super) fn sum(&self) -> Rises {
+        let mut sum = Rises::new();
+        for (bucket, rise) in self.slices.iter().flat_map(|slice| &slice.rises) {
+            match sum.get_mut(bucket) {
+                Some(so_far) => *so_far += rise,
+                None => {
+                    sum.insert(bucket.clone(), *rise);
+                }
+            }
+        }
+        sum
+    }
+
+    /// When the window was last added to.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.slices.back().map(|slice| slice.since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Rises, Sliding};
+    use crate::metric::Timestamp;
+
+    fn add(sliding: &mut Sliding, second: i64, rise: f64) -> f64 {
+        let rises = Rises::from([("+Inf".to_owned(), rise)]);
+        let window = Duration::from_secs(600);
+        sliding.add(Timestamp::from_millis(second * 1000), window, &rises);
+        sliding.sum().values().sum()
+    }
+
+    #[test]
+    fn what_is_older_than_the_window_leaves_it() {
+        let mut sliding = Sliding::default();
+        let sums: Vec<f64> = (0..50).map(|i| add(&mut sliding, i * 60, 1.0)).collect();
+        assert_eq!(sums[..3], [1.0, 2.0, 3.0]);
+        assert!(
+            sums[10..].iter().all(|sum| (*sum - 10.0).abs() < 1e-9),
+            "{sums:?}"
+        );
+    }
+
+    #[test]
+    fn frequent_rises_share_a_slice() {
+        let mut sliding = Sliding::default();
+        for second in 0..3000 {
+            let sum = add(&mut sliding, second, 1.0);
+            assert!(sum <= 600.0 && (second < 600 || sum > 589.0), "{sum}");
+        }
+        assert_eq!(sliding.slices.len(), 60);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_leaves_nothing_in_the_future() {
+        let mut sliding = Sliding::default();
+        add(&mut sliding, 1000, 5.0);
+        assert!((add(&mut sliding, 500, 1.0) - 1.0).abs() < f64::EPSILON);
+    }
+}

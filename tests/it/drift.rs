@@ -1,0 +1,340 @@
+//! Drift rules through the whole monitor: counters in, alerts with their buckets out, and what survives.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidewatch::alert::{Alert, State};
+use sidewatch::config::settings::{Settings, Target};
+use sidewatch::config::{Config, Problems};
+use sidewatch::judge::{self, Registry};
+use sidewatch::metric::{Labels, Timestamp};
+use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
+use sidewatch::scrape::Exposition;
+
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// A file of rules beside whatever else the rules need.
+fn config(folder: &Path, rules: &str) -> Result<Config, Problems> {
+    fs::write(folder.join("rules.yaml"), rules).unwrap();
+    let mut settings = Settings {
+        rule_files: vec!["rules.yaml".to_owned()],
+        ..Settings::default()
+    };
+    settings.scrape.targets = vec![Target {
+        url: "http://127.0.0.1:8000/metrics".to_owned(),
+        labels: Labels::new([("job", "a"), ("instance", "127.0.0.1:8000"), ("pod", "a-0")]),
+    }];
+    Config::assemble(settings, folder, &Registry::built_in())
+}
+
+fn monitor(rules: &str) -> ModelMonitor {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), rules).unwrap();
+    ModelMonitor::new(Arc::new(config), &Registry::built_in())
+}
+
+fn at(tick: u32) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000) + INTERVAL * tick
+}
+
+fn observe(monitor: &mut ModelMonitor, tick: u32, body: &str) -> Tick {
+    let result = Ok(Exposition::text(body.as_bytes().to_vec(), at(tick)));
+    let duration = Duration::from_millis(5);
+    monitor.observe(at(tick), &[Scraped { result, duration }])
+}
+
+/// A server that answers a hundred requests an interval: `shares` of them, in percent, per bucket.
+#[derive(Default)]
+struct Server {
+    counts: [u32; 3],
+}
+
+impl Server {
+    fn answer(&mut self, shares: [u32; 3]) -> String {
+        for (count, share) in self.counts.iter_mut().zip(shares) {
+            *count += share;
+        }
+        self.body()
+    }
+
+    fn body(&self) -> String {
+        let [low, middle, high] = self.counts;
+        let mut body = "# TYPE prediction_score histogram\n".to_owned();
+        for (le, count) in [
+            ("0.3", low),
+            ("0.7", low + middle),
+            ("+Inf", low + middle + high),
+        ] {
+            writeln!(
+                body,
+                "prediction_score_bucket{{model_name=\"m\",le=\"{le}\"}} {count}"
+            )
+            .unwrap();
+        }
+        for (class, count) in [("cat", low), ("dog", middle + high)] {
+            writeln!(body, "predictions_total{{class=\"{class}\"}} {count}").unwrap();
+        }
+        body
+    }
+}
+
+const BEFORE: [u32; 3] = [50, 30, 20];
+const AFTER: [u32; 3] = [20, 30, 50];
+
+fn rules(reference: &str) -> String {
+    format!(
+        "
+groups:
+- name: drift
+  rules:
+  - record: score_drift
+    drift:
+      histogram: prediction_score_bucket
+      by: [model_name]
+      window: 5m
+      reference: {reference}
+      min_samples: 500
+  - watch: ScoresDrifted
+    expr: score_drift
+    strategy: {{type: drift}}
+    for: 30s
+    annotations: {{summary: 'scores of {{{{ $labels.model_name }}}} drifted by {{{{ $value | humanize }}}}'}}
+"
+    )
+}
+
+fn verdicts(monitor: &ModelMonitor) -> Vec<(judge::State, String)> {
+    let judged = monitor.judged();
+    judged
+        .map(|(_, _, verdict)| (verdict.state, verdict.why.to_string()))
+        .collect()
+}
+
+#[test]
+fn drift_from_an_inline_reference_alerts_with_its_buckets_and_resolves() {
+    let mut monitor = monitor(&rules(
+        "{buckets: {\"0.3\": 5000, \"0.7\": 3000, \"+Inf\": 2000}}",
+    ));
+    let mut changes = monitor.subscribe();
+    let mut server = Server::default();
+    let mut states = Vec::new();
+    for tick in 0..60 {
+        let shares = if (20..40).contains(&tick) {
+            AFTER
+        } else {
+            BEFORE
+        };
+        observe(&mut monitor, tick, &server.answer(shares));
+        states.push(verdicts(&monitor)[0].clone());
+    }
+    let unknown = (
+        judge::State::InsufficientData,
+        "400 observations in the window, fewer than min_samples 500".to_owned(),
+    );
+    assert_eq!(states[4], unknown);
+    assert!(
+        states[5..20]
+            .iter()
+            .all(|(state, _)| *state == judge::State::Ok)
+    );
+    assert_eq!(states[39].0, judge::State::Anomalous);
+    let alerts: Vec<Alert> = std::iter::from_fn(|| changes.try_recv().ok()).collect();
+    let fired: Vec<&Alert> = alerts
+        .iter()
+        .filter(|alert| alert.state == State::Firing)
+        .collect();
+    let [fired] = fired[..] else {
+        panic!("{alerts:?}")
+    };
+    assert!(
+        (at(21)..at(30)).contains(&fired.fired_at.unwrap()),
+        "{fired:?}"
+    );
+    let why = fired.annotations.get("why").unwrap();
+    assert!(
+        why.starts_with("jensen_shannon divergence, log base 2 is 0.0"),
+        "{why}"
+    );
+    assert!(
+        why.contains("+Inf: ") && why.contains("20.0 % in the reference"),
+        "{why}"
+    );
+    assert!(alerts.iter().any(|alert| alert.state == State::Resolved));
+}
+
+#[test]
+fn a_reference_is_learnt_first_and_until_then_the_state_is_warming_up() {
+    let mut monitor = monitor(&rules("{learn: 3m}"));
+    let mut server = Server::default();
+    for tick in 0..12 {
+        observe(&mut monitor, tick, &server.answer(BEFORE));
+        let (state, why) = verdicts(&monitor).remove(0);
+        assert_eq!(state, judge::State::WarmingUp);
+        assert!(why.starts_with("learning the reference for "), "{why}");
+    }
+    for tick in 12..20 {
+        observe(&mut monitor, tick, &server.answer(BEFORE));
+        assert_eq!(verdicts(&monitor)[0].0, judge::State::Ok);
+    }
+    for tick in 20..40 {
+        observe(&mut monitor, tick, &server.answer(AFTER));
+    }
+    assert_eq!(verdicts(&monitor)[0].0, judge::State::Anomalous);
+}
+
+#[test]
+fn the_mix_of_labelled_counters_is_a_distribution_too() {
+    let rules = "
+groups:
+- name: drift
+  rules:
+  - record: class_drift
+    drift:
+      counter: predictions_total
+      label: class
+      window: 5m
+      statistic: total_variation
+      reference: {buckets: {cat: 500, dog: 500}}
+  - watch: ClassesDrifted
+    expr: class_drift
+    strategy: {type: drift}
+";
+    let mut monitor = monitor(rules);
+    let mut server = Server::default();
+    for tick in 0..20 {
+        observe(&mut monitor, tick, &server.answer(BEFORE));
+    }
+    assert_eq!(verdicts(&monitor)[0].0, judge::State::Ok);
+    for tick in 20..40 {
+        observe(&mut monitor, tick, &server.answer(AFTER));
+    }
+    let (state, why) = verdicts(&monitor).remove(0);
+    assert_eq!(state, judge::State::Anomalous);
+    assert!(
+        why.contains("cat: 20.0 % of observations, 50.0 % in the reference"),
+        "{why}"
+    );
+}
+
+#[test]
+fn a_reload_that_changes_something_else_keeps_the_window_and_the_reference() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = rules("{learn: 3m}");
+    let first = config(folder.path(), &text).unwrap();
+    let mut monitor = ModelMonitor::new(Arc::new(first), &Registry::built_in());
+    let mut server = Server::default();
+    for tick in 0..20 {
+        observe(&mut monitor, tick, &server.answer(BEFORE));
+    }
+    let stricter = text.replace("min_samples: 500", "min_samples: 600\n      alpha: 0.001");
+    monitor.reload(Arc::new(config(folder.path(), &stricter).unwrap()), at(20));
+    observe(&mut monitor, 20, &server.answer(BEFORE));
+    assert_eq!(verdicts(&monitor)[0].0, judge::State::Ok);
+    let regrouped = text.replace("by: [model_name]", "by: []");
+    monitor.reload(Arc::new(config(folder.path(), &regrouped).unwrap()), at(21));
+    observe(&mut monitor, 21, &server.answer(BEFORE));
+    assert_eq!(verdicts(&monitor)[0].0, judge::State::WarmingUp);
+}
+
+#[test]
+fn a_reference_file_serves_its_series_and_is_part_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "
+version: 1
+rules:
+  score_drift:
+  - labels: {model_name: m}
+    total: 100
+    buckets: {'0.3': 50, '0.7': 30, '+Inf': 20}
+";
+    fs::write(folder.path().join("scores.yaml"), file).unwrap();
+    let text = rules("{file: scores.yaml}");
+    let found = config(folder.path(), &text).unwrap();
+    let names: Vec<&str> = found
+        .sources
+        .iter()
+        .map(|source| source.file.as_str())
+        .collect();
+    assert!(names[1].ends_with("scores.yaml"), "{names:?}");
+    let hash = found.hash();
+    let mut monitor = ModelMonitor::new(Arc::new(found), &Registry::built_in());
+    let mut server = Server::default();
+    for tick in 0..10 {
+        observe(&mut monitor, tick, &server.answer(BEFORE));
+    }
+    assert_eq!(verdicts(&monitor)[0].0, judge::State::Ok);
+    fs::write(
+        folder.path().join("scores.yaml"),
+        file.replace("model_name: m", "model_name: n"),
+    )
+    .unwrap();
+    let other = config(folder.path(), &text).unwrap();
+    assert_ne!(other.hash(), hash);
+    monitor.reload(Arc::new(other), at(10));
+    observe(&mut monitor, 10, &server.answer(BEFORE));
+    let (state, why) = verdicts(&monitor).remove(0);
+    assert_eq!(state, judge::State::InsufficientData);
+    assert!(
+        why.ends_with("scores.yaml has no reference for {model_name=\"m\"}"),
+        "{why}"
+    );
+}
+
+#[test]
+fn mistakes_of_a_drift_rule_are_all_found_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("old.yaml"),
+        "version: 2\nrules:\n  b:\n  - labels: {}\n    total: 3\n    buckets: {'1': 1, '+Inf': 1}\n",
+    )
+    .unwrap();
+    let text = "
+groups:
+- name: g
+  rules:
+  - record: a
+    expr: x
+    drift:
+      counter: predictions_total
+      label: class
+      by: [class]
+      window: 1s
+      statistic: wasserstein
+      alpha: 1.5
+      min_samples: 0
+      reference: {learn: 24h, file: x.yaml}
+  - record: b
+    drift: {histogram: 'rate(s_bucket[5m])', reference: {file: old.yaml}}
+  - record: c
+    drift: {histogram: s_bucket, reference: {file: none.yaml}}
+  - record: d
+    drift: {histogram: s_bucket, statistc: psi, reference: {buckets: {'1': -1}}}
+";
+    let problems = config(folder.path(), text).unwrap_err().to_string();
+    let folder = format!("{}/", folder.path().display());
+    let found: Vec<String> = problems
+        .lines()
+        .map(|line| line.replace(&folder, ""))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "rules.yaml:7: groups[0].rules[0].drift: stands in the place of expr; keep one of them",
+            "rules.yaml:10: groups[0].rules[0].drift.by: must not name class, which tells the buckets apart",
+            "rules.yaml:11: groups[0].rules[0].drift.window: must be at least two evaluations, 30s, and at most 31d",
+            "rules.yaml:12: groups[0].rules[0].drift.statistic: wasserstein needs the order of buckets, which categories do not have; use jensen_shannon, psi, hellinger or total_variation",
+            "rules.yaml:13: groups[0].rules[0].drift.alpha: must be between 0.001 and 0.5, the share of windows without a change that may exceed the critical value, got 1.5",
+            "rules.yaml:14: groups[0].rules[0].drift.min_samples: must be at least 1",
+            "rules.yaml:15: groups[0].rules[0].drift.reference: must be one of {file: baselines.yaml}, {learn: 24h} or {buckets: {\"0.5\": 120, \"+Inf\": 4}}",
+            "rules.yaml:17: groups[0].rules[1].drift.histogram: must be a selector such as prediction_score_bucket{model_name=\"a\"}, without functions, offset or @; got rate(s_bucket[5m])",
+            "rules.yaml:17: groups[0].rules[1].drift.reference.file: old.yaml:1: version: must be 1",
+            "rules.yaml:17: groups[0].rules[1].drift.reference.file: old.yaml:4: rules.b[0]: total: must be the sum of the buckets, 2, got 3",
+            "rules.yaml:19: groups[0].rules[2].drift.reference.file: none.yaml cannot be read: No such file or directory (os error 2); record it with sidewatch baseline",
+            "rules.yaml:21: groups[0].rules[3].drift.reference.buckets: buckets.1: must be 0 or more observations, got -1",
+            "rules.yaml:21: groups[0].rules[3].drift.statistc: unknown key; did you mean statistic?",
+        ]
+    );
+}
