@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 pub mod backtest;
+mod baseline;
 pub mod check;
 mod demo;
 pub mod outbox;
@@ -80,6 +81,8 @@ enum Command {
     Check(check::Check),
     /// Replay saved scrapes through rules
     Backtest(backtest::Backtest),
+    /// Record references for drift rules
+    Baseline(baseline::Baseline),
     /// Evaluate an expression over saved scrapes
     Query(query::Query),
     /// Score the rows of CSV files with a strategy
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(&mut std::io::stdout().lock()),
         Command::Backtest(backtest) => backtest.run(&mut std::io::stdout().lock()),
+        Command::Baseline(baseline) => baseline.run(&mut std::io::stdout().lock()),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
         Command::Score(score) => score.run(&mut std::io::stdout().lock()).map_err(Error::new),
         Command::Outbox(outbox) => outbox.run(&mut std::io::stdout().lock()),

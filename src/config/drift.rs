@@ -1,19 +1,14 @@
 //! `drift:` of a record: counters, window, reference, statistic.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::problem::Problems;
-use super::read::{Fields, Node, Reader};
+use super::baseline::{counts, read_references};
+use super::read::{Fields, Node};
 use super::rule::{RuleContext, choice, parse_expr};
-use super::yaml::{Document, MAX_FILE_BYTES};
-use crate::map::drift::{
-    Baseline, BaselineFile, BaselineSeries, DriftParams, DriftRule, Reference, References,
-    Statistic,
-};
-use crate::metric::Labels;
+use super::yaml::MAX_FILE_BYTES;
+use crate::map::drift::{Baseline, DriftParams, DriftRule, Reference, References, Statistic};
 use crate::promql::Expr;
 
 /// How much of the past is now, unless the rule says it.
@@ -195,29 +190,30 @@ fn inline(node: &Node<'_>) -> Option<Baseline> {
         .ok()
 }
 
+/// A file that is missing leaves the rule without references, so that `sidewatch baseline` can record them.
 fn from_file(node: &Node<'_>, rule: &str, context: &RuleContext<'_>) -> Option<Reference> {
     let written = node.text()?;
     let folder = Path::new(context.file).parent().unwrap_or(Path::new(""));
     let path = folder.join(&written);
     let file = path.display().to_string();
-    let text = match read(&path) {
-        Ok(text) => text,
+    let (text, series) = match read(&path) {
+        Ok(text) => match read_references(&file, &text, rule) {
+            Ok(series) => (text, series),
+            Err(problems) => {
+                for problem in problems.as_slice() {
+                    node.problem(problem.to_string());
+                }
+                (text, References::new())
+            }
+        },
         Err(error) => {
             node.problem(format!(
                 "{file} cannot be read: {error}; record it with sidewatch baseline"
             ));
-            return None;
+            (String::new(), References::new())
         }
     };
-    match read_baselines(&file, &text, rule) {
-        Ok(series) => Some(Reference::File { file, text, series }),
-        Err(problems) => {
-            for problem in problems.as_slice() {
-                node.problem(problem.to_string());
-            }
-            None
-        }
-    }
+    Some(Reference::File { file, text, series })
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -226,61 +222,4 @@ fn read(path: &Path) -> Result<String, String> {
         return Err(format!("{size} bytes, more than {MAX_FILE_BYTES}"));
     }
     fs::read_to_string(path).map_err(|error| error.to_string())
-}
-
-/// The references of one rule in a file of `sidewatch baseline`.
-fn read_baselines(file: &str, text: &str, rule: &str) -> Result<References, Problems> {
-    let document = Document::parse(file, text)?;
-    let reader = Reader::new(&document);
-    let found = reader.root().fields().map(|mut fields| {
-        if let Some(version) = fields.required("version")
-            && version
-                .count()
-                .is_some_and(|version| version != u64::from(BaselineFile::VERSION))
-        {
-            version.problem(format!("must be {}", BaselineFile::VERSION));
-        }
-        let rules = fields.required("rules").and_then(|node| node.entries());
-        fields.finish();
-        let rules = rules.unwrap_or_default();
-        let Some((_, own)) = rules.into_iter().find(|(name, _)| *name == rule) else {
-            reader
-                .root()
-                .problem_below("rules", format!("there is no reference for {rule}"));
-            return Vec::new();
-        };
-        own.list()
-            .unwrap_or_default()
-            .iter()
-            .filter_map(series)
-            .collect()
-    });
-    reader.finish().into_result(found.unwrap_or_default())
-}
-
-fn series(node: &Node<'_>) -> Option<(Labels, Baseline)> {
-    let mut fields = node.fields()?;
-    let labels = fields.labels("labels");
-    let total = fields.required("total").and_then(|node| node.number());
-    let buckets = fields.required("buckets").and_then(|node| counts(&node));
-    fields.finish();
-    let series = BaselineSeries {
-        labels,
-        total: total?,
-        buckets: buckets?,
-    };
-    let baseline = series
-        .baseline()
-        .map_err(|problem| node.problem(problem))
-        .ok()?;
-    Some((series.labels, baseline))
-}
-
-fn counts(node: &Node<'_>) -> Option<BTreeMap<String, f64>> {
-    let counts = node.entries()?.into_iter();
-    Some(
-        counts
-            .filter_map(|(name, node)| Some((name.to_owned(), node.number()?)))
-            .collect(),
-    )
 }

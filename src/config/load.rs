@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +13,8 @@ use super::rules::{Rule, RuleReader, RuleSet};
 use super::settings::Settings;
 use super::yaml::MAX_FILE_BYTES;
 use crate::judge::Registry;
-use crate::map::{self, drift::Reference};
+use crate::map;
+use crate::map::drift::{DriftRule, Reference};
 
 /// Settings and rules that passed every check together.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +105,39 @@ impl Config {
             sources,
         })
     }
+}
+
+/// The drift rules of rule files by the names of their records; their reference files need not be there yet.
+///
+/// # Errors
+/// Every other problem of every rule file.
+pub fn drift_rules(
+    names: &[String],
+    interval: Duration,
+    registry: &Registry,
+) -> Result<Vec<(String, DriftRule)>, Problems> {
+    let reader = RuleReader {
+        registry,
+        retention: Settings::default().storage.retention,
+        interval,
+    };
+    let mut problems = Problems::default();
+    let mut found = Vec::new();
+    for name in names {
+        for source in rule_sources(name, Path::new(""))? {
+            let (groups, wrong) = reader.read_all(&source.file, &source.text)?;
+            for problem in wrong.as_slice() {
+                if !problem.path.ends_with(".drift.reference.file") {
+                    problems.push(problem.clone());
+                }
+            }
+            let rules = groups.iter().flat_map(|group| &group.rules);
+            found.extend(
+                rules.filter_map(|rule| Some((rule.name().to_owned(), rule.drift()?.clone()))),
+            );
+        }
+    }
+    problems.into_result(found)
 }
 
 /// The reference files of drift rules, as they were read.

@@ -1,6 +1,7 @@
 //! YAML as written → checked settings. Every problem is reported at once, with file, line, path and remedy.
 
 mod alerting;
+mod baseline;
 mod drift;
 mod file;
 mod http;
@@ -15,8 +16,9 @@ pub mod settings;
 pub mod target;
 mod yaml;
 
+pub use baseline::{read_baselines, write_baselines};
 pub use file::{Environment, read_settings};
-pub use load::{Config, Source};
+pub use load::{Config, Source, drift_rules};
 pub use problem::{Problem, Problems};
 pub use rules::{RuleReader, RuleSet};
 pub use settings::Settings;

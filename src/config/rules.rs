@@ -135,13 +135,23 @@ impl RuleReader<'_> {
     /// # Errors
     /// Every problem of the file at once.
     pub fn read(&self, file: &str, text: &str) -> Result<Vec<Group>, Problems> {
+        let (groups, problems) = self.read_all(file, text)?;
+        problems.into_result(groups)
+    }
+
+    /// What can be read of a file, and its problems.
+    pub(super) fn read_all(
+        &self,
+        file: &str,
+        text: &str,
+    ) -> Result<(Vec<Group>, Problems), Problems> {
         let document = Document::parse(file, text)?;
         let reader = Reader::new(&document);
         let groups = reader
             .root()
             .fields()
             .map(|fields| self.groups(file, fields));
-        reader.finish().into_result(groups.unwrap_or_default())
+        Ok((groups.unwrap_or_default(), reader.finish()))
     }
 
     fn groups(&self, file: &str, mut fields: Fields<'_>) -> Vec<Group> {

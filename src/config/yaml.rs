@@ -259,6 +259,11 @@ fn place(frames: &mut [Frame], lines: &mut HashMap<String, usize>, line: usize) 
     path
 }
 
+/// The text of a value.
+pub(super) fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String, String> {
+    serde_yaml::to_string(value).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Document, Value};

@@ -27,26 +27,25 @@ fn blocks(file: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn every_rule_file_and_configuration_of_the_readme_is_accepted() {
+fn every_rule_file_and_configuration_of_the_documents_is_accepted() {
     let registry = Registry::built_in();
     let reader = RuleReader {
         registry: &registry,
         retention: Duration::from_secs(3600),
         interval: Duration::from_secs(15),
     };
-    let blocks = blocks("README.md");
-    assert!(
-        blocks.len() >= 2,
-        "the README shows a rule file and a configuration"
-    );
-    for (line, block) in blocks {
-        let place = format!("README.md:{line}");
-        let problems = if block.starts_with("groups:") {
-            reader.read(&place, &block).err()
-        } else {
-            read_settings(&place, &block, &|_| Some("value".to_owned())).err()
-        };
-        assert!(problems.is_none(), "{}", problems.unwrap());
+    for file in ["README.md", "docs/RULES.md"] {
+        let blocks = blocks(file);
+        assert!(blocks.len() >= 2, "{file} shows rules and configuration");
+        for (line, block) in blocks {
+            let place = format!("{file}:{line}");
+            let problems = if block.starts_with("groups:") {
+                reader.read(&place, &block).err()
+            } else {
+                read_settings(&place, &block, &|_| Some("value".to_owned())).err()
+            };
+            assert!(problems.is_none(), "{}", problems.unwrap());
+        }
     }
 }
 

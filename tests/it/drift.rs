@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use sidewatch::judge::{self, Registry};
 use sidewatch::metric::{Labels, Timestamp};
 use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
 use sidewatch::scrape::Exposition;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const INTERVAL: Duration = Duration::from_secs(15);
 
@@ -336,5 +339,123 @@ groups:
             "rules.yaml:21: groups[0].rules[3].drift.reference.buckets: buckets.1: must be 0 or more observations, got -1",
             "rules.yaml:21: groups[0].rules[3].drift.statistc: unknown key; did you mean statistic?",
         ]
+    );
+}
+
+fn sidewatch(folder: &Path, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidewatch"));
+    let output = command
+        .current_dir(folder)
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_recorded_reference_is_the_one_that_later_scrapes_are_compared_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::create_dir(path.join("scrapes")).unwrap();
+    let mut server = Server::default();
+    for tick in 0..40_u32 {
+        let shares = if tick < 20 { BEFORE } else { AFTER };
+        let name = format!("scrapes/snap_{:04}.txt", tick + 1);
+        fs::write(path.join(name), server.answer(shares)).unwrap();
+    }
+    fs::write(path.join("rules.yaml"), rules("{file: scores.yaml}")).unwrap();
+    let backtest = "backtest --rules rules.yaml --snapshots scrapes --step 15s --format json";
+    let backtest: Vec<&str> = backtest.split(' ').collect();
+    let (ok, text) = sidewatch(path, &backtest);
+    assert!(
+        !ok && text.contains("record it with sidewatch baseline"),
+        "{text}"
+    );
+    let record =
+        "baseline --rules rules.yaml --snapshots scrapes --step 15s --until 285 --out scores.yaml";
+    let record: Vec<&str> = record.split(' ').collect();
+    let (ok, text) = sidewatch(path, &record);
+    assert!(ok, "{text}");
+    assert_eq!(
+        text,
+        "score_drift{model_name=\"m\"}: 1900 observations in 3 buckets\n"
+    );
+    let written = fs::read_to_string(path.join("scores.yaml")).unwrap();
+    assert_eq!(
+        written,
+        concat!(
+            "version: 1\nrules:\n  score_drift:\n  - labels:\n      model_name: m\n    total: 1900.0\n    buckets:\n",
+            "      +Inf: 380.0\n      '0.3': 950.0\n      '0.7': 570.0\n"
+        )
+    );
+    // Again, and nothing else in the file is lost.
+    let other =
+        "version: 1\nrules:\n  other:\n  - labels: {}\n    total: 1\n    buckets: {'+Inf': 1}\n";
+    fs::write(path.join("scores.yaml"), other).unwrap();
+    assert!(sidewatch(path, &record).0);
+    let merged = fs::read_to_string(path.join("scores.yaml")).unwrap();
+    assert!(
+        merged.contains("other:") && merged.contains("score_drift:"),
+        "{merged}"
+    );
+    let (ok, text) = sidewatch(path, &backtest);
+    assert!(ok, "{text}");
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let alerts = found["alerts"].as_array().unwrap();
+    let [alert] = &alerts[..] else {
+        panic!("{alerts:?}")
+    };
+    let fired = alert["fired_at"].as_f64().unwrap();
+    assert!((300.0..420.0).contains(&fired), "{alert}");
+}
+
+#[test]
+fn a_baseline_of_nothing_is_an_error_that_names_the_selector() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::write(path.join("snap_0001.txt"), "up_since 1\n").unwrap();
+    fs::write(path.join("rules.yaml"), rules("{file: scores.yaml}")).unwrap();
+    let record = "baseline --rules rules.yaml --snapshots . --out scores.yaml";
+    let (ok, text) = sidewatch(path, &record.split(' ').collect::<Vec<_>>());
+    assert!(!ok);
+    assert_eq!(
+        text,
+        "sidewatch: nothing was observed for score_drift (prediction_score_bucket); is the selector right, and is there traffic?\n"
+    );
+    assert!(!path.join("scores.yaml").exists());
+}
+
+#[tokio::test]
+async fn a_running_server_gives_what_it_counted_since_it_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    fs::write(path.join("rules.yaml"), rules("{file: scores.yaml}")).unwrap();
+    let mut model = Server::default();
+    let body = model.answer([100, 200, 300]);
+    let server = MockServer::start().await;
+    let answer = ResponseTemplate::new(200).set_body_raw(body, "text/plain; version=0.0.4");
+    Mock::given(method("GET"))
+        .respond_with(answer)
+        .mount(&server)
+        .await;
+    let url = format!("{}/metrics", server.uri());
+    let run = move || {
+        let arguments = [
+            "baseline",
+            "--rules",
+            "rules.yaml",
+            "--target",
+            &url,
+            "--out",
+            "scores.yaml",
+        ];
+        sidewatch(&path, &arguments)
+    };
+    let (ok, text) = tokio::task::spawn_blocking(run).await.unwrap();
+    assert!(ok, "{text}");
+    assert_eq!(
+        text,
+        "score_drift{model_name=\"m\"}: 600 observations in 3 buckets\n"
     );
 }

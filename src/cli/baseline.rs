@@ -1,0 +1,271 @@
+//! `sidewatch baseline`: records what drift is measured against.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::{Instant, sleep_until};
+
+use super::Error;
+use super::snapshots::snapshots;
+use crate::config::{drift_rules, read_baselines, target, write_baselines};
+use crate::judge::Registry;
+use crate::map::drift::{BaselineFile, DriftRule, Tally};
+use crate::metric::{Labels, SeriesFilter, Timestamp, parse_duration};
+use crate::promql::Query;
+use crate::runtime::clock;
+use crate::runtime::http::{Client, Settings};
+use crate::scrape::{Exposition, HttpProducer, Ingester, Limits, MetricProducer, Target};
+use crate::series::{self, ScrapeStats, TargetId, Window};
+
+#[derive(Debug, Args)]
+#[group(id = "source", required = true, multiple = false)]
+pub(super) struct Source {
+    /// Folder with the scrapes snap_0001.txt, snap_0002.txt, …
+    #[arg(long, value_name = "DIR")]
+    snapshots: Option<PathBuf>,
+    /// URL of the metrics of a running model server
+    #[arg(long, value_name = "URL")]
+    target: Option<String>,
+}
+
+/// Record references for drift rules.
+#[derive(Debug, Args)]
+pub(super) struct Baseline {
+    #[command(flatten)]
+    source: Source,
+    /// Rule file or pack with drift rules; repeats
+    #[arg(long, required = true, value_name = "FILE")]
+    rules: Vec<String>,
+    /// File to write; references of other rules in it are kept
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Time between two scrapes; for snapshots default: the times of index.csv, or 15s
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    step: Option<Duration>,
+    /// Leave out snapshots after this time, in seconds
+    #[arg(long, value_name = "SECONDS", requires = "snapshots")]
+    until: Option<f64>,
+    /// How long to count at the target; without it, everything since the server started
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "target")]
+    duration: Option<Duration>,
+}
+
+impl Baseline {
+    /// Counts, and writes what was counted.
+    ///
+    /// # Errors
+    /// What is wrong with the rules, the scrapes or the file; or that nothing was observed.
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
+        let interval = self.step.unwrap_or(Duration::from_secs(15));
+        let rules = drift_rules(&self.rules, interval, &Registry::default())
+            .map_err(|problems| Error::new(problems.to_string()))?;
+        if rules.is_empty() {
+            return Err(Error::new(format!(
+                "{}: no rule has drift",
+                self.rules.join(", ")
+            )));
+        }
+        let file = read_old(&self.out)?;
+        let recorder = match (&self.source.snapshots, &self.source.target) {
+            (Some(dir), _) => self.from_snapshots(rules, dir)?,
+            (None, Some(url)) => self.from_target(rules, url, interval)?,
+            (None, None) => return Err(Error::new("either --snapshots or --target is needed")),
+        };
+        let file = recorder.write_into(file, out)?;
+        let text = write_baselines(&file).map_err(Error::new)?;
+        fs::write(&self.out, text)
+            .map_err(|error| Error::new(format!("{}: {error}", self.out.display())))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn from_snapshots(
+        &self,
+        rules: Vec<(String, DriftRule)>,
+        dir: &Path,
+    ) -> Result<Recorder, Error> {
+        let until = self.until.map(Timestamp::from_secs_f64);
+        let mut scrapes = snapshots(dir, self.step)?;
+        scrapes.retain(|scrape| until.is_none_or(|until| scrape.at <= until));
+        let mut recorder = Recorder::new(rules, scrapes.len() < 2);
+        for scrape in &scrapes {
+            recorder
+                .take(&scrape.read()?, scrape.at)
+                .map_err(|error| Error::new(format!("{}: {error}", scrape.path.display())))?;
+        }
+        Ok(recorder)
+    }
+
+    fn from_target(
+        &self,
+        rules: Vec<(String, DriftRule)>,
+        url: &str,
+        interval: Duration,
+    ) -> Result<Recorder, Error> {
+        if !target::is_http_url(url) {
+            return Err(Error::new(format!(
+                "--target: must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}"
+            )));
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+        let recorder = Recorder::new(rules, self.duration.is_none());
+        let times = self.duration.map_or(0, |duration| {
+            duration.as_millis().div_ceil(interval.as_millis().max(1))
+        });
+        runtime.block_on(count_at(recorder, url, interval, times))
+    }
+}
+
+/// Scrapes once, and then `times` more.
+async fn count_at(
+    mut recorder: Recorder,
+    url: &str,
+    interval: Duration,
+    times: u128,
+) -> Result<Recorder, Error> {
+    let client = Arc::new(Client::new(Settings::default()));
+    let mut producer = HttpProducer::new(Target::new(url), client);
+    let mut next = Instant::now();
+    for _ in 0..=times {
+        sleep_until(next).await;
+        next += interval;
+        let at = clock::now();
+        let exposition = producer
+            .produce(at)
+            .await
+            .map_err(|error| Error::new(error.to_string()))?;
+        recorder
+            .take(&exposition, at)
+            .map_err(|error| Error::new(format!("{url}: {error}")))?;
+    }
+    Ok(recorder)
+}
+
+/// The references that are already in the file.
+fn read_old(path: &Path) -> Result<BaselineFile, Error> {
+    if !path.exists() {
+        return Ok(BaselineFile {
+            version: BaselineFile::VERSION,
+            rules: std::collections::BTreeMap::new(),
+        });
+    }
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|error| Error::new(format!("{name}: {error}")))?;
+    read_baselines(&name, &text).map_err(|problems| Error::new(problems.to_string()))
+}
+
+/// A rule at work.
+struct Counted {
+    name: String,
+    rule: DriftRule,
+    query: Query,
+    tally: Tally,
+}
+
+/// Scrapes in, references out.
+struct Recorder {
+    window: Window,
+    target: TargetId,
+    ingester: Ingester,
+    rules: Vec<Counted>,
+}
+
+impl Recorder {
+    fn new(rules: Vec<(String, DriftRule)>, from_start: bool) -> Self {
+        let selectors = rules
+            .iter()
+            .flat_map(|(_, rule)| rule.counters.selectors())
+            .collect();
+        let filter = Arc::new(SeriesFilter::new(selectors));
+        let mut window = Window::new(series::Limits::default());
+        let target = window.add_target(Labels::empty());
+        let rules = rules.into_iter().map(|(name, rule)| Counted {
+            query: Query::new(rule.counters.clone()),
+            tally: if from_start {
+                Tally::from_start()
+            } else {
+                Tally::new()
+            },
+            name,
+            rule,
+        });
+        Self {
+            rules: rules.collect(),
+            window,
+            target,
+            ingester: Ingester::new(Limits::default(), Labels::empty(), false, false, filter),
+        }
+    }
+
+    fn take(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
+        let Some(block) = self.window.target_mut(self.target) else {
+            return Ok(());
+        };
+        block.begin(at);
+        self.ingester
+            .ingest(exposition, block)
+            .map_err(|error| error.to_string())?;
+        block.commit(&ScrapeStats::default());
+        for counted in &mut self.rules {
+            let evaluation = counted.query.eval(&self.window, at);
+            let values = evaluation
+                .and_then(|evaluation| evaluation.value.into_vector(at))
+                .map_err(|error| error.to_string())?;
+            counted
+                .tally
+                .add(&counted.rule, &values, at)
+                .map_err(|error| format!("{}: {error}", counted.name))?;
+        }
+        Ok(())
+    }
+
+    /// Adds what was counted to a file and says what it was.
+    fn write_into(
+        self,
+        mut file: BaselineFile,
+        out: &mut dyn Write,
+    ) -> Result<BaselineFile, Error> {
+        let mut empty = Vec::new();
+        for counted in self.rules {
+            let references = counted
+                .tally
+                .references(&counted.rule)
+                .map_err(|error| Error::new(format!("{}: {error}", counted.name)))?;
+            if references.is_empty() {
+                empty.push(format!("{} ({})", counted.name, counted.rule.counters));
+                continue;
+            }
+            for series in &references {
+                let few = if series.total < counted.rule.params.min_samples as f64 {
+                    "; few, record for longer"
+                } else {
+                    ""
+                };
+                writeln!(
+                    out,
+                    "{}{}: {} observations in {} buckets{few}",
+                    counted.name,
+                    series.labels,
+                    series.total,
+                    series.buckets.len()
+                )
+                .map_err(|error| Error::new(format!("cannot print: {error}")))?;
+            }
+            file.rules.insert(counted.name, references);
+        }
+        if !empty.is_empty() {
+            return Err(Error::new(format!(
+                "nothing was observed for {}; is the selector right, and is there traffic?",
+                empty.join(", ")
+            )));
+        }
+        Ok(file)
+    }
+}

@@ -1,0 +1,110 @@
+//! Files of recorded drift references.
+
+use std::collections::BTreeMap;
+
+use super::problem::Problems;
+use super::read::{Node, Reader};
+use super::yaml::{Document, to_yaml};
+use crate::map::drift::{Baseline, BaselineFile, BaselineSeries, References};
+use crate::metric::Labels;
+
+/// Reads a whole file of references.
+///
+/// # Errors
+/// Every problem of the file at once.
+pub fn read_baselines(file: &str, text: &str) -> Result<BaselineFile, Problems> {
+    let document = Document::parse(file, text)?;
+    let reader = Reader::new(&document);
+    let rules = rules(&reader).into_iter().map(|(name, node)| {
+        let series = node.list().unwrap_or_default();
+        let series = series
+            .iter()
+            .filter_map(|node| Some(series_of(node)?.0))
+            .collect();
+        (name.to_owned(), series)
+    });
+    let file = BaselineFile {
+        version: BaselineFile::VERSION,
+        rules: rules.collect(),
+    };
+    reader.finish().into_result(file)
+}
+
+/// The text of a file of references.
+///
+/// # Errors
+/// When it cannot be written as YAML.
+pub fn write_baselines(file: &BaselineFile) -> Result<String, String> {
+    to_yaml(file)
+}
+
+/// The references of one rule.
+pub(super) fn read_references(file: &str, text: &str, rule: &str) -> Result<References, Problems> {
+    let document = Document::parse(file, text)?;
+    let reader = Reader::new(&document);
+    let own = rules(&reader).into_iter().find(|(name, _)| *name == rule);
+    let references = match own {
+        Some((_, own)) => {
+            let series = own.list().unwrap_or_default();
+            series
+                .iter()
+                .filter_map(|node| {
+                    let (series, baseline) = series_of(node)?;
+                    Some((series.labels, baseline))
+                })
+                .collect()
+        }
+        None => {
+            let root = reader.root();
+            root.problem_below("rules", format!("there is no reference for {rule}"));
+            References::new()
+        }
+    };
+    reader.finish().into_result(references)
+}
+
+fn rules<'a>(reader: &'a Reader<'a>) -> Vec<(&'a str, Node<'a>)> {
+    let Some(mut fields) = reader.root().fields() else {
+        return Vec::new();
+    };
+    if let Some(version) = fields.required("version")
+        && version
+            .count()
+            .is_some_and(|version| version != u64::from(BaselineFile::VERSION))
+    {
+        version.problem(format!("must be {}", BaselineFile::VERSION));
+    }
+    let rules = fields.required("rules").and_then(|node| node.entries());
+    fields.finish();
+    rules.unwrap_or_default()
+}
+
+fn series_of(node: &Node<'_>) -> Option<(BaselineSeries, Baseline)> {
+    let mut fields = node.fields()?;
+    let labels: Labels = fields.labels("labels");
+    let total = fields.required("total").and_then(|node| node.number());
+    let buckets = fields.required("buckets").and_then(|node| counts(&node));
+    fields.finish();
+    let series = BaselineSeries {
+        labels,
+        total: total?,
+        buckets: buckets?,
+    };
+    match series.baseline() {
+        Ok(baseline) => Some((series, baseline)),
+        Err(problem) => {
+            node.problem(problem);
+            None
+        }
+    }
+}
+
+/// Observations by bucket.
+pub(super) fn counts(node: &Node<'_>) -> Option<BTreeMap<String, f64>> {
+    let counts = node.entries()?.into_iter();
+    Some(
+        counts
+            .filter_map(|(name, node)| Some((name.to_owned(), node.number()?)))
+            .collect(),
+    )
+}
