@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::format_duration;
-
-use super::template::format_float;
+use crate::metric::{format_duration, rounded};
 
 /// The band a value was expected in, in the value's unit; a missing side is unbounded or unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -82,21 +80,6 @@ impl Explanation {
         .into_iter()
         .filter_map(|(name, text)| text.map(|text| (name, text)))
         .collect()
-    }
-}
-
-/// At most six significant digits: annotations are for people.
-fn rounded(value: f64) -> String {
-    let text = format!("{value:.5e}");
-    format_plain(text.parse().unwrap_or(value))
-}
-
-/// Plain decimals where a person reads them easily, Go's form elsewhere.
-fn format_plain(value: f64) -> String {
-    if value == 0.0 || (1e-4..1e9).contains(&value.abs()) {
-        value.to_string()
-    } else {
-        format_float(value)
     }
 }
 

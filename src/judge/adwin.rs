@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
 use super::{Band, Context, Params, Registry, Side, Verdict};
+use crate::metric::rounded;
 
 /// Buckets of one size before two are merged.
 const PER_ROW: usize = 5;
@@ -179,8 +180,9 @@ impl Core for Adwin {
         Verdict::judged(score, Some(side), band, || {
             let word = side.as_str();
             Cow::Owned(format!(
-                "the mean of the recent values, {mean}, has moved {word} the earlier one by {}",
-                change.abs()
+                "the mean of the recent values, {}, has moved {word} the earlier one by {}",
+                rounded(mean),
+                rounded(change.abs())
             ))
         })
     }

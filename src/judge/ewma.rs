@@ -11,7 +11,7 @@ use super::{
     Band, Context, Error, Pace, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy,
     Verdict,
 };
-use crate::metric::{Direction, MetricSample};
+use crate::metric::{Direction, MetricSample, rounded};
 
 const KIND: &str = "ewma";
 
@@ -151,7 +151,9 @@ impl ThresholdStrategy for EwmaStrategy {
         let verdict = Verdict::judged(score, Some(side), band, || {
             let word = if d > 0.0 { "above" } else { "below" };
             Cow::Owned(format!(
-                "{x} is {z:.1} standard deviations {word} the mean {mean}"
+                "{} is {z:.1} standard deviations {word} the mean {}",
+                rounded(x),
+                rounded(mean)
             ))
         });
         let clip = self.params.clip_sigma * sigma;

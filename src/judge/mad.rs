@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
 use super::{Band, Context, Params, Registry, Side, Verdict};
+use crate::metric::rounded;
 
 /// Median absolute deviation to standard deviation of a normal distribution: `1/Φ⁻¹(3/4)`.
 pub(super) const TO_SIGMA: f64 = 1.482_602_218_505_602;
@@ -123,8 +124,9 @@ impl Core for Mad {
         Verdict::judged(score, Some(side), band, || {
             let word = side.as_str();
             Cow::Owned(format!(
-                "{} is {z:.1} robust standard deviations {word} the median {median}",
-                step.x
+                "{} is {z:.1} robust standard deviations {word} the median {}",
+                rounded(step.x),
+                rounded(median)
             ))
         })
     }

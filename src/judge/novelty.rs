@@ -11,7 +11,7 @@ use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming};
 use super::{Band, Context, Params, Registry, Side, Verdict};
-use crate::metric::Direction;
+use crate::metric::{Direction, rounded};
 
 #[derive(Debug, Clone)]
 pub(super) struct NoveltyParams {
@@ -182,9 +182,13 @@ impl Core for Novelty {
         };
         let outside = (step.x < low || step.x > high).then_some(side);
         Verdict::judged(score, outside, band, || {
-            let x = step.x;
+            let x = rounded(step.x);
             Cow::Owned(match outside {
-                Some(_) => format!("{x} is outside all earlier values, {low} to {high}"),
+                Some(_) => format!(
+                    "{x} is outside all earlier values, {} to {}",
+                    rounded(low),
+                    rounded(high)
+                ),
                 None => {
                     format!("{x} or its recent course is unlike anything at this hour or before")
                 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
 use super::{Band, Context, Params, Registry, Side, Verdict};
+use crate::metric::rounded;
 
 #[derive(Debug, Clone)]
 pub(super) struct PageHinkleyParams {
@@ -80,7 +81,8 @@ impl Core for PageHinkley {
         Verdict::judged(score, Some(side), band, || {
             let (word, mean) = (side.as_str(), self.mean);
             Cow::Owned(format!(
-                "values have moved {word} their mean {mean} for long enough"
+                "values have moved {word} their mean {} for long enough",
+                rounded(mean)
             ))
         })
     }

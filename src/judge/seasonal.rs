@@ -9,6 +9,7 @@ use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming};
 use super::{Band, Context, Params, Registry, Side, Verdict};
+use crate::metric::rounded;
 
 /// Mean absolute deviation to standard deviation of a normal distribution: √(π/2).
 const TO_SIGMA: f64 = 1.253_314_137_315_500_1;
@@ -70,8 +71,9 @@ impl Core for Seasonal {
         Verdict::judged(score, Some(side), band, || {
             let word = side.as_str();
             Cow::Owned(format!(
-                "{} is {z:.1} standard deviations {word} the usual {expected} of this hour",
-                step.x
+                "{} is {z:.1} standard deviations {word} the usual {} of this hour",
+                rounded(step.x),
+                rounded(expected)
             ))
         })
     }

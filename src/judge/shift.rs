@@ -9,6 +9,7 @@ use super::normal::quantile;
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
 use super::{Band, Context, Params, Registry, Side, Verdict};
+use crate::metric::rounded;
 
 /// Bins of the conformal ranks.
 const BINS: usize = 64;
@@ -151,7 +152,8 @@ impl Core for Shift {
         let verdict = Verdict::judged(score, Some(side), band, || {
             let (word, mean) = (side.as_str(), self.mean);
             Cow::Owned(format!(
-                "values have been ranked {word} the earlier ones (mean {mean} at the start) for too long to be chance"
+                "values have been ranked {word} the earlier ones (mean {} at the start) for too long to be chance",
+                rounded(mean)
             ))
         });
         if verdict.is_anomalous() {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Band, Context, Error, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy, Verdict,
 };
-use crate::metric::{Direction, MetricSample};
+use crate::metric::{Direction, MetricSample, rounded};
 
 const KIND: &str = "static";
 
@@ -64,8 +64,16 @@ impl ThresholdStrategy for StaticThresholdStrategy {
         };
         Verdict::judged(score, Some(side), expected, || {
             Cow::Owned(match side {
-                Side::Above => format!("{x} is above the bound {}", self.upper.unwrap_or(x)),
-                Side::Below => format!("{x} is below the bound {}", self.lower.unwrap_or(x)),
+                Side::Above => format!(
+                    "{} is above the bound {}",
+                    rounded(x),
+                    rounded(self.upper.unwrap_or(x))
+                ),
+                Side::Below => format!(
+                    "{} is below the bound {}",
+                    rounded(x),
+                    rounded(self.lower.unwrap_or(x))
+                ),
             })
         })
     }

@@ -6,6 +6,7 @@ mod appender;
 mod kind;
 mod labels;
 mod matcher;
+mod number;
 mod sample;
 mod time;
 
@@ -13,5 +14,6 @@ pub use appender::{Appender, SeriesFilter, SeriesRef};
 pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, Selector, anchored};
+pub use number::rounded;
 pub use sample::{Evidence, MetricSample};
 pub use time::{Timestamp, format_duration, parse_duration};

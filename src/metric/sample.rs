@@ -1,6 +1,7 @@
 //! One value of one model metric.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Labels, Metric, Timestamp};
 
@@ -48,6 +49,8 @@ pub struct Evidence {
     pub p_value: Option<f64>,
     /// Why there is no value, when there is none (too few samples, changed buckets, no reference).
     pub insufficient: Option<String>,
+    /// The time that the current window covers.
+    pub window: Option<Duration>,
     /// There is no value yet because the reference is still being learnt.
     pub learning: bool,
     /// The buckets that contribute most, most important first, ready to print.

@@ -113,7 +113,9 @@ impl Watching {
                 centre: verdict.expected.centre,
                 upper: verdict.expected.upper,
             },
-            window: self.window,
+            window: self
+                .window
+                .or(evidence.and_then(|evidence| evidence.window)),
             samples: evidence.map(|evidence| evidence.samples),
             contributions: evidence
                 .map(|evidence| evidence.contributions.clone())

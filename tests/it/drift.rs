@@ -165,6 +165,12 @@ fn drift_from_an_inline_reference_alerts_with_its_buckets_and_resolves() {
         why.contains("+Inf: ") && why.contains("20.0 % in the reference"),
         "{why}"
     );
+    assert_eq!(fired.annotations.get("window"), Some("5m"));
+    let top = fired.annotations.get("top_buckets").unwrap();
+    assert!(
+        top.starts_with("0.3: ") || top.starts_with("+Inf: "),
+        "{top}"
+    );
     assert!(alerts.iter().any(|alert| alert.state == State::Resolved));
 }
 

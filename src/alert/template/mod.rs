@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use crate::metric::{Labels, Timestamp};
 
-pub(crate) use format::float as format_float;
 pub(crate) use functions::query_escape;
 use parse::Node;
 

@@ -175,6 +175,7 @@ impl Distribution {
             Reference::Learn(_) => self.learnt.as_ref(),
         };
         let (value, mut evidence) = drift.observe(&current, reference);
+        evidence.window = Some(rule.window);
         match (&rule.reference, reference) {
             (Reference::Learn(time), None) => {
                 evidence.learning = true;
