@@ -13,6 +13,7 @@ mod bad_input; // what the binary says of mistakes, and that it goes on
 mod cluster; // the real Alertmanager, alone and three of them
 mod docs; // what the documents show is accepted
 mod drift; // drift rules through the whole monitor
+mod drift_durable; // and across restarts
 mod durable; // what the binary remembers across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
