@@ -2,6 +2,7 @@
 
 mod null;
 mod oracle;
+mod properties;
 
 use std::time::Duration;
 
