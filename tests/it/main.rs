@@ -27,7 +27,7 @@ mod exposition_text; // accept and reject, row by row
 mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
-mod packs; // quiet before the fault, right after it
+mod packs; // right about their own tests
 mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
