@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use sidewatch::cli::test::{Format, Test};
 use sidewatch::config::{RuleReader, read_settings};
 use sidewatch::judge::Registry;
 
@@ -46,6 +47,43 @@ fn every_rule_file_and_configuration_of_the_documents_is_accepted() {
             };
             assert!(problems.is_none(), "{}", problems.unwrap());
         }
+    }
+}
+
+#[test]
+fn the_tests_of_the_tutorial_pass_on_its_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::built_in();
+    let reader = RuleReader {
+        registry: &registry,
+        retention: Duration::from_secs(3600),
+        interval: Duration::from_secs(15),
+    };
+    let (rules, tests): (Vec<_>, Vec<_>) = blocks("docs/RULES.md")
+        .into_iter()
+        .partition(|(_, block)| block.starts_with("groups:"));
+    for (line, block) in &rules {
+        let read = reader.read(&format!("docs/RULES.md:{line}"), block);
+        assert!(read.is_ok(), "{}", read.unwrap_err());
+    }
+    let accuracy = rules
+        .iter()
+        .find(|(_, block)| block.contains("watch: AccuracyDropped"));
+    fs::write(dir.path().join("accuracy.yaml"), &accuracy.unwrap().1).unwrap();
+    let command = Test {
+        files: Vec::new(),
+        run: None,
+        require_snapshots: false,
+        format: Format::Text,
+    };
+    assert!(tests.len() >= 2, "the tutorial shows tests of both kinds");
+    for (line, block) in tests {
+        assert!(block.contains("tests:"), "docs/RULES.md:{line}");
+        let file = dir.path().join("accuracy.test.yaml");
+        fs::write(&file, block).unwrap();
+        let report = command.report(&file);
+        assert!(report.passed(), "docs/RULES.md:{line}: {}", report.text());
+        assert_eq!(report.remarks, Vec::<String>::new());
     }
 }
 

@@ -44,3 +44,4 @@ mod scrape_window; // from a body to the window
 mod status_page;
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states
+mod unit_tests; // promtool agrees on tests of rules

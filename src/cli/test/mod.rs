@@ -86,6 +86,7 @@ impl Test {
         report.result = read(path).and_then(|file| {
             let loaded = rules::load(&file)?;
             report.remarks.clone_from(&loaded.remarks);
+            report.remarks.extend(unknown_alerts(&file, &loaded));
             let wanted = |test: &&file::Test| {
                 let run = self.run.as_ref();
                 run.is_none_or(|regex| regex.is_match(&test.name))
@@ -111,6 +112,21 @@ impl Test {
         }
         outcome
     }
+}
+
+/// Alerts that no rule can fire: promtool takes their silence for a success.
+fn unknown_alerts(file: &File, loaded: &rules::Loaded) -> Vec<String> {
+    let known = loaded.alerts();
+    let alerts = file.tests.iter().flat_map(|test| &test.alerts);
+    let unknown = alerts.filter(|at| !known.contains(at.test.alertname.as_str()));
+    unknown
+        .map(|at| {
+            format!(
+                "{}:{}: no rule has the name {}",
+                file.name, at.line, at.test.alertname
+            )
+        })
+        .collect()
 }
 
 fn read(path: &Path) -> Result<File, Problems> {

@@ -69,7 +69,7 @@ impl Report {
                         .iter()
                         .map(|problem| format!("  {problem}")),
                 );
-                format!("{file}: INVALID")
+                format!("{file}: FAILED (invalid)")
             }
             Ok(outcomes) => {
                 lines.extend(outcomes.iter().flat_map(|outcome| outcome.lines(file)));

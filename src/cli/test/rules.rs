@@ -25,14 +25,32 @@ pub(super) struct Loaded {
 impl Loaded {
     /// The names of all watches.
     pub(super) fn watches(&self) -> BTreeSet<&str> {
-        let rules = self
-            .config
-            .rules
-            .groups
-            .iter()
-            .flat_map(|group| &group.rules);
-        let watches = rules.filter(|rule| matches!(rule, Rule::Watch(_)));
-        watches.map(Rule::name).collect()
+        self.names(|rule| matches!(rule, Rule::Watch(_)))
+    }
+
+    /// The names of everything that can fire.
+    pub(super) fn alerts(&self) -> BTreeSet<&str> {
+        self.names(|rule| !matches!(rule, Rule::Record(_)))
+    }
+
+    /// The annotations that the rules of a name write themselves.
+    pub(super) fn annotations(&self, alertname: &str) -> BTreeSet<&str> {
+        let groups = self.config.rules.groups.iter();
+        let rules = groups.flat_map(|group| &group.rules);
+        let alerts = rules.filter_map(|rule| match rule {
+            Rule::Record(_) => None,
+            Rule::Alert { alert, .. } => Some(alert),
+            Rule::Watch(watch) => Some(&watch.alert),
+        });
+        let named = alerts.filter(|alert| *alert.name == *alertname);
+        let annotations = named.flat_map(|alert| &alert.annotations);
+        annotations.map(|(name, _)| name.as_str()).collect()
+    }
+
+    fn names(&self, wanted: impl Fn(&Rule) -> bool) -> BTreeSet<&str> {
+        let groups = self.config.rules.groups.iter();
+        let rules = groups.flat_map(|group| &group.rules);
+        rules.filter(|rule| wanted(rule)).map(Rule::name).collect()
     }
 }
 

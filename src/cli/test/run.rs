@@ -10,7 +10,7 @@ use super::outcome::Failure;
 use super::rules::{self, Loaded};
 use crate::alert::State;
 use crate::judge::Registry;
-use crate::metric::{Timestamp, format_duration};
+use crate::metric::{Labels, Timestamp, format_duration};
 use crate::monitor::ModelMonitor;
 
 /// Runs the parts of a test that have samples of their own.
@@ -30,7 +30,7 @@ pub(super) fn run(file: &File, test: &Test, loaded: &Loaded) -> Vec<Failure> {
             line: test.line,
             what: format!("evaluation of {rule}"),
             eval_time: Some(elapsed),
-            message: error.to_owned(),
+            message: format!("failed at {}: {error}", format_duration(elapsed)),
             diff: Vec::new(),
         });
         failures.extend(failed);
@@ -40,7 +40,7 @@ pub(super) fn run(file: &File, test: &Test, loaded: &Loaded) -> Vec<Failure> {
         // What holds at a time is what the last evaluation before it said.
         let is_now = |at: Duration| at >= elapsed && at < elapsed + file.evaluation_interval;
         let alerts = test.alerts.iter().filter(|at| is_now(at.eval_time));
-        failures.extend(alerts.filter_map(|at| alerts_differ(at, &monitor)));
+        failures.extend(alerts.filter_map(|at| alerts_differ(at, loaded, &monitor)));
         let verdicts = test.verdicts.iter().filter(|at| is_now(at.eval_time));
         failures.extend(verdicts.filter_map(|at| verdicts_differ(at, &monitor, &watches)));
         elapsed += file.evaluation_interval;
@@ -97,27 +97,36 @@ impl<'a> Feed<'a> {
     }
 }
 
-fn alerts_differ(at: &At<AlertTest>, monitor: &ModelMonitor) -> Option<Failure> {
+fn alerts_differ(at: &At<AlertTest>, loaded: &Loaded, monitor: &ModelMonitor) -> Option<Failure> {
     let AlertTest {
         alertname,
         ignore_annotations,
         expected,
     } = &at.test;
-    let item = |labels: &crate::Labels, annotations: &crate::Labels| Item {
+    let mut compared = loaded.annotations(alertname);
+    // A watch explains itself in more annotations than its rule has; a test may name them.
+    let named = expected
+        .iter()
+        .flat_map(|(_, annotations)| annotations.iter());
+    compared.extend(named.map(|(name, _)| name));
+    if *ignore_annotations {
+        compared.clear();
+    }
+    let item = |labels: &Labels, annotations: &Labels| Item {
         labels: labels.clone(),
         details: annotations
             .iter()
-            .filter(|_| !ignore_annotations)
+            .filter(|(name, _)| compared.contains(name))
             .map(|(name, text)| (name.to_owned(), Detail::Text(format!("{text:?}"))))
             .collect(),
     };
-    let expected = expected.iter();
-    let expected = expected.map(|(labels, annotations)| item(labels, annotations));
     let got = monitor.alerts();
     let got = got
         .iter()
         .filter(|alert| alert.state == State::Firing && *alert.rule == **alertname);
     let got = got.map(|alert| item(&alert.labels, &alert.annotations));
+    let expected = expected.iter();
+    let expected = expected.map(|(labels, annotations)| item(labels, annotations));
     let diff = diff(expected.collect(), got.collect())?;
     Some(failure(at, format!("alert_rule_test of {alertname}"), diff))
 }
@@ -162,7 +171,7 @@ fn verdicts_differ(
     Some(failure(at, what, diff))
 }
 
-fn item(labels: &crate::Labels, state: &str, score: Option<Detail>) -> Item {
+fn item(labels: &Labels, state: &str, score: Option<Detail>) -> Item {
     let state = ("state".to_owned(), Detail::Text(state.to_owned()));
     let score = score.map(|score| ("score".to_owned(), score));
     Item {
@@ -179,7 +188,7 @@ fn samples_differ(
 ) -> Option<Failure> {
     let ExprTest { expr, expected } = &at.test;
     let what = format!("promql_expr_test of {}", expr.text().trim());
-    let item = |labels: &crate::Labels, value: f64| Item {
+    let item = |labels: &Labels, value: f64| Item {
         labels: labels.clone(),
         details: vec![(
             "value".to_owned(),
@@ -209,7 +218,10 @@ fn failure<T>(at: &At<T>, what: String, diff: Vec<String>) -> Failure {
         line: at.line,
         what,
         eval_time: Some(at.eval_time),
-        message: format!("differs at {}", format_duration(at.eval_time)),
+        message: format!(
+            "differs at {} (- expected, + got)",
+            format_duration(at.eval_time)
+        ),
         diff,
     }
 }

@@ -49,9 +49,10 @@ pub(super) fn run(
     let unexpected = unexpected.filter(|alert| !test.expected.iter().any(|one| one.is(alert)));
     diff.extend(unexpected.map(|alert| format!("+ {}", shown(alert))));
     if !diff.is_empty() {
-        outcome
-            .failures
-            .push(fail("other alerts fired".to_owned(), diff));
+        outcome.failures.push(fail(
+            "other alerts fired (- expected, + got)".to_owned(),
+            diff,
+        ));
     }
 }
 
