@@ -2,6 +2,7 @@
 //!
 //! Nothing is evaluated here: samples go through a [`ModelMonitor`](crate::ModelMonitor), tick by tick.
 
+mod assertion;
 mod diff;
 mod file;
 mod outcome;

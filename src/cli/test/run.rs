@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::assertion::{AlertTest, At, ExprTest, VerdictTest};
 use super::diff::{Detail, Item, diff};
-use super::file::{AlertTest, At, ExprTest, File, Test, VerdictTest};
+use super::file::{File, Test};
 use super::outcome::Failure;
 use super::rules::{self, Loaded};
 use crate::alert::State;

@@ -1,6 +1,7 @@
 //! Saved scrapes through the rules: exactly the expected alerts fire.
 
-use super::file::{ExpectedFiring, File, ScrapeTest};
+use super::assertion::{ExpectedFiring, ScrapeTest};
+use super::file::File;
 use super::outcome::{Failure, Outcome};
 use super::rules::Loaded;
 use crate::alert::Alert;
