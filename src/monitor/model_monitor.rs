@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tracing::{debug, info, warn};
 
-use super::evidence::EvidenceBook;
 use super::alert_series::selects_alerts;
+use super::evidence::EvidenceBook;
 use super::memory::Retired;
 use super::reload::limits;
 use super::retraining::Retraining;

@@ -44,4 +44,5 @@ mod scrape_window; // from a body to the window
 mod status_page;
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states
+mod unit_random; // random series, the same words as promtool
 mod unit_tests; // promtool agrees on tests of rules

@@ -345,6 +345,32 @@ tests:
 }
 
 #[test]
+fn drift_is_tested_like_any_other_watch() {
+    let rules = "groups:
+  - name: g
+    rules:
+      - record: class_drift
+        drift: {counter: predictions_total, label: predicted_class, by: [model_name], window: 10m, reference: {buckets: {cat: 4100, dog: 5900}}}
+      - watch: Drifted
+        expr: class_drift
+        strategy: {type: drift}
+        annotations: {summary: classes drifted}
+";
+    let file = r#"rule_files: [r.yaml]
+tests:
+  - input_series:
+      - {series: 'predictions_total{model_name="m", predicted_class="cat"}', values: '0+41x30 1271+90x20'}
+      - {series: 'predictions_total{model_name="m", predicted_class="dog"}', values: '0+59x30 1780+10x20'}
+    verdict_test:
+      - {eval_time: 1m, rule: Drifted, exp_verdicts: [{labels: {model_name: m}, state: insufficient_data}]}
+      - {eval_time: 25m, rule: Drifted, exp_verdicts: [{labels: {model_name: m}, state: ok}]}
+      - {eval_time: 45m, rule: Drifted, exp_verdicts: [{labels: {model_name: m}, state: anomalous}]}
+"#;
+    let (_, text) = report(&[("r.yaml", rules), ("r.test.yaml", file)], &test());
+    assert_eq!(text, "r.test.yaml: SUCCESS (1 test)");
+}
+
+#[test]
 fn newer_keys_of_promtool_are_understood() {
     let rules = "groups:
   - name: g
