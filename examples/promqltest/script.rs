@@ -1,9 +1,7 @@
 //! The language of the scripts.
 
 use sidewatch::metric::{Labels, parse_duration};
-use sidewatch::promql::Expr;
-use sidewatch::promql::ast::Kind;
-use sidewatch::series::{ABSENT, STALE};
+use sidewatch::promql::notation::{parse_series, parse_values, unquote};
 
 /// A command of a script.
 #[derive(Debug)]
@@ -17,7 +15,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
     pub(crate) labels: Labels,
-    /// One per step; [`ABSENT`] for a gap.
+    /// One per step; [`sidewatch::series::ABSENT`] for a gap.
     pub(crate) values: Vec<f64>,
     /// Milliseconds.
     pub(crate) step: i64,
@@ -140,7 +138,7 @@ fn load(arguments: &str, body: &[&str]) -> Result<Vec<Loaded>, String> {
 
 /// `name{label="value"} values`
 fn series(line: &str, step: i64) -> Result<Loaded, String> {
-    let (labels, rest) = labels(line)?;
+    let (labels, rest) = parse_series(line)?;
     let start_timestamps = rest.starts_with('@');
     let (values, has_histograms) = if start_timestamps {
         (Vec::new(), true)
@@ -155,123 +153,12 @@ fn series(line: &str, step: i64) -> Result<Loaded, String> {
     })
 }
 
-/// The labels at the start of a line, and the rest of it.
-fn labels(line: &str) -> Result<(Labels, &str), String> {
-    let name_end = line
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
-        .unwrap_or(line.len());
-    let (name, mut rest) = line.split_at(name_end);
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    if !name.is_empty() {
-        pairs.push((Labels::NAME.to_owned(), name.to_owned()));
-    }
-    if let Some(inside) = rest.strip_prefix('{') {
-        rest = inside.trim_start();
-        while !rest.starts_with('}') {
-            let (label, after) = word(rest)?;
-            let after = after.trim_start();
-            if let Some(value) = after.strip_prefix('=') {
-                let (value, after) = word(value.trim_start())?;
-                pairs.push((label, value));
-                rest = after.trim_start();
-            } else {
-                pairs.push((Labels::NAME.to_owned(), label));
-                rest = after;
-            }
-            rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
-            if rest.is_empty() {
-                return Err(format!("unclosed labels in {line:?}"));
-            }
-        }
-        rest = rest.strip_prefix('}').unwrap_or(rest);
-    }
-    Ok((Labels::new(pairs), rest.trim_start()))
-}
-
-/// A name or a quoted string.
-fn word(text: &str) -> Result<(String, &str), String> {
-    let Some(quote) = text
-        .chars()
-        .next()
-        .filter(|c| matches!(c, '"' | '\'' | '`'))
-    else {
-        let end = text
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
-            .unwrap_or(text.len());
-        let (word, rest) = text.split_at(end);
-        return if word.is_empty() {
-            Err(format!("no name in {text:?}"))
-        } else {
-            Ok((word.to_owned(), rest))
-        };
-    };
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        if c == quote && !escaped {
-            let (quoted, rest) = text.split_at(at + 1);
-            return Ok((unquoted(quoted)?, rest));
-        }
-        escaped = c == '\\' && !escaped && quote != '`';
-    }
-    Err(format!("unclosed quote in {text:?}"))
-}
-
-/// A string literal is an expression.
-fn unquoted(quoted: &str) -> Result<String, String> {
-    let expr = Expr::parse(quoted).map_err(|e| e.to_string())?;
-    if let Kind::Text(literal) = &expr.root().kind {
-        return Ok(literal.value.clone());
-    }
-    Err(format!("no string: {quoted}"))
-}
-
 /// Values by step, and whether some are native histograms.
 fn values(text: &str) -> Result<(Vec<f64>, bool), String> {
     if text.contains("{{") {
         return Ok((Vec::new(), true));
     }
-    let mut found = Vec::new();
-    for word in text.split_whitespace() {
-        let (base, times) = match word
-            .rsplit_once('x')
-            .map(|(base, times)| (base, times.parse::<usize>()))
-        {
-            Some((base, Ok(times))) => (base, Some(times)),
-            _ => (word, None),
-        };
-        match base {
-            "_" => found.extend(std::iter::repeat_n(ABSENT, times.unwrap_or(1))),
-            "stale" => found.extend(std::iter::repeat_n(STALE, times.unwrap_or(1))),
-            _ => {
-                let (first, step) = progression(base)?;
-                let mut value = first;
-                for _ in 0..=times.unwrap_or(0) {
-                    found.push(value);
-                    value += step;
-                }
-            }
-        }
-    }
-    Ok((found, false))
-}
-
-/// `a`, `a+b` or `a-b`
-fn progression(text: &str) -> Result<(f64, f64), String> {
-    if let Ok(only) = number(text) {
-        return Ok((only, 0.0));
-    }
-    let bytes = text.as_bytes();
-    let is_sign =
-        |at: usize| matches!(bytes[at], b'+' | b'-') && !matches!(bytes[at - 1], b'e' | b'E');
-    let at = (1..bytes.len())
-        .find(|at| is_sign(*at))
-        .ok_or_else(|| format!("no value: {text:?}"))?;
-    let (first, step) = text.split_at(at);
-    Ok((number(first)?, number(step)?))
-}
-
-fn number(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("no number: {text:?}"))
+    Ok((parse_values(text)?, false))
 }
 
 fn eval(line: &str, number: usize) -> Result<Eval, String> {
@@ -331,7 +218,7 @@ fn expectations(eval: &mut Eval, body: &[&str]) -> Result<(), String> {
             eval.fail = vec![Text::Regex(regex.trim().to_owned())];
         } else if let Some(what) = line.strip_prefix("expect ") {
             expectation(eval, what.trim())?;
-        } else if let Ok(value) = number(line) {
+        } else if let Ok(value) = line.parse() {
             eval.scalar = Some(value);
         } else {
             let step = match eval.when {
@@ -363,7 +250,7 @@ fn expectation(eval: &mut Eval, what: &str) -> Result<(), String> {
         "no_warn" => eval.no_warn = true,
         "no_info" => eval.no_info = true,
         "ordered" => eval.ordered = true,
-        "string" => eval.string = Some(unquoted(rest.trim())?),
+        "string" => eval.string = Some(unquote(rest.trim())?),
         "range" => {
             let words: Vec<&str> = rest.split_whitespace().collect();
             let ["vector", "from", from, "to", _, "step", step] = words[..] else {

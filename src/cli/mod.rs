@@ -11,6 +11,7 @@ pub mod replay;
 mod run;
 pub mod score;
 pub mod snapshots;
+pub mod test;
 
 use std::fmt;
 use std::io::IsTerminal as _;
@@ -83,6 +84,8 @@ enum Command {
     Backtest(backtest::Backtest),
     /// Record references for drift rules
     Baseline(baseline::Baseline),
+    /// Test rules as promtool does, and what strategies say
+    Test(test::Test),
     /// Evaluate an expression over saved scrapes
     Query(query::Query),
     /// Score the rows of CSV files with a strategy
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(&mut std::io::stdout().lock()),
         Command::Backtest(backtest) => backtest.run(&mut std::io::stdout().lock()),
         Command::Baseline(baseline) => baseline.run(&mut std::io::stdout().lock()),
+        Command::Test(test) => test.run(&mut std::io::stdout().lock()),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
         Command::Score(score) => score.run(&mut std::io::stdout().lock()).map_err(Error::new),
         Command::Outbox(outbox) => outbox.run(&mut std::io::stdout().lock()),
@@ -124,8 +128,10 @@ fn start_logging(arguments: &Arguments) {
         Level::Debug => "debug",
         Level::Trace => "trace",
     };
-    let quiet = matches!(arguments.command, Command::Demo(_) | Command::Backtest(_))
-        && matches!(arguments.log_level, Level::Info);
+    let quiet = matches!(
+        arguments.command,
+        Command::Demo(_) | Command::Backtest(_) | Command::Test(_)
+    ) && matches!(arguments.log_level, Level::Info);
     let level = if quiet { "error" } else { level };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let colours = std::io::stderr().is_terminal();

@@ -154,7 +154,7 @@ fn read_row(line: &str) -> Result<MetricSample, String> {
 }
 
 /// Unix seconds, or a date and a time of day with or without a zone; UTC where there is none.
-fn read_time(text: &str) -> Option<Timestamp> {
+pub(super) fn read_time(text: &str) -> Option<Timestamp> {
     if let Ok(seconds) = text.parse::<f64>() {
         return seconds
             .is_finite()

@@ -20,5 +20,7 @@ pub use baseline::{read_baselines, write_baselines};
 pub use file::{Environment, read_settings};
 pub use load::{Config, Source, drift_rules};
 pub use problem::{Problem, Problems};
+pub(crate) use read::{Fields, Node, Reader};
 pub use rules::{RuleReader, RuleSet};
 pub use settings::Settings;
+pub(crate) use yaml::{Document, Value};

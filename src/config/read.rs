@@ -56,6 +56,12 @@ impl<'a> Node<'a> {
         self.value
     }
 
+    /// The line it stands on.
+    #[must_use]
+    pub(crate) fn line(&self) -> usize {
+        self.reader.document.line(&self.path)
+    }
+
     /// Adds a problem at this place.
     pub(crate) fn problem(&self, message: impl Into<String>) {
         self.problem_below("", message);

@@ -1,5 +1,6 @@
 //! Everything together: one tick, and the tasks around it. The only room that knows all the others.
 
+mod alert_series;
 mod control;
 mod error;
 mod evidence;
@@ -7,6 +8,7 @@ mod keeper;
 mod memory;
 mod model_monitor;
 mod names;
+mod offline;
 mod outlets;
 mod reload;
 mod retraining;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tracing::{debug, info, warn};
 
+use super::alert_series::selects_alerts;
 use super::evidence::EvidenceBook;
 use super::memory::Retired;
 use super::reload::limits;
@@ -68,6 +69,8 @@ pub struct ModelMonitor {
     pub(super) registry: Registry,
     pub(super) next_owner: u64,
     pub(super) evidence: EvidenceBook,
+    /// Whether `ALERTS` and `ALERTS_FOR_STATE` are recorded.
+    pub(super) alert_series: bool,
     alerts: broadcast::Sender<Alert>,
 }
 
@@ -119,6 +122,7 @@ impl ModelMonitor {
             registry: registry.clone(),
             next_owner: 0,
             evidence: EvidenceBook::default(),
+            alert_series: selects_alerts(&config),
             alerts,
             config,
         };
@@ -146,6 +150,7 @@ impl ModelMonitor {
             context: &self.context,
             at,
             evidence: &mut self.evidence,
+            alert_series: self.alert_series,
             changes: Vec::new(),
         };
         let mut due = Vec::new();
@@ -254,7 +259,7 @@ pub(super) fn context(config: &Config) -> alert::Context {
     }
 }
 
-fn expressions(config: &Config) -> impl Iterator<Item = &crate::promql::Expr> {
+pub(super) fn expressions(config: &Config) -> impl Iterator<Item = &crate::promql::Expr> {
     let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
     rules.flat_map(Rule::expressions)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alert_series::selects_alerts;
 use super::memory::Retired;
 use super::model_monitor::{GroupState, ModelMonitor, context, filter, longest_reach};
 use super::names::{claim, keys, settling};
@@ -24,6 +25,7 @@ impl ModelMonitor {
         let before = std::mem::replace(&mut self.config, config);
         let config = Arc::clone(&self.config);
         self.context = context(&config);
+        self.alert_series = selects_alerts(&config);
         let limits = self.limits();
         if self.window.limits().retention != limits.retention {
             self.window.set_retention(limits.retention);
@@ -85,10 +87,10 @@ impl ModelMonitor {
 
     /// A rule is gone: its alerts end, and so do its recorded series.
     fn retire(&mut self, key: String, rule: RuleState, at: Timestamp) -> Vec<Alert> {
+        // The first end accepts what was recorded last, the second finds nothing new.
+        self.window.end_records(rule.owner, at);
+        self.window.end_records(rule.owner, at);
         let Some((definition, _)) = rule.alerting() else {
-            // The first end accepts what was recorded last, the second finds nothing new.
-            self.window.end_records(rule.owner, at);
-            self.window.end_records(rule.owner, at);
             return Vec::new();
         };
         let definition = definition.clone();

@@ -61,6 +61,8 @@ pub(super) struct Pass<'a> {
     pub(super) context: &'a alert::Context,
     pub(super) at: Timestamp,
     pub(super) evidence: &'a mut EvidenceBook,
+    /// Whether `ALERTS` and `ALERTS_FOR_STATE` are recorded.
+    pub(super) alert_series: bool,
     /// Alerts whose state changed in this tick.
     pub(super) changes: Vec<Alert>,
 }
@@ -231,6 +233,9 @@ impl RuleState {
             }
             None => None,
         };
+        if error.is_none() {
+            self.record_alerts(pass);
+        }
         self.health.at = Some(pass.at);
         self.health.took = started.elapsed();
         let new = pass.changes.iter().skip(before);

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use sidewatch::cli::test::{Format, Test};
 use sidewatch::config::{RuleReader, read_settings};
 use sidewatch::judge::Registry;
 
@@ -37,7 +38,8 @@ fn every_rule_file_and_configuration_of_the_documents_is_accepted() {
     for file in ["README.md", "docs/RULES.md"] {
         let blocks = blocks(file);
         assert!(blocks.len() >= 2, "{file} shows rules and configuration");
-        for (line, block) in blocks {
+        let tests = |block: &str| block.contains("\ntests:\n");
+        for (line, block) in blocks.into_iter().filter(|(_, block)| !tests(block)) {
             let place = format!("{file}:{line}");
             let problems = if block.starts_with("groups:") {
                 reader.read(&place, &block).err()
@@ -46,6 +48,34 @@ fn every_rule_file_and_configuration_of_the_documents_is_accepted() {
             };
             assert!(problems.is_none(), "{}", problems.unwrap());
         }
+    }
+}
+
+#[test]
+fn the_tests_of_the_tutorial_pass_on_its_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocks = blocks("docs/RULES.md");
+    let accuracy = blocks
+        .iter()
+        .find(|(_, block)| block.contains("watch: AccuracyDropped"));
+    fs::write(dir.path().join("accuracy.yaml"), &accuracy.unwrap().1).unwrap();
+    let command = Test {
+        files: Vec::new(),
+        run: None,
+        require_snapshots: false,
+        format: Format::Text,
+    };
+    let tests = blocks.iter();
+    let tests: Vec<_> = tests
+        .filter(|(_, block)| block.contains("\ntests:\n"))
+        .collect();
+    assert!(tests.len() >= 2, "the tutorial shows tests of both kinds");
+    for (line, block) in tests {
+        let file = dir.path().join("accuracy.test.yaml");
+        fs::write(&file, block).unwrap();
+        let report = command.report(&file);
+        assert!(report.passed(), "docs/RULES.md:{line}: {}", report.text());
+        assert_eq!(report.remarks, Vec::<String>::new());
     }
 }
 

@@ -27,7 +27,7 @@ mod exposition_text; // accept and reject, row by row
 mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
-mod packs; // quiet before the fault, right after it
+mod packs; // right about their own tests
 mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
@@ -44,3 +44,5 @@ mod scrape_window; // from a body to the window
 mod status_page;
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states
+mod unit_random; // random series, the same words as promtool
+mod unit_tests; // promtool agrees on tests of rules

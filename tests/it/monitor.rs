@@ -185,3 +185,31 @@ fn a_watch_keeps_one_state_per_series() {
         .collect();
     assert_eq!(labels, ["a"]);
 }
+
+#[test]
+fn a_rule_may_ask_which_alerts_there_are() {
+    let mut monitor = monitor(
+        "
+groups:
+- name: a
+  rules:
+  - alert: Down
+    expr: load == 0
+    for: 15s
+  - alert: ManyDown
+    expr: count(ALERTS{alertname=\"Down\", alertstate=\"firing\"}) > 1
+",
+    );
+    let firing = |tick: Tick, name: &str| {
+        let alerts = tick.alerts.iter();
+        let firing = alerts.filter(|alert| *alert.rule == *name && alert.state == State::Firing);
+        firing.count()
+    };
+    let down = "load{worker=\"1\"} 0\nload{worker=\"2\"} 0\n";
+    assert_eq!(firing(observe(&mut monitor, 0, down), "ManyDown"), 0);
+    assert_eq!(firing(observe(&mut monitor, 1, down), "ManyDown"), 1);
+    let one = "load{worker=\"1\"} 0\nload{worker=\"2\"} 1\n";
+    let ended = observe(&mut monitor, 2, one);
+    let many = ended.alerts.iter().find(|alert| *alert.rule == *"ManyDown");
+    assert_eq!(many.unwrap().state, State::Resolved);
+}

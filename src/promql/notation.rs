@@ -1,0 +1,274 @@
+//! How Prometheus' test files write series: `name{label="value"}` and `1 2+1x3 _ stale`.
+
+use super::ast::Kind;
+use super::expr::Expr;
+use crate::metric::Labels;
+use crate::series::{ABSENT, STALE};
+
+/// Most values of one series: a slip of the pen must not fill the memory.
+const MAX_VALUES: usize = 1_000_000;
+
+/// The name and labels at the start of a text, and what stands behind them; both may be missing.
+///
+/// # Errors
+/// A sentence that says what was expected where.
+pub fn parse_series(text: &str) -> Result<(Labels, &str), String> {
+    let text = text.trim_start();
+    let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
+    let (name, mut rest) = text.split_at(end);
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    if !name.is_empty() {
+        pairs.push((Labels::NAME.to_owned(), checked(name)?.to_owned()));
+    }
+    if let Some(inside) = rest.strip_prefix('{') {
+        rest = inside.trim_start();
+        while !rest.starts_with('}') {
+            let (pair, after) = pair(rest)?;
+            pairs.push(pair);
+            let after = after.trim_start();
+            rest = match after.strip_prefix(',') {
+                Some(next) => next.trim_start(),
+                None if after.starts_with('}') => after,
+                None => return Err(format!("expected a comma or }} before {after:?}")),
+            };
+        }
+        rest = rest.strip_prefix('}').unwrap_or(rest);
+    }
+    Ok((Labels::new(pairs), rest.trim_start()))
+}
+
+/// A name and labels and nothing else: `name{label="value"}`, `{label="value"}`, or nothing at all.
+///
+/// # Errors
+/// A sentence that says what was expected where.
+pub fn parse_metric(text: &str) -> Result<Labels, String> {
+    match parse_series(text)? {
+        (labels, "") => Ok(labels),
+        (_, rest) => Err(format!(
+            "expected nothing behind the labels, found {rest:?}"
+        )),
+    }
+}
+
+/// Something read, and what stands behind it.
+type Read<'a, T> = Result<(T, &'a str), String>;
+
+/// `label="value"`, or a quoted metric name.
+fn pair(text: &str) -> Read<'_, (String, String)> {
+    let (label, after) = word(text)?;
+    if let Some(value) = after.trim_start().strip_prefix('=') {
+        let value = value.trim_start();
+        if !value.starts_with(is_quote) {
+            return Err(format!("expected a value in quotes at {value:?}"));
+        }
+        let (value, after) = word(value)?;
+        return Ok(((label, value), after));
+    }
+    if text.starts_with(is_quote) {
+        return Ok(((Labels::NAME.to_owned(), label), after));
+    }
+    Err(format!("expected = behind the label {label:?}"))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == ':'
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`')
+}
+
+fn checked(name: &str) -> Result<&str, String> {
+    if name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!("a name must not begin with a digit: {name:?}"));
+    }
+    Ok(name)
+}
+
+/// A name or a quoted string, and what stands behind it.
+fn word(text: &str) -> Read<'_, String> {
+    let Some(quote) = text.chars().next().filter(|c| is_quote(*c)) else {
+        let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        return match word {
+            "" if rest.is_empty() => Err("the labels are not closed; write }".to_owned()),
+            "" => Err(format!("expected the name of a label at {rest:?}")),
+            _ => Ok((checked(word)?.to_owned(), rest)),
+        };
+    };
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if c == quote && !escaped {
+            let (quoted, rest) = text.split_at(at + 1);
+            return Ok((unquote(quoted)?, rest));
+        }
+        escaped = c == '\\' && !escaped && quote != '`';
+    }
+    Err(format!("the quote is not closed: {text:?}"))
+}
+
+/// The text of a string literal of PromQL.
+///
+/// # Errors
+/// When it is no string literal.
+pub fn unquote(quoted: &str) -> Result<String, String> {
+    let expr = Expr::parse(quoted).map_err(|error| error.to_string())?;
+    if let Kind::Text(literal) = &expr.root().kind {
+        return Ok(literal.value.clone());
+    }
+    Err(format!("not a string in quotes: {quoted}"))
+}
+
+/// The values of a series, one a step.
+///
+/// `1 2` are two values, `a+bxn` and `a-bxn` are a and n more, each b apart from the one before, `axn` is a and n more of the
+/// same, `_` is no sample ([`ABSENT`]), `_xn` n of those, and `stale` ends the series ([`STALE`]).
+///
+/// # Errors
+/// What is none of these, native histograms, and more than a million values.
+pub fn parse_values(text: &str) -> Result<Vec<f64>, String> {
+    if text.contains("{{") {
+        return Err(
+            "native histograms are not evaluated here; write the buckets as series with le"
+                .to_owned(),
+        );
+    }
+    let mut values = Vec::new();
+    for word in text.split_whitespace() {
+        let (base, times) = repeated(word).ok_or_else(|| not_a_value(word))?;
+        let count = times.unwrap_or(0).saturating_add(1);
+        if count > MAX_VALUES - values.len() {
+            return Err(format!(
+                "{word:?} makes more than {MAX_VALUES} values; shorten the series"
+            ));
+        }
+        match (base, times) {
+            ("_", _) => values.extend(std::iter::repeat_n(ABSENT, times.unwrap_or(1))),
+            ("stale", None) => values.push(STALE),
+            _ => {
+                let (mut value, step) = progression(base).ok_or_else(|| not_a_value(word))?;
+                if times.is_some() && base.ends_with(|c: char| c.is_ascii_alphabetic()) {
+                    return Err(format!("{word:?}: write {base} as often as it is meant"));
+                }
+                for _ in 0..count {
+                    values.push(value);
+                    value += step;
+                }
+            }
+        }
+    }
+    Ok(values)
+}
+
+fn not_a_value(word: &str) -> String {
+    format!("not a value: {word:?}; write a number, a+bxn, a-bxn, axn, _, _xn or stale")
+}
+
+/// What stands before the `x`, and the number behind it; `None` when the number is none.
+fn repeated(word: &str) -> Option<(&str, Option<usize>)> {
+    let Some((base, times)) = word.rsplit_once('x') else {
+        return Some((word, None));
+    };
+    let digits = times.bytes().all(|byte| byte.is_ascii_digit());
+    let times = times.parse().ok().filter(|_| digits)?;
+    Some((base, Some(times)))
+}
+
+/// `a`, `a+b` or `a-b`: the first value and the step.
+fn progression(text: &str) -> Option<(f64, f64)> {
+    if let Some(only) = number(text) {
+        return Some((only, 0.0));
+    }
+    let bytes = text.as_bytes();
+    let is_sign =
+        |at: &usize| matches!(bytes[*at], b'+' | b'-') && !matches!(bytes[*at - 1], b'e' | b'E');
+    let at = (1..bytes.len()).find(is_sign)?;
+    let (first, step) = text.split_at_checked(at)?;
+    Some((number(first)?, number(step)?))
+}
+
+/// A number as PromQL writes it: without `infinity`.
+fn number(text: &str) -> Option<f64> {
+    let letters = text.trim_start_matches(['+', '-']);
+    let word = letters.starts_with(|c: char| c.is_ascii_alphabetic());
+    if word && !letters.eq_ignore_ascii_case("inf") && !letters.eq_ignore_ascii_case("nan") {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{parse_metric, parse_series, parse_values};
+    use crate::series::{is_absent, is_stale};
+
+    #[test]
+    fn values_are_read_as_promtool_reads_them() {
+        let read = |text: &str| parse_values(text).unwrap();
+        assert_eq!(read("1 2 -3.5 1e2 .5"), [1.0, 2.0, -3.5, 100.0, 0.5]);
+        assert_eq!(read("0x2"), [0.0, 0.0, 0.0]);
+        assert_eq!(read("1+2x3"), [1.0, 3.0, 5.0, 7.0]);
+        assert_eq!(read("-1-1x2 +3+.5x1"), [-1.0, -2.0, -3.0, 3.0, 3.5]);
+        assert_eq!(read("1e1+1e-1x1"), [10.0, 10.1]);
+        assert_eq!(read("Inf -Inf"), [f64::INFINITY, f64::NEG_INFINITY]);
+        assert!(read("NaN")[0].is_nan() && !is_stale(read("NaN")[0]));
+        let gaps = read("1 _ _x2 _x0 2 stale");
+        assert_eq!(gaps.len(), 6);
+        assert!(gaps[1..4].iter().all(|value| is_absent(*value)) && is_stale(gaps[5]));
+    }
+
+    #[test]
+    fn what_is_no_value_is_refused_with_a_remedy() {
+        for bad in [
+            "a",
+            "1+x2",
+            "1x",
+            "1x-1",
+            "x3",
+            "NaNx2",
+            "stalex2",
+            "infinity",
+            "1,2",
+            "--1",
+            "1x9999999999",
+            "é+1x2",
+        ] {
+            assert!(parse_values(bad).is_err(), "{bad} was accepted");
+        }
+        assert_eq!(
+            parse_values("1 2+").unwrap_err(),
+            "not a value: \"2+\"; write a number, a+bxn, a-bxn, axn, _, _xn or stale"
+        );
+        let histogram = parse_values("{{schema:0 sum:1}}").unwrap_err();
+        assert!(histogram.starts_with("native histograms"), "{histogram}");
+    }
+
+    #[test]
+    fn a_series_is_a_name_and_labels_in_any_quotes() {
+        let shown = |text: &str| parse_metric(text).unwrap().to_string();
+        assert_eq!(shown("up"), "up");
+        assert_eq!(shown(""), "{}");
+        assert_eq!(shown("{}"), "{}");
+        assert_eq!(
+            shown("a:b_c{ x = 'y' , z=`w\\`, }"),
+            "a:b_c{x=\"y\", z=\"w\\\\\"}"
+        );
+        assert_eq!(
+            shown("{\"my.metric\", a=\"b\\\"\"}"),
+            "{\"my.metric\", a=\"b\\\"\"}"
+        );
+        assert_eq!(parse_series("up{a=\"b\"} 1 2").unwrap().1, "1 2");
+        for bad in [
+            "up{",
+            "up{a}",
+            "up{a=b}",
+            "up{a=\"b\" c=\"d\"}",
+            "up{a=\"b}",
+            "1up",
+            "up up",
+            "up}",
+        ] {
+            assert!(parse_metric(bad).is_err(), "{bad} was accepted");
+        }
+    }
+}
