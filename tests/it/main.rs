@@ -24,6 +24,7 @@ mod exposition_openmetrics;
 mod exposition_oracle; // the same samples as prometheus_client
 mod exposition_reference; // a slow, obvious parser
 mod exposition_text; // accept and reject, row by row
+mod faults; // every fault of target and receivers
 mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
