@@ -72,8 +72,8 @@ impl Baseline {
         }
         let file = read_old(&self.out)?;
         let recorder = match (&self.source.snapshots, &self.source.target) {
-            (Some(dir), _) => self.from_snapshots(rules, dir)?,
-            (None, Some(url)) => self.from_target(rules, url, interval)?,
+            (Some(dir), _) => self.count_snapshots(rules, dir)?,
+            (None, Some(url)) => self.count_target(rules, url, interval)?,
             (None, None) => return Err(Error::new("either --snapshots or --target is needed")),
         };
         let file = recorder.write_into(file, out)?;
@@ -83,7 +83,7 @@ impl Baseline {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn from_snapshots(
+    fn count_snapshots(
         &self,
         rules: Vec<(String, DriftRule)>,
         dir: &Path,
@@ -100,7 +100,7 @@ impl Baseline {
         Ok(recorder)
     }
 
-    fn from_target(
+    fn count_target(
         &self,
         rules: Vec<(String, DriftRule)>,
         url: &str,

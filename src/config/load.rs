@@ -107,6 +107,9 @@ impl Config {
     }
 }
 
+/// The name of a record and its drift.
+pub(crate) type NamedDrift = (String, DriftRule);
+
 /// The drift rules of rule files by the names of their records; their reference files need not be there yet.
 ///
 /// # Errors
@@ -115,7 +118,7 @@ pub fn drift_rules(
     names: &[String],
     interval: Duration,
     registry: &Registry,
-) -> Result<Vec<(String, DriftRule)>, Problems> {
+) -> Result<Vec<NamedDrift>, Problems> {
     let reader = RuleReader {
         registry,
         retention: Settings::default().storage.retention,

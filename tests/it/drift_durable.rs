@@ -41,7 +41,7 @@ groups:
     annotations: {summary: drifted}
 ";
 
-async fn start(folder: &Path, address: &str) -> Process {
+fn start(folder: &Path, address: &str) -> Process {
     let listen = format!("--web.listen-address={address}");
     Process::sidewatch(&["run", "--config.file=sidewatch.yaml", &listen], folder)
 }
@@ -92,11 +92,11 @@ async fn world(learn: &str) -> (tempfile::TempDir, MockServer, String) {
 #[tokio::test]
 async fn a_learnt_reference_and_the_window_survive_a_restart() {
     let (folder, _target, address) = world("1s").await;
-    let mut process = start(folder.path(), &address).await;
+    let mut process = start(folder.path(), &address);
     state_is(&address, "ok").await;
     process.signal("TERM");
     assert!(process.ended(SOON).await.success());
-    let _process = start(folder.path(), &address).await;
+    let _process = start(folder.path(), &address);
     // Whatever is seen first was neither learnt anew nor counted anew: learning takes ten evaluations.
     let first = until("a signal", SOON, async || signal(&address).await).await;
     assert_eq!(first.0, "ok", "{first:?}");
@@ -105,7 +105,7 @@ async fn a_learnt_reference_and_the_window_survive_a_restart() {
 #[tokio::test]
 async fn a_reference_that_is_still_being_learnt_goes_on_after_a_restart() {
     let (folder, _target, address) = world("1h").await;
-    let mut process = start(folder.path(), &address).await;
+    let mut process = start(folder.path(), &address);
     let observed = |why: &str| -> u32 {
         let (_, rest) = why.split_once(", ").unwrap();
         rest.split(' ').next().unwrap().parse().unwrap()
@@ -118,7 +118,7 @@ async fn a_reference_that_is_still_being_learnt_goes_on_after_a_restart() {
     .await;
     process.signal("TERM");
     assert!(process.ended(SOON).await.success());
-    let _process = start(folder.path(), &address).await;
+    let _process = start(folder.path(), &address);
     let why = state_is(&address, "warming_up").await;
     assert!(observed(&why) >= before, "{before}: {why}");
 }

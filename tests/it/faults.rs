@@ -186,9 +186,10 @@ async fn tried(server: &Fake, fault: Fault) {
     let before = server.attempts();
     until("two attempts", SOON, async || {
         // Nobody sees connections that are refused.
-        let failed = match fault {
-            Fault::Refused => 2,
-            _ => server.attempts() - before,
+        let failed = if fault == Fault::Refused {
+            2
+        } else {
+            server.attempts() - before
         };
         if failed >= 2 { Ok(()) } else { Err(failed) }.map_err(|n: usize| n.to_string())
     })

@@ -131,7 +131,7 @@ async fn serve(mut stream: TcpStream, fault: Fault, state: Arc<State>) {
         ),
         Fault::Hang => {
             drop(read(&mut stream).await);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         Fault::None | Fault::Refused => {
             let Some(request) = read(&mut stream).await else {
