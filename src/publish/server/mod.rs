@@ -12,9 +12,18 @@
 //! | `/api/v1/retraining/outbox`, `POST …/outbox/retry`, `POST …/outbox/drop` | retraining requests on their way |
 //! | `POST /api/v1/retraining/ID/done` | a retraining is over |
 
+mod connections;
+mod counters;
 mod embedded;
+mod frames;
+mod gate;
+mod io;
 mod listener;
 mod routes;
+mod serve;
+pub mod web;
+
+pub(super) use counters::Http;
 
 pub use embedded::{Handler, Reply};
 pub use listener::Server;
