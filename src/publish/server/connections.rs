@@ -23,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(150);
 /// Time to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Time in which a client that does not keep up has to take [`PROGRESS`] bytes.
-const STALL: Duration = Duration::from_secs(20);
+const STALL: Duration = Duration::from_secs(10);
 /// Bytes that count as progress.
 const PROGRESS: u64 = 16 * 1024;
 /// An answer that has taken this long may be cut off for another connection.

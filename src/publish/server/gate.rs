@@ -17,6 +17,7 @@ use hyper::header::{
 };
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode, Version};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -72,6 +73,8 @@ impl Gate {
         connection: &Arc<Connection>,
     ) -> Response<Held> {
         let busy = connection.began();
+        // Whoever sends one request after the other without waiting takes turns with everybody else.
+        yield_now().await;
         let active = self.live.as_ref().map(|live| live.active());
         let checked = self
             .check(&request, active.as_deref(), connection.from())

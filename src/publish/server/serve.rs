@@ -26,7 +26,7 @@ use super::io::Watched;
 /// HTTP/2 streams at once on a connection. Prometheus uses one, a browser a few.
 const MAX_STREAMS: u32 = 16;
 /// Time for a request and its answer on an HTTP/2 stream, which may be blocked while its connection is not.
-const STREAM: Duration = Duration::from_secs(30);
+const STREAM: Duration = Duration::from_secs(20);
 /// Bytes of one answer that wait to be sent on an HTTP/2 connection.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 /// Resets on our side, for frames of streams that are gone, before the connection ends.

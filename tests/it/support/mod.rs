@@ -1,9 +1,12 @@
 //! What several tests need: free ports, child processes that die with the test, waiting with a deadline.
 
+pub(crate) mod certificates;
+mod guarded;
 pub(crate) mod notify;
 mod process;
 mod wait;
 
+pub(crate) use guarded::{Guarded, value_of};
 pub(crate) use process::{Process, free_port, start_alertmanager, tool};
 pub(crate) use wait::{get_json, get_text, until};
 
