@@ -14,6 +14,12 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use sidewatch::config::read_web;
+use sidewatch::metric::Labels;
+use sidewatch::publish::{Exposition, Server, Shared, Signal, Snapshot};
+use tokio_util::sync::CancellationToken;
+
+use super::support::certificates::Authority;
 use super::support::{Guarded, until, value_of};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -320,8 +326,11 @@ struct Raw(TlsStream<TcpStream>);
 
 impl Raw {
     async fn open(guarded: &Guarded, settings: &[u8]) -> Self {
+        Self::open_at(&guarded.address, &guarded.authority.pem(), settings).await
+    }
+
+    async fn open_at(address: &str, pem: &str, settings: &[u8]) -> Self {
         let mut roots = RootCertStore::empty();
-        let pem = guarded.authority.pem();
         roots
             .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
             .unwrap();
@@ -332,7 +341,7 @@ impl Raw {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
-        let stream = connect(guarded).await;
+        let stream = TcpStream::connect(address).await.unwrap();
         let name = "127.0.0.1".try_into().unwrap();
         let mut stream = connector.connect(name, stream).await.unwrap();
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -449,4 +458,71 @@ async fn http2_streams_that_nobody_takes_are_ended_and_hold_little_memory() {
     on_time(&guarded);
     let grown = guarded.resident().saturating_sub(before);
     assert!(grown < BOUND, "{grown} bytes");
+}
+
+/// A page of several megabytes behind TLS.
+async fn serve_large_page(authority: &Authority) -> (String, Arc<Shared>, JoinSet<()>) {
+    let dir = tempfile::tempdir().unwrap();
+    authority.write(dir.path(), "tls", &authority.sign("127.0.0.1"));
+    let web = read_web("web.yml", TLS, dir.path()).unwrap();
+    let again = web.clone();
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let address = server.address().to_string();
+    let server = server.with_web(web, Arc::new(move || Ok(again.clone())));
+    let shared = Arc::new(Shared::new(&Labels::empty()));
+    let signals = (0..20_000).map(|index| Signal {
+        metric: Some("accuracy".into()),
+        labels: Labels::new([("series", format!("{index:0200}"))]),
+        value: Some(0.5),
+        ..Signal::default()
+    });
+    shared.publish(Snapshot {
+        signals: signals.collect(),
+        ..Snapshot::default()
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.run(Arc::clone(&shared), CancellationToken::new()));
+    (address, shared, tasks)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_hoards_answers_loses_them_before_the_memory_runs_out() {
+    let authority = Authority::new();
+    let (address, shared, _tasks) = serve_large_page(&authority).await;
+    let page = shared.metrics(Exposition::negotiate(""));
+    let streams = 4;
+    let hoarders = 2 * 64 * 1024 * 1024 / page.len() / streams + 2;
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let mut stuck = Vec::new();
+    for _ in 0..hoarders {
+        let mut raw = Raw::open_at(&address, &authority.pem(), &no_window).await;
+        for index in 0..u32::try_from(streams).unwrap() {
+            raw.0
+                .write_all(&get(2 * index + 1))
+                .await
+                .unwrap_or_default();
+        }
+        raw.0.flush().await.unwrap_or_default();
+        stuck.push(raw);
+    }
+    let closed = until("an eviction for memory", SOON, async || {
+        let page = shared.metrics(Exposition::negotiate(""));
+        let closed = value_of(&page, &["connections_refused_total", "\"memory\""]);
+        closed.filter(|closed| *closed >= 1.0).ok_or("none")
+    })
+    .await;
+    assert!(closed < hoarders as f64, "some are within the bound");
+    let pem = reqwest::Certificate::from_pem(authority.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().add_root_certificate(pem);
+    let client = client.build().unwrap();
+    let answer = client
+        .get(format!("https://{address}/metrics"))
+        .send()
+        .await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.text().await.unwrap().lines().count(),
+        page.lines().count()
+    );
 }

@@ -1,5 +1,6 @@
 //! Who is connected, how far each has got, and who has to go when the place is needed.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -48,6 +49,8 @@ struct State {
     since: Instant,
     /// Requests being answered.
     active: usize,
+    /// Bytes of answers that wait to be taken.
+    held: usize,
     written: u64,
     /// Since when and from which byte on the client does not keep up.
     stalled: Option<(Instant, u64)>,
@@ -71,6 +74,7 @@ impl Connection {
                 phase: Phase::Handshake,
                 since: now,
                 active: 0,
+                held: 0,
                 written: 0,
                 stalled: None,
             }),
@@ -167,6 +171,17 @@ impl Connection {
     /// All that was written is on its way.
     pub(super) fn flushed(&self) {
         self.state().stalled = None;
+    }
+
+    /// An answer waits to be taken.
+    pub(super) fn holds_more(&self, bytes: usize) {
+        self.state().held += bytes;
+    }
+
+    /// An answer was taken or given up.
+    pub(super) fn holds_less(&self, bytes: usize) {
+        let mut state = self.state();
+        state.held = state.held.saturating_sub(bytes);
     }
 
     /// What is wrong with it by now.
@@ -273,6 +288,18 @@ impl Connections {
                 _ => {}
             }
         }
+    }
+
+    /// The one whose answers hold the most memory, and has been at it for longest.
+    pub(super) fn holding_most(&self) -> Option<Arc<Connection>> {
+        let open = self.open();
+        let kept = open.values().filter(|one| one.why().is_none());
+        let holding = kept.filter(|one| one.state().held > 0);
+        let most = holding.max_by_key(|one| {
+            let state = one.state();
+            (state.held, Reverse(state.since))
+        });
+        most.cloned()
     }
 
     /// Lets every connection end after what it is doing.

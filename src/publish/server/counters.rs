@@ -46,6 +46,8 @@ pub(super) enum Refused {
     RequestTimeout,
     /// The client did not take its answer.
     SlowReader,
+    /// Its answers held the most memory when there was no more.
+    Memory,
     /// Too many HTTP/2 streams reset.
     ResetFlood,
     /// Too many HTTP/2 frames that carry nothing.
@@ -57,7 +59,7 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Limit,
         Self::Evicted,
         Self::Handshake,
@@ -65,6 +67,7 @@ impl Refused {
         Self::HeaderTimeout,
         Self::RequestTimeout,
         Self::SlowReader,
+        Self::Memory,
         Self::ResetFlood,
         Self::ControlFlood,
         Self::HeaderTooLarge,
@@ -81,6 +84,7 @@ impl Refused {
             Self::HeaderTimeout => "header_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::SlowReader => "slow_reader",
+            Self::Memory => "memory",
             Self::ResetFlood => "reset_flood",
             Self::ControlFlood => "control_flood",
             Self::HeaderTooLarge => "header_too_large",
@@ -108,12 +112,14 @@ pub(super) enum Rejected {
     BodyTimeout,
     /// Another site's page asks a browser to change something here.
     CrossSite,
+    /// No memory for one more answer.
+    Overloaded,
     /// The client did not take its answer from an HTTP/2 stream.
     StreamTimeout,
 }
 
 impl Rejected {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Unauthorized,
         Self::AuthBusy,
         Self::RateLimited,
@@ -122,6 +128,7 @@ impl Rejected {
         Self::BodyTooLarge,
         Self::BodyTimeout,
         Self::CrossSite,
+        Self::Overloaded,
         Self::StreamTimeout,
     ];
 
@@ -135,6 +142,7 @@ impl Rejected {
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::CrossSite => "cross_site",
+            Self::Overloaded => "overloaded",
             Self::StreamTimeout => "stream_timeout",
         }
     }
@@ -273,7 +281,7 @@ mod tests {
                 "sidewatch_http_connections",
             ]
         );
-        assert_eq!(families[0].samples.len(), 11);
+        assert_eq!(families[0].samples.len(), 12);
         assert!(
             families[0]
                 .samples

@@ -2,15 +2,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
 use http_body_util::Full;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN,
     RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
@@ -21,9 +19,11 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::connections::{Busy, Connection};
+use super::answers::Answers;
+use super::connections::{Busy, Connection, Connections};
 use super::counters::{Http, Rejected};
 use super::embedded::MAX_BODY;
+use super::held::Held;
 use super::routes::Answer;
 use super::web::{Active, Live, Login, Passwords};
 
@@ -35,6 +35,8 @@ pub(super) struct Gate {
     respond: Arc<Respond>,
     live: Option<Arc<Live>>,
     passwords: Passwords,
+    connections: Arc<Connections>,
+    answers: Arc<Answers>,
     counters: Http,
 }
 
@@ -46,11 +48,18 @@ impl fmt::Debug for Gate {
 
 impl Gate {
     /// A gate before these answers; without a web configuration everybody may ask.
-    pub(super) fn new(respond: Arc<Respond>, live: Option<Arc<Live>>, counters: Http) -> Self {
+    pub(super) fn new(
+        respond: Arc<Respond>,
+        live: Option<Arc<Live>>,
+        connections: Arc<Connections>,
+        counters: Http,
+    ) -> Self {
         Self {
             respond,
             live,
             passwords: Passwords::new(),
+            connections,
+            answers: Arc::default(),
             counters,
         }
     }
@@ -97,7 +106,21 @@ impl Gate {
         if let Some(active) = &active {
             active.web.headers.add_to(answer.headers_mut());
         }
-        answer.map(|body| Held { body, _busy: busy })
+        self.held(answer, connection, busy)
+    }
+
+    /// Accounts for the memory of an answer until it has been taken.
+    fn held(&self, answer: Answer, connection: &Arc<Connection>, busy: Busy) -> Response<Held> {
+        let bytes = answer.body().size_hint().exact().unwrap_or(0);
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let hold = self.answers.hold(&self.connections, connection, bytes);
+        let answer = if hold.is_some() {
+            answer
+        } else {
+            self.counters.reject(Rejected::Overloaded);
+            refusal(Rejected::Overloaded)
+        };
+        answer.map(|body| Held::new(body, busy, hold))
     }
 
     async fn check(
@@ -197,6 +220,10 @@ fn refusal(rejected: Rejected) -> Answer {
             StatusCode::TOO_MANY_REQUESTS,
             "too many requests, try again later\n",
         ),
+        Rejected::Overloaded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many answers wait to be taken, try again later\n",
+        ),
         Rejected::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
         Rejected::BodyTimeout | Rejected::StreamTimeout => {
             (StatusCode::REQUEST_TIMEOUT, "the request took too long\n")
@@ -221,35 +248,12 @@ fn refusal(rejected: Rejected) -> Answer {
         let scheme = HeaderValue::from_static("Basic realm=\"sidewatch\", charset=\"UTF-8\"");
         headers.insert(WWW_AUTHENTICATE, scheme);
     }
-    if status == StatusCode::TOO_MANY_REQUESTS {
+    let later = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    if later.contains(&status) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     answer
-}
-
-/// A body whose request is under way until it has been taken.
-#[derive(Debug)]
-pub(super) struct Held {
-    body: Full<Bytes>,
-    _busy: Busy,
-}
-
-impl Body for Held {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

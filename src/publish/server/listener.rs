@@ -125,9 +125,11 @@ impl Server {
         let live = self
             .web
             .map(|(web, load)| Arc::new(Live::new(web, load, counters.clone())));
-        let gate = Arc::new(Gate::new(respond, live.clone(), counters.clone()));
+        let connections = Arc::new(Connections::new(counters.clone()));
+        let gate = Gate::new(respond, live.clone(), Arc::clone(&connections), counters);
+        let gate = Arc::new(gate);
         let mut accepting = Accepting {
-            connections: Arc::new(Connections::new(counters)),
+            connections,
             tasks: JoinSet::new(),
             next: 0,
             gate,

@@ -12,11 +12,13 @@
 //! | `/api/v1/retraining/outbox`, `POST …/outbox/retry`, `POST …/outbox/drop` | retraining requests on their way |
 //! | `POST /api/v1/retraining/ID/done` | a retraining is over |
 
+mod answers;
 mod connections;
 mod counters;
 mod embedded;
 mod frames;
 mod gate;
+mod held;
 mod io;
 mod listener;
 mod routes;

@@ -20,7 +20,8 @@ use tracing::debug;
 use super::connections::{Connection, Member};
 use super::counters::{Http, Refused, Rejected};
 use super::frames::{Frames, MAX_HEAD};
-use super::gate::{Gate, Held};
+use super::gate::Gate;
+use super::held::Held;
 use super::io::Watched;
 
 /// HTTP/2 streams at once on a connection. Prometheus uses one, a browser a few.
