@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Error;
 use super::check::LINT;
 use crate::config::load_web;
-use crate::publish::web::{Acceptor, Web};
+use crate::publish::web::Web;
 use crate::runtime::clock;
 
 /// Seconds before its end from which on a certificate is a remark.
@@ -41,8 +41,7 @@ fn remarks(web: &Web, now: i64) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let ends = web.tls.as_ref().and_then(Acceptor::not_after);
-    match ends.map(|ends| ends - now) {
+    match web.not_after().map(|ends| ends - now) {
         Some(left) if left <= 0 => {
             remarks.push("tls_server_config.cert_file: the certificate has expired".to_owned());
         }

@@ -163,6 +163,8 @@ async fn only_the_right_password_is_let_in_and_the_others_are_counted() {
     ] {
         assert_eq!(ask(&client, &url, user).await, status, "{user:?}");
     }
+    let plain = get_text(&format!("http://{}/metrics", guarded.address)).await;
+    assert!(plain.unwrap_err().contains("this is an https server"));
     let refused = client.get(&url).send().await.unwrap();
     assert!(refused.headers().contains_key("www-authenticate"));
     let page = page(&client, &guarded.address, ("alice", "right"))

@@ -68,7 +68,7 @@ mod tests {
 
     use super::{Answers, MAX_ANSWERS};
     use crate::metric::Labels;
-    use crate::publish::server::connections::Connections;
+    use crate::publish::server::connections::{Connections, Member};
     use crate::publish::server::counters::{Http, Refused};
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -77,7 +77,7 @@ mod tests {
     fn whoever_holds_the_most_loses_it_when_there_is_no_room() {
         let connections = Arc::new(Connections::new(Http::new(&Labels::empty())));
         let members = [1, 2, 3].map(|id| connections.admit(id, HERE, Instant::now()).unwrap());
-        let [greedy, modest, scraper] = members.each_ref().map(|member| member.connection());
+        let [greedy, modest, scraper] = members.each_ref().map(Member::connection);
         let answers = Arc::new(Answers::default());
         let hold = |who, bytes| answers.hold(&connections, who, bytes);
         let first = hold(greedy, MAX_ANSWERS / 4 * 3).unwrap();

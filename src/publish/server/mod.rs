@@ -1,4 +1,8 @@
-//! The HTTP server: the only folder that touches hyper.
+//! The HTTP server: the only folder that touches hyper and rustls.
+//!
+//! A connection is admitted by `connections`, perhaps at another's cost; `serve` speaks TLS and HTTP on it, `gate`
+//! checks each request (rate, `Host`, password, origin, size), and `routes` or the control answer. `answers` and the
+//! sweep over all connections end what holds too much or takes too long.
 //!
 //! | route | answer |
 //! |---|---|

@@ -10,7 +10,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,9 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 const MAX_LOCAL_RESETS: usize = 100;
 /// Time between pings, which find clients that are gone.
 const PING: Duration = Duration::from_secs(30);
+
+/// What is said to whoever speaks plain HTTP where TLS is spoken.
+const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 41\r\nConnection: close\r\n\r\nthis is an https server, use https://...\n";
 
 /// Serves a connection until its end, its eviction or its deadline.
 pub(super) async fn serve(
@@ -64,6 +67,14 @@ async fn converse(
         connection.established();
         return over_http1(stream, connection, gate, stop).await;
     };
+    let stream = match first_byte(&stream).await {
+        Some(first) if first.is_ascii_uppercase() => {
+            say(stream, NO_TLS).await;
+            return connection.close(Refused::Handshake);
+        }
+        Some(_) => stream,
+        None => return,
+    };
     let stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -77,6 +88,20 @@ async fn converse(
         Box::pin(over_http2(stream, connection, gate, stop)).await;
     } else {
         Box::pin(over_http1(stream, connection, gate, stop)).await;
+    }
+}
+
+/// The first byte, left to be read; none when the client goes away before it.
+async fn first_byte(stream: &TcpStream) -> Option<u8> {
+    let mut first = [0];
+    let count = stream.peek(&mut first).await.ok()?;
+    (count > 0).then_some(first[0])
+}
+
+/// Says something and hangs up, if the client still listens.
+async fn say(mut stream: TcpStream, text: &[u8]) {
+    if let Err(error) = stream.write_all(text).await {
+        debug!(%error, "connection ended");
     }
 }
 

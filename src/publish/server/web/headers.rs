@@ -16,7 +16,7 @@ const ALLOWED: [(&str, HeaderName); 5] = [
 ];
 
 /// Headers for every answer, each of the allow-list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(HeaderName, HeaderValue)>);
 
 impl Headers {

@@ -76,7 +76,7 @@ impl fmt::Debug for Live {
 impl Live {
     /// Begins with what was read at the start.
     pub(in super::super) fn new(web: Web, load: Load, counters: Http) -> Self {
-        counters.web_reload(true, web.tls.as_ref().and_then(super::Acceptor::not_after));
+        counters.web_reload(true, web.not_after());
         Self {
             active: RwLock::new(Arc::new(Active::new(web))),
             load,
@@ -99,7 +99,7 @@ impl Live {
         if last.fingerprint == Some(fingerprint) && last.problem.is_none() {
             return Reread::Kept;
         }
-        let first = last.fingerprint.replace(fingerprint).is_none();
+        last.fingerprint = Some(fingerprint);
         let loaded = (self.load)().and_then(|web| {
             if web.tls.is_some() == active.web.tls.is_some() {
                 return Ok(web);
@@ -108,31 +108,12 @@ impl Live {
         });
         match loaded {
             Ok(web) => {
-                let same_tls = match (&web.tls, &active.web.tls) {
-                    (Some(new), Some(old)) => new.is_same(old),
-                    _ => true,
-                };
-                if !first {
-                    info!("web configuration read again");
-                }
                 last.problem = None;
-                self.counters
-                    .web_reload(true, web.tls.as_ref().and_then(super::Acceptor::not_after));
-                // The files may be others now, so the next look compares again.
-                if web.files != active.web.files {
-                    last.fingerprint = None;
-                }
-                let fresh = Arc::new(Active::new(web));
-                *self.active.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-                if same_tls {
-                    Reread::Replaced
-                } else {
-                    Reread::OtherTls
-                }
+                self.counters.web_reload(true, web.not_after());
+                self.replace(web, &active)
             }
             Err(problem) => {
-                let until = active.web.tls.as_ref().and_then(super::Acceptor::not_after);
-                self.counters.web_reload(false, until);
+                self.counters.web_reload(false, active.web.not_after());
                 if last.problem.as_ref() != Some(&problem) {
                     warn!(
                         "the web configuration is broken, the last good one stays in force: {problem}"
@@ -141,6 +122,21 @@ impl Live {
                 }
                 Reread::Kept
             }
+        }
+    }
+
+    fn replace(&self, web: Web, old: &Active) -> Reread {
+        if web.is_same(&old.web) {
+            return Reread::Kept;
+        }
+        info!("the web configuration changed");
+        let same_tls = web.has_same_tls(&old.web);
+        let fresh = Arc::new(Active::new(web));
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        if same_tls {
+            Reread::Replaced
+        } else {
+            Reread::OtherTls
         }
     }
 }

@@ -37,5 +37,30 @@ pub struct Web {
     pub files: Vec<PathBuf>,
 }
 
+impl Web {
+    /// Whether nothing changed, in the files of TLS neither.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same_rest = self.users == other.users
+            && self.headers == other.headers
+            && self.rate_limit == other.rate_limit
+            && self.files == other.files;
+        same_rest && self.has_same_tls(other)
+    }
+
+    /// Whether TLS is the same.
+    pub(super) fn has_same_tls(&self, other: &Self) -> bool {
+        match (&self.tls, &other.tls) {
+            (Some(one), Some(other)) => one.is_same(other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
+    /// When the server's certificate ends, in Unix seconds.
+    #[must_use]
+    pub fn not_after(&self) -> Option<i64> {
+        self.tls.as_ref().and_then(Acceptor::not_after)
+    }
+}
+
 /// Reads the web configuration again; an error is told to people as it stands.
 pub type Load = Arc<dyn Fn() -> Result<Web, String> + Send + Sync>;
