@@ -130,7 +130,7 @@ async fn five_hundred_half_sent_requests_do_not_delay_a_scrape() {
         let open = value_of(&page, &["sidewatch_http_connections{"]);
         assert!(open <= Some(256.0), "{open:?}");
     }
-    let grown = guarded.resident().saturating_sub(before);
+    let grown = guarded.grown_from(before);
     assert!(grown < BOUND, "{grown} bytes");
     on_time(&guarded);
     flood.abort_all();
@@ -187,7 +187,7 @@ async fn ten_megabytes_of_headers_are_refused_and_not_kept() {
         let answer = exchange(&guarded, &one_long_line).await;
         assert!(["414", "431"].contains(&status(&answer)), "{answer}");
     }
-    let grown = guarded.resident().saturating_sub(before);
+    let grown = guarded.grown_from(before);
     assert!(grown < BOUND / 4, "{grown} bytes");
     let large = ["requests_rejected_total", "\"header_too_large\""];
     counted(&guarded, "http", &large, 20.0).await;
@@ -214,7 +214,7 @@ async fn bodies_that_are_too_large_or_too_slow_are_refused() {
         chunked.extend_from_slice(b"\r\n");
     }
     assert_eq!(status(&exchange(&guarded, &chunked).await), "413");
-    let grown = guarded.resident().saturating_sub(before);
+    let grown = guarded.grown_from(before);
     assert!(grown < BOUND / 4, "{grown} bytes");
     let mut slow = connect(&guarded).await;
     let head = b"POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\na";
@@ -317,7 +317,7 @@ async fn a_client_that_never_reads_is_cut_off() {
     let slow = ["connections_refused_total", "\"slow_reader\""];
     counted(&guarded, "http", &slow, 10.0).await;
     on_time(&guarded);
-    let grown = guarded.resident().saturating_sub(before);
+    let grown = guarded.grown_from(before);
     assert!(grown < BOUND, "{grown} bytes");
 }
 
@@ -398,7 +398,7 @@ async fn rapid_resets_end_their_connection_and_no_scrape_is_late() {
     let floods = ["connections_refused_total", "\"reset_flood\""];
     counted(&guarded, "https", &floods, 10.0).await;
     on_time(&guarded);
-    let grown = guarded.resident().saturating_sub(before);
+    let grown = guarded.grown_from(before);
     assert!(grown < BOUND, "{grown} bytes");
 }
 
@@ -433,7 +433,7 @@ async fn pings_and_large_heads_over_http2_end_their_connection() {
         value_of(&page, &["connections_refused_total", &reason]).unwrap()
     });
     assert!(heads.iter().sum::<f64>() >= 1.0, "{heads:?}");
-    let grown = guarded.resident().saturating_sub(before);
+    let grown = guarded.grown_from(before);
     assert!(grown < BOUND / 4, "{grown} bytes");
 }
 
@@ -456,7 +456,7 @@ async fn http2_streams_that_nobody_takes_are_ended_and_hold_little_memory() {
     let late = ["requests_rejected_total", "\"stream_timeout\""];
     counted(&guarded, "https", &late, 20.0).await;
     on_time(&guarded);
-    let grown = guarded.resident().saturating_sub(before);
+    let grown = guarded.grown_from(before);
     assert!(grown < BOUND, "{grown} bytes");
 }
 

@@ -76,9 +76,12 @@ fn write_scrapes(guarded: &Guarded) {
     fs::write(guarded.path().join("p.yml"), config).unwrap();
 }
 
-fn accepted_by_promtool(promtool: &Path, dir: &Path) {
+/// promtool accepts the file too; that of Prometheus 2.42 does not know every key yet.
+fn accepted_by_promtool(promtool: &Path, dir: &Path, web: &str) {
+    let known = web.replace("  client_allowed_sans: [prom.test]\n", "");
+    fs::write(dir.join("known.yml"), known).unwrap();
     let checked = Command::new(promtool)
-        .args(["check", "web-config", "web.yml"])
+        .args(["check", "web-config", "known.yml"])
         .current_dir(dir)
         .output()
         .unwrap();
@@ -104,7 +107,7 @@ async fn a_real_prometheus_scrapes_over_tls_and_is_refused_with_anything_wrong()
         hash("right")
     );
     fs::write(dir.path().join("web.yml"), &web).unwrap();
-    accepted_by_promtool(&promtool, dir.path());
+    accepted_by_promtool(&promtool, dir.path(), &web);
     let guarded = Guarded::start_in(dir, authority, &web).await;
     write_scrapes(&guarded);
     let address = format!("127.0.0.1:{}", free_port());
@@ -133,14 +136,14 @@ async fn a_real_prometheus_scrapes_over_tls_and_is_refused_with_anything_wrong()
         let job = target["labels"]["job"].as_str().unwrap();
         let said = target["lastError"].as_str().unwrap();
         assert_eq!(target["health"] == "up", job == "good", "{job}: {said}");
-        match job {
-            "good" => assert_eq!(said, ""),
-            "password" => assert!(said.contains("401"), "{said}"),
-            _ => assert!(
-                said.contains("certificate") || said.contains("EOF") || said.contains("reset"),
-                "{job}: {said}"
-            ),
-        }
+        let reason = match job {
+            "good" => "",
+            "password" => "401",
+            "expired" => "tls: expired certificate",
+            "foreign" => "tls: unknown certificate authority",
+            _ => "tls: access denied",
+        };
+        assert!(said.contains(reason), "{job}: {said}");
     }
     let output = guarded.process.output();
     assert!(

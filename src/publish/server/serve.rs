@@ -10,7 +10,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ const MAX_LOCAL_RESETS: usize = 100;
 /// Time between pings, which find clients that are gone.
 const PING: Duration = Duration::from_secs(30);
 
+/// Time to take in why a connection is refused.
+const LINGER: Duration = Duration::from_millis(500);
 /// What is said to whoever speaks plain HTTP where TLS is spoken.
 const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 41\r\nConnection: close\r\n\r\nthis is an https server, use https://...\n";
 
@@ -69,16 +71,17 @@ async fn converse(
     };
     let stream = match first_byte(&stream).await {
         Some(first) if first.is_ascii_uppercase() => {
-            say(stream, NO_TLS).await;
+            linger(stream, NO_TLS).await;
             return connection.close(Refused::Handshake);
         }
         Some(_) => stream,
         None => return,
     };
-    let stream = match acceptor.accept(stream).await {
+    let stream = match acceptor.accept(stream).into_fallible().await {
         Ok(stream) => stream,
-        Err(error) => {
+        Err((error, stream)) => {
             debug!(%error, "TLS handshake failed");
+            linger(stream, b"").await;
             return connection.close(Refused::Handshake);
         }
     };
@@ -98,9 +101,17 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
     (count > 0).then_some(first[0])
 }
 
-/// Says something and hangs up, if the client still listens.
-async fn say(mut stream: TcpStream, text: &[u8]) {
-    if let Err(error) = stream.write_all(text).await {
+/// Says a last word and hangs up, but listens for a moment: a socket closed with bytes unread takes back what was
+/// said, and the client would never learn why.
+async fn linger(mut stream: TcpStream, word: &[u8]) {
+    let goodbye = async {
+        stream.write_all(word).await?;
+        stream.shutdown().await?;
+        let mut unread = [0; 1024];
+        while stream.read(&mut unread).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    if let Ok(Err(error)) = timeout(LINGER, goodbye).await {
         debug!(%error, "connection ended");
     }
 }

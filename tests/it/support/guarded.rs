@@ -90,9 +90,18 @@ impl Guarded {
 
     /// Bytes of memory that it has in use.
     pub(crate) fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most bytes of memory that it ever had in use beyond so many.
+    pub(crate) fn grown_from(&self, before: u64) -> u64 {
+        self.memory("VmHWM:").saturating_sub(before)
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(path).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(field));
         let kib = line.unwrap().split_whitespace().nth(1).unwrap();
         kib.parse::<u64>().unwrap() * 1024
     }
