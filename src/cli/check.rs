@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::Error;
+use super::check_web;
 use super::replay::load_rules;
 use crate::alert;
 use crate::config::rules::{Group, Rule};
@@ -14,7 +15,7 @@ use crate::judge::Registry;
 use crate::metric::format_duration;
 
 /// The exit code when everything is valid but something looks like a slip.
-const LINT: u8 = 3;
+pub(super) const LINT: u8 = 3;
 
 /// Check configuration and rule files: exit code 0, 1 when invalid, 3 when valid with remarks
 #[derive(Debug, clap::Args)]
@@ -37,6 +38,12 @@ enum What {
         #[arg(required = true)]
         files: Vec<String>,
     },
+    /// Web configuration files (--web.config.file), with their certificates
+    Web {
+        /// Files to check
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 impl Check {
@@ -57,6 +64,11 @@ impl Check {
                 for file in rule_files(files)? {
                     let loaded = load_rules(std::slice::from_ref(&file), Duration::from_secs(15));
                     worst = worse(worst, report(out, &file, loaded)?);
+                }
+            }
+            What::Web { files } => {
+                for file in files {
+                    worst = worse(worst, check_web::check(out, file)?);
                 }
             }
         }

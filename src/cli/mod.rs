@@ -3,6 +3,7 @@
 pub mod backtest;
 mod baseline;
 pub mod check;
+mod check_web;
 mod demo;
 pub mod outbox;
 mod outbox_remote;
@@ -75,7 +76,7 @@ enum Format {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Watch a model server
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Watch an embedded model server that degrades after a while
     Demo(demo::Demo),
     /// Check configuration and rule files

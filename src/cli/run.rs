@@ -10,13 +10,17 @@ use tracing::info;
 
 use super::Error;
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
-use crate::config::{Config, Problems, target};
+use crate::config::{Config, Problems, load_web, target};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::monitor::{MonitorError, Service};
 use crate::publish::Server;
+use crate::publish::web::{Load, Web};
 use crate::runtime::stop_signal;
 use crate::runtime::with_sources;
+
+/// A web configuration and how to read it again.
+type Guarded = (Web, Load);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Run {
@@ -40,6 +44,9 @@ pub(super) struct Run {
         default_value = ":9755"
     )]
     listen_address: String,
+    /// TLS, passwords, headers and rate limit, in the format of Prometheus' exporters; read again on change
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config: Option<PathBuf>,
     /// Reload the configuration at POST /-/reload, as at SIGHUP
     #[arg(long = "web.enable-lifecycle")]
     enable_lifecycle: bool,
@@ -79,20 +86,40 @@ impl Run {
         let config = self
             .config(&registry)
             .map_err(|problems| Error::new(listed(&problems)))?;
+        let web = self.web()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .map_err(|error| Error::new(format!("cannot start: {error}")))?;
-        let ended = runtime.block_on(self.watch(config, registry));
+        let ended = runtime.block_on(self.watch(config, registry, web));
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended.map_err(|error| Error::new(with_sources(&error)))?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn watch(&self, config: Config, registry: Registry) -> Result<(), MonitorError> {
+    /// The web configuration and how to read it again.
+    fn web(&self) -> Result<Option<Guarded>, Error> {
+        let Some(file) = &self.web_config else {
+            return Ok(None);
+        };
+        let web = load_web(file).map_err(|problems| Error::new(listed(&problems)))?;
+        let file = file.clone();
+        let load = move || load_web(&file).map_err(|problems| problems.to_string());
+        Ok(Some((web, Arc::new(load))))
+    }
+
+    async fn watch(
+        &self,
+        config: Config,
+        registry: Registry,
+        web: Option<Guarded>,
+    ) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
-        let server = Server::bind(&self.listen_address).await?;
+        let mut server = Server::bind(&self.listen_address).await?;
+        if let Some((web, load)) = web {
+            server = server.with_web(web, load);
+        }
         let mut service = Service::new(config, &registry);
         if let Some(address) = &self.health_address {
             service = service.with_health(Server::bind(address).await?);

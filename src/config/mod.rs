@@ -14,6 +14,7 @@ mod rule;
 pub mod rules;
 pub mod settings;
 pub mod target;
+mod web;
 mod yaml;
 
 pub use baseline::{read_baselines, write_baselines};
@@ -23,4 +24,5 @@ pub use problem::{Problem, Problems};
 pub(crate) use read::{Fields, Node, Reader};
 pub use rules::{RuleReader, RuleSet};
 pub use settings::Settings;
+pub use web::{load_web, read_web};
 pub(crate) use yaml::{Document, Value};

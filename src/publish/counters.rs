@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use prometheus::{IntCounterVec, Opts, Registry};
 
 use super::families::{Family, Kind, Sample};
+use super::server::Http;
 use super::snapshot::{RuleKind, Snapshot};
 use crate::metric::Labels;
 
@@ -28,6 +29,7 @@ pub(super) struct Counters {
     evaluations: IntCounterVec,
     failures: IntCounterVec,
     rules: Mutex<BTreeSet<String>>,
+    http: Http,
 }
 
 impl Counters {
@@ -50,8 +52,14 @@ impl Counters {
             evaluations: counter(EVALUATIONS),
             failures: counter(FAILURES),
             rules: Mutex::default(),
+            http: Http::new(model),
             registry,
         }
+    }
+
+    /// What the server counts.
+    pub(super) fn http(&self) -> &Http {
+        &self.http
     }
 
     /// Brings every counter up to what the snapshot says, and removes those of rules that are gone.
@@ -105,7 +113,7 @@ impl Counters {
                 family.samples = samples.collect();
                 (!family.samples.is_empty()).then_some(family)
             });
-        families.collect()
+        families.chain(self.http.families()).collect()
     }
 }
 

@@ -19,7 +19,7 @@ pub use control::{Call, Control};
 pub use encode::{Exposition, encode};
 pub use error::Error;
 pub use families::{Family, Kind, Sample, families};
-pub use server::{Handler, Reply, Server};
+pub use server::{Handler, Reply, Server, web};
 pub use shared::Shared;
 pub use snapshot::{
     Alert, Band, Build, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES, Signal,

@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::encode::{Exposition, encode};
 use super::families::families;
 use super::history::History;
+use super::server::Http;
 use super::snapshot::Snapshot;
 use crate::metric::Labels;
 
@@ -90,6 +91,11 @@ impl Shared {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.phase.load(Ordering::Relaxed) == STOPPING
+    }
+
+    /// What the server counts.
+    pub(super) fn http(&self) -> &Http {
+        self.counters.http()
     }
 
     /// The page of `/metrics`.

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use sidewatch::cli::test::{Format, Test};
-use sidewatch::config::{RuleReader, read_settings};
+use sidewatch::config::{RuleReader, read_settings, read_web};
 use sidewatch::judge::Registry;
+
+use super::support::certificates::Authority;
 
 /// The YAML blocks of a document, with the line each begins at.
 fn blocks(file: &str) -> Vec<(usize, String)> {
@@ -76,6 +78,21 @@ fn the_tests_of_the_tutorial_pass_on_its_rules() {
         let report = command.report(&file);
         assert!(report.passed(), "docs/RULES.md:{line}: {}", report.text());
         assert_eq!(report.remarks, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_web_configuration_of_its_document_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    authority.write(dir.path(), "tls", &authority.sign("sidewatch.test"));
+    fs::write(dir.path().join("clients.ca"), authority.pem()).unwrap();
+    let blocks = blocks("docs/WEB.md");
+    assert_eq!(blocks.len(), 1);
+    for (line, block) in blocks {
+        let place = format!("docs/WEB.md:{line}");
+        let problems = read_web(&place, &block, dir.path()).err();
+        assert!(problems.is_none(), "{}", problems.unwrap());
     }
 }
 

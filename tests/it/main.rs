@@ -25,6 +25,7 @@ mod exposition_oracle; // the same samples as prometheus_client
 mod exposition_reference; // a slow, obvious parser
 mod exposition_text; // accept and reject, row by row
 mod faults; // every fault of target and receivers
+mod hostile_clients; // floods, slow and stuck clients, and a scrape that is answered all the same
 mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
@@ -47,3 +48,4 @@ mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states
 mod unit_random; // random series, the same words as promtool
 mod unit_tests; // promtool agrees on tests of rules
+mod web_config; // TLS, passwords, certificates of clients, read again on change

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -14,7 +14,7 @@ use super::super::shared::Shared;
 use super::routes::Answer;
 
 /// Largest body that an embedded server reads.
-const MAX_BODY: usize = 1024 * 1024;
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 
 /// Time to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,13 +66,23 @@ pub(super) async fn controlled(request: Request<Incoming>, control: Control) -> 
 
 async fn read(request: Request<Incoming>) -> Result<Call, Answer> {
     let (parts, body) = request.into_parts();
+    let refused = |status: StatusCode, text: &'static [u8]| {
+        let mut refused = Response::new(Full::new(Bytes::from_static(text)));
+        *refused.status_mut() = status;
+        refused
+    };
     let whole = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
-    let Ok(Ok(body)) = whole else {
-        let mut refused = Response::new(Full::new(Bytes::from_static(
-            b"the body is too large or was cut\n",
-        )));
-        *refused.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return Err(refused);
+    let body = match whole {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let text = b"the body is too large\n";
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
+        Ok(Err(_)) => return Err(refused(StatusCode::BAD_REQUEST, b"the body was cut\n")),
+        Err(_) => {
+            let text = b"the body took too long\n";
+            return Err(refused(StatusCode::REQUEST_TIMEOUT, text));
+        }
     };
     let content_type = parts.headers.get(CONTENT_TYPE);
     Ok(Call {

@@ -1,6 +1,6 @@
 //! The listener and its connections, whatever they are asked.
 
-use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,38 +9,43 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::Error;
 use super::super::shared::Shared;
+use super::connections::Connections;
+use super::counters::Http;
 use super::embedded::{Handler, controlled, embedded, health};
+use super::gate::{Gate, Respond};
 use super::routes::{Answer, answer};
+use super::serve::serve;
+use super::web::{Live, Load, Reread, Web};
+use crate::metric::Labels;
 
-/// Connections served at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 256;
-/// Time to send the head of a request, from the connection or the answer before.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 16 * 1024;
+/// Time between looks at every connection's clock.
+const SWEEP: Duration = Duration::from_millis(500);
+/// Time between looks at the web configuration and its certificates.
+const LOOK: Duration = Duration::from_secs(1);
 /// Time for open connections to finish when stopping.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Answers one request.
-type Respond = dyn Fn(Request<Incoming>) -> BoxFuture<'static, Answer> + Send + Sync;
-
 /// A listener that serves what is shared.
-#[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    web: Option<(Web, Load)>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -68,7 +73,18 @@ impl Server {
             source,
         })?;
         info!(%address, "listening");
-        Ok(Self { listener, address })
+        Ok(Self {
+            listener,
+            address,
+            web: None,
+        })
+    }
+
+    /// Asks for what a web configuration asks for, and reads it again with `load` when its files change.
+    #[must_use]
+    pub fn with_web(mut self, web: Web, load: Load) -> Self {
+        self.web = Some((web, load));
+        self
     }
 
     /// Where it listens.
@@ -79,6 +95,7 @@ impl Server {
 
     /// Serves the routes until stopped, then lets open connections finish for a moment.
     pub async fn run(self, shared: Arc<Shared>, stop: CancellationToken) {
+        let counters = shared.http().clone();
         let respond = move |request: Request<Incoming>| -> BoxFuture<'static, Answer> {
             if let Some(control) = shared.control(request.uri().path()) {
                 return Box::pin(controlled(request, control));
@@ -86,7 +103,7 @@ impl Server {
             let answer = answer(&request, &shared);
             Box::pin(std::future::ready(answer))
         };
-        self.accept(Arc::new(respond), stop).await;
+        self.accept(Arc::new(respond), counters, stop).await;
     }
 
     /// Serves a handler of the caller's instead of the routes: for embedded servers such as the demo's.
@@ -94,7 +111,8 @@ impl Server {
         let respond = move |request: Request<Incoming>| -> BoxFuture<'static, Answer> {
             Box::pin(embedded(request, Arc::clone(&handler)))
         };
-        self.accept(Arc::new(respond), stop).await;
+        let counters = Http::new(&Labels::empty());
+        self.accept(Arc::new(respond), counters, stop).await;
     }
 
     /// Serves only `/-/healthy` and `/-/ready`, so that the kubelet needs neither password nor certificate.
@@ -103,67 +121,87 @@ impl Server {
         self.run_with(handler, stop).await;
     }
 
-    async fn accept(self, respond: Arc<Respond>, stop: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let mut connections = JoinSet::new();
+    async fn accept(self, respond: Arc<Respond>, counters: Http, stop: CancellationToken) {
+        let live = self
+            .web
+            .map(|(web, load)| Arc::new(Live::new(web, load, counters.clone())));
+        let connections = Arc::new(Connections::new(counters.clone()));
+        let gate = Gate::new(respond, live.clone(), Arc::clone(&connections), counters);
+        let gate = Arc::new(gate);
+        let mut accepting = Accepting {
+            connections,
+            tasks: JoinSet::new(),
+            next: 0,
+            gate,
+            stop: stop.clone(),
+        };
+        let mut looks: JoinSet<Reread> = JoinSet::new();
+        let (mut sweep, mut look) = (interval(SWEEP), interval(LOOK));
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            while connections.try_join_next().is_some() {}
-            let accepted = tokio::select! {
+            tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                permit = Arc::clone(&slots).acquire_owned() => {
-                    let Ok(permit) = permit else { break };
-                    tokio::select! {
-                        biased;
-                        () = stop.cancelled() => break,
-                        accepted = self.listener.accept() => accepted.map(|(stream, _)| (stream, permit)),
+                _ = sweep.tick() => accepting.sweep(),
+                Some(found) = looks.join_next() => {
+                    if matches!(found, Ok(Reread::OtherTls)) {
+                        accepting.connections.retire();
                     }
                 }
-            };
-            match accepted {
-                Ok((stream, permit)) => {
-                    let (respond, stop) = (Arc::clone(&respond), stop.clone());
-                    connections.spawn(async move {
-                        serve(stream, respond, stop).await;
-                        drop(permit);
-                    });
+                _ = look.tick(), if live.is_some() && looks.is_empty() => {
+                    if let Some(live) = live.clone() {
+                        looks.spawn_blocking(move || live.reread());
+                    }
                 }
-                Err(error) => {
-                    // Out of file descriptors, most likely; others may be closed meanwhile.
-                    warn!(%error, "cannot accept a connection");
-                    sleep(Duration::from_millis(100)).await;
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, from)) => accepting.take(stream, from),
+                    Err(error) => {
+                        // Out of file descriptors, most likely; others may be closed meanwhile.
+                        warn!(%error, "cannot accept a connection");
+                        sleep(Duration::from_millis(100)).await;
+                    }
                 }
             }
         }
+        accepting.drain().await;
+    }
+}
+
+/// The connections of a listener and their tasks.
+struct Accepting {
+    connections: Arc<Connections>,
+    tasks: JoinSet<()>,
+    next: u64,
+    gate: Arc<Gate>,
+    stop: CancellationToken,
+}
+
+impl Accepting {
+    fn take(&mut self, stream: TcpStream, from: SocketAddr) {
+        self.next += 1;
+        let admitted = self
+            .connections
+            .admit(self.next, from.ip().to_canonical(), Instant::now());
+        if let Some(member) = admitted {
+            let (gate, stop) = (Arc::clone(&self.gate), self.stop.clone());
+            self.tasks.spawn(serve(stream, member, gate, stop));
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn sweep(&mut self) {
+        self.connections.sweep(Instant::now());
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    async fn drain(mut self) {
         let drained = timeout(DRAIN, async {
-            while connections.join_next().await.is_some() {}
+            while self.tasks.join_next().await.is_some() {}
         })
         .await;
         if drained.is_err() {
             debug!("connections cut off");
         }
-    }
-}
-
-async fn serve(stream: TcpStream, respond: Arc<Respond>, stop: CancellationToken) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let answer = respond(request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "connection ended");
     }
 }

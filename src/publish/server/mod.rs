@@ -1,4 +1,8 @@
-//! The HTTP server: the only folder that touches hyper.
+//! The HTTP server: the only folder that touches hyper and rustls.
+//!
+//! A connection is admitted by `connections`, perhaps at another's cost; `serve` speaks TLS and HTTP on it, `gate`
+//! checks each request (rate, `Host`, password, origin, size), and `routes` or the control answer. `answers` and the
+//! sweep over all connections end what holds too much or takes too long.
 //!
 //! | route | answer |
 //! |---|---|
@@ -12,9 +16,20 @@
 //! | `/api/v1/retraining/outbox`, `POST …/outbox/retry`, `POST …/outbox/drop` | retraining requests on their way |
 //! | `POST /api/v1/retraining/ID/done` | a retraining is over |
 
+mod answers;
+mod connections;
+mod counters;
 mod embedded;
+mod frames;
+mod gate;
+mod held;
+mod io;
 mod listener;
 mod routes;
+mod serve;
+pub mod web;
+
+pub(super) use counters::Http;
 
 pub use embedded::{Handler, Reply};
 pub use listener::Server;

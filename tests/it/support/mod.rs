@@ -1,11 +1,14 @@
 //! What several tests need: free ports, child processes that die with the test, waiting with a deadline.
 
 mod fake;
+pub(crate) mod certificates;
+mod guarded;
 pub(crate) mod notify;
 mod process;
 mod wait;
 
 pub(crate) use fake::{Fake, Fault};
+pub(crate) use guarded::{Guarded, value_of};
 pub(crate) use process::{Process, free_port, start_alertmanager, tool};
 pub(crate) use wait::{get_json, get_text, until};
 

@@ -1,0 +1,286 @@
+//! TLS settings in exporter-toolkit's words, and what rustls makes of them.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use tokio_rustls::rustls::crypto::SupportedKxGroup;
+use tokio_rustls::rustls::crypto::ring::{ALL_KX_GROUPS, default_provider};
+use tokio_rustls::rustls::{self, SupportedCipherSuite, SupportedProtocolVersion};
+
+/// Largest file of certificates that is read.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Where a mistake is: the key of `tls_server_config`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The server's certificates.
+    Cert,
+    /// Its private key.
+    Key,
+    /// The authorities of clients.
+    ClientCa,
+    /// How clients are authenticated.
+    ClientAuth,
+    /// Names that a client's certificate must have.
+    Sans,
+    /// Suites of TLS 1.2.
+    CipherSuites,
+    /// Groups of the key exchange.
+    Curves,
+    /// Oldest version.
+    MinVersion,
+}
+
+/// A text or the file that holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Material {
+    /// As written in the configuration.
+    Text(String),
+    /// Read each time.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(***)"),
+            Self::File(path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+impl Material {
+    /// The text.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is too large.
+    pub(super) fn read(&self) -> Result<Vec<u8>, String> {
+        let path = match self {
+            Self::Text(text) => return Ok(text.clone().into_bytes()),
+            Self::File(path) => path,
+        };
+        let wrong = |error: io::Error| format!("cannot read {}: {error}", path.display());
+        let size = fs::metadata(path).map_err(wrong)?.len();
+        if size > MAX_BYTES {
+            let path = path.display();
+            return Err(format!(
+                "{path} has {size} bytes, more than the {MAX_BYTES} that are read"
+            ));
+        }
+        fs::read(path).map_err(wrong)
+    }
+}
+
+/// How clients are authenticated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// No certificate is asked for.
+    #[default]
+    None,
+    /// A certificate is asked for, not needed and not verified.
+    Request,
+    /// A certificate is needed and not verified.
+    RequireAny,
+    /// A certificate is verified when there is one.
+    VerifyIfGiven,
+    /// A certificate is needed and verified.
+    RequireAndVerify,
+}
+
+impl ClientAuth {
+    const WORDS: [(&'static str, Self); 6] = [
+        ("NoClientCert", Self::None),
+        ("RequestClientCert", Self::Request),
+        ("RequireAnyClientCert", Self::RequireAny),
+        ("RequireClientCert", Self::RequireAny),
+        ("VerifyClientCertIfGiven", Self::VerifyIfGiven),
+        ("RequireAndVerifyClientCert", Self::RequireAndVerify),
+    ];
+
+    /// Reads exporter-toolkit's words.
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let found = Self::WORDS.iter().find(|(word, _)| *word == text);
+        found.map(|(_, auth)| *auth).ok_or_else(|| {
+            let words = Self::WORDS.map(|(word, _)| word).join(", ");
+            format!("must be one of {words}; got {text:?}")
+        })
+    }
+
+    /// Whether certificates are verified.
+    #[must_use]
+    pub fn verifies(self) -> bool {
+        matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// TLS 1.2.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+impl Version {
+    /// Reads `TLS12` or `TLS13`.
+    ///
+    /// # Errors
+    /// When it is neither, with the reason for the older ones.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "TLS12" => Ok(Self::V12),
+            "TLS13" => Ok(Self::V13),
+            "TLS10" | "TLS11" | "SSL30" => Err(format!(
+                "{text} is not there: rustls has no version below TLS 1.2, since RFC 8996 forbids them; write TLS12 or TLS13"
+            )),
+            _ => Err(format!("must be TLS12 or TLS13, got {text:?}")),
+        }
+    }
+}
+
+/// The settings of `tls_server_config`.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The server's certificates, its own first, as PEM.
+    pub cert: Material,
+    /// Its private key as PEM.
+    pub key: Material,
+    /// How clients are authenticated.
+    pub client_auth: ClientAuth,
+    /// The authorities of clients as PEM.
+    pub client_ca: Option<Material>,
+    /// When not empty, a client's certificate must have one of these names, addresses or URIs.
+    pub allowed_sans: Vec<String>,
+    /// Oldest version.
+    pub min_version: Version,
+    /// Newest version.
+    pub max_version: Version,
+    /// Suites for TLS 1.2; all that are safe when empty. Those of TLS 1.3 are fixed, as in Go.
+    pub cipher_suites: Vec<SupportedCipherSuite>,
+    /// Groups of the key exchange, best first; all when empty.
+    pub curves: Vec<&'static dyn SupportedKxGroup>,
+    /// Whether the server's order of suites counts.
+    pub prefer_server_suites: bool,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+impl Tls {
+    /// The versions between the oldest and the newest.
+    pub(super) fn versions(&self) -> Vec<&'static SupportedProtocolVersion> {
+        let all = [
+            (Version::V12, &rustls::version::TLS12),
+            (Version::V13, &rustls::version::TLS13),
+        ];
+        let wanted = self.min_version..=self.max_version;
+        let kept = all
+            .into_iter()
+            .filter(|(version, _)| wanted.contains(version));
+        kept.map(|(_, version)| version).collect()
+    }
+
+    /// The wanted suites of TLS 1.2 and all of TLS 1.3.
+    pub(super) fn suites(&self) -> Vec<SupportedCipherSuite> {
+        let all = default_provider().cipher_suites.into_iter();
+        let newest = all.clone().filter(|suite| suite.tls13().is_some());
+        if self.cipher_suites.is_empty() {
+            return all.collect();
+        }
+        let chosen = self.cipher_suites.iter().copied();
+        newest
+            .chain(chosen.filter(|suite| suite.tls13().is_none()))
+            .collect()
+    }
+}
+
+/// A cipher suite by the name that Go gives it.
+///
+/// # Errors
+/// When rustls has none of that name.
+pub fn cipher_suite(name: &str) -> Result<SupportedCipherSuite, String> {
+    let all = default_provider().cipher_suites;
+    let words = |suite: &SupportedCipherSuite| {
+        let text = suite.suite().as_str().unwrap_or("");
+        text.replacen("TLS13_", "TLS_", 1)
+    };
+    // Go has had a shorter name for these two.
+    let wanted = if name.ends_with("WITH_CHACHA20_POLY1305") {
+        format!("{name}_SHA256")
+    } else {
+        name.to_owned()
+    };
+    let found = all.iter().find(|suite| words(suite) == wanted);
+    found.copied().ok_or_else(|| {
+        let known = all.iter().map(words).collect::<Vec<_>>().join(", ");
+        format!("rustls has no {name}, since it keeps to authenticated ciphers with forward secrecy; choose from {known}")
+    })
+}
+
+/// A group of the key exchange by the name that Go gives it.
+///
+/// # Errors
+/// When it is not there.
+pub fn curve(name: &str) -> Result<&'static dyn SupportedKxGroup, String> {
+    let wanted = match name {
+        "CurveP256" => rustls::NamedGroup::secp256r1,
+        "CurveP384" => rustls::NamedGroup::secp384r1,
+        "X25519" => rustls::NamedGroup::X25519,
+        _ => {
+            return Err(format!(
+                "{name} is not there; choose from X25519, CurveP256, CurveP384"
+            ));
+        }
+    };
+    let found = ALL_KX_GROUPS.iter().find(|group| group.name() == wanted);
+    found.copied().ok_or_else(|| format!("{name} is not there"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientAuth, Version, cipher_suite, curve};
+
+    #[test]
+    fn gos_names_of_suites_and_curves_are_known() {
+        for name in [
+            "TLS_AES_128_GCM_SHA256",
+            "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+            "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305",
+        ] {
+            assert!(cipher_suite(name).is_ok(), "{name}");
+        }
+        let error = cipher_suite("TLS_RSA_WITH_AES_128_CBC_SHA").unwrap_err();
+        assert!(
+            error.contains("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+            "{error}"
+        );
+        for name in ["CurveP256", "CurveP384", "X25519"] {
+            assert!(curve(name).is_ok(), "{name}");
+        }
+        assert!(curve("CurveP521").is_err());
+    }
+
+    #[test]
+    fn versions_below_1_2_are_refused_with_the_reason() {
+        for old in ["TLS10", "TLS11"] {
+            let error = Version::parse(old).unwrap_err();
+            assert!(
+                error.contains("rustls has no version below TLS 1.2"),
+                "{error}"
+            );
+        }
+        assert_eq!(Version::parse("TLS13"), Ok(Version::V13));
+    }
+
+    #[test]
+    fn both_spellings_of_require_are_the_same() {
+        let both = ["RequireClientCert", "RequireAnyClientCert"].map(ClientAuth::parse);
+        assert_eq!(both[0], both[1]);
+        assert!(ClientAuth::parse("Maybe").is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! Names and bcrypt hashes of those who may ask.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bcrypt::HashParts;
+
+/// The costliest hash that is accepted: at 16, one comparison takes several seconds of a core, for everybody who
+/// sends a wrong password.
+const MAX_COST: u32 = 16;
+
+/// The cost of the work for a name that nobody has, when there is no hash to learn it from.
+const USUAL_COST: u32 = 10;
+
+/// Users by name. Neither names nor hashes show in `Debug`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Users(BTreeMap<String, String>);
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Users({})", self.0.len())
+    }
+}
+
+impl Users {
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// When the name or the hash cannot be used; the text never shows the hash.
+    pub fn insert(&mut self, name: &str, hash: &str) -> Result<(), String> {
+        if name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
+            return Err("a user's name must not be empty nor hold a colon or control characters, which basic auth cannot send".to_owned());
+        }
+        let parts: HashParts = hash.parse().map_err(|_| {
+            "must be a bcrypt hash such as $2y$10$…; make one with htpasswd -nBC 10 NAME".to_owned()
+        })?;
+        let cost = parts.get_cost();
+        if !(4..=MAX_COST).contains(&cost) {
+            return Err(format!(
+                "the cost of the bcrypt hash must be between 4 and {MAX_COST}, got {cost}; make one with htpasswd -nBC 10 NAME"
+            ));
+        }
+        self.0.insert(name.to_owned(), hash.to_owned());
+        Ok(())
+    }
+
+    /// Whether nobody is known, so that everybody may ask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The hash of a user.
+    pub(super) fn hash(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// A hash that no password has, as costly as the costliest, so that an unknown name takes as long as a known one.
+    pub(super) fn nobody(&self) -> String {
+        let costs = self
+            .0
+            .values()
+            .filter_map(|hash| Some(hash.parse::<HashParts>().ok()?.get_cost()));
+        let cost = costs.max().unwrap_or(USUAL_COST);
+        format!("$2b${cost:02}${}", ".".repeat(53))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Users;
+
+    /// Of exporter-toolkit's own tests: the password is "fakepassword".
+    const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
+
+    #[test]
+    fn what_bcrypt_cannot_compare_is_refused_without_being_shown() {
+        let mut users = Users::default();
+        assert_eq!(users.insert("alice", HASH), Ok(()));
+        for (name, hash) in [
+            ("bob", "hunter2"),
+            (
+                "bob",
+                "$2y$31$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi",
+            ),
+            ("a:b", HASH),
+            ("", HASH),
+        ] {
+            let message = users.insert(name, hash).unwrap_err();
+            assert!(
+                !message.contains("hunter2") && !message.contains("QOau"),
+                "{message}"
+            );
+        }
+        let shown = format!("{users:?}");
+        assert_eq!(shown, "Users(1)");
+    }
+
+    #[test]
+    fn an_unknown_name_costs_as_much_as_the_costliest() {
+        let mut users = Users::default();
+        users.insert("a", &bcrypt::hash("x", 4).unwrap()).unwrap();
+        users.insert("b", &bcrypt::hash("x", 5).unwrap()).unwrap();
+        let nobody = users.nobody();
+        assert!(nobody.starts_with("$2b$05$"), "{nobody}");
+        assert!(!bcrypt::verify("x", &nobody).unwrap());
+    }
+}

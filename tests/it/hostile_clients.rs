@@ -1,0 +1,528 @@
+//! Floods, slow and stuck clients: counted, refused, memory bounded, and a scrape is answered all the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use sidewatch::config::read_web;
+use sidewatch::metric::Labels;
+use sidewatch::publish::{Exposition, Server, Shared, Signal, Snapshot};
+use tokio_util::sync::CancellationToken;
+
+use super::support::certificates::Authority;
+use super::support::{Guarded, until, value_of};
+
+const SOON: Duration = Duration::from_secs(60);
+/// Time in which nine of ten scrapes are answered, whatever else happens. The machine has other tests to run.
+const ON_TIME: Duration = Duration::from_secs(1);
+/// Time in which every scrape is answered; Prometheus waits for 10 s.
+const LATEST: Duration = Duration::from_secs(5);
+/// Memory that a flood may cost, in bytes.
+const BOUND: u64 = 48 * 1024 * 1024;
+
+const TLS: &str = "tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n";
+
+/// A scrape on a connection of its own; fails when it is late.
+async fn scrape(guarded: &Guarded, scheme: &str) -> String {
+    let client = guarded.trusting().build().unwrap();
+    let started = Instant::now();
+    let answer = client
+        .get(format!("{scheme}://{}/metrics", guarded.address))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    let page = answer.text().await.unwrap();
+    let took = started.elapsed();
+    assert!(took < LATEST, "a scrape took {took:?}");
+    guarded.scrapes.lock().unwrap().push(took);
+    page
+}
+
+/// Nine of ten scrapes so far were on time.
+fn on_time(guarded: &Guarded) {
+    let mut scrapes = guarded.scrapes.lock().unwrap();
+    scrapes.sort_unstable();
+    let nine_of_ten = scrapes[scrapes.len() * 9 / 10];
+    assert!(nine_of_ten < ON_TIME, "{scrapes:?}");
+}
+
+/// Waits until what is counted for a reason reaches `least`, scraping on time meanwhile.
+async fn counted(guarded: &Guarded, scheme: &str, series: &[&str], least: f64) -> f64 {
+    until(&format!("{series:?}"), SOON, async || {
+        let page = scrape(guarded, scheme).await;
+        let found = value_of(&page, series).ok_or("not there")?;
+        if found >= least {
+            Ok(found)
+        } else {
+            Err("too few")
+        }
+    })
+    .await
+}
+
+async fn connect(guarded: &Guarded) -> TcpStream {
+    TcpStream::connect(&guarded.address).await.unwrap()
+}
+
+/// Sends bytes and returns all that comes back before the server closes or is silent for a while.
+async fn exchange(guarded: &Guarded, sent: &[u8]) -> String {
+    let mut stream = connect(guarded).await;
+    let (mut reading, mut writing) = stream.split();
+    let mut answer = Vec::new();
+    let read = async {
+        let mut piece = [0; 4096];
+        while let Ok(Ok(count)) =
+            tokio::time::timeout(Duration::from_secs(2), reading.read(&mut piece)).await
+        {
+            if count == 0 {
+                break;
+            }
+            answer.extend_from_slice(&piece[..count]);
+        }
+    };
+    // The server may well close before it has read everything.
+    let write = async { writing.write_all(sent).await.unwrap_or_default() };
+    tokio::join!(read, write);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("")
+}
+
+#[tokio::test]
+async fn five_hundred_half_sent_requests_do_not_delay_a_scrape() {
+    let guarded = Guarded::start("").await;
+    let before = guarded.resident();
+    let mut flood = JoinSet::new();
+    for _ in 0..500 {
+        let address = guarded.address.clone();
+        flood.spawn(async move {
+            // Whoever is thrown out comes back, as slowloris does.
+            loop {
+                let Ok(mut stream) = TcpStream::connect(&address).await else {
+                    continue;
+                };
+                let head = b"GET /metrics HTTP/1.1\r\nHost: a\r\n";
+                let mut sent = stream.write_all(head).await;
+                while sent.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    sent = stream.write_all(b"X-a: b\r\n").await;
+                }
+            }
+        });
+    }
+    let evicted = ["connections_refused_total", "\"evicted\""];
+    counted(&guarded, "http", &evicted, 250.0).await;
+    for _ in 0..20 {
+        let page = scrape(&guarded, "http").await;
+        let open = value_of(&page, &["sidewatch_http_connections{"]);
+        assert!(open <= Some(256.0), "{open:?}");
+    }
+    let grown = guarded.grown_from(before);
+    assert!(grown < BOUND, "{grown} bytes");
+    on_time(&guarded);
+    flood.abort_all();
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_do_not_delay_a_scrape_over_tls() {
+    let guarded = Guarded::start(TLS).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(connect(&guarded).await);
+    }
+    for _ in 0..5 {
+        scrape(&guarded, "https").await;
+    }
+    let late = ["connections_refused_total", "\"tls_handshake_timeout\""];
+    counted(&guarded, "https", &late, 200.0).await;
+    on_time(&guarded);
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_cut_off_and_an_idle_connection_is_not() {
+    let guarded = Guarded::start("").await;
+    let mut idle = connect(&guarded).await;
+    let request = b"GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut piece = [0; 4096];
+    idle.write_all(request).await.unwrap();
+    assert!(idle.read(&mut piece).await.unwrap() > 0);
+    let started = Instant::now();
+    let mut slow = connect(&guarded).await;
+    while slow.write_all(b"G").await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(started.elapsed() < Duration::from_secs(15), "still open");
+    }
+    let late = ["connections_refused_total", "\"header_timeout\""];
+    counted(&guarded, "http", &late, 1.0).await;
+    idle.write_all(request).await.unwrap();
+    assert!(idle.read(&mut piece).await.unwrap() > 0, "still served");
+}
+
+#[tokio::test]
+async fn ten_megabytes_of_headers_are_refused_and_not_kept() {
+    let guarded = Guarded::start("").await;
+    let mut head = b"GET /metrics HTTP/1.1\r\nHost: a\r\n".to_vec();
+    while head.len() < 10 * 1024 * 1024 {
+        head.extend_from_slice(b"X-Header: ");
+        head.extend(std::iter::repeat_n(b'a', 1000));
+        head.extend_from_slice(b"\r\n");
+    }
+    let one_long_line = [b"GET /".as_slice(), &vec![b'a'; 10 * 1024 * 1024]].concat();
+    let before = guarded.resident();
+    for _ in 0..10 {
+        assert_eq!(status(&exchange(&guarded, &head).await), "431");
+        let answer = exchange(&guarded, &one_long_line).await;
+        assert!(["414", "431"].contains(&status(&answer)), "{answer}");
+    }
+    let grown = guarded.grown_from(before);
+    assert!(grown < BOUND / 4, "{grown} bytes");
+    let large = ["requests_rejected_total", "\"header_too_large\""];
+    counted(&guarded, "http", &large, 20.0).await;
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_large_or_too_slow_are_refused() {
+    let guarded = Guarded::start("").await;
+    let before = guarded.resident();
+    let megabytes = vec![b'a'; 10 * 1024 * 1024];
+    for path in ["/-/reload", "/metrics", "/api/v1/retraining/outbox/retry"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            megabytes.len()
+        );
+        let answer = exchange(&guarded, &[head.as_bytes(), &megabytes].concat()).await;
+        assert_eq!(status(&answer), "413", "{path}");
+    }
+    let mut chunked =
+        b"POST /-/reload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for chunk in megabytes.chunks(64 * 1024) {
+        chunked.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        chunked.extend_from_slice(chunk);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    assert_eq!(status(&exchange(&guarded, &chunked).await), "413");
+    let grown = guarded.grown_from(before);
+    assert!(grown < BOUND / 4, "{grown} bytes");
+    let mut slow = connect(&guarded).await;
+    let head = b"POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\na";
+    slow.write_all(head).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    let large = ["requests_rejected_total", "\"body_too_large\""];
+    counted(&guarded, "http", &large, 4.0).await;
+    let late = ["requests_rejected_total", "\"body_timeout\""];
+    counted(&guarded, "http", &late, 1.0).await;
+}
+
+#[tokio::test]
+async fn no_path_leads_out_and_nothing_of_a_request_gets_into_an_answers_head() {
+    let guarded = Guarded::start("").await;
+    for path in [
+        "/../../../../etc/passwd",
+        "/metrics/../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/..%2f..%2f..%2fetc%2fpasswd",
+        "/api/v1/../../../../etc/passwd",
+        "//etc/passwd",
+        "/\\..\\..\\etc\\passwd",
+        "/x%0d%0aSet-Cookie:%20a=b",
+        "/x%0d%0a%0d%0a<script>",
+        "/-/healthy/",
+        "/METRICS",
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = exchange(&guarded, request.as_bytes()).await;
+        assert!(
+            ["404", "400"].contains(&status(&answer)),
+            "{path}: {answer}"
+        );
+        let lower = answer.to_lowercase();
+        for leak in ["root:", "set-cookie", "<script>", "passwd"] {
+            assert!(!lower.contains(leak), "{path}: {answer}");
+        }
+    }
+    let malformed = [
+        "GET /x\r\nSet-Cookie: a=b HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: a/../b\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: a\r\n X: folded\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost : a\r\n\r\n",
+        "POST /-/reload HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        "POST /-/reload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "\x16\x03\x01\x02\0\x01\0\x01\u{7f}",
+    ];
+    for request in malformed {
+        let answer = exchange(&guarded, request.as_bytes()).await;
+        assert!(
+            ["400", ""].contains(&status(&answer)),
+            "{request:?}: {answer}"
+        );
+    }
+    let count = malformed.len() as f64;
+    let rejected = ["requests_rejected_total", "\"malformed\""];
+    let found = counted(&guarded, "http", &rejected, count).await;
+    assert!(found >= count, "{found}");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_may_change_nothing() {
+    let guarded = Guarded::start("").await;
+    let client = guarded.trusting().build().unwrap();
+    let own = format!("http://{}", guarded.address);
+    for (origin, expected) in [
+        ("http://evil.example", 403),
+        ("null", 403),
+        (own.as_str(), 200),
+    ] {
+        let url = format!("{own}/-/reload");
+        let answer = client.post(&url).header("origin", origin).send().await;
+        assert_eq!(answer.unwrap().status(), expected, "{origin}");
+    }
+    let page = scrape(&guarded, "http").await;
+    let refused = value_of(&page, &["requests_rejected_total", "\"cross_site\""]);
+    assert_eq!(refused, Some(2.0));
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_cut_off() {
+    let guarded = Guarded::start("").await;
+    let before = guarded.resident();
+    let mut stuck = Vec::new();
+    for _ in 0..10 {
+        let mut stream = connect(&guarded).await;
+        let request = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2000);
+        let writing = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&request));
+        // It may block: the server stops reading when nobody takes its answers.
+        drop(writing.await);
+        stuck.push(stream);
+    }
+    let slow = ["connections_refused_total", "\"slow_reader\""];
+    counted(&guarded, "http", &slow, 10.0).await;
+    on_time(&guarded);
+    let grown = guarded.grown_from(before);
+    assert!(grown < BOUND, "{grown} bytes");
+}
+
+/// A raw HTTP/2 connection after the prefaces.
+struct Raw(TlsStream<TcpStream>);
+
+impl Raw {
+    async fn open(guarded: &Guarded, settings: &[u8]) -> Self {
+        Self::open_at(&guarded.address, &guarded.authority.pem(), settings).await
+    }
+
+    async fn open_at(address: &str, pem: &str, settings: &[u8]) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+            .unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = "127.0.0.1".try_into().unwrap();
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        let opening = [preface, frame(4, 0, 0, settings)].concat();
+        stream.write_all(&opening).await.unwrap();
+        Self(stream)
+    }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// `GET https://a/metrics` on a stream: three fields of HPACK's static table and two literals.
+fn get(stream: u32) -> Vec<u8> {
+    let mut fields = vec![0x82, 0x87, 0x04, 8];
+    fields.extend_from_slice(b"/metrics");
+    fields.extend_from_slice(&[0x01, 1, b'a']);
+    frame(1, 0x05, stream, &fields)
+}
+
+#[tokio::test]
+async fn rapid_resets_end_their_connection_and_no_scrape_is_late() {
+    let guarded = Guarded::start(TLS).await;
+    scrape(&guarded, "https").await;
+    let before = guarded.resident();
+    let mut flood = Vec::new();
+    for index in 0..20_000_u32 {
+        flood.extend(get(2 * index + 1));
+        flood.extend(frame(3, 0, 2 * index + 1, &8_u32.to_be_bytes()));
+    }
+    for _ in 0..10 {
+        let raw = Raw::open(&guarded, &[]).await;
+        let (mut reading, mut writing) = tokio::io::split(raw.0);
+        let write = async { writing.write_all(&flood).await.is_err() };
+        let read = async {
+            let mut piece = vec![0; 64 * 1024];
+            let mut total = 0;
+            while let Ok(count @ 1..) = reading.read(&mut piece).await {
+                total += count;
+            }
+            total
+        };
+        let both = async { tokio::join!(write, read) };
+        let ended = tokio::time::timeout(Duration::from_secs(10), both).await;
+        let (_, answered) = ended.expect("the connection stays open");
+        assert!(answered < 8 * 1024 * 1024, "{answered} bytes of answers");
+        scrape(&guarded, "https").await;
+    }
+    let floods = ["connections_refused_total", "\"reset_flood\""];
+    counted(&guarded, "https", &floods, 10.0).await;
+    on_time(&guarded);
+    let grown = guarded.grown_from(before);
+    assert!(grown < BOUND, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn pings_and_large_heads_over_http2_end_their_connection() {
+    let guarded = Guarded::start(TLS).await;
+    let pings = frame(6, 0, 0, &[0; 8]).repeat(5000);
+    let mut head = frame(1, 0x01, 1, &[0x82, 0x87, 0x84]);
+    // A head that goes on and on: CONTINUATION frames without END_HEADERS.
+    for _ in 0..2000 {
+        let literal = [&[0x00, 1, b'a', 127, 0x80 + 1, 7][..], &[b'a'; 1024][..]].concat();
+        head.extend(frame(9, 0, 1, &literal));
+    }
+    let before = guarded.resident();
+    for flood in [pings, head] {
+        let mut raw = Raw::open(&guarded, &[]).await;
+        let (mut reading, mut writing) = tokio::io::split(&mut raw.0);
+        let write = async { writing.write_all(&flood).await.is_err() };
+        let read = async {
+            let mut piece = vec![0; 64 * 1024];
+            while let Ok(1..) = reading.read(&mut piece).await {}
+        };
+        let both = async { tokio::join!(write, read) };
+        let ended = tokio::time::timeout(Duration::from_secs(10), both).await;
+        assert!(ended.is_ok(), "the connection stays open");
+    }
+    let pings = ["connections_refused_total", "\"control_flood\""];
+    counted(&guarded, "https", &pings, 1.0).await;
+    let page = scrape(&guarded, "https").await;
+    let heads = ["header_too_large", "protocol_error"].map(|reason| {
+        let reason = format!("\"{reason}\"");
+        value_of(&page, &["connections_refused_total", &reason]).unwrap()
+    });
+    assert!(heads.iter().sum::<f64>() >= 1.0, "{heads:?}");
+    let grown = guarded.grown_from(before);
+    assert!(grown < BOUND / 4, "{grown} bytes");
+}
+
+#[tokio::test]
+async fn http2_streams_that_nobody_takes_are_ended_and_hold_little_memory() {
+    let guarded = Guarded::start(TLS).await;
+    let before = guarded.resident();
+    let mut stuck = Vec::new();
+    // No window for any stream: every answer waits.
+    let no_window = [0, 4, 0, 0, 0, 0];
+    for _ in 0..20 {
+        let mut raw = Raw::open(&guarded, &no_window).await;
+        for index in 0..100 {
+            raw.0.write_all(&get(2 * index + 1)).await.unwrap();
+        }
+        raw.0.flush().await.unwrap();
+        stuck.push(raw);
+    }
+    scrape(&guarded, "https").await;
+    let late = ["requests_rejected_total", "\"stream_timeout\""];
+    counted(&guarded, "https", &late, 20.0).await;
+    on_time(&guarded);
+    let grown = guarded.grown_from(before);
+    assert!(grown < BOUND, "{grown} bytes");
+}
+
+/// A page of several megabytes behind TLS.
+async fn serve_large_page(authority: &Authority) -> (String, Arc<Shared>, JoinSet<()>) {
+    let dir = tempfile::tempdir().unwrap();
+    authority.write(dir.path(), "tls", &authority.sign("127.0.0.1"));
+    let web = read_web("web.yml", TLS, dir.path()).unwrap();
+    let again = web.clone();
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let address = server.address().to_string();
+    let server = server.with_web(web, Arc::new(move || Ok(again.clone())));
+    let shared = Arc::new(Shared::new(&Labels::empty()));
+    let signals = (0..20_000).map(|index| Signal {
+        metric: Some("accuracy".into()),
+        labels: Labels::new([("series", format!("{index:0200}"))]),
+        value: Some(0.5),
+        ..Signal::default()
+    });
+    shared.publish(Snapshot {
+        signals: signals.collect(),
+        ..Snapshot::default()
+    });
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.run(Arc::clone(&shared), CancellationToken::new()));
+    (address, shared, tasks)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_hoards_answers_loses_them_before_the_memory_runs_out() {
+    let authority = Authority::new();
+    let (address, shared, _tasks) = serve_large_page(&authority).await;
+    let page = shared.metrics(Exposition::negotiate(""));
+    let streams = 4;
+    let hoarders = 2 * 64 * 1024 * 1024 / page.len() / streams + 2;
+    let no_window = [0, 4, 0, 0, 0, 0];
+    let mut stuck = Vec::new();
+    for _ in 0..hoarders {
+        let mut raw = Raw::open_at(&address, &authority.pem(), &no_window).await;
+        for index in 0..u32::try_from(streams).unwrap() {
+            raw.0
+                .write_all(&get(2 * index + 1))
+                .await
+                .unwrap_or_default();
+        }
+        raw.0.flush().await.unwrap_or_default();
+        stuck.push(raw);
+    }
+    let closed = until("an eviction for memory", SOON, async || {
+        let page = shared.metrics(Exposition::negotiate(""));
+        let closed = value_of(&page, &["connections_refused_total", "\"memory\""]);
+        closed.filter(|closed| *closed >= 1.0).ok_or("none")
+    })
+    .await;
+    assert!(closed < hoarders as f64, "some are within the bound");
+    let pem = reqwest::Certificate::from_pem(authority.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().add_root_certificate(pem);
+    let client = client.build().unwrap();
+    let answer = client
+        .get(format!("https://{address}/metrics"))
+        .send()
+        .await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.text().await.unwrap().lines().count(),
+        page.lines().count()
+    );
+}
