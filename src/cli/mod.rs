@@ -3,6 +3,8 @@
 pub mod backtest;
 mod baseline;
 pub mod check;
+mod check_report;
+mod check_target;
 mod demo;
 pub mod outbox;
 mod outbox_remote;

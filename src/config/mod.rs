@@ -3,12 +3,16 @@
 mod alerting;
 mod baseline;
 mod drift;
+pub mod export;
+pub mod exposed;
 mod file;
 mod http;
+pub mod lint;
 mod load;
-mod packs;
+pub mod packs;
 mod problem;
 mod read;
+mod recognise;
 mod retraining;
 mod rule;
 pub mod rules;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::problem::Problems;
 use super::read::{Fields, Node, Reader};
 use super::rule::{RuleContext, read_rule};
+use super::settings::{Global, Storage};
 use super::yaml::Document;
 use crate::alert;
 use crate::judge::{Registry, StrategyConfig};
@@ -140,7 +141,17 @@ pub struct RuleReader<'a> {
     pub interval: Duration,
 }
 
-impl RuleReader<'_> {
+impl<'a> RuleReader<'a> {
+    /// A reader with the default retention and scrape interval.
+    #[must_use]
+    pub fn new(registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            retention: Storage::default().retention,
+            interval: Global::default().scrape_interval,
+        }
+    }
+
     /// Reads the text of one rule file, or of PrometheusRule manifests.
     ///
     /// Of several YAML documents, those that say they are something else are left out: rules may stand in a rendered chart.

@@ -116,13 +116,12 @@ impl Document {
         let mut places = lines(text).into_iter();
         let mut documents = Vec::new();
         for document in serde_yaml::Deserializer::from_str(text).take(most) {
-            let value: serde_yaml::Value = serde::Deserialize::deserialize(document).map_err(
-                |error: serde_yaml::Error| {
+            let value: serde_yaml::Value =
+                serde::Deserialize::deserialize(document).map_err(|error: serde_yaml::Error| {
                     let line = error.location().map_or(0, |at| at.line());
                     let message = error.to_string();
                     problem(line, format!("not valid YAML: {}", without_place(&message)))
-                },
-            )?;
+                })?;
             let lines = places.next().unwrap_or_default();
             let root = convert(value).map_err(|message| problem(0, message))?;
             if root != Value::Null {
