@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod auto;
 pub mod backtest;
 mod baseline;
 pub mod check;

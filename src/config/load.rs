@@ -60,24 +60,22 @@ impl Config {
     /// # Errors
     /// Every problem of every file.
     pub fn load(path: &Path, registry: &Registry) -> Result<Self, Problems> {
-        Self::load_recognised(path, registry, None)
+        Self::load_adjusted(path, registry, &|_| {})
     }
 
-    /// The same when it is known which pack `auto` stands for.
+    /// The same with settings that `adjust` changes before the rule files are read.
     ///
     /// # Errors
     /// Every problem of every file.
-    pub fn load_recognised(
+    pub fn load_adjusted(
         path: &Path,
         registry: &Registry,
-        auto: Option<&str>,
+        adjust: &dyn Fn(&mut Settings),
     ) -> Result<Self, Problems> {
         let file = path.display().to_string();
         let text = read(path)?;
         let mut settings = read_settings(&file, &text, &|name| std::env::var(name).ok())?;
-        if let Some(pack) = auto {
-            settings.recognise(pack);
-        }
+        adjust(&mut settings);
         let base = path.parent().unwrap_or(Path::new(""));
         let mut config = Self::assemble(settings, base, registry)?;
         config.sources.insert(0, Source { file, text });
