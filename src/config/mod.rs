@@ -16,6 +16,7 @@ mod recognise;
 mod retraining;
 mod rule;
 pub mod rules;
+pub mod schema;
 pub mod settings;
 pub mod target;
 mod yaml;
