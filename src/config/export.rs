@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::rules::{Rule, RuleSet, Watch};
 use super::yaml::to_yaml;
 use crate::alert::{self, NoData};
+use crate::map::Source;
 use crate::metric::{Direction, Labels, format_duration};
 use crate::promql::ast::Type;
 use crate::promql::format_value;
@@ -94,7 +95,7 @@ enum Exported<'a> {
 fn export(rule: &Rule) -> Exported<'_> {
     match rule {
         Rule::Record(recording) => {
-            let Some(expr) = rule.expressions().into_iter().next() else {
+            let Source::Expr(expr) = &recording.source else {
                 let name = &recording.name;
                 return Exported::Not(format!(
                     "record {name:?} compares distributions: only sidewatch does"

@@ -9,7 +9,7 @@ use sidewatch::config::{RuleReader, read_settings};
 use sidewatch::judge::Registry;
 
 /// The YAML blocks of a document, with the line each begins at.
-fn blocks(file: &str) -> Vec<(usize, String)> {
+pub(crate) fn blocks(file: &str) -> Vec<(usize, String)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let mut found = Vec::new();
     let mut open: Option<(usize, String)> = None;

@@ -12,6 +12,7 @@ use sidewatch::judge::Registry;
 use super::support::tool;
 
 const BAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rules/bad");
+const SLIPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rules/lint");
 
 #[test]
 fn every_mistake_is_named_with_its_line_its_place_and_its_remedy() {
@@ -21,22 +22,45 @@ fn every_mistake_is_named_with_its_line_its_place_and_its_remedy() {
         retention: Duration::from_secs(3600),
         interval: Duration::from_secs(15),
     };
-    let expected = fs::read_to_string(Path::new(BAD).join("expected.txt")).unwrap();
-    let mut names: Vec<String> = fs::read_dir(BAD)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml"))
-        .collect();
-    names.sort();
-    assert!(names.len() >= 60, "{}", names.len());
     let mut said = String::new();
-    for name in &names {
+    let files = yaml_files(BAD);
+    assert!(files.len() >= 75, "{}", files.len());
+    for name in &files {
         let text = fs::read_to_string(Path::new(BAD).join(name)).unwrap();
         match reader.read(name, &text) {
             Ok(_) => said.push_str(&format!("{name}: accepted\n")),
             Err(problems) => said.push_str(&format!("{problems}\n")),
         }
     }
+    compare(BAD, &said);
+}
+
+#[test]
+fn every_slip_is_remarked_on_with_its_line_its_place_its_remedy_and_its_name() {
+    let mut said = String::new();
+    for name in yaml_files(SLIPS) {
+        let output = check(Path::new(SLIPS), &[&name]);
+        assert_eq!(output.status.code(), Some(3), "{name}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let remarks = lines.lines().filter(|line| line.ends_with(']'));
+        said.extend(remarks.map(|line| format!("{line}\n")));
+    }
+    compare(SLIPS, &said);
+}
+
+fn yaml_files(dir: &str) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// Every line is as in the folder's `expected.txt`.
+fn compare(dir: &str, said: &str) {
+    let expected = fs::read_to_string(Path::new(dir).join("expected.txt")).unwrap();
     let wrong: Vec<(&str, &str)> = said
         .lines()
         .zip(expected.lines())

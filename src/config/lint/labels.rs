@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::alerts::alerting;
 use super::{About, Found, Known, Lint};
-use crate::config::rules::Rule;
+use crate::map::Source;
 use crate::promql::ast::{AggregateOp, Binary, BinaryOp, Kind, Many, Node, Type};
 
 /// Functions that leave the labels of their first argument as they are.
@@ -84,9 +84,10 @@ fn labels(node: &Node, known: &Known<'_>, depth: usize) -> Option<BTreeSet<Strin
         Kind::Binary(binary) => of_binary(binary, known, depth),
         Kind::Select(select) => {
             let recording = known.recorded.get(select.selector.metric_name()?)?;
-            let about = Rule::Record((*recording).clone());
-            let expr = about.expressions().into_iter().next()?.clone();
-            let mut found = labels(expr.root(), known, depth + 1)?;
+            let mut found = match &recording.source {
+                Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
+                Source::Drift(drift) => drift.by.iter().cloned().collect(),
+            };
             found.extend(recording.labels.iter().map(|(name, _)| name.to_owned()));
             Some(found)
         }

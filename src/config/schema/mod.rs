@@ -13,6 +13,7 @@ mod strategy;
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
 
 /// The schema of rule files: Prometheus' own, with `watch`, and PrometheusRule manifests.
 #[must_use]
@@ -30,5 +31,20 @@ fn schema<T: JsonSchema>(title: &str) -> Schema {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
+    if let Some(strategy) = schema.pointer_mut("/$defs/Strategy") {
+        without_null(strategy);
+    }
     schema
+}
+
+/// A key with nothing behind it is an absent one everywhere but among the parameters of a strategy.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => {
+            items.retain(|item| *item != json!("null") && *item != json!({"type": "null"}));
+            items.iter_mut().for_each(without_null);
+        }
+        Value::Object(keys) => keys.values_mut().for_each(without_null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }

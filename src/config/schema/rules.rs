@@ -1,5 +1,7 @@
 //! Rule files.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 
 use super::scalars::{Duration, Expression, Labels, Share, Text, Texts};
@@ -89,9 +91,9 @@ enum Metric {
     Custom,
 }
 
-/// Gives a PromQL value a name.
+/// Gives a PromQL value, or the drift of a distribution, a name.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{"required": ["expr"]}, {"required": ["drift"]}]))]
 struct Record {
     /// The name, for later rules and in the metrics of Sidewatch.
     #[schemars(example = &"model:latency:p99", extend("pattern" = "^[^{}]+$"))]
@@ -101,9 +103,66 @@ struct Record {
     /// The bad side, when it is not the metric's own.
     direction: Option<Direction>,
     /// The value.
-    expr: Expression,
+    expr: Option<Expression>,
+    /// In the place of expr: how far a distribution is from a reference.
+    drift: Option<Drift>,
     /// Added to every recorded series.
     labels: Option<Labels>,
+}
+
+/// How far a distribution is from a reference.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{"required": ["histogram"]}, {"required": ["counter", "label"]}]))]
+struct Drift {
+    /// A selector of cumulative buckets.
+    #[schemars(example = &"prediction_score_bucket")]
+    histogram: Option<Expression>,
+    /// A selector of counters of categories, told apart by label.
+    #[schemars(example = &"predictions_total")]
+    counter: Option<Expression>,
+    /// The label of counter that tells the categories apart.
+    #[schemars(example = &"predicted_class")]
+    label: Option<Text>,
+    /// The labels that stay: one distribution each.
+    by: Option<Vec<Text>>,
+    /// How much of the past is compared, two evaluations to 31d; 30m by default.
+    window: Option<Duration>,
+    /// What it is compared with.
+    reference: Reference,
+    /// The distance; jensen_shannon by default.
+    statistic: Option<Statistic>,
+    /// Fewest samples in the window for a judgement.
+    #[schemars(range(min = 1))]
+    min_samples: Option<u64>,
+    /// Share of windows without a change that may exceed the critical value; 0.01 by default.
+    #[schemars(range(min = 0.001, max = 0.5))]
+    alpha: Option<f64>,
+}
+
+/// What a distribution is compared with: one of the three.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1, "maxProperties" = 1))]
+struct Reference {
+    /// What sidewatch baseline has recorded, relative to the rule file.
+    #[schemars(example = &"baselines/scores.yaml")]
+    file: Option<Text>,
+    /// Learnt from this much of the first samples.
+    learn: Option<Duration>,
+    /// Counts by upper bound, not cumulative, or by category.
+    buckets: Option<BTreeMap<String, f64>>,
+}
+
+/// A distance of two distributions.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum Statistic {
+    JensenShannon,
+    JensenShannonDistance,
+    Psi,
+    Hellinger,
+    KolmogorovSmirnov,
+    Wasserstein,
+    TotalVariation,
 }
 
 /// Fires while its expression returns something, as in Prometheus.
