@@ -66,7 +66,7 @@ pub fn prometheus(rules: &RuleSet) -> String {
             interval: group.interval.map(format_duration),
             limit: limit.filter(|limit| *limit > 0),
         };
-        push(&mut text, 2, &to_yaml(&[head]));
+        push(&mut text, 2, &written(&[head]));
         let exported: Vec<Exported<'_>> = group.rules.iter().map(export).collect();
         let has_rules = exported.iter().any(|one| matches!(one, Exported::Rule(..)));
         push(&mut text, 4, if has_rules { "rules:" } else { "rules: []" });
@@ -76,7 +76,7 @@ pub fn prometheus(rules: &RuleSet) -> String {
                     if let Some(remark) = remark {
                         push(&mut text, 6, &format!("# {remark}"));
                     }
-                    push(&mut text, 6, &to_yaml(&[*rule]));
+                    push(&mut text, 6, &written(&[*rule]));
                 }
                 Exported::Not(why) => push(&mut text, 6, &format!("# {why}")),
             }
@@ -203,6 +203,11 @@ fn texts(templates: &alert::RuleLabels) -> BTreeMap<&str, &str> {
 
 fn plain_labels(labels: &Labels) -> BTreeMap<&str, &str> {
     labels.iter().collect()
+}
+
+/// Maps of text, numbers and lists, which is all that is written here, cannot fail.
+fn written<T: Serialize>(value: &T) -> String {
+    to_yaml(value).unwrap_or_default()
 }
 
 /// Adds lines, so many blanks further in.

@@ -162,13 +162,6 @@ impl Document {
     }
 }
 
-/// The YAML of a value that can be written as YAML.
-#[must_use]
-pub(crate) fn to_yaml<T: serde::Serialize>(value: &T) -> String {
-    // Maps of text, numbers and lists, which is all that is written here, cannot fail.
-    serde_yaml::to_string(value).unwrap_or_default()
-}
-
 fn empty(file: &str) -> Problem {
     Problem {
         file: file.to_owned(),
