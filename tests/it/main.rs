@@ -38,6 +38,7 @@ mod promql_suite; // Prometheus' own test suite
 mod replicas; // three sidecars before three Alertmanagers
 mod retrain; // gates, formats, deliveries
 mod rule_files; // sixty mistakes, each with its message
+mod rules_doc; // what the documents show is free of slips
 mod schema; // editors know what the readers know
 mod scrape_auth;
 mod scrape_http; // transport behaviour

@@ -37,12 +37,14 @@ impl Checker {
     }
 }
 
-/// The documents of a text as JSON.
+/// The documents of a text as JSON; none when one of them is no YAML.
 fn documents(text: &str) -> Vec<Value> {
-    serde_yaml::Deserializer::from_str(text)
-        .filter_map(|document| serde::Deserialize::deserialize(document).ok())
-        .filter(|value: &Value| !value.is_null())
-        .collect()
+    let documents = serde_yaml::Deserializer::from_str(text);
+    let documents: Result<Vec<Value>, _> =
+        documents.map(serde::Deserialize::deserialize).collect();
+    let mut documents = documents.unwrap_or_default();
+    documents.retain(|value| !value.is_null());
+    documents
 }
 
 #[test]
@@ -82,7 +84,11 @@ const RIGHT_SHAPE: [&str; 17] = [
     "bound-and-upper",
     "bound-without-side",
     "bounds-swapped",
+    "drift-of-a-rate",
+    "drift-order-of-categories",
+    "drift-reference-missing",
     "function-misspelt",
+    "one-group-in-two-documents",
     "offset-after-aggregation",
     "query-offset",
     "range-beyond-retention",
@@ -90,6 +96,7 @@ const RIGHT_SHAPE: [&str; 17] = [
     "range-under-sum",
     "rate-without-range",
     "retrain-after",
+    "second-document",
     "scalars-compared",
     "selector-of-everything",
     "set-operator-with-a-number",
