@@ -1,15 +1,20 @@
 //! The command line: one file a command.
 
+mod auto;
 pub mod backtest;
 mod baseline;
 pub mod check;
 mod check_web;
+mod check_report;
+mod check_target;
+mod completions;
 mod demo;
 pub mod outbox;
 mod outbox_remote;
 pub mod query;
 pub mod replay;
 mod run;
+mod schema;
 pub mod score;
 pub mod snapshots;
 pub mod test;
@@ -18,7 +23,7 @@ use std::fmt;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 /// What went wrong, in a sentence for the person at the terminal.
@@ -81,6 +86,10 @@ enum Command {
     Demo(demo::Demo),
     /// Check configuration and rule files
     Check(check::Check),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema(schema::Schema),
+    /// Print completions for a shell
+    Completions(completions::Completions),
     /// Replay saved scrapes through rules
     Backtest(backtest::Backtest),
     /// Record references for drift rules
@@ -104,6 +113,10 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(&mut std::io::stdout().lock()),
+        Command::Schema(schema) => schema.run(&mut std::io::stdout().lock()),
+        Command::Completions(completions) => {
+            completions.run(Arguments::command(), &mut std::io::stdout().lock())
+        }
         Command::Backtest(backtest) => backtest.run(&mut std::io::stdout().lock()),
         Command::Baseline(baseline) => baseline.run(&mut std::io::stdout().lock()),
         Command::Test(test) => test.run(&mut std::io::stdout().lock()),

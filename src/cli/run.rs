@@ -9,6 +9,7 @@ use clap::Args;
 use tracing::info;
 
 use super::Error;
+use super::auto::Auto;
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
 use crate::config::{Config, Problems, load_web, target};
 use crate::judge::Registry;
@@ -18,6 +19,7 @@ use crate::publish::Server;
 use crate::publish::web::{Load, Web};
 use crate::runtime::stop_signal;
 use crate::runtime::with_sources;
+use crate::scrape::Exposition;
 
 /// A web configuration and how to read it again.
 type Guarded = (Web, Load);
@@ -30,7 +32,7 @@ pub(super) struct Run {
     /// URL of the model server's /metrics, without a configuration file
     #[arg(long, value_name = "URL", required_unless_present = "config_file")]
     target: Option<String>,
-    /// Rule file or name of a pack; may be repeated
+    /// Rule file, name of a pack, or auto for the pack of whatever the target is; may be repeated
     #[arg(
         long,
         value_name = "PACK|FILE",
@@ -83,8 +85,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 impl Run {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
         let registry = Registry::built_in();
+        let auto = Auto::default();
         let config = self
-            .config(&registry)
+            .config(&registry, &auto)
             .map_err(|problems| Error::new(listed(&problems)))?;
         let web = self.web()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -92,7 +95,7 @@ impl Run {
             .enable_all()
             .build()
             .map_err(|error| Error::new(format!("cannot start: {error}")))?;
-        let ended = runtime.block_on(self.watch(config, registry, web));
+        let ended = runtime.block_on(self.watch(config, registry, (auto, web)));
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended.map_err(|error| Error::new(with_sources(&error)))?;
         Ok(ExitCode::SUCCESS)
@@ -113,7 +116,7 @@ impl Run {
         &self,
         config: Config,
         registry: Registry,
-        web: Option<Guarded>,
+        (auto, web): (Auto, Option<Guarded>),
     ) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
         let mut server = Server::bind(&self.listen_address).await?;
@@ -125,8 +128,12 @@ impl Run {
             service = service.with_health(Server::bind(address).await?);
         }
         let again = self.clone();
-        let load = move || again.config(&registry);
-        let service = service.with_reload(Arc::new(load), self.enable_lifecycle);
+        let seeing = auto.clone();
+        let recogniser = Arc::new(move |scrape: &Exposition| seeing.sees(scrape));
+        let load = move || again.config(&registry, &auto);
+        let service = service
+            .with_recogniser(recogniser)
+            .with_reload(Arc::new(load), self.enable_lifecycle);
         let stop = async move {
             let name = signal.await;
             info!(signal = name, "stopping");
@@ -134,27 +141,28 @@ impl Run {
         service.run(server, stop).await
     }
 
-    fn config(&self, registry: &Registry) -> Result<Config, Problems> {
-        let mut config = match (&self.config_file, &self.target) {
-            (Some(file), _) => Config::load(file, registry)?,
-            (None, Some(target)) => {
-                let settings = self.flag_settings(target)?;
-                Config::assemble(settings, Path::new(""), registry)?
+    fn config(&self, registry: &Registry, auto: &Auto) -> Result<Config, Problems> {
+        let adjust = |settings: &mut Settings| {
+            if let Some(limit) = self.series_limit {
+                settings.scrape.series_limit = limit;
             }
-            (None, None) => {
-                return Err(flag_problem(
-                    "--config.file",
-                    "is missing, and so is --target",
-                ));
+            if let Some(path) = &self.storage_path {
+                settings.storage.path = Some(path.clone());
             }
+            auto.apply(settings);
         };
-        if let Some(limit) = self.series_limit {
-            config.settings.scrape.series_limit = limit;
+        match (&self.config_file, &self.target) {
+            (Some(file), _) => Config::load_adjusted(file, registry, &adjust),
+            (None, Some(target)) => {
+                let mut settings = self.flag_settings(target)?;
+                adjust(&mut settings);
+                Config::assemble(settings, Path::new(""), registry)
+            }
+            (None, None) => Err(flag_problem(
+                "--config.file",
+                "is missing, and so is --target",
+            )),
         }
-        if let Some(path) = &self.storage_path {
-            config.settings.storage.path = Some(path.clone());
-        }
-        Ok(config)
     }
 
     /// Settings from flags alone; the pod's identity comes from the environment, as the downward API gives it.

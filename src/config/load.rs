@@ -60,9 +60,22 @@ impl Config {
     /// # Errors
     /// Every problem of every file.
     pub fn load(path: &Path, registry: &Registry) -> Result<Self, Problems> {
+        Self::load_adjusted(path, registry, &|_| {})
+    }
+
+    /// The same with settings that `adjust` changes before the rule files are read.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn load_adjusted(
+        path: &Path,
+        registry: &Registry,
+        adjust: &dyn Fn(&mut Settings),
+    ) -> Result<Self, Problems> {
         let file = path.display().to_string();
         let text = read(path)?;
-        let settings = read_settings(&file, &text, &|name| std::env::var(name).ok())?;
+        let mut settings = read_settings(&file, &text, &|name| std::env::var(name).ok())?;
+        adjust(&mut settings);
         let base = path.parent().unwrap_or(Path::new(""));
         let mut config = Self::assemble(settings, base, registry)?;
         config.sources.insert(0, Source { file, text });
@@ -164,7 +177,8 @@ fn references(rules: &RuleSet) -> Vec<Source> {
 
 /// The files behind a path, a glob or the name of a pack.
 fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
-    if let Some(text) = packs::find(name) {
+    let unrecognised = (name == packs::AUTO).then_some(packs::UNRECOGNISED);
+    if let Some(text) = packs::find(name).or(unrecognised) {
         return Ok(vec![Source {
             file: name.to_owned(),
             text: text.to_owned(),
@@ -187,13 +201,13 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
 
 /// A bare word that is no file was probably meant as a pack.
 fn with_packs(problems: Problems, name: &str) -> Problems {
-    if name.contains(['.', '/']) || packs::NAMES.is_empty() {
+    if name.contains(['.', '/']) {
         return problems;
     }
     let known = packs::NAMES.join(", ");
     file_problem(
         name,
-        format!("neither a file nor a pack; packs are {known}"),
+        format!("neither a file nor a pack; packs are {known}, and auto"),
     )
     .into()
 }

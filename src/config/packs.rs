@@ -1,5 +1,24 @@
 //! The rule packs that are part of the program.
 
+pub use super::recognise::{Pack, Why, recognise};
+
+/// What stands for the pack of whatever the target turns out to be.
+pub const AUTO: &str = "auto";
+
+/// The rules while the target is not yet recognised: its own absence is the only thing there is to say.
+pub(super) const UNRECOGNISED: &str = "\
+groups:
+  - name: auto
+    rules:
+      - alert: ServerNotRecognised
+        expr: up == 1
+        for: 2m
+        labels: {severity: warning}
+        annotations:
+          summary: 'no rule pack fits what {{ $labels.instance }} exposes, so nothing is watched'
+          description: 'Start with --rules=PACK or --rules=FILE. The log says what was found.'
+";
+
 /// Name and text of each pack, in the order of the alphabet.
 const PACKS: [(&str, &str); 16] = [
     ("accuracy", include_str!("../../rules/accuracy.yaml")),
@@ -23,8 +42,8 @@ const PACKS: [(&str, &str); 16] = [
     ("vllm", include_str!("../../rules/vllm.yaml")),
 ];
 
-/// The names, for messages.
-pub(super) const NAMES: [&str; PACKS.len()] = names();
+/// The names of the packs.
+pub const NAMES: [&str; PACKS.len()] = names();
 
 const fn names() -> [&'static str; PACKS.len()] {
     let mut names = [""; PACKS.len()];
@@ -46,8 +65,6 @@ pub(super) fn find(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{NAMES, PACKS, find};
     use crate::config::RuleReader;
     use crate::config::rules::Rule;
@@ -56,11 +73,8 @@ mod tests {
     #[test]
     fn every_pack_reads_without_a_problem_and_watches_something() {
         let registry = Registry::default();
-        let reader = RuleReader {
-            registry: &registry,
-            retention: Duration::from_secs(3600),
-            interval: Duration::from_secs(15),
-        };
+        let reader = RuleReader::new(&registry);
+        assert!(reader.read(super::AUTO, super::UNRECOGNISED).is_ok());
         for (name, text) in PACKS {
             let groups = reader.read(&format!("{name}.yaml"), text).unwrap();
             let rules: Vec<&Rule> = groups.iter().flat_map(|group| &group.rules).collect();

@@ -62,6 +62,12 @@ impl<'a> Node<'a> {
         self.reader.document.line(&self.path)
     }
 
+    /// The place in its document, empty for the root.
+    #[must_use]
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Adds a problem at this place.
     pub(crate) fn problem(&self, message: impl Into<String>) {
         self.problem_below("", message);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::problem::Problems;
 use super::read::{Fields, Node, Reader};
 use super::rule::{RuleContext, read_rule};
+use super::settings::{Global, Storage};
 use super::yaml::Document;
 use crate::alert;
 use crate::judge::{Registry, StrategyConfig};
@@ -26,12 +27,23 @@ pub struct RuleSet {
 pub struct Group {
     /// The file as the user named it.
     pub file: String,
+    /// Where in the file it stands.
+    pub place: Place,
     /// Unique within its file.
     pub name: String,
     /// Time between evaluations; the scrape interval when `None`.
     pub interval: Option<Duration>,
     /// The rules.
     pub rules: Vec<Rule>,
+}
+
+/// Where a group stands in its file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Which YAML document of the file, from 0; empty documents do not count.
+    pub document: usize,
+    /// The path in the document, such as `groups[0]` or `spec.groups[2]`.
+    pub path: String,
 }
 
 /// One rule of a group.
@@ -129,8 +141,20 @@ pub struct RuleReader<'a> {
     pub interval: Duration,
 }
 
-impl RuleReader<'_> {
-    /// Reads the text of one rule file, or of a PrometheusRule manifest.
+impl<'a> RuleReader<'a> {
+    /// A reader with the default retention and scrape interval.
+    #[must_use]
+    pub fn new(registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            retention: Storage::default().retention,
+            interval: Global::default().scrape_interval,
+        }
+    }
+
+    /// Reads the text of one rule file, or of PrometheusRule manifests.
+    ///
+    /// Of several YAML documents, those that say they are something else are left out: rules may stand in a rendered chart.
     ///
     /// # Errors
     /// Every problem of the file at once.
@@ -145,38 +169,71 @@ impl RuleReader<'_> {
         file: &str,
         text: &str,
     ) -> Result<(Vec<Group>, Problems), Problems> {
-        let document = Document::parse(file, text)?;
-        let reader = Reader::new(&document);
-        let groups = reader
-            .root()
-            .fields()
-            .map(|fields| self.groups(file, fields));
-        Ok((groups.unwrap_or_default(), reader.finish()))
+        let documents = Document::parse_all(file, text)?;
+        let several = documents.len() > 1;
+        let readers: Vec<Reader<'_>> = documents.iter().map(Reader::new).collect();
+        let roots: Vec<(usize, Node<'_>)> = readers
+            .iter()
+            .map(Reader::root)
+            .enumerate()
+            .filter(|(_, root)| !(several && is_something_else(root)))
+            .collect();
+        let recorded: Vec<(String, Metric)> = roots
+            .iter()
+            .flat_map(|(_, root)| recorded_metrics(root))
+            .collect();
+        let mut file = InFile {
+            name: file,
+            recorded,
+            names: HashSet::new(),
+            groups: Vec::new(),
+        };
+        for (document, root) in roots {
+            if let Some(fields) = root.fields() {
+                self.document(&mut file, document, fields);
+            }
+        }
+        let groups = file.groups;
+        let mut problems = Problems::default();
+        for reader in readers {
+            problems.extend(reader.finish());
+        }
+        Ok((groups, problems))
     }
 
-    fn groups(&self, file: &str, mut fields: Fields<'_>) -> Vec<Group> {
-        if fields.get("kind").and_then(|node| node.text()).as_deref() == Some("PrometheusRule") {
-            fields.get("apiVersion");
-            fields.get("metadata");
-            let spec = fields.required("spec").and_then(|node| node.fields());
-            fields.finish();
-            return spec
-                .map(|fields| self.groups(file, fields))
-                .unwrap_or_default();
-        }
-        let Some(nodes) = fields.required("groups").and_then(|node| node.list()) else {
-            fields.finish();
-            return Vec::new();
+    fn document(&self, file: &mut InFile<'_>, document: usize, mut fields: Fields<'_>) {
+        let Some(kind) = fields.get("kind") else {
+            return self.groups(file, document, fields);
         };
+        if kind.text().as_deref() != Some(MANIFEST) {
+            kind.problem(format!("must be {MANIFEST}; nothing else holds rules"));
+        }
+        if let Some(version) = fields.required("apiVersion")
+            && version.text().is_some_and(|text| text != MANIFEST_VERSION)
+        {
+            version.problem(format!("must be {MANIFEST_VERSION}"));
+        }
+        fields.get("metadata");
+        fields.get("status");
+        let spec = fields.required("spec").and_then(|node| node.fields());
         fields.finish();
-        let recorded = recorded_metrics(&nodes);
-        let mut names = HashSet::new();
-        let mut groups = Vec::new();
-        for node in &nodes {
-            let Some(group) = self.group(file, node, &recorded) else {
+        if let Some(fields) = spec {
+            self.groups(file, document, fields);
+        }
+    }
+
+    fn groups(&self, file: &mut InFile<'_>, document: usize, mut fields: Fields<'_>) {
+        let nodes = fields.required("groups").and_then(|node| node.list());
+        fields.finish();
+        for node in &nodes.unwrap_or_default() {
+            let Some(mut group) = self.group(file.name, node, &file.recorded) else {
                 continue;
             };
-            if !names.insert(group.name.clone()) {
+            group.place = Place {
+                document,
+                path: node.path().to_owned(),
+            };
+            if !file.names.insert(group.name.clone()) {
                 node.problem_below(
                     "name",
                     format!(
@@ -185,9 +242,8 @@ impl RuleReader<'_> {
                     ),
                 );
             }
-            groups.push(group);
+            file.groups.push(group);
         }
-        groups
     }
 
     fn group(&self, file: &str, node: &Node<'_>, recorded: &[(String, Metric)]) -> Option<Group> {
@@ -226,6 +282,7 @@ impl RuleReader<'_> {
             .collect();
         Some(Group {
             file: file.to_owned(),
+            place: Place::default(),
             name,
             interval,
             rules,
@@ -233,8 +290,31 @@ impl RuleReader<'_> {
     }
 }
 
-/// Which names of this file are model metrics, so that a watch on one knows its kind.
-fn recorded_metrics(groups: &[Node<'_>]) -> Vec<(String, Metric)> {
+/// What a manifest of rules says it is.
+const MANIFEST: &str = "PrometheusRule";
+const MANIFEST_VERSION: &str = "monitoring.coreos.com/v1";
+
+/// What is known of a file while its documents are read.
+struct InFile<'a> {
+    name: &'a str,
+    /// Which names are model metrics.
+    recorded: Vec<(String, Metric)>,
+    /// The groups' names so far.
+    names: HashSet<String>,
+    groups: Vec<Group>,
+}
+
+/// Whether a document is a manifest of another kind.
+fn is_something_else(root: &Node<'_>) -> bool {
+    let kind = root.peek("kind").and_then(|node| node.peek_text());
+    kind.is_some_and(|kind| kind != MANIFEST)
+}
+
+/// Which names of a document are model metrics, so that a watch on one knows its kind.
+fn recorded_metrics(root: &Node<'_>) -> Vec<(String, Metric)> {
+    let spec = root.peek("spec");
+    let groups = spec.as_ref().unwrap_or(root).peek("groups");
+    let groups = groups.map(Node::peek_list).unwrap_or_default();
     let mut found = Vec::new();
     for rule in groups
         .iter()

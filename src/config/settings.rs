@@ -30,6 +30,25 @@ pub struct Settings {
     pub storage: Storage,
 }
 
+impl Settings {
+    /// Puts the pack of this name in the place of `auto`.
+    pub fn recognise(&mut self, pack: &str) {
+        for file in &mut self.rule_files {
+            if file == super::packs::AUTO {
+                pack.clone_into(file);
+            }
+        }
+    }
+
+    /// Whether the rules are those for whatever the target turns out to be.
+    #[must_use]
+    pub fn is_auto(&self) -> bool {
+        self.rule_files
+            .iter()
+            .any(|file| file == super::packs::AUTO)
+    }
+}
+
 /// Intervals and labels for the whole process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Global {

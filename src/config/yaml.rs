@@ -83,6 +83,23 @@ impl Document {
     /// # Errors
     /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too large.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Problem> {
+        let first = Self::read(file, text, 1)?.into_iter().next();
+        first.ok_or_else(|| empty(file))
+    }
+
+    /// Parses every document of a text; empty ones are left out.
+    ///
+    /// # Errors
+    /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too large.
+    pub(crate) fn parse_all(file: &str, text: &str) -> Result<Vec<Self>, Problem> {
+        let all = Self::read(file, text, usize::MAX)?;
+        if all.is_empty() {
+            return Err(empty(file));
+        }
+        Ok(all)
+    }
+
+    fn read(file: &str, text: &str, most: usize) -> Result<Vec<Self>, Problem> {
         let problem = |line: usize, message: String| Problem {
             file: file.to_owned(),
             line,
@@ -96,27 +113,26 @@ impl Document {
             );
             return Err(problem(0, message));
         }
-        let mut documents = serde_yaml::Deserializer::from_str(text);
-        let first = documents
-            .next()
-            .ok_or_else(|| problem(0, "the file is empty".to_owned()))?;
-        let value: serde_yaml::Value =
-            serde::Deserialize::deserialize(first).map_err(|error: serde_yaml::Error| {
-                let line = error.location().map_or(0, |at| at.line());
-                problem(
-                    line,
-                    format!("not valid YAML: {}", without_place(&error.to_string())),
-                )
-            })?;
-        let root = convert(value).map_err(|message| problem(0, message))?;
-        if root == Value::Null {
-            return Err(problem(0, "the file is empty".to_owned()));
+        let mut places = lines(text).into_iter();
+        let mut documents = Vec::new();
+        for document in serde_yaml::Deserializer::from_str(text).take(most) {
+            let value: serde_yaml::Value =
+                serde::Deserialize::deserialize(document).map_err(|error: serde_yaml::Error| {
+                    let line = error.location().map_or(0, |at| at.line());
+                    let message = error.to_string();
+                    problem(line, format!("not valid YAML: {}", without_place(&message)))
+                })?;
+            let lines = places.next().unwrap_or_default();
+            let root = convert(value).map_err(|message| problem(0, message))?;
+            if root != Value::Null {
+                documents.push(Self {
+                    file: file.to_owned(),
+                    root,
+                    lines,
+                });
+            }
         }
-        Ok(Self {
-            file: file.to_owned(),
-            root,
-            lines: lines(text),
-        })
+        Ok(documents)
     }
 
     /// The line of a path, or of the nearest enclosing place that has one; 0 when unknown.
@@ -143,6 +159,15 @@ impl Document {
             path: path.to_owned(),
             message: message.into(),
         }
+    }
+}
+
+fn empty(file: &str) -> Problem {
+    Problem {
+        file: file.to_owned(),
+        line: 0,
+        path: String::new(),
+        message: "the file is empty".to_owned(),
     }
 }
 
@@ -192,8 +217,9 @@ enum Frame {
     Map { path: String, key: Option<String> },
 }
 
-/// The line of every path: of its key in a map, of its first token in a list.
-fn lines(text: &str) -> HashMap<String, usize> {
+/// The line of every path of each document: of its key in a map, of its first token in a list.
+fn lines(text: &str) -> Vec<HashMap<String, usize>> {
+    let mut all = Vec::new();
     let mut lines = HashMap::new();
     let mut frames: Vec<Frame> = Vec::new();
     for event in Parser::new_from_str(text) {
@@ -226,11 +252,12 @@ fn lines(text: &str) -> HashMap<String, usize> {
             Event::Alias(_) => {
                 place(&mut frames, &mut lines, line);
             }
-            Event::DocumentEnd => break,
+            Event::DocumentEnd => all.push(std::mem::take(&mut lines)),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
         }
     }
-    lines
+    all.push(lines);
+    all
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -289,6 +316,17 @@ mod tests {
     #[test]
     fn a_repeated_key_is_a_problem() {
         assert!(Document::parse("r.yaml", "a: 1\na: 2\n").is_err());
+    }
+
+    #[test]
+    fn each_document_of_a_text_has_lines_of_its_own() {
+        let text = "# first\na: 1\n---\n---\n# nothing\n---\nb:\n  - c: 2\n---\n";
+        let documents = Document::parse_all("r.yaml", text).unwrap();
+        assert_eq!(documents.len(), 2);
+        assert_eq!(documents[0].line("a"), 2);
+        assert_eq!(documents[1].line("b[0].c"), 8);
+        let broken = Document::parse_all("r.yaml", "a: 1\n---\nb: [\n").unwrap_err();
+        assert!(broken.line >= 3, "{broken}");
     }
 
     #[test]

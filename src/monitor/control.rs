@@ -13,9 +13,13 @@ use tracing::{info, warn};
 use crate::config::{Config, Problems};
 use crate::notify::retrain::Deliveries;
 use crate::publish::{Call, Control, Reply};
+use crate::scrape::Exposition;
 
 /// Reads the configuration again, with every check.
 pub type Loader = Arc<dyn Fn() -> Result<Config, Problems> + Send + Sync>;
+
+/// Looks at each scrape; the configuration is read again when it says that it has learnt what the target is.
+pub type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
 
 /// Commands that wait for the tick to end; more are refused.
 const QUEUE: usize = 16;

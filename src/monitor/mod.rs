@@ -20,7 +20,7 @@ mod transport;
 mod view;
 mod watch;
 
-pub use control::Loader;
+pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
 pub use model_monitor::{ModelMonitor, Scraped, Tick};
 pub use service::Service;

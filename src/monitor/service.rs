@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 
 use super::MonitorError;
-use super::control::{self, Api, Loader};
+use super::control::{self, Api, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
@@ -36,6 +36,7 @@ pub struct Service {
     producers: Vec<Box<dyn MetricProducer>>,
     notifiers: Vec<Arc<dyn RetrainingNotifier>>,
     loader: Option<Loader>,
+    recogniser: Option<Recogniser>,
     lifecycle: bool,
     health: Option<publish::Server>,
 }
@@ -61,6 +62,7 @@ impl Service {
             producers,
             notifiers: Vec::new(),
             loader: None,
+            recogniser: None,
             lifecycle: false,
             health: None,
         }
@@ -87,6 +89,13 @@ impl Service {
     pub fn with_reload(mut self, loader: Loader, over_http: bool) -> Self {
         self.loader = Some(loader);
         self.lifecycle = over_http;
+        self
+    }
+
+    /// Shows each scrape to `recogniser`, and reads the configuration again when it has learnt what the target is.
+    #[must_use]
+    pub fn with_recogniser(mut self, recogniser: Recogniser) -> Self {
+        self.recogniser = Some(recogniser);
         self
     }
 
@@ -153,6 +162,7 @@ impl Service {
             shared,
             commands: queue,
             loader: self.loader,
+            recogniser: self.recogniser,
             reload: publish::Reload {
                 succeeded_at: at,
                 error: None,

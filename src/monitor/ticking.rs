@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
-use super::control::{Command, Loader};
+use super::control::{Command, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::memory::Memory;
 use super::model_monitor::{ModelMonitor, Scraped, Tick};
@@ -35,6 +35,7 @@ pub(super) struct Ticking {
     pub(super) shared: Arc<publish::Shared>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) loader: Option<Loader>,
+    pub(super) recogniser: Option<Recogniser>,
     pub(super) reload: publish::Reload,
 }
 
@@ -53,9 +54,14 @@ impl Ticking {
                 scraped = scrape_all(&mut self.producers, at, self.monitor.config.settings.global.scrape_timeout) => scraped,
             };
             let Tick { alerts, requests } = self.monitor.observe(at, &scraped);
+            let is_recognised = self.recognise(&scraped);
             drop(scraped);
             debug!(%at, alerts = alerts.len(), requests = requests.len(), "tick");
             self.hand_over(at, &alerts, &requests).await;
+            if is_recognised {
+                // How it went is logged and on the page.
+                let _told = self.obey_reload(at).await;
+            }
             self.publish(at);
             self.shared.set_ready();
             let Some(next) = self.idle(&stop).await else {
@@ -99,11 +105,7 @@ impl Ticking {
         let at = clock::now();
         match command {
             Command::Reload(reply) => {
-                let result = self.reload(at).await;
-                self.reload.error = result.clone().err();
-                if result.is_ok() {
-                    self.reload.succeeded_at = at;
-                }
+                let result = self.obey_reload(at).await;
                 self.publish(at);
                 // Whoever asked may be gone.
                 let _gone = reply.send(result);
@@ -115,6 +117,26 @@ impl Ticking {
                 let _gone = reply.send(known);
             }
         }
+    }
+
+    /// Whether a target has just turned out to be what rules are there for.
+    fn recognise(&self, scraped: &[Scraped]) -> bool {
+        let Some(recognise) = &self.recogniser else {
+            return false;
+        };
+        let mut answers = scraped
+            .iter()
+            .filter_map(|scraped| scraped.result.as_ref().ok());
+        answers.any(|exposition| recognise(exposition))
+    }
+
+    async fn obey_reload(&mut self, at: Timestamp) -> Result<(), String> {
+        let result = self.reload(at).await;
+        self.reload.error = result.clone().err();
+        if result.is_ok() {
+            self.reload.succeeded_at = at;
+        }
+        result
     }
 
     /// Reads the configuration again and goes on under it, or under the old one when anything is wrong with it.

@@ -335,7 +335,8 @@ impl Node {
     }
 
     /// The nodes directly below.
-    pub(super) fn children(&self) -> Vec<&Self> {
+    #[must_use]
+    pub fn children(&self) -> Vec<&Self> {
         match &self.kind {
             Kind::Number(_) | Kind::Text(_) | Kind::Select(_) | Kind::Range(..) => Vec::new(),
             Kind::Subquery(subquery) => vec![&subquery.expr],

@@ -11,7 +11,7 @@ use sidewatch::judge::Registry;
 use super::support::certificates::Authority;
 
 /// The YAML blocks of a document, with the line each begins at.
-fn blocks(file: &str) -> Vec<(usize, String)> {
+pub(crate) fn blocks(file: &str) -> Vec<(usize, String)> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
     let mut found = Vec::new();
     let mut open: Option<(usize, String)> = None;

@@ -9,6 +9,7 @@ mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
+mod auto; // --rules=auto
 mod bad_input; // what the binary says of mistakes, and that it goes on
 mod cluster; // the real Alertmanager, alone and three of them
 mod docs; // what the documents show is accepted
@@ -38,6 +39,8 @@ mod promql_suite; // Prometheus' own test suite
 mod replicas; // three sidecars before three Alertmanagers
 mod retrain; // gates, formats, deliveries
 mod rule_files; // sixty mistakes, each with its message
+mod rules_doc; // what the documents show is free of slips
+mod schema; // editors know what the readers know
 mod scrape_auth;
 mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do

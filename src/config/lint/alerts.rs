@@ -1,0 +1,55 @@
+//! Timing, labels and annotations of `alert` and `watch`.
+
+use super::{About, Found, Lint};
+use crate::alert;
+use crate::config::rules::Rule;
+use crate::metric::format_duration;
+
+pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
+    let Some(alert) = alerting(about.rule) else {
+        return;
+    };
+    if !alert.annotations.iter().any(|(name, _)| name == "summary") {
+        found.push(about.remark(
+            Lint::NoSummary,
+            "annotations.summary",
+            "is missing; say in a sentence what is wrong",
+        ));
+    }
+    for (name, template) in &alert.labels {
+        if template.uses_value() {
+            found.push(about.remark(
+                Lint::ValueInLabel,
+                &format!("labels.{name}"),
+                "$value makes a new alert of every value; put it into an annotation",
+            ));
+        }
+    }
+    let interval = about.interval();
+    let [hold, keep, every] = [alert.hold, alert.keep_firing_for, interval].map(format_duration);
+    if !alert.hold.is_zero() && alert.hold < interval {
+        found.push(about.remark(
+            Lint::ShortFor,
+            "for",
+            format!(
+                "{hold} is shorter than the interval of {every}: the alert fires one evaluation late and no sooner; write {every} or more"
+            ),
+        ));
+    }
+    if !alert.keep_firing_for.is_zero() && alert.keep_firing_for < interval {
+        found.push(about.remark(
+            Lint::ShortKeepFiring,
+            "keep_firing_for",
+            format!("{keep} is shorter than the interval of {every} and bridges nothing; write {every} or more"),
+        ));
+    }
+}
+
+/// The alert of a rule that has one.
+pub(super) fn alerting(rule: &Rule) -> Option<&alert::Rule> {
+    match rule {
+        Rule::Alert { alert, .. } => Some(alert),
+        Rule::Watch(watch) => Some(&watch.alert),
+        Rule::Record(_) => None,
+    }
+}

@@ -1,0 +1,144 @@
+//! Templates that show a label which the expression does not have.
+
+use std::collections::BTreeSet;
+
+use super::alerts::alerting;
+use super::{About, Found, Known, Lint};
+use crate::map::Source;
+use crate::promql::ast::{AggregateOp, Binary, BinaryOp, Kind, Many, Node, Type};
+
+/// Functions that leave the labels of their first argument as they are.
+const KEEPING: [&str; 10] = [
+    "abs",
+    "ceil",
+    "floor",
+    "round",
+    "sqrt",
+    "exp",
+    "ln",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+];
+/// Deepest chain of records that is followed.
+const DEEPEST: usize = 8;
+
+pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
+    let (Some(alert), Some(expr)) = (alerting(about.rule), about.expr()) else {
+        return;
+    };
+    let Some(there) = labels(expr.root(), about.known, 0) else {
+        return;
+    };
+    let texts = [
+        ("labels", &alert.labels),
+        ("annotations", &alert.annotations),
+    ];
+    for (section, templates) in texts {
+        for (name, template) in templates {
+            for label in shown(template.source()) {
+                if !there.contains(label) {
+                    let known: Vec<&str> = there.iter().map(String::as_str).collect();
+                    let known = if known.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        known.join(", ")
+                    };
+                    found.push(about.remark(
+                        Lint::LabelNotThere,
+                        &format!("{section}.{name}"),
+                        format!("shows $labels.{label}, but the labels of the expression are: {known}; keep {label} with by, or leave it out"),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The names behind `$labels.` in a template.
+fn shown(source: &str) -> BTreeSet<&str> {
+    let rest = source.split("$labels.").skip(1);
+    rest.filter_map(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        rest.get(..end.unwrap_or(rest.len()))
+            .filter(|name| !name.is_empty())
+    })
+    .collect()
+}
+
+/// The labels of an expression's value, when the expression itself says which.
+fn labels(node: &Node, known: &Known<'_>, depth: usize) -> Option<BTreeSet<String>> {
+    if depth > DEEPEST {
+        return None;
+    }
+    match &node.unwrapped().kind {
+        Kind::Aggregate(aggregate) => {
+            let keeps = matches!(
+                aggregate.op,
+                AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::CountValues
+            );
+            let grouping = &aggregate.grouping;
+            (!keeps && !grouping.without).then(|| grouping.labels.iter().cloned().collect())
+        }
+        Kind::Call(function, args) => of_call(function.signature().name, args, known, depth),
+        Kind::Binary(binary) => of_binary(binary, known, depth),
+        Kind::Select(select) => {
+            let recording = known.recorded.get(select.selector.metric_name()?)?;
+            let mut found = match &recording.source {
+                Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
+                Source::Drift(drift) => drift.by.iter().cloned().collect(),
+            };
+            found.extend(recording.labels.iter().map(|(name, _)| name.to_owned()));
+            Some(found)
+        }
+        Kind::Negate(inner) | Kind::Plus(inner) => labels(inner, known, depth),
+        Kind::Number(_) | Kind::Text(_) | Kind::Range(..) | Kind::Subquery(_) | Kind::Paren(_) => {
+            None
+        }
+    }
+}
+
+fn of_call(
+    function: &str,
+    args: &[Node],
+    known: &Known<'_>,
+    depth: usize,
+) -> Option<BTreeSet<String>> {
+    match (function, args) {
+        ("histogram_quantile", [_, buckets]) => {
+            let mut found = labels(buckets, known, depth)?;
+            found.remove("le");
+            Some(found)
+        }
+        (name, [inner, ..]) if KEEPING.contains(&name) => labels(inner, known, depth),
+        ("vector", _) => Some(BTreeSet::new()),
+        _ => None,
+    }
+}
+
+fn of_binary(binary: &Binary, known: &Known<'_>, depth: usize) -> Option<BTreeSet<String>> {
+    let [left, right] = [&binary.left, &binary.right];
+    match [left, right].map(|side| side.value_type() == Type::Scalar) {
+        [true, true] => return None,
+        [false, true] => return labels(left, known, depth),
+        [true, false] => return labels(right, known, depth),
+        [false, false] => {}
+    }
+    if binary.op == BinaryOp::Or {
+        let mut both = labels(left, known, depth)?;
+        both.extend(labels(right, known, depth)?);
+        return Some(both);
+    }
+    let matching = &binary.matching;
+    let side = if matching.many == Some(Many::Right) {
+        right
+    } else {
+        left
+    };
+    let mut found = labels(side, known, depth)?;
+    found.extend(matching.include.iter().cloned());
+    if matching.many.is_none() && matching.on && !binary.op.is_set() {
+        found.retain(|label| matching.labels.contains(label));
+    }
+    Some(found)
+}

@@ -1,0 +1,80 @@
+//! What only shows when rules are looked at together.
+
+use std::collections::BTreeMap;
+
+use super::alerts::alerting;
+use super::{About, Found, Known, Lint};
+use crate::config::rules::{Group, Rule};
+use crate::metric::Metric;
+
+pub(super) fn lint(groups: &[Group], known: &Known<'_>, found: &mut Vec<Found>) {
+    let mut seen: BTreeMap<(&str, &str, String), String> = BTreeMap::new();
+    for group in groups {
+        for (index, rule) in group.rules.iter().enumerate() {
+            let about = About {
+                group,
+                index,
+                rule,
+                known,
+            };
+            let (kind, labels) = identity(rule);
+            let key = (kind, rule.name(), labels);
+            match seen.get(&key) {
+                Some(first) => found.push(about.remark(
+                    Lint::DuplicateRules,
+                    kind,
+                    format!(
+                        "{first} has the same name and labels, so that the two cannot be told apart; rename one, or give it a label"
+                    ),
+                )),
+                None => {
+                    let place = format!("{}: {}.rules[{index}]", group.file, group.place.path);
+                    seen.insert(key, place);
+                }
+            }
+            found.extend(unwatched(&about));
+        }
+    }
+}
+
+/// The kind of a rule and its labels, in order.
+fn identity(rule: &Rule) -> (&'static str, String) {
+    let Some(alert) = alerting(rule) else {
+        let labels = match rule {
+            Rule::Record(recording) => recording.labels.to_string(),
+            Rule::Alert { .. } | Rule::Watch(_) => String::new(),
+        };
+        return ("record", labels);
+    };
+    let mut labels: Vec<String> = alert
+        .labels
+        .iter()
+        .map(|(name, template)| format!("{name}={:?}", template.source()))
+        .collect();
+    labels.sort();
+    let kind = match rule {
+        Rule::Watch(_) => "watch",
+        Rule::Record(_) | Rule::Alert { .. } => "alert",
+    };
+    (kind, labels.join(","))
+}
+
+/// A latency, accuracy or drift that is recorded and looked at by no rule.
+fn unwatched(about: &About<'_>) -> Option<Found> {
+    let Rule::Record(recording) = about.rule else {
+        return None;
+    };
+    let metric = recording
+        .metric
+        .as_ref()
+        .filter(|metric| **metric != Metric::Custom)?;
+    let used = &about.known.used;
+    let name = recording.name.as_str();
+    (!used.iter().any(|selector| selector.may_match_name(name))).then(|| {
+        about.remark(
+            Lint::UnwatchedMetric,
+            "record",
+            format!("no rule looks at {name}; add a watch, or make it metric: custom when it is only to be seen ({metric} is to be judged)"),
+        )
+    })
+}

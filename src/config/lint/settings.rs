@@ -1,0 +1,58 @@
+//! Settings against rules.
+
+use std::time::Duration;
+
+use super::{Around, Found, Lint};
+use crate::config::rules::Rule;
+use crate::metric::format_duration;
+
+/// How far an instant selector looks back.
+const LOOKBACK: Duration = Duration::from_secs(300);
+
+pub(super) fn lint(around: &Around<'_>, found: &mut Vec<Found>) {
+    // A configuration file is the first source.
+    let Some(file) = around.config.sources.first().filter(|_| around.whole) else {
+        return;
+    };
+    let settings = &around.config.settings;
+    let mut remark = |lint, path: &str, message: String| {
+        found.push(Found {
+            lint,
+            file: file.file.clone(),
+            document: 0,
+            path: path.to_owned(),
+            message,
+        });
+    };
+    let interval = settings.global.scrape_interval;
+    if interval >= LOOKBACK {
+        remark(
+            Lint::TooLongScrapeInterval,
+            "global.scrape_interval",
+            format!(
+                "{} is not shorter than the 5m that a selector looks back, so that values come and go; shorten it to 2m or less",
+                format_duration(interval)
+            ),
+        );
+    }
+    let mut rules = around
+        .config
+        .rules
+        .groups
+        .iter()
+        .flat_map(|group| &group.rules)
+        .peekable();
+    if rules.peek().is_none() {
+        let message =
+            "no rule was found, so nothing is watched; name a rule file or a pack".to_owned();
+        remark(Lint::NoRules, "rule_files", message);
+    }
+    let asks = rules.find(|rule| matches!(rule, Rule::Watch(watch) if watch.retrain.is_some()));
+    if let Some(rule) = asks.filter(|_| settings.retraining.webhooks.is_empty()) {
+        let message = format!(
+            "{} asks for retraining, but there is no webhook to ask; add one",
+            rule.name()
+        );
+        remark(Lint::RetrainWithoutWebhook, "retraining.webhooks", message);
+    }
+}

@@ -1,0 +1,163 @@
+//! Strategies against the metric and the timing of their watch.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{About, Found, Lint};
+use crate::config::rules::{Rule, Watch};
+use crate::metric::{Direction, Metric, format_duration};
+
+/// Longest time to learn that is taken for meant.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+
+pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
+    match about.rule {
+        Rule::Record(recording) => {
+            if let (Some(metric), Some(direction)) = (&recording.metric, recording.direction) {
+                found.extend(wrong_side(about, metric, direction, "direction"));
+            }
+        }
+        Rule::Watch(watch) => {
+            let parts = parts("strategy", &watch.strategy.kind, &watch.strategy.params);
+            let side = wrong_side(about, &watch.metric, watch.direction, "direction");
+            let own = parts.iter().find_map(|part| {
+                let word = part.params.get("direction")?.as_str()?;
+                let all = [Direction::Above, Direction::Below, Direction::Both];
+                let direction = all.into_iter().find(|one| one.as_str() == word)?;
+                wrong_side(
+                    about,
+                    &watch.metric,
+                    direction,
+                    &format!("{}.direction", part.path),
+                )
+            });
+            found.extend(side.or(own));
+            for part in &parts {
+                found.extend(bounds(about, watch, part));
+                found.extend(warm_up(about, part));
+            }
+            if let [only] = parts.as_slice() {
+                found.extend(relearn(about, watch, only));
+            }
+        }
+        Rule::Alert { .. } => {}
+    }
+}
+
+/// A strategy that is no composition.
+struct Part<'a> {
+    path: String,
+    kind: &'a str,
+    params: &'a Map<String, Value>,
+}
+
+/// The strategies inside any `any_of` and `all_of`.
+fn parts<'a>(path: &str, kind: &'a str, params: &'a Map<String, Value>) -> Vec<Part<'a>> {
+    let Some(Value::Array(inner)) = params.get("strategies") else {
+        let path = path.to_owned();
+        return vec![Part { path, kind, params }];
+    };
+    let inner = inner.iter().enumerate().filter_map(|(n, part)| {
+        let params = part.as_object()?;
+        let kind = params.get("type")?.as_str()?;
+        Some(parts(&format!("{path}.strategies[{n}]"), kind, params))
+    });
+    inner.flatten().collect()
+}
+
+fn wrong_side(
+    about: &About<'_>,
+    metric: &Metric,
+    direction: Direction,
+    below: &str,
+) -> Option<Found> {
+    let wrong = match metric {
+        Metric::Accuracy => direction == Direction::Above,
+        Metric::InferenceLatencyMs | Metric::PredictionDrift => direction == Direction::Below,
+        Metric::Custom => false,
+    };
+    let usual = metric.direction();
+    wrong.then(|| {
+        about.remark(
+            Lint::WrongSide,
+            below,
+            format!(
+                "{direction} is the good side of {metric}; leave it out, which means {usual}, or write both"
+            ),
+        )
+    })
+}
+
+fn bounds(about: &About<'_>, watch: &Watch, part: &Part<'_>) -> Vec<Found> {
+    if part.kind != "static" {
+        return Vec::new();
+    }
+    let wrong = |name: &&str| {
+        let bound = part.params.get(*name)?.as_f64()?;
+        let why = match watch.metric {
+            Metric::Accuracy if !(0.0..=1.0).contains(&bound) => {
+                "an accuracy is a share from 0 to 1; write 0.9 for 90 %"
+            }
+            Metric::InferenceLatencyMs if bound < 0.0 => "a latency is never below 0",
+            Metric::PredictionDrift if bound < 0.0 => "a drift is never below 0",
+            Metric::Accuracy if below(watch) && bound <= 0.0 => {
+                "no accuracy is below 0, so this never fires"
+            }
+            Metric::Accuracy
+            | Metric::InferenceLatencyMs
+            | Metric::PredictionDrift
+            | Metric::Custom => {
+                return None;
+            }
+        };
+        let place = format!("{}.{name}", part.path);
+        Some(about.remark(Lint::BoundOutOfRange, &place, format!("{why}, got {bound}")))
+    };
+    ["bound", "lower", "upper"]
+        .iter()
+        .filter_map(wrong)
+        .collect()
+}
+
+fn below(watch: &Watch) -> bool {
+    watch.direction == Direction::Below
+}
+
+fn warm_up(about: &About<'_>, part: &Part<'_>) -> Option<Found> {
+    let values = part.params.get("warm_up")?.as_u64()?;
+    let time = about.interval() * u32::try_from(values).ok()?;
+    (time > LONG).then(|| {
+        let [time, interval] = [time, about.interval()].map(format_duration);
+        about.remark(
+            Lint::LongWarmUp,
+            &format!("{}.warm_up", part.path),
+            format!("{values} values take {time} at an interval of {interval}, and nothing is judged before; write fewer"),
+        )
+    })
+}
+
+/// After `relearn_after` anomalous values the level is learnt anew, which ends the anomaly.
+fn relearn(about: &About<'_>, watch: &Watch, part: &Part<'_>) -> Option<Found> {
+    if !matches!(part.kind, "ewma" | "seasonal") {
+        return None;
+    }
+    let values = match part.params.get("relearn_after") {
+        Some(value) => value.as_u64()?,
+        None => 50,
+    };
+    let time = about.interval() * u32::try_from(values).ok()?;
+    let hold = watch.alert.hold;
+    (hold >= time).then(|| {
+        let [hold, time] = [hold, time].map(format_duration);
+        about.remark(
+            Lint::ForBeyondRelearn,
+            "for",
+            format!(
+                "after {time} of anomalous values ({values}, relearn_after) {} takes them for normal, so an alert that waits {hold} never fires; \
+                 shorten it, or raise relearn_after",
+                part.kind
+            ),
+        )
+    })
+}

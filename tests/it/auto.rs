@@ -1,0 +1,198 @@
+//! `--rules=auto`: every server is taken for what it is, and a sidecar that starts first waits for it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use sidewatch::config::exposed::Exposed;
+use sidewatch::config::packs::recognise;
+use sidewatch::metric::Timestamp;
+use sidewatch::scrape::{Exposition, Format};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::support::{Process, free_port, get_json, get_text, shared, until};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// What each folder of the corpus is; `None` for a server without a pack.
+fn wanted(dir: &str) -> Option<Option<&'static str>> {
+    let known = [
+        ("vllm", "vllm"),
+        ("sglang", "sglang"),
+        ("tgi", "tgi"),
+        ("triton", "triton"),
+        ("torchserve", "torchserve"),
+        ("tf_serving", "tf-serving"),
+        ("ray_serve", "ray-serve"),
+        ("seldon_core2", "seldon"),
+        ("seldon_v1", "prometheus-client"),
+        ("bentoml", "bentoml"),
+        ("mlserver", "mlserver"),
+        ("kserve", "kserve"),
+        ("nvidia_nim", "nim"),
+        ("fastapi", "fastapi"),
+        ("litserve", "prometheus-client"),
+        ("custom", "prometheus-client"),
+    ];
+    if dir.starts_with("llama_cpp") || dir.starts_with("dcgm") {
+        return Some(None);
+    }
+    let found = known.iter().find(|(prefix, _)| dir.starts_with(prefix));
+    found.map(|(_, pack)| Some(*pack))
+}
+
+fn bodies(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if path.is_dir() {
+            bodies(&path, found);
+        } else if name.ends_with(".txt") && !name.contains("ground_truth") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_body_of_every_server_gets_its_own_pack() {
+    let Some(corpus) = shared("corpus") else {
+        return;
+    };
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for entry in fs::read_dir(corpus).unwrap() {
+        let dir = entry.unwrap();
+        let name = dir.file_name().into_string().unwrap();
+        let Some(wanted) = wanted(&name).filter(|_| dir.path().is_dir()) else {
+            continue;
+        };
+        let mut files = Vec::new();
+        bodies(&dir.path(), &mut files);
+        for file in files {
+            let body = fs::read(&file).unwrap();
+            let openmetrics = body.trim_ascii_end().ends_with(b"# EOF");
+            let format = if openmetrics {
+                Format::OpenMetrics
+            } else {
+                Format::Text
+            };
+            // Excerpts in documents are not always whole.
+            let exposition = Exposition::new(body, format, Timestamp::default());
+            let Ok(exposed) = Exposed::read(&exposition) else {
+                continue;
+            };
+            let names: Vec<&str> = exposed.names().collect();
+            if names.is_empty() {
+                continue;
+            }
+            let found = recognise(&names).ok().map(|pack| pack.name);
+            seen += 1;
+            if found != wanted {
+                wrong.push(format!("{}: {found:?}", file.display()));
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn start(dir: &Path, target: &str) -> (Process, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let (target, listen) = (
+        format!("--target={target}"),
+        format!("--web.listen-address={address}"),
+    );
+    let args = [
+        "run",
+        &target,
+        "--rules=auto",
+        "--scrape.interval=200ms",
+        "--storage.path=state",
+        &listen,
+    ];
+    (Process::sidewatch(&args, dir), address)
+}
+
+/// The names of the groups, once they are what is wanted.
+async fn groups(address: &str, wanted: &str) {
+    until("the rules", SOON, async || {
+        let answer = get_json(&format!("http://{address}/api/v1/rules")).await?;
+        let groups = answer["data"]["groups"].as_array().cloned();
+        let names: Vec<String> = groups
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|group| Some(group["name"].as_str()?.to_owned()))
+            .collect();
+        if names == [wanted] {
+            Ok(())
+        } else {
+            Err(format!("{names:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_sidecar_starts_before_its_server_and_chooses_at_the_first_scrape() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let (process, address) = start(dir.path(), &format!("http://127.0.0.1:{port}/metrics"));
+    groups(&address, "auto").await;
+    assert!(
+        get_text(&format!("http://{address}/-/healthy"))
+            .await
+            .is_ok()
+    );
+    let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let server = MockServer::builder().listener(listener).start().await;
+    let body =
+        "# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting{model_name=\"m\"} 3\n";
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_raw(body, "text/plain"))
+        .mount(&server)
+        .await;
+    groups(&address, "vllm").await;
+    until("a value of the pack", SOON, async || {
+        let page = get_text(&format!("http://{address}/metrics")).await?;
+        let found = page.lines().any(|line| {
+            line.starts_with("sidewatch_metric_value{") && line.contains("vllm_queue_length")
+        });
+        if found { Ok(()) } else { Err(page) }
+    })
+    .await;
+    drop(process);
+    // The next start knows it without a scrape.
+    drop(server);
+    let (_process, address) = start(dir.path(), &format!("http://127.0.0.1:{port}/metrics"));
+    groups(&address, "vllm").await;
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_knows_raises_an_alert_and_is_looked_at_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = MockServer::start().await;
+    let unknown = ResponseTemplate::new(200).set_body_raw("something 1\n", "text/plain");
+    Mock::given(method("GET"))
+        .respond_with(unknown)
+        .up_to_n_times(5)
+        .mount(&server)
+        .await;
+    let known = ResponseTemplate::new(200).set_body_raw("tgi_queue_size 1\n", "text/plain");
+    Mock::given(method("GET"))
+        .respond_with(known)
+        .with_priority(9)
+        .mount(&server)
+        .await;
+    let (_process, address) = start(dir.path(), &server.uri());
+    until("the alert", SOON, async || {
+        let answer = get_json(&format!("http://{address}/api/v1/alerts")).await?;
+        let text = answer.to_string();
+        if text.contains("ServerNotRecognised") && text.contains("nothing is watched") {
+            Ok(())
+        } else {
+            Err(text)
+        }
+    })
+    .await;
+    groups(&address, "tgi").await;
+}
