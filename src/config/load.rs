@@ -252,7 +252,7 @@ fn wildcard(pattern: &str, name: &str) -> bool {
     rest.is_empty()
 }
 
-fn read(path: &Path) -> Result<String, Problems> {
+pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
     let wrong = |message: String| Problems::from(file_problem(&file, message));
     let size = fs::metadata(path)
