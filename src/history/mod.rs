@@ -8,16 +8,16 @@
 //!
 //! A step is what one tick of the live loop sees, so whoever replays history runs the same code as `sidewatch run`.
 
+mod api;
 mod csv;
 mod openmetrics;
-mod prometheus;
 mod recording;
 mod steps;
 mod time;
 
+pub use api::{MAX_POINTS, Prometheus, Range};
 pub use csv::read_csv;
 pub use openmetrics::read_openmetrics;
-pub use prometheus::{MAX_POINTS, Prometheus, Range};
 pub use recording::Recording;
 pub use steps::Steps;
 pub use time::{parse_moment, parse_time};
