@@ -183,7 +183,7 @@ impl Prometheus {
             }
             for (at, text) in series.values {
                 let value = crate::scrape::parse::parse_value(text.as_bytes());
-                let value = value.map_err(|error| self.refused(&error.to_string(), false))?;
+                let value = value.map_err(|error| self.refused(error, false))?;
                 recording.push(column, Timestamp::from_secs_f64(at), value);
             }
         }

@@ -141,15 +141,13 @@ fn row(line: &str, columns: &[Option<usize>], recording: &mut Recording) -> Resu
     let at = parse_time(time).ok_or_else(|| {
         format!("not a time: {time:?}; write Unix seconds, RFC 3339 or YYYY-MM-DD hh:mm:ss")
     })?;
-    let mut count = 0;
-    for cell in cells {
-        let Some(column) = columns.get(count) else {
+    for (index, cell) in cells.enumerate() {
+        let Some(column) = columns.get(index) else {
+            let count = columns.len() + 1;
             return Err(format!(
-                "more cells than the {} columns of the first line",
-                columns.len() + 1
+                "more cells than the {count} columns of the first line"
             ));
         };
-        count += 1;
         if cell.is_empty() {
             continue;
         }

@@ -40,7 +40,7 @@ pub fn read_openmetrics(
         let got = chunk.read_to_end(&mut block).map_err(unreadable)?;
         if got == 0 {
             // What is left has no newline, or no room for one.
-            reader.last(block)?;
+            reader.last(&block)?;
             break;
         }
         read += got as u64;
@@ -111,8 +111,8 @@ impl<'a> Reader<'a> {
     }
 
     /// What remained without a newline: nothing, or the end.
-    fn last(&mut self, rest: Vec<u8>) -> Result<(), Error> {
-        if rest == EOF[..EOF.len() - 1] && !self.ended {
+    fn last(&mut self, rest: &[u8]) -> Result<(), Error> {
+        if *rest == EOF[..EOF.len() - 1] && !self.ended {
             self.ended = true;
         } else if !rest.is_empty() {
             return Err(self.wrong(1, "a line without its end; the file may be cut"));

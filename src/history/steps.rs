@@ -183,7 +183,9 @@ mod tests {
         body.map_err(|error| error.to_string())
     }
 
-    fn steps(series: &[(&Labels, &[(i64, f64)])], end: i64) -> Steps {
+    type Points<'a> = &'a [(i64, f64)];
+
+    fn steps(series: &[(&Labels, Points<'_>)], end: i64) -> Steps {
         let mut recording = Recording::default();
         for (labels, points) in series {
             let column = recording.column(labels);

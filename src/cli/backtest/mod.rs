@@ -3,11 +3,13 @@
 pub mod compare;
 mod json;
 mod progress;
+mod report;
 mod source;
 mod text;
 mod times;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,6 +56,9 @@ pub struct Backtest {
     /// Shape of the answer
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
+    /// Write a report with charts to this file, one HTML document without anything from elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 impl Backtest {
@@ -68,6 +73,10 @@ impl Backtest {
         };
         let compared = others.first();
         let compared = compared.map(|after| (after, Comparison::new(replay, after)));
+        if let Some(path) = &self.report {
+            let compared = compared.as_ref().map(|(after, changes)| (*after, changes));
+            self.write_report(path, replay, compared)?;
+        }
         let printed = match self.format {
             Format::Text => text::print(out, replay).and_then(|()| match &compared {
                 Some((after, comparison)) => {
@@ -84,6 +93,22 @@ impl Backtest {
         Ok(ExitCode::SUCCESS)
     }
 
+    fn write_report(
+        &self,
+        path: &Path,
+        replay: &Replay,
+        compared: Option<(&Replay, &Comparison<'_>)>,
+    ) -> Result<(), Error> {
+        let about = report::About {
+            rules: self.rules.clone(),
+            others: self.compare.clone(),
+            source: self.source.name(),
+        };
+        let document = report::render(&about, replay, compared);
+        std::fs::write(path, document)
+            .map_err(|error| Error::new(format!("{}: cannot be written: {error}", path.display())))
+    }
+
     /// One replay of the rules, and one of the other rules where there are some: the same past, read once.
     fn replay(&self) -> Result<Vec<Replay>, Error> {
         let mut sets = vec![self.rules.as_slice()];
@@ -97,7 +122,8 @@ impl Backtest {
             .open(&self.span, self.step, &wanted, &mut progress)?;
         let mut players = Vec::new();
         for set in &sets {
-            let config = load(set, history.interval, &history.targets).map_err(problems)?;
+            let config = load(set, history.interval, &history.targets)
+                .map_err(|problems| told(&problems))?;
             players.push(Player::new(config));
         }
         play(history, &mut players, &mut progress)?;
@@ -105,7 +131,7 @@ impl Backtest {
     }
 }
 
-fn problems(problems: Problems) -> Error {
+fn told(problems: &Problems) -> Error {
     Error::new(problems.to_string())
 }
 
@@ -113,7 +139,7 @@ fn problems(problems: Problems) -> Error {
 fn wanted(sets: &[&[String]]) -> Result<Vec<Selector>, Error> {
     let mut wanted = Vec::new();
     for set in sets {
-        let config = load_rules(set, DEFAULT_STEP).map_err(problems)?;
+        let config = load_rules(set, DEFAULT_STEP).map_err(|problems| told(&problems))?;
         let recorded = recorded(&config);
         for selector in selectors(&config) {
             let own = selector

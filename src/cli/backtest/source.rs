@@ -71,6 +71,17 @@ pub(super) struct History {
 }
 
 impl Source {
+    /// The source as the user named it, without a password.
+    pub(super) fn name(&self) -> String {
+        let files = [&self.snapshots, &self.openmetrics, &self.csv];
+        let file = files.into_iter().flatten().next();
+        match (file, &self.prometheus) {
+            (Some(path), _) => path.display().to_string(),
+            (None, Some(url)) => http::redacted(url),
+            (None, None) => String::new(),
+        }
+    }
+
     /// Opens the source for what the rules read.
     pub(super) fn open(
         &self,
@@ -89,13 +100,13 @@ impl Source {
         if let Some(path) = &self.openmetrics {
             let size = size(path);
             let read = &mut |bytes| progress.show("reading", bytes, size);
-            let recording = history::read_openmetrics(path, &filter, read).map_err(told)?;
+            let recording = history::read_openmetrics(path, &filter, read)?;
             return recorded(path, recording, span, step);
         }
         if let Some(path) = &self.csv {
             let size = size(path);
             let read = &mut |bytes| progress.show("reading", bytes, size);
-            let recording = history::read_csv(path, &filter, read).map_err(told)?;
+            let recording = history::read_csv(path, &filter, read)?;
             return recorded(path, recording, span, step);
         }
         let url = self.prometheus.as_deref().unwrap_or_default();
@@ -103,8 +114,10 @@ impl Source {
     }
 }
 
-fn told(error: history::Error) -> Error {
-    Error::new(with_sources(&error))
+impl From<history::Error> for Error {
+    fn from(error: history::Error) -> Self {
+        Self::new(with_sources(&error))
+    }
 }
 
 fn size(path: &Path) -> u64 {
@@ -208,9 +221,7 @@ fn downloaded(
         .map_err(|error| Error::new(format!("cannot start: {error}")))?;
     let prometheus = std::sync::Arc::new(Prometheus::new(url, settings));
     let range = Range { start, end, step }.aligned();
-    let series = runtime
-        .block_on(prometheus.series(wanted, range))
-        .map_err(told)?;
+    let series = runtime.block_on(prometheus.series(wanted, range))?;
     if series.is_empty() {
         return Err(Error::new(format!(
             "{}: has no series that the rules read between {start} and {end}",
@@ -273,7 +284,7 @@ impl Iterator for Download {
             let range = self.fetched.pop_front()?;
             let recording = match joined {
                 Ok(Ok(recording)) => recording,
-                Ok(Err(error)) => return Some(Err(told(error))),
+                Ok(Err(error)) => return Some(Err(error.into())),
                 Err(error) => {
                     return Some(Err(Error::new(format!("the download failed: {error}"))));
                 }

@@ -56,11 +56,11 @@ pub(super) fn print_comparison(
         writeln!(out, "    ~ {}; now {}", line(old), name(&new.alert))?;
     }
     let changes = [
-        (comparison.only_before.len(), "no longer fire"),
-        (comparison.only_after.len(), "are new"),
+        (comparison.only_before.len(), "gone"),
+        (comparison.only_after.len(), "new"),
         (comparison.moved.len(), "moved"),
-        (comparison.relabelled.len(), "have other labels"),
-        (comparison.unchanged, "are the same"),
+        (comparison.relabelled.len(), "relabelled"),
+        (comparison.unchanged, "unchanged"),
     ];
     let told: Vec<String> = changes
         .iter()
@@ -108,16 +108,12 @@ pub(super) fn named(rule: &str, labels: &Labels) -> String {
 
 /// The summary, and why where it says more.
 pub(super) fn why(fired: &Fired) -> String {
-    let summary = fired.alert.annotations.get("summary");
-    let why = fired
-        .alert
-        .explanation
-        .as_ref()
-        .map(|explanation| explanation.why.as_str());
-    match (summary, why.filter(|why| !why.is_empty())) {
-        (Some(summary), Some(why)) => format!("{summary} ({why})"),
-        (None, Some(why)) => why.to_owned(),
-        _ => fired.alert.summary(),
+    let summary = fired.alert.summary();
+    let explanation = fired.alert.explanation.as_ref();
+    match explanation.map(|explanation| explanation.why.as_str()) {
+        Some(why) if summary.contains(why) => why.to_owned(),
+        Some(why) if !why.is_empty() => format!("{summary} ({why})"),
+        _ => summary,
     }
 }
 
