@@ -1,6 +1,7 @@
 //! One signal over the whole replay: value, expected band, what was unknown, when an alert fired.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::axis::{Axis, LEFT, WIDTH};
 use crate::cli::replay::{Judged, Point};
@@ -23,8 +24,8 @@ pub(super) fn draw(
     firing: &[(Timestamp, Timestamp)],
     out: &mut String,
 ) {
-    let points = thinned(&judged.points);
-    let scale = Scale::of(&points);
+    let stretches = stretches(&judged.points);
+    let scale = Scale::of(&stretches);
     // Writing to a String cannot fail, here and below.
     write!(
         out,
@@ -33,40 +34,38 @@ pub(super) fn draw(
         escape(&words(judged))
     )
     .ok();
-    for run in points.chunk_by(|a, b| is_unknown(a) == is_unknown(b)) {
-        if let [first, .., last] = run
-            && is_unknown(first)
-        {
-            block("unknown", axis.x(first.at), axis.x(last.at), out);
-        }
-    }
+    unknown(&stretches, axis, out);
     for (from, to) in firing {
         block("firing", axis.x(*from), axis.x(*to), out);
     }
     axis.draw(HEIGHT, out);
-    band(&points, axis, &scale, out);
-    for (name, of) in [
-        ("edge", lower as fn(&Point) -> f64),
-        ("edge", upper),
-        ("value", value),
-    ] {
-        line(name, &points, of, axis, &scale, out);
+    for points in &stretches {
+        band(points, axis, &scale, out);
+        line("edge", points, |point| point.lower, (axis, &scale), out);
+        line("edge", points, |point| point.upper, (axis, &scale), out);
+        line("value", points, |point| point.value, (axis, &scale), out);
+        dots(points, axis, &scale, out);
     }
-    dots(&points, axis, &scale, out);
     scale.draw(out);
     out.push_str("</svg></div>");
 }
 
-fn value(point: &Point) -> f64 {
-    point.value
-}
-
-fn lower(point: &Point) -> f64 {
-    point.lower
-}
-
-fn upper(point: &Point) -> f64 {
-    point.upper
+/// What was warming up, had too little behind it, or was not there at all.
+fn unknown(stretches: &[Vec<Point>], axis: &Axis, out: &mut String) {
+    for points in stretches {
+        for run in points.chunk_by(|a, b| is_unknown(a) == is_unknown(b)) {
+            if let [first, .., last] = run
+                && is_unknown(first)
+            {
+                block("unknown", axis.x(first.at), axis.x(last.at), out);
+            }
+        }
+    }
+    for pair in stretches.windows(2) {
+        if let (Some(last), Some(first)) = (pair[0].last(), pair[1].first()) {
+            block("unknown", axis.x(last.at), axis.x(first.at), out);
+        }
+    }
 }
 
 /// The chart in a sentence.
@@ -107,13 +106,29 @@ fn extremes(values: impl Iterator<Item = f64>) -> (f64, f64) {
     })
 }
 
+/// The points without holes between them, thinned where they are many.
+fn stretches(points: &[Point]) -> Vec<Vec<Point>> {
+    let distance = |a: &Point, b: &Point| b.at.since(a.at);
+    let mut distances: Vec<Duration> = points.windows(2).map(|p| distance(&p[0], &p[1])).collect();
+    let middle = distances.len() / 2;
+    let usual = match distances.is_empty() {
+        true => Duration::ZERO,
+        false => *distances.select_nth_unstable(middle).1,
+    };
+    let piece = points.len().div_ceil(PIECES);
+    points
+        .chunk_by(|a, b| distance(a, b) <= usual * 2)
+        .map(|stretch| thinned(stretch, piece))
+        .collect()
+}
+
 /// The lowest and the highest point of each piece, so that no spike is lost.
-fn thinned(points: &[Point]) -> Vec<Point> {
-    if points.len() <= 2 * PIECES {
+fn thinned(points: &[Point], piece: usize) -> Vec<Point> {
+    if piece <= 2 {
         return points.to_vec();
     }
     let mut kept = Vec::with_capacity(2 * PIECES);
-    for piece in points.chunks(points.len().div_ceil(PIECES)) {
+    for piece in points.chunks(piece) {
         let known = piece
             .iter()
             .enumerate()
@@ -149,9 +164,10 @@ struct Scale {
 
 impl Scale {
     /// All values, and as much of the band as does not squeeze them.
-    fn of(points: &[Point]) -> Self {
-        let (low, high) = extremes(points.iter().map(|point| point.value));
-        let bands = points.iter().flat_map(|point| [point.lower, point.upper]);
+    fn of(stretches: &[Vec<Point>]) -> Self {
+        let points = || stretches.iter().flatten();
+        let (low, high) = extremes(points().map(|point| point.value));
+        let bands = points().flat_map(|point| [point.lower, point.upper]);
         let (floor, ceiling) = extremes(bands);
         if low > high {
             return Self {
@@ -222,8 +238,7 @@ fn line(
     class: &str,
     points: &[Point],
     of: fn(&Point) -> f64,
-    axis: &Axis,
-    scale: &Scale,
+    (axis, scale): (&Axis, &Scale),
     out: &mut String,
 ) {
     for run in points.chunk_by(|a, b| of(a).is_finite() == of(b).is_finite()) {
@@ -260,7 +275,7 @@ fn dots(points: &[Point], axis: &Axis, scale: &Scale, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::{PIECES, draw, thinned};
+    use super::{PIECES, draw, stretches};
     use crate::cli::backtest::report::axis::Axis;
     use crate::cli::replay::{Judged, Point};
     use crate::judge::State;
@@ -304,7 +319,9 @@ mod tests {
     fn a_spike_survives_thinning() {
         let mut values = vec![0.5; 50_000];
         values[31_234] = 9.0;
-        let kept = thinned(&judged(&values).points);
+        let kept = stretches(&judged(&values).points);
+        assert_eq!(kept.len(), 1);
+        let kept = &kept[0];
         assert!(kept.len() <= 2 * PIECES && kept.len() > PIECES / 2);
         assert_eq!(kept.iter().filter(|point| point.value > 1.0).count(), 1);
         assert!(kept.is_sorted_by_key(|point| point.at));
@@ -316,6 +333,17 @@ mod tests {
         assert_eq!(svg.matches("class=\"value\"").count(), 2, "{svg}");
         assert_eq!(svg.matches("h0").count(), 1, "{svg}");
         assert!(svg.contains("&lt;High&gt;") && !svg.contains("<High"));
+    }
+
+    #[test]
+    fn a_time_without_points_is_a_hole_and_unknown() {
+        let mut judged = judged(&[0.5; 40]);
+        judged.points.drain(10..20);
+        let mut svg = String::new();
+        let axis = Axis::new((Timestamp::default(), judged.points[29].at));
+        draw(&judged, &axis, &[], &mut svg);
+        assert_eq!(svg.matches("class=\"value\"").count(), 2, "{svg}");
+        assert_eq!(svg.matches("class=\"unknown\"").count(), 1, "{svg}");
     }
 
     #[test]
