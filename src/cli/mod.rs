@@ -6,6 +6,7 @@ pub mod check;
 mod demo;
 pub mod outbox;
 mod outbox_remote;
+mod outgoing;
 pub mod query;
 pub mod replay;
 mod run;

@@ -9,14 +9,15 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use super::Error;
+pub use super::outgoing::Delivery;
+use super::outgoing::Outgoing;
 use super::snapshots;
 use crate::alert::{Alert, State};
-use crate::config::settings::{Settings, Target};
+use crate::config::settings::{Alertmanager, Settings, Target, Webhook};
 use crate::config::{Config, Problems};
 use crate::judge::{self, Registry, Verdict};
 use crate::metric::{Labels, Metric, MetricSample, Timestamp};
-use crate::monitor::{ModelMonitor, Scraped, Tick};
-use crate::notify::RetrainRequest;
+use crate::monitor::{ModelMonitor, Scraped};
 
 /// The distance of scrapes when nothing tells it.
 pub const DEFAULT_STEP: Duration = Duration::from_secs(15);
@@ -60,35 +61,6 @@ pub struct Judged {
     pub points: Vec<Point>,
 }
 
-/// Something that would have been sent.
-#[derive(Debug, Clone)]
-pub enum Delivery {
-    /// A state of an alert, to Alertmanager.
-    Alert {
-        /// The alert as it was first sent in this state.
-        alert: Box<Alert>,
-        /// When that was.
-        at: Timestamp,
-        /// How often it was sent: a firing alert is repeated, and so is its end for a while.
-        times: u32,
-        /// When it was sent last.
-        last_at: Timestamp,
-    },
-    /// A request for a new model, to the webhook.
-    Retrain(Box<RetrainRequest>),
-}
-
-impl Delivery {
-    /// When it would have been sent first.
-    #[must_use]
-    pub fn at(&self) -> Timestamp {
-        match self {
-            Self::Alert { at, .. } => *at,
-            Self::Retrain(request) => request.requested_at,
-        }
-    }
-}
-
 /// Everything that a replay said.
 #[derive(Debug, Default)]
 pub struct Replay {
@@ -108,30 +80,63 @@ pub struct Replay {
     pub failed: (usize, Option<String>),
 }
 
+/// What is replayed: rules, and perhaps the configuration around them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules<'a> {
+    /// Rules by path, glob or name of a pack; those of the configuration when there are none.
+    pub files: &'a [String],
+    /// The configuration file.
+    pub config: Option<&'a Path>,
+}
+
 /// Rules by path, glob or name of a pack, evaluated every `interval`, on one target without labels.
 ///
 /// # Errors
 /// Every problem of every rule file.
 pub fn load_rules(rules: &[String], interval: Duration) -> Result<Config, Problems> {
-    load(rules, interval, &[Labels::empty()])
+    let rules = Rules {
+        files: rules,
+        config: None,
+    };
+    rules.load(interval, &[Labels::empty()])
 }
 
-/// Rules as [`load_rules`] has them, on targets with these labels.
-///
-/// # Errors
-/// Every problem of every rule file.
-pub fn load(rules: &[String], interval: Duration, targets: &[Labels]) -> Result<Config, Problems> {
-    let mut settings = Settings {
-        rule_files: rules.to_vec(),
-        ..Settings::default()
-    };
-    settings.global.scrape_interval = interval;
-    let target = |labels: &Labels| Target {
-        url: String::new(),
-        labels: labels.clone(),
-    };
-    settings.scrape.targets = targets.iter().map(target).collect();
-    Config::assemble(settings, Path::new(""), &Registry::default())
+impl Rules<'_> {
+    /// The rules, evaluated every `interval` on targets with these labels. Without a configuration there are one
+    /// Alertmanager and one webhook.
+    ///
+    /// # Errors
+    /// Every problem of every file.
+    pub fn load(&self, interval: Duration, targets: &[Labels]) -> Result<Config, Problems> {
+        let (mut settings, mut base) = match self.config {
+            Some(path) => {
+                let config = Config::load(path, &Registry::default())?;
+                (config.settings, path.parent().unwrap_or(Path::new("")))
+            }
+            None => (unconfigured(), Path::new("")),
+        };
+        if !self.files.is_empty() {
+            settings.rule_files = self.files.to_vec();
+            base = Path::new("");
+        }
+        settings.global.scrape_interval = interval;
+        let target = |labels: &Labels| Target {
+            url: String::new(),
+            labels: labels.clone(),
+        };
+        settings.scrape.targets = targets.iter().map(target).collect();
+        Config::assemble(settings, base, &Registry::default())
+    }
+}
+
+fn unconfigured() -> Settings {
+    let mut settings = Settings::default();
+    settings.alerting.alertmanagers = vec![Alertmanager::new("")];
+    settings.retraining.webhooks = vec![Webhook {
+        name: "webhook".to_owned(),
+        ..Webhook::new("")
+    }];
+    settings
 }
 
 /// Replays a folder of saved scrapes; without a step their own times count.
@@ -163,8 +168,7 @@ pub struct Player {
     replay: Replay,
     /// Where the judgements of a series are, by watch.
     places: HashMap<Arc<str>, HashMap<Labels, usize>>,
-    /// Where the last delivery of an alert is.
-    sent: HashMap<Labels, usize>,
+    outgoing: Outgoing,
 }
 
 impl Player {
@@ -174,6 +178,7 @@ impl Player {
         let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
         let watches = rules.filter(|rule| matches!(rule, crate::config::rules::Rule::Watch(_)));
         let watches = watches.map(|rule| rule.name().to_owned()).collect();
+        let outgoing = Outgoing::new(&config.settings);
         let monitor = ModelMonitor::new(Arc::new(config), &Registry::default());
         Self {
             changes: monitor.subscribe(),
@@ -181,7 +186,7 @@ impl Player {
             watches,
             replay: Replay::default(),
             places: HashMap::new(),
-            sent: HashMap::new(),
+            outgoing,
         }
     }
 
@@ -199,7 +204,7 @@ impl Player {
             }
         }
         self.follow();
-        self.deliver(tick, at);
+        self.outgoing.take(tick, at);
         for (rule, sample, verdict) in self.monitor.judged() {
             let place = match self.places.get(rule).and_then(|of| of.get(&sample.labels)) {
                 Some(place) => *place,
@@ -215,6 +220,7 @@ impl Player {
     #[must_use]
     pub fn finish(self) -> Replay {
         let mut replay = self.replay;
+        replay.deliveries = self.outgoing.finish();
         let silent = |watch: &String| !replay.judged.iter().any(|judged| *judged.rule == **watch);
         replay.silent = self.watches.into_iter().filter(silent).collect();
         replay.silent.dedup();
@@ -231,36 +237,6 @@ impl Player {
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
-    }
-
-    /// What the tick would have sent; repetitions count with what they repeat.
-    fn deliver(&mut self, tick: Tick, at: Timestamp) {
-        for alert in tick.alerts {
-            let known = self.sent.get(&alert.labels).copied();
-            if let Some(Delivery::Alert {
-                alert: before,
-                times,
-                last_at,
-                ..
-            }) = known.and_then(|index| self.replay.deliveries.get_mut(index))
-                && (before.state, before.fired_at) == (alert.state, alert.fired_at)
-            {
-                *times += 1;
-                *last_at = at;
-                continue;
-            }
-            self.sent
-                .insert(alert.labels.clone(), self.replay.deliveries.len());
-            self.replay.deliveries.push(Delivery::Alert {
-                alert: Box::new(alert),
-                at,
-                times: 1,
-                last_at: at,
-            });
-        }
-        let requests = tick.requests.into_iter().map(Box::new);
-        let requests = requests.map(Delivery::Retrain);
-        self.replay.deliveries.extend(requests);
     }
 }
 
@@ -302,14 +278,14 @@ impl Replay {
         place
     }
 
-    /// How many messages would have gone to Alertmanager, repetitions included, and how many requests to the webhook.
+    /// How many messages would have gone to Alertmanager, repetitions included, and how many requests to webhooks.
     #[must_use]
     pub fn sent(&self) -> (u64, usize) {
         let (mut posts, mut requests) = (0, 0);
         for delivery in &self.deliveries {
             match delivery {
                 Delivery::Alert { times, .. } => posts += u64::from(*times),
-                Delivery::Retrain(_) => requests += 1,
+                Delivery::Retrain { .. } => requests += 1,
             }
         }
         (posts, requests)

@@ -341,6 +341,50 @@ async fn a_range_that_is_too_large_for_the_server_is_asked_for_in_halves() {
 }
 
 #[test]
+fn a_configuration_says_who_would_have_been_told() {
+    let dir = folder();
+    let config = "global: {external_labels: {cluster: eu1}}
+model: {id: fraud}
+scrape: {targets: [{url: 'http://10.0.0.1:8000/metrics'}]}
+rule_files: [rules.yaml]
+alerting:
+  alertmanagers: [{url: 'http://am:9093'}]
+  alert_relabel_configs: [{source_labels: [alertname], regex: Down, action: drop}]
+retraining:
+  webhooks:
+    - {name: argo, url: 'http://argo:12000/', matchers: ['rule=\"ShareLow\"', 'model_id=\"fraud\"']}
+    - {name: other, url: 'http://other:12000/', matchers: ['model_id=\"churn\"']}
+";
+    let path = dir.path().join("sidewatch.yaml");
+    fs::write(&path, config).unwrap();
+    let answer = json(&Backtest {
+        config_file: Some(path),
+        source: openmetrics(dir.path()),
+        format: Format::Json,
+        ..Backtest::default()
+    });
+    let mut receivers: Vec<String> = Vec::new();
+    for delivery in answer["deliveries"].as_array().unwrap() {
+        let (receiver, rule) = (&delivery["receiver"], &delivery["rule"]);
+        receivers.push(format!(
+            "{} {}",
+            receiver.as_str().unwrap(),
+            rule.as_str().unwrap()
+        ));
+        assert_eq!(delivery["labels"]["model_id"], "fraud");
+    }
+    let expected = [
+        "alertmanager ShareLow",
+        "argo ShareLow",
+        "argo ShareLow",
+        "alertmanager ShareLow",
+    ];
+    assert_eq!(receivers, expected);
+    assert_eq!(answer["deliveries"][0]["labels"]["cluster"], "eu1");
+    assert_eq!(answer["alerts"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn other_rules_are_compared_alert_by_alert() {
     let dir = folder();
     let stricter = RULES.replace("for: 30s\n        labels", "for: 5m\n        labels");

@@ -83,9 +83,9 @@ fn deliveries(replay: &Replay) -> Vec<Json> {
                 "times": times,
                 "last_at": seconds(*last_at),
             }),
-            Delivery::Retrain(request) => json!({
+            Delivery::Retrain { request, to } => json!({
                 "at": seconds(request.requested_at),
-                "receiver": "webhook",
+                "receiver": to,
                 "rule": request.rule,
                 "labels": request.labels,
                 "id": request.id,

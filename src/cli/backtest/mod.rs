@@ -20,9 +20,9 @@ use self::progress::Progress;
 use self::source::History;
 pub use self::source::{Source, Span};
 use super::Error;
-use super::replay::{DEFAULT_STEP, Player, Replay, load, load_rules};
+use super::replay::{DEFAULT_STEP, Player, Replay, Rules};
 use crate::config::{Config, Problems};
-use crate::metric::{Selector, parse_duration};
+use crate::metric::{Labels, Selector, parse_duration};
 use crate::monitor::{Scraped, selectors};
 
 /// The shape of the answer.
@@ -39,8 +39,15 @@ pub enum Format {
 #[derive(Debug, Default, clap::Args)]
 pub struct Backtest {
     /// Rule file or name of a pack; may be repeated
-    #[arg(long, value_name = "PACK|FILE", required = true)]
+    #[arg(
+        long,
+        value_name = "PACK|FILE",
+        required_unless_present = "config_file"
+    )]
     pub rules: Vec<String>,
+    /// Configuration file: its model, labels, receivers and limits, and its rules where --rules is not given
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
     /// Where the past comes from
     #[command(flatten)]
     pub source: Source,
@@ -93,6 +100,14 @@ impl Backtest {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// The rules as the user named them.
+    fn names(&self) -> Vec<String> {
+        match &self.config_file {
+            Some(path) if self.rules.is_empty() => vec![path.display().to_string()],
+            _ => self.rules.clone(),
+        }
+    }
+
     fn write_report(
         &self,
         path: &Path,
@@ -100,7 +115,7 @@ impl Backtest {
         compared: Option<(&Replay, &Comparison<'_>)>,
     ) -> Result<(), Error> {
         let about = report::About {
-            rules: self.rules.clone(),
+            rules: self.names(),
             others: self.compare.clone(),
             source: self.source.name(),
         };
@@ -111,9 +126,13 @@ impl Backtest {
 
     /// One replay of the rules, and one of the other rules where there are some: the same past, read once.
     fn replay(&self) -> Result<Vec<Replay>, Error> {
-        let mut sets = vec![self.rules.as_slice()];
+        let set = |files| Rules {
+            files,
+            config: self.config_file.as_deref(),
+        };
+        let mut sets = vec![set(self.rules.as_slice())];
         if !self.compare.is_empty() {
-            sets.push(&self.compare);
+            sets.push(set(&self.compare));
         }
         let mut progress = Progress::new();
         let wanted = wanted(&sets)?;
@@ -122,9 +141,8 @@ impl Backtest {
             .open(&self.span, self.step, &wanted, &mut progress)?;
         let mut players = Vec::new();
         for set in &sets {
-            let config = load(set, history.interval, &history.targets)
-                .map_err(|problems| told(&problems))?;
-            players.push(Player::new(config));
+            let config = set.load(history.interval, &history.targets);
+            players.push(Player::new(config.map_err(|problems| told(&problems))?));
         }
         play(history, &mut players, &mut progress)?;
         Ok(players.into_iter().map(Player::finish).collect())
@@ -136,10 +154,11 @@ fn told(problems: &Problems) -> Error {
 }
 
 /// What the rules read and do not record themselves.
-fn wanted(sets: &[&[String]]) -> Result<Vec<Selector>, Error> {
+fn wanted(sets: &[Rules<'_>]) -> Result<Vec<Selector>, Error> {
     let mut wanted = Vec::new();
     for set in sets {
-        let config = load_rules(set, DEFAULT_STEP).map_err(|problems| told(&problems))?;
+        let config = set.load(DEFAULT_STEP, &[Labels::empty()]);
+        let config = config.map_err(|problems| told(&problems))?;
         let recorded = recorded(&config);
         for selector in selectors(&config) {
             let own = selector

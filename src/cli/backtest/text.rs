@@ -132,9 +132,9 @@ fn delivery_line(delivery: &Delivery) -> String {
             };
             format!("{at} alertmanager: {} {}{again}", name(alert), alert.state)
         }
-        Delivery::Retrain(request) => {
+        Delivery::Retrain { request, to } => {
             let what = named(&request.rule, &request.labels);
-            format!("{at} webhook: retrain because of {what}")
+            format!("{at} {to}: retrain because of {what}")
         }
     }
 }

@@ -124,7 +124,7 @@ pub(super) fn deliveries(replay: &Replay, common: &Common, out: &mut String) {
     open(&["At", "To", "What", "About", "Times"], out);
     for delivery in replay.deliveries.iter().take(MAX_ROWS) {
         let at = moment(delivery.at());
-        let (to, what, about, times) = match delivery {
+        let (to, what, about, times): (&str, String, String, String) = match delivery {
             Delivery::Alert {
                 alert,
                 times,
@@ -143,15 +143,16 @@ pub(super) fn deliveries(replay: &Replay, common: &Common, out: &mut String) {
                     times,
                 )
             }
-            Delivery::Retrain(request) => {
+            Delivery::Retrain { request, to } => {
                 let about = common.cell(&request.rule, &request.labels, None);
                 let what = format!("retrain: {}", escape(&request.reason));
-                ("webhook", what, about, "1".to_owned())
+                (to.as_str(), what, about, "1".to_owned())
             }
         };
         write!(
             out,
-            "<tr><td class=\"n\">{at}</td><td class=\"n\">{to}</td><td>{what}</td><td>{about}</td><td class=\"n\">{times}</td></tr>"
+            "<tr><td class=\"n\">{at}</td><td>{}</td><td>{what}</td><td>{about}</td><td class=\"n\">{times}</td></tr>",
+            escape(to)
         )
         .ok();
     }

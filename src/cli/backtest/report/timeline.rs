@@ -89,7 +89,7 @@ fn bars(fired: &[&Fired], class: &str, (top, height): (f64, f64), axis: &Axis, o
 /// When a new model would have been asked for.
 fn marks((rule, labels): (&str, &Labels), replay: &Replay, y: f64, axis: &Axis, out: &mut String) {
     for delivery in &replay.deliveries {
-        if let Delivery::Retrain(request) = delivery
+        if let Delivery::Retrain { request, .. } = delivery
             && (request.rule.as_str(), &request.labels) == (rule, labels)
         {
             let x = axis.x(request.requested_at);
