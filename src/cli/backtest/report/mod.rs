@@ -177,7 +177,7 @@ fn unit(unit: &str) -> String {
     if unit.is_empty() {
         String::new()
     } else {
-        format!(" in {}", escape(unit))
+        format!(" · {}", escape(unit))
     }
 }
 
