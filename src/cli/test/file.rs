@@ -7,8 +7,8 @@ use super::assertion::{
     AlertTest, At, ExprTest, ScrapeTest, VerdictTest, alert_test, at, expr_test, metric,
     scrape_test, verdict_test,
 };
-use crate::history::parse_time;
 use crate::config::{Document, Fields, Node, Problems, Reader};
+use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::notation::parse_values;
 
