@@ -51,6 +51,8 @@ pub mod state;
 pub mod config;
 pub use config::Config;
 
+pub mod history;
+
 pub mod monitor;
 pub use monitor::{ModelMonitor, MonitorError, Service};
 

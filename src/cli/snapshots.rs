@@ -90,6 +90,13 @@ pub fn snapshots(dir: &Path, step: Option<Duration>) -> Result<Vec<Snapshot>, Er
     numbered.into_iter().map(snapshot).collect()
 }
 
+/// The distance of the first two scrapes.
+#[must_use]
+pub fn interval(scrapes: &[Snapshot]) -> Option<Duration> {
+    let (first, second) = (scrapes.first()?, scrapes.get(1)?);
+    Some(second.at.since(first.at)).filter(|distance| !distance.is_zero())
+}
+
 /// The number in `snap_0001.txt`.
 fn number(path: &Path) -> Option<u32> {
     let name = path.file_name()?.to_str()?;

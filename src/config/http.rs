@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::read::{Fields, Node};
+use super::problem::Problems;
+use super::read::{Fields, Node, Reader};
+use super::yaml::Document;
 use crate::runtime::http::{Auth, Header, OAuth2, Proxy, Secret, Settings, Tls, TlsVersion};
 
 /// Headers that the client sets itself.
@@ -16,6 +18,23 @@ const RESERVED: [&str; 8] = [
     "connection",
     "keep-alive",
 ];
+
+/// Reads a file whose keys are those of http_config, as `promtool --http.config.file` takes it; relative files are beside it.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn http_client_settings(path: &Path) -> Result<Settings, Problems> {
+    let file = path.display().to_string();
+    let text = super::load::read(path)?;
+    let document = Document::parse(&file, &text)?;
+    let reader = Reader::new(&document);
+    let settings = reader.root().fields().map(|mut fields| {
+        let settings = read_http(&mut fields, path.parent().unwrap_or(Path::new("")));
+        fields.finish();
+        settings
+    });
+    reader.finish().into_result(settings.unwrap_or_default())
+}
 
 /// Reads the http_config keys that stand among the other keys of a section; relative files are below `base`.
 pub(super) fn read_http(fields: &mut Fields<'_>, base: &Path) -> Settings {

@@ -24,6 +24,7 @@ mod yaml;
 
 pub use baseline::{read_baselines, write_baselines};
 pub use file::{Environment, read_settings};
+pub use http::http_client_settings;
 pub use load::{Config, Source, drift_rules};
 pub use problem::{Problem, Problems};
 pub(crate) use read::{Fields, Node, Reader};

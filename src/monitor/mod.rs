@@ -22,5 +22,5 @@ mod watch;
 
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
-pub use model_monitor::{ModelMonitor, Scraped, Tick};
+pub use model_monitor::{ModelMonitor, Scraped, Tick, selectors};
 pub use service::Service;

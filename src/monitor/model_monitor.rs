@@ -18,7 +18,7 @@ use crate::alert::{self, Alert};
 use crate::config::Config;
 use crate::config::rules::{Group, Rule};
 use crate::judge::{Registry, Verdict};
-use crate::metric::{Labels, MetricSample, SeriesFilter, Timestamp};
+use crate::metric::{Labels, MetricSample, Selector, SeriesFilter, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::notify::retrain::Gates;
 use crate::scrape::{self, Exposition};
@@ -203,6 +203,15 @@ impl ModelMonitor {
         })
     }
 
+    /// Why the last scrape failed, of each target whose last scrape did.
+    pub fn scrape_errors(&self) -> impl Iterator<Item = &str> {
+        let last = self
+            .targets
+            .iter()
+            .filter_map(|target| target.last.as_ref());
+        last.filter_map(|last| last.error.as_deref())
+    }
+
     pub(super) fn announce(&self, changes: &[Alert]) {
         for alert in changes {
             info!(
@@ -271,13 +280,19 @@ pub(super) fn longest_reach(config: &Config) -> Duration {
         .unwrap_or_default()
 }
 
-/// Everything that some rule may read.
-pub(super) fn filter(config: &Config) -> SeriesFilter {
+/// What the rules read, each selector once.
+#[must_use]
+pub fn selectors(config: &Config) -> Vec<Selector> {
     let mut unique = Vec::new();
     for selector in expressions(config).flat_map(crate::promql::Expr::selectors) {
         if !unique.contains(&selector) {
             unique.push(selector);
         }
     }
-    SeriesFilter::new(unique)
+    unique
+}
+
+/// Everything that some rule may read.
+pub(super) fn filter(config: &Config) -> SeriesFilter {
+    SeriesFilter::new(selectors(config))
 }

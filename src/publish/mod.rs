@@ -19,6 +19,7 @@ pub use control::{Call, Control};
 pub use encode::{Exposition, encode};
 pub use error::Error;
 pub use families::{Family, Kind, Sample, families};
+pub use page::{escape, number};
 pub use server::{Handler, Reply, Server, web};
 pub use shared::Shared;
 pub use snapshot::{

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may name. `docs/ARCHITECTURE.md` draws the same picture.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("metric", &[]),
     ("scrape", &["metric", "runtime"]),
     ("series", &["metric"]),
@@ -15,6 +15,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("alert", &["metric", "judge"]),
     ("notify", &["metric", "alert", "runtime"]),
     ("publish", &["metric", "runtime"]),
+    ("history", &["metric", "scrape", "runtime"]),
     ("state", &["metric", "alert", "judge", "notify"]),
     (
         "config",
@@ -27,7 +28,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
         "monitor",
         &[
             "metric", "scrape", "series", "promql", "map", "judge", "alert", "notify", "publish",
-            "state", "config", "runtime",
+            "state", "config", "history", "runtime",
         ],
     ),
     ("runtime", &["metric"]),
@@ -35,7 +36,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
         "cli",
         &[
             "metric", "scrape", "series", "promql", "map", "judge", "alert", "notify", "publish",
-            "state", "config", "monitor", "runtime",
+            "state", "config", "history", "monitor", "runtime",
         ],
     ),
     ("main", &["cli"]),

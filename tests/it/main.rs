@@ -10,6 +10,7 @@ mod support;
 mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
 mod auto; // --rules=auto
+mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
 mod cluster; // the real Alertmanager, alone and three of them
 mod docs; // what the documents show is accepted

@@ -7,8 +7,8 @@ use super::assertion::{
     AlertTest, At, ExprTest, ScrapeTest, VerdictTest, alert_test, at, expr_test, metric,
     scrape_test, verdict_test,
 };
-use crate::cli::score::read_time;
 use crate::config::{Document, Fields, Node, Problems, Reader};
+use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::notation::parse_values;
 
@@ -162,7 +162,7 @@ pub(super) fn each<T>(
 /// Unix seconds or RFC 3339.
 fn start(node: &Node<'_>) -> Option<Timestamp> {
     let text = node.text()?;
-    let time = read_time(&text);
+    let time = parse_time(&text);
     if time.is_none() {
         node.problem(format!(
             "not a time: {text:?}; write Unix seconds or RFC 3339"

@@ -33,15 +33,7 @@ impl fmt::Debug for Receiver {
 
 impl Receiver {
     pub(super) fn wants(&self, request: &RetrainRequest) -> bool {
-        self.matchers.iter().all(|matcher| {
-            let value = match matcher.name() {
-                "model_id" => request.model_id.as_str(),
-                "model_version" => request.model_version.as_str(),
-                "rule" => request.rule.as_str(),
-                name => request.labels.get(name).unwrap_or(""),
-            };
-            matcher.matches(value)
-        })
+        request.matches(&self.matchers)
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::alert::{Alert, Expected};
-use crate::metric::{Labels, Timestamp};
+use crate::metric::{Labels, Matcher, Timestamp};
 
 use super::super::Error;
 
@@ -72,6 +72,22 @@ impl RetrainRequest {
             requested_at: at,
             generator_url: alert.generator_url.to_string(),
         }
+    }
+}
+
+impl RetrainRequest {
+    /// Whether all matchers pass; `model_id`, `model_version` and `rule` count as labels.
+    #[must_use]
+    pub fn matches(&self, matchers: &[Matcher]) -> bool {
+        matchers.iter().all(|matcher| {
+            let value = match matcher.name() {
+                "model_id" => self.model_id.as_str(),
+                "model_version" => self.model_version.as_str(),
+                "rule" => self.rule.as_str(),
+                name => self.labels.get(name).unwrap_or(""),
+            };
+            matcher.matches(value)
+        })
     }
 }
 

@@ -16,7 +16,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::snapshot::{Signal, Snapshot};
 pub(super) use text::anchor;
-use text::{escape, moment};
+use text::moment;
+pub use text::{escape, number};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");

@@ -4,7 +4,8 @@ use crate::metric::{Labels, Timestamp};
 use crate::publish::snapshot::{Band, Signal};
 
 /// Text that is safe inside an element or a quoted attribute.
-pub(super) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -20,7 +21,8 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Four significant digits.
-pub(super) fn number(value: f64) -> String {
+#[must_use]
+pub fn number(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return value.to_string();
     }

@@ -1,7 +1,7 @@
 //! What several tests need: free ports, child processes that die with the test, waiting with a deadline.
 
-mod fake;
 pub(crate) mod certificates;
+mod fake;
 mod guarded;
 pub(crate) mod notify;
 mod process;
