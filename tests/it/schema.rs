@@ -170,7 +170,7 @@ fn maps(value: &Value, pointer: &str, path: &str, found: &mut Vec<(String, Strin
                 );
             }
         }
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
