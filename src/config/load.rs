@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::file::{file_problem, read_settings};
 use super::packs;
 use super::problem::Problems;
+use super::redact;
 use super::rules::{Rule, RuleReader, RuleSet};
 use super::settings::Settings;
 use super::yaml::MAX_FILE_BYTES;
@@ -34,6 +35,20 @@ pub struct Source {
     pub file: String,
     /// Its text.
     pub text: String,
+    /// Whether it is the configuration file, the only one with secrets in it; the others are rules.
+    pub is_settings: bool,
+}
+
+impl Source {
+    /// The text without any secret, line for line, as it may be shown to anyone.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        if self.is_settings {
+            redact::settings(&self.text)
+        } else {
+            redact::urls(&self.text)
+        }
+    }
 }
 
 impl Config {
@@ -78,7 +93,12 @@ impl Config {
         adjust(&mut settings);
         let base = path.parent().unwrap_or(Path::new(""));
         let mut config = Self::assemble(settings, base, registry)?;
-        config.sources.insert(0, Source { file, text });
+        let main = Source {
+            file,
+            text,
+            is_settings: true,
+        };
+        config.sources.insert(0, main);
         Ok(config)
     }
 
@@ -169,6 +189,7 @@ fn references(rules: &RuleSet) -> Vec<Source> {
             found.push(Source {
                 file: file.clone(),
                 text: text.clone(),
+                is_settings: false,
             });
         }
     }
@@ -182,6 +203,7 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
         return Ok(vec![Source {
             file: name.to_owned(),
             text: text.to_owned(),
+            is_settings: false,
         }]);
     }
     let path = base.join(name);
@@ -194,7 +216,11 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
     for path in paths {
         let text = read(&path).map_err(|problems| with_packs(problems, name))?;
         let file = path.display().to_string();
-        sources.push(Source { file, text });
+        sources.push(Source {
+            file,
+            text,
+            is_settings: false,
+        });
     }
     Ok(sources)
 }

@@ -13,6 +13,7 @@ pub mod packs;
 mod problem;
 mod read;
 mod recognise;
+mod redact;
 mod retraining;
 mod rule;
 pub mod rules;

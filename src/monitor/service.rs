@@ -13,6 +13,7 @@ use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
 use super::ticking::{Ticking, producers};
+use super::view;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::judge::Registry;
@@ -155,6 +156,7 @@ impl Service {
         let hang_ups = control::hang_ups(reload_signal()?, commands, watching.clone());
         supervisor.spawn(WATCHING, "signals", hang_ups);
         let task = Ticking {
+            fixed: view::Fixed::of(&self.monitor),
             monitor: self.monitor,
             producers: self.producers,
             outlets,

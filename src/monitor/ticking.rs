@@ -37,6 +37,7 @@ pub(super) struct Ticking {
     pub(super) loader: Option<Loader>,
     pub(super) recogniser: Option<Recogniser>,
     pub(super) reload: publish::Reload,
+    pub(super) fixed: view::Fixed,
 }
 
 impl Ticking {
@@ -161,6 +162,7 @@ impl Ticking {
         self.replace_producers(&config);
         self.outlets.reconfigure(&config);
         let alerts = self.monitor.reload(config, at);
+        self.fixed = view::Fixed::of(&self.monitor);
         self.hand_over(at, &alerts, &[]).await;
         info!(
             rules = self
@@ -213,6 +215,7 @@ impl Ticking {
         self.shared.publish(view::snapshot(
             &self.monitor,
             &self.outlets,
+            &self.fixed,
             (self.keeper.is_durable(), self.reload.clone()),
             at,
         ));

@@ -84,9 +84,9 @@ fn rule(rule: &Rule, snapshot: &Snapshot) -> Value {
             .collect::<serde_json::Map<_, _>>()
     };
     let mut value = json!({
-        "name": rule.name,
-        "query": rule.query,
-        "labels": map(&rule.labels),
+        "name": rule.definition.name,
+        "query": rule.definition.query,
+        "labels": map(&rule.definition.labels),
         "health": health,
         "evaluationTime": rule.took.as_secs_f64(),
         "lastEvaluation": time(rule.last),
@@ -94,14 +94,14 @@ fn rule(rule: &Rule, snapshot: &Snapshot) -> Value {
     if let Some(error) = &rule.error {
         value["lastError"] = error.clone().into();
     }
-    if rule.kind == RuleKind::Record {
+    if rule.definition.kind == RuleKind::Record {
         value["type"] = "recording".into();
         return value;
     }
     let of: Vec<&Alert> = snapshot
         .alerts
         .iter()
-        .filter(|alert| alert.rule == rule.name)
+        .filter(|alert| alert.rule == rule.definition.name)
         .collect();
     let state = if of.iter().any(|alert| alert.state == "firing") {
         "firing"
@@ -112,9 +112,9 @@ fn rule(rule: &Rule, snapshot: &Snapshot) -> Value {
     };
     value["type"] = "alerting".into();
     value["state"] = state.into();
-    value["duration"] = rule.hold.as_secs_f64().into();
-    value["keepFiringFor"] = rule.keep_firing_for.as_secs_f64().into();
-    value["annotations"] = map(&rule.annotations).into();
+    value["duration"] = rule.definition.hold.as_secs_f64().into();
+    value["keepFiringFor"] = rule.definition.keep_firing_for.as_secs_f64().into();
+    value["annotations"] = map(&rule.definition.annotations).into();
     value["alerts"] = of.into_iter().map(alert).collect();
     value
 }

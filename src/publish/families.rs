@@ -155,6 +155,7 @@ fn signals(snapshot: &Snapshot) -> Vec<Family> {
 /// A severity that is the same for every alert of the rule stands on the gauge, so that it can be routed by.
 fn severity(labels: &Labels, rule: &Rule) -> Labels {
     let written = rule
+        .definition
         .labels
         .iter()
         .find(|(name, text)| name == "severity" && !text.contains("{{"));
@@ -176,18 +177,18 @@ fn alerts(snapshot: &Snapshot) -> Vec<Family> {
         "Whether the last evaluation of a rule failed.",
     );
     for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
-        let labels = snapshot.model.with("rule", &rule.name);
-        let found = snapshot.missing.contains(&rule.name);
+        let labels = snapshot.model.with("rule", &rule.definition.name);
+        let found = snapshot.missing.contains(&rule.definition.name);
         missing.push(labels.clone(), f64::from(u8::from(found)));
         failing.push(labels.clone(), f64::from(u8::from(rule.error.is_some())));
-        if rule.kind == RuleKind::Record {
+        if rule.definition.kind == RuleKind::Record {
             continue;
         }
         for state in ["pending", "firing"] {
             let of = snapshot
                 .alerts
                 .iter()
-                .filter(|alert| alert.rule == rule.name && alert.state == state);
+                .filter(|alert| alert.rule == rule.definition.name && alert.state == state);
             active.push(
                 severity(&labels, rule).with("state", state),
                 of.count() as f64,

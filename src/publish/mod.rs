@@ -23,6 +23,6 @@ pub use page::{escape, number};
 pub use server::{Handler, Reply, Server, web};
 pub use shared::Shared;
 pub use snapshot::{
-    Alert, Band, Build, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES, Signal,
-    Snapshot, Target,
+    Alert, Band, Build, Definition, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES,
+    Signal, Snapshot, Source, Target,
 };

@@ -12,6 +12,7 @@ mod alerts; // the state machine, as Prometheus and better
 mod auto; // --rules=auto
 mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
+mod browser; // the status page in a real Chromium
 mod cluster; // the real Alertmanager, alone and three of them
 mod docs; // what the documents show is accepted
 mod drift; // drift rules through the whole monitor

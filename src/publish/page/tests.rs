@@ -1,6 +1,10 @@
-use super::{POLICY, headline, render};
+use super::{POLICY, Part, headline};
 use crate::metric::{Labels, Timestamp};
 use crate::publish::{Alert, Point, Signal, Snapshot, Target};
+
+fn render(snapshot: &Snapshot) -> String {
+    super::render(snapshot, Part::Whole)
+}
 
 fn snapshot(states: &[&'static str]) -> Snapshot {
     let signal = |state: &&'static str| Signal {
@@ -83,7 +87,7 @@ fn what_is_not_known_is_never_called_normal() {
     }
     assert_ne!(headline(&Snapshot::default()).class, "good");
     assert_ne!(headline(&snapshot(&[])).class, "good");
-    assert_eq!(headline(&snapshot(&["ok"])).text, "All signals are normal");
+    assert_eq!(headline(&snapshot(&["ok"])).text, "all signals are normal");
 }
 
 #[test]

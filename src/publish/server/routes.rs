@@ -10,7 +10,7 @@ use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 
 use super::super::encode::Exposition;
 use super::super::shared::Shared;
@@ -99,7 +99,7 @@ pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
         let value = request.headers().get(name);
         value.and_then(|value| value.to_str().ok()).unwrap_or("")
     };
-    let page = page_of(request.uri().path(), header(ACCEPT), shared);
+    let page = page_of(request.uri(), header(ACCEPT), shared);
     let page = if accepts_gzip(header(ACCEPT_ENCODING)) {
         page.compressed()
     } else {
@@ -113,7 +113,8 @@ pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
     answer
 }
 
-fn page_of(path: &str, accept: &str, shared: &Shared) -> Page {
+fn page_of(uri: &Uri, accept: &str, shared: &Shared) -> Page {
+    let (path, query) = (uri.path(), uri.query());
     let data = |read: fn(&Snapshot) -> serde_json::Value| {
         Page::json(api::success(&read(&shared.snapshot())))
     };
@@ -124,8 +125,11 @@ fn page_of(path: &str, accept: &str, shared: &Shared) -> Page {
         }
         "/-/healthy" => Page::text(StatusCode::OK, "sidewatch is healthy\n"),
         "/-/ready" => ready(shared),
-        "/" => Page::new("text/html; charset=utf-8", page::render(&shared.snapshot()))
-            .with(CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
+        "/" => {
+            let html = page::render(&shared.snapshot(), page::Part::of(query));
+            Page::new("text/html; charset=utf-8", html)
+        }
+        .with(CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
         "/api/v1/rules" => data(api::rules),
         "/api/v1/alerts" => data(api::alerts),
         "/api/v1/signals" => data(api::signals),
