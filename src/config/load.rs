@@ -46,7 +46,7 @@ impl Source {
         if self.is_settings {
             redact::settings(&self.text)
         } else {
-            redact::urls(&self.text)
+            redact::without_credentials(&self.text)
         }
     }
 }

@@ -29,6 +29,7 @@ pub use http::http_client_settings;
 pub use load::{Config, Source, drift_rules};
 pub use problem::{Problem, Problems};
 pub(crate) use read::{Fields, Node, Reader};
+pub use redact::without_credentials;
 pub use rules::{RuleReader, RuleSet};
 pub use settings::Settings;
 pub use web::{load_web, read_web};

@@ -64,11 +64,12 @@ pub(super) fn settings(text: &str) -> String {
         at = scalar.range.end;
     }
     out.push_str(&comments(text.get(at..).unwrap_or(""), &values));
-    urls(&out)
+    without_credentials(&out)
 }
 
 /// Any other text: the user information of its URLs is all that may be secret.
-pub(super) fn urls(text: &str) -> String {
+#[must_use]
+pub fn without_credentials(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {
@@ -141,7 +142,7 @@ fn comments(between: &str, secrets: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{settings, urls};
+    use super::{settings, without_credentials};
 
     /// Every place of a configuration that may hold a secret, and every way to write one.
     const EVERYTHING: &str = r#"# old password: s3cret-a
@@ -203,7 +204,7 @@ retraining:
     fn a_url_without_user_information_stays_as_it_is() {
         for text in ["http://a/b@c", "see https://x.y, then a@b", "://", "x://@"] {
             let same = text.replace("://@", "://<secret>@");
-            assert_eq!(urls(text), same);
+            assert_eq!(without_credentials(text), same);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What the outside asks a running process to do, over HTTP and by signal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -57,6 +60,42 @@ pub(super) async fn hang_ups(
                     warn!("too many reloads at once; this one is left out");
                 }
             }
+        }
+    }
+}
+
+/// Reads the configuration every so often and asks for a reload when it is not what it was: neither rename nor link
+/// of a file matters, only what it says.
+pub(super) async fn poll(
+    loader: Loader,
+    every: Duration,
+    mut known: String,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(every) => {}
+        }
+        let load = Arc::clone(&loader);
+        // Problems count as content: they are told once, and a file that is mended is taken up.
+        let Ok(seen) = spawn_blocking(move || match load() {
+            Ok(config) => config.hash(),
+            Err(problems) => problems.to_string(),
+        })
+        .await
+        else {
+            continue;
+        };
+        if seen == known {
+            continue;
+        }
+        info!("the configuration has changed; reloading");
+        let (reply, _) = oneshot::channel();
+        // A full queue has a reload in it, or the next look asks again.
+        if commands.try_send(Command::Reload(reply)).is_ok() {
+            known = seen;
         }
     }
 }

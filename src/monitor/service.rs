@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 use super::MonitorError;
-use super::control::{self, Api, Loader, Recogniser};
+use super::control::{self, Api, Command, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
@@ -39,6 +39,8 @@ pub struct Service {
     loader: Option<Loader>,
     recogniser: Option<Recogniser>,
     lifecycle: bool,
+    /// Time between two looks at the files.
+    polling: Option<Duration>,
     health: Option<publish::Server>,
 }
 
@@ -65,6 +67,7 @@ impl Service {
             loader: None,
             recogniser: None,
             lifecycle: false,
+            polling: None,
             health: None,
         }
     }
@@ -97,6 +100,13 @@ impl Service {
     #[must_use]
     pub fn with_recogniser(mut self, recogniser: Recogniser) -> Self {
         self.recogniser = Some(recogniser);
+        self
+    }
+
+    /// Looks every so often whether the configuration has changed, and reloads it then; needs [`Service::with_reload`].
+    #[must_use]
+    pub fn with_polling(mut self, every: Duration) -> Self {
+        self.polling = Some(every).filter(|every| !every.is_zero());
         self
     }
 
@@ -153,8 +163,8 @@ impl Service {
             lifecycle: self.lifecycle,
         };
         shared.set_control(api.control());
-        let hang_ups = control::hang_ups(reload_signal()?, commands, watching.clone());
-        supervisor.spawn(WATCHING, "signals", hang_ups);
+        let polling = self.loader.clone().zip(self.polling);
+        reload_when_told(&mut supervisor, polling, self.config.hash(), commands)?;
         let task = Ticking {
             fixed: view::Fixed::of(&self.monitor),
             monitor: self.monitor,
@@ -178,4 +188,21 @@ impl Service {
             Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
         }
     }
+}
+
+/// The tasks that ask for a reload: at SIGHUP, and when a look at the files shows something new.
+fn reload_when_told(
+    supervisor: &mut Supervisor,
+    polling: Option<(Loader, Duration)>,
+    known: String,
+    commands: mpsc::Sender<Command>,
+) -> Result<(), MonitorError> {
+    let stop = supervisor.token(WATCHING);
+    if let Some((loader, every)) = polling {
+        let task = control::poll(loader, every, known, commands.clone(), stop.clone());
+        supervisor.spawn(WATCHING, "polling", task);
+    }
+    let hang_ups = control::hang_ups(reload_signal()?, commands, stop);
+    supervisor.spawn(WATCHING, "signals", hang_ups);
+    Ok(())
 }

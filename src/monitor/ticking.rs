@@ -17,8 +17,8 @@ use super::model_monitor::{ModelMonitor, Scraped, Tick};
 use super::outlets::Outlets;
 use super::view;
 use crate::alert::Alert;
-use crate::config::Config;
 use crate::config::settings::{Scrape, Settings};
+use crate::config::{Config, without_credentials};
 use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::publish;
@@ -145,7 +145,7 @@ impl Ticking {
         let loaded = match self.loader.clone() {
             None => Err("there is no file to read again".to_owned()),
             Some(load) => match spawn_blocking(move || load()).await {
-                Ok(loaded) => loaded.map_err(|problems| problems.to_string()),
+                Ok(loaded) => loaded.map_err(|problems| without_credentials(&problems.to_string())),
                 Err(error) => Err(format!("reading the configuration failed: {error}")),
             },
         };

@@ -67,6 +67,7 @@ pub(super) fn snapshot(
         reload,
         sources: Arc::clone(&fixed.sources),
         interval: monitor.config.settings.global.scrape_interval,
+        timeout: monitor.config.settings.global.scrape_timeout,
     }
 }
 
@@ -134,25 +135,27 @@ fn judged_signal(name: &str, sample: &MetricSample, verdict: &Verdict) -> Signal
 }
 
 fn alerts(monitor: &ModelMonitor) -> Vec<publish::Alert> {
-    let all = monitor
-        .trackers()
-        .flat_map(|(rule, tracker)| match &rule.rule {
-            Rule::Alert { alert, .. } => tracker.alerts(alert, &monitor.context),
-            Rule::Watch(watch) => tracker.alerts(&watch.alert, &monitor.context),
-            Rule::Record(_) => Vec::new(),
-        });
-    let active = all.filter(|alert| alert.state != alert::State::Resolved);
-    active
-        .map(|alert| publish::Alert {
-            rule: alert.rule.to_string(),
-            labels: alert.labels,
-            annotations: alert.annotations,
-            state: alert.state.as_str(),
-            active_at: alert.active_at,
-            keep_firing_since: alert.keep_firing_since,
-            value: alert.value,
-        })
-        .collect()
+    let mut all = Vec::new();
+    for (group, state) in monitor.groups.iter().enumerate() {
+        for (index, rule) in state.rules.iter().enumerate() {
+            let Some((definition, tracker)) = rule.alerting() else {
+                continue;
+            };
+            let active = tracker.alerts(definition, &monitor.context).into_iter();
+            let active = active.filter(|alert| alert.state != alert::State::Resolved);
+            all.extend(active.map(|alert| publish::Alert {
+                rule: alert.rule.to_string(),
+                place: (group, index),
+                labels: alert.labels,
+                annotations: alert.annotations,
+                state: alert.state.as_str(),
+                active_at: alert.active_at,
+                keep_firing_since: alert.keep_firing_since,
+                value: alert.value,
+            }));
+        }
+    }
+    all
 }
 
 fn groups(monitor: &ModelMonitor, fixed: &Fixed) -> Vec<publish::Group> {
@@ -200,7 +203,15 @@ fn definition(state: &RuleState) -> publish::Definition {
         query,
         hold: alert.map(|alert| alert.hold).unwrap_or_default(),
         keep_firing_for: alert.map(|alert| alert.keep_firing_for).unwrap_or_default(),
-        labels: alert.map(|alert| texts(&alert.labels)).unwrap_or_default(),
+        labels: match (&state.rule, alert) {
+            (_, Some(alert)) => texts(&alert.labels),
+            (Rule::Record(recording), None) => {
+                let pairs = recording.labels.iter();
+                let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                owned.collect()
+            }
+            _ => Vec::new(),
+        },
         annotations: alert
             .map(|alert| texts(&alert.annotations))
             .unwrap_or_default(),

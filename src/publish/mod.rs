@@ -11,6 +11,7 @@ mod families;
 mod history;
 mod page;
 mod process;
+mod query;
 mod server;
 mod shared;
 mod snapshot;
@@ -20,6 +21,7 @@ pub use encode::{Exposition, encode};
 pub use error::Error;
 pub use families::{Family, Kind, Sample, families};
 pub use page::{escape, number};
+pub use query::Query;
 pub use server::{Handler, Reply, Server, web};
 pub use shared::Shared;
 pub use snapshot::{

@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub sources: Arc<[Source]>,
     /// Time between two ticks.
     pub interval: Duration,
+    /// Limit for one scrape.
+    pub timeout: Duration,
 }
 
 /// A file of the configuration.
@@ -153,6 +155,8 @@ pub struct Band {
 pub struct Alert {
     /// The rule's name.
     pub rule: String,
+    /// Where the rule stands: the position of its group, and its own in the group.
+    pub place: (usize, usize),
     /// Identity.
     pub labels: Labels,
     /// Texts for people.

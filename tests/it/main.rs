@@ -9,6 +9,7 @@ mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
+mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
 mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
@@ -38,6 +39,7 @@ mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
+mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replicas; // three sidecars before three Alertmanagers
 mod retrain; // gates, formats, deliveries
 mod rule_files; // sixty mistakes, each with its message

@@ -25,6 +25,7 @@ fn snapshot(states: &[&'static str]) -> Snapshot {
 fn alert(state: &'static str) -> Alert {
     Alert {
         rule: "Watch".to_owned(),
+        place: (0, 0),
         labels: Labels::new([("alertname", "<i>")]),
         annotations: Labels::new([("summary", "<u>")]),
         state,
