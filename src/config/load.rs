@@ -1,5 +1,6 @@
 //! Files → the whole configuration, or every problem of every file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Config {
     pub settings: Settings,
     /// The rules.
     pub rules: RuleSet,
+    /// The rules of each module of `/probe`, by its name.
+    pub modules: BTreeMap<String, RuleSet>,
     /// The files as read, in order, for the status page.
     pub sources: Vec<Source>,
 }
@@ -118,23 +121,35 @@ impl Config {
         };
         let mut problems = Problems::default();
         let mut sources = Vec::new();
-        for name in &settings.rule_files {
-            match rule_sources(name, base) {
-                Ok(found) => sources.extend(found),
-                Err(problem) => problems.extend(problem),
+        let mut read = |names: &[String]| {
+            let mut found = Vec::new();
+            for name in names {
+                match rule_sources(name, base) {
+                    Ok(sources) => found.extend(sources),
+                    Err(problem) => problems.extend(problem),
+                }
             }
-        }
-        let mut rules = RuleSet::default();
-        for source in &sources {
-            match reader.read(&source.file, &source.text) {
-                Ok(groups) => rules.groups.extend(groups),
-                Err(found) => problems.extend(found),
+            let mut rules = RuleSet::default();
+            for source in &found {
+                match reader.read(&source.file, &source.text) {
+                    Ok(groups) => rules.groups.extend(groups),
+                    Err(found) => problems.extend(found),
+                }
             }
-        }
-        sources.extend(references(&rules));
+            found.extend(references(&rules));
+            found.retain(|source| !sources.contains(source));
+            sources.extend(found);
+            rules
+        };
+        let rules = read(&settings.rule_files);
+        let modules = settings.probe.modules.iter();
+        let modules = modules
+            .map(|module| (module.name.clone(), read(&module.rules)))
+            .collect();
         problems.into_result(Self {
             settings,
             rules,
+            modules,
             sources,
         })
     }

@@ -10,6 +10,7 @@ mod http;
 pub mod lint;
 mod load;
 pub mod packs;
+mod probe;
 mod problem;
 mod read;
 mod recognise;

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::probe::Prober;
 use crate::config::{Config, Problems};
 use crate::notify::retrain::Deliveries;
 use crate::publish::{Call, Control, Reply};
@@ -107,6 +108,7 @@ pub(super) struct Api {
     pub(super) deliveries: Deliveries,
     /// `--web.enable-lifecycle`.
     pub(super) lifecycle: bool,
+    pub(super) prober: Prober,
 }
 
 #[derive(Deserialize)]
@@ -125,6 +127,12 @@ impl Api {
 
     async fn answer(&self, call: &Call) -> Reply {
         let post = call.method == "POST" || call.method == "PUT";
+        if call.path == "/probe" {
+            return match &*call.method {
+                "GET" => self.prober.answer(&call.query).await,
+                _ => text(405, "only GET probes\n"),
+            };
+        }
         let rest = call.path.strip_prefix("/api/v1/retraining/");
         match rest {
             None if post => self.reload().await,

@@ -5,13 +5,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::MonitorError;
 use super::control::{self, Api, Command, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
+use super::probe::Prober;
 use super::ticking::{Ticking, producers};
 use super::view;
 use crate::alert::Alert;
@@ -157,16 +158,19 @@ impl Service {
         }
         let watching = supervisor.token(WATCHING);
         let (commands, queue) = control::queue();
+        let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
             commands: commands.clone(),
             deliveries: outlets.deliveries().clone(),
             lifecycle: self.lifecycle,
+            prober: Prober::new(in_force, self.monitor.registry.clone()),
         };
         shared.set_control(api.control());
         let polling = self.loader.clone().zip(self.polling);
         reload_when_told(&mut supervisor, polling, self.config.hash(), commands)?;
         let task = Ticking {
             fixed: view::Fixed::of(&self.monitor),
+            current,
             monitor: self.monitor,
             producers: self.producers,
             outlets,

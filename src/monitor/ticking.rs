@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +38,8 @@ pub(super) struct Ticking {
     pub(super) recogniser: Option<Recogniser>,
     pub(super) reload: publish::Reload,
     pub(super) fixed: view::Fixed,
+    /// The configuration in force, for whoever does not wait for a tick.
+    pub(super) current: watch::Sender<Arc<Config>>,
 }
 
 impl Ticking {
@@ -161,7 +163,8 @@ impl Ticking {
         };
         self.replace_producers(&config);
         self.outlets.reconfigure(&config);
-        let alerts = self.monitor.reload(config, at);
+        let alerts = self.monitor.reload(Arc::clone(&config), at);
+        self.current.send_replace(config);
         self.fixed = view::Fixed::of(&self.monitor);
         self.hand_over(at, &alerts, &[]).await;
         info!(
@@ -275,7 +278,7 @@ pub(super) fn producers(config: &Config) -> Vec<Box<dyn MetricProducer>> {
 }
 
 /// Asks every target at once; each answers, fails or times out.
-async fn scrape_all(
+pub(super) async fn scrape_all(
     producers: &mut [Box<dyn MetricProducer>],
     at: Timestamp,
     limit: Duration,

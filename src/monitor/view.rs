@@ -71,6 +71,24 @@ pub(super) fn snapshot(
     }
 }
 
+/// What one scrape told, and whether everything went well.
+pub(super) fn probed(monitor: &ModelMonitor, at: Timestamp) -> (Snapshot, bool) {
+    let rules = || monitor.groups.iter().flat_map(|group| &group.rules);
+    let snapshot = Snapshot {
+        at,
+        model: monitor.config.settings.model.labels(),
+        targets: monitor.targets.iter().map(target).collect(),
+        signals: rules().flat_map(signals).collect(),
+        ..Snapshot::default()
+    };
+    let up = snapshot
+        .targets
+        .iter()
+        .all(|target| target.up == Some(true));
+    let evaluated = rules().all(|rule| rule.health.error.is_none());
+    (snapshot, up && evaluated)
+}
+
 fn target(target: &TargetState) -> publish::Target {
     let last = target.last.as_ref();
     publish::Target {

@@ -21,6 +21,7 @@ mod drift_durable; // and across restarts
 mod durable; // what the binary remembers across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
+mod encode; // /metrics as strict readers see it
 mod exposition_differential;
 mod exposition_ingest;
 mod exposition_memo; // the memo of the last scrape changes cost, never samples
@@ -34,6 +35,7 @@ mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
 mod packs; // right about their own tests
+mod probe; // scraped and judged on demand
 mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed

@@ -99,23 +99,8 @@ async fn two_hundred_reloads_under_load_lose_no_state_leak_nothing_and_never_mix
     })
     .await;
 
-    // Readers that look all the time.
     let stop = Arc::new(AtomicBool::new(false));
-    let mut readers = tokio::task::JoinSet::new();
-    for path in ["/api/v1/signals", "/metrics", "/"] {
-        let (url, stop) = (format!("{url}{path}"), Arc::clone(&stop));
-        readers.spawn(async move {
-            let mut seen = Vec::new();
-            while !stop.load(Ordering::Relaxed) {
-                let body = get_text(&url).await.unwrap();
-                if let Ok(signals) = serde_json::from_str::<Value>(&body) {
-                    seen.extend(bounds(&signals));
-                }
-            }
-            seen
-        });
-    }
-
+    let readers = readers(&url, &stop);
     let client = reqwest::Client::new();
     let mut before = (0.0, 0.0);
     for generation in 1..=200 {
@@ -133,16 +118,7 @@ async fn two_hundred_reloads_under_load_lose_no_state_leak_nothing_and_never_mix
         }
     }
     stop.store(true, Ordering::Relaxed);
-    let seen: Vec<(f64, f64)> = readers.join_all().await.concat();
-    for pair in &seen {
-        let whole = [(0.6, 0.7), (0.8, 0.9)]
-            .iter()
-            .any(|(one, two)| (pair.0 - one).abs() + (pair.1 - two).abs() < 1e-9);
-        assert!(whole, "{pair:?} is of two configurations");
-    }
-    assert!(seen.len() > 100, "{} looks", seen.len());
-    let both = seen.iter().any(|pair| pair.0 < 0.7) && seen.iter().any(|pair| pair.0 > 0.7);
-    assert!(both, "both configurations were in force");
+    every_look_was_of_one_configuration(&readers.join_all().await.concat());
 
     // The rule that every configuration had still fires, since the same time.
     let alerts = get_json(&format!("{url}/api/v1/alerts")).await.unwrap();
@@ -168,6 +144,37 @@ async fn two_hundred_reloads_under_load_lose_no_state_leak_nothing_and_never_mix
     let after = usage(&url).await;
     assert!(after.0 < before.0 + 8e6, "memory {before:?} → {after:?}");
     assert!(after.1 <= before.1 + 2.0, "files {before:?} → {after:?}");
+}
+
+/// They look all the time, and remember the bounds that they saw together.
+fn readers(url: &str, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet<Vec<(f64, f64)>> {
+    let mut readers = tokio::task::JoinSet::new();
+    for path in ["/api/v1/signals", "/metrics", "/"] {
+        let (url, stop) = (format!("{url}{path}"), Arc::clone(stop));
+        readers.spawn(async move {
+            let mut seen = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let body = get_text(&url).await.unwrap();
+                if let Ok(signals) = serde_json::from_str::<Value>(&body) {
+                    seen.extend(bounds(&signals));
+                }
+            }
+            seen
+        });
+    }
+    readers
+}
+
+fn every_look_was_of_one_configuration(seen: &[(f64, f64)]) {
+    for pair in seen {
+        let whole = [(0.6, 0.7), (0.8, 0.9)]
+            .iter()
+            .any(|(one, two)| (pair.0 - one).abs() + (pair.1 - two).abs() < 1e-9);
+        assert!(whole, "{pair:?} is of two configurations");
+    }
+    assert!(seen.len() > 100, "{} looks", seen.len());
+    let both = seen.iter().any(|pair| pair.0 < 0.7) && seen.iter().any(|pair| pair.0 > 0.7);
+    assert!(both, "both configurations were in force");
 }
 
 /// Since when `Kept` fires.
