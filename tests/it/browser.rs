@@ -31,8 +31,8 @@ async fn demo(dir: &Path) -> (Process, String) {
 }
 
 const HEADLINE: &str = "return document.querySelector('h1').textContent";
-const FIRING: &str =
-    "return document.querySelector('h1').textContent === 'demo is unhealthy: 2 alerts fire'";
+const FIRING: &str = "return document.querySelector('h1').textContent.startsWith('demo is unhealthy') && \
+                      ['AccuracyDropped', 'LatencyUnusual'].every(name => [...document.querySelectorAll('#alerts .firing h3')].some(h => h.textContent === name))";
 const NO_SCROLL: &str =
     "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
 

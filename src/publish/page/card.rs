@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::chart;
 use super::headline::rank;
-use super::text::{anchor, clock, elapsed, escape, number, range, series, tidy};
+use super::text::{anchor, clock, elapsed, escape, number, range, series};
 use crate::metric::Labels;
 use crate::publish::snapshot::{Alert, Signal, Snapshot};
 
@@ -40,7 +40,7 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     )
     .ok();
     if let Some(why) = alert.annotations.get("why") {
-        write!(out, "<p>Why: {}</p>", escape(&tidy(why))).ok();
+        write!(out, "<p>Why: {}</p>", escape(why)).ok();
     }
     for name in ["description", "runbook_url"] {
         if let Some(text) = alert.annotations.get(name) {
@@ -142,7 +142,7 @@ fn signal_card(signal: &Signal, out: &mut String) {
     }
     out.push_str("</p>");
     if !signal.why.is_empty() {
-        write!(out, "<p class=\"quiet\">{}</p>", escape(&tidy(&signal.why))).ok();
+        write!(out, "<p class=\"quiet\">{}</p>", escape(&signal.why)).ok();
     }
     out.push_str(&chart(signal, &id, name));
     out.push_str("</article>");

@@ -47,25 +47,6 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// Numbers of many digits inside a sentence, shortened to four.
-pub(super) fn tidy(text: &str) -> String {
-    let is_part = |c: char| c.is_ascii_digit() || c == '.';
-    let mut out = String::with_capacity(text.len());
-    for word in text.split_inclusive(' ') {
-        let bare = word.trim_end_matches([' ', ',', ';', ':', ')']);
-        let tail = word.get(bare.len()..).unwrap_or("");
-        let long = bare.len() > 7
-            && bare.contains('.')
-            && bare.trim_start_matches('-').chars().all(is_part);
-        match bare.parse::<f64>() {
-            Ok(value) if long => out.push_str(&number(value)),
-            _ => out.push_str(bare),
-        }
-        out.push_str(tail);
-    }
-    out
-}
-
 /// How long ago, to the second.
 pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.since(from).as_secs();
@@ -135,7 +116,7 @@ fn fnv(text: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, elapsed, fnv, number, tidy};
+    use super::{clock, elapsed, fnv, number};
     use crate::metric::Timestamp;
 
     #[test]
@@ -151,28 +132,6 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(number(value), text);
-        }
-    }
-
-    #[test]
-    fn long_numbers_in_a_sentence_are_shortened_and_nothing_else_is() {
-        let cases = [
-            (
-                "464.51612903225816 is above the mean 223.48363916473858",
-                "464.5 is above the mean 223.5",
-            ),
-            (
-                "0.7685185185185186, of 12345678 rows",
-                "0.7685, of 12345678 rows",
-            ),
-            (
-                "version 1.2.3.4.5.6 at 10.0.0.1:8000",
-                "version 1.2.3.4.5.6 at 10.0.0.1:8000",
-            ),
-            ("", ""),
-        ];
-        for (text, short) in cases {
-            assert_eq!(tidy(text), short);
         }
     }
 
