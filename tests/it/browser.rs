@@ -7,8 +7,8 @@ use serde_json::json;
 use super::support::browser::{Browser, PATIENCE};
 use super::support::{Process, free_port, until};
 
-/// Healthy for 10 seconds, degraded for 10, then healthy again.
-const LENGTH: &str = "--duration=30s";
+/// Healthy for 15 seconds, degraded for 15, then healthy again, long enough to see the end on a busy machine.
+const LENGTH: &str = "--duration=45s";
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
 
@@ -43,7 +43,7 @@ async fn on_call_sees_an_alert_come_and_go_in_a_real_browser() {
     };
     let dir = tempfile::tempdir().unwrap();
     let (_demo, url) = demo(dir.path()).await;
-    browser.resize(1200, 900).await;
+    browser.resize(1200, 960).await;
     browser.requests().await;
     browser.open(&url).await;
     let first = browser.ask(HEADLINE).await;
@@ -65,7 +65,7 @@ async fn on_call_sees_an_alert_come_and_go_in_a_real_browser() {
     a_phone_needs_no_sideways_scrolling(&browser).await;
     what_is_open_and_focused_stays_so(&browser).await;
 
-    browser.resize(1200, 900).await;
+    browser.resize(1200, 960).await;
     browser
         .wait(
             "the end of the alert",

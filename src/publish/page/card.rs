@@ -18,10 +18,12 @@ pub(super) fn alerts(snapshot: &Snapshot, out: &mut String) {
         return;
     }
     let mut all: Vec<&Alert> = snapshot.alerts.iter().collect();
-    all.sort_by_key(|alert| (alert.state != "firing", alert.active_at));
+    all.sort_by_key(|alert| (alert.state != "firing", urgency(alert), alert.active_at));
+    out.push_str("<div class=\"grid\">");
     for alert in all.iter().take(MAX_CARDS) {
         alert_card(alert, snapshot, out);
     }
+    out.push_str("</div>");
     rest(all.len(), out);
     out.push_str("</section>");
 }
@@ -42,16 +44,24 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     if let Some(why) = alert.annotations.get("why") {
         write!(out, "<p>Why: {}</p>", escape(why)).ok();
     }
-    for name in ["description", "runbook_url"] {
-        if let Some(text) = alert.annotations.get(name) {
-            write!(out, "<p>{}</p>", escape(text)).ok();
-        }
+    if let Some(text) = alert.annotations.get("description") {
+        write!(out, "<p>{}</p>", escape(text)).ok();
+    }
+    // Any other scheme could run something.
+    let web = |url: &&str| url.starts_with("https://") || url.starts_with("http://");
+    if let Some(url) = alert.annotations.get("runbook_url").filter(web) {
+        write!(
+            out,
+            "<p><a rel=\"noreferrer\" href=\"{}\">runbook</a></p>",
+            escape(url)
+        )
+        .ok();
     }
     write!(
         out,
         "<p class=\"quiet\">since {} UTC · {}",
         clock(alert.active_at),
-        escape(&series(&own(&alert.labels, &snapshot.model)))
+        escape(&series(&own(&alert.labels, snapshot)))
     )
     .ok();
     if alert.keep_firing_since.is_some() {
@@ -72,9 +82,28 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     out.push_str("</p></article>");
 }
 
-/// What tells the alert from others of this model.
-fn own(labels: &Labels, model: &Labels) -> Labels {
-    labels.retain(|name| name != "alertname" && model.get(name).is_none())
+/// What wakes people comes first.
+fn urgency(alert: &Alert) -> u8 {
+    match alert.labels.get("severity") {
+        Some("page" | "critical") => 0,
+        Some("warning") | None => 1,
+        Some(_) => 2,
+    }
+}
+
+/// What tells the alert from others of this model; a single target stands in its own table.
+fn own(labels: &Labels, snapshot: &Snapshot) -> Labels {
+    let target = match snapshot.targets.as_slice() {
+        [target] => target.labels.clone(),
+        _ => Labels::empty(),
+    };
+    labels.retain(|name| {
+        let everywhere = snapshot.model.get(name).is_some()
+            || target
+                .get(name)
+                .is_some_and(|known| labels.get(name) == Some(known));
+        name != "alertname" && !everywhere
+    })
 }
 
 /// Whether the alert came from this signal: of the same rule, with no label that differs.
@@ -142,7 +171,8 @@ fn signal_card(signal: &Signal, out: &mut String) {
     }
     out.push_str("</p>");
     if !signal.why.is_empty() {
-        write!(out, "<p class=\"quiet\">{}</p>", escape(&signal.why)).ok();
+        let why = escape(&signal.why);
+        write!(out, "<p class=\"quiet why\" title=\"{why}\">{why}</p>").ok();
     }
     out.push_str(&chart(signal, &id, name));
     out.push_str("</article>");

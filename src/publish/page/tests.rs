@@ -110,6 +110,20 @@ fn an_alert_links_to_the_chart_of_its_signal() {
     assert!(page.contains(&format!("id=\"{anchor}\"")), "{page}");
 }
 
+#[test]
+fn only_a_web_address_becomes_a_link_to_a_runbook() {
+    let page = |url: &str| {
+        let mut firing = snapshot(&["anomalous"]);
+        firing.alerts = vec![Alert {
+            annotations: Labels::new([("runbook_url", url)]),
+            ..alert("firing")
+        }];
+        render(&firing)
+    };
+    assert!(page("https://wiki/x?a&b").contains("href=\"https://wiki/x?a&amp;b\">runbook"));
+    assert!(!page("javascript:alert(1)").contains("javascript:"));
+}
+
 /// The hashes are of what stands between the tags, or the browser runs neither.
 #[test]
 fn the_policy_allows_our_own_style_and_script_and_nothing_else() {
