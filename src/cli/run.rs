@@ -39,6 +39,9 @@ pub(super) struct Run {
         required_unless_present = "config_file"
     )]
     rules: Vec<String>,
+    /// Time between two looks whether the configuration and rule files have changed; 0s to reload only when asked
+    #[arg(long = "config.reload-interval", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    reload_interval: Duration,
     /// Address to serve /metrics and the status page on
     #[arg(
         long = "web.listen-address",
@@ -133,7 +136,8 @@ impl Run {
         let load = move || again.config(&registry, &auto);
         let service = service
             .with_recogniser(recogniser)
-            .with_reload(Arc::new(load), self.enable_lifecycle);
+            .with_reload(Arc::new(load), self.enable_lifecycle)
+            .with_polling(self.reload_interval);
         let stop = async move {
             let name = signal.await;
             info!(signal = name, "stopping");

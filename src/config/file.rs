@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::alerting::alerting;
 use super::http::read_http;
+use super::probe::probe;
 use super::problem::{Problem, Problems};
 use super::read::{Fields, Node, Reader};
 use super::retraining::retraining;
@@ -73,6 +74,10 @@ fn settings(mut fields: Fields<'_>, around: &Around<'_>) -> Settings {
         .get("storage")
         .and_then(|node| storage(&node))
         .unwrap_or_default();
+    let probe = fields
+        .get("probe")
+        .and_then(|node| probe(&node, &model, around))
+        .unwrap_or_default();
     if alerting.mode == Mode::Direct && !alerting.alertmanagers.is_empty() {
         for (index, target) in scrape.targets.iter().enumerate() {
             if let Err(message) = check_identity(target) {
@@ -91,6 +96,7 @@ fn settings(mut fields: Fields<'_>, around: &Around<'_>) -> Settings {
         alerting,
         retraining,
         storage,
+        probe,
     }
 }
 
@@ -207,7 +213,7 @@ fn fallback(fields: &mut Fields<'_>) -> Option<String> {
     Some(text)
 }
 
-fn target(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Target> {
+pub(super) fn target(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Target> {
     let mut fields = node.fields()?;
     fields.required("url");
     let url = url(&mut fields, around);

@@ -1,5 +1,6 @@
 //! Files → the whole configuration, or every problem of every file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::file::{file_problem, read_settings};
 use super::packs;
 use super::problem::Problems;
+use super::redact;
 use super::rules::{Rule, RuleReader, RuleSet};
 use super::settings::Settings;
 use super::yaml::MAX_FILE_BYTES;
@@ -23,6 +25,8 @@ pub struct Config {
     pub settings: Settings,
     /// The rules.
     pub rules: RuleSet,
+    /// The rules of each module of `/probe`, by its name.
+    pub modules: BTreeMap<String, RuleSet>,
     /// The files as read, in order, for the status page.
     pub sources: Vec<Source>,
 }
@@ -34,6 +38,20 @@ pub struct Source {
     pub file: String,
     /// Its text.
     pub text: String,
+    /// Whether it is the configuration file, the only one with secrets in it; the others are rules.
+    pub is_settings: bool,
+}
+
+impl Source {
+    /// The text without any secret, line for line, as it may be shown to anyone.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        if self.is_settings {
+            redact::settings(&self.text)
+        } else {
+            redact::without_credentials(&self.text)
+        }
+    }
 }
 
 impl Config {
@@ -78,7 +96,12 @@ impl Config {
         adjust(&mut settings);
         let base = path.parent().unwrap_or(Path::new(""));
         let mut config = Self::assemble(settings, base, registry)?;
-        config.sources.insert(0, Source { file, text });
+        let main = Source {
+            file,
+            text,
+            is_settings: true,
+        };
+        config.sources.insert(0, main);
         Ok(config)
     }
 
@@ -98,23 +121,35 @@ impl Config {
         };
         let mut problems = Problems::default();
         let mut sources = Vec::new();
-        for name in &settings.rule_files {
-            match rule_sources(name, base) {
-                Ok(found) => sources.extend(found),
-                Err(problem) => problems.extend(problem),
+        let mut read = |names: &[String]| {
+            let mut found = Vec::new();
+            for name in names {
+                match rule_sources(name, base) {
+                    Ok(sources) => found.extend(sources),
+                    Err(problem) => problems.extend(problem),
+                }
             }
-        }
-        let mut rules = RuleSet::default();
-        for source in &sources {
-            match reader.read(&source.file, &source.text) {
-                Ok(groups) => rules.groups.extend(groups),
-                Err(found) => problems.extend(found),
+            let mut rules = RuleSet::default();
+            for source in &found {
+                match reader.read(&source.file, &source.text) {
+                    Ok(groups) => rules.groups.extend(groups),
+                    Err(found) => problems.extend(found),
+                }
             }
-        }
-        sources.extend(references(&rules));
+            found.extend(references(&rules));
+            found.retain(|source| !sources.contains(source));
+            sources.extend(found);
+            rules
+        };
+        let rules = read(&settings.rule_files);
+        let modules = settings.probe.modules.iter();
+        let modules = modules
+            .map(|module| (module.name.clone(), read(&module.rules)))
+            .collect();
         problems.into_result(Self {
             settings,
             rules,
+            modules,
             sources,
         })
     }
@@ -169,6 +204,7 @@ fn references(rules: &RuleSet) -> Vec<Source> {
             found.push(Source {
                 file: file.clone(),
                 text: text.clone(),
+                is_settings: false,
             });
         }
     }
@@ -182,6 +218,7 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
         return Ok(vec![Source {
             file: name.to_owned(),
             text: text.to_owned(),
+            is_settings: false,
         }]);
     }
     let path = base.join(name);
@@ -194,7 +231,11 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
     for path in paths {
         let text = read(&path).map_err(|problems| with_packs(problems, name))?;
         let file = path.display().to_string();
-        sources.push(Source { file, text });
+        sources.push(Source {
+            file,
+            text,
+            is_settings: false,
+        });
     }
     Ok(sources)
 }

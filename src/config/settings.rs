@@ -28,6 +28,26 @@ pub struct Settings {
     pub retraining: Retraining,
     /// What is kept, and for how long.
     pub storage: Storage,
+    /// What `/probe` may do.
+    pub probe: Probe,
+}
+
+/// What `/probe` may do: nothing by default.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Probe {
+    /// Targets beside those that are scraped.
+    pub targets: Vec<Target>,
+    /// Rules to judge by, under a name.
+    pub modules: Vec<ProbeModule>,
+}
+
+/// A named choice of rules.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProbeModule {
+    /// What a request calls it.
+    pub name: String,
+    /// Rule files: paths, globs or names of packs, as written.
+    pub rules: Vec<String>,
 }
 
 impl Settings {

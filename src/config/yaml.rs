@@ -211,6 +211,83 @@ fn convert(value: serde_yaml::Value) -> Result<Value, String> {
     })
 }
 
+/// A scalar where it was written.
+#[derive(Debug, Clone)]
+pub(super) struct Scalar {
+    /// The keys that lead to it; an item of a list is an empty key.
+    pub(super) path: Vec<String>,
+    /// What it says; empty for an alias.
+    pub(super) value: String,
+    /// Its bytes in the text.
+    pub(super) range: std::ops::Range<usize>,
+    /// The anchor that it defines or refers to.
+    pub(super) anchor: Option<usize>,
+    /// Whether it refers to an anchor.
+    pub(super) is_alias: bool,
+}
+
+/// Every value of a text that is no map and no list, in the order written, keys left out; `None` when it is not YAML.
+pub(super) fn scalars(text: &str) -> Option<Vec<Scalar>> {
+    let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    bytes.push(text.len());
+    let byte = |index: usize| bytes.get(index).copied().unwrap_or(text.len());
+    // One frame a container: the key at which it stands now, and whether a key comes next.
+    let mut frames: Vec<(String, Option<bool>)> = Vec::new();
+    let mut found = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.ok()?;
+        let range = byte(span.start.index())..byte(span.end.index());
+        match event {
+            Event::MappingStart(..) => frames.push((String::new(), Some(true))),
+            Event::SequenceStart(..) => frames.push((String::new(), None)),
+            Event::MappingEnd | Event::SequenceEnd => {
+                frames.pop();
+                value_is_over(&mut frames);
+            }
+            Event::Scalar(text, _, anchor, _) => {
+                if let Some((key, Some(next @ true))) = frames.last_mut() {
+                    *key = text.into_owned();
+                    *next = false;
+                    continue;
+                }
+                let path = frames.iter().map(|(key, _)| key.clone()).collect();
+                found.push(Scalar {
+                    path,
+                    value: text.into_owned(),
+                    range,
+                    anchor: Some(anchor).filter(|anchor| *anchor > 0),
+                    is_alias: false,
+                });
+                value_is_over(&mut frames);
+            }
+            Event::Alias(anchor) => {
+                let path = frames.iter().map(|(key, _)| key.clone()).collect();
+                found.push(Scalar {
+                    path,
+                    value: String::new(),
+                    range,
+                    anchor: Some(anchor),
+                    is_alias: true,
+                });
+                value_is_over(&mut frames);
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => {}
+        }
+    }
+    Some(found)
+}
+
+/// A value of a map is followed by a key.
+fn value_is_over(frames: &mut [(String, Option<bool>)]) {
+    if let Some((_, Some(next))) = frames.last_mut() {
+        *next = true;
+    }
+}
+
 /// Where the walk over the events stands inside one container.
 enum Frame {
     List { path: String, next: usize },

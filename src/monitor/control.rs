@@ -1,15 +1,19 @@
 //! What the outside asks a running process to do, over HTTP and by signal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::probe::Prober;
 use crate::config::{Config, Problems};
 use crate::notify::retrain::Deliveries;
 use crate::publish::{Call, Control, Reply};
@@ -61,6 +65,42 @@ pub(super) async fn hang_ups(
     }
 }
 
+/// Reads the configuration every so often and asks for a reload when it is not what it was: neither rename nor link
+/// of a file matters, only what it says.
+pub(super) async fn poll(
+    loader: Loader,
+    every: Duration,
+    mut known: String,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(every) => {}
+        }
+        let load = Arc::clone(&loader);
+        // Problems count as content: they are told once, and a file that is mended is taken up.
+        let Ok(seen) = spawn_blocking(move || match load() {
+            Ok(config) => config.hash(),
+            Err(problems) => problems.to_string(),
+        })
+        .await
+        else {
+            continue;
+        };
+        if seen == known {
+            continue;
+        }
+        info!("the configuration has changed; reloading");
+        let (reply, _) = oneshot::channel();
+        // A full queue has a reload in it, or the next look asks again.
+        if commands.try_send(Command::Reload(reply)).is_ok() {
+            known = seen;
+        }
+    }
+}
+
 /// Answers the paths of [`Control`].
 #[derive(Debug, Clone)]
 pub(super) struct Api {
@@ -68,6 +108,7 @@ pub(super) struct Api {
     pub(super) deliveries: Deliveries,
     /// `--web.enable-lifecycle`.
     pub(super) lifecycle: bool,
+    pub(super) prober: Prober,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +127,12 @@ impl Api {
 
     async fn answer(&self, call: &Call) -> Reply {
         let post = call.method == "POST" || call.method == "PUT";
+        if call.path == "/probe" {
+            return match &*call.method {
+                "GET" => self.prober.answer(&call.query).await,
+                _ => text(405, "only GET probes\n"),
+            };
+        }
         let rest = call.path.strip_prefix("/api/v1/retraining/");
         match rest {
             None if post => self.reload().await,

@@ -10,6 +10,7 @@ mod model_monitor;
 mod names;
 mod offline;
 mod outlets;
+mod probe;
 mod reload;
 mod retraining;
 mod rule;

@@ -5,14 +5,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::MonitorError;
-use super::control::{self, Api, Loader, Recogniser};
+use super::control::{self, Api, Command, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
+use super::probe::Prober;
 use super::ticking::{Ticking, producers};
+use super::view;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::judge::Registry;
@@ -38,6 +40,8 @@ pub struct Service {
     loader: Option<Loader>,
     recogniser: Option<Recogniser>,
     lifecycle: bool,
+    /// Time between two looks at the files.
+    polling: Option<Duration>,
     health: Option<publish::Server>,
 }
 
@@ -64,6 +68,7 @@ impl Service {
             loader: None,
             recogniser: None,
             lifecycle: false,
+            polling: None,
             health: None,
         }
     }
@@ -96,6 +101,13 @@ impl Service {
     #[must_use]
     pub fn with_recogniser(mut self, recogniser: Recogniser) -> Self {
         self.recogniser = Some(recogniser);
+        self
+    }
+
+    /// Looks every so often whether the configuration has changed, and reloads it then; needs [`Service::with_reload`].
+    #[must_use]
+    pub fn with_polling(mut self, every: Duration) -> Self {
+        self.polling = Some(every).filter(|every| !every.is_zero());
         self
     }
 
@@ -146,15 +158,19 @@ impl Service {
         }
         let watching = supervisor.token(WATCHING);
         let (commands, queue) = control::queue();
+        let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
             commands: commands.clone(),
             deliveries: outlets.deliveries().clone(),
             lifecycle: self.lifecycle,
+            prober: Prober::new(in_force, self.monitor.registry.clone()),
         };
         shared.set_control(api.control());
-        let hang_ups = control::hang_ups(reload_signal()?, commands, watching.clone());
-        supervisor.spawn(WATCHING, "signals", hang_ups);
+        let polling = self.loader.clone().zip(self.polling);
+        reload_when_told(&mut supervisor, polling, self.config.hash(), commands)?;
         let task = Ticking {
+            fixed: view::Fixed::of(&self.monitor),
+            current,
             monitor: self.monitor,
             producers: self.producers,
             outlets,
@@ -176,4 +192,21 @@ impl Service {
             Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
         }
     }
+}
+
+/// The tasks that ask for a reload: at SIGHUP, and when a look at the files shows something new.
+fn reload_when_told(
+    supervisor: &mut Supervisor,
+    polling: Option<(Loader, Duration)>,
+    known: String,
+    commands: mpsc::Sender<Command>,
+) -> Result<(), MonitorError> {
+    let stop = supervisor.token(WATCHING);
+    if let Some((loader, every)) = polling {
+        let task = control::poll(loader, every, known, commands.clone(), stop.clone());
+        supervisor.spawn(WATCHING, "polling", task);
+    }
+    let hang_ups = control::hang_ups(reload_signal()?, commands, stop);
+    supervisor.spawn(WATCHING, "signals", hang_ups);
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +17,8 @@ use super::model_monitor::{ModelMonitor, Scraped, Tick};
 use super::outlets::Outlets;
 use super::view;
 use crate::alert::Alert;
-use crate::config::Config;
 use crate::config::settings::{Scrape, Settings};
+use crate::config::{Config, without_credentials};
 use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::publish;
@@ -37,6 +37,9 @@ pub(super) struct Ticking {
     pub(super) loader: Option<Loader>,
     pub(super) recogniser: Option<Recogniser>,
     pub(super) reload: publish::Reload,
+    pub(super) fixed: view::Fixed,
+    /// The configuration in force, for whoever does not wait for a tick.
+    pub(super) current: watch::Sender<Arc<Config>>,
 }
 
 impl Ticking {
@@ -144,7 +147,7 @@ impl Ticking {
         let loaded = match self.loader.clone() {
             None => Err("there is no file to read again".to_owned()),
             Some(load) => match spawn_blocking(move || load()).await {
-                Ok(loaded) => loaded.map_err(|problems| problems.to_string()),
+                Ok(loaded) => loaded.map_err(|problems| without_credentials(&problems.to_string())),
                 Err(error) => Err(format!("reading the configuration failed: {error}")),
             },
         };
@@ -160,7 +163,9 @@ impl Ticking {
         };
         self.replace_producers(&config);
         self.outlets.reconfigure(&config);
-        let alerts = self.monitor.reload(config, at);
+        let alerts = self.monitor.reload(Arc::clone(&config), at);
+        self.current.send_replace(config);
+        self.fixed = view::Fixed::of(&self.monitor);
         self.hand_over(at, &alerts, &[]).await;
         info!(
             rules = self
@@ -213,6 +218,7 @@ impl Ticking {
         self.shared.publish(view::snapshot(
             &self.monitor,
             &self.outlets,
+            &self.fixed,
             (self.keeper.is_durable(), self.reload.clone()),
             at,
         ));
@@ -272,7 +278,7 @@ pub(super) fn producers(config: &Config) -> Vec<Box<dyn MetricProducer>> {
 }
 
 /// Asks every target at once; each answers, fails or times out.
-async fn scrape_all(
+pub(super) async fn scrape_all(
     producers: &mut [Box<dyn MetricProducer>],
     at: Timestamp,
     limit: Duration,

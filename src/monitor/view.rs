@@ -1,5 +1,7 @@
 //! What the outside may look at, made from a monitor after a tick.
 
+use std::sync::Arc;
+
 use super::model_monitor::{GroupState, ModelMonitor};
 use super::outlets::Outlets;
 use super::rule::{Kind, RuleState};
@@ -11,10 +13,37 @@ use crate::metric::{MetricSample, Timestamp};
 use crate::publish::{self, Band, Signal, Snapshot};
 use crate::runtime::http::redacted;
 
+/// What stays the same from one configuration to the next, shared by every snapshot.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    sources: Arc<[publish::Source]>,
+    /// The rules of each group, in order.
+    rules: Vec<Vec<Arc<publish::Definition>>>,
+}
+
+impl Fixed {
+    /// Of the configuration under which the monitor runs now.
+    pub(super) fn of(monitor: &ModelMonitor) -> Self {
+        let shown = |source: &crate::config::Source| publish::Source {
+            file: source.file.clone(),
+            text: source.redacted(),
+            is_settings: source.is_settings,
+        };
+        let groups = monitor.groups.iter();
+        Self {
+            sources: monitor.config.sources.iter().map(shown).collect(),
+            rules: groups
+                .map(|group| group.rules.iter().map(definition).map(Arc::new).collect())
+                .collect(),
+        }
+    }
+}
+
 /// Everything that is shown, as of `at`.
 pub(super) fn snapshot(
     monitor: &ModelMonitor,
     outlets: &Outlets,
+    fixed: &Fixed,
     (durable, reload): (bool, publish::Reload),
     at: Timestamp,
 ) -> Snapshot {
@@ -25,7 +54,7 @@ pub(super) fn snapshot(
         targets: monitor.targets.iter().map(target).collect(),
         signals: rules().flat_map(signals).collect(),
         alerts: alerts(monitor),
-        groups: monitor.groups.iter().map(group).collect(),
+        groups: groups(monitor, fixed),
         peers: peers(outlets),
         receivers: receivers(outlets),
         series: monitor.window.series() as u64,
@@ -36,7 +65,28 @@ pub(super) fn snapshot(
         config_hash: monitor.context.config_hash.clone(),
         durable,
         reload,
+        sources: Arc::clone(&fixed.sources),
+        interval: monitor.config.settings.global.scrape_interval,
+        timeout: monitor.config.settings.global.scrape_timeout,
     }
+}
+
+/// What one scrape told, and whether everything went well.
+pub(super) fn probed(monitor: &ModelMonitor, at: Timestamp) -> (Snapshot, bool) {
+    let rules = || monitor.groups.iter().flat_map(|group| &group.rules);
+    let snapshot = Snapshot {
+        at,
+        model: monitor.config.settings.model.labels(),
+        targets: monitor.targets.iter().map(target).collect(),
+        signals: rules().flat_map(signals).collect(),
+        ..Snapshot::default()
+    };
+    let up = snapshot
+        .targets
+        .iter()
+        .all(|target| target.up == Some(true));
+    let evaluated = rules().all(|rule| rule.health.error.is_none());
+    (snapshot, up && evaluated)
 }
 
 fn target(target: &TargetState) -> publish::Target {
@@ -103,39 +153,49 @@ fn judged_signal(name: &str, sample: &MetricSample, verdict: &Verdict) -> Signal
 }
 
 fn alerts(monitor: &ModelMonitor) -> Vec<publish::Alert> {
-    let all = monitor
-        .trackers()
-        .flat_map(|(rule, tracker)| match &rule.rule {
-            Rule::Alert { alert, .. } => tracker.alerts(alert, &monitor.context),
-            Rule::Watch(watch) => tracker.alerts(&watch.alert, &monitor.context),
-            Rule::Record(_) => Vec::new(),
-        });
-    let active = all.filter(|alert| alert.state != alert::State::Resolved);
-    active
-        .map(|alert| publish::Alert {
-            rule: alert.rule.to_string(),
-            labels: alert.labels,
-            annotations: alert.annotations,
-            state: alert.state.as_str(),
-            active_at: alert.active_at,
-            keep_firing_since: alert.keep_firing_since,
-            value: alert.value,
-        })
-        .collect()
+    let mut all = Vec::new();
+    for (group, state) in monitor.groups.iter().enumerate() {
+        for (index, rule) in state.rules.iter().enumerate() {
+            let Some((definition, tracker)) = rule.alerting() else {
+                continue;
+            };
+            let active = tracker.alerts(definition, &monitor.context).into_iter();
+            let active = active.filter(|alert| alert.state != alert::State::Resolved);
+            all.extend(active.map(|alert| publish::Alert {
+                rule: alert.rule.to_string(),
+                place: (group, index),
+                labels: alert.labels,
+                annotations: alert.annotations,
+                state: alert.state.as_str(),
+                active_at: alert.active_at,
+                keep_firing_since: alert.keep_firing_since,
+                value: alert.value,
+            }));
+        }
+    }
+    all
 }
 
-fn group(state: &GroupState) -> publish::Group {
+fn groups(monitor: &ModelMonitor, fixed: &Fixed) -> Vec<publish::Group> {
+    let groups = monitor.groups.iter().zip(&fixed.rules);
+    groups.map(|(state, rules)| group(state, rules)).collect()
+}
+
+fn group(state: &GroupState, definitions: &[Arc<publish::Definition>]) -> publish::Group {
+    let rules = state.rules.iter().zip(definitions);
     publish::Group {
         name: state.group.name.clone(),
         file: state.group.file.clone(),
         interval: state.interval,
         last: state.last,
         took: state.rules.iter().map(|rule| rule.health.took).sum(),
-        rules: state.rules.iter().map(rule).collect(),
+        rules: rules
+            .map(|(state, definition)| rule(state, definition))
+            .collect(),
     }
 }
 
-fn rule(state: &RuleState) -> publish::Rule {
+fn definition(state: &RuleState) -> publish::Definition {
     let (kind, query, alert) = match &state.rule {
         Rule::Record(recording) => (publish::RuleKind::Record, recording.query(), None),
         Rule::Alert { expr, alert } => (
@@ -155,16 +215,30 @@ fn rule(state: &RuleState) -> publish::Rule {
             .map(|(name, template)| (name.clone(), template.source().to_owned()))
             .collect()
     };
-    publish::Rule {
+    publish::Definition {
         name: state.rule.name().to_owned(),
         kind,
         query,
         hold: alert.map(|alert| alert.hold).unwrap_or_default(),
         keep_firing_for: alert.map(|alert| alert.keep_firing_for).unwrap_or_default(),
-        labels: alert.map(|alert| texts(&alert.labels)).unwrap_or_default(),
+        labels: match (&state.rule, alert) {
+            (_, Some(alert)) => texts(&alert.labels),
+            (Rule::Record(recording), None) => {
+                let pairs = recording.labels.iter();
+                let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                owned.collect()
+            }
+            _ => Vec::new(),
+        },
         annotations: alert
             .map(|alert| texts(&alert.annotations))
             .unwrap_or_default(),
+    }
+}
+
+fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Rule {
+    publish::Rule {
+        definition: Arc::clone(definition),
         error: state.health.error.clone(),
         last: state.health.at,
         took: state.health.took,

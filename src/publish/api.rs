@@ -1,19 +1,56 @@
 //! The JSON API, in Prometheus' shapes where Prometheus has one.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::page::anchor;
+use super::query::Query;
 use super::snapshot::{Alert, Build, Point, Rule, RuleKind, Snapshot};
-use crate::metric::Timestamp;
+use crate::metric::{Timestamp, format_duration};
 
 /// Go's zero time, which Prometheus prints for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// The data behind a path, or why there is none; `None` when there is no such path.
+pub(super) fn data(
+    path: &str,
+    query: &Query,
+    snapshot: &Snapshot,
+) -> Option<Result<Value, String>> {
+    let found = match path {
+        "/api/v1/rules" => rules(query, snapshot),
+        "/api/v1/alerts" => Ok(alerts(snapshot)),
+        "/api/v1/signals" => Ok(signals(snapshot)),
+        "/api/v1/targets" | "/api/v1/status/targets" => targets(query, snapshot),
+        "/api/v1/status/buildinfo" => Ok(build_info()),
+        "/api/v1/status/config" => Ok(configuration(snapshot)),
+        _ => return None,
+    };
+    Some(found)
+}
 
 pub(super) fn success(data: &Value) -> String {
     json!({"status": "success", "data": data}).to_string()
 }
 
-pub(super) fn alerts(snapshot: &Snapshot) -> Value {
+pub(super) fn error(kind: &str, message: &str) -> String {
+    json!({"status": "error", "errorType": kind, "error": message}).to_string()
+}
+
+/// One of a few words, or none; Prometheus' own text when it is another.
+fn word<'a>(query: &'a Query, name: &'a str, known: &[&str]) -> Result<&'a str, String> {
+    let word = query.all(name).next().unwrap_or("");
+    if word.is_empty() || known.contains(&word.to_ascii_lowercase().as_str()) {
+        return Ok(word);
+    }
+    Err(format!(
+        "invalid parameter {name:?}: not supported value {word:?}; one of {}",
+        known.join(", ")
+    ))
+}
+
+fn alerts(snapshot: &Snapshot) -> Value {
     json!({"alerts": snapshot.alerts.iter().map(alert).collect::<Vec<_>>()})
 }
 
@@ -55,22 +92,50 @@ fn go_float(value: f64) -> String {
     }
 }
 
-pub(super) fn rules(snapshot: &Snapshot) -> Value {
-    let groups = snapshot.groups.iter().map(|group| {
-        json!({
+fn rules(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
+    let kind = word(query, "type", &["alert", "record"])?.to_ascii_lowercase();
+    let exclude = word(query, "exclude_alerts", &["true", "false"])? == "true";
+    let wanted = |rule: &Rule| {
+        let is_record = rule.definition.kind == RuleKind::Record;
+        (kind.is_empty() || is_record == (kind == "record"))
+            && query.admits("rule_name[]", &rule.definition.name)
+    };
+    let mut groups = Vec::new();
+    for (place, group) in snapshot.groups.iter().enumerate() {
+        if !query.admits("rule_group[]", &group.name) || !query.admits("file[]", &group.file) {
+            continue;
+        }
+        let rules: Vec<Value> = group
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| wanted(item))
+            .map(|(index, item)| {
+                let active = snapshot.alerts.iter();
+                let active = active.filter(|alert| alert.place == (place, index));
+                rule(item, &active.collect::<Vec<_>>(), exclude)
+            })
+            .collect();
+        if rules.is_empty() {
+            continue;
+        }
+        let shown = json!({
             "name": group.name,
             "file": group.file,
-            "interval": group.interval.as_secs_f64(),
+            "interval": seconds(group.interval),
             "limit": 0,
-            "evaluationTime": group.took.as_secs_f64(),
+            "evaluationTime": seconds(group.took),
             "lastEvaluation": time(group.last),
-            "rules": group.rules.iter().map(|item| rule(item, snapshot)).collect::<Vec<_>>(),
-        })
-    });
-    json!({"groups": groups.collect::<Vec<_>>()})
+            "rules": rules,
+        });
+        groups.push(((&group.file, &group.name), shown));
+    }
+    groups.sort_by_key(|(place, _)| *place);
+    let groups: Vec<Value> = groups.into_iter().map(|(_, group)| group).collect();
+    Ok(json!({ "groups": groups }))
 }
 
-fn rule(rule: &Rule, snapshot: &Snapshot) -> Value {
+fn rule(rule: &Rule, active: &[&Alert], exclude_alerts: bool) -> Value {
     let health = match (rule.last, &rule.error) {
         (None, _) => "unknown",
         (Some(_), None) => "ok",
@@ -84,46 +149,55 @@ fn rule(rule: &Rule, snapshot: &Snapshot) -> Value {
             .collect::<serde_json::Map<_, _>>()
     };
     let mut value = json!({
-        "name": rule.name,
-        "query": rule.query,
-        "labels": map(&rule.labels),
+        "name": rule.definition.name,
+        "query": rule.definition.query,
         "health": health,
-        "evaluationTime": rule.took.as_secs_f64(),
+        "evaluationTime": seconds(rule.took),
         "lastEvaluation": time(rule.last),
     });
+    // Prometheus leaves out what a record does not have.
+    if rule.definition.kind != RuleKind::Record || !rule.definition.labels.is_empty() {
+        value["labels"] = map(&rule.definition.labels).into();
+    }
     if let Some(error) = &rule.error {
         value["lastError"] = error.clone().into();
     }
-    if rule.kind == RuleKind::Record {
+    if rule.definition.kind == RuleKind::Record {
         value["type"] = "recording".into();
         return value;
     }
-    let of: Vec<&Alert> = snapshot
-        .alerts
-        .iter()
-        .filter(|alert| alert.rule == rule.name)
-        .collect();
-    let state = if of.iter().any(|alert| alert.state == "firing") {
+    let state = if active.iter().any(|alert| alert.state == "firing") {
         "firing"
-    } else if of.is_empty() {
+    } else if active.is_empty() {
         "inactive"
     } else {
         "pending"
     };
     value["type"] = "alerting".into();
     value["state"] = state.into();
-    value["duration"] = rule.hold.as_secs_f64().into();
-    value["keepFiringFor"] = rule.keep_firing_for.as_secs_f64().into();
-    value["annotations"] = map(&rule.annotations).into();
-    value["alerts"] = of.into_iter().map(alert).collect();
+    value["duration"] = seconds(rule.definition.hold);
+    value["keepFiringFor"] = seconds(rule.definition.keep_firing_for);
+    value["annotations"] = map(&rule.definition.annotations).into();
+    if !exclude_alerts {
+        value["alerts"] = active.iter().copied().map(alert).collect();
+    }
     value
+}
+
+/// A whole number of seconds is printed as Go prints it, without a fraction.
+fn seconds(duration: Duration) -> Value {
+    if duration.subsec_nanos() == 0 {
+        duration.as_secs().into()
+    } else {
+        duration.as_secs_f64().into()
+    }
 }
 
 fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| NEVER.to_owned(), |at| at.to_string())
 }
 
-pub(super) fn signals(snapshot: &Snapshot) -> Value {
+fn signals(snapshot: &Snapshot) -> Value {
     let signals = snapshot.signals.iter().map(|signal| {
         json!({
             "id": anchor(signal),
@@ -154,11 +228,31 @@ fn point(point: &Point) -> Value {
 }
 
 /// Prometheus' keys where they mean something here.
-pub(super) fn build_info(_: &Snapshot) -> Value {
+fn build_info() -> Value {
     json!({"version": Build::VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""})
 }
 
-pub(super) fn targets(snapshot: &Snapshot) -> Value {
+/// The configuration file as `yaml`, as Prometheus has it, and all files by name; no secrets.
+fn configuration(snapshot: &Snapshot) -> Value {
+    let main = snapshot.sources.iter().find(|source| source.is_settings);
+    let files = snapshot
+        .sources
+        .iter()
+        .map(|source| json!({"file": source.file, "text": source.text}));
+    json!({
+        "yaml": main.map_or("", |source| source.text.as_str()),
+        "files": files.collect::<Vec<_>>(),
+        "hash": snapshot.config_hash,
+        "lastReloadSuccessful": snapshot.reload.error.is_none(),
+        "lastReloadError": snapshot.reload.error.as_deref().unwrap_or(""),
+    })
+}
+
+fn targets(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
+    let state = word(query, "state", &["active", "dropped", "any"])?;
+    if state.eq_ignore_ascii_case("dropped") {
+        return Ok(json!({"activeTargets": [], "droppedTargets": []}));
+    }
     let targets = snapshot.targets.iter().map(|target| {
         let health = match target.up {
             None => "unknown",
@@ -166,15 +260,20 @@ pub(super) fn targets(snapshot: &Snapshot) -> Value {
             Some(false) => "down",
         };
         json!({
-            "scrapeUrl": target.url,
+            "discoveredLabels": {},
             "labels": target.labels,
-            "health": health,
-            "lastError": target.error.clone().unwrap_or_default(),
+            "scrapePool": target.labels.get("job").unwrap_or("sidewatch"),
+            "scrapeUrl": target.url,
+            "globalUrl": target.url,
+            "lastError": target.error.as_deref().unwrap_or(""),
             "lastScrape": time(target.last_scrape),
-            "lastScrapeDuration": target.duration.as_secs_f64(),
+            "lastScrapeDuration": seconds(target.duration),
+            "health": health,
+            "scrapeInterval": format_duration(snapshot.interval),
+            "scrapeTimeout": format_duration(snapshot.timeout),
         })
     });
-    json!({"activeTargets": targets.collect::<Vec<_>>(), "droppedTargets": []})
+    Ok(json!({"activeTargets": targets.collect::<Vec<_>>(), "droppedTargets": []}))
 }
 
 #[cfg(test)]

@@ -5,22 +5,24 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::Reply;
+use super::{Query, Reply};
 
-/// A request that changes something, read whole.
+/// A request that is not answered from a snapshot, read whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// `GET`, `POST`, …
     pub method: String,
     /// The path.
     pub path: String,
+    /// The parameters after the question mark.
+    pub query: Query,
     /// The media type of the body; empty when there is none.
     pub content_type: String,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// Answers the calls below `/-/reload` and `/api/v1/retraining/`.
+/// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/`.
 #[derive(Clone)]
 pub struct Control(Arc<dyn Fn(Call) -> BoxFuture<'static, Reply> + Send + Sync>);
 
@@ -39,7 +41,7 @@ impl Control {
     /// Whether a path is for the control.
     #[must_use]
     pub fn answers(path: &str) -> bool {
-        path == "/-/reload" || path.starts_with("/api/v1/retraining/")
+        path == "/-/reload" || path == "/probe" || path.starts_with("/api/v1/retraining/")
     }
 
     /// Answers a call.

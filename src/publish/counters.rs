@@ -68,8 +68,8 @@ impl Counters {
         // Two rules of one name share a counter.
         let mut totals: BTreeMap<&str, Totals> = BTreeMap::new();
         for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
-            let total = totals.entry(&rule.name).or_default();
-            if rule.kind != RuleKind::Record {
+            let total = totals.entry(&rule.definition.name).or_default();
+            if rule.definition.kind != RuleKind::Record {
                 *total.0.get_or_insert(0) += rule.fired;
             }
             total.1 += rule.evaluations;
@@ -125,14 +125,19 @@ fn raise(counter: &IntCounterVec, rule: &str, total: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::{Group, Rule, RuleKind, Snapshot};
+    use std::sync::Arc;
+
+    use super::super::snapshot::{Definition, Group, Rule, RuleKind, Snapshot};
     use super::Counters;
     use crate::metric::Labels;
 
     fn snapshot(rules: &[(&str, u64, u64)]) -> Snapshot {
         let rules = rules.iter().map(|(name, fired, evaluations)| Rule {
-            name: (*name).to_owned(),
-            kind: RuleKind::Watch,
+            definition: Arc::new(Definition {
+                name: (*name).to_owned(),
+                kind: RuleKind::Watch,
+                ..Definition::default()
+            }),
             fired: *fired,
             evaluations: *evaluations,
             ..Rule::default()

@@ -3,8 +3,6 @@
 use std::fmt::Write as _;
 
 use super::families::{Family, Kind};
-use crate::metric::Labels;
-
 /// A format of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposition {
@@ -48,70 +46,110 @@ impl Exposition {
     }
 }
 
-/// Writes the families as one page.
-#[must_use]
-pub fn encode(families: &[Family], format: Exposition) -> String {
-    let samples: usize = families.iter().map(|family| family.samples.len()).sum();
-    let mut out = String::with_capacity(families.len() * 128 + samples * 160);
-    for family in families {
-        head(family, format, &mut out);
-        for sample in &family.samples {
-            out.push_str(family.name);
-            labels(&sample.labels, &mut out);
-            out.push(' ');
-            number(sample.value, &mut out);
-            out.push('\n');
+/// A page being written.
+pub(super) struct Writer {
+    format: Exposition,
+    out: String,
+}
+
+impl Writer {
+    pub(super) fn new(format: Exposition) -> Self {
+        Self {
+            format,
+            out: String::with_capacity(16 * 1024),
         }
     }
-    if format == Exposition::OpenMetrics {
-        out.push_str("# EOF\n");
+
+    /// Makes room for this many bytes more.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
     }
-    out
+
+    /// Help and type, before the samples of a family.
+    pub(super) fn head(&mut self, kind: Kind, name: &str, help: &str) {
+        // OpenMetrics names a counter's family without the suffix of its samples.
+        let name = match self.format {
+            Exposition::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
+            Exposition::Text => name,
+        };
+        let kind = match kind {
+            Kind::Gauge => "gauge",
+            Kind::Counter => "counter",
+        };
+        for part in [
+            "# HELP ",
+            name,
+            " ",
+            help,
+            "\n# TYPE ",
+            name,
+            " ",
+            kind,
+            "\n",
+        ] {
+            self.out.push_str(part);
+        }
+    }
+
+    /// One line; the labels were written by [`label`], or are empty.
+    pub(super) fn sample(&mut self, name: &str, labels: &str, more: &str, value: f64) {
+        let out = &mut self.out;
+        out.push_str(name);
+        if !(labels.is_empty() && more.is_empty()) {
+            out.push('{');
+            out.push_str(labels);
+            if !(labels.is_empty() || more.is_empty()) {
+                out.push(',');
+            }
+            out.push_str(more);
+            out.push('}');
+        }
+        out.push(' ');
+        number(value, out);
+        out.push('\n');
+    }
+
+    /// A family as a whole.
+    pub(super) fn family(&mut self, family: &Family) {
+        self.head(family.kind, family.name, family.help);
+        let mut labels = String::new();
+        for sample in &family.samples {
+            labels.clear();
+            for (name, value) in sample.labels.iter() {
+                label(("", name), value, 0, &mut labels);
+            }
+            self.sample(family.name, &labels, "", sample.value);
+        }
+    }
+
+    /// The whole page.
+    pub(super) fn finish(mut self) -> String {
+        if self.format == Exposition::OpenMetrics {
+            self.out.push_str("# EOF\n");
+        }
+        self.out
+    }
 }
 
-fn head(family: &Family, format: Exposition, out: &mut String) {
-    // OpenMetrics names a counter's family without the suffix of its samples.
-    let name = match format {
-        Exposition::OpenMetrics => family.name.strip_suffix("_total").unwrap_or(family.name),
-        Exposition::Text => family.name,
-    };
-    let kind = match family.kind {
-        Kind::Gauge => "gauge",
-        Kind::Counter => "counter",
-    };
-    for part in [
-        "# HELP ",
-        name,
-        " ",
-        family.help,
-        "\n# TYPE ",
-        name,
-        " ",
-        kind,
-        "\n",
-    ] {
-        out.push_str(part);
+/// Appends a label to the block that begins at `start`; `prefix` goes before its name.
+pub(super) fn label((prefix, name): (&str, &str), value: &str, start: usize, out: &mut String) {
+    if out.len() > start {
+        out.push(',');
     }
-}
-
-fn labels(labels: &Labels, out: &mut String) {
-    if labels.is_empty() {
-        return;
-    }
-    let mut separator = '{';
-    for (name, value) in labels.iter() {
-        out.push(separator);
-        separator = ',';
-        label_name(name, out);
-        out.push_str("=\"");
-        label_value(value, out);
-        out.push('"');
-    }
-    out.push('}');
+    out.push_str(prefix);
+    label_name(name, out);
+    out.push_str("=\"");
+    label_value(value, out);
+    out.push('"');
 }
 
 /// Both formats know only the classic alphabet, so other characters become `_`, as `escaping=underscores` says.
 fn label_name(name: &str, out: &mut String) {
+    let plain = |c: u8| c == b'_' || c.is_ascii_alphanumeric();
+    if name.bytes().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        out.push_str(name);
+        return;
+    }
     for (index, c) in name.chars().enumerate() {
         let fits = c == '_' || c.is_ascii_alphabetic() || (index > 0 && c.is_ascii_digit());
         out.push(if fits { c } else { '_' });
@@ -119,22 +157,26 @@ fn label_name(name: &str, out: &mut String) {
 }
 
 fn label_value(value: &str, out: &mut String) {
-    if !value.contains(['\\', '"', '\n']) {
-        out.push_str(value);
-        return;
+    let mut rest = value;
+    while let Some(at) = memchr::memchr3(b'\\', b'"', b'\n', rest.as_bytes()) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        out.push_str(match from.as_bytes().first() {
+            Some(b'\\') => "\\\\",
+            Some(b'"') => "\\\"",
+            _ => "\\n",
+        });
+        rest = from.get(1..).unwrap_or("");
     }
-    for c in value.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            other => out.push(other),
-        }
-    }
+    out.push_str(rest);
 }
 
 fn number(value: f64, out: &mut String) {
-    if value.is_nan() {
+    if value.to_bits() == 0 {
+        out.push('0');
+    } else if value.to_bits() == 1.0_f64.to_bits() {
+        out.push('1');
+    } else if value.is_nan() {
         out.push_str("NaN");
     } else if value.is_infinite() {
         out.push_str(if value > 0.0 { "+Inf" } else { "-Inf" });
@@ -149,8 +191,14 @@ fn number(value: f64, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::super::families::{Family, Kind, Sample};
-    use super::{Exposition, encode};
+    use super::{Exposition, Writer};
     use crate::metric::Labels;
+
+    fn encode(families: &[Family], format: Exposition) -> String {
+        let mut page = Writer::new(format);
+        families.iter().for_each(|family| page.family(family));
+        page.finish()
+    }
 
     fn family() -> Family {
         let mut family = Family::new(Kind::Counter, "x_total", "Xs.");

@@ -1,12 +1,14 @@
 //! A snapshot as metric families: the list of the documentation, in its order.
 
-use super::snapshot::{Rule, RuleKind, STATES, Signal, Snapshot};
+use std::collections::{HashMap, HashSet};
+
+use super::snapshot::{Rule, RuleKind, Snapshot};
 use super::{Build, process};
 use crate::metric::Labels;
 
 /// How a family is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Goes up and down.
     Gauge,
     /// Only grows; the name ends in `_total`.
@@ -15,24 +17,24 @@ pub enum Kind {
 
 /// One value of a family.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub(super) struct Sample {
     /// Its labels, without the name.
-    pub labels: Labels,
+    pub(super) labels: Labels,
     /// Its value.
-    pub value: f64,
+    pub(super) value: f64,
 }
 
 /// Samples under one name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Family {
+pub(super) struct Family {
     /// The name.
-    pub name: &'static str,
+    pub(super) name: &'static str,
     /// One sentence.
-    pub help: &'static str,
+    pub(super) help: &'static str,
     /// Gauge or counter.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// The samples.
-    pub samples: Vec<Sample>,
+    pub(super) samples: Vec<Sample>,
 }
 
 impl Family {
@@ -63,11 +65,9 @@ impl Family {
     }
 }
 
-/// Every family of a snapshot; those without samples are left out.
-#[must_use]
-pub fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let mut all = signals(snapshot);
-    all.extend(alerts(snapshot));
+/// Every family of a snapshot but those of its signals; those without samples are left out.
+pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
+    let mut all = alerts(snapshot);
     all.extend(deliveries(snapshot));
     all.extend(targets(snapshot));
     all.extend(process::families());
@@ -75,86 +75,10 @@ pub fn families(snapshot: &Snapshot) -> Vec<Family> {
     all
 }
 
-/// `quantile` and `le` mean something to the reader of an exposition, so a series' own are renamed.
-fn own_labels(snapshot: &Snapshot, labels: &Labels) -> Labels {
-    let single = snapshot.targets.len() == 1;
-    let identity = ["job", "instance", "namespace", "pod"];
-    let mut own =
-        labels.retain(|name| name != Labels::NAME && !(single && identity.contains(&name)));
-    for (reserved, renamed) in [("quantile", "exported_quantile"), ("le", "exported_le")] {
-        if let Some(value) = own.get(reserved).map(str::to_owned) {
-            own = own.with(reserved, "").with(renamed, &value);
-        }
-    }
-    own
-}
-
-fn signal_labels(snapshot: &Snapshot, signal: &Signal) -> Labels {
-    let mut labels = own_labels(snapshot, &signal.labels).overlaid_with(&snapshot.model);
-    if let Some(rule) = &signal.rule {
-        labels = labels.with("rule", rule);
-    }
-    if let Some(metric) = &signal.metric {
-        labels = labels.with("metric", metric);
-    }
-    labels
-}
-
-fn signals(snapshot: &Snapshot) -> Vec<Family> {
-    let mut value = Family::gauge(
-        "sidewatch_metric_value",
-        "Value of a model metric, or of what a watch judges.",
-    );
-    let mut anomaly = Family::gauge(
-        "sidewatch_anomaly",
-        "Whether the strategy finds the value anomalous.",
-    );
-    let mut score = Family::gauge(
-        "sidewatch_anomaly_score",
-        "Distance from normal; 1 is exactly at the limit.",
-    );
-    let mut lower = Family::gauge(
-        "sidewatch_expected_lower",
-        "Lowest value that is normal now.",
-    );
-    let mut upper = Family::gauge(
-        "sidewatch_expected_upper",
-        "Highest value that is normal now.",
-    );
-    let mut state = Family::gauge(
-        "sidewatch_signal_state",
-        "Which state a watched series is in.",
-    );
-    for signal in &snapshot.signals {
-        let labels = signal_labels(snapshot, signal);
-        for (family, known) in [
-            (&mut value, signal.value),
-            (&mut score, signal.score),
-            (&mut lower, signal.expected.lower),
-            (&mut upper, signal.expected.upper),
-        ] {
-            if let Some(known) = known {
-                family.push(labels.clone(), known);
-            }
-        }
-        let Some(now) = signal.state else {
-            continue;
-        };
-        if ["ok", "anomalous", "frozen"].contains(&now) {
-            let anomalous = now == "anomalous"
-                || (now == "frozen" && signal.score.is_some_and(|score| score > 1.0));
-            anomaly.push(labels.clone(), f64::from(u8::from(anomalous)));
-        }
-        for name in STATES {
-            state.push(labels.with("state", name), f64::from(u8::from(now == name)));
-        }
-    }
-    vec![value, anomaly, score, lower, upper, state]
-}
-
 /// A severity that is the same for every alert of the rule stands on the gauge, so that it can be routed by.
 fn severity(labels: &Labels, rule: &Rule) -> Labels {
     let written = rule
+        .definition
         .labels
         .iter()
         .find(|(name, text)| name == "severity" && !text.contains("{{"));
@@ -175,22 +99,24 @@ fn alerts(snapshot: &Snapshot) -> Vec<Family> {
         "sidewatch_rule_evaluation_failing",
         "Whether the last evaluation of a rule failed.",
     );
+    let missed: HashSet<&String> = snapshot.missing.iter().collect();
+    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+    for alert in &snapshot.alerts {
+        *counts.entry((&alert.rule, alert.state)).or_default() += 1;
+    }
     for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
-        let labels = snapshot.model.with("rule", &rule.name);
-        let found = snapshot.missing.contains(&rule.name);
+        let labels = snapshot.model.with("rule", &rule.definition.name);
+        let found = missed.contains(&rule.definition.name);
         missing.push(labels.clone(), f64::from(u8::from(found)));
         failing.push(labels.clone(), f64::from(u8::from(rule.error.is_some())));
-        if rule.kind == RuleKind::Record {
+        if rule.definition.kind == RuleKind::Record {
             continue;
         }
         for state in ["pending", "firing"] {
-            let of = snapshot
-                .alerts
-                .iter()
-                .filter(|alert| alert.rule == rule.name && alert.state == state);
+            let of = counts.get(&(&*rule.definition.name, state));
             active.push(
                 severity(&labels, rule).with("state", state),
-                of.count() as f64,
+                of.copied().unwrap_or(0) as f64,
             );
         }
     }

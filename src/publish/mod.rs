@@ -10,19 +10,23 @@ mod error;
 mod families;
 mod history;
 mod page;
+mod probe;
 mod process;
+mod query;
 mod server;
 mod shared;
+mod signals;
 mod snapshot;
 
 pub use control::{Call, Control};
-pub use encode::{Exposition, encode};
+pub use encode::Exposition;
 pub use error::Error;
-pub use families::{Family, Kind, Sample, families};
 pub use page::{escape, number};
+pub use probe::probe_page;
+pub use query::Query;
 pub use server::{Handler, Reply, Server, web};
 pub use shared::Shared;
 pub use snapshot::{
-    Alert, Band, Build, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES, Signal,
-    Snapshot, Target,
+    Alert, Band, Build, Definition, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES,
+    Signal, Snapshot, Source, Target,
 };

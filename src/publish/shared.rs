@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::control::Control;
 use super::counters::Counters;
-use super::encode::{Exposition, encode};
+use super::encode::{Exposition, Writer};
 use super::families::families;
 use super::history::History;
 use super::server::Http;
+use super::signals;
 use super::snapshot::Snapshot;
 use crate::metric::Labels;
 
@@ -101,8 +102,12 @@ impl Shared {
     /// The page of `/metrics`.
     #[must_use]
     pub fn metrics(&self, format: Exposition) -> String {
-        let mut all = families(&self.snapshot());
-        all.extend(self.counters.families());
-        encode(&all, format)
+        let snapshot = self.snapshot();
+        let mut page = Writer::new(format);
+        signals::write(&snapshot, &mut page);
+        for family in families(&snapshot).iter().chain(&self.counters.families()) {
+            page.family(family);
+        }
+        page.finish()
     }
 }

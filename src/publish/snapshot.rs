@@ -1,5 +1,6 @@
 //! What the monitor knew after a tick, as plain data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metric::{Labels, Metric, Timestamp};
@@ -43,6 +44,23 @@ pub struct Snapshot {
     pub durable: bool,
     /// How the last reload of the configuration went.
     pub reload: Reload,
+    /// The files of the configuration, without secrets.
+    pub sources: Arc<[Source]>,
+    /// Time between two ticks.
+    pub interval: Duration,
+    /// Limit for one scrape.
+    pub timeout: Duration,
+}
+
+/// A file of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Its name as the user wrote it.
+    pub file: String,
+    /// Its text, secrets replaced.
+    pub text: String,
+    /// Whether it is the configuration file; the others are rule files.
+    pub is_settings: bool,
 }
 
 /// The last time that the configuration was read.
@@ -137,6 +155,8 @@ pub struct Band {
 pub struct Alert {
     /// The rule's name.
     pub rule: String,
+    /// Where the rule stands: the position of its group, and its own in the group.
+    pub place: (usize, usize),
     /// Identity.
     pub labels: Labels,
     /// Texts for people.
@@ -168,9 +188,9 @@ pub struct Group {
     pub rules: Vec<Rule>,
 }
 
-/// A rule and its last evaluation.
+/// A rule as written: the same from one configuration to the next.
 #[derive(Debug, Clone, Default)]
-pub struct Rule {
+pub struct Definition {
     /// Its name.
     pub name: String,
     /// What it does.
@@ -185,6 +205,13 @@ pub struct Rule {
     pub labels: Vec<(String, String)>,
     /// Its annotations as written.
     pub annotations: Vec<(String, String)>,
+}
+
+/// A rule and its last evaluation.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// The rule as written.
+    pub definition: Arc<Definition>,
     /// Why the last evaluation failed.
     pub error: Option<String>,
     /// When it was evaluated last.

@@ -9,9 +9,11 @@ mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
+mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
 mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
+mod browser; // the status page in a real Chromium
 mod cluster; // the real Alertmanager, alone and three of them
 mod docs; // what the documents show is accepted
 mod drift; // drift rules through the whole monitor
@@ -19,6 +21,7 @@ mod drift_durable; // and across restarts
 mod durable; // what the binary remembers across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
+mod encode; // /metrics as strict readers see it
 mod exposition_differential;
 mod exposition_ingest;
 mod exposition_memo; // the memo of the last scrape changes cost, never samples
@@ -32,11 +35,13 @@ mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
 mod packs; // right about their own tests
+mod probe; // scraped and judged on demand
 mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
+mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replicas; // three sidecars before three Alertmanagers
 mod retrain; // gates, formats, deliveries
 mod rule_files; // sixty mistakes, each with its message

@@ -18,7 +18,7 @@ use self::story::Story;
 use super::Error;
 use crate::config::settings::{Alertmanager, Settings, Webhook};
 use crate::config::target::{Target, complete_labels};
-use crate::config::{Config, RuleReader};
+use crate::config::{Config, RuleReader, Source};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::monitor::{MonitorError, Service};
@@ -149,5 +149,10 @@ fn config(model: &str, receiver: &str, registry: &Registry) -> Result<Config, Mo
     let groups = reader.read("demo.yaml", RULES)?;
     let mut config = Config::assemble(settings, Path::new(""), registry)?;
     config.rules.groups = groups;
+    config.sources.push(Source {
+        file: "demo.yaml".to_owned(),
+        text: RULES.to_owned(),
+        is_settings: false,
+    });
     Ok(config)
 }

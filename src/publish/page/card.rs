@@ -3,24 +3,29 @@
 use std::fmt::Write as _;
 
 use super::chart::chart;
-use super::rank;
-use super::text::{anchor, escape, moment, number, range, series};
+use super::headline::rank;
+use super::text::{anchor, clock, elapsed, escape, number, range, series};
+use crate::metric::Labels;
 use crate::publish::snapshot::{Alert, Signal, Snapshot};
 
 /// Cards of one kind on the page; the API has all.
 const MAX_CARDS: usize = 100;
 
 pub(super) fn alerts(snapshot: &Snapshot, out: &mut String) {
+    out.push_str("<section id=\"alerts\"><h2>Alerts</h2>");
     if snapshot.alerts.is_empty() {
+        out.push_str("<p class=\"quiet\">None is pending or firing.</p></section>");
         return;
     }
-    out.push_str("<h2>Alerts</h2>");
     let mut all: Vec<&Alert> = snapshot.alerts.iter().collect();
-    all.sort_by_key(|alert| (alert.state != "firing", alert.active_at));
+    all.sort_by_key(|alert| (alert.state != "firing", urgency(alert), alert.active_at));
+    out.push_str("<div class=\"grid\">");
     for alert in all.iter().take(MAX_CARDS) {
         alert_card(alert, snapshot, out);
     }
+    out.push_str("</div>");
     rest(all.len(), out);
+    out.push_str("</section>");
 }
 
 fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
@@ -30,15 +35,38 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     // Writing to a String cannot fail, here and below.
     write!(
         out,
-        "<article class=\"card alert {state}\"><div class=\"top\"><h3>{}</h3><span class=\"tag {class}\">{state}</span></div><p>{}</p>",
+        "<article class=\"card alert {state}\"><div class=\"top\"><h3>{}</h3><span class=\"tag {class}\">{state} for {}</span></div><p class=\"summary\">{}</p>",
         escape(&alert.rule),
+        elapsed(alert.active_at, snapshot.at),
         escape(summary)
     )
     .ok();
     if let Some(why) = alert.annotations.get("why") {
-        write!(out, "<p>{}</p>", escape(why)).ok();
+        write!(out, "<p>Why: {}</p>", escape(why)).ok();
     }
-    write!(out, "<p class=\"quiet\">since {}", moment(alert.active_at)).ok();
+    if let Some(text) = alert.annotations.get("description") {
+        write!(out, "<p>{}</p>", escape(text)).ok();
+    }
+    // Any other scheme could run something.
+    let web = |url: &&str| url.starts_with("https://") || url.starts_with("http://");
+    if let Some(url) = alert.annotations.get("runbook_url").filter(web) {
+        write!(
+            out,
+            "<p><a rel=\"noreferrer\" href=\"{}\">runbook</a></p>",
+            escape(url)
+        )
+        .ok();
+    }
+    write!(
+        out,
+        "<p class=\"quiet\">since {} UTC · {}",
+        clock(alert.active_at),
+        escape(&series(&own(&alert.labels, snapshot)))
+    )
+    .ok();
+    if alert.keep_firing_since.is_some() {
+        out.push_str(" · the condition is over, keep_firing_for holds it");
+    }
     if let Some(signal) = snapshot
         .signals
         .iter()
@@ -54,6 +82,30 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     out.push_str("</p></article>");
 }
 
+/// What wakes people comes first.
+fn urgency(alert: &Alert) -> u8 {
+    match alert.labels.get("severity") {
+        Some("page" | "critical") => 0,
+        Some("warning") | None => 1,
+        Some(_) => 2,
+    }
+}
+
+/// What tells the alert from others of this model; a single target stands in its own table.
+fn own(labels: &Labels, snapshot: &Snapshot) -> Labels {
+    let target = match snapshot.targets.as_slice() {
+        [target] => target.labels.clone(),
+        _ => Labels::empty(),
+    };
+    labels.retain(|name| {
+        let everywhere = snapshot.model.get(name).is_some()
+            || target
+                .get(name)
+                .is_some_and(|known| labels.get(name) == Some(known));
+        name != "alertname" && !everywhere
+    })
+}
+
 /// Whether the alert came from this signal: of the same rule, with no label that differs.
 fn explains(signal: &Signal, alert: &Alert) -> bool {
     signal.rule.as_deref() == Some(&*alert.rule)
@@ -64,11 +116,12 @@ fn explains(signal: &Signal, alert: &Alert) -> bool {
 }
 
 pub(super) fn signals(snapshot: &Snapshot, out: &mut String) {
-    out.push_str("<h2>Signals</h2>");
+    out.push_str("<section id=\"signals\"><h2>Signals</h2>");
     if snapshot.signals.is_empty() {
-        out.push_str("<p class=\"quiet\">No rule has found a value yet.</p>");
+        out.push_str("<p class=\"quiet\">No rule has found a value yet.</p></section>");
         return;
     }
+    out.push_str("<p class=\"key quiet\"><i class=\"k-value\"></i>value <i class=\"k-band\"></i>expected <i class=\"k-hit\"></i>anomalous</p>");
     let mut all: Vec<&Signal> = snapshot.signals.iter().collect();
     all.sort_by_key(|signal| rank(signal));
     out.push_str("<div class=\"grid\">");
@@ -77,6 +130,7 @@ pub(super) fn signals(snapshot: &Snapshot, out: &mut String) {
     }
     out.push_str("</div>");
     rest(all.len(), out);
+    out.push_str("</section>");
 }
 
 fn signal_card(signal: &Signal, out: &mut String) {
@@ -117,7 +171,8 @@ fn signal_card(signal: &Signal, out: &mut String) {
     }
     out.push_str("</p>");
     if !signal.why.is_empty() {
-        write!(out, "<p class=\"quiet\">{}</p>", escape(&signal.why)).ok();
+        let why = escape(&signal.why);
+        write!(out, "<p class=\"quiet why\" title=\"{why}\">{why}</p>").ok();
     }
     out.push_str(&chart(signal, &id, name));
     out.push_str("</article>");

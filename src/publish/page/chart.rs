@@ -9,6 +9,8 @@ const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 110.0;
 /// Room for the mark of an anomaly at the edge.
 const MARGIN: f64 = 6.0;
+/// Room for the numbers beside the chart.
+const LEFT: f64 = 52.0;
 
 /// Draws value, expected band and anomalies; empty while there are fewer than two points.
 pub(super) fn chart(signal: &Signal, id: &str, name: &str) -> String {
@@ -22,15 +24,18 @@ pub(super) fn chart(signal: &Signal, id: &str, name: &str) -> String {
         escape(name),
         escape(&words(signal))
     );
+    scale(&frame, &mut out);
     bands(points, &frame, &mut out);
-    lines(points, &frame, &mut out);
+    polylines(points, &frame, "value", |point| point.value, &mut out);
     for point in points.iter().filter(|point| is_anomalous(point)) {
         if let Some(value) = point.value {
             let (x, y) = (frame.x(point), frame.y(value));
             // Writing to a String cannot fail, here and below.
             write!(
                 out,
-                "<circle class=\"hit\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"
+                "<circle class=\"hit\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"><title>{} at {}</title></circle>",
+                number(value),
+                clock(point.at)
             )
             .ok();
         }
@@ -38,10 +43,8 @@ pub(super) fn chart(signal: &Signal, id: &str, name: &str) -> String {
     out.push_str("</svg>");
     write!(
         out,
-        "<p class=\"axis\"><span>{}</span><span>{} to {}</span><span>{}</span></p>",
+        "<p class=\"axis\"><span>{}</span><span>{}</span></p>",
         clock(frame.first.at),
-        number(frame.low),
-        number(frame.high),
         clock(frame.last.at)
     )
     .ok();
@@ -110,7 +113,7 @@ impl Frame {
         let start = self.first.at.as_secs_f64();
         let span = self.last.at.as_secs_f64() - start;
         let share = (point.at.as_secs_f64() - start) / span.max(f64::MIN_POSITIVE);
-        MARGIN + share * (WIDTH - 2.0 * MARGIN)
+        LEFT + share * (WIDTH - LEFT - MARGIN)
     }
 
     /// A flat line runs through the middle. Halves are subtracted so that no range overflows.
@@ -125,7 +128,28 @@ impl Frame {
     }
 }
 
-/// One polygon for each run of points with a band; an open side reaches the edge.
+/// Lowest and highest number, with a line at each.
+fn scale(frame: &Frame, out: &mut String) {
+    let middle = frame.high.total_cmp(&frame.low).is_eq();
+    let ends = if middle {
+        &[frame.high][..]
+    } else {
+        &[frame.high, frame.low]
+    };
+    for value in ends {
+        let y = frame.y(*value);
+        write!(
+            out,
+            "<line class=\"frame\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            LEFT - 6.0,
+            y + 4.0,
+            number(*value)
+        )
+        .ok();
+    }
+}
+
+/// One polygon for each run of points with a band, and a line along each edge; an open side reaches the end of the chart.
 fn bands(points: &[Point], frame: &Frame, out: &mut String) {
     let has_band = |point: &Point| point.lower.is_some() || point.upper.is_some();
     for run in points.chunk_by(|a, b| has_band(a) == has_band(b)) {
@@ -143,18 +167,26 @@ fn bands(points: &[Point], frame: &Frame, out: &mut String) {
         }
         out.push_str("\"/>");
     }
+    polylines(points, frame, "edge", |point| point.lower, out);
+    polylines(points, frame, "edge", |point| point.upper, out);
 }
 
-/// One line for each run of known values, so that a gap is seen as a gap.
-fn lines(points: &[Point], frame: &Frame, out: &mut String) {
-    for run in points.chunk_by(|a, b| a.value.is_some() == b.value.is_some()) {
-        let known = run.iter().filter_map(|p| p.value.map(|value| (p, value)));
+/// One line for each run of known numbers, so that a gap is seen as a gap.
+fn polylines(
+    points: &[Point],
+    frame: &Frame,
+    class: &str,
+    of: fn(&Point) -> Option<f64>,
+    out: &mut String,
+) {
+    for run in points.chunk_by(|a, b| of(a).is_some() == of(b).is_some()) {
+        let known = run.iter().filter_map(|p| of(p).map(|value| (p, value)));
         let mut path = String::new();
         for (point, value) in known {
             write!(path, "{:.1},{:.1} ", frame.x(point), frame.y(value)).ok();
         }
         if !path.is_empty() {
-            write!(out, "<polyline class=\"value\" points=\"{path}\"/>").ok();
+            write!(out, "<polyline class=\"{class}\" points=\"{path}\"/>").ok();
         }
     }
 }
@@ -205,7 +237,7 @@ mod tests {
     fn a_gap_is_drawn_as_a_gap() {
         let gap = signal(&[Some(0.95), Some(0.95), None, Some(0.95), Some(0.95)]);
         let svg = chart(&gap, "x", "Accuracy");
-        assert_eq!(svg.matches("<polyline").count(), 2, "{svg}");
+        assert_eq!(svg.matches("<polyline class=\"value\"").count(), 2, "{svg}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 (() => {
-  const root = document.documentElement, button = document.querySelector("header button");
+  const root = document.documentElement, body = document.body, button = document.querySelector("header button");
   const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   try { const kept = localStorage.getItem("theme"); if (kept) root.dataset.theme = kept; } catch {}
   button.hidden = false;
@@ -7,27 +7,45 @@
     root.dataset.theme = dark() ? "light" : "dark";
     try { localStorage.setItem("theme", root.dataset.theme); } catch {}
   };
+  const read = async url => {
+    const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(4000) });
+    if (!answer.ok) throw new Error(answer.status);
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  };
+  // What is open stays open, and the focus stays where it is.
+  const swap = (id, next) => {
+    const focus = document.activeElement?.id;
+    for (const shown of document.querySelectorAll("details")) {
+      const fresh = next.getElementById(shown.id);
+      if (fresh) fresh.open = shown.open;
+    }
+    document.getElementById(id).replaceWith(document.adoptNode(next.getElementById(id)));
+    if (focus && document.activeElement?.id !== focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  };
   const lost = document.getElementById("lost");
   const refresh = async () => {
     if (document.hidden) return;
     try {
-      const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(4000) });
-      if (!answer.ok) throw new Error(answer.status);
-      const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const open = [...document.querySelectorAll("details[open]")].map(d => d.id);
-      const focus = document.activeElement?.id;
-      for (const id of open) next.getElementById(id)?.setAttribute("open", "");
+      let next = await read("/?live");
+      if (next.body.dataset.config !== body.dataset.config) {
+        next = await read("/");
+        swap("configuration", next);
+        body.dataset.config = next.body.dataset.config;
+      }
       const verdict = next.querySelector("h1"), shown = document.querySelector("h1");
-      if (verdict.textContent !== shown.textContent) shown.replaceWith(document.adoptNode(verdict.cloneNode(true)));
+      if (verdict.textContent !== shown.textContent) {
+        shown.textContent = verdict.textContent;
+        shown.className = verdict.className;
+      }
       document.title = next.title;
-      document.getElementById("live").replaceWith(document.adoptNode(next.getElementById("live")));
-      if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+      swap("live", next);
       lost.hidden = true;
     } catch {
       lost.hidden = false;
     }
   };
-  setInterval(refresh, 5000);
+  const again = async () => { await refresh(); setTimeout(again, body.dataset.every); };
+  setTimeout(again, body.dataset.every);
   // The link in an alert names its rule.
   const rule = new URLSearchParams(location.search).get("rule");
   const card = rule && [...document.querySelectorAll("[data-rule]")].find(c => c.dataset.rule === rule);

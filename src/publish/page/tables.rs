@@ -2,13 +2,17 @@
 
 use std::fmt::Write as _;
 
+use super::headline::word;
 use super::text::{clock, escape, series};
 use crate::metric::format_duration;
 use crate::publish::Build;
-use crate::publish::snapshot::{Group, RuleKind, Snapshot};
+use crate::publish::snapshot::{Group, Snapshot};
+
+/// With no more rules than this, every group is shown open.
+const OPEN_RULES: usize = 20;
 
 pub(super) fn targets(snapshot: &Snapshot, out: &mut String) {
-    out.push_str("<h2>Targets</h2><div class=\"scroll\"><table><tr><th>target<th>health<th>last scrape<th>took<th>samples<th>error</tr>");
+    out.push_str("<section id=\"targets\"><h2>Targets</h2><div class=\"scroll\"><table><tr><th>target<th>health<th>last scrape<th>took<th>samples<th>error</tr>");
     for target in &snapshot.targets {
         let (class, health) = match target.up {
             None => ("wait", "not scraped yet"),
@@ -28,14 +32,14 @@ pub(super) fn targets(snapshot: &Snapshot, out: &mut String) {
         )
         .ok();
     }
-    out.push_str("</table></div>");
+    out.push_str("</table></div></section>");
 }
 
 pub(super) fn deliveries(snapshot: &Snapshot, out: &mut String) {
-    out.push_str("<h2>Deliveries</h2>");
+    out.push_str("<section id=\"deliveries\"><h2>Deliveries</h2>");
     if snapshot.peers.is_empty() && snapshot.receivers.is_empty() {
         out.push_str(
-            "<p class=\"quiet\">No Alertmanager and no retraining webhook is configured.</p>",
+            "<p class=\"quiet\">No Alertmanager and no retraining webhook is configured.</p></section>",
         );
         return;
     }
@@ -54,7 +58,13 @@ pub(super) fn deliveries(snapshot: &Snapshot, out: &mut String) {
             out,
         );
     }
-    out.push_str("</table></div>");
+    out.push_str("</table></div><p class=\"quiet\">Waiting requests for retraining ");
+    out.push_str(if snapshot.durable {
+        "are kept on disk until they arrive."
+    } else {
+        "are kept in memory; set storage.path to keep them on disk."
+    });
+    out.push_str("</p></section>");
 }
 
 fn delivery(name: &str, of: &str, counts: [u64; 4], error: Option<&str>, out: &mut String) {
@@ -67,7 +77,13 @@ fn delivery(name: &str, of: &str, counts: [u64; 4], error: Option<&str>, out: &m
 }
 
 pub(super) fn rules(snapshot: &Snapshot, out: &mut String) {
-    out.push_str("<h2>Rules</h2>");
+    out.push_str("<section id=\"rules\"><h2>Rules</h2>");
+    let few = snapshot
+        .groups
+        .iter()
+        .map(|group| group.rules.len())
+        .sum::<usize>()
+        <= OPEN_RULES;
     for (index, group) in snapshot.groups.iter().enumerate() {
         let failing = group
             .rules
@@ -81,7 +97,8 @@ pub(super) fn rules(snapshot: &Snapshot, out: &mut String) {
         };
         write!(
             out,
-            "<details id=\"group-{index}\"><summary id=\"group-{index}-s\">{} <span class=\"quiet\">{} · every {} · {} rules{health}</span></summary>",
+            "<details id=\"group-{index}\"{}><summary id=\"group-{index}-s\">{} <span class=\"quiet\">{} · every {} · {} rules{health}</span></summary>",
+            if few || failing > 0 { " open" } else { "" },
             escape(&group.name),
             escape(&group.file),
             format_duration(group.interval),
@@ -91,22 +108,19 @@ pub(super) fn rules(snapshot: &Snapshot, out: &mut String) {
         rule_table(group, out);
         out.push_str("</details>");
     }
+    out.push_str("</section>");
 }
 
 fn rule_table(group: &Group, out: &mut String) {
     out.push_str("<div class=\"scroll\"><table><tr><th>rule<th>expression<th>last evaluation<th>took<th>error</tr>");
     for rule in &group.rules {
-        let kind = match rule.kind {
-            RuleKind::Record => "record",
-            RuleKind::Alert => "alert",
-            RuleKind::Watch => "watch",
-        };
+        let kind = word(rule.definition.kind);
         let last = rule.last.map_or_else(|| "never".to_owned(), clock);
         write!(
             out,
             "<tr><td><span class=\"quiet\">{kind}</span> {}<td><code>{}</code><td class=\"n\">{last}<td class=\"n\">{} µs<td class=\"bad\">{}</tr>",
-            escape(&rule.name),
-            escape(&rule.query),
+            escape(&rule.definition.name),
+            escape(&rule.definition.query),
             rule.took.as_micros(),
             escape(rule.error.as_deref().unwrap_or(""))
         )
@@ -124,7 +138,7 @@ pub(super) fn footer(snapshot: &Snapshot, out: &mut String) {
     write!(
         out,
         "<footer>Sidewatch {} · configuration <code>{}</code> · {} series in the window · {durable} · \
-         <a href=\"/metrics\">metrics</a> · <a href=\"/api/v1/signals\">signals</a> · <a href=\"/api/v1/rules\">rules</a> · <a href=\"/api/v1/alerts\">alerts</a></footer>",
+         <a href=\"/metrics\">metrics</a> · <a href=\"/api/v1/signals\">signals</a> · <a href=\"/api/v1/rules\">rules</a> · <a href=\"/api/v1/alerts\">alerts</a> · <a href=\"/api/v1/status/config\">configuration</a></footer>",
         Build::VERSION,
         escape(&snapshot.config_hash),
         snapshot.series

@@ -1,6 +1,10 @@
-use super::{POLICY, headline, render};
+use super::{POLICY, Part, headline};
 use crate::metric::{Labels, Timestamp};
 use crate::publish::{Alert, Point, Signal, Snapshot, Target};
+
+fn render(snapshot: &Snapshot) -> String {
+    super::render(snapshot, Part::Whole)
+}
 
 fn snapshot(states: &[&'static str]) -> Snapshot {
     let signal = |state: &&'static str| Signal {
@@ -21,6 +25,7 @@ fn snapshot(states: &[&'static str]) -> Snapshot {
 fn alert(state: &'static str) -> Alert {
     Alert {
         rule: "Watch".to_owned(),
+        place: (0, 0),
         labels: Labels::new([("alertname", "<i>")]),
         annotations: Labels::new([("summary", "<u>")]),
         state,
@@ -83,7 +88,7 @@ fn what_is_not_known_is_never_called_normal() {
     }
     assert_ne!(headline(&Snapshot::default()).class, "good");
     assert_ne!(headline(&snapshot(&[])).class, "good");
-    assert_eq!(headline(&snapshot(&["ok"])).text, "All signals are normal");
+    assert_eq!(headline(&snapshot(&["ok"])).text, "all signals are normal");
 }
 
 #[test]
@@ -103,6 +108,20 @@ fn an_alert_links_to_the_chart_of_its_signal() {
     let anchor = super::anchor(&firing.signals[0]);
     assert!(page.contains(&format!("href=\"#{anchor}\"")), "{page}");
     assert!(page.contains(&format!("id=\"{anchor}\"")), "{page}");
+}
+
+#[test]
+fn only_a_web_address_becomes_a_link_to_a_runbook() {
+    let page = |url: &str| {
+        let mut firing = snapshot(&["anomalous"]);
+        firing.alerts = vec![Alert {
+            annotations: Labels::new([("runbook_url", url)]),
+            ..alert("firing")
+        }];
+        render(&firing)
+    };
+    assert!(page("https://wiki/x?a&b").contains("href=\"https://wiki/x?a&amp;b\">runbook"));
+    assert!(!page("javascript:alert(1)").contains("javascript:"));
 }
 
 /// The hashes are of what stands between the tags, or the browser runs neither.

@@ -1,6 +1,8 @@
 //! Numbers, times and labels as people read them, safe inside HTML.
 
-use crate::metric::{Labels, Timestamp};
+use std::time::Duration;
+
+use crate::metric::{Labels, Timestamp, format_duration};
 use crate::publish::snapshot::{Band, Signal};
 
 /// Text that is safe inside an element or a quoted attribute.
@@ -43,6 +45,12 @@ pub fn number(value: f64) -> String {
     } else {
         text
     }
+}
+
+/// How long ago, to the second.
+pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.since(from).as_secs();
+    format_duration(Duration::from_secs(seconds))
 }
 
 /// An expected band in words.
@@ -108,7 +116,7 @@ fn fnv(text: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, fnv, number};
+    use super::{clock, elapsed, fnv, number};
     use crate::metric::Timestamp;
 
     #[test]
@@ -125,6 +133,13 @@ mod tests {
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
+    }
+
+    #[test]
+    fn what_began_after_now_has_lasted_no_time() {
+        let at = Timestamp::from_millis;
+        assert_eq!(elapsed(at(1_000), at(66_900)), "1m5s");
+        assert_eq!(elapsed(at(5_000), at(0)), "0s");
     }
 
     #[test]

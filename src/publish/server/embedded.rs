@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::super::control::{Call, Control};
+use super::super::query::Query;
 use super::super::shared::Shared;
 use super::routes::Answer;
 
@@ -88,6 +89,7 @@ async fn read(request: Request<Incoming>) -> Result<Call, Answer> {
     Ok(Call {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
+        query: Query::parse(parts.uri.query()),
         content_type: content_type
             .and_then(|value| value.to_str().ok())
             .unwrap_or("")

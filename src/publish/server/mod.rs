@@ -12,6 +12,8 @@
 //! | `/-/ready` | 200 after the first evaluation, 503 before and while stopping |
 //! | `/api/v1/rules`, `/api/v1/alerts`, `/api/v1/targets` | Prometheus' shapes |
 //! | `/api/v1/signals` | values, bands, scores and states |
+//! | `/api/v1/status/config` | the files of the configuration, without secrets |
+//! | `/probe?target=URL&module=NAME` | scrapes a known target now and judges once, when modules are configured |
 //! | `POST /-/reload` | reads the configuration again, with `--web.enable-lifecycle` |
 //! | `/api/v1/retraining/outbox`, `POST …/outbox/retry`, `POST …/outbox/drop` | retraining requests on their way |
 //! | `POST /api/v1/retraining/ID/done` | a retraining is over |

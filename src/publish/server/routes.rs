@@ -10,11 +10,11 @@ use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
     HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 
 use super::super::encode::Exposition;
+use super::super::query::Query;
 use super::super::shared::Shared;
-use super::super::snapshot::Snapshot;
 use super::super::{api, page};
 
 /// Bodies below this are not worth compressing.
@@ -99,7 +99,7 @@ pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
         let value = request.headers().get(name);
         value.and_then(|value| value.to_str().ok()).unwrap_or("")
     };
-    let page = page_of(request.uri().path(), header(ACCEPT), shared);
+    let page = page_of(request.uri(), header(ACCEPT), shared);
     let page = if accepts_gzip(header(ACCEPT_ENCODING)) {
         page.compressed()
     } else {
@@ -113,10 +113,8 @@ pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
     answer
 }
 
-fn page_of(path: &str, accept: &str, shared: &Shared) -> Page {
-    let data = |read: fn(&Snapshot) -> serde_json::Value| {
-        Page::json(api::success(&read(&shared.snapshot())))
-    };
+fn page_of(uri: &Uri, accept: &str, shared: &Shared) -> Page {
+    let (path, query) = (uri.path(), uri.query());
     match path {
         "/metrics" => {
             let format = Exposition::negotiate(accept);
@@ -124,22 +122,45 @@ fn page_of(path: &str, accept: &str, shared: &Shared) -> Page {
         }
         "/-/healthy" => Page::text(StatusCode::OK, "sidewatch is healthy\n"),
         "/-/ready" => ready(shared),
-        "/" => Page::new("text/html; charset=utf-8", page::render(&shared.snapshot()))
-            .with(CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
-        "/api/v1/rules" => data(api::rules),
-        "/api/v1/alerts" => data(api::alerts),
-        "/api/v1/signals" => data(api::signals),
-        "/api/v1/targets" | "/api/v1/status/targets" => data(api::targets),
-        "/api/v1/status/buildinfo" => data(api::build_info),
+        "/" => {
+            let html = page::render(&shared.snapshot(), page::Part::of(query));
+            Page::new("text/html; charset=utf-8", html)
+        }
+        .with(CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
+        _ if path.starts_with("/api/") => api_page(path, query, shared),
         _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
     }
 }
 
+fn api_page(path: &str, query: Option<&str>, shared: &Shared) -> Page {
+    let refused = |status, kind, message: &str| Page {
+        status,
+        ..Page::json(api::error(kind, message))
+    };
+    match api::data(path, &Query::parse(query), &shared.snapshot()) {
+        Some(Ok(data)) => Page::json(api::success(&data)),
+        Some(Err(message)) => refused(StatusCode::BAD_REQUEST, "bad_data", &message),
+        None => {
+            let message = "no such path; see /api/v1/rules, alerts, signals, targets, status/config, status/buildinfo";
+            refused(StatusCode::NOT_FOUND, "not_found", message)
+        }
+    }
+}
+
+/// `gzip` or `*`, unless its weight is 0.
 fn accepts_gzip(header: &str) -> bool {
-    header.split(',').any(|coding| {
-        let coding = coding.trim();
-        coding == "gzip" || (coding.starts_with("gzip;") && !coding.ends_with("q=0"))
-    })
+    let mut any = false;
+    for coding in header.split(',') {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        let wanted = weight.is_none_or(|q| q.trim().parse::<f64>().is_ok_and(|q| q > 0.0));
+        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+            return wanted;
+        }
+        any |= name == "*" && wanted;
+    }
+    any
 }
 
 fn ready(shared: &Shared) -> Page {
@@ -152,4 +173,27 @@ fn ready(shared: &Shared) -> Page {
         "the first evaluation is not done yet\n"
     };
     Page::text(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepts_gzip;
+
+    #[test]
+    fn the_weight_decides_whether_a_body_is_compressed() {
+        for (header, wanted) in [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000", false),
+            ("gzip;q=0, *;q=1", false),
+            ("*", true),
+            ("*;q=0", false),
+            ("identity", false),
+            ("", false),
+            ("gzip;q=x", false),
+        ] {
+            assert_eq!(accepts_gzip(header), wanted, "{header}");
+        }
+    }
 }

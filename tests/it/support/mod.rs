@@ -1,5 +1,6 @@
 //! What several tests need: free ports, child processes that die with the test, waiting with a deadline.
 
+pub(crate) mod browser;
 pub(crate) mod certificates;
 mod fake;
 mod guarded;
