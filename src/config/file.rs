@@ -10,6 +10,7 @@ use super::problem::{Problem, Problems};
 use super::read::{Fields, Node, Reader};
 use super::retraining::retraining;
 use super::settings::{Global, Mode, Model, Scrape, Settings, Storage, Target};
+use super::source::{backfill, source};
 use super::target::{check_identity, complete_labels, is_http_url};
 use super::yaml::Document;
 use crate::metric::Labels;
@@ -52,9 +53,12 @@ fn settings(mut fields: Fields<'_>, around: &Around<'_>) -> Settings {
         .and_then(|node| model(&node, around))
         .unwrap_or_default();
     let scrape = match fields.required("scrape") {
-        Some(node) => scrape(&node, &model, around).unwrap_or_default(),
+        Some(node) => scrape(&node, (&model, &global), around).unwrap_or_default(),
         None => Scrape::default(),
     };
+    let backfill = fields
+        .get("backfill")
+        .and_then(|node| backfill(&node, scrape.source.as_ref(), around));
     let rules_node = fields.get("rule_files");
     let rule_files = rules_node
         .and_then(|node| node.list())
@@ -92,6 +96,7 @@ fn settings(mut fields: Fields<'_>, around: &Around<'_>) -> Settings {
         global,
         model,
         scrape,
+        backfill,
         rule_files,
         alerting,
         retraining,
@@ -151,10 +156,19 @@ fn model(node: &Node<'_>, around: &Around<'_>) -> Option<Model> {
     })
 }
 
-fn scrape(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Scrape> {
+fn scrape(
+    node: &Node<'_>,
+    (model, global): (&Model, &Global),
+    around: &Around<'_>,
+) -> Option<Scrape> {
     let mut fields = node.fields()?;
     let default = Scrape::default();
-    let targets_node = fields.required("targets");
+    let source_node = fields.get("source");
+    let targets_node = if source_node.is_some() {
+        fields.get("targets")
+    } else {
+        fields.required("targets")
+    };
     let items = targets_node
         .as_ref()
         .and_then(Node::list)
@@ -170,8 +184,13 @@ fn scrape(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Scrape>
         .iter()
         .filter_map(|node| target(node, model, around))
         .collect();
+    if let (Some(node), Some(_)) = (&source_node, &targets_node) {
+        node.problem("stands in the place of targets; remove one of them");
+    }
+    let source = source_node.and_then(|node| source(&node, global.scrape_timeout, around));
     let settings = Scrape {
         targets,
+        source,
         honor_labels: fields
             .boolean("honor_labels")
             .unwrap_or(default.honor_labels),
@@ -286,7 +305,7 @@ fn expanded_labels(fields: &mut Fields<'_>, key: &'static str, around: &Around<'
 }
 
 /// Replaces `${VAR}` by the environment's value and `$$` by `$`; an unset variable is a problem.
-fn expand(node: &Node<'_>, text: &str, around: &Around<'_>) -> String {
+pub(super) fn expand(node: &Node<'_>, text: &str, around: &Around<'_>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

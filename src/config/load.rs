@@ -13,6 +13,7 @@ use super::problem::Problems;
 use super::redact;
 use super::rules::{Rule, RuleReader, RuleSet};
 use super::settings::Settings;
+use super::source::mixed;
 use super::yaml::MAX_FILE_BYTES;
 use crate::judge::Registry;
 use crate::map;
@@ -116,7 +117,12 @@ impl Config {
     ) -> Result<Self, Problems> {
         let reader = RuleReader {
             registry,
-            retention: settings.storage.retention,
+            retention: if settings.scrape.source.is_some() {
+                // The server's retention counts, and only the server knows it.
+                Duration::MAX
+            } else {
+                settings.storage.retention
+            },
             interval: settings.global.scrape_interval,
         };
         let mut problems = Problems::default();
@@ -146,6 +152,11 @@ impl Config {
         let modules = modules
             .map(|module| (module.name.clone(), read(&module.rules)))
             .collect();
+        if settings.scrape.source.is_some() {
+            mixed(&rules)
+                .into_iter()
+                .for_each(|problem| problems.push(problem));
+        }
         problems.into_result(Self {
             settings,
             rules,

@@ -22,6 +22,8 @@ pub struct Settings {
     pub scrape: Scrape,
     /// Rule files: paths, globs or names of packs, as written.
     pub rule_files: Vec<String>,
+    /// Where history comes from.
+    pub backfill: Option<Backfill>,
     /// Where alerts go.
     pub alerting: Alerting,
     /// Where retraining requests go.
@@ -125,6 +127,8 @@ impl Model {
 pub struct Scrape {
     /// The targets, one for a sidecar.
     pub targets: Vec<Target>,
+    /// Who evaluates the expressions where there are no targets.
+    pub source: Option<Source>,
     /// Whether labels of the target's exposition win over its configured labels. Default false.
     pub honor_labels: bool,
     /// Whether timestamps in the exposition are used. Default true.
@@ -151,6 +155,7 @@ impl Default for Scrape {
     fn default() -> Self {
         Self {
             targets: Vec::new(),
+            source: None,
             honor_labels: false,
             honor_timestamps: true,
             body_size_limit: 64 << 20,
@@ -160,6 +165,54 @@ impl Default for Scrape {
             label_value_length_limit: 0,
             series_limit: 100_000,
             fallback_protocol: None,
+            http: http::Settings::default(),
+        }
+    }
+}
+
+/// A Prometheus, Thanos, Mimir or VictoriaMetrics that evaluates the expressions, in the place of targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Base URL; `/api/v1/query` is appended.
+    pub url: String,
+    /// Added to every selector that is evaluated there.
+    pub matchers: Vec<Matcher>,
+    /// Limit for all answers of one tick. Default: the scrape timeout.
+    pub timeout: Duration,
+    /// How far behind the clock expressions are evaluated, where samples arrive late. Default 0s.
+    pub query_offset: Duration,
+    /// How it is reached.
+    pub http: http::Settings,
+}
+
+/// History from which strategies and references start warm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Backfill {
+    /// Base URL; `/api/v1/query_range` is appended.
+    pub url: String,
+    /// Added to every selector.
+    pub matchers: Vec<Matcher>,
+    /// How far back it goes. Default 7d.
+    pub range: Duration,
+    /// How long it may take in all. Default 15m.
+    pub timeout: Duration,
+    /// How the server is reached.
+    pub http: http::Settings,
+}
+
+impl Backfill {
+    /// A week, so that every hour of the week was seen once.
+    pub(super) const RANGE: Duration = Duration::from_secs(7 * 86_400);
+    pub(super) const TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+    /// A backfill with the default for everything but its URL.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.trim_end_matches('/').to_owned(),
+            matchers: Vec::new(),
+            range: Self::RANGE,
+            timeout: Self::TIMEOUT,
             http: http::Settings::default(),
         }
     }

@@ -4,6 +4,20 @@ use super::settings::Model;
 pub use super::settings::Target;
 use crate::metric::Labels;
 
+/// Labels that Prometheus attaches to the series of a target, most of them in Kubernetes.
+pub const ATTACHED: [&str; 10] = [
+    "job",
+    "instance",
+    "namespace",
+    "pod",
+    "container",
+    "endpoint",
+    "service",
+    "node",
+    "prometheus",
+    "prometheus_replica",
+];
+
 /// Whether this is an absolute http or https URL with a host.
 #[must_use]
 pub fn is_http_url(url: &str) -> bool {

@@ -16,18 +16,34 @@ pub const MAX_POINTS: usize = 11_000;
 const MAX_SAMPLES: usize = 4_000_000;
 /// Queries under way at the same time.
 const CONCURRENCY: usize = 4;
-/// Largest answer, in bytes.
-const MAX_ANSWER: u64 = 512 << 20;
-/// Time for one answer.
-const TIMEOUT: Duration = Duration::from_secs(120);
-/// How often a query is repeated when the server is busy or away.
-const ATTEMPTS: u32 = 3;
+
+/// How long, how large and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Time for one answer. Default 2m.
+    pub timeout: Duration,
+    /// Largest answer, in bytes. Default 512 MiB.
+    pub answer: u64,
+    /// How often a question is asked when the server is busy or away. Default 3.
+    pub attempts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(120),
+            answer: 512 << 20,
+            attempts: 3,
+        }
+    }
+}
 
 /// A server that remembers.
 #[derive(Debug)]
 pub struct Prometheus {
     client: Client,
     url: String,
+    limits: Limits,
 }
 
 /// Steps of equal length; both ends belong to it.
@@ -93,16 +109,16 @@ struct Answer<T> {
 }
 
 #[derive(Debug, Deserialize)]
-struct Matrix<'a> {
+pub(super) struct Matrix<'a> {
     #[serde(borrow)]
-    result: Vec<Stream<'a>>,
+    pub(super) result: Vec<Stream<'a>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Stream<'a> {
-    metric: Labels,
+pub(super) struct Stream<'a> {
+    pub(super) metric: Labels,
     #[serde(borrow, default)]
-    values: Vec<(f64, &'a str)>,
+    pub(super) values: Vec<(f64, &'a str)>,
 }
 
 impl Prometheus {
@@ -112,7 +128,21 @@ impl Prometheus {
         Self {
             client: Client::new(settings),
             url: url.trim_end_matches('/').to_owned(),
+            limits: Limits::default(),
         }
+    }
+
+    /// The same server under other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Its address, password redacted.
+    #[must_use]
+    pub fn url(&self) -> String {
+        redacted(&self.url)
     }
 
     /// The series that a selector found at some time of the range.
@@ -149,7 +179,7 @@ impl Prometheus {
         let mut answers = Vec::new();
         while let Some(range) = waiting.pop() {
             let bodies = stream::iter(selectors.to_vec())
-                .map(|selector| async move { self.query_range(&selector, range).await })
+                .map(|selector| async move { self.ask_range(&query(&selector), range).await })
                 .buffered(CONCURRENCY);
             match bodies.try_collect::<Vec<Vec<u8>>>().await {
                 Ok(bodies) => answers.push((range, bodies)),
@@ -190,40 +220,59 @@ impl Prometheus {
         Ok(())
     }
 
-    async fn query_range(&self, selector: &Selector, range: Range) -> Result<Vec<u8>, Error> {
+    pub(super) async fn ask_range(&self, expr: &str, range: Range) -> Result<Vec<u8>, Error> {
         let form = [
-            ("query", query(selector)),
+            ("query", expr.to_owned()),
             ("start", seconds(range.start)),
             ("end", seconds(range.end)),
             ("step", range.step.as_secs_f64().to_string()),
+            whole(),
         ];
         self.ask("/api/v1/query_range", &form).await
     }
 
     /// Posts a form and gives the body of a 2xx; what may pass is tried again.
-    async fn ask(&self, path: &str, form: &[(&str, String)]) -> Result<Vec<u8>, Error> {
-        let pairs: Vec<String> = form
-            .iter()
-            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
-            .collect();
+    pub(super) async fn ask(&self, path: &str, form: &[(&str, String)]) -> Result<Vec<u8>, Error> {
         let url = format!("{}{path}", self.url);
         let headers = [(
             "content-type",
             "application/x-www-form-urlencoded".to_owned(),
         )];
-        let request = Request {
-            method: Method::Post(pairs.join("&").into()),
-            url: &url,
-            headers: &headers,
-            timeout: TIMEOUT,
-            limit: MAX_ANSWER,
+        self.send(&self.request(Method::Post(pairs(form).into()), &url, &headers))
+            .await
+    }
+
+    /// Gets what has no form, and gives the body of a 2xx.
+    pub(super) async fn get(&self, path: &str, form: &[(&str, String)]) -> Result<Vec<u8>, Error> {
+        let url = format!("{}{path}?{}", self.url, pairs(form));
+        self.send(&self.request(Method::Get, &url, &[])).await
+    }
+
+    fn request<'a>(
+        &self,
+        method: Method,
+        url: &'a str,
+        headers: &'a [(&'a str, String)],
+    ) -> Request<'a> {
+        Request {
+            method,
+            url,
+            headers,
+            timeout: self.limits.timeout,
+            limit: self.limits.answer,
             overflow: Overflow::Fail,
-        };
+        }
+    }
+
+    async fn send(&self, request: &Request<'_>) -> Result<Vec<u8>, Error> {
         let mut attempt = 1;
         loop {
-            let (error, again) = match self.client.send(&request).await {
+            let (error, again) = match self.client.send(request).await {
                 Ok(response) if response.is_success() => return Ok(response.body),
-                Ok(response) => (self.status(&response), response.is_retryable()),
+                Ok(response) => {
+                    let again = response.is_retryable();
+                    (self.status(&response, again), again)
+                }
                 Err(error) if error.kind() == Kind::BodyTooLarge => {
                     return Err(self.refused(&error.to_string(), true));
                 }
@@ -232,7 +281,7 @@ impl Prometheus {
                     (Error::Http(error), again)
                 }
             };
-            if !again || attempt >= ATTEMPTS {
+            if !again || attempt >= self.limits.attempts {
                 return Err(error);
             }
             tokio::time::sleep(Duration::from_secs(1) * attempt).await;
@@ -241,7 +290,7 @@ impl Prometheus {
     }
 
     /// The server's own words where it has some.
-    fn status(&self, response: &Response) -> Error {
+    fn status(&self, response: &Response, again: bool) -> Error {
         let answer = serde_json::from_slice::<Answer<serde::de::IgnoredAny>>(&response.body);
         let message = match answer {
             Ok(answer) if !answer.error.is_empty() => answer.error,
@@ -251,20 +300,27 @@ impl Prometheus {
                 response.excerpt()
             ),
         };
-        let too_large =
-            message.contains("too many samples") || message.contains("maximum resolution");
-        self.refused(&message, too_large)
-    }
-
-    fn refused(&self, message: &str, too_large: bool) -> Error {
+        let too_large = message.contains("too many samples")
+            || message.contains("maximum resolution")
+            || message.contains("timed out");
         Error::Api {
-            url: redacted(&self.url),
-            message: message.to_owned(),
+            url: self.url(),
+            message,
             too_large,
+            again: again && !too_large,
         }
     }
 
-    fn data<'a, T: Deserialize<'a>>(&self, body: &'a [u8]) -> Result<T, Error> {
+    pub(super) fn refused(&self, message: &str, too_large: bool) -> Error {
+        Error::Api {
+            url: self.url(),
+            message: message.to_owned(),
+            too_large,
+            again: false,
+        }
+    }
+
+    pub(super) fn data<'a, T: Deserialize<'a>>(&self, body: &'a [u8]) -> Result<T, Error> {
         let wrong = |why: String| {
             self.refused(
                 &format!("not an answer of the Prometheus API: {why}"),
@@ -279,7 +335,7 @@ impl Prometheus {
 }
 
 /// The selector with its name among the matchers, which every server understands whatever the name is.
-fn query(selector: &Selector) -> String {
+pub(super) fn query(selector: &Selector) -> String {
     let matchers: Vec<String> = selector
         .matchers()
         .iter()
@@ -288,8 +344,21 @@ fn query(selector: &Selector) -> String {
     format!("{{{}}}", matchers.join(","))
 }
 
-fn seconds(at: Timestamp) -> String {
+pub(super) fn seconds(at: Timestamp) -> String {
     at.as_secs_f64().to_string()
+}
+
+/// Thanos must not leave out what it cannot reach: half of the counts would look like a drop. Others ignore it.
+pub(super) fn whole() -> (&'static str, String) {
+    ("partial_response", "false".to_owned())
+}
+
+fn pairs(form: &[(&str, String)]) -> String {
+    let pairs: Vec<String> = form
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+        .collect();
+    pairs.join("&")
 }
 
 /// Percent-encodes all but unreserved characters.

@@ -11,13 +11,15 @@
 mod api;
 mod csv;
 mod openmetrics;
+mod query;
 mod recording;
 mod steps;
 mod time;
 
-pub use api::{MAX_POINTS, Prometheus, Range};
+pub use api::{Limits, MAX_POINTS, Prometheus, Range};
 pub use csv::read_csv;
 pub use openmetrics::read_openmetrics;
+pub use query::Points;
 pub use recording::Recording;
 pub use steps::Steps;
 pub use time::{parse_moment, parse_time};
@@ -71,5 +73,7 @@ pub enum Error {
         message: String,
         /// Whether a shorter range may be answered.
         too_large: bool,
+        /// Whether the same question may be answered later.
+        again: bool,
     },
 }

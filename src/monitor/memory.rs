@@ -242,6 +242,49 @@ impl ModelMonitor {
         memory
     }
 
+    /// The rules by which what is learnt is found again.
+    pub(super) fn rule_keys(&self) -> BTreeSet<String> {
+        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        rules.map(|rule| rule.key.clone()).collect()
+    }
+
+    /// Everything that strategies learnt and drift rules counted.
+    pub(super) fn all_learnt(&self) -> (Vec<(String, Learnt)>, Vec<(String, Counted)>) {
+        let version = self.config.settings.model.version.as_deref();
+        let rules = || self.groups.iter().flat_map(|group| &group.rules);
+        let learnt = rules().filter_map(|rule| Some((rule.key.clone(), rule.learnt(version)?)));
+        let counted = rules().filter_map(|rule| Some((rule.key.clone(), rule.counted(version)?)));
+        (learnt.collect(), counted.collect())
+    }
+
+    /// Takes what another monitor of the same rules learnt in the place of what this one did. Alerts stay as they are.
+    pub(super) fn adopt(&mut self, learnt: &[(String, Learnt)], counted: &[(String, Counted)]) {
+        let version = self.config.settings.model.version.clone();
+        for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
+            let key = rule.key.clone();
+            if let Some((_, learnt)) = learnt.iter().find(|(of, _)| *of == key)
+                && !learnt.series.is_empty()
+            {
+                if let Kind::Watch(watching) = &mut rule.kind {
+                    watching.table.reset();
+                }
+                rule.relearn(learnt, version.as_deref());
+            }
+            if let Some((_, counted)) = counted.iter().find(|(of, _)| *of == key) {
+                rule.recount(counted.clone(), version.as_deref());
+            }
+        }
+    }
+
+    /// Leaves out what these rules have learnt already.
+    pub(super) fn skip_until(&mut self, keys: &BTreeSet<String>, until: Timestamp) {
+        for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
+            if keys.contains(&rule.key) {
+                rule.learnt_until = Some(until);
+            }
+        }
+    }
+
     fn remember_counted(&mut self, memory: &mut Memory, version: Option<&str>) {
         let rules = self.groups.iter().flat_map(|group| &group.rules);
         let all: Vec<(String, Counted)> = rules

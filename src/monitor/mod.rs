@@ -1,6 +1,7 @@
 //! Everything together: one tick, and the tasks around it. The only room that knows all the others.
 
 mod alert_series;
+mod backfill;
 mod control;
 mod error;
 mod evidence;
@@ -10,11 +11,14 @@ mod model_monitor;
 mod names;
 mod offline;
 mod outlets;
+mod past;
 mod probe;
 mod reload;
+mod results;
 mod retraining;
 mod rule;
 mod service;
+mod source;
 mod target;
 mod ticking;
 mod transport;
@@ -24,4 +28,6 @@ mod watch;
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
 pub use model_monitor::{ModelMonitor, Scraped, Tick, selectors};
+pub use past::{Answers, Past};
+pub use results::{Question, Results, questions};
 pub use service::Service;

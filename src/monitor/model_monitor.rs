@@ -11,16 +11,19 @@ use super::alert_series::selects_alerts;
 use super::evidence::EvidenceBook;
 use super::memory::Retired;
 use super::reload::limits;
+use super::results::Results;
 use super::retraining::Retraining;
 use super::rule::{Kind, Pass, RuleState};
+use super::source::Asked;
 use super::target::TargetState;
 use crate::alert::{self, Alert};
-use crate::config::Config;
 use crate::config::rules::{Group, Rule};
+use crate::config::{Config, Place, Recorded};
 use crate::judge::{Registry, Verdict};
 use crate::metric::{Labels, MetricSample, Selector, SeriesFilter, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::notify::retrain::Gates;
+use crate::publish;
 use crate::scrape::{self, Exposition};
 use crate::series::Window;
 
@@ -71,6 +74,12 @@ pub struct ModelMonitor {
     pub(super) evidence: EvidenceBook,
     /// Whether `ALERTS` and `ALERTS_FOR_STATE` are recorded.
     pub(super) alert_series: bool,
+    /// How the server that evaluates the expressions answered last.
+    pub(super) asked: Option<Asked>,
+    /// How far the backfill is.
+    pub(super) backfill: Option<publish::Backfill>,
+    /// Its past is only learnt from: nobody is told.
+    pub(super) rehearses: bool,
     alerts: broadcast::Sender<Alert>,
 }
 
@@ -123,6 +132,9 @@ impl ModelMonitor {
             next_owner: 0,
             evidence: EvidenceBook::default(),
             alert_series: selects_alerts(&config),
+            asked: None,
+            backfill: None,
+            rehearses: false,
             alerts,
             config,
         };
@@ -138,6 +150,16 @@ impl ModelMonitor {
 
     /// One tick: takes in what was scraped from each target, in their order, and evaluates the groups that are due.
     pub fn observe(&mut self, at: Timestamp, scraped: &[Scraped]) -> Tick {
+        self.observe_with(at, scraped, None)
+    }
+
+    /// The same with what a server said about the rules' expressions, for a monitor whose series are elsewhere.
+    pub fn observe_with(
+        &mut self,
+        at: Timestamp,
+        scraped: &[Scraped],
+        results: Option<&Results>,
+    ) -> Tick {
         for (target, scraped) in self.targets.iter_mut().zip(scraped) {
             target.take(&mut self.window, at, &scraped.result, scraped.duration);
             if let Some(error) = target.last.as_ref().and_then(|last| last.error.as_ref()) {
@@ -150,6 +172,7 @@ impl ModelMonitor {
             context: &self.context,
             at,
             evidence: &mut self.evidence,
+            results,
             alert_series: self.alert_series,
             changes: Vec::new(),
         };
@@ -174,9 +197,9 @@ impl ModelMonitor {
             for rule in &mut self.groups[index].rules {
                 tick.alerts
                     .extend(rule.due(at, resend_delay, &self.context));
-                let requests = self
-                    .retraining
-                    .decide(rule, &self.window, &self.context, at);
+                let requests =
+                    self.retraining
+                        .decide(rule, (&self.window, results), &self.context, at);
                 tick.requests.extend(requests);
             }
         }
@@ -186,6 +209,15 @@ impl ModelMonitor {
         self.announce(&changes);
         self.last_tick = Some(at);
         tick
+    }
+
+    /// The expressions of the groups that are due at a time, as written.
+    pub(super) fn due_expressions(&self, at: Timestamp) -> HashSet<String> {
+        let due = self.groups.iter().filter(|group| group.is_due(at));
+        let expressions = due
+            .flat_map(|group| &group.rules)
+            .flat_map(|rule| rule.rule.expressions());
+        expressions.map(|expr| expr.text().to_owned()).collect()
     }
 
     /// Every value that was judged in the last tick, with the name of its watch.
@@ -213,6 +245,9 @@ impl ModelMonitor {
     }
 
     pub(super) fn announce(&self, changes: &[Alert]) {
+        if self.rehearses {
+            return;
+        }
         for alert in changes {
             info!(
                 alert = %alert.rule, state = %alert.state, labels = %alert.labels, value = alert.value,
@@ -273,8 +308,16 @@ pub(super) fn expressions(config: &Config) -> impl Iterator<Item = &crate::promq
     rules.flat_map(Rule::expressions)
 }
 
+/// How far back expressions look that are evaluated over the window.
 pub(super) fn longest_reach(config: &Config) -> Duration {
+    let source = config.settings.scrape.source.as_ref();
+    let recorded = source.map(|_| Recorded::of(&config.rules));
+    let here = |expr: &&crate::promql::Expr| {
+        let recorded = recorded.as_ref();
+        recorded.is_none_or(|recorded| recorded.place(expr) == Place::Here)
+    };
     expressions(config)
+        .filter(here)
         .map(crate::promql::Expr::reach)
         .max()
         .unwrap_or_default()

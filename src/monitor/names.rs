@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::config::Config;
 use crate::config::rules::Rule;
+use crate::config::{Config, Recorded};
 
 /// A key for every rule in order: group and name, and a number where that is not enough. The file is no part of it, so that a
 /// file may be renamed.
@@ -50,6 +50,13 @@ pub(super) fn claim<T>(
 pub(super) fn settling(config: &Config) -> Vec<Duration> {
     let interval = config.settings.global.scrape_interval;
     let mut recorded: Vec<(&str, Duration)> = Vec::new();
+    // What a server evaluates has its whole window at once.
+    let ours = config
+        .settings
+        .scrape
+        .source
+        .as_ref()
+        .map(|_| Recorded::of(&config.rules));
     let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
     rules
         .map(|rule| {
@@ -57,7 +64,11 @@ pub(super) fn settling(config: &Config) -> Vec<Duration> {
                 .expressions()
                 .into_iter()
                 .flat_map(|expr| expr.selected(Duration::ZERO));
-            let needs = selected.map(|selected| {
+            let here = selected.filter(|selected| {
+                let ours = ours.as_ref();
+                ours.is_none_or(|ours| ours.has(&selected.selector))
+            });
+            let needs = here.map(|selected| {
                 let sources = recorded
                     .iter()
                     .filter(|(name, _)| selected.selector.may_match_name(name));

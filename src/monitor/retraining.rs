@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tracing::info;
 
+use super::results::Results;
 use super::rule::{Kind, RuleState};
 use crate::alert::Context;
 use crate::config::rules::{Retrain, Rule};
@@ -49,7 +50,7 @@ impl Retraining {
     pub(super) fn decide(
         &mut self,
         rule: &RuleState,
-        window: &Window,
+        known: (&Window, Option<&Results>),
         context: &Context,
         at: Timestamp,
     ) -> Vec<RetrainRequest> {
@@ -89,7 +90,7 @@ impl Retraining {
             let decision = self
                 .gates
                 .gate(&key)
-                .decide(&policy, &key, &attempt, || vetoed(retrain, window, at));
+                .decide(&policy, &key, &attempt, || vetoed(retrain, known, at));
             match decision {
                 Decision::Request { id } => {
                     requests.push(RetrainRequest::new(id, attempt.model, &alert, at));
@@ -105,10 +106,17 @@ impl Retraining {
 }
 
 /// Whether `unless` returns something.
-fn vetoed(retrain: &Retrain, window: &Window, at: Timestamp) -> Result<bool, String> {
+fn vetoed(
+    retrain: &Retrain,
+    (window, results): (&Window, Option<&Results>),
+    at: Timestamp,
+) -> Result<bool, String> {
     let Some(expr) = &retrain.unless else {
         return Ok(false);
     };
+    if let Some(answer) = results.and_then(|results| results.get(expr)) {
+        return answer.clone().map(|values| !values.is_empty());
+    }
     let evaluation = Query::new(expr.clone())
         .eval(window, at)
         .map_err(|error| error.to_string())?;

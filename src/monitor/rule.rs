@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::evidence::EvidenceBook;
+use super::results::Results;
 use super::watch::Watching;
 use crate::alert::{self, Alert, Condition, Observation, Outcome, Tracker};
 use crate::config::rules::Rule;
 use crate::map::drift::Detector;
 use crate::map::{self, Source};
 use crate::metric::{Labels, MetricSample, Timestamp};
-use crate::promql::{Evaluation, Expr, Options, Query};
+use crate::promql::{Expr, InstantSample, Options, Query};
 use crate::series::Window;
 
 /// A rule and its state.
@@ -30,6 +31,8 @@ pub(super) struct RuleState {
     pub(super) settling: Duration,
     /// Until then nothing that was restored is believed to have ended: the window is still filling.
     unsettled_until: Option<Timestamp>,
+    /// What lies before was learnt already, while the past is lived through again for other rules.
+    pub(super) learnt_until: Option<Timestamp>,
 }
 
 /// How the last evaluation went.
@@ -61,6 +64,8 @@ pub(super) struct Pass<'a> {
     pub(super) context: &'a alert::Context,
     pub(super) at: Timestamp,
     pub(super) evidence: &'a mut EvidenceBook,
+    /// What a server said about the expressions, when it was asked.
+    pub(super) results: Option<&'a Results>,
     /// Whether `ALERTS` and `ALERTS_FOR_STATE` are recorded.
     pub(super) alert_series: bool,
     /// Alerts whose state changed in this tick.
@@ -102,6 +107,7 @@ impl RuleState {
             query,
             settling,
             unsettled_until: None,
+            learnt_until: None,
         }
     }
 
@@ -218,15 +224,15 @@ impl RuleState {
 
     /// Evaluates the rule at this tick's time.
     pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) {
+        let learns = matches!(self.kind, Kind::Watch(_) | Kind::Record(_, Some(_)));
+        if learns && self.learnt_until.is_some_and(|until| pass.at <= until) {
+            return;
+        }
         let started = Instant::now();
         let before = pass.changes.len();
-        let evaluation = self.query.as_mut().map(|query| {
-            query
-                .eval(pass.window, pass.at)
-                .map_err(|error| error.to_string())
-        });
-        let error = match evaluation {
-            Some(Ok(evaluation)) => self.take(evaluation, pass),
+        let values = self.query.as_mut().map(|query| values(query, pass));
+        let error = match values {
+            Some(Ok((values, complete))) => self.take(values, complete, pass),
             Some(Err(error)) => {
                 self.fail(&error, pass);
                 Some(error)
@@ -249,15 +255,12 @@ impl RuleState {
         self.health.error = error;
     }
 
-    fn take(&mut self, evaluation: Evaluation, pass: &mut Pass<'_>) -> Option<String> {
-        let complete = evaluation.coverage.is_sufficient();
-        let values = match evaluation.value.into_vector(pass.at) {
-            Ok(values) => values,
-            Err(error) => {
-                self.fail(&error.to_string(), pass);
-                return Some(error.to_string());
-            }
-        };
+    fn take(
+        &mut self,
+        values: Vec<InstantSample>,
+        complete: bool,
+        pass: &mut Pass<'_>,
+    ) -> Option<String> {
         self.health.empty = values.is_empty();
         let settled = self.unsettled_until.is_none_or(|until| pass.at >= until);
         match (&self.rule, &mut self.kind) {
@@ -297,7 +300,16 @@ impl RuleState {
         }
     }
 
-    fn fail(&mut self, error: &str, pass: &Pass<'_>) {
+    fn fail(&mut self, error: &str, pass: &mut Pass<'_>) {
+        // What was known before is not what is known now.
+        match &mut self.kind {
+            Kind::Record(samples, _) => {
+                samples.clear();
+                pass.window.end_records(self.owner, pass.at);
+            }
+            Kind::Watch(watching) => watching.judged.clear(),
+            Kind::Alert(_) => {}
+        }
         let failed = Outcome::Failed(error.to_owned());
         if let Some((rule, tracker)) = self.alerting_mut() {
             tracker.evaluate(rule, pass.at, failed, pass.context);
@@ -315,6 +327,20 @@ impl RuleState {
             .map(|(rule, tracker)| tracker.due(rule, at, resend_delay, context))
             .unwrap_or_default()
     }
+}
+
+/// The values of a rule's expression, and whether the windows behind them are filled. A server's answer wins over the window.
+fn values(query: &mut Query, pass: &Pass<'_>) -> Result<(Vec<InstantSample>, bool), String> {
+    let answer = pass.results.and_then(|results| results.get(query.expr()));
+    if let Some(answer) = answer {
+        return answer.clone().map(|values| (values, true));
+    }
+    let evaluation = query
+        .eval(pass.window, pass.at)
+        .map_err(|error| error.to_string())?;
+    let complete = evaluation.coverage.is_sufficient();
+    let values = evaluation.value.into_vector(pass.at);
+    Ok((values.map_err(|error| error.to_string())?, complete))
 }
 
 /// Active alerts that the expression does not return while the window fills: nobody knows how they are.

@@ -8,11 +8,13 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::MonitorError;
+use super::backfill::Backfill;
 use super::control::{self, Api, Command, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
 use super::probe::Prober;
+use super::source::Source;
 use super::ticking::{Ticking, producers};
 use super::view;
 use crate::alert::Alert;
@@ -168,11 +170,24 @@ impl Service {
         shared.set_control(api.control());
         let polling = self.loader.clone().zip(self.polling);
         reload_when_told(&mut supervisor, polling, self.config.hash(), commands)?;
+        let source = Source::new(&self.config);
+        let registry = self.monitor.registry.clone();
+        let backfill = Backfill::new(&self.config, &registry, &store, at);
+        let backfill = backfill.map(|(backfill, news)| {
+            self.monitor.backfill = Some(publish::Backfill {
+                state: "running",
+                ..publish::Backfill::default()
+            });
+            supervisor.spawn(WATCHING, "backfill", backfill.run(watching.clone()));
+            news
+        });
         let task = Ticking {
             fixed: view::Fixed::of(&self.monitor),
             current,
             monitor: self.monitor,
             producers: self.producers,
+            source,
+            backfill,
             outlets,
             keeper,
             shared,

@@ -1,20 +1,24 @@
 //! The loop of ticks: scrape, evaluate, remember, tell; and between two ticks, what the outside asks for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
+use super::backfill::News;
 use super::control::{Command, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::memory::Memory;
 use super::model_monitor::{ModelMonitor, Scraped, Tick};
 use super::outlets::Outlets;
+use super::results::Results;
+use super::source::{Asked, Source};
 use super::view;
 use crate::alert::Alert;
 use crate::config::settings::{Scrape, Settings};
@@ -30,6 +34,9 @@ use crate::scrape::{self, Format, HttpProducer, MetricProducer, Schedule};
 pub(super) struct Ticking {
     pub(super) monitor: ModelMonitor,
     pub(super) producers: Vec<Box<dyn MetricProducer>>,
+    /// Who evaluates the expressions where there are no targets.
+    pub(super) source: Option<Source>,
+    pub(super) backfill: Option<mpsc::Receiver<News>>,
     pub(super) outlets: Outlets,
     pub(super) keeper: Keeper,
     pub(super) shared: Arc<publish::Shared>,
@@ -51,12 +58,20 @@ impl Ticking {
         self.hand_over(at, &alerts, &[]).await;
         self.publish(at);
         loop {
-            let scraped = tokio::select! {
+            let limit = self.monitor.config.settings.global.scrape_timeout;
+            let taken = join(
+                scrape_all(&mut self.producers, at, limit),
+                ask(self.source.as_mut(), at, self.monitor.due_expressions(at)),
+            );
+            let (scraped, answers) = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                scraped = scrape_all(&mut self.producers, at, self.monitor.config.settings.global.scrape_timeout) => scraped,
+                taken = taken => taken,
             };
-            let Tick { alerts, requests } = self.monitor.observe(at, &scraped);
+            let (results, asked) = answers.unzip();
+            self.monitor.asked = asked;
+            let Tick { alerts, requests } =
+                self.monitor.observe_with(at, &scraped, results.as_ref());
             let is_recognised = self.recognise(&scraped);
             drop(scraped);
             debug!(%at, alerts = alerts.len(), requests = requests.len(), "tick");
@@ -99,9 +114,34 @@ impl Ticking {
                 biased;
                 () = stop.cancelled() => return None,
                 Some(command) = self.commands.recv() => self.obey(command).await,
+                Some(news) = hear(self.backfill.as_mut()) => self.learn(news).await,
                 next = Self::next(schedule) => return Some(next),
             }
         }
+    }
+
+    /// Takes up what a backfill says.
+    async fn learn(&mut self, news: News) {
+        let at = clock::now();
+        match news {
+            News::Progress(progress) => self.monitor.backfill = Some(progress),
+            News::Learnt(progress) => {
+                self.monitor.adopt(&progress.learnt, &progress.counted);
+                self.monitor.backfill = Some(publish::Backfill {
+                    state: "done",
+                    progress: 1.0,
+                    error: None,
+                });
+                let mut memory = self.monitor.remember(true);
+                memory.urgent = true;
+                self.keeper.commit(memory, Vec::new(), at).await;
+                let store = Arc::clone(self.keeper.store());
+                if let Err(error) = spawn_blocking(move || progress.finish(&store)).await {
+                    error!(%error, "that the backfill is through could not be stored");
+                }
+            }
+        }
+        self.publish(at);
     }
 
     async fn obey(&mut self, command: Command) {
@@ -162,6 +202,7 @@ impl Ticking {
             }
         };
         self.replace_producers(&config);
+        self.source = Source::new(&config);
         self.outlets.reconfigure(&config);
         let alerts = self.monitor.reload(Arc::clone(&config), at);
         self.current.send_replace(config);
@@ -275,6 +316,20 @@ pub(super) fn producers(config: &Config) -> Vec<Box<dyn MetricProducer>> {
         Box::new(HttpProducer::new(target, Arc::clone(&client)))
     };
     targets.iter().map(|target| producer(&target.url)).collect()
+}
+
+/// Asks the source, where there is one, about everything that is due.
+async fn ask(
+    source: Option<&mut Source>,
+    at: Timestamp,
+    due: HashSet<String>,
+) -> Option<(Results, Asked)> {
+    Some(source?.ask(at, &due).await)
+}
+
+/// The next news of a backfill; never any where there is none.
+async fn hear(backfill: Option<&mut mpsc::Receiver<News>>) -> Option<News> {
+    backfill?.recv().await
 }
 
 /// Asks every target at once; each answers, fails or times out.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::model_monitor::{GroupState, ModelMonitor};
 use super::outlets::Outlets;
 use super::rule::{Kind, RuleState};
+use super::source::Asked;
 use super::target::TargetState;
 use crate::alert;
 use crate::config::rules::Rule;
 use crate::judge::Verdict;
-use crate::metric::{MetricSample, Timestamp};
+use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::publish::{self, Band, Signal, Snapshot};
 use crate::runtime::http::redacted;
 
@@ -51,7 +52,17 @@ pub(super) fn snapshot(
     Snapshot {
         at,
         model: monitor.config.settings.model.labels(),
-        targets: monitor.targets.iter().map(target).collect(),
+        targets: monitor
+            .targets
+            .iter()
+            .map(target)
+            .chain(monitor.asked.as_ref().map(source))
+            .collect(),
+        backfill: monitor.backfill.clone(),
+        source_skew: monitor
+            .asked
+            .as_ref()
+            .map(|asked| asked.skew_millis as f64 / 1000.0),
         signals: rules().flat_map(signals).collect(),
         alerts: alerts(monitor),
         groups: groups(monitor, fixed),
@@ -102,6 +113,22 @@ fn target(target: &TargetState) -> publish::Target {
         error: last.and_then(|last| last.error.clone()),
         failures: target.failures.clone(),
         refused: target.refused_total,
+    }
+}
+
+/// The server that is asked in the place of targets, as the one target that there is.
+fn source(asked: &Asked) -> publish::Target {
+    let host = asked.url.split("://").nth(1).unwrap_or(&asked.url);
+    let host = host.split('/').next().unwrap_or_default();
+    publish::Target {
+        url: asked.url.clone(),
+        labels: Labels::new([("instance", host.rsplit('@').next().unwrap_or(host))]),
+        up: Some(asked.error.is_none()),
+        last_scrape: Some(asked.at),
+        duration: asked.took,
+        samples: asked.samples,
+        error: asked.error.clone(),
+        ..publish::Target::default()
     }
 }
 

@@ -14,6 +14,7 @@ mod eval;
 mod expr;
 mod format;
 mod functions;
+mod narrow;
 pub mod notation;
 mod parse;
 mod query;

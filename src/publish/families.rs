@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::snapshot::{Rule, RuleKind, Snapshot};
+use super::snapshot::{Backfill, Rule, RuleKind, Snapshot};
 use super::{Build, process};
 use crate::metric::Labels;
 
@@ -70,6 +70,7 @@ pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut all = alerts(snapshot);
     all.extend(deliveries(snapshot));
     all.extend(targets(snapshot));
+    all.extend(history(snapshot));
     all.extend(process::families());
     all.retain(|family| !family.samples.is_empty());
     all
@@ -234,6 +235,33 @@ fn targets(snapshot: &Snapshot) -> Vec<Family> {
     ];
     all.extend(process(snapshot));
     all
+}
+
+/// How far it learnt from history, and how the clock of the server goes that it asks.
+fn history(snapshot: &Snapshot) -> Vec<Family> {
+    let mut progress = Family::gauge(
+        "sidewatch_backfill_progress_ratio",
+        "How much of the history was learnt from, between 0 and 1.",
+    );
+    let mut state = Family::gauge(
+        "sidewatch_backfill_state",
+        "Whether the backfill is in this state.",
+    );
+    let mut skew = Family::gauge(
+        "sidewatch_source_clock_skew_seconds",
+        "How far the clock of the source is ahead of ours; 0 below one second.",
+    );
+    if let Some(backfill) = &snapshot.backfill {
+        progress.push(snapshot.model.clone(), backfill.progress);
+        for name in Backfill::STATES {
+            let is = f64::from(u8::from(name == backfill.state));
+            state.push(snapshot.model.with("state", name), is);
+        }
+    }
+    if let Some(seconds) = snapshot.source_skew {
+        skew.push(snapshot.model.clone(), seconds);
+    }
+    vec![progress, state, skew]
 }
 
 /// The process itself: its configuration, its store, its build.

@@ -46,10 +46,30 @@ pub struct Snapshot {
     pub reload: Reload,
     /// The files of the configuration, without secrets.
     pub sources: Arc<[Source]>,
+    /// How far the backfill is; `None` without one.
+    pub backfill: Option<Backfill>,
+    /// How far the clock of the server that evaluates the expressions is ahead, in seconds; `None` without one.
+    pub source_skew: Option<f64>,
     /// Time between two ticks.
     pub interval: Duration,
     /// Limit for one scrape.
     pub timeout: Duration,
+}
+
+/// Strategies that learn from history before they judge.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Backfill {
+    /// One of [`Backfill::STATES`].
+    pub state: &'static str,
+    /// Between 0 and 1.
+    pub progress: f64,
+    /// Why it does not get on, or why it ended early.
+    pub error: Option<String>,
+}
+
+impl Backfill {
+    /// The states, as `sidewatch_backfill_state` enumerates them.
+    pub const STATES: [&str; 3] = ["running", "done", "failed"];
 }
 
 /// A file of the configuration.

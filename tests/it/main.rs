@@ -11,6 +11,7 @@ mod alertmanager; // queues, retries, bisection, relabelling
 mod alerts; // the state machine, as Prometheus and better
 mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
+mod backfill; // strategies that start warm from the real Prometheus
 mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
 mod browser; // the status page in a real Chromium

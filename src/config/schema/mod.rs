@@ -9,6 +9,7 @@ mod receivers;
 mod rules;
 mod scalars;
 mod settings;
+mod source;
 mod strategy;
 
 use schemars::generate::SchemaSettings;

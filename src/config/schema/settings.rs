@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use super::http::Http;
 use super::receivers::{Alerting, Retraining};
 use super::scalars::{Duration, Labels, Size, Text, Url};
+use super::source::{Backfill, Source};
 
-/// The runtime configuration; every key has a default but the targets.
+/// The runtime configuration; every key has a default but the targets, or the source in their place.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Configuration {
@@ -16,6 +17,8 @@ pub(super) struct Configuration {
     model: Option<Model>,
     /// What is scraped, and within which limits.
     scrape: Scrape,
+    /// History from which strategies and references start warm.
+    backfill: Option<Backfill>,
     /// Rule files relative to this one, with * in the last part; names of packs; or auto, for the pack of whatever the target is.
     #[schemars(extend("examples" = [["rules/*.yaml", "vllm"], ["auto"]]))]
     rule_files: Option<Vec<Text>>,
@@ -57,7 +60,9 @@ struct Model {
 struct Scrape {
     /// One for a sidecar; several are replicas of one model.
     #[schemars(length(min = 1))]
-    targets: Vec<Target>,
+    targets: Option<Vec<Target>>,
+    /// Who evaluates the expressions, in the place of targets.
+    source: Option<Source>,
     /// Whether labels of the exposition win over those of the target; false by default.
     honor_labels: Option<bool>,
     /// Whether timestamps in the exposition are used; true by default.

@@ -6,11 +6,13 @@ mod fake;
 mod guarded;
 pub(crate) mod notify;
 mod process;
+mod prometheus;
 mod wait;
 
 pub(crate) use fake::{Fake, Fault};
 pub(crate) use guarded::{Guarded, value_of};
 pub(crate) use process::{Process, free_port, start_alertmanager, tool};
+pub(crate) use prometheus::start_prometheus;
 pub(crate) use wait::{get_json, get_text, until};
 
 use std::path::PathBuf;

@@ -1,0 +1,250 @@
+//! `scrape.source` and `backfill`: a server that remembers, in the place of targets or before them, and what it is asked.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::file::{Around, expand, positive};
+use super::http::read_http;
+use super::problem::Problem;
+use super::read::{Fields, Node};
+use super::retraining::matcher;
+use super::rules::{Rule, RuleSet};
+use super::settings::{Backfill, Source};
+use super::target::is_http_url;
+use crate::metric::{Matcher, Selector};
+use crate::promql::Expr;
+
+/// Series that are ours wherever they are selected.
+const OWN: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
+
+/// Reads `scrape.source`.
+pub(super) fn source(node: &Node<'_>, timeout: Duration, around: &Around<'_>) -> Option<Source> {
+    let mut fields = node.fields()?;
+    fields.required("prometheus");
+    let url = server(&mut fields, around);
+    let matchers = matchers(&mut fields, around);
+    let timeout = positive(&mut fields, "timeout").unwrap_or(timeout);
+    let query_offset = fields.duration("query_offset").unwrap_or_default();
+    let http = read_http(&mut fields, around.base);
+    fields.finish();
+    Some(Source {
+        url: url?,
+        matchers,
+        timeout,
+        query_offset,
+        http,
+    })
+}
+
+/// Reads `backfill`; the server and how it is reached are those of the source where nothing else is said.
+pub(super) fn backfill(
+    node: &Node<'_>,
+    source: Option<&Source>,
+    around: &Around<'_>,
+) -> Option<Backfill> {
+    let mut fields = node.fields()?;
+    if source.is_none() {
+        fields.required("prometheus");
+    }
+    let url = server(&mut fields, around);
+    let range = positive(&mut fields, "range").unwrap_or(Backfill::RANGE);
+    let timeout = positive(&mut fields, "timeout").unwrap_or(Backfill::TIMEOUT);
+    let matchers = matchers(&mut fields, around);
+    let http = read_http(&mut fields, around.base);
+    fields.finish();
+    let own = Backfill {
+        range,
+        timeout,
+        ..Backfill::new("")
+    };
+    match (url, source) {
+        (Some(url), _) => Some(Backfill {
+            url,
+            matchers,
+            http,
+            ..own
+        }),
+        (None, Some(source)) => Some(Backfill {
+            url: source.url.clone(),
+            matchers: source.matchers.clone(),
+            http: source.http.clone(),
+            ..own
+        }),
+        (None, None) => None,
+    }
+}
+
+fn server(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String> {
+    let node = fields.get("prometheus")?;
+    let url = expand(&node, &node.text()?, around);
+    if !is_http_url(&url) {
+        node.problem(format!(
+            "must be a URL such as http://prometheus:9090, got {url:?}"
+        ));
+        return None;
+    }
+    Some(url.trim_end_matches('/').to_owned())
+}
+
+fn matchers(fields: &mut Fields<'_>, around: &Around<'_>) -> Vec<Matcher> {
+    let items = fields.list("matchers");
+    let expanded = items.iter().filter_map(|node| {
+        let found = matcher(node)?;
+        let value = expand(node, found.value(), around);
+        let found = Matcher::try_new(found.name(), found.op(), &value);
+        found.map_err(|error| node.problem(error.to_string())).ok()
+    });
+    expanded.collect()
+}
+
+/// Which selectors of a set of rules find what the rules record themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded(BTreeSet<String>);
+
+/// Where an expression finds its series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In what the rules record, or nowhere, as a number does.
+    Here,
+    /// At the server.
+    There,
+    /// Partly here and partly there, so that nobody can evaluate it.
+    Both,
+}
+
+impl Recorded {
+    /// The names that these rules record.
+    #[must_use]
+    pub fn of(rules: &RuleSet) -> Self {
+        let rules = rules.groups.iter().flat_map(|group| &group.rules);
+        let records = rules.filter(|rule| matches!(rule, Rule::Record(_)));
+        Self(records.map(|rule| rule.name().to_owned()).collect())
+    }
+
+    /// Whether a selector names one of them.
+    #[must_use]
+    pub fn has(&self, selector: &Selector) -> bool {
+        let name = selector.metric_name();
+        name.is_some_and(|name| self.0.contains(name) || OWN.contains(&name))
+    }
+
+    /// Where an expression finds its series.
+    #[must_use]
+    pub fn place(&self, expr: &Expr) -> Place {
+        let (mut here, mut there) = (false, false);
+        for selector in expr.selectors() {
+            if self.has(&selector) {
+                here = true;
+            } else {
+                there = true;
+            }
+        }
+        match (here, there) {
+            (_, false) => Place::Here,
+            (false, true) => Place::There,
+            (true, true) => Place::Both,
+        }
+    }
+}
+
+/// The expressions that neither the server nor this process can evaluate alone.
+pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
+    let recorded = Recorded::of(rules);
+    let mut problems = Vec::new();
+    for group in &rules.groups {
+        for (index, rule) in group.rules.iter().enumerate() {
+            for expr in rule.expressions() {
+                if recorded.place(expr) == Place::Both {
+                    problems.push(Problem {
+                        file: group.file.clone(),
+                        line: 0,
+                        path: format!("{}.rules[{index}]", group.place.path),
+                        message: format!(
+                            "{}: {expr:?} mixes what a rule records with series of scrape.source; record the other part \
+                             by a rule of its own, and use its name here",
+                            rule.name(),
+                            expr = expr.text()
+                        ),
+                    });
+                }
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, Recorded};
+    use crate::config::packs::NAMES;
+    use crate::config::{Config, Settings};
+    use crate::judge::Registry;
+    use crate::metric::format_duration;
+    use crate::promql::Expr;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        let env = |name: &str| (name == "POD").then(|| "fraud-0".to_owned());
+        crate::config::read_settings("sidewatch.yaml", text, &env)
+            .map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn a_source_stands_in_the_place_of_targets() {
+        let settings = read(
+            "scrape:\n  source:\n    prometheus: http://mimir/prometheus/\n    matchers: ['job=\"fraud\"', 'pod=~\"${POD}.*\"']\n    query_offset: 30s\n    http_headers: {X-Scope-OrgID: {values: [team]}}\nbackfill: {range: 14d}\n",
+        )
+        .unwrap();
+        let source = settings.scrape.source.unwrap();
+        assert_eq!(source.url, "http://mimir/prometheus");
+        assert_eq!(source.matchers[1].value(), "fraud-0.*");
+        assert_eq!(format_duration(source.timeout), "5s");
+        assert_eq!(source.http.headers[0].name, "X-Scope-OrgID");
+        let backfill = settings.backfill.unwrap();
+        assert_eq!(backfill.url, source.url);
+        assert_eq!(backfill.http, source.http);
+        assert_eq!(format_duration(backfill.range), "2w");
+    }
+
+    #[test]
+    fn mistakes_name_their_line_and_the_remedy() {
+        let problems = read(
+            "scrape:\n  targets: [{url: http://a}]\n  source: {prometheus: mimir, timeout: 0s}\nbackfill: {range: 0s, step: 1m}\n",
+        )
+        .unwrap_err();
+        for expected in [
+            "sidewatch.yaml:3: scrape.source.prometheus: must be a URL such as http://prometheus:9090, got \"mimir\"",
+            "sidewatch.yaml:3: scrape.source.timeout: must be more than 0",
+            "sidewatch.yaml:3: scrape.source: stands in the place of targets; remove one of them",
+            "sidewatch.yaml:4: backfill.range: must be more than 0",
+            "sidewatch.yaml:4: backfill.step: unknown key",
+        ] {
+            assert!(problems.contains(expected), "{expected}\n{problems}");
+        }
+        let problems = read("scrape: {targets: [{url: http://a}]}\nbackfill: {range: 1d}\n");
+        let problems = problems.unwrap_err();
+        assert!(problems.contains("prometheus is missing"), "{problems}");
+    }
+
+    #[test]
+    fn an_expression_is_evaluated_where_all_its_series_are() {
+        let recorded = Recorded(["accuracy".to_owned()].into());
+        let place = |text: &str| recorded.place(&Expr::parse(text).unwrap());
+        assert_eq!(place("avg_over_time(accuracy[5m]) > 1"), Place::Here);
+        assert_eq!(place("vector(1)"), Place::Here);
+        assert_eq!(place("count(ALERTS)"), Place::Here);
+        assert_eq!(place("rate(x[5m])"), Place::There);
+        assert_eq!(place("accuracy * on () up"), Place::Both);
+        assert_eq!(place("{__name__=~\"acc.*\"}"), Place::There);
+    }
+
+    #[test]
+    fn every_pack_can_be_evaluated_at_a_server() {
+        for pack in NAMES {
+            let mut settings = read("scrape: {source: {prometheus: http://a}}").unwrap();
+            settings.rule_files = vec![pack.to_owned()];
+            let base = std::path::Path::new("");
+            let config = Config::assemble(settings, base, &Registry::default());
+            assert!(config.is_ok(), "{pack}: {}", config.unwrap_err());
+        }
+    }
+}

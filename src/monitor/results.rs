@@ -1,0 +1,61 @@
+//! What a server said about the expressions of the rules, handed to a tick in the place of scrapes.
+
+use std::collections::HashMap;
+
+use crate::config::{Config, Place, Recorded};
+use crate::metric::{Labels, Matcher, Selector, Timestamp};
+use crate::promql::{Expr, InstantSample};
+
+/// The values of expressions at one time, by the text of the expression as the rule has it.
+///
+/// An expression that is not among them is evaluated over the window: its series are those that rules record.
+#[derive(Debug, Clone, Default)]
+pub struct Results(HashMap<String, Result<Vec<InstantSample>, String>>);
+
+impl Results {
+    /// Adds what the server answered about an expression, or why it did not; labels and values.
+    pub fn put(&mut self, expr: &str, at: Timestamp, answer: Result<Vec<(Labels, f64)>, String>) {
+        let sample = |(labels, value)| InstantSample { labels, value, at };
+        let samples = answer.map(|values| values.into_iter().map(sample).collect());
+        self.0.insert(expr.to_owned(), samples);
+    }
+
+    /// The answer about an expression; `None` when the server was not asked.
+    #[must_use]
+    pub fn get(&self, expr: &Expr) -> Option<&Result<Vec<InstantSample>, String>> {
+        self.0.get(expr.text())
+    }
+}
+
+/// What a server is asked about an expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The expression as the rule has it.
+    pub written: String,
+    /// The expression with the matchers in its selectors, or why nobody can evaluate it.
+    pub sent: Result<String, String>,
+}
+
+/// What a server is asked for the rules, each expression once: those that do not consist of recorded series alone.
+#[must_use]
+pub fn questions(config: &Config, matchers: &[Matcher]) -> Vec<Question> {
+    let recorded = Recorded::of(&config.rules);
+    let mut questions: Vec<Question> = Vec::new();
+    for expr in super::model_monitor::expressions(config) {
+        let sent = match recorded.place(expr) {
+            Place::Here => continue,
+            Place::There => Ok(expr.narrowed(matchers, &|_: &Selector| true)),
+            Place::Both => Err(
+                "the expression mixes recorded series with others, so that no server can evaluate it"
+                    .to_owned(),
+            ),
+        };
+        if questions.iter().all(|known| known.written != expr.text()) {
+            questions.push(Question {
+                written: expr.text().to_owned(),
+                sent,
+            });
+        }
+    }
+    questions
+}
