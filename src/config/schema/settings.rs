@@ -1,7 +1,5 @@
 //! The runtime configuration.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 
 use super::http::Http;
@@ -27,27 +25,6 @@ pub(super) struct Configuration {
     retraining: Option<Retraining>,
     /// What is kept, and for how long.
     storage: Option<Storage>,
-    /// What /probe may scrape, and by which rules it judges; it is off by default.
-    probe: Option<Probe>,
-}
-
-/// What /probe may scrape, and by which rules it judges.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct Probe {
-    /// Targets beside those of scrape; no other can be probed.
-    targets: Option<Vec<Target>>,
-    /// Rules to judge by, under the name that a request gives.
-    modules: BTreeMap<String, ProbeModule>,
-}
-
-/// A named choice of rules.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-struct ProbeModule {
-    /// Rule files relative to this one, with * in the last part, or names of packs.
-    #[schemars(length(min = 1))]
-    rules: Vec<Text>,
 }
 
 /// Intervals and labels for the whole process.
