@@ -214,7 +214,7 @@ mod tests {
         for expected in [
             "sidewatch.yaml:3: scrape.source.prometheus: must be a URL such as http://prometheus:9090, got \"mimir\"",
             "sidewatch.yaml:3: scrape.source.timeout: must be more than 0",
-            "sidewatch.yaml:3: scrape.source: stands in the place of targets; remove one of them",
+            "sidewatch.yaml:3: scrape.source: stands in the place of targets and discovery; keep only one of them",
             "sidewatch.yaml:4: backfill.range: must be more than 0",
             "sidewatch.yaml:4: backfill.step: unknown key",
         ] {

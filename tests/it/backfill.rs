@@ -120,7 +120,7 @@ impl Sidewatch {
     async fn states(&self, is_warm: bool) -> Vec<(String, String)> {
         until("the states", SOON, async || {
             let answer = get_json(&format!("{}/api/v1/signals", self.url)).await?;
-            let signals = answer["data"].as_array().cloned().unwrap_or_default();
+            let signals = answer["signals"].as_array().cloned().unwrap_or_default();
             let text =
                 |signal: &Value, key: &str| signal[key].as_str().unwrap_or_default().to_owned();
             let states: Vec<(String, String)> = signals

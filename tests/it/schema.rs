@@ -344,6 +344,7 @@ retraining:
   - url: http://argo:12000
     oauth2: {client_id: a, token_url: "http://t", tls_config: {ca: a}, endpoint_params: {a: b}}
 storage: {retention: 2h}
+backfill: {prometheus: "http://p", range: 1d}
 "#;
 
 #[test]
@@ -355,6 +356,8 @@ fn the_schema_of_configurations_has_the_keys_that_the_reader_knows_and_no_other(
             .unwrap_or_default()
     };
     assert!(agree(&schema::config(), CONFIG, &read) > 15);
+    let fleet = "scrape: {source: {prometheus: \"http://p\", http_headers: {A: {values: [b]}}}}\n";
+    assert!(agree(&schema::config(), fleet, &read) > 3);
 }
 
 #[test]

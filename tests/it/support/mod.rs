@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod certificates;
+mod dns;
 mod fake;
 mod guarded;
 pub(crate) mod notify;
@@ -9,6 +10,7 @@ mod process;
 mod prometheus;
 mod wait;
 
+pub(crate) use dns::{DnsServer, Mood};
 pub(crate) use fake::{Fake, Fault};
 pub(crate) use guarded::{Guarded, value_of};
 pub(crate) use process::{Process, free_port, start_alertmanager, tool};
