@@ -12,6 +12,7 @@ mod demo;
 pub mod outbox;
 mod outbox_remote;
 mod outgoing;
+pub mod plan;
 pub mod query;
 pub mod replay;
 mod run;
@@ -93,6 +94,8 @@ enum Command {
     Completions(completions::Completions),
     /// Replay saved scrapes through rules
     Backtest(backtest::Backtest),
+    /// Find the models that a Prometheus knows, and what would have been said about them
+    Plan(plan::Plan),
     /// Record references for drift rules
     Baseline(baseline::Baseline),
     /// Test rules as promtool does, and what strategies say
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
             completions.run(Arguments::command(), &mut std::io::stdout().lock())
         }
         Command::Backtest(backtest) => backtest.run(&mut std::io::stdout().lock()),
+        Command::Plan(plan) => plan.run(&mut std::io::stdout().lock()),
         Command::Baseline(baseline) => baseline.run(&mut std::io::stdout().lock()),
         Command::Test(test) => test.run(&mut std::io::stdout().lock()),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
@@ -145,7 +149,7 @@ fn start_logging(arguments: &Arguments) {
     };
     let quiet = matches!(
         arguments.command,
-        Command::Demo(_) | Command::Backtest(_) | Command::Test(_)
+        Command::Demo(_) | Command::Backtest(_) | Command::Plan(_) | Command::Test(_)
     ) && matches!(arguments.log_level, Level::Info);
     let level = if quiet { "error" } else { level };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

@@ -17,7 +17,7 @@ use crate::config::settings::{Alertmanager, Settings, Target, Webhook};
 use crate::config::{Config, Problems};
 use crate::judge::{self, Registry, Verdict};
 use crate::metric::{Labels, Metric, MetricSample, Timestamp};
-use crate::monitor::{ModelMonitor, Scraped};
+use crate::monitor::{ModelMonitor, Results, Scraped, Tick};
 
 /// The distance of scrapes when nothing tells it.
 pub const DEFAULT_STEP: Duration = Duration::from_secs(15);
@@ -129,7 +129,8 @@ impl Rules<'_> {
     }
 }
 
-fn unconfigured() -> Settings {
+/// One Alertmanager and one webhook, that nobody ever posts to.
+pub(super) fn unconfigured() -> Settings {
     let mut settings = Settings::default();
     settings.alerting.alertmanagers = vec![Alertmanager::new("")];
     settings.retraining.webhooks = vec![Webhook {
@@ -193,6 +194,16 @@ impl Player {
     /// One tick: what each target answered, in their order.
     pub fn step(&mut self, at: Timestamp, scraped: &[Scraped]) {
         let tick = self.monitor.observe(at, scraped);
+        self.note(at, tick);
+    }
+
+    /// One tick: what a server said about the rules' expressions.
+    pub fn recall(&mut self, at: Timestamp, results: &Results) {
+        let tick = self.monitor.observe_with(at, &[], Some(results));
+        self.note(at, tick);
+    }
+
+    fn note(&mut self, at: Timestamp, tick: Tick) {
         let replay = &mut self.replay;
         replay.scrapes += 1;
         let first = replay.span.map_or(at, |(first, _)| first);

@@ -1,6 +1,6 @@
 //! The rule packs that are part of the program.
 
-pub use super::recognise::{Pack, Why, recognise};
+pub use super::recognise::{Pack, Why, marks, recognise};
 
 /// What stands for the pack of whatever the target turns out to be.
 pub const AUTO: &str = "auto";
@@ -61,6 +61,12 @@ pub(super) fn find(name: &str) -> Option<&'static str> {
         .iter()
         .find(|(pack, _)| *pack == name)
         .map(|(_, text)| *text)
+}
+
+/// The text of a pack, as a rule file.
+#[must_use]
+pub fn text(name: &str) -> Option<&'static str> {
+    find(name)
 }
 
 #[cfg(test)]

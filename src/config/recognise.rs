@@ -162,6 +162,30 @@ pub fn recognise(names: &[&str]) -> Result<Pack, Why> {
     }
 }
 
+/// Those of the names that tell what a target is; of a histogram's only the count.
+#[must_use]
+pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
+    let usual = usual_names();
+    let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
+    let prefixes: Vec<&str> = prefixes
+        .chain(OTHERS.iter().map(|(prefix, _)| *prefix))
+        .collect();
+    let tells = |name: &str| {
+        prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || usual.iter().any(|usual| usual == name)
+            || WORDS.iter().any(|word| name.contains(word))
+    };
+    let mut marks: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| !name.ends_with("_created") && tells(name))
+        .collect();
+    if marks.iter().any(|name| !name.ends_with("_bucket")) {
+        marks.retain(|name| !name.ends_with("_bucket"));
+    }
+    marks
+}
+
 const GENERIC: &str = "prometheus-client";
 
 /// The metrics that the generic pack looks for.

@@ -85,7 +85,7 @@ async fn start(dir: &Path, more: &str, receivers: &Fake) -> (Sidewatch, Fake) {
     let target = Fake::start(exposition).await;
     let config = format!(
         "global: {{scrape_interval: 5s, scrape_timeout: 2s}}\nmodel: {{id: fraud}}\n\
-         scrape: {{targets: [{{url: \"http://{}/metrics\", labels: {{pod: new}}}}]}}\n\
+         scrape: {{targets: [{{url: \"http://{}/metrics\", labels: {{pod: new, instance: fraud}}}}]}}\n\
          rule_files: [rules.yaml]\nstorage: {{path: state}}\n\
          alerting: {{alertmanagers: [{{url: \"http://{to}\"}}]}}\n\
          retraining: {{webhooks: [{{url: \"http://{to}/retrain\"}}]}}\n{more}",
@@ -120,7 +120,10 @@ impl Sidewatch {
     async fn states(&self, is_warm: bool) -> Vec<(String, String)> {
         until("the states", SOON, async || {
             let answer = get_json(&format!("{}/api/v1/signals", self.url)).await?;
-            let signals = answer["signals"].as_array().cloned().unwrap_or_default();
+            let signals = answer["data"]["signals"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             let text =
                 |signal: &Value, key: &str| signal[key].as_str().unwrap_or_default().to_owned();
             let states: Vec<(String, String)> = signals

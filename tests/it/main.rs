@@ -38,6 +38,7 @@ mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
 mod packs; // right about their own tests
+mod plan; // what a Prometheus knows, before anything is installed
 mod probe; // scraped and judged on demand
 mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus

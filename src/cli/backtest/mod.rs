@@ -2,10 +2,10 @@
 
 pub mod compare;
 mod json;
-mod progress;
-mod report;
+pub(super) mod progress;
+pub(super) mod report;
 mod source;
-mod text;
+pub(super) mod text;
 mod times;
 
 use std::io::Write;

@@ -11,7 +11,7 @@ const WIDTH: usize = 30;
 
 /// The line.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     shown: bool,
     last: Option<Instant>,
     drawn: bool,
@@ -19,7 +19,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// A line on standard error when that is a terminal.
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Self {
             shown: io::stderr().is_terminal(),
             last: None,
@@ -28,7 +28,7 @@ impl Progress {
     }
 
     /// So much of so much is done.
-    pub(super) fn show(&mut self, what: &str, done: u64, all: u64) {
+    pub(in crate::cli) fn show(&mut self, what: &str, done: u64, all: u64) {
         if !self.shown || self.last.is_some_and(|last| last.elapsed() < EVERY) {
             return;
         }
@@ -40,7 +40,7 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::cli) fn clear(&mut self) {
         if self.drawn {
             write!(io::stderr().lock(), "\r\x1b[K").ok();
             self.drawn = false;

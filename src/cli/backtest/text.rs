@@ -82,7 +82,7 @@ pub(super) fn print_comparison(
 }
 
 /// `High{a="b"} fired at 30s for 15s`.
-pub(super) fn line(fired: &Fired) -> String {
+pub(in crate::cli) fn line(fired: &Fired) -> String {
     format!("{} fired at {}", name(&fired.alert), when(fired))
 }
 
@@ -139,7 +139,7 @@ fn delivery_line(delivery: &Delivery) -> String {
     }
 }
 
-pub(super) fn count(number: usize, one: &str, many: &str) -> String {
+pub(in crate::cli) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

@@ -35,6 +35,34 @@ pub(super) struct About {
     pub(super) source: String,
 }
 
+/// The beginning of a document, up to its first heading.
+pub(in crate::cli) fn head(title: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
+         <title>{title}</title><style>{STYLE}</style></head><body><main>"
+    )
+}
+
+/// What a replay said, for a document about several: alerts, what would have been sent, a chart for each signal.
+pub(in crate::cli) fn section(replay: &Replay) -> String {
+    let axis = Axis::new(replay.span.unwrap_or_default());
+    let common = Common::of(&[replay]);
+    let mut out = String::new();
+    if !replay.fired.is_empty() {
+        out.push_str("<h2>Alerts</h2>");
+        out.push_str(&common.told());
+        out.push_str("<div class=\"card\">");
+        timeline::draw((replay, None), &common, &axis, &mut out);
+        out.push_str("</div>");
+        tables::alerts(replay, &common, &mut out);
+    }
+    tables::deliveries(replay, &common, &mut out);
+    signals(replay, &axis, &mut out);
+    out
+}
+
 /// Renders the document.
 pub(super) fn render(
     about: &About,
@@ -46,16 +74,15 @@ pub(super) fn render(
     let replays: Vec<&Replay> = std::iter::once(replay).chain(after).collect();
     let common = Common::of(&replays);
     let (class, headline) = headline(replay);
-    let mut out = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\
-         <title>{headline} · backtest</title><style>{STYLE}</style></head><body><main>\
-         <p class=\"quiet\">Backtest of {} on {}</p><h1 class=\"{class}\">{headline}</h1><p class=\"quiet\">{}</p>",
+    let mut out = head(&format!("{headline} · backtest"));
+    write!(
+        out,
+        "<p class=\"quiet\">Backtest of {} on {}</p><h1 class=\"{class}\">{headline}</h1><p class=\"quiet\">{}</p>",
         names(&about.rules),
         escape(&about.source),
         escape(&described(replay)),
-    );
+    )
+    .ok();
     if compared.is_some() || !replay.fired.is_empty() {
         out.push_str("<h2>Alerts</h2>");
         if compared.is_some() {

@@ -1,0 +1,212 @@
+//! `sidewatch plan` before the real Prometheus: a week of every kind of server in the corpus.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sidewatch::runtime::clock;
+
+use super::support::{shared, start_prometheus};
+
+/// Seconds between two samples; below the five minutes after which Prometheus forgets a series.
+const STEP: i64 = 240;
+const WEEK: i64 = 7 * 86_400;
+
+/// Folders of the corpus, the pod that the server runs in, and the pack that it should get.
+const SERVERS: [(&str, &str, Option<&str>); 10] = [
+    (
+        "custom_multiprocess",
+        "score-7d9f8b6c54-x2x9z",
+        Some("prometheus-client"),
+    ),
+    (
+        "custom_prometheus_client",
+        "iris-0",
+        Some("prometheus-client"),
+    ),
+    (
+        "kserve",
+        "sklearn-iris-predictor-7d9f8b6c5-abcde",
+        Some("kserve"),
+    ),
+    ("llama_cpp", "llama-0", None),
+    ("mlserver", "income-0", Some("mlserver")),
+    ("tgi_docs", "mistral-0", Some("tgi")),
+    ("torchserve", "resnet-0", Some("torchserve")),
+    ("triton", "bert-0", Some("triton")),
+    ("vllm_docs", "opt-0", Some("vllm")),
+    (
+        "vllm_simulated",
+        "llama-3-8b-6b7c8d9f5c-q2w4e",
+        Some("vllm"),
+    ),
+];
+
+/// The samples of the first body of a folder: the series as written, and the value.
+fn samples(folder: &str) -> Option<Vec<(String, f64)>> {
+    let dir = shared("corpus")?.join(folder);
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "txt"))
+        .collect();
+    files.sort();
+    let text = fs::read_to_string(files.first().unwrap()).unwrap();
+    let lines = text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let mut seen = BTreeSet::new();
+    let split = lines.filter_map(|line| {
+        let end = line
+            .rfind('}')
+            .map_or_else(|| line.find(' '), |brace| Some(brace + 1))?;
+        let (series, rest) = line.split_at(end);
+        let value = rest.split_whitespace().next()?.parse::<f64>().ok()?;
+        seen.insert(series.to_owned())
+            .then(|| (series.to_owned(), value))
+    });
+    Some(split.filter(|(_, value)| value.is_finite()).collect())
+}
+
+/// A week in which counters rise at one pace and gauges stay, as series of a job with the target's labels.
+fn week(end: i64) -> Option<String> {
+    let mut families: BTreeMap<String, Vec<(String, f64, usize)>> = BTreeMap::new();
+    for (index, (folder, pod, _)) in SERVERS.iter().enumerate() {
+        for (series, value) in samples(folder)? {
+            let (name, labels) = series.split_once('{').unwrap_or((&series, "}"));
+            let labels = labels.trim_end_matches(['}', ',']);
+            let comma = if labels.is_empty() { "" } else { "," };
+            // Two servers run in a job of their own, the others in the one of all annotated pods.
+            let job = if index < 2 { pod } else { &"kubernetes-pods" };
+            let full = format!(
+                "{name}{{{labels}{comma}job=\"{job}\",namespace=\"ml\",pod=\"{pod}\",instance=\"10.0.0.{index}:8000\"}}"
+            );
+            families
+                .entry(name.to_owned())
+                .or_default()
+                .push((full, value, index));
+        }
+    }
+    let mut text = String::new();
+    for (name, series) in families {
+        writeln!(text, "# TYPE {name} unknown").unwrap();
+        for (full, value, _) in series {
+            let rises = [
+                "_total",
+                "_count",
+                "_sum",
+                "_bucket",
+                "_success",
+                "_us",
+                "_infer_request_duration",
+            ]
+            .iter()
+            .any(|end| name.ends_with(end));
+            let mut at = end - WEEK;
+            while at <= end {
+                let passed = (at - (end - WEEK)) as f64 / 3600.0;
+                let now = if rises { value * (1.0 + passed) } else { value };
+                writeln!(text, "{full} {now} {at}").unwrap();
+                at += STEP;
+            }
+        }
+    }
+    Some(text + "# EOF\n")
+}
+
+#[tokio::test]
+async fn a_plan_finds_every_kind_of_server_of_the_corpus_within_a_minute() {
+    let end = clock::now().as_secs_f64() as i64;
+    let Some(past) = week(end) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let Some((_prometheus, url)) = start_prometheus(dir.path(), Some(&past), "{}\n").await else {
+        return;
+    };
+    drop(past);
+    let started = Instant::now();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_sidewatch"))
+        .args([
+            "plan",
+            "--prometheus",
+            &url,
+            "--range",
+            "7d",
+            "--format",
+            "json",
+        ])
+        .args(["--report", "plan.html", "--out", "install"])
+        .current_dir(dir.path())
+        .output()
+        .await
+        .unwrap();
+    let took = started.elapsed();
+    eprintln!("a plan of a week took {took:?}");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["step"], 300.0);
+    let models = answer["models"].as_array().unwrap();
+    let text = |model: &Value, key: &str| model[key].as_str().unwrap().to_owned();
+    let found: BTreeSet<(String, String)> = models
+        .iter()
+        .map(|model| (text(model, "name"), text(model, "pack")))
+        .collect();
+    let expected = [
+        ("score", "prometheus-client"),
+        ("iris", "prometheus-client"),
+        ("sklearn-iris-predictor", "kserve"),
+        ("income", "mlserver"),
+        ("mistral", "tgi"),
+        ("resnet", "torchserve"),
+        ("bert", "triton"),
+        ("opt", "vllm"),
+        ("llama-3-8b", "vllm"),
+    ];
+    let expected = expected.map(|(name, pack)| (name.to_owned(), pack.to_owned()));
+    assert_eq!(found, BTreeSet::from(expected));
+    let others: Vec<&Value> = answer["without_pack"].as_array().unwrap().iter().collect();
+    assert_eq!(others.len(), 1, "{others:?}");
+    assert!(text(others[0], "why").contains("llama.cpp"));
+
+    let of = |name: &str| models.iter().find(|model| model["name"] == name).unwrap();
+    let signals = |name: &str| of(name)["signals"].as_array().unwrap().len();
+    assert!(signals("llama-3-8b") > 3, "{}", of("llama-3-8b"));
+    assert!(signals("bert") > 1, "{}", of("bert"));
+    // A dump of nine lines has not what the pack would like to judge, and the plan says what is missing.
+    let missing = of("opt")["missing"].as_array().unwrap();
+    assert!(
+        missing
+            .iter()
+            .any(|one| text(one, "why").contains("the server does not expose vllm:")),
+        "{missing:?}"
+    );
+
+    let html = fs::read_to_string(dir.path().join("plan.html")).unwrap();
+    assert!(html.contains("llama-3-8b") && html.contains("<svg"));
+    for url in ["src=\"http", "href=\"http", "<script"] {
+        assert!(!html.contains(url), "nothing from elsewhere");
+    }
+    // What is to be installed is accepted.
+    let check = tokio::process::Command::new(env!("CARGO_BIN_EXE_sidewatch"))
+        .args(["check", "config", "install/ml-llama-3-8b/sidewatch.yaml"])
+        .current_dir(dir.path())
+        .output()
+        .await
+        .unwrap();
+    assert_ne!(
+        check.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
+    let values = fs::read_to_string(dir.path().join("install/ml-llama-3-8b/values.yaml")).unwrap();
+    let values: Value = serde_yaml::from_str(&values).unwrap();
+    assert_eq!(values["rules"]["packs"][0], "vllm");
+    assert_eq!(values["judge"]["target"]["port"], 8000);
+}
