@@ -205,12 +205,8 @@ fn scrape(
     let discovery = discovery_node
         .as_ref()
         .and_then(|node| discovery(node, around));
-    if let Some(node) = &source_node
-        && (targets_node.is_some() || discovery_node.is_some())
-    {
-        node.problem("stands in the place of targets and discovery; keep only one of them");
-    }
-    let source = source_node.and_then(|node| source(&node, global.scrape_timeout, around));
+    let alone = targets_node.is_none() && discovery_node.is_none();
+    let source = source_node.and_then(|node| source(&node, (global, alone), around));
     let settings = Scrape {
         targets,
         discovery,

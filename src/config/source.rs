@@ -1,7 +1,6 @@
 //! `scrape.source` and `backfill`: a server that remembers, in the place of targets or before them, and what it is asked.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::file::{Around, expand, positive};
 use super::http::read_http;
@@ -9,7 +8,7 @@ use super::problem::Problem;
 use super::read::{Fields, Node};
 use super::retraining::matcher;
 use super::rules::{Rule, RuleSet};
-use super::settings::{Backfill, Source};
+use super::settings::{Backfill, Global, Source};
 use super::target::is_http_url;
 use crate::metric::{Matcher, Selector};
 use crate::promql::Expr;
@@ -17,13 +16,20 @@ use crate::promql::Expr;
 /// Series that are ours wherever they are selected.
 const OWN: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
 
-/// Reads `scrape.source`.
-pub(super) fn source(node: &Node<'_>, timeout: Duration, around: &Around<'_>) -> Option<Source> {
+/// Reads `scrape.source`, which stands there alone.
+pub(super) fn source(
+    node: &Node<'_>,
+    (global, alone): (&Global, bool),
+    around: &Around<'_>,
+) -> Option<Source> {
+    if !alone {
+        node.problem("stands in the place of targets and discovery; keep only one of them");
+    }
     let mut fields = node.fields()?;
     fields.required("prometheus");
     let url = server(&mut fields, around);
     let matchers = matchers(&mut fields, around);
-    let timeout = positive(&mut fields, "timeout").unwrap_or(timeout);
+    let timeout = positive(&mut fields, "timeout").unwrap_or(global.scrape_timeout);
     let query_offset = fields.duration("query_offset").unwrap_or_default();
     let http = read_http(&mut fields, around.base);
     fields.finish();

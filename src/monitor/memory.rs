@@ -80,6 +80,9 @@ pub(super) struct Counted {
     pub(super) memory: drift::Memory,
 }
 
+/// Something of each rule, by its key.
+pub(super) type ByRule<T> = Vec<(String, T)>;
+
 /// Records to write; `None` removes one.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -251,7 +254,7 @@ impl ModelMonitor {
     }
 
     /// Everything that strategies learnt and drift rules counted.
-    pub(super) fn all_learnt(&self) -> (Vec<(String, Learnt)>, Vec<(String, Counted)>) {
+    pub(super) fn all_learnt(&self) -> (ByRule<Learnt>, ByRule<Counted>) {
         let version = self.config.settings.model.version.as_deref();
         let rules = || self.groups.iter().flat_map(|group| &group.rules);
         let learnt = rules().filter_map(|rule| Some((rule.key.clone(), rule.learnt(version)?)));

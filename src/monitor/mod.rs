@@ -33,5 +33,5 @@ pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
 pub use model_monitor::{ModelMonitor, Scraped, Tick, selectors};
 pub use past::{Answers, Past};
-pub use results::{Question, Results, questions};
+pub use results::{Answer, Question, Results, questions};
 pub use service::Service;

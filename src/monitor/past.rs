@@ -128,9 +128,8 @@ fn renamed_to(labels: &Labels, targets: &[Labels]) -> Labels {
     let same = targets
         .iter()
         .find(|target| instance.is_some() && target.get("instance") == instance);
-    let target = match (same, targets) {
-        (Some(target), _) | (None, [target]) => target,
-        _ => return labels.clone(),
+    let ((Some(target), _) | (None, [target])) = (same, targets) else {
+        return labels.clone();
     };
     let own = labels.retain(|name| !ATTACHED.contains(&name));
     if instance.is_some() {

@@ -6,6 +6,9 @@ use crate::config::{Config, Place, Recorded};
 use crate::metric::{Labels, Matcher, Selector, Timestamp};
 use crate::promql::{Expr, InstantSample};
 
+/// Series with their values, or why there are none.
+pub type Answer = Result<Vec<(Labels, f64)>, String>;
+
 /// The values of expressions at one time, by the text of the expression as the rule has it.
 ///
 /// An expression that is not among them is evaluated over the window: its series are those that rules record.
@@ -14,7 +17,7 @@ pub struct Results(HashMap<String, Result<Vec<InstantSample>, String>>);
 
 impl Results {
     /// Adds what the server answered about an expression, or why it did not; labels and values.
-    pub fn put(&mut self, expr: &str, at: Timestamp, answer: Result<Vec<(Labels, f64)>, String>) {
+    pub fn put(&mut self, expr: &str, at: Timestamp, answer: Answer) {
         let sample = |(labels, value)| InstantSample { labels, value, at };
         let samples = answer.map(|values| values.into_iter().map(sample).collect());
         self.0.insert(expr.to_owned(), samples);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::MonitorError;
-use super::backfill::Backfill;
+use super::backfill::{Backfill, News};
 use super::control::{self, Api, Command, Loader, Recogniser};
 use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
@@ -21,12 +21,14 @@ use super::view;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::judge::Registry;
+use crate::metric::Timestamp;
 use crate::notify::RetrainingNotifier;
 use crate::publish;
 use crate::runtime::dns::{self, Resolve};
 use crate::runtime::{Ended, Supervisor, clock, reload_signal};
 use crate::scrape::MetricProducer;
 use crate::scrape::discovery::{Discovery, Handle};
+use crate::state::Store;
 
 /// How long queues may drain at stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -178,24 +180,13 @@ impl Service {
         shared.set_control(api.control());
         let polling = self.loader.clone().zip(self.polling);
         reload_when_told(&mut supervisor, polling, self.config.hash(), commands)?;
-        let source = Source::new(&self.config);
-        let registry = self.monitor.registry.clone();
-        let backfill = Backfill::new(&self.config, &registry, &store, at);
-        let backfill = backfill.map(|(backfill, news)| {
-            self.monitor.backfill = Some(publish::Backfill {
-                state: "running",
-                ..publish::Backfill::default()
-            });
-            let task = backfill.run(supervisor.token(WATCHING));
-            supervisor.spawn(WATCHING, "backfill", task);
-            news
-        });
+        let backfill = learn_from_history(&mut self.monitor, &mut supervisor, &store, at);
         let task = Ticking {
             fixed: view::Fixed::of(&self.monitor),
             current,
             monitor: self.monitor,
             producers: self.producers,
-            source,
+            source: Source::new(&self.config),
             backfill,
             discovery: look_up(&mut supervisor, &self.config, self.resolver),
             outlets,
@@ -218,6 +209,24 @@ impl Service {
             Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
         }
     }
+}
+
+/// The task that learns from history, where that is configured.
+fn learn_from_history(
+    monitor: &mut ModelMonitor,
+    supervisor: &mut Supervisor,
+    store: &Arc<Store>,
+    at: Timestamp,
+) -> Option<mpsc::Receiver<News>> {
+    let registry = monitor.registry.clone();
+    let (backfill, news) = Backfill::new(&monitor.config, &registry, store, at)?;
+    monitor.backfill = Some(publish::Backfill {
+        state: "running",
+        ..publish::Backfill::default()
+    });
+    let task = backfill.run(supervisor.token(WATCHING));
+    supervisor.spawn(WATCHING, "backfill", task);
+    Some(news)
 }
 
 /// The task that looks up where the targets are.

@@ -7,10 +7,10 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::results::{Question, Results, questions};
+use super::results::{Answer, Question, Results, questions};
 use crate::config::Config;
 use crate::history::{Limits, Prometheus};
-use crate::metric::{Labels, Timestamp};
+use crate::metric::Timestamp;
 use crate::runtime::{clock, with_sources};
 
 /// Questions under way at the same time.
@@ -93,8 +93,7 @@ impl Source {
             };
             (question.written, answer)
         });
-        let answers: Vec<(String, Result<Vec<(Labels, f64)>, String>)> =
-            answers.buffer_unordered(CONCURRENCY).collect().await;
+        let answers: Vec<(String, Answer)> = answers.buffer_unordered(CONCURRENCY).collect().await;
         let samples = answers
             .iter()
             .map(|(_, answer)| answer.as_ref().map_or(0, Vec::len))

@@ -185,11 +185,8 @@ async fn every_strategy_and_reference_is_warm_from_the_past_of_another_pod_and_a
         after.contains("the backfill continues where it stopped"),
         "{after}"
     );
-    assert_eq!(
-        after.matches("backfilling").count(),
-        1,
-        "one small piece:\n{after}"
-    );
+    let pieces = after.matches("backfilling").count();
+    assert!(pieces <= 1, "nothing is learnt twice:\n{after}");
 }
 
 #[tokio::test]

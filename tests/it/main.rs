@@ -58,6 +58,7 @@ mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do
 mod scrape_tls;
 mod scrape_window; // from a body to the window
+mod source; // the same rules over the real Prometheus
 mod status_page;
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states

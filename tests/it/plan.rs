@@ -11,7 +11,7 @@ use sidewatch::runtime::clock;
 use super::support::{shared, start_prometheus};
 
 /// Seconds between two samples; below the five minutes after which Prometheus forgets a series.
-const STEP: i64 = 240;
+const STEP: i64 = 280;
 const WEEK: i64 = 7 * 86_400;
 
 /// Folders of the corpus, the pod that the server runs in, and the pack that it should get.

@@ -109,13 +109,16 @@ fn is_any_program(because: &str) -> bool {
     because.starts_with("python_")
 }
 
+/// Namespace, workload or job, and pack.
+type Key = (Option<String>, String, &'static str);
+
 /// The targets of a job, by workload and server.
 fn models(
     job: &str,
     targets: &BTreeMap<Labels, BTreeSet<String>>,
     metrics: &[String],
 ) -> Vec<Model> {
-    let mut models: BTreeMap<(Option<String>, String, &str), Model> = BTreeMap::new();
+    let mut models: BTreeMap<Key, Model> = BTreeMap::new();
     for (target, names) in targets {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let Ok(pack) = packs::recognise(&names) else {

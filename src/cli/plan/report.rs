@@ -32,9 +32,9 @@ pub(super) fn render(planned: &Planned) -> String {
         .ok();
     }
     let version = crate::publish::Build::VERSION;
-    write!(
+    writeln!(
         out,
-        "<footer><p>Made by sidewatch {version} plan. Times are UTC.</p></footer></main></body></html>\n"
+        "<footer><p>Made by sidewatch {version} plan. Times are UTC.</p></footer></main></body></html>"
     )
     .ok();
     out

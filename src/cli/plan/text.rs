@@ -8,7 +8,7 @@ use serde_json::json;
 use super::replayed::Replayed;
 use super::{Planned, install};
 use crate::cli::backtest::text::{count, line};
-use crate::metric::{format_duration, rounded};
+use crate::metric::{Timestamp, format_duration, rounded};
 
 /// Incidents that are printed for one model; the report has all.
 const INCIDENTS: usize = 10;
@@ -103,7 +103,7 @@ pub(super) fn json(out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
                 "rule": fired.alert.rule,
                 "labels": fired.alert.labels,
                 "fired_at": fired.alert.starts_at().as_secs_f64(),
-                "resolved_at": fired.resolved_at.map(|at| at.as_secs_f64()),
+                "resolved_at": fired.resolved_at.map(Timestamp::as_secs_f64),
                 "summary": fired.alert.summary(),
             })
         });
