@@ -163,12 +163,7 @@ impl Service {
             GRACE,
         )?;
         let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
-        let task = server.run(Arc::clone(&shared), supervisor.token(SERVING));
-        supervisor.spawn(SERVING, "server", task);
-        if let Some(health) = self.health {
-            let task = health.run_health(Arc::clone(&shared), supervisor.token(SERVING));
-            supervisor.spawn(SERVING, "health server", task);
-        }
+        serve(&mut supervisor, &shared, server, self.health);
         let (commands, queue) = control::queue();
         let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
@@ -208,6 +203,21 @@ impl Service {
             Ended::Asked => Ok(()),
             Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
         }
+    }
+}
+
+/// The tasks that answer: the server, and the one for the kubelet alone.
+fn serve(
+    supervisor: &mut Supervisor,
+    shared: &Arc<publish::Shared>,
+    server: publish::Server,
+    health: Option<publish::Server>,
+) {
+    let task = server.run(Arc::clone(shared), supervisor.token(SERVING));
+    supervisor.spawn(SERVING, "server", task);
+    if let Some(health) = health {
+        let task = health.run_health(Arc::clone(shared), supervisor.token(SERVING));
+        supervisor.spawn(SERVING, "health server", task);
     }
 }
 

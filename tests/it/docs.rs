@@ -37,7 +37,7 @@ fn every_rule_file_and_configuration_of_the_documents_is_accepted() {
         retention: Duration::from_secs(3600),
         interval: Duration::from_secs(15),
     };
-    for file in ["README.md", "docs/RULES.md"] {
+    for file in ["README.md", "docs/RULES.md", "docs/FLEET.md"] {
         let blocks = blocks(file);
         assert!(blocks.len() >= 2, "{file} shows rules and configuration");
         let tests = |block: &str| block.contains("\ntests:\n");

@@ -10,9 +10,9 @@ use sidewatch::runtime::clock;
 
 use super::support::{shared, start_prometheus};
 
-/// Seconds between two samples; below the five minutes after which Prometheus forgets a series.
-const STEP: i64 = 280;
-const WEEK: i64 = 7 * 86_400;
+const HOUR: i64 = 3600;
+/// Hours in a week.
+const HOURS: i64 = 168;
 
 /// Folders of the corpus, the pod that the server runs in, and the pack that it should get.
 const SERVERS: [(&str, &str, Option<&str>); 10] = [
@@ -104,12 +104,13 @@ fn week(end: i64) -> Option<String> {
             ]
             .iter()
             .any(|end| name.ends_with(end));
-            let mut at = end - WEEK;
-            while at <= end {
-                let passed = (at - (end - WEEK)) as f64 / 3600.0;
-                let now = if rises { value * (1.0 + passed) } else { value };
-                writeln!(text, "{full} {now} {at}").unwrap();
-                at += STEP;
+            // Three scrapes at the end of every hour are enough for a rate at that time.
+            for hour in 0..=HOURS {
+                for at in [-40, -20, 0].map(|late| end - (HOURS - hour) * HOUR + late) {
+                    let passed = 1.0 + (at - end) as f64 / HOUR as f64 + HOURS as f64;
+                    let now = if rises { value * passed } else { value };
+                    writeln!(text, "{full} {now} {at}").unwrap();
+                }
             }
         }
     }
@@ -118,7 +119,7 @@ fn week(end: i64) -> Option<String> {
 
 #[tokio::test]
 async fn a_plan_finds_every_kind_of_server_of_the_corpus_within_a_minute() {
-    let end = clock::now().as_secs_f64() as i64;
+    let end = clock::now().as_secs_f64() as i64 / HOUR * HOUR;
     let Some(past) = week(end) else { return };
     let dir = tempfile::tempdir().unwrap();
     let Some((_prometheus, url)) = start_prometheus(dir.path(), Some(&past), "{}\n").await else {
