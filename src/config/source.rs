@@ -134,12 +134,21 @@ impl Recorded {
         name.is_some_and(|name| self.0.contains(name) || OWN.contains(&name))
     }
 
-    /// Where an expression finds its series.
+    /// Where an expression of a rule finds its series. In a record, its own name means the series that the servers have of that name.
     #[must_use]
-    pub fn place(&self, expr: &Expr) -> Place {
+    pub fn place(&self, rule: &Rule, expr: &Expr) -> Place {
+        let own = match rule {
+            Rule::Record(recording) => Some(recording.name.as_str()),
+            Rule::Alert { .. } | Rule::Watch(_) => None,
+        };
+        self.found(expr, own)
+    }
+
+    fn found(&self, expr: &Expr, own: Option<&str>) -> Place {
         let (mut here, mut there) = (false, false);
         for selector in expr.selectors() {
-            if self.has(&selector) {
+            let itself = own.is_some() && selector.metric_name() == own;
+            if self.has(&selector) && !itself {
                 here = true;
             } else {
                 there = true;
@@ -160,7 +169,7 @@ pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     for group in &rules.groups {
         for (index, rule) in group.rules.iter().enumerate() {
             for expr in rule.expressions() {
-                if recorded.place(expr) == Place::Both {
+                if recorded.place(rule, expr) == Place::Both {
                     problems.push(Problem {
                         file: group.file.clone(),
                         line: 0,
@@ -233,13 +242,18 @@ mod tests {
 
     #[test]
     fn an_expression_is_evaluated_where_all_its_series_are() {
-        let recorded = Recorded(["accuracy".to_owned()].into());
-        let place = |text: &str| recorded.place(&Expr::parse(text).unwrap());
+        let recorded = Recorded(["accuracy".to_owned(), "depth".to_owned()].into());
+        let place = |text: &str| recorded.found(&Expr::parse(text).unwrap(), Some("depth"));
         assert_eq!(place("avg_over_time(accuracy[5m]) > 1"), Place::Here);
         assert_eq!(place("vector(1)"), Place::Here);
         assert_eq!(place("count(ALERTS)"), Place::Here);
         assert_eq!(place("rate(x[5m])"), Place::There);
         assert_eq!(place("accuracy * on () up"), Place::Both);
+        assert_eq!(
+            place("depth or queue_depth"),
+            Place::There,
+            "a record of its own name"
+        );
         assert_eq!(place("{__name__=~\"acc.*\"}"), Place::There);
     }
 

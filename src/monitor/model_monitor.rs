@@ -322,12 +322,17 @@ pub(super) fn expressions(config: &Config) -> impl Iterator<Item = &crate::promq
 pub(super) fn longest_reach(config: &Config) -> Duration {
     let source = config.settings.scrape.source.as_ref();
     let recorded = source.map(|_| Recorded::of(&config.rules));
-    let here = |expr: &&crate::promql::Expr| {
+    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let here = |rule: &&Rule, expr: &&crate::promql::Expr| {
         let recorded = recorded.as_ref();
-        recorded.is_none_or(|recorded| recorded.place(expr) == Place::Here)
+        recorded.is_none_or(|recorded| recorded.place(rule, expr) == Place::Here)
     };
-    expressions(config)
-        .filter(here)
+    rules
+        .flat_map(|rule| {
+            let all = rule.expressions().into_iter();
+            all.filter(move |expr| here(&rule, expr))
+                .collect::<Vec<_>>()
+        })
         .map(crate::promql::Expr::reach)
         .max()
         .unwrap_or_default()

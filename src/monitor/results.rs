@@ -44,8 +44,13 @@ pub struct Question {
 pub fn questions(config: &Config, matchers: &[Matcher]) -> Vec<Question> {
     let recorded = Recorded::of(&config.rules);
     let mut questions: Vec<Question> = Vec::new();
-    for expr in super::model_monitor::expressions(config) {
-        let sent = match recorded.place(expr) {
+    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let expressions = rules.flat_map(|rule| {
+        let all = rule.expressions().into_iter();
+        all.map(move |expr| (rule, expr))
+    });
+    for (rule, expr) in expressions {
+        let sent = match recorded.place(rule, expr) {
             Place::Here => continue,
             Place::There => Ok(expr.narrowed(matchers, &|_: &Selector| true)),
             Place::Both => Err(
