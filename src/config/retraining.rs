@@ -193,7 +193,7 @@ fn secret(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<Secret> {
 }
 
 /// A matcher in Alertmanager's form: `severity="page"`, `model_id=~"fraud.*"`.
-fn matcher(node: &Node<'_>) -> Option<Matcher> {
+pub(super) fn matcher(node: &Node<'_>) -> Option<Matcher> {
     let text = node.text()?;
     let parsed = parse_matcher(&text);
     parsed.map_err(|message| node.problem(message)).ok()

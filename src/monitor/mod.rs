@@ -1,7 +1,7 @@
 //! Everything together: one tick, and the tasks around it. The only room that knows all the others.
 
 mod alert_series;
-mod control;
+pub(crate) mod control;
 mod error;
 mod evidence;
 mod keeper;
@@ -9,6 +9,7 @@ mod memory;
 mod model_monitor;
 mod names;
 mod offline;
+pub(crate) mod opening;
 mod outlets;
 mod probe;
 mod reload;
@@ -20,6 +21,8 @@ mod ticking;
 mod transport;
 mod view;
 mod watch;
+
+pub(crate) use outlets::webhooks;
 
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;

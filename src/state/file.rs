@@ -276,6 +276,12 @@ pub(super) fn set_aside(path: &Path, stamp: i64) -> io::Result<PathBuf> {
     Ok(target)
 }
 
+/// Whether a lock on an open file keeps others out, as far as a second look from this process can tell.
+pub(super) fn is_locked(path: &Path) -> bool {
+    let look = fs::File::open(path).map(|file| file.try_lock());
+    matches!(look, Err(_) | Ok(Err(fs::TryLockError::WouldBlock)))
+}
+
 /// Makes the directory's entry for a new file survive a crash of the machine.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     fs::File::open(directory)?.sync_all()

@@ -48,6 +48,8 @@ struct Inner {
     records: Records,
     manifest: Manifest,
     recreated: u64,
+    /// Another process opened the file while this one made it anew.
+    taken: bool,
 }
 
 impl fmt::Debug for Store {
@@ -72,6 +74,7 @@ impl Store {
                 records: Records::new(),
                 manifest: Manifest::default(),
                 recreated: 0,
+                taken: false,
             }),
         }
     }
@@ -111,6 +114,7 @@ impl Store {
             records,
             manifest,
             recreated: 0,
+            taken: false,
         };
         let store = Self {
             inner: Mutex::new(inner),
@@ -132,6 +136,22 @@ impl Store {
     #[must_use]
     pub fn recreated(&self) -> u64 {
         self.inner().recreated
+    }
+
+    /// Whether another process has the file now, so that this one must stop.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.inner().taken
+    }
+
+    /// Whether the file system keeps other processes out; `true` in memory.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let inner = self.inner();
+        match (&inner.path, &inner.file) {
+            (Some(path), Some(_)) => file::is_locked(path),
+            _ => true,
+        }
     }
 
     /// A record, `None` when there is none or it is not what is asked for.
@@ -202,6 +222,8 @@ impl Store {
         match inner.closed.clone() {
             None => {}
             Some(Closed::ByOwner) => return Err(Error::Closed("it was closed".to_owned())),
+            // What the other process wrote since must not be undone.
+            Some(Closed::Failed(reason)) if inner.taken => return Err(Error::Closed(reason)),
             // A full disk may have room again.
             Some(Closed::Failed(reason)) => return inner.replace(&Trouble::Io(reason)),
         }
@@ -272,6 +294,7 @@ impl Inner {
                 Ok(())
             }
             Err(trouble) => {
+                self.taken |= matches!(trouble, Trouble::InUse);
                 self.closed = Some(Closed::Failed(trouble.to_string()));
                 tracing::error!(path = %path.display(), %trouble, "the store cannot be written; going on in memory");
                 Err(error(&path, &trouble))

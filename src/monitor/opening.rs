@@ -1,0 +1,96 @@
+//! One store, one process: whoever comes second waits, and whoever lost it stops.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::MonitorError;
+use crate::publish::Shared;
+use crate::runtime::clock;
+use crate::state::{Error, Opened, Store};
+
+/// How often a taken store is tried again, and an own one looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// A disk that takes longer than this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the log.
+///
+/// With `wait`, a store that another process has is waited for, and `shared` shows the standby meanwhile.
+pub(crate) async fn open(
+    path: Option<&Path>,
+    wait: bool,
+    shared: &Shared,
+) -> Result<Arc<Store>, MonitorError> {
+    let Some(path) = path else {
+        return Ok(Arc::new(Store::in_memory()));
+    };
+    let mut is_waiting = false;
+    let (store, opened) = loop {
+        let directory = path.to_owned();
+        let opening = spawn_blocking(move || Store::open(&directory, clock::now()));
+        match opening.await.map_err(std::io::Error::other)? {
+            Err(Error::InUse { path }) if wait => {
+                if !is_waiting {
+                    info!(path = %path.display(), "another process has the store; standing by");
+                    is_waiting = true;
+                    shared.set_standby(true);
+                }
+                sleep(LOOK).await;
+            }
+            opened => break opened?,
+        }
+    };
+    shared.set_standby(false);
+    if is_waiting {
+        info!(path = %path.display(), "the store is free; taking over");
+    }
+    report(path, &opened);
+    if wait && !store.is_locked() {
+        warn!(
+            path = %path.display(),
+            "this file system does not keep a second process from the store; run one instance only"
+        );
+    }
+    Ok(Arc::new(store))
+}
+
+fn report(path: &Path, opened: &Opened) {
+    for note in &opened.notes {
+        warn!(path = %path.display(), "the store: {note}");
+    }
+    if let Some(aside) = &opened.set_aside {
+        error!(
+            path = %path.display(), set_aside = %aside.display(), records = opened.records,
+            "the store was damaged or of another version; it was set aside and what can be believed of it is used"
+        );
+    }
+    info!(path = %path.display(), records = opened.records, "the store is open");
+}
+
+/// Ends when another process has the store, so that no two believe to be the only one.
+pub(crate) async fn watch(store: Arc<Store>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(LOOK) => {}
+        }
+        if store.is_taken() {
+            error!("another process took the store while it was made anew; stopping");
+            return;
+        }
+    }
+}
+
+/// Ends the store, after everybody who writes to it.
+pub(crate) async fn close(store: Arc<Store>) {
+    let closed = timeout(PATIENCE, spawn_blocking(move || store.close())).await;
+    if let Ok(Ok(Err(error))) = closed {
+        warn!(%error, "the store was not closed well");
+    }
+}
