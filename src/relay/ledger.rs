@@ -193,3 +193,99 @@ impl Ledger {
         work.await.unwrap_or(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{GATES, Ledger};
+    use crate::config::relay::read_relay;
+    use crate::metric::Labels;
+    use crate::notify::LogNotifier;
+    use crate::notify::retrain::{Deliveries, Gates, Outbox as _, Receiver};
+    use crate::relay::{Notification, Received};
+    use crate::runtime::clock;
+    use crate::state::{Kind, Store, StoreOutbox};
+
+    fn ledger(store: &Arc<Store>) -> Ledger {
+        let text = "retrain: [{matchers: ['retrain=true']}]\nretraining: {webhooks: [{url: 'http://x'}]}\n";
+        let relay = read_relay("relay.yaml", text, &|_| None).unwrap();
+        let receiver = Receiver {
+            name: "log".to_owned(),
+            matchers: Vec::new(),
+            notifier: Arc::new(LogNotifier),
+            expiry: Duration::from_secs(3600),
+        };
+        let outbox = Arc::new(StoreOutbox::new(Arc::clone(store)));
+        let clock = Arc::new(clock::now);
+        let (deliveries, _) =
+            Deliveries::new(vec![receiver], outbox, clock, Duration::ZERO).unwrap();
+        Ledger::new(Arc::new(relay), Arc::clone(store), deliveries)
+    }
+
+    fn notification() -> Notification {
+        let labels = [
+            ("alertname", "Drift"),
+            ("model_id", "m"),
+            ("retrain", "true"),
+        ];
+        Notification {
+            alerts: vec![Received {
+                firing: true,
+                labels: Labels::new(labels),
+                annotations: Labels::empty(),
+                starts_at: clock::now(),
+                generator_url: String::new(),
+            }],
+            ..Notification::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_on_the_disk_was_not_decided() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(dir.path(), clock::now()).unwrap();
+        let store = Arc::new(store);
+        let broken = ledger(&store);
+        store.close().unwrap();
+        let error = broken.take(notification()).await.unwrap_err();
+        assert!(error.contains("not on the disk"), "{error}");
+        assert!(broken.deliveries.list().is_empty());
+        assert!(broken.describe().await.is_empty());
+        // Not in memory either, so that a later commit cannot bring it back.
+        assert!(!store.contains(Kind::Outbox, "log"));
+        assert_eq!(store.count(Kind::Outbox), 0);
+
+        let (store, _) = Store::open(dir.path(), clock::now()).unwrap();
+        let store = Arc::new(store);
+        let mended = ledger(&store);
+        let decided = mended.take(notification()).await.unwrap();
+        assert_eq!(decided.requests.len(), 1);
+        // Answered means on the disk: another life finds both.
+        drop((mended, broken));
+        store.close().unwrap();
+        let (store, _) = Store::open(dir.path(), clock::now()).unwrap();
+        let store = Arc::new(store);
+        assert_eq!(
+            StoreOutbox::new(Arc::clone(&store)).list().unwrap().len(),
+            1
+        );
+        assert_eq!(store.get::<Gates>(Kind::Gates, GATES).unwrap().len(), 1);
+        let again = ledger(&store).take(notification()).await.unwrap();
+        assert!(again.requests.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_retraining_reported_done_is_no_longer_under_way() {
+        let store = Arc::new(Store::in_memory());
+        let ledger = ledger(&store);
+        let id = ledger.take(notification()).await.unwrap().requests[0]
+            .id
+            .clone();
+        assert!(!ledger.done("somebody else's").await);
+        assert!(ledger.done(&id).await);
+        assert!(!ledger.done(&id).await);
+        assert!(ledger.describe().await[0].starts_with("cooling down"));
+    }
+}

@@ -41,6 +41,7 @@ mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
+mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replicas; // three sidecars before three Alertmanagers
 mod retrain; // gates, formats, deliveries
@@ -55,6 +56,7 @@ mod scrape_window; // from a body to the window
 mod status_page;
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states
+mod two_instances; // standby and take-over, and two judges at once
 mod unit_random; // random series, the same words as promtool
 mod unit_tests; // promtool agrees on tests of rules
 mod web_config; // TLS, passwords, certificates of clients, read again on change
