@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::MonitorError;
 use crate::publish::Shared;
-use crate::runtime::clock;
+use crate::runtime::{Ended, Supervisor, clock};
 use crate::state::{Error, Opened, Store};
 
 /// How often a taken store is tried again, and an own one looked at.
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the log.
 ///
 /// With `wait`, a store that another process has is waited for, and `shared` shows the standby meanwhile.
-pub(crate) async fn open(
+async fn open(
     path: Option<&Path>,
     wait: bool,
     shared: &Shared,
@@ -60,6 +60,22 @@ pub(crate) async fn open(
     Ok(Arc::new(store))
 }
 
+/// The same, unless `stop` completes first; a task of this stage watches over the store from then on.
+pub(crate) async fn open_unless(
+    stop: impl Future<Output = ()>,
+    (path, wait): (Option<&Path>, bool),
+    shared: &Shared,
+    (supervisor, stage): (&mut Supervisor, usize),
+) -> Result<Option<Arc<Store>>, MonitorError> {
+    let store = tokio::select! {
+        store = open(path, wait, shared) => store?,
+        () = stop => return Ok(None),
+    };
+    let task = watch(Arc::clone(&store), supervisor.token(stage));
+    supervisor.spawn(stage, "store", task);
+    Ok(Some(store))
+}
+
 fn report(path: &Path, opened: &Opened) {
     for note in &opened.notes {
         warn!(path = %path.display(), "the store: {note}");
@@ -74,7 +90,7 @@ fn report(path: &Path, opened: &Opened) {
 }
 
 /// Ends when another process has the store, so that no two believe to be the only one.
-pub(crate) async fn watch(store: Arc<Store>, stop: CancellationToken) {
+async fn watch(store: Arc<Store>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -87,10 +103,14 @@ pub(crate) async fn watch(store: Arc<Store>, stop: CancellationToken) {
     }
 }
 
-/// Ends the store, after everybody who writes to it.
-pub(crate) async fn close(store: Arc<Store>) {
+/// Closes the store after everybody who writes to it has ended, and says how that was.
+pub(crate) async fn close(store: Arc<Store>, ended: Ended) -> Result<(), MonitorError> {
     let closed = timeout(PATIENCE, spawn_blocking(move || store.close())).await;
     if let Ok(Ok(Err(error))) = closed {
         warn!(%error, "the store was not closed well");
+    }
+    match ended {
+        Ended::Asked => Ok(()),
+        Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
     }
 }

@@ -28,7 +28,7 @@ use crate::monitor::{opening, webhooks};
 use crate::notify::Clock;
 use crate::notify::retrain::Deliveries;
 use crate::publish::{self, Call, Control, Credentials, Reply, Server, Shared, Snapshot};
-use crate::runtime::{Ended, Supervisor, clock, reload_signal};
+use crate::runtime::{Supervisor, clock, reload_signal};
 use crate::state::{Store, StoreOutbox};
 
 /// Reads the configuration again, with every check.
@@ -121,12 +121,11 @@ impl Service {
         }
         let mut stop = pin!(stop);
         let path = self.relay.storage.as_deref();
-        let store = tokio::select! {
-            store = opening::open(path, self.standby, &shared) => store?,
-            () = &mut stop => {
-                supervisor.run(ready(()), GRACE).await;
-                return Ok(());
-            }
+        let place = (path, self.standby);
+        let tasks = (&mut supervisor, DELIVERING);
+        let Some(store) = opening::open_unless(&mut stop, place, &shared, tasks).await? else {
+            supervisor.run(ready(()), GRACE).await;
+            return Ok(());
         };
         if path.is_none() {
             warn!("without --storage.path a restart forgets requests and cool-downs");
@@ -155,11 +154,7 @@ impl Service {
         supervisor.spawn(RECEIVING, "commands", task.run(receiving));
         drop(desk.open.set(open));
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
-        opening::close(store).await;
-        match ended {
-            Ended::Asked => Ok(()),
-            Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
-        }
+        opening::close(store, ended).await
     }
 }
 
@@ -170,8 +165,6 @@ fn open(
     store: &Arc<Store>,
     (commands, lifecycle): (mpsc::Sender<Command>, bool),
 ) -> Result<Open, MonitorError> {
-    let watch = opening::watch(Arc::clone(store), supervisor.token(DELIVERING));
-    supervisor.spawn(DELIVERING, "store", watch);
     let clock: Clock = Arc::new(clock::now);
     let receivers = webhooks(&relay.retraining, &clock);
     let outbox = Arc::new(StoreOutbox::new(Arc::clone(store)));

@@ -22,7 +22,7 @@ def refuses_what_is_wrong(binary):
     return run.returncode == 1 and "storge" in run.stdout + run.stderr
 
 
-binary, paths, checked = sys.argv[1], sys.argv[2:], 0
+binary, paths, checked, judges = sys.argv[1], sys.argv[2:], 0, 0
 if not refuses_what_is_wrong(binary):
     sys.exit(f"{binary} check config does not refuse an unknown key")
 for path in paths:
@@ -37,6 +37,7 @@ for path in paths:
                 if run.returncode not in ACCEPTED:
                     sys.exit(f"{path}: {name}: exit code {run.returncode}\n{run.stdout}{run.stderr}")
                 checked += 1
-if not checked:
-    sys.exit("no configuration was rendered")
-print(f"chart: sidewatch accepts {checked} configurations")
+                judges += name == "judge.yaml" and "discovery:" in data[name]
+if not checked or not judges:
+    sys.exit("no configuration was rendered, or none of a judge")
+print(f"chart: sidewatch accepts {checked} configurations, {judges} of judges")
