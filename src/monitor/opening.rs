@@ -96,8 +96,13 @@ async fn watch(store: Arc<Store>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = sleep(LOOK) => {}
         }
-        if store.is_taken() {
-            error!("another process took the store while it was made anew; stopping");
+        let look = Arc::clone(&store);
+        let taken = tokio::select! {
+            () = stop.cancelled() => return,
+            taken = spawn_blocking(move || look.is_taken()) => taken,
+        };
+        if taken.unwrap_or(false) {
+            error!("the file of the store is another process' now; stopping");
             return;
         }
     }

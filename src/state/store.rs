@@ -50,6 +50,8 @@ struct Inner {
     recreated: u64,
     /// Another process opened the file while this one made it anew.
     taken: bool,
+    /// Which file was opened; another one at its path is another process'.
+    identity: Option<(u64, u64)>,
 }
 
 impl fmt::Debug for Store {
@@ -75,6 +77,7 @@ impl Store {
                 manifest: Manifest::default(),
                 recreated: 0,
                 taken: false,
+                identity: None,
             }),
         }
     }
@@ -108,6 +111,7 @@ impl Store {
             manifest.add(key, payload);
         }
         let inner = Inner {
+            identity: file::identity(&path),
             path: Some(path),
             file: Some(file),
             closed: None,
@@ -141,7 +145,12 @@ impl Store {
     /// Whether another process has the file now, so that this one must stop.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        self.inner().taken
+        let inner = self.inner();
+        let replaced = || {
+            let found = inner.path.as_deref().and_then(file::identity);
+            inner.file.is_some() && found.is_some() && found != inner.identity
+        };
+        inner.taken || replaced()
     }
 
     /// Whether the file system keeps other processes out; `true` in memory.
@@ -288,6 +297,7 @@ impl Inner {
         });
         match written {
             Ok(file) => {
+                self.identity = file::identity(&path);
                 self.file = Some(file);
                 self.closed = None;
                 self.recreated += 1;

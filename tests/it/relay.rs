@@ -343,3 +343,14 @@ async fn the_metrics_of_a_relay_pass_promtool() {
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
 }
+
+#[test]
+fn the_configuration_of_the_document_is_accepted() {
+    let blocks = super::docs::blocks("docs/DELIVERY.md");
+    let (line, block) = blocks
+        .iter()
+        .find(|(_, block)| block.starts_with("retrain:"))
+        .unwrap();
+    let read = sidewatch::config::relay::read_relay("docs/DELIVERY.md", block, &|_| None);
+    assert!(read.is_ok(), "docs/DELIVERY.md:{line}: {read:?}");
+}
