@@ -88,6 +88,13 @@ impl Entry {
         }
     }
 
+    /// The condition holds, but it must not fire yet.
+    pub(super) fn held(&mut self) -> Step {
+        self.keep_firing_since = None;
+        self.no_data_since = None;
+        Step::Same
+    }
+
     /// The condition does not hold at `at`.
     pub(super) fn unseen(&mut self, at: Timestamp, keep_firing_for: Duration) -> Step {
         self.no_data_since = None;

@@ -11,6 +11,8 @@ use super::{Alert, Explanation};
 pub enum Condition {
     /// It holds: in the vector of a plain alert, anomalous for a watch.
     Active,
+    /// It holds, but for a series that is too new to alert about: the alert waits as pending.
+    Held,
     /// It does not hold.
     Healthy,
     /// There is a value, but no verdict yet (warming up, too few samples): the state stays.
@@ -50,6 +52,8 @@ impl Observation {
 pub enum Outcome {
     /// One observation per series; a series that is not listed is healthy for an alert and has no data for a watch.
     Observed(Vec<Observation>),
+    /// Nothing runs that could be watched: every state stays, and nothing is missing.
+    Idle,
     /// The expression could not be evaluated; every state stays.
     Failed(String),
 }

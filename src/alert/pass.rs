@@ -44,9 +44,14 @@ pub(super) fn effective(rule: &Rule, condition: Condition) -> Condition {
     match (condition, rule.no_data) {
         (Condition::NoData, NoData::Alert) => Condition::Active,
         (Condition::NoData | Condition::Unsure, NoData::Ok) => Condition::Healthy,
-        (Condition::Active | Condition::Healthy | Condition::Unsure | Condition::NoData, _) => {
-            condition
-        }
+        (
+            Condition::Active
+            | Condition::Held
+            | Condition::Healthy
+            | Condition::Unsure
+            | Condition::NoData,
+            _,
+        ) => condition,
     }
 }
 

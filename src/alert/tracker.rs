@@ -50,6 +50,7 @@ impl Tracker {
         self.skip_outage(rule, at);
         match outcome {
             Outcome::Failed(error) => pass.changes.error = Some(error),
+            Outcome::Idle => self.idle(&mut pass),
             Outcome::Observed(observations) => self.observe(&mut pass, observations),
         }
         self.evaluated_at = Some(at);
@@ -98,6 +99,27 @@ impl Tracker {
         self.limit(pass);
     }
 
+    /// Nothing runs: what is known about a series stays, and the alert that everything is missing ends.
+    fn idle(&mut self, pass: &mut Pass<'_>) {
+        let known: Vec<Labels> = self.entries.keys().cloned().collect();
+        for labels in known {
+            let Some(entry) = self.entries.get(&labels).filter(|entry| !is_limit(entry)) else {
+                continue;
+            };
+            let condition = if entry.synthetic {
+                Condition::Healthy
+            } else {
+                Condition::Unsure
+            };
+            let observation = Observation {
+                condition,
+                ..Observation::active(entry.series.clone(), entry.value)
+            };
+            let synthetic = entry.synthetic;
+            self.one(pass, &labels, observation, synthetic);
+        }
+    }
+
     fn has_series(&self) -> bool {
         self.entries.values().any(|entry| !entry.synthetic)
     }
@@ -112,13 +134,15 @@ impl Tracker {
     ) {
         let condition = effective(pass.rule, observation.condition);
         let Pass { rule, at, .. } = *pass;
-        if condition != Condition::Active {
+        if !matches!(condition, Condition::Active | Condition::Held) {
             let Some(entry) = self.entries.get_mut(labels) else {
                 return;
             };
             let step = match condition {
                 Condition::Healthy => entry.unseen(at, rule.keep_firing_for),
-                Condition::Active | Condition::Unsure | Condition::NoData => entry.unknown(at),
+                Condition::Active | Condition::Held | Condition::Unsure | Condition::NoData => {
+                    entry.unknown(at)
+                }
             };
             self.apply(pass, labels, step);
             return;
@@ -138,12 +162,18 @@ impl Tracker {
         };
         entry.value = observation.value;
         entry.series = observation.labels;
+        // The alert that everything is missing and that of the one series of a `sum` have the same labels.
+        entry.synthetic = synthetic;
         let missing = observation.condition == Condition::NoData;
         if !missing {
             entry.explanation = observation.explanation;
         }
         let since = entry.no_data_since;
-        let step = entry.seen(at, rule.hold);
+        let step = if condition == Condition::Held {
+            entry.held()
+        } else {
+            entry.seen(at, rule.hold)
+        };
         if missing {
             entry.no_data_since = since.or(Some(at));
         }

@@ -1,15 +1,13 @@
 //! `alerting:` → where alerts go.
 
-use std::time::Duration;
-
-use super::file::{Around, positive, timeout, url};
+use super::discovery::{record, refresh, server};
+use super::file::{Around, NAMELESS, positive, timeout, url};
 use super::http::read_http;
 use super::read::{Fields, Node};
 use super::settings::{Alerting, Alertmanager, Mode};
+use crate::notify::alertmanager::Discovery;
 use crate::notify::relabel::{Action, Relabel, Spec};
 
-/// Time between look-ups of a name, when it is not set.
-const REFRESH: Duration = Duration::from_secs(30);
 /// Most alerts that may wait for one Alertmanager.
 const MOST_WAITING: u64 = 1_000_000;
 
@@ -71,45 +69,38 @@ fn alertmanager(node: &Node<'_>, around: &Around<'_>) -> Option<Alertmanager> {
     fields.required("url");
     let url = url(&mut fields, around);
     let timeout = timeout(&mut fields);
-    let discovery = fields.get("discovery");
-    let refresh = discovery.as_ref().and_then(refresh);
+    let discovery_node = fields.get("discovery");
+    let discovery = discovery_node.as_ref().and_then(discovery);
     let relabel = relabelling(&mut fields);
     let http = read_http(&mut fields, around.base);
     fields.finish();
     let url = url?;
     let nameless = http.tls.server_name.is_none() && !http.tls.insecure_skip_verify;
-    if let Some(node) = discovery
+    if let Some(node) = discovery_node
         && url.starts_with("https://")
         && nameless
     {
-        node.problem(
-            "addresses are no names that a certificate could be checked against; set tls_config.server_name",
-        );
+        node.problem(NAMELESS);
     }
     Some(Alertmanager {
         timeout,
-        refresh,
+        discovery,
         relabel,
         http,
         ..Alertmanager::new(&url)
     })
 }
 
-/// `discovery: {refresh: 30s}`.
-fn refresh(node: &Node<'_>) -> Option<Duration> {
+/// `discovery: {type: SRV, refresh: 30s, server: "127.0.0.1:8600"}`.
+fn discovery(node: &Node<'_>) -> Option<Discovery> {
     let mut fields = node.fields()?;
-    let refresh_node = fields.get("refresh");
-    let refresh = refresh_node
-        .as_ref()
-        .and_then(Node::duration)
-        .unwrap_or(REFRESH);
-    if refresh < Duration::from_secs(1)
-        && let Some(node) = refresh_node
-    {
-        node.problem("must be at least 1s");
-    }
+    let found = Discovery {
+        record: record(&mut fields),
+        server: server(&mut fields),
+        refresh: refresh(&mut fields),
+    };
     fields.finish();
-    Some(refresh)
+    Some(found)
 }
 
 /// `alert_relabel_configs`, as Prometheus has it.
@@ -164,8 +155,6 @@ fn step(node: &Node<'_>) -> Option<Spec> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use crate::config::read_settings;
     use crate::config::settings::Alerting;
 
@@ -189,9 +178,10 @@ mod tests {
         assert_eq!(alerting.relabel[0].regex, "pod");
         let peers = &alerting.alertmanagers;
         assert_eq!(peers[0].url, "http://am:9093");
-        assert_eq!(peers[0].refresh, Some(Duration::from_secs(5)));
+        let refresh = |peer: usize| peers[peer].discovery.map(|found| found.refresh.as_secs());
+        assert_eq!(refresh(0), Some(5));
         assert_eq!(peers[0].relabel[0].replacement, "eu1");
-        assert_eq!(peers[1].refresh, Some(Duration::from_secs(30)));
+        assert_eq!(refresh(1), Some(30));
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::alerting::alerting;
+use super::discovery::discovery;
 use super::http::read_http;
 use super::probe::probe;
 use super::problem::{Problem, Problems};
 use super::read::{Fields, Node, Reader};
 use super::retraining::retraining;
-use super::settings::{Global, Mode, Model, Scrape, Settings, Storage, Target};
+use super::settings::{Baseline, Global, Mode, Model, Scrape, Settings, Storage, Target};
 use super::target::{check_identity, complete_labels, is_http_url};
 use super::yaml::Document;
 use crate::metric::Labels;
@@ -142,19 +143,39 @@ fn model(node: &Node<'_>, around: &Around<'_>) -> Option<Model> {
     let id = expanded_text(&mut fields, "id", around);
     let version =
         expanded_text(&mut fields, "version", around).filter(|version| !version.is_empty());
+    let default = Model::default();
+    let rollout_grace = fields
+        .duration("rollout_grace")
+        .unwrap_or(default.rollout_grace);
+    let baseline_node = fields.get("baseline");
+    let baseline = match baseline_node.as_ref().and_then(Node::text).as_deref() {
+        None | Some("reset") => Baseline::Reset,
+        Some("carry") => Baseline::Carry,
+        Some(other) => {
+            if let Some(node) = &baseline_node {
+                node.problem(format!("must be reset or carry, got {other:?}"));
+            }
+            Baseline::Reset
+        }
+    };
     fields.finish();
     Some(Model {
-        id: id
-            .filter(|id| !id.is_empty())
-            .unwrap_or(Model::default().id),
+        id: id.filter(|id| !id.is_empty()).unwrap_or(default.id),
         version,
+        rollout_grace,
+        baseline,
     })
 }
 
 fn scrape(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Scrape> {
     let mut fields = node.fields()?;
     let default = Scrape::default();
-    let targets_node = fields.required("targets");
+    let discovery_node = fields.get("discovery");
+    let targets_node = if discovery_node.is_some() {
+        fields.get("targets")
+    } else {
+        fields.required("targets")
+    };
     let items = targets_node
         .as_ref()
         .and_then(Node::list)
@@ -163,15 +184,20 @@ fn scrape(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Scrape>
         && items.is_empty()
     {
         node.problem(
-            "must name at least one target, such as {url: \"http://127.0.0.1:8000/metrics\"}",
+            "must name at least one target, such as {url: \"http://127.0.0.1:8000/metrics\"}; replicas behind a headless \
+             Service are found by scrape.discovery",
         );
     }
     let targets = items
         .iter()
         .filter_map(|node| target(node, model, around))
         .collect();
+    let discovery = discovery_node
+        .as_ref()
+        .and_then(|node| discovery(node, around));
     let settings = Scrape {
         targets,
+        discovery,
         honor_labels: fields
             .boolean("honor_labels")
             .unwrap_or(default.honor_labels),
@@ -188,8 +214,19 @@ fn scrape(node: &Node<'_>, model: &Model, around: &Around<'_>) -> Option<Scrape>
         http: read_http(&mut fields, around.base),
     };
     fields.finish();
+    let tls = &settings.http.tls;
+    let nameless = tls.server_name.is_none() && !tls.insecure_skip_verify;
+    if let (Some(node), Some(discovery)) = (discovery_node, &settings.discovery)
+        && discovery.https
+        && nameless
+    {
+        node.problem_below("scheme", NAMELESS);
+    }
     Some(settings)
 }
+
+/// What is wrong with TLS to an address that was looked up.
+pub(super) const NAMELESS: &str = "addresses are no names that a certificate could be checked against; set tls_config.server_name";
 
 fn size(fields: &mut Fields<'_>, key: &'static str, default: u64) -> u64 {
     fields
@@ -264,7 +301,7 @@ pub(super) fn url(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String
     Some(url)
 }
 
-fn expanded_text(
+pub(super) fn expanded_text(
     fields: &mut Fields<'_>,
     key: &'static str,
     around: &Around<'_>,
@@ -274,7 +311,11 @@ fn expanded_text(
     Some(expand(&node, &text, around))
 }
 
-fn expanded_labels(fields: &mut Fields<'_>, key: &'static str, around: &Around<'_>) -> Labels {
+pub(super) fn expanded_labels(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    around: &Around<'_>,
+) -> Labels {
     let labels = fields.labels(key);
     let Some(node) = fields.get(key) else {
         return labels;

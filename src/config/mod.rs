@@ -2,6 +2,7 @@
 
 mod alerting;
 mod baseline;
+mod discovery;
 mod drift;
 pub mod export;
 pub mod exposed;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::metric::{Labels, Matcher};
+use crate::notify::alertmanager;
 use crate::notify::relabel;
 use crate::notify::retrain::{Format, Secret};
 use crate::runtime::http;
+use crate::scrape::discovery::Lookup;
 
 /// Limit for one request to a receiver.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -100,6 +102,21 @@ pub struct Model {
     pub id: String,
     /// Label `model_version`; none by default.
     pub version: Option<String>,
+    /// How long alerts of a replica or version that has just appeared stay pending, and how long those of a replica that is gone
+    /// stay. Default 5m.
+    pub rollout_grace: Duration,
+    /// What a new version of the model starts from.
+    pub baseline: Baseline,
+}
+
+/// What a new version of the model starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Baseline {
+    /// It is learnt anew.
+    #[default]
+    Reset,
+    /// What was learnt about the version before is taken as usual.
+    Carry,
 }
 
 impl Default for Model {
@@ -107,6 +124,8 @@ impl Default for Model {
         Self {
             id: "default".to_owned(),
             version: None,
+            rollout_grace: Duration::from_secs(300),
+            baseline: Baseline::Reset,
         }
     }
 }
@@ -125,6 +144,8 @@ impl Model {
 pub struct Scrape {
     /// The targets, one for a sidecar.
     pub targets: Vec<Target>,
+    /// More targets, one per address of a name.
+    pub discovery: Option<Discovery>,
     /// Whether labels of the target's exposition win over its configured labels. Default false.
     pub honor_labels: bool,
     /// Whether timestamps in the exposition are used. Default true.
@@ -151,6 +172,7 @@ impl Default for Scrape {
     fn default() -> Self {
         Self {
             targets: Vec::new(),
+            discovery: None,
             honor_labels: false,
             honor_timestamps: true,
             body_size_limit: 64 << 20,
@@ -171,6 +193,19 @@ pub struct Target {
     /// Its URL, with scheme and path.
     pub url: String,
     /// Attached to each of its series; `job` and `instance` are always there.
+    pub labels: Labels,
+}
+
+/// Targets by name: one per address.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discovery {
+    /// Which name, and how often it is looked up. Default every 30s.
+    pub lookup: Lookup,
+    /// Whether the targets are reached by https.
+    pub https: bool,
+    /// Path of every target, query included. Default `/metrics`.
+    pub path: String,
+    /// Attached to each of their series; `job` and `instance` are always there.
     pub labels: Labels,
 }
 
@@ -218,8 +253,8 @@ pub struct Alertmanager {
     pub url: String,
     /// Limit for one request. Default 10s.
     pub timeout: Duration,
-    /// Every address that the URL's host name has is an Alertmanager, looked up this often; `None` for the URL as it is.
-    pub refresh: Option<Duration>,
+    /// Every address that the URL's host name has is an Alertmanager; `None` for the URL as it is.
+    pub discovery: Option<alertmanager::Discovery>,
     /// Its own `alert_relabel_configs`; each has been checked.
     pub relabel: Vec<relabel::Spec>,
     /// How it is reached.
@@ -233,7 +268,7 @@ impl Alertmanager {
         Self {
             url: url.trim_end_matches('/').to_owned(),
             timeout: TIMEOUT,
-            refresh: None,
+            discovery: None,
             relabel: Vec::new(),
             http: http::Settings::default(),
         }

@@ -1,7 +1,9 @@
 //! Who a target is: its URL's host, and the labels that tell it from others.
 
-use super::settings::Model;
+use std::net::SocketAddr;
+
 pub use super::settings::Target;
+use super::settings::{Discovery, Model};
 use crate::metric::Labels;
 
 /// Whether this is an absolute http or https URL with a host.
@@ -25,6 +27,17 @@ fn host(url: &str) -> Option<&str> {
 pub fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
     let instance = host(url).unwrap_or(url);
     Labels::new([("job", model.id.as_str()), ("instance", instance)]).overlaid_with(labels)
+}
+
+impl Discovery {
+    /// The target at an address that was found.
+    #[must_use]
+    pub fn target(&self, address: SocketAddr, model: &Model) -> Target {
+        let scheme = if self.https { "https" } else { "http" };
+        let url = format!("{scheme}://{address}{}", self.path);
+        let labels = complete_labels(&url, &self.labels, model);
+        Target { url, labels }
+    }
 }
 
 /// Alerts of two sidecars with equal labels would resolve each other, and every sidecar's target is on loopback.

@@ -63,7 +63,7 @@ fn any_rank(verdict: &Verdict) -> (u8, f64) {
     match verdict.state {
         State::Anomalous => (3, score),
         State::Frozen if score > 1.0 => (3, score),
-        State::WarmingUp | State::InsufficientData | State::Stale => (2, score),
+        State::WarmingUp | State::InsufficientData | State::Stale | State::Idle => (2, score),
         State::Ok | State::Frozen => (1, score),
     }
 }

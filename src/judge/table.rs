@@ -118,6 +118,33 @@ impl Table {
         }
     }
 
+    /// The series that something is known about, in no order.
+    #[must_use]
+    pub fn series(&self) -> Vec<Labels> {
+        self.entries.keys().cloned().collect()
+    }
+
+    /// Starts a series that is not there yet from what was learnt about its kin, the one seen last. Whether it did.
+    pub fn inherit(&mut self, heir: &Labels, is_kin: impl Fn(&Labels) -> bool) -> bool {
+        if self.entries.contains_key(heir) || self.entries.len() >= self.cap {
+            return false;
+        }
+        let kin = self.entries.iter().filter(|(labels, _)| is_kin(labels));
+        let Some((_, newest)) = kin.max_by_key(|(_, entry)| entry.seen) else {
+            return false;
+        };
+        let seen = newest.seen;
+        let snapshot = newest.strategy.snapshot();
+        let Ok(mut strategy) = self.registry.build(&self.config, &self.context) else {
+            return false;
+        };
+        let restored = strategy.restore(&snapshot).is_ok();
+        if restored {
+            self.entries.insert(heir.clone(), Entry { strategy, seen });
+        }
+        restored
+    }
+
     /// Learns from past samples, oldest first.
     pub fn warm(&mut self, past: &[MetricSample]) {
         for sample in past {
@@ -133,6 +160,13 @@ impl Table {
         let gone = before - self.entries.len();
         self.counts.evicted += gone as u64;
         gone
+    }
+
+    /// Forgets the series that are known to be gone.
+    pub fn forget(&mut self, gone: impl Fn(&Labels) -> bool) {
+        let before = self.entries.len();
+        self.entries.retain(|labels, _| !gone(labels));
+        self.counts.evicted += (before - self.entries.len()) as u64;
     }
 
     /// Forgets everything that was learnt, as when the model's version changed.

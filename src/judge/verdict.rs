@@ -23,17 +23,20 @@ pub enum State {
     Stale,
     /// Judged by what was known before an incident; learning is suspended.
     Frozen,
+    /// Nothing happens that could be judged: no traffic, or no replica at all.
+    Idle,
 }
 
 impl State {
     /// Every state, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::WarmingUp,
         Self::Ok,
         Self::Anomalous,
         Self::InsufficientData,
         Self::Stale,
         Self::Frozen,
+        Self::Idle,
     ];
 
     /// The word for this state in labels and JSON.
@@ -46,6 +49,7 @@ impl State {
             Self::InsufficientData => "insufficient_data",
             Self::Stale => "stale",
             Self::Frozen => "frozen",
+            Self::Idle => "idle",
         }
     }
 }
@@ -167,6 +171,12 @@ impl Verdict {
     #[must_use]
     pub fn stale(why: impl Into<Cow<'static, str>>) -> Self {
         Self::unknown(State::Stale, why.into())
+    }
+
+    /// Nothing happens that could be judged.
+    #[must_use]
+    pub fn idle(why: impl Into<Cow<'static, str>>) -> Self {
+        Self::unknown(State::Idle, why.into())
     }
 
     /// The strategy has not seen enough yet.

@@ -11,6 +11,7 @@ use super::names::{self, claim};
 use super::rule::{Kind, RuleState};
 use crate::alert::{self, Tracker};
 use crate::config::rules::Rule;
+use crate::config::settings::Baseline;
 use crate::judge::{SeriesSnapshot, StrategyConfig};
 use crate::map::drift;
 use crate::metric::{Direction, Timestamp};
@@ -131,6 +132,7 @@ impl ModelMonitor {
         self.stored_counted = store.names(Record::Baseline).into_iter().collect();
         let wanted = names::keys(&self.config);
         let version = self.config.settings.model.version.clone();
+        let carry = self.config.settings.model.baseline == Baseline::Carry;
         let mut changes = Vec::new();
         for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
             let name = rule.rule.name().to_owned();
@@ -141,7 +143,7 @@ impl ModelMonitor {
                 .as_ref()
                 .map_or_else(|| rule.key.clone(), |(key, _)| key.clone());
             if let Some(learnt) = store.get::<Learnt>(Record::Strategy, &stored_key) {
-                rule.relearn(&learnt, version.as_deref());
+                rule.relearn(&learnt, version.as_deref(), carry);
             }
             if let Some(counted) = store.get::<Counted>(Record::Baseline, &stored_key) {
                 rule.recount(counted, version.as_deref());
@@ -299,7 +301,7 @@ impl RuleState {
     }
 
     /// Uses what was learnt before, when it was learnt by the same strategy about the same version of the model.
-    fn relearn(&mut self, learnt: &Learnt, version: Option<&str>) {
+    fn relearn(&mut self, learnt: &Learnt, version: Option<&str>, carry: bool) {
         let (Rule::Watch(watch), Kind::Watch(watching)) = (&self.rule, &mut self.kind) else {
             return;
         };
@@ -309,7 +311,7 @@ impl RuleState {
             && learnt.interval == watch.alert.interval;
         if !same {
             info!(rule = %name, "the strategy changed and learns anew");
-        } else if learnt.model_version.as_deref() != version {
+        } else if learnt.model_version.as_deref() != version && !carry {
             info!(rule = %name, "the model's version changed; the strategy learns anew");
         } else {
             for (labels, error) in watching.table.restore(&learnt.series) {

@@ -14,6 +14,7 @@ use super::reload::limits;
 use super::retraining::Retraining;
 use super::rule::{Kind, Pass, RuleState};
 use super::target::TargetState;
+use super::targets::{Discovered, wanted};
 use crate::alert::{self, Alert};
 use crate::config::Config;
 use crate::config::rules::{Group, Rule};
@@ -54,6 +55,7 @@ pub struct ModelMonitor {
     pub(super) context: alert::Context,
     pub(super) window: Window,
     pub(super) targets: Vec<TargetState>,
+    pub(super) discovered: Discovered,
     pub(super) groups: Vec<GroupState>,
     pub(super) retraining: Retraining,
     pub(super) last_tick: Option<Timestamp>,
@@ -99,8 +101,9 @@ impl ModelMonitor {
         let settings = &config.settings;
         let mut window = Window::new(limits(&config));
         let filter = Arc::new(filter(&config));
-        let targets = settings.scrape.targets.iter();
+        let targets = wanted(&config, None);
         let targets = targets
+            .iter()
             .map(|target| {
                 TargetState::new(target, &settings.scrape, Arc::clone(&filter), &mut window)
             })
@@ -110,6 +113,7 @@ impl ModelMonitor {
             context: context(&config),
             window,
             targets,
+            discovered: Discovered::default(),
             groups: Vec::new(),
             retraining: Retraining::new(settings),
             last_tick: None,
@@ -145,13 +149,16 @@ impl ModelMonitor {
             }
         }
         self.window.sweep(at);
+        let departed = self.end_departed(at);
+        let rollout = self.rollout(at);
         let mut pass = Pass {
             window: &mut self.window,
             context: &self.context,
+            rollout: &rollout,
             at,
             evidence: &mut self.evidence,
             alert_series: self.alert_series,
-            changes: Vec::new(),
+            changes: departed,
         };
         let mut due = Vec::new();
         let resend_delay = self.config.settings.alerting.resend_delay;
@@ -249,7 +256,10 @@ impl ModelMonitor {
 pub(super) fn context(config: &Config) -> alert::Context {
     let settings = &config.settings;
     let mut identity = settings.model.labels();
-    if let [target] = settings.scrape.targets.as_slice() {
+    if let ([target], None) = (
+        settings.scrape.targets.as_slice(),
+        &settings.scrape.discovery,
+    ) {
         let who = target
             .labels
             .retain(|name| ["instance", "pod", "namespace"].contains(&name));

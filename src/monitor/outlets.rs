@@ -11,7 +11,7 @@ use super::transport::HttpTransport;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::config::settings::{Mode, Settings};
-use crate::notify::alertmanager::{self, Discovery, PeerSettings, Stats};
+use crate::notify::alertmanager::{self, PeerSettings, Stats};
 use crate::notify::relabel::{self, Relabel};
 use crate::notify::retrain::{Deliveries, Entry, Receiver, ReceiverStats, Webhook};
 use crate::notify::{Alertmanagers, Clock, RetrainRequest, RetrainingNotifier};
@@ -121,7 +121,7 @@ fn peers(config: &Config, clock: &Clock, grace: Duration) -> alertmanager::Setti
             timeout: peer.timeout,
             relabel: steps(&peer.relabel),
             transport: HttpTransport::shared(&peer.http),
-            discovery: peer.refresh.map(|refresh| Discovery { refresh }),
+            discovery: peer.discovery,
         });
     let mut settings = alertmanager::Settings::new(peers.collect(), Arc::clone(clock));
     settings.external_labels = global.external_labels.clone();

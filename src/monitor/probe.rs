@@ -3,14 +3,13 @@
 //! The URL that is scraped is the configuration's, never the request's: nobody can aim Sidewatch at another host.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tracing::subscriber::{NoSubscriber, with_default};
 
 use super::model_monitor::ModelMonitor;
-use super::ticking::{producers, scrape_all};
+use super::producers::Producers;
 use super::view;
 use crate::config::settings::{Alerting, Retraining};
 use crate::config::{Config, RuleSet, target::Target};
@@ -64,8 +63,8 @@ impl Prober {
 
     async fn probe(&self, config: Arc<Config>) -> (Snapshot, bool) {
         let at = clock::now();
-        let limit: Duration = config.settings.global.scrape_timeout;
-        let scraped = scrape_all(&mut producers(&config), at, limit).await;
+        let targets = &config.settings.scrape.targets;
+        let scraped = Producers::new(&config, targets).scrape_all(at).await;
         // What a probe finds is told to whoever asked, and is no event of this process.
         with_default(NoSubscriber::new(), || {
             let mut monitor = ModelMonitor::new(config, &self.registry);
@@ -116,6 +115,7 @@ fn wanted<'a>(config: &'a Config, query: &Query) -> Result<Wanted<'a>, Refused> 
 fn alone(config: &Config, target: &Target, rules: &RuleSet) -> Config {
     let mut settings = config.settings.clone();
     settings.scrape.targets = vec![target.clone()];
+    settings.scrape.discovery = None;
     settings.alerting = Alerting::default();
     settings.retraining = Retraining::default();
     settings.storage.path = None;

@@ -10,6 +10,7 @@ use super::model_monitor::{GroupState, ModelMonitor, context, filter, longest_re
 use super::names::{claim, keys, settling};
 use super::rule::{Kind, RuleState};
 use super::target::TargetState;
+use super::traffic::counted;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::metric::{SeriesFilter, Timestamp};
@@ -31,6 +32,13 @@ impl ModelMonitor {
             self.window.set_retention(limits.retention);
         }
         let filter = Arc::new(filter(&config));
+        let name = |config: &Config| {
+            let discovery = config.settings.scrape.discovery.as_ref();
+            discovery.map(|discovery| discovery.lookup.question.clone())
+        };
+        if name(&before) != name(&config) {
+            self.discovered.addresses = None;
+        }
         self.replace_targets(&filter, &before, at);
         let same_model = before.settings.model.version == config.settings.model.version;
         let mut changes = self.replace_rules(same_model, at);
@@ -107,8 +115,16 @@ impl ModelMonitor {
         changes
     }
 
-    fn replace_targets(&mut self, filter: &Arc<SeriesFilter>, before: &Config, at: Timestamp) {
+    pub(super) fn replace_targets(
+        &mut self,
+        filter: &Arc<SeriesFilter>,
+        before: &Config,
+        at: Timestamp,
+    ) {
         let scrape = &self.config.settings.scrape;
+        let wanted = self.targets();
+        // Whoever is there before the first tick was there before this process.
+        let appeared = self.last_tick.map(|_| at);
         let same_limits = {
             let was = &before.settings.scrape;
             was.honor_labels == scrape.honor_labels
@@ -120,21 +136,24 @@ impl ModelMonitor {
                 && was.label_value_length_limit == scrape.label_value_length_limit
         };
         let mut old = std::mem::take(&mut self.targets);
-        for target in &scrape.targets {
+        let mut places: Vec<Option<TargetState>> = Vec::with_capacity(wanted.len());
+        for target in &wanted {
             let same = old.iter().position(|known| {
                 same_limits && known.url == target.url && known.labels == target.labels
             });
-            let state = if let Some(index) = same {
-                let mut known = old.remove(index);
-                known.set_filter(Arc::clone(filter));
-                known
-            } else {
-                TargetState::new(target, scrape, Arc::clone(filter), &mut self.window)
-            };
-            self.targets.push(state);
+            places.push(same.map(|index| old.swap_remove(index)));
         }
+        // Who goes makes room first: one that comes back with other limits goes on in its old block.
         for gone in old {
             self.window.remove_target(gone.id, at);
+        }
+        for (target, known) in wanted.iter().zip(places) {
+            let mut state = known.unwrap_or_else(|| {
+                TargetState::new(target, scrape, Arc::clone(filter), &mut self.window)
+                    .since(appeared)
+            });
+            state.set_filter(Arc::clone(filter));
+            self.targets.push(state);
         }
     }
 
@@ -212,6 +231,7 @@ impl ModelMonitor {
         let config = Arc::clone(&self.config);
         let interval = config.settings.global.scrape_interval;
         let mut made = keys(&config).into_iter().zip(settling(&config));
+        let mut counted = counted(&config).into_iter();
         let mut fresh = |group: &crate::config::rules::Group| -> Vec<RuleState> {
             let every = group.interval.unwrap_or(interval);
             let rules = group.rules.iter();
@@ -219,12 +239,14 @@ impl ModelMonitor {
                 .zip(&mut made)
                 .map(|(rule, (key, settling))| {
                     self.next_owner += 1;
+                    let counted = counted.next().unwrap_or_default();
                     RuleState::new(
                         (key, rule.clone()),
                         (every, settling),
                         self.next_owner,
                         &self.registry,
                     )
+                    .counting(counted)
                 })
                 .collect()
         };

@@ -73,7 +73,8 @@ impl Retraining {
                 judge::State::WarmingUp
                 | judge::State::InsufficientData
                 | judge::State::Stale
-                | judge::State::Frozen => {}
+                | judge::State::Frozen
+                | judge::State::Idle => {}
             }
         }
         let mut requests = Vec::new();

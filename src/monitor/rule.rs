@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::evidence::EvidenceBook;
+use super::rollout::Rollout;
+use super::traffic::Counted;
 use super::watch::Watching;
 use crate::alert::{self, Alert, Condition, Observation, Outcome, Tracker};
 use crate::config::rules::Rule;
@@ -59,6 +61,7 @@ pub(super) enum Kind {
 pub(super) struct Pass<'a> {
     pub(super) window: &'a mut Window,
     pub(super) context: &'a alert::Context,
+    pub(super) rollout: &'a Rollout,
     pub(super) at: Timestamp,
     pub(super) evidence: &'a mut EvidenceBook,
     /// Whether `ALERTS` and `ALERTS_FOR_STATE` are recorded.
@@ -102,6 +105,22 @@ impl RuleState {
             query,
             settling,
             unsettled_until: None,
+        }
+    }
+
+    /// The same rule, which knows the ranges that its value is counted over.
+    pub(super) fn counting(mut self, counted: Vec<Counted>) -> Self {
+        if let Kind::Watch(watching) = &mut self.kind {
+            watching.counted = counted;
+        }
+        self
+    }
+
+    /// The ranges that its value is counted over, for a watch.
+    pub(super) fn ranges(&self) -> &[Counted] {
+        match &self.kind {
+            Kind::Watch(watching) => &watching.counted,
+            Kind::Alert(_) | Kind::Record(..) => &[],
         }
     }
 
@@ -177,6 +196,7 @@ impl RuleState {
                 if let (Rule::Watch(was), Rule::Watch(is), Kind::Watch(own)) =
                     (&before.rule, &self.rule, kind)
                 {
+                    own.versions = old.versions;
                     let same = was.strategy == is.strategy
                         && was.direction == is.direction
                         && was.alert.interval == is.alert.interval;
@@ -192,7 +212,7 @@ impl RuleState {
         self.take_tracker(tracker, at, context)
     }
 
-    /// Ends the alerts of series that carry one of these instances.
+    /// Ends the alerts of series that carry one of these instances, and forgets what was learnt about them.
     pub(super) fn end_of(
         &mut self,
         instances: &HashSet<String>,
@@ -206,7 +226,11 @@ impl RuleState {
             let instance = series.get("instance");
             instance.is_some_and(|instance| instances.contains(instance))
         };
-        tracker.retire(rule, at, context, gone).alerts
+        let ended = tracker.retire(rule, at, context, gone).alerts;
+        if let Kind::Watch(watching) = &mut self.kind {
+            watching.table.forget(gone);
+        }
+        ended
     }
 
     /// Renews every lease at the next [`due`](Self::due).

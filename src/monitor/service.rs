@@ -13,15 +13,18 @@ use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::outlets::Outlets;
 use super::probe::Prober;
-use super::ticking::{Ticking, producers};
+use super::producers::Producers;
+use super::ticking::{Ticking, lookup};
 use super::view;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::judge::Registry;
 use crate::notify::RetrainingNotifier;
 use crate::publish;
+use crate::runtime::dns::{self, Resolve};
 use crate::runtime::{Ended, Supervisor, clock, reload_signal};
 use crate::scrape::MetricProducer;
+use crate::scrape::discovery::{Discovery, Handle};
 
 /// How long queues may drain at stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,7 +38,8 @@ const SERVING: usize = 2;
 pub struct Service {
     config: Arc<Config>,
     monitor: ModelMonitor,
-    producers: Vec<Box<dyn MetricProducer>>,
+    producers: Producers,
+    resolver: Arc<dyn Resolve>,
     notifiers: Vec<Arc<dyn RetrainingNotifier>>,
     loader: Option<Loader>,
     recogniser: Option<Recogniser>,
@@ -48,7 +52,7 @@ pub struct Service {
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Service")
-            .field("producers", &self.producers.len())
+            .field("producers", &self.producers)
             .finish_non_exhaustive()
     }
 }
@@ -59,11 +63,12 @@ impl Service {
     pub fn new(config: Config, registry: &Registry) -> Self {
         let config = Arc::new(config);
         let monitor = ModelMonitor::new(Arc::clone(&config), registry);
-        let producers = producers(&config);
+        let producers = Producers::new(&config, &monitor.targets());
         Self {
             config,
             monitor,
             producers,
+            resolver: Arc::new(dns::Resolver),
             notifiers: Vec::new(),
             loader: None,
             recogniser: None,
@@ -76,9 +81,14 @@ impl Service {
     /// Replaces the producer of the target at this position of the configuration.
     #[must_use]
     pub fn with_producer(mut self, target: usize, producer: Box<dyn MetricProducer>) -> Self {
-        if let Some(place) = self.producers.get_mut(target) {
-            *place = producer;
-        }
+        self.producers.replace(target, producer);
+        self
+    }
+
+    /// Asks another resolver for the addresses of `scrape.discovery`.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
         self
     }
 
@@ -149,14 +159,12 @@ impl Service {
             GRACE,
         )?;
         let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
-        let published = Arc::clone(&shared);
-        let serving = supervisor.token(SERVING);
-        supervisor.spawn(SERVING, "server", server.run(published, serving));
+        let task = server.run(Arc::clone(&shared), supervisor.token(SERVING));
+        supervisor.spawn(SERVING, "server", task);
         if let Some(health) = self.health {
             let task = health.run_health(Arc::clone(&shared), supervisor.token(SERVING));
             supervisor.spawn(SERVING, "health server", task);
         }
-        let watching = supervisor.token(WATCHING);
         let (commands, queue) = control::queue();
         let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
@@ -173,6 +181,7 @@ impl Service {
             current,
             monitor: self.monitor,
             producers: self.producers,
+            discovery: look_up(&mut supervisor, &self.config, self.resolver),
             outlets,
             keeper,
             shared,
@@ -184,7 +193,8 @@ impl Service {
                 error: None,
             },
         };
-        supervisor.spawn(WATCHING, "watching", task.run(watching));
+        let task = task.run(supervisor.token(WATCHING));
+        supervisor.spawn(WATCHING, "watching", task);
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
         Keeper::close(store).await;
         match ended {
@@ -192,6 +202,14 @@ impl Service {
             Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
         }
     }
+}
+
+/// The task that looks up where the targets are.
+fn look_up(supervisor: &mut Supervisor, config: &Config, resolver: Arc<dyn Resolve>) -> Handle {
+    let (handle, lookups) = Discovery::new(lookup(config), resolver);
+    let task = lookups.run(supervisor.token(WATCHING));
+    supervisor.spawn(WATCHING, "discovery", task);
+    handle
 }
 
 /// The tasks that ask for a reload: at SIGHUP, and when a look at the files shows something new.

@@ -18,6 +18,8 @@ pub(super) struct TargetState {
     pub(super) last: Option<LastScrape>,
     pub(super) failures: Vec<(&'static str, u64)>,
     pub(super) refused_total: u64,
+    /// When discovery first gave it; `None` when it was there from the start.
+    pub(super) appeared: Option<Timestamp>,
     ingester: Ingester,
 }
 
@@ -63,16 +65,22 @@ impl TargetState {
                 .map(|reason| (reason.as_str(), 0))
                 .collect(),
             refused_total: 0,
+            appeared: None,
             ingester,
         }
     }
 
-    /// Puts the outcome of a scrape into the window: all of it, or a failure that makes every series stale.
+    /// The same target, which appeared at this time; `None` when it was there from the start.
+    pub(super) fn since(self, appeared: Option<Timestamp>) -> Self {
+        Self { appeared, ..self }
+    }
+
     /// Another set of rules wants other series.
     pub(super) fn set_filter(&mut self, filter: Arc<SeriesFilter>) {
         self.ingester.set_filter(filter);
     }
 
+    /// Puts the outcome of a scrape into the window: all of it, or a failure that makes every series stale.
     pub(super) fn take(
         &mut self,
         window: &mut Window,

@@ -1,9 +1,7 @@
 //! The loop of ticks: scrape, evaluate, remember, tell; and between two ticks, what the outside asks for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -15,21 +13,23 @@ use super::keeper::Keeper;
 use super::memory::Memory;
 use super::model_monitor::{ModelMonitor, Scraped, Tick};
 use super::outlets::Outlets;
+use super::producers::Producers;
 use super::view;
 use crate::alert::Alert;
-use crate::config::settings::{Scrape, Settings};
+use crate::config::settings::Settings;
 use crate::config::{Config, without_credentials};
 use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::publish;
 use crate::runtime::clock;
-use crate::runtime::http::Client;
-use crate::scrape::{self, Format, HttpProducer, MetricProducer, Schedule};
+use crate::scrape::Schedule;
+use crate::scrape::discovery::{Handle, Lookup};
 
 /// The loop of ticks.
 pub(super) struct Ticking {
     pub(super) monitor: ModelMonitor,
-    pub(super) producers: Vec<Box<dyn MetricProducer>>,
+    pub(super) producers: Producers,
+    pub(super) discovery: Handle,
     pub(super) outlets: Outlets,
     pub(super) keeper: Keeper,
     pub(super) shared: Arc<publish::Shared>,
@@ -50,11 +50,14 @@ impl Ticking {
         let alerts = self.monitor.due(at);
         self.hand_over(at, &alerts, &[]).await;
         self.publish(at);
+        if self.first_answer(&stop).await {
+            at = clock::now();
+        }
         loop {
             let scraped = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                scraped = scrape_all(&mut self.producers, at, self.monitor.config.settings.global.scrape_timeout) => scraped,
+                scraped = self.producers.scrape_all(at) => scraped,
             };
             let Tick { alerts, requests } = self.monitor.observe(at, &scraped);
             let is_recognised = self.recognise(&scraped);
@@ -79,6 +82,53 @@ impl Ticking {
         info!("no more scrapes");
     }
 
+    /// Waits for the first answer about the name that targets are found by, so that the first scrape is at once; not for long.
+    async fn first_answer(&mut self, stop: &CancellationToken) -> bool {
+        if lookup(&self.monitor.config).is_none() {
+            return false;
+        }
+        let limit = self.monitor.config.settings.global.scrape_timeout;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            heard = timeout(limit, self.discovery.changed()) => if heard.is_err() {
+                info!("no answer yet about where the targets are");
+            }
+        }
+        self.take_discovered(clock::now());
+        true
+    }
+
+    /// Takes up the answer about the name that is configured now. Returns the positions of targets that are new.
+    fn take_discovered(&mut self, at: Timestamp) -> Vec<usize> {
+        let found = self.discovery.found();
+        let wanted = lookup(&self.monitor.config).map(|lookup| lookup.question);
+        let addresses = found.addresses.filter(|_| found.question == wanted);
+        let Some(addresses) = addresses else {
+            return Vec::new();
+        };
+        let new = self.monitor.discovered(&addresses, at);
+        self.producers.retarget(&self.monitor.targets());
+        new
+    }
+
+    /// The targets are others; new ones are scraped at once, as far as the time to the next tick allows.
+    async fn retarget(&mut self, next: Timestamp, stop: &CancellationToken) {
+        let at = clock::now();
+        let new = self.take_discovered(at);
+        if !new.is_empty() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                scraped = self.producers.scrape_some(&new, at, next.since(at)) => {
+                    self.monitor.take_early(at, scraped);
+                }
+            }
+        }
+        // Nothing was evaluated: what is judged is as of the last tick.
+        self.publish(self.monitor.last_tick.unwrap_or(at));
+    }
+
     /// Writes what happened to the store, then tells the world.
     async fn hand_over(&mut self, at: Timestamp, alerts: &[Alert], requests: &[RetrainRequest]) {
         let memory = if self.keeper.is_durable() {
@@ -93,13 +143,22 @@ impl Ticking {
 
     /// Obeys commands until the next tick and gives its time; `None` when it is time to stop.
     async fn idle(&mut self, stop: &CancellationToken) -> Option<Timestamp> {
+        let mut next = schedule(&self.monitor.config).next_after(clock::now());
         loop {
-            let schedule = schedule(&self.monitor.config);
+            let mut heard = false;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
-                Some(command) = self.commands.recv() => self.obey(command).await,
-                next = Self::next(schedule) => return Some(next),
+                Some(command) = self.commands.recv() => {
+                    self.obey(command).await;
+                    // Another configuration may have another schedule.
+                    next = schedule(&self.monitor.config).next_after(clock::now());
+                }
+                true = self.discovery.changed() => heard = true,
+                next = Self::at(next) => return Some(next),
+            }
+            if heard {
+                self.retarget(next, stop).await;
             }
         }
     }
@@ -161,9 +220,10 @@ impl Ticking {
                 return Err(problems);
             }
         };
-        self.replace_producers(&config);
         self.outlets.reconfigure(&config);
+        self.discovery.reconfigure(lookup(&config));
         let alerts = self.monitor.reload(Arc::clone(&config), at);
+        self.producers.reconfigure(&config, &self.monitor.targets());
         self.current.send_replace(config);
         self.fixed = view::Fixed::of(&self.monitor);
         self.hand_over(at, &alerts, &[]).await;
@@ -182,53 +242,46 @@ impl Ticking {
         Ok(())
     }
 
-    /// A target that stays keeps its producer, with its connection, unless the way to scrape changed.
-    fn replace_producers(&mut self, config: &Config) {
-        let before = Arc::clone(&self.monitor.config);
-        let (was, is) = (&before.settings, &config.settings);
-        let same = was.global.scrape_timeout == is.global.scrape_timeout
-            && was.scrape.http == is.scrape.http
-            && was.scrape.body_size_limit == is.scrape.body_size_limit
-            && was.scrape.fallback_protocol == is.scrape.fallback_protocol;
-        let mut old: Vec<_> = was
-            .scrape
-            .targets
-            .iter()
-            .zip(self.producers.drain(..))
-            .collect();
-        let mut fresh = producers(config);
-        for (target, place) in is.scrape.targets.iter().zip(&mut fresh) {
-            let known = old.iter().position(|(known, _)| same && *known == target);
-            if let Some(index) = known {
-                *place = old.swap_remove(index).1;
-            }
-        }
-        self.producers = fresh;
-    }
-
-    /// Waits for the next scheduled time and gives it.
-    async fn next(schedule: Schedule) -> Timestamp {
-        let now = clock::now();
-        let next = schedule.next_after(now);
-        sleep_until(Instant::now() + next.since(now)).await;
-        next
+    /// Waits for a time and gives it.
+    async fn at(time: Timestamp) -> Timestamp {
+        sleep_until(Instant::now() + time.since(clock::now())).await;
+        time
     }
 
     fn publish(&self, at: Timestamp) {
-        self.shared.publish(view::snapshot(
+        let snapshot = view::snapshot(
             &self.monitor,
             &self.outlets,
             &self.fixed,
             (self.keeper.is_durable(), self.reload.clone()),
             at,
-        ));
+        );
+        self.shared.publish(publish::Snapshot {
+            discovery: self.discovered(),
+            ..snapshot
+        });
+    }
+
+    /// How the targets are found, as it is shown.
+    fn discovered(&self) -> Option<publish::Discovery> {
+        let lookup = lookup(&self.monitor.config)?;
+        let found = self.discovery.found();
+        let current = found.question.as_ref() == Some(&lookup.question);
+        let count = |addresses: Vec<_>| addresses.len() as u64;
+        Some(publish::Discovery {
+            name: lookup.question.to_string(),
+            targets: found.addresses.filter(|_| current).map(count),
+            lookups: found.lookups,
+            failures: found.failures,
+            error: found.error.filter(|_| current),
+        })
     }
 }
 
 /// What is built into the running process.
 fn unchangeable(was: &Settings, is: &Settings) -> Result<(), String> {
     let mut problems = Vec::new();
-    if was.model != is.model {
+    if was.model.labels() != is.model.labels() {
         problems.push("model: stands on every counter; restart to change it");
     }
     if was.storage.path != is.storage.path {
@@ -240,63 +293,22 @@ fn unchangeable(was: &Settings, is: &Settings) -> Result<(), String> {
     Err(problems.join("\n"))
 }
 
-/// One phase for all targets, from the first: an evaluation follows when every target has answered.
+/// One phase for all targets, from the first or from the name that they are found by: an evaluation follows when every target has answered.
 fn schedule(config: &Config) -> Schedule {
     let interval = config.settings.global.scrape_interval;
-    match config.settings.scrape.targets.first() {
-        Some(target) => Schedule::new(interval, &target.labels, &target.url),
-        None => Schedule::new(interval, &Labels::empty(), ""),
+    let scrape = &config.settings.scrape;
+    match (scrape.targets.first(), &scrape.discovery) {
+        (Some(target), _) => Schedule::new(interval, &target.labels, &target.url),
+        (None, Some(discovery)) => {
+            let name = discovery.lookup.question.to_string();
+            Schedule::new(interval, &discovery.labels, &name)
+        }
+        (None, None) => Schedule::new(interval, &Labels::empty(), ""),
     }
 }
 
-pub(super) fn producers(config: &Config) -> Vec<Box<dyn MetricProducer>> {
-    let Scrape {
-        targets,
-        http,
-        body_size_limit,
-        fallback_protocol,
-        ..
-    } = &config.settings.scrape;
-    let client = Arc::new(Client::new(http.clone()));
-    let fallback = fallback_protocol.as_ref().map(|protocol| {
-        if protocol.starts_with("OpenMetrics") {
-            Format::OpenMetrics
-        } else {
-            Format::Text
-        }
-    });
-    let producer = |url: &String| -> Box<dyn MetricProducer> {
-        let target = scrape::Target {
-            timeout: config.settings.global.scrape_timeout,
-            body_size_limit: *body_size_limit,
-            fallback,
-            ..scrape::Target::new(url)
-        };
-        Box::new(HttpProducer::new(target, Arc::clone(&client)))
-    };
-    targets.iter().map(|target| producer(&target.url)).collect()
-}
-
-/// Asks every target at once; each answers, fails or times out.
-pub(super) async fn scrape_all(
-    producers: &mut [Box<dyn MetricProducer>],
-    at: Timestamp,
-    limit: Duration,
-) -> Vec<Scraped> {
-    let scrapes = producers.iter_mut().map(|producer| async move {
-        let started = Instant::now();
-        // The producer has the same limit; this one is for producers that forget theirs.
-        let result = match timeout(limit + limit / 10, producer.produce(at)).await {
-            Ok(result) => result,
-            Err(_) => Err(scrape::Error::Timeout {
-                url: "the producer".to_owned(),
-                timeout: limit,
-            }),
-        };
-        Scraped {
-            result,
-            duration: started.elapsed(),
-        }
-    });
-    join_all(scrapes).await
+/// What is looked up under a configuration.
+pub(super) fn lookup(config: &Config) -> Option<Lookup> {
+    let discovery = config.settings.scrape.discovery.as_ref();
+    discovery.map(|discovery| discovery.lookup.clone())
 }

@@ -6,6 +6,7 @@ use super::model_monitor::{GroupState, ModelMonitor};
 use super::outlets::Outlets;
 use super::rule::{Kind, RuleState};
 use super::target::TargetState;
+use super::traffic::still_instances;
 use crate::alert;
 use crate::config::rules::Rule;
 use crate::judge::Verdict;
@@ -51,7 +52,7 @@ pub(super) fn snapshot(
     Snapshot {
         at,
         model: monitor.config.settings.model.labels(),
-        targets: monitor.targets.iter().map(target).collect(),
+        targets: targets(monitor, at),
         signals: rules().flat_map(signals).collect(),
         alerts: alerts(monitor),
         groups: groups(monitor, fixed),
@@ -68,6 +69,7 @@ pub(super) fn snapshot(
         sources: Arc::clone(&fixed.sources),
         interval: monitor.config.settings.global.scrape_interval,
         timeout: monitor.config.settings.global.scrape_timeout,
+        discovery: None,
     }
 }
 
@@ -89,6 +91,21 @@ pub(super) fn probed(monitor: &ModelMonitor, at: Timestamp) -> (Snapshot, bool) 
     (snapshot, up && evaluated)
 }
 
+fn targets(monitor: &ModelMonitor, at: Timestamp) -> Vec<publish::Target> {
+    let rules = monitor.groups.iter().flat_map(|group| &group.rules);
+    let counted = rules.flat_map(RuleState::ranges);
+    let still = still_instances(&monitor.window, counted, at);
+    let shown = monitor.targets.iter().map(|state| {
+        let shown = target(state);
+        let instance = shown.labels.get("instance").unwrap_or_default();
+        publish::Target {
+            idle: shown.up == Some(true) && still.get(instance) == Some(&true),
+            ..shown
+        }
+    });
+    shown.collect()
+}
+
 fn target(target: &TargetState) -> publish::Target {
     let last = target.last.as_ref();
     publish::Target {
@@ -100,6 +117,7 @@ fn target(target: &TargetState) -> publish::Target {
         samples: last.map_or(0, |last| last.counts.samples),
         body_bytes: last.map_or(0, |last| last.body_bytes as u64),
         error: last.and_then(|last| last.error.clone()),
+        idle: false,
         failures: target.failures.clone(),
         refused: target.refused_total,
     }

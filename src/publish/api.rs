@@ -269,11 +269,29 @@ fn targets(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
             "lastScrape": time(target.last_scrape),
             "lastScrapeDuration": seconds(target.duration),
             "health": health,
+            "idle": target.idle,
             "scrapeInterval": format_duration(snapshot.interval),
             "scrapeTimeout": format_duration(snapshot.timeout),
         })
     });
-    Ok(json!({"activeTargets": targets.collect::<Vec<_>>(), "droppedTargets": []}))
+    let discovery = snapshot.discovery.as_ref().map(|discovery| {
+        let state = match discovery.targets {
+            None => "unknown",
+            Some(0) => "idle",
+            Some(_) => "found",
+        };
+        json!({
+            "name": discovery.name,
+            "state": state,
+            "targets": discovery.targets,
+            "lookups": discovery.lookups,
+            "failures": discovery.failures,
+            "lastError": discovery.error.as_deref().unwrap_or(""),
+        })
+    });
+    Ok(
+        json!({"activeTargets": targets.collect::<Vec<_>>(), "droppedTargets": [], "discovery": discovery}),
+    )
 }
 
 #[cfg(test)]

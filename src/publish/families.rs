@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::snapshot::{Rule, RuleKind, Snapshot};
+use super::snapshot::{Discovery, Rule, RuleKind, Snapshot};
 use super::{Build, process};
 use crate::metric::Labels;
 
@@ -208,11 +208,16 @@ fn targets(snapshot: &Snapshot) -> Vec<Family> {
         "sidewatch_series_refused_total",
         "Samples whose series the limit on stored series refused.",
     );
+    let mut idle = Family::gauge(
+        "sidewatch_target_idle",
+        "Whether the target answers but has no traffic.",
+    );
     for target in &snapshot.targets {
         let instance = target.labels.get("instance").unwrap_or(&target.url);
         let labels = snapshot.model.with("target", instance);
         if let Some(is_up) = target.up {
             up.push(labels.clone(), f64::from(u8::from(is_up)));
+            idle.push(labels.clone(), f64::from(u8::from(target.idle)));
             duration.push(labels.clone(), target.duration.as_secs_f64());
             samples.push(labels.clone(), target.samples as f64);
             body.push(labels.clone(), target.body_bytes as f64);
@@ -225,6 +230,7 @@ fn targets(snapshot: &Snapshot) -> Vec<Family> {
     let series = Family::gauge("sidewatch_series", "Series in the window.");
     let mut all = vec![
         up,
+        idle,
         duration,
         samples,
         body,
@@ -232,8 +238,41 @@ fn targets(snapshot: &Snapshot) -> Vec<Family> {
         series.with(snapshot.model.clone(), snapshot.series as f64),
         refused,
     ];
+    all.extend(
+        snapshot
+            .discovery
+            .iter()
+            .flat_map(|of| discovery(snapshot, of)),
+    );
     all.extend(process(snapshot));
     all
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts")]
+fn discovery(snapshot: &Snapshot, discovery: &Discovery) -> Vec<Family> {
+    let targets = Family::gauge(
+        "sidewatch_discovered_targets",
+        "Addresses at the last answer about the name; 0 is scaled to zero.",
+    );
+    let lookups = Family::counter(
+        "sidewatch_dns_lookups_total",
+        "Look-ups of the name that targets are found by.",
+    );
+    let failures = Family::counter(
+        "sidewatch_dns_lookup_failures_total",
+        "Look-ups that nobody answered; the targets of the last answer stay.",
+    );
+    let labels = snapshot.model.with("name", &discovery.name);
+    let known = discovery
+        .targets
+        .map(|count| (labels.clone(), count as f64));
+    vec![
+        known.into_iter().fold(targets, |family, (labels, count)| {
+            family.with(labels, count)
+        }),
+        lookups.with(labels.clone(), discovery.lookups as f64),
+        failures.with(labels, discovery.failures as f64),
+    ]
 }
 
 /// The process itself: its configuration, its store, its build.

@@ -27,6 +27,6 @@ pub use query::Query;
 pub use server::{Handler, Reply, Server, web};
 pub use shared::Shared;
 pub use snapshot::{
-    Alert, Band, Build, Definition, Group, Peer, Point, Receiver, Reload, Rule, RuleKind, STATES,
-    Signal, Snapshot, Source, Target,
+    Alert, Band, Build, Definition, Discovery, Group, Peer, Point, Receiver, Reload, Rule,
+    RuleKind, STATES, Signal, Snapshot, Source, Target,
 };

@@ -130,7 +130,7 @@ impl<'a> Blocks<'a> {
 
 fn block(snapshot: &Snapshot, signal: &Signal, out: &mut String) {
     let start = out.len();
-    let single = snapshot.targets.len() == 1;
+    let single = snapshot.targets.len() == 1 && snapshot.discovery.is_none();
     let ours = [("rule", &signal.rule), ("metric", &signal.metric)];
     for (name, value) in snapshot.model.iter() {
         label(("", name), value, start, out);

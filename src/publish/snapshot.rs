@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::metric::{Labels, Metric, Timestamp};
 
 /// The states a signal can be in, as `sidewatch_signal_state` enumerates them.
-pub const STATES: [&str; 6] = [
+pub const STATES: [&str; 7] = [
     "warming_up",
     "ok",
     "anomalous",
     "insufficient_data",
     "stale",
     "frozen",
+    "idle",
 ];
 
 /// Everything that is shown, at one time.
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub missing: Vec<String>,
     /// Hash of the configuration.
     pub config_hash: String,
+    /// How targets are found by name; `None` when they are all listed.
+    pub discovery: Option<Discovery>,
     /// Whether alerts and outbox survive a restart.
     pub durable: bool,
     /// How the last reload of the configuration went.
@@ -72,6 +75,21 @@ pub struct Reload {
     pub error: Option<String>,
 }
 
+/// How targets are found by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// The name, with the port where there is one.
+    pub name: String,
+    /// Its addresses at the last answer; `None` before the first.
+    pub targets: Option<u64>,
+    /// Look-ups since the start.
+    pub lookups: u64,
+    /// Failed ones.
+    pub failures: u64,
+    /// Why the last one failed; the targets are those of the answer before.
+    pub error: Option<String>,
+}
+
 /// One target.
 #[derive(Debug, Clone, Default)]
 pub struct Target {
@@ -81,6 +99,8 @@ pub struct Target {
     pub labels: Labels,
     /// Whether the last scrape was good; `None` before the first.
     pub up: Option<bool>,
+    /// Whether it answers but nothing that the rules count moves: no traffic.
+    pub idle: bool,
     /// When it was scraped last.
     pub last_scrape: Option<Timestamp>,
     /// How long that took.

@@ -1,6 +1,7 @@
 //! Plumbing: supervised tasks, the order of stopping, signals, the only clock and the only HTTP client.
 
 pub mod clock;
+pub mod dns;
 pub mod http;
 mod signal;
 mod sources;

@@ -9,6 +9,7 @@
 //! atomic: the owner of the [`Appender`](crate::metric::Appender) begins before [`Ingester::ingest`] and commits or
 //! rolls back after it. Only [`HttpProducer`] does I/O; everything else is pure.
 
+pub mod discovery;
 mod error;
 mod exposition;
 mod hash;

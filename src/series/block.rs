@@ -156,6 +156,17 @@ impl Block {
         self.ended = true;
     }
 
+    /// Whether the target is no longer scraped.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The target is scraped again.
+    pub fn resume(&mut self) {
+        self.ended = false;
+    }
+
     /// Whether nothing is left to see of a target that is no longer scraped.
     #[must_use]
     pub fn is_over(&self, now: Timestamp) -> bool {

@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-/// A target's place in the window; not reused.
+/// A target's place in the window; reused only for a target of equal labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetId(u32);
 
@@ -50,7 +50,8 @@ const RECORDED: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Window {
     limits: Limits,
-    blocks: Vec<Option<Block>>,
+    /// Boxed, because places of targets that are gone for good stay behind.
+    blocks: Vec<Option<Box<Block>>>,
     recorded: Recorded,
     epoch: u64,
 }
@@ -83,15 +84,29 @@ impl Window {
     }
 
     /// A new target; `labels` are the target's own (`job`, `instance`, …), carried by its synthetic series.
+    ///
+    /// A target that was removed and is back before it is forgotten goes on with its old samples, between which lies the stale
+    /// marker: two blocks would have the same series.
     pub fn add_target(&mut self, labels: Labels) -> TargetId {
+        let back = |block: &Option<Box<Block>>| {
+            block
+                .as_ref()
+                .is_some_and(|block| block.is_ended() && *block.target() == labels)
+        };
+        if let Some(place) = self.blocks.iter().position(back) {
+            if let Some(Some(block)) = self.blocks.get_mut(place) {
+                block.resume();
+            }
+            return TargetId(place as u32);
+        }
         let Limits {
             retention,
             interval,
             max_series,
         } = self.limits;
         let id = TargetId(self.blocks.len() as u32);
-        self.blocks
-            .push(Some(Block::new(labels, retention, interval, max_series)));
+        let block = Block::new(labels, retention, interval, max_series);
+        self.blocks.push(Some(Box::new(block)));
         self.epoch = next_epoch();
         id
     }
@@ -99,12 +114,12 @@ impl Window {
     /// The block of a target, `None` once it is removed and forgotten.
     #[must_use]
     pub fn target(&self, id: TargetId) -> Option<&Block> {
-        self.blocks.get(id.0 as usize)?.as_ref()
+        self.blocks.get(id.0 as usize)?.as_deref()
     }
 
     /// The block of a target, to append a scrape to.
     pub fn target_mut(&mut self, id: TargetId) -> Option<&mut Block> {
-        self.blocks.get_mut(id.0 as usize)?.as_mut()
+        self.blocks.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
     /// A target is no longer scraped: its series go stale now and are forgotten by [`Window::sweep`].
@@ -142,7 +157,7 @@ impl Window {
     /// Changes whenever the set of series changes; unique in the process.
     #[must_use]
     pub fn epoch(&self) -> u64 {
-        let blocks = self.blocks.iter().flatten().map(Block::epoch);
+        let blocks = self.blocks.iter().flatten().map(|block| block.epoch());
         blocks.fold(self.epoch.max(self.recorded.epoch()), u64::max)
     }
 
@@ -154,7 +169,7 @@ impl Window {
                 .blocks
                 .iter()
                 .flatten()
-                .map(Block::series)
+                .map(|block| block.series())
                 .sum::<usize>()
     }
 
@@ -166,7 +181,7 @@ impl Window {
                 .blocks
                 .iter()
                 .flatten()
-                .map(Block::refused)
+                .map(|block| block.refused())
                 .sum::<u64>()
     }
 
@@ -178,7 +193,7 @@ impl Window {
                 .blocks
                 .iter()
                 .flatten()
-                .map(Block::memory)
+                .map(|block| block.memory())
                 .sum::<usize>()
     }
 

@@ -10,6 +10,7 @@ use sidewatch::metric::Labels;
 use sidewatch::notify::alertmanager::{Discovery, PeerSettings, Runner, Settings, Stats};
 use sidewatch::notify::relabel::{Action, Relabel, Spec};
 use sidewatch::notify::{Alertmanagers, Transport};
+use sidewatch::runtime::dns::Record;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
+use crate::support::DnsServer;
 use crate::support::notify::{Http, TestClock, alert, until};
 
 fn peer(url: &str) -> PeerSettings {
@@ -479,6 +481,39 @@ async fn every_address_of_a_discovered_name_is_a_peer() {
     until("the name was looked up", found).await;
     running.handle.send(&[alert("Bad", Firing, &[("n", "1")])]);
     until("the alert arrived", || receiver.accepted().len() == 1).await;
+    running.stop.cancel();
+    running.task.abort();
+}
+
+#[tokio::test]
+async fn every_service_behind_a_name_is_a_peer_and_an_empty_answer_is_no_farewell() {
+    let (first, second) = (Receiver::default(), Receiver::default());
+    let (one, two) = (first.serve().await, second.serve().await);
+    let dns = DnsServer::start(1).await;
+    let name = "_web._tcp.alertmanager.";
+    dns.set("am.", &["127.0.0.1".parse().unwrap()]);
+    let ports = [one.address().port(), two.address().port()];
+    dns.set_services(name, &ports.map(|port| ("am.", port)));
+    let running = Running::new(settings(vec![PeerSettings {
+        discovery: Some(Discovery {
+            record: Record::Srv,
+            server: Some(dns.address),
+            refresh: Duration::from_secs(1),
+        }),
+        ..peer(&format!("http://{name}/am"))
+    }]));
+    let peers = || running.handle.stats().len();
+    until("both were looked up", || peers() == 2).await;
+    running.handle.send(&[alert("Bad", Firing, &[("n", "1")])]);
+    let arrived = || first.accepted().len() == 1 && second.accepted().len() == 1;
+    until("the alert arrived at both", arrived).await;
+    dns.set_services(name, &[]);
+    let asked = dns.asked().len();
+    until("the name was looked up again", || {
+        dns.asked().len() >= asked + 2
+    })
+    .await;
+    assert_eq!(peers(), 2);
     running.stop.cancel();
     running.task.abort();
 }

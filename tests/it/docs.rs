@@ -97,6 +97,17 @@ fn the_web_configuration_of_its_document_is_accepted() {
 }
 
 #[test]
+fn the_configuration_of_a_judge_in_the_kubernetes_guide_is_accepted() {
+    let blocks = blocks("docs/KUBERNETES.md");
+    assert!(!blocks.is_empty());
+    for (line, block) in blocks {
+        let place = format!("docs/KUBERNETES.md:{line}");
+        let settings = read_settings(&place, &block, &|_| None).unwrap();
+        assert!(settings.scrape.discovery.is_some());
+    }
+}
+
+#[test]
 fn every_file_that_the_readme_links_to_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(root.join("README.md")).unwrap();

@@ -59,7 +59,8 @@ const IMPURE: [&str; 11] = [
 ];
 
 /// Library → the only places that may name it.
-const EDGES: [(&str, &[&str]); 8] = [
+const EDGES: [(&str, &[&str]); 9] = [
+    ("hickory_resolver::", &["runtime/dns.rs"]),
     ("serde_yaml::", &["config/yaml.rs"]),
     ("reqwest::", &["runtime/http"]),
     ("hyper", &["publish/server"]),

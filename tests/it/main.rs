@@ -15,6 +15,7 @@ mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
 mod browser; // the status page in a real Chromium
 mod cluster; // the real Alertmanager, alone and three of them
+mod discovery; // targets and Alertmanagers by name
 mod docs; // what the documents show is accepted
 mod drift; // drift rules through the whole monitor
 mod drift_durable; // and across restarts
@@ -31,6 +32,7 @@ mod exposition_reference; // a slow, obvious parser
 mod exposition_text; // accept and reject, row by row
 mod faults; // every fault of target and receivers
 mod hostile_clients; // floods, slow and stuck clients, and a scrape that is answered all the same
+mod judge_of_model; // one judge of many replicas, before the real Alertmanager
 mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
@@ -42,8 +44,10 @@ mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
 mod reloads; // two hundred in a row, and ConfigMap swaps
+mod replica_invariance; // one, three or fifty replicas
 mod replicas; // three sidecars before three Alertmanagers
 mod retrain; // gates, formats, deliveries
+mod rollout; // replicas and versions that come and go
 mod rule_files; // sixty mistakes, each with its message
 mod rules_doc; // what the documents show is free of slips
 mod schema; // editors know what the readers know

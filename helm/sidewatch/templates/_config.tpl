@@ -17,6 +17,10 @@ model:
   {{- with $values.model.version }}
   version: {{ . | quote }}
   {{- end }}
+  {{- if not $sidecar }}
+  rollout_grace: {{ $values.judge.rolloutGrace }}
+  baseline: {{ $values.judge.baseline }}
+  {{- end }}
 scrape:
   {{- if $sidecar }}
   targets:

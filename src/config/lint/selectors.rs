@@ -90,7 +90,8 @@ fn foreign_label(selector: &Selector, known: &Known<'_>) -> Option<String> {
         .iter()
         .map(|target| &target.labels)
         .collect();
-    if recorded || targets.is_empty() {
+    // What is found by name has addresses that nobody knows yet.
+    if recorded || targets.is_empty() || settings.scrape.discovery.is_some() {
         return None;
     }
     selector.matchers().iter().find_map(|matcher| {

@@ -15,6 +15,7 @@ fn config(text: &str) -> Config {
     config.sources = vec![Source {
         file: "r.yaml".to_owned(),
         text: text.to_owned(),
+        is_settings: false,
     }];
     config
 }
@@ -298,6 +299,7 @@ fn a_whole_configuration_knows_targets_and_receivers() {
     let whole = Source {
         file: "c.yaml".to_owned(),
         text: settings.to_owned(),
+        is_settings: true,
     };
     config.sources.insert(0, whole);
     let around = Around {

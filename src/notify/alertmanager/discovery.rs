@@ -9,17 +9,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::stats::redacted;
 use super::{Alertmanagers, PeerSettings};
+use crate::runtime::dns::{Question, Record, pause};
 
 /// How a peer's host name is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Discovery {
-    /// Time between look-ups.
+    /// Which records are asked for. With SRV the URL's host is the service's whole name and its port does not matter.
+    pub record: Record,
+    /// The DNS server to ask instead of the system's.
+    pub server: Option<SocketAddr>,
+    /// Longest time between look-ups; records that live shorter are asked for sooner, down to 5 s.
     pub refresh: Duration,
 }
 
 impl Default for Discovery {
     fn default() -> Self {
         Self {
+            record: Record::Address,
+            server: None,
             refresh: Duration::from_secs(30),
         }
     }
@@ -33,11 +40,8 @@ pub(super) async fn watch(handle: Alertmanagers, stop: CancellationToken) {
             .peers
             .iter()
             .filter_map(|peer| peer.discovery.map(|d| (peer, d)));
-        let wait = discovered
-            .clone()
-            .map(|(_, discovery)| discovery.refresh)
-            .min();
-        join_all(discovered.map(|(peer, _)| look_up(&handle, peer))).await;
+        let looked_up = discovered.map(|(peer, discovery)| look_up(&handle, peer, discovery));
+        let wait = join_all(looked_up).await.into_iter().min();
         let mut changed = handle.shared.changed.subscribe();
         tokio::select! {
             () = stop.cancelled() => {}
@@ -67,24 +71,34 @@ async fn reconfigured(
     }
 }
 
-/// A failed look-up keeps the peers known before.
-async fn look_up(handle: &Alertmanagers, peer: &PeerSettings) {
+/// A failed look-up keeps the peers known before, and so does an empty answer: Alertmanager is restarting, not gone. Says how
+/// long to wait.
+async fn look_up(handle: &Alertmanagers, peer: &PeerSettings, discovery: Discovery) -> Duration {
     let Some((before, host, port, after)) = parts(&peer.url) else {
-        return;
+        return discovery.refresh;
     };
-    match tokio::net::lookup_host((host, port)).await {
-        Ok(found) => {
-            let mut addresses: Vec<SocketAddr> = found.collect();
-            addresses.sort_unstable();
-            addresses.dedup();
-            let urls = addresses
-                .iter()
-                .map(|address| format!("{before}{address}{after}"));
+    let question = Question {
+        host: host.to_owned(),
+        port,
+        record: discovery.record,
+        server: discovery.server,
+    };
+    let resolver = handle.settings().0.resolver;
+    let alertmanager = redacted(&peer.url);
+    match resolver.resolve(&question).await {
+        Ok(answer) if answer.addresses.is_empty() => {
+            tracing::warn!(%alertmanager, "the name has no addresses; the known ones stay");
+            pause(answer.ttl, discovery.refresh)
+        }
+        Ok(answer) => {
+            let urls = answer.addresses.iter();
+            let urls = urls.map(|address| format!("{before}{address}{after}"));
             handle.apply_discovered(peer, &urls.collect::<Vec<_>>());
+            pause(answer.ttl, discovery.refresh)
         }
         Err(error) => {
-            let url = redacted(&peer.url);
-            tracing::warn!(alertmanager = %url, %error, "the name cannot be looked up; the known addresses stay");
+            tracing::warn!(%alertmanager, %error, "the known addresses stay");
+            pause(Some(Duration::ZERO), discovery.refresh)
         }
     }
 }

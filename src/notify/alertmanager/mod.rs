@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert::Alert;
 use crate::metric::Labels;
+use crate::runtime::dns::{self, Resolve};
 
 use super::relabel::{self, Relabel};
 use super::{Clock, Transport};
@@ -71,6 +72,8 @@ pub struct Settings {
     pub grace: Duration,
     /// The wall clock.
     pub clock: Clock,
+    /// Knows the addresses of names.
+    pub resolver: Arc<dyn Resolve>,
 }
 
 impl Settings {
@@ -85,6 +88,7 @@ impl Settings {
             batch: 256,
             grace: Duration::from_secs(10),
             clock,
+            resolver: Arc::new(dns::Resolver),
         }
     }
 }

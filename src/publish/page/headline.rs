@@ -23,6 +23,7 @@ struct Counts {
     down: usize,
     judged: usize,
     anomalous: usize,
+    idle: usize,
     unknown: usize,
     rules: usize,
     failing: usize,
@@ -43,11 +44,18 @@ impl Counts {
             down: targets(Some(false)),
             judged: states().count(),
             anomalous: signals("anomalous") + signals("frozen"),
+            idle: signals("idle"),
             unknown: signals("warming_up") + signals("insufficient_data") + signals("stale"),
             rules: rules().count(),
             failing: rules().filter(|rule| rule.error.is_some()).count(),
         }
     }
+}
+
+/// Whether discovery found nothing to scrape.
+fn is_scaled_to_zero(snapshot: &Snapshot) -> bool {
+    let discovery = snapshot.discovery.as_ref();
+    snapshot.targets.is_empty() && discovery.is_some_and(|found| found.targets == Some(0))
 }
 
 /// The worst thing known comes first; what is not known is never called normal.
@@ -59,6 +67,9 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     } else if n.down > 0 {
         let text = plural(n.down, "target is down", "targets are down");
         ("bad", "cannot be judged", text)
+    } else if is_scaled_to_zero(snapshot) {
+        let text = "scaled to zero: its name has no addresses".to_owned();
+        ("wait", "is idle", text)
     } else if n.up < n.targets || n.targets == 0 {
         ("wait", "is not known yet", "nothing scraped yet".to_owned())
     } else if n.failing > 0 {
@@ -74,6 +85,9 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
         let (one, many) = ("signal is not known yet", "signals are not known yet");
         let text = plural(n.unknown, one, many);
         ("wait", "is not known fully", text)
+    } else if n.idle > 0 {
+        let text = plural(n.idle, "signal has no traffic", "signals have no traffic");
+        ("wait", "is idle", text)
     } else if n.judged == 0 {
         let text = "no alert fires, and no signal has been judged".to_owned();
         ("wait", "is not known yet", text)
@@ -103,7 +117,7 @@ pub(super) fn overview(snapshot: &Snapshot, out: &mut String) {
         format!("{} firing, {} pending", n.firing, n.pending)
     };
     tile("alerts", "Alerts", class, &text, out);
-    let (class, text) = match (n.judged, n.anomalous, n.unknown) {
+    let (class, text) = match (n.judged, n.anomalous, n.unknown + n.idle) {
         (0, ..) => ("wait", "none judged".to_owned()),
         (judged, 0, 0) => ("good", format!("{judged} normal")),
         (judged, 0, unknown) => ("wait", format!("{unknown} of {judged} not known yet")),

@@ -2,12 +2,14 @@
 
 pub(crate) mod browser;
 pub(crate) mod certificates;
+mod dns;
 mod fake;
 mod guarded;
 pub(crate) mod notify;
 mod process;
 mod wait;
 
+pub(crate) use dns::{DnsServer, Mood};
 pub(crate) use fake::{Fake, Fault};
 pub(crate) use guarded::{Guarded, value_of};
 pub(crate) use process::{Process, free_port, start_alertmanager, tool};

@@ -87,7 +87,9 @@ pub(super) fn is_anomalous(point: &Point) -> bool {
     match point.state {
         State::Anomalous => true,
         State::Frozen => point.score > 1.0,
-        State::Ok | State::WarmingUp | State::InsufficientData | State::Stale => false,
+        State::Ok | State::WarmingUp | State::InsufficientData | State::Stale | State::Idle => {
+            false
+        }
     }
 }
 
@@ -95,7 +97,7 @@ pub(super) fn is_anomalous(point: &Point) -> bool {
 fn is_unknown(point: &Point) -> bool {
     matches!(
         point.state,
-        State::WarmingUp | State::InsufficientData | State::Stale
+        State::WarmingUp | State::InsufficientData | State::Stale | State::Idle
     )
 }
 
