@@ -1,7 +1,7 @@
 """Feeds what is rendered to the program it is for, at the paths that a pod sees:
 
-every configuration to `sidewatch check config`, every rules file to `sidewatch check rules`, every argument of a container to
-`sidewatch run --help`, and every pack that an example names to `sidewatch check rules`.
+every configuration to `sidewatch check config`, every rules file to `sidewatch check rules`, every argument of a container to its
+command's --help, and every pack that an example names to `sidewatch check rules`.
 
 configurations.py SIDEWATCH FILE...
 """
@@ -59,7 +59,7 @@ def check_config_map(path, data, counts):
 def containers(value):
     """Every container of ours in an object, wherever its pod template is."""
     if isinstance(value, dict):
-        if value.get("name") in ("sidewatch", "check") and "args" in value:
+        if value.get("args") and "image" in value and value["args"][0] in ("run", "check", "demo"):
             yield value
         value = list(value.values())
     if isinstance(value, list):
@@ -69,10 +69,9 @@ def containers(value):
 
 def flags(document):
     for container in containers(document):
-        if container["args"][0] == "run":
-            yield from (arg.split("=")[0] for arg in container["args"][1:])
+        yield from ((container["args"][0], arg.split("=")[0]) for arg in container["args"][1:] if arg.startswith("--"))
     for mutation in document.get("spec", {}).get("mutations", []) if document["kind"] == "MutatingAdmissionPolicy" else []:
-        yield from re.findall(r'"(--[a-z.-]+)=', mutation["jsonPatch"]["expression"])
+        yield from (("run", flag) for flag in re.findall(r'"(--[a-z.-]+)=', mutation["jsonPatch"]["expression"]))
 
 
 def packs(value):
@@ -87,7 +86,7 @@ def packs(value):
 
 def main(paths):
     refuses_what_is_wrong()
-    known = set(re.findall(r"--[a-z][a-z.-]*", sidewatch("run", "--help")[1]))
+    known = {command: set(re.findall(r"--[a-z][a-z.-]*", sidewatch(command, "--help")[1])) for command in ("run", "check", "demo")}
     counts = {"sidecar.yaml": 0, "judge.yaml": 0, "rules": 0, "flags": 0, "packs": 0}
     for path in paths:
         for document in filter(None, yaml.safe_load_all(pathlib.Path(path).read_text(encoding="utf-8"))):
@@ -95,9 +94,9 @@ def main(paths):
                 continue
             if document["kind"] == "ConfigMap":
                 check_config_map(path, document.get("data") or {}, counts)
-            for flag in flags(document):
-                if flag not in known:
-                    sys.exit(f"{path}: {document['kind']}: sidewatch run has no {flag}")
+            for command, flag in flags(document):
+                if flag not in known[command]:
+                    sys.exit(f"{path}: {document['kind']}: sidewatch {command} has no {flag}")
                 counts["flags"] += 1
             for pack in packs(document):
                 accepted(f"{path}: pack {pack}", "check", "rules", pack)

@@ -53,6 +53,14 @@ class Examples(unittest.TestCase):
         self.found(text, documents["Service"], pod, template["spec"]["containers"][0]["ports"][0]["containerPort"])
         self.assertEqual(judge(text)["model"]["id"], "llm")
 
+    def test_the_demo_model(self):
+        _, documents = example("demo-model.yaml")
+        template = documents["Deployment"]["spec"]["template"]
+        pod = self.admitted(template["metadata"], template["spec"])
+        self.assertEqual(sidecar(pod)["args"][:4],
+                         ["run", "--target=http://127.0.0.1:8000/metrics", "--rules=accuracy", "--model.id=demo"])
+        self.assertIn("--model.listen-address=:8000", template["spec"]["containers"][0]["args"])
+
     def test_kserve(self):
         text, documents = example("kserve-inferenceservice.yaml")
         service = documents["InferenceService"]
