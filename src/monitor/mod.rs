@@ -1,6 +1,7 @@
 //! Everything together: one tick, and the tasks around it. The only room that knows all the others.
 
 mod alert_series;
+mod answer;
 mod control;
 mod error;
 mod evidence;

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use tracing::{debug, info, warn};
 
 use super::alert_series::selects_alerts;
+use super::answer::asked;
 use super::evidence::EvidenceBook;
 use super::memory::Retired;
 use super::reload::limits;
@@ -284,17 +285,19 @@ pub(super) fn expressions(config: &Config) -> impl Iterator<Item = &crate::promq
 }
 
 pub(super) fn longest_reach(config: &Config) -> Duration {
-    expressions(config)
+    let longest = expressions(config)
         .map(crate::promql::Expr::reach)
         .max()
-        .unwrap_or_default()
+        .unwrap_or_default();
+    longest.max(asked(config).1)
 }
 
 /// What the rules read, each selector once.
 #[must_use]
 pub fn selectors(config: &Config) -> Vec<Selector> {
     let mut unique = Vec::new();
-    for selector in expressions(config).flat_map(crate::promql::Expr::selectors) {
+    let read = expressions(config).flat_map(crate::promql::Expr::selectors);
+    for selector in read.chain(asked(config).0) {
         if !unique.contains(&selector) {
             unique.push(selector);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::answer::answering;
 use super::evidence::EvidenceBook;
 use super::rollout::Rollout;
 use super::traffic::Counted;
@@ -28,6 +29,8 @@ pub(super) struct RuleState {
     /// Owner of recorded series, unique among the rules.
     pub(super) owner: u64,
     query: Option<Query>,
+    /// Its templates ask for more PromQL.
+    asks: bool,
     /// How long after a start the expression may lack data.
     pub(super) settling: Duration,
     /// Until then nothing that was restored is believed to have ended: the window is still filling.
@@ -96,6 +99,11 @@ impl RuleState {
                 (Kind::Watch(Box::new(watching)), query(&watch.expr))
             }
         };
+        let asks = match &rule {
+            Rule::Record(_) => false,
+            Rule::Alert { alert, .. } => alert.asks(),
+            Rule::Watch(watch) => watch.alert.asks(),
+        };
         Self {
             rule,
             key,
@@ -103,6 +111,7 @@ impl RuleState {
             kind,
             owner,
             query,
+            asks,
             settling,
             unsettled_until: None,
         }
@@ -250,6 +259,9 @@ impl RuleState {
                 .map_err(|error| error.to_string())
         });
         let error = match evaluation {
+            Some(Ok(evaluation)) if self.asks => {
+                answering(pass, |pass| self.take(evaluation, pass))
+            }
             Some(Ok(evaluation)) => self.take(evaluation, pass),
             Some(Err(error)) => {
                 self.fail(&error, pass);

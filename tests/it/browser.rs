@@ -47,7 +47,10 @@ async fn on_call_sees_an_alert_come_and_go_in_a_real_browser() {
     browser.requests().await;
     browser.open(&url).await;
     let first = browser.ask(HEADLINE).await;
-    assert!(!first.as_str().unwrap().starts_with("demo is unhealthy"), "{first}");
+    assert!(
+        !first.as_str().unwrap().starts_with("demo is unhealthy"),
+        "{first}"
+    );
 
     // Nobody reloads the page: its script shows the alert.
     browser.wait("the alert on the page", FIRING).await;
