@@ -76,6 +76,22 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The PromQL that its labels and annotations ask for with `query`, as far as it is written out.
+    #[must_use]
+    pub fn queries(&self) -> Vec<String> {
+        let templates = self.labels.iter().chain(&self.annotations);
+        templates
+            .flat_map(|(_, template)| template.queries())
+            .collect()
+    }
+
+    /// Whether a label or annotation asks for more PromQL.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        let mut templates = self.labels.iter().chain(&self.annotations);
+        templates.any(|(_, template)| template.source().contains("query"))
+    }
+
     /// Identity of the alert of a series: its labels without the name, the rule's, the identity, `alertname`.
     pub(super) fn alert_labels(&self, scope: &Scope<'_>) -> Labels {
         let series = scope

@@ -1,15 +1,13 @@
 //! The store behind a monitor: what is written when, without holding up a tick.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tracing::{error, info, warn};
+use tracing::error;
 
-use super::MonitorError;
 use super::memory::{GATES, Memory};
 use crate::metric::Timestamp;
 use crate::notify::retrain::Entry;
@@ -33,35 +31,17 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the log.
-    pub(super) async fn open(path: Option<&Path>, at: Timestamp) -> Result<Self, MonitorError> {
-        let store = match path {
-            None => Store::in_memory(),
-            Some(path) => {
-                let directory = path.to_owned();
-                let opened = spawn_blocking(move || Store::open(&directory, at)).await;
-                let (store, opened) = opened.map_err(std::io::Error::other)??;
-                for note in &opened.notes {
-                    warn!(path = %path.display(), "the store: {note}");
-                }
-                if let Some(aside) = &opened.set_aside {
-                    error!(
-                        path = %path.display(), set_aside = %aside.display(), records = opened.records,
-                        "the store was damaged or of another version; it was set aside and what can be believed of it is used"
-                    );
-                }
-                info!(path = %path.display(), records = opened.records, "the store is open");
-                store
-            }
-        };
-        Ok(Self {
-            store: Arc::new(store),
+    /// Writes to this store.
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
             busy: Arc::default(),
             last_learnt: None,
             last_durable: None,
-        })
+        }
     }
 
+    /// The store itself, for what is no part of a tick.
     pub(super) fn store(&self) -> &Arc<Store> {
         &self.store
     }
@@ -121,14 +101,6 @@ impl Keeper {
                 error!(patience = ?PATIENCE, "the disk hangs; going on without it");
                 spare
             }
-        }
-    }
-
-    /// Ends the store, after everybody who writes to it.
-    pub(super) async fn close(store: Arc<Store>) {
-        let closed = timeout(PATIENCE, spawn_blocking(move || store.close())).await;
-        if let Ok(Ok(Err(error))) = closed {
-            warn!(%error, "the store was not closed well");
         }
     }
 }

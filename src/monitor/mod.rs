@@ -1,8 +1,9 @@
 //! Everything together: one tick, and the tasks around it. The only room that knows all the others.
 
 mod alert_series;
+mod answer;
 mod backfill;
-mod control;
+pub(crate) mod control;
 mod error;
 mod evidence;
 mod keeper;
@@ -10,6 +11,7 @@ mod memory;
 mod model_monitor;
 mod names;
 mod offline;
+pub(crate) mod opening;
 mod outlets;
 mod past;
 mod probe;
@@ -28,6 +30,8 @@ mod traffic;
 mod transport;
 mod view;
 mod watch;
+
+pub(crate) use outlets::webhooks;
 
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;

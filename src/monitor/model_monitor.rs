@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 use tracing::{debug, info, warn};
 
 use super::alert_series::selects_alerts;
+use super::answer::asked;
 use super::evidence::EvidenceBook;
 use super::memory::Retired;
 use super::reload::limits;
@@ -327,7 +328,7 @@ pub(super) fn longest_reach(config: &Config) -> Duration {
         let recorded = recorded.as_ref();
         recorded.is_none_or(|recorded| recorded.place(rule, expr) == Place::Here)
     };
-    rules
+    let longest = rules
         .flat_map(|rule| {
             let all = rule.expressions().into_iter();
             all.filter(move |expr| here(&rule, expr))
@@ -335,14 +336,16 @@ pub(super) fn longest_reach(config: &Config) -> Duration {
         })
         .map(crate::promql::Expr::reach)
         .max()
-        .unwrap_or_default()
+        .unwrap_or_default();
+    longest.max(asked(config).1)
 }
 
 /// What the rules read, each selector once.
 #[must_use]
 pub fn selectors(config: &Config) -> Vec<Selector> {
     let mut unique = Vec::new();
-    for selector in expressions(config).flat_map(crate::promql::Expr::selectors) {
+    let read = expressions(config).flat_map(crate::promql::Expr::selectors);
+    for selector in read.chain(asked(config).0) {
         if !unique.contains(&selector) {
             unique.push(selector);
         }

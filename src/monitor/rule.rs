@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::answer::answering;
 use super::evidence::EvidenceBook;
 use super::results::Results;
 use super::rollout::Rollout;
@@ -29,6 +30,8 @@ pub(super) struct RuleState {
     /// Owner of recorded series, unique among the rules.
     pub(super) owner: u64,
     query: Option<Query>,
+    /// Its templates ask for more PromQL.
+    asks: bool,
     /// How long after a start the expression may lack data.
     pub(super) settling: Duration,
     /// Until then nothing that was restored is believed to have ended: the window is still filling.
@@ -101,6 +104,11 @@ impl RuleState {
                 (Kind::Watch(Box::new(watching)), query(&watch.expr))
             }
         };
+        let asks = match &rule {
+            Rule::Record(_) => false,
+            Rule::Alert { alert, .. } => alert.asks(),
+            Rule::Watch(watch) => watch.alert.asks(),
+        };
         Self {
             rule,
             key,
@@ -108,6 +116,7 @@ impl RuleState {
             kind,
             owner,
             query,
+            asks,
             settling,
             unsettled_until: None,
             learnt_until: None,
@@ -256,6 +265,9 @@ impl RuleState {
         let before = pass.changes.len();
         let values = self.query.as_mut().map(|query| values(query, pass));
         let error = match values {
+            Some(Ok((values, complete))) if self.asks => {
+                answering(pass, |pass| self.take(values, complete, pass))
+            }
             Some(Ok((values, complete))) => self.take(values, complete, pass),
             Some(Err(error)) => {
                 self.fail(&error, pass);

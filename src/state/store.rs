@@ -48,6 +48,10 @@ struct Inner {
     records: Records,
     manifest: Manifest,
     recreated: u64,
+    /// Another process opened the file while this one made it anew.
+    taken: bool,
+    /// Which file was opened; another one at its path is another process'.
+    identity: Option<(u64, u64)>,
 }
 
 impl fmt::Debug for Store {
@@ -72,6 +76,8 @@ impl Store {
                 records: Records::new(),
                 manifest: Manifest::default(),
                 recreated: 0,
+                taken: false,
+                identity: None,
             }),
         }
     }
@@ -105,12 +111,14 @@ impl Store {
             manifest.add(key, payload);
         }
         let inner = Inner {
+            identity: file::identity(&path),
             path: Some(path),
             file: Some(file),
             closed: None,
             records,
             manifest,
             recreated: 0,
+            taken: false,
         };
         let store = Self {
             inner: Mutex::new(inner),
@@ -132,6 +140,27 @@ impl Store {
     #[must_use]
     pub fn recreated(&self) -> u64 {
         self.inner().recreated
+    }
+
+    /// Whether another process has the file now, so that this one must stop.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        let inner = self.inner();
+        let replaced = || {
+            let found = inner.path.as_deref().and_then(file::identity);
+            inner.file.is_some() && found.is_some() && found != inner.identity
+        };
+        inner.taken || replaced()
+    }
+
+    /// Whether the file system keeps other processes out; `true` in memory.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        let inner = self.inner();
+        match (&inner.path, &inner.file) {
+            (Some(path), Some(_)) => file::is_locked(path),
+            _ => true,
+        }
     }
 
     /// A record, `None` when there is none or it is not what is asked for.
@@ -202,6 +231,8 @@ impl Store {
         match inner.closed.clone() {
             None => {}
             Some(Closed::ByOwner) => return Err(Error::Closed("it was closed".to_owned())),
+            // What the other process wrote since must not be undone.
+            Some(Closed::Failed(reason)) if inner.taken => return Err(Error::Closed(reason)),
             // A full disk may have room again.
             Some(Closed::Failed(reason)) => return inner.replace(&Trouble::Io(reason)),
         }
@@ -266,12 +297,14 @@ impl Inner {
         });
         match written {
             Ok(file) => {
+                self.identity = file::identity(&path);
                 self.file = Some(file);
                 self.closed = None;
                 self.recreated += 1;
                 Ok(())
             }
             Err(trouble) => {
+                self.taken |= matches!(trouble, Trouble::InUse);
                 self.closed = Some(Closed::Failed(trouble.to_string()));
                 tracing::error!(path = %path.display(), %trouble, "the store cannot be written; going on in memory");
                 Err(error(&path, &trouble))

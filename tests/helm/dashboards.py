@@ -10,17 +10,20 @@ import jsonschema
 import yaml
 
 
-def variables(expression):
-    """Replaces the dashboard's variables by what Grafana puts there for All."""
-    return re.sub(r"\$(namespace|model|rule)\b", ".*", expression.replace("$__rate_interval", "5m"))
+def variables(board, expression):
+    """Replaces the dashboard's variables by what Grafana puts there: All, or the text that is there at first."""
+    for variable in board["templating"]["list"]:
+        value = variable["query"] if variable["type"] == "textbox" else variable.get("allValue", ".*")
+        expression = re.sub(rf"\${variable['name']}\b", lambda _: value, expression)
+    return expression.replace("$__rate_interval", "5m")
 
 
 def expressions(board):
     for panel in board["panels"]:
         for target in panel.get("targets", []):
-            yield f"{board['uid']}: {panel['title']}", variables(target["expr"])
+            yield f"{board['uid']}: {panel['title']}", variables(board, target["expr"])
     for annotation in board["annotations"]["list"]:
-        yield f"{board['uid']}: annotation {annotation['name']}", variables(annotation["expr"])
+        yield f"{board['uid']}: annotation {annotation['name']}", variables(board, annotation["expr"])
 
 
 def overlaps(board):

@@ -2,7 +2,7 @@
 
 podman 4 has no native sidecars (render with sidecar.native=false), no network of its own here (so the host's, without ports), and runs probes by
 a curl that the image does not have (so they go). Everything else is as rendered: user, read-only root, capabilities, mounts.
-The model server is `sidewatch demo`: the series of its /metrics that the rules judge are those of its embedded model.
+The model server is the one of `sidewatch demo`, which degrades after a third of its time.
 """
 import sys
 
@@ -27,7 +27,7 @@ for document in yaml.safe_load_all(open(path, encoding="utf-8")):
             container["resources"] = {"limits": {"memory": "32Mi"}}
             sidecar = container
         else:
-            container["args"] = ["demo", "--duration=120s", f"--web.listen-address=127.0.0.1:{port}"]
+            container["args"] = ["demo", "--duration=120s", f"--model.listen-address=127.0.0.1:{port}", "--web.listen-address=127.0.0.1:0"]
             container["resources"] = {"limits": {"memory": "64Mi"}}
             server = container
     server["securityContext"] = sidecar["securityContext"]

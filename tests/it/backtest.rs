@@ -568,3 +568,48 @@ fn every_pack_replays_every_folder_of_the_corpus() {
         "{replayed} replays, {signals} signals"
     );
 }
+
+#[test]
+fn auto_takes_the_pack_of_whatever_the_past_is_of() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 1..4 {
+        let body = format!(
+            "# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{{model_name=\"m\"}} {n}\n# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc{{model_name=\"m\"}} 0.1\n"
+        );
+        fs::write(dir.path().join(format!("snap_000{n}.txt")), &body).unwrap();
+    }
+    let auto = |source| Backtest {
+        rules: vec!["auto".to_owned()],
+        source,
+        format: Format::Json,
+        ..Backtest::default()
+    };
+    let named = Backtest {
+        rules: vec!["vllm".to_owned()],
+        ..auto(Source {
+            snapshots: Some(dir.path().to_owned()),
+            ..Source::default()
+        })
+    };
+    let found = auto(Source {
+        snapshots: Some(dir.path().to_owned()),
+        ..Source::default()
+    });
+    assert_eq!(run(&found).unwrap(), run(&named).unwrap());
+    let file = dir.path().join("past.om");
+    fs::write(
+        &file,
+        "# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc{model_name=\"m\"} 0.1 100\nvllm:kv_cache_usage_perc{model_name=\"m\"} 0.1 115\n# EOF\n",
+    )
+    .unwrap();
+    let from_file = auto(Source {
+        openmetrics: Some(file.clone()),
+        ..Source::default()
+    });
+    assert!(run(&from_file).unwrap().contains("VllmMostRequestsFail"));
+    let table = auto(Source {
+        csv: Some(file),
+        ..Source::default()
+    });
+    assert!(run(&table).unwrap_err().contains("name a pack"));
+}

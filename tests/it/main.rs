@@ -45,6 +45,7 @@ mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
+mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replica_invariance; // one, three or fifty replicas
 mod replicas; // three sidecars before three Alertmanagers
@@ -62,6 +63,7 @@ mod source; // the same rules over the real Prometheus
 mod status_page;
 mod store; // restarts, crashes, damage
 mod twins; // promtool agrees on templates and states
+mod two_instances; // standby and take-over, and two judges at once
 mod unit_random; // random series, the same words as promtool
 mod unit_tests; // promtool agrees on tests of rules
 mod web_config; // TLS, passwords, certificates of clients, read again on change

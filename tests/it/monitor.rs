@@ -213,3 +213,35 @@ groups:
     let many = ended.alerts.iter().find(|alert| *alert.rule == *"ManyDown");
     assert_eq!(many.unwrap().state, State::Resolved);
 }
+
+#[test]
+fn a_template_asks_the_window_and_what_it_asks_for_is_kept_in_it() {
+    let rules = "
+groups:
+- name: a
+  rules:
+  - alert: Slow
+    expr: latency > 1
+    annotations:
+      summary: '{{ with query \"sum(increase(requests_total[1m]))\" }}{{ . | first | value | humanize }}{{ end }} requests, {{ range printf \"workers{zone=%q}\" $labels.zone | query }}{{ .Value }}{{ end }} workers'
+  - watch: Slower
+    expr: latency
+    strategy: {type: static, bound: 1}
+    annotations: {summary: '{{ query \"up\" | first | value }}'}
+";
+    let mut monitor = monitor(rules);
+    let mut changes = monitor.subscribe();
+    for tick in 0..9 {
+        let body = format!(
+            "latency{{zone=\"a\"}} {}\nrequests_total {}\nworkers{{zone=\"a\"}} 7\nworkers{{zone=\"b\"}} 9\nother 1\n",
+            if tick < 8 { 0.5 } else { 2.0 },
+            tick * 15,
+        );
+        observe(&mut monitor, tick, &body);
+    }
+    let mut summaries = Vec::new();
+    while let Ok(alert) = changes.try_recv() {
+        summaries.push(alert.summary().clone());
+    }
+    assert_eq!(summaries, ["60 requests, 7 workers", "1"]);
+}

@@ -327,6 +327,7 @@ global: {scrape_interval: 15s, external_labels: {a: b}}
 model: {id: m}
 scrape:
   targets: [{url: "http://a:1/metrics", labels: {pod: a}}]
+  discovery: {dns: "fraud.ml.svc:8000", labels: {a: b}}
   basic_auth: {username: a}
   tls_config: {ca: a}
   proxy_connect_header: {A: [b]}
@@ -368,6 +369,9 @@ fn words_that_are_no_words_are_refused_by_the_schema_of_configurations() {
         ("15s", "-1s"),
         ("http://a:1/metrics", "ftp://a"),
         ("action: keep", "action: kept"),
+        ("svc:8000\"", "svc:8000\", type: MX"),
+        ("svc:8000\"", "svc:8000\", path: metrics"),
+        ("model: {id: m}", "model: {baseline: keep}"),
         ("global:", "globe:"),
         ("[auto]", "auto"),
     ] {

@@ -37,6 +37,11 @@ the subchart's, .Subcharts.sidewatch.
     secretName: {{ .name }}
     optional: {{ .optional | default false }}
 {{- end }}
+{{- with .Values.webConfig.secret }}
+- name: sidewatch-web
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
@@ -46,6 +51,11 @@ the subchart's, .Subcharts.sidewatch.
 {{- range .Values.secrets }}
 - name: sidewatch-secret-{{ .name }}
   mountPath: /etc/sidewatch/secrets/{{ .name }}
+  readOnly: true
+{{- end }}
+{{- if .Values.webConfig.secret }}
+- name: sidewatch-web
+  mountPath: /etc/sidewatch/web
   readOnly: true
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
@@ -80,8 +90,8 @@ args:
   - --web.health-listen-address=:{{ $values.ports.health }}
   - --log.level={{ $values.logLevel }}
   - --log.format={{ $values.logFormat }}
-  {{- with $values.webConfigFile }}
-  - --web.config.file={{ . }}
+  {{- if $values.webConfig.secret }}
+  - --web.config.file=/etc/sidewatch/web/{{ $values.webConfig.key }}
   {{- end }}
   {{- with $values.extraArgs }}
   {{- toYaml . | nindent 2 }}

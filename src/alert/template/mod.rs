@@ -10,6 +10,7 @@ mod functions;
 mod humanize;
 mod lex;
 mod parse;
+mod queries;
 mod value;
 
 #[cfg(test)]
@@ -128,6 +129,15 @@ impl Template {
     #[must_use]
     pub fn uses_value(&self) -> bool {
         self.tree.uses_value
+    }
+
+    /// The PromQL that the template asks for with `query`, as far as it is written out; formats of `printf` as they are.
+    #[must_use]
+    pub fn queries(&self) -> Vec<String> {
+        let defined = self.tree.defined.values();
+        let mut found = queries::of(&self.tree.nodes);
+        found.extend(defined.flat_map(|nodes| queries::of(nodes)));
+        found
     }
 
     /// Expands the template.

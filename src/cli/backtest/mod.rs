@@ -3,6 +3,7 @@
 pub mod compare;
 mod json;
 pub(super) mod progress;
+mod recognise;
 pub(super) mod report;
 mod source;
 pub(super) mod text;
@@ -38,7 +39,7 @@ pub enum Format {
 /// Replay the past through rules: which alerts they would have raised, and what would have been sent.
 #[derive(Debug, Default, clap::Args)]
 pub struct Backtest {
-    /// Rule file or name of a pack; may be repeated
+    /// Rule file, name of a pack, or auto for the pack of whatever the past is of; may be repeated
     #[arg(
         long,
         value_name = "PACK|FILE",
@@ -130,9 +131,11 @@ impl Backtest {
             files,
             config: self.config_file.as_deref(),
         };
-        let mut sets = vec![set(self.rules.as_slice())];
-        if !self.compare.is_empty() {
-            sets.push(set(&self.compare));
+        let rules = recognise::named(&self.rules, &self.source)?;
+        let others = recognise::named(&self.compare, &self.source)?;
+        let mut sets = vec![set(rules.as_slice())];
+        if !others.is_empty() {
+            sets.push(set(&others));
         }
         let mut progress = Progress::new();
         let wanted = wanted(&sets)?;

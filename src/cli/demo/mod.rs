@@ -27,6 +27,8 @@ use crate::runtime::{Supervisor, stop_signal, with_sources};
 
 /// Time between two scrapes of the demonstration.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// Some free port that only this machine reaches.
+const LOOPBACK: &str = "127.0.0.1:0";
 const RULES: &str = include_str!("rules.yaml");
 
 #[derive(Debug, Args)]
@@ -41,6 +43,13 @@ pub(super) struct Demo {
         default_value = "127.0.0.1:9755"
     )]
     listen_address: String,
+    /// Address of the model server, for a sidecar of its own or a Prometheus beside it; a free port by default
+    #[arg(
+        long = "model.listen-address",
+        value_name = "ADDRESS",
+        default_value = LOOPBACK
+    )]
+    model_address: String,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -68,17 +77,15 @@ impl Demo {
         let account = Arc::new(Account::start());
         let story = Arc::new(Story::new(self.duration, Arc::clone(&account)));
         let mut stage = Supervisor::new(1);
-        let model = embed(&mut stage, "model server", story.model_server()).await?;
-        let receiver = embed(
-            &mut stage,
-            "receiver",
-            receiver::handler(Arc::clone(&story)),
-        )
-        .await?;
+        let model = Server::bind(&self.model_address).await?;
+        let model = embed(&mut stage, "model server", model, story.model_server());
+        let receiver = Server::bind(LOOPBACK).await?;
+        let handler = receiver::handler(Arc::clone(&story));
+        let receiver = embed(&mut stage, "receiver", receiver, handler);
         let server = match Server::bind(&self.listen_address).await {
             Ok(server) => server,
             // Somebody else's port must not spoil the first impression.
-            Err(_) => Server::bind("127.0.0.1:0").await?,
+            Err(_) => Server::bind(LOOPBACK).await?,
         };
         account.say(&format!("a model server answers at http://{model}/metrics"));
         account.say(&format!(
@@ -107,16 +114,11 @@ impl Demo {
     }
 }
 
-/// Serves a handler on a free port of the loopback and gives the address.
-async fn embed(
-    stage: &mut Supervisor,
-    name: &str,
-    handler: Handler,
-) -> Result<String, MonitorError> {
-    let server = Server::bind("127.0.0.1:0").await?;
+/// Serves a handler and gives the address.
+fn embed(stage: &mut Supervisor, name: &str, server: Server, handler: Handler) -> String {
     let address = server.address().to_string();
     stage.spawn(0, name, server.run_with(handler, stage.token(0)));
-    Ok(address)
+    address
 }
 
 fn config(model: &str, receiver: &str, registry: &Registry) -> Result<Config, MonitorError> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 
 use super::http::Http;
 use super::scalars::{Duration, Text, Url};
+use super::settings::Record;
 
 /// Where alerts go.
 #[derive(JsonSchema)]
@@ -50,6 +51,10 @@ struct Alertmanager {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Discovery {
+    /// Which records; A and AAAA by default. With SRV the URL's host is the name of the service.
+    r#type: Option<Record>,
+    /// Address and port of a DNS server other than those of /etc/resolv.conf.
+    server: Option<Text>,
     /// Time between look-ups, at least 1s.
     refresh: Option<Duration>,
 }

@@ -1,5 +1,7 @@
 //! The runtime configuration.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 
 use super::http::Http;
@@ -28,6 +30,27 @@ pub(super) struct Configuration {
     retraining: Option<Retraining>,
     /// What is kept, and for how long.
     storage: Option<Storage>,
+    /// What /probe may scrape, and by which rules it judges; it is off by default.
+    probe: Option<Probe>,
+}
+
+/// What /probe may scrape, and by which rules it judges.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Probe {
+    /// Targets beside those of scrape; no other can be probed.
+    targets: Option<Vec<Target>>,
+    /// Rules to judge by, under the name that a request gives.
+    modules: BTreeMap<String, ProbeModule>,
+}
+
+/// A named choice of rules.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ProbeModule {
+    /// Rule files relative to this one, with * in the last part, or names of packs.
+    #[schemars(length(min = 1))]
+    rules: Vec<Text>,
 }
 
 /// Intervals and labels for the whole process.
@@ -52,17 +75,33 @@ struct Model {
     id: Option<Text>,
     /// The label model_version.
     version: Option<Text>,
+    /// How long alerts of a new replica or version stay pending, and how long those of one that is gone stay; 5m by default.
+    rollout_grace: Option<Duration>,
+    /// What a new version starts from; reset by default.
+    baseline: Option<NewVersion>,
+}
+
+/// What a new version of the model starts from.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+enum NewVersion {
+    /// It is learnt anew.
+    Reset,
+    /// What was learnt about the version before is taken as usual.
+    Carry,
 }
 
 /// What is scraped, and within which limits; the keys of http_config too.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Scrape {
-    /// One for a sidecar; several are replicas of one model.
+    /// One for a sidecar; several are replicas of one model. Needed without discovery.
     #[schemars(length(min = 1))]
     targets: Option<Vec<Target>>,
     /// Who evaluates the expressions, in the place of targets.
     source: Option<Source>,
+    /// Replicas that are found by name; one target per address.
+    discovery: Option<TargetDiscovery>,
     /// Whether labels of the exposition win over those of the target; false by default.
     honor_labels: Option<bool>,
     /// Whether timestamps in the exposition are used; true by default.
@@ -101,6 +140,47 @@ enum Protocol {
     OpenMetrics001,
     #[schemars(rename = "OpenMetricsText1.0.0")]
     OpenMetrics100,
+}
+
+/// Targets by name.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct TargetDiscovery {
+    /// A name with the port of the metrics; without one for SRV.
+    #[schemars(extend("examples" = ["fraud-headless.ml.svc:8000"]))]
+    dns: Text,
+    /// Which records; A and AAAA by default.
+    r#type: Option<Record>,
+    /// Address and port of a DNS server other than those of /etc/resolv.conf.
+    server: Option<Text>,
+    /// Longest time between look-ups, at least 1s; 30s by default.
+    refresh: Option<Duration>,
+    /// How the targets are reached; http by default.
+    scheme: Option<Scheme>,
+    /// Path of the metrics; /metrics by default.
+    #[schemars(regex(pattern = "^/"))]
+    path: Option<String>,
+    /// Labels of every series; not instance, which is each replica's address.
+    labels: Option<Labels>,
+}
+
+/// Which records a name is looked up by.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "UPPERCASE")]
+pub(super) enum Record {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
+    /// Services with their ports.
+    Srv,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Scheme {
+    Http,
+    Https,
 }
 
 /// One /metrics.

@@ -59,21 +59,20 @@ fn baseline(counts: &[f64]) -> Baseline {
     Baseline::new(&counts).unwrap()
 }
 
-/// Share of windows above the critical value when nothing changes. A reference is used for several windows, as in life.
-fn false_rate(
+/// Share of windows that alarm at 5 % and at 1 % when nothing changes. A reference is used for several windows, as in life.
+fn false_rates(
     statistic: Statistic,
     (n, m): (u32, u32),
     shares: &[f64],
     windows: u32,
-    alpha: f64,
-) -> f64 {
+) -> [(f64, f64); 2] {
     const WINDOWS_A_REFERENCE: u32 = 4;
     let mut random = Random(0x1234_5678_9abc_def1 ^ u64::from(n) ^ u64::from(m) << 20);
-    let mut alarms = 0;
+    let mut alarms = [0_u32; 2];
     let mut reference = baseline(&random.draw(shares, m));
     let params = DriftParams {
         statistic,
-        alpha,
+        alpha: 0.01,
         min_samples: 1,
         ordered: true,
     };
@@ -84,12 +83,18 @@ fn false_rate(
         }
         let current = histogram(random.draw(shares, n));
         let (value, evidence) = drift.observe(&current, Some(&reference));
-        alarms += u32::from(value.unwrap() > evidence.critical_value.unwrap());
+        let p = evidence.p_value.unwrap();
+        let is_critical = value.unwrap() > evidence.critical_value.unwrap();
+        // Ties are possible with few observations: the p-value counts them, so it never alarms more.
+        assert!(is_critical || p > 0.01, "{p}");
+        alarms[0] += u32::from(p <= 0.05);
+        alarms[1] += u32::from(is_critical);
     }
-    f64::from(alarms) / f64::from(windows)
+    let rate = |alarms: u32| f64::from(alarms) / f64::from(windows);
+    [(0.05, rate(alarms[0])), (0.01, rate(alarms[1]))]
 }
 
-/// `SIDEWATCH_WINDOWS` windows a cell; with 2000 of them (`scripts/deep drift`) the table of docs/DETECTION.md is printed.
+/// `SIDEWATCH_WINDOWS` windows a cell; with 1000 of them (`scripts/deep drift`) the table of docs/DETECTION.md is printed.
 #[test]
 fn false_alarms_without_a_change_stay_near_the_nominal_rate() {
     let windows: u32 = std::env::var("SIDEWATCH_WINDOWS").map_or(60, |text| text.parse().unwrap());
@@ -97,20 +102,20 @@ fn false_alarms_without_a_change_stay_near_the_nominal_rate() {
     let geometric: Vec<f64> = (0..15).map(|i| 0.6_f64.powi(i)).collect();
     let shapes = [vec![1.0; 3], vec![1.0; 10], geometric, vec![1.0; 30]];
     let sizes = [
-        (50, 1000),
         (50, 10_000),
+        (50, 1000),
         (200, 2000),
         (500, 2000),
         (2000, 2000),
     ];
     let sizes: &[(u32, u32)] = if deep { &sizes } else { &sizes[..1] };
     for statistic in Statistic::ALL {
-        for alpha in [0.05, 0.01] {
-            let mut worst = 0.0_f64;
-            for (n, m) in sizes {
-                for shape in &shapes {
-                    let rate = false_rate(statistic, (*n, *m), shape, windows, alpha);
-                    worst = worst.max(rate);
+        let mut worst = [0.0_f64; 2];
+        for (n, m) in sizes {
+            for shape in &shapes {
+                let rates = false_rates(statistic, (*n, *m), shape, windows);
+                for ((alpha, rate), worst) in rates.into_iter().zip(&mut worst) {
+                    *worst = worst.max(rate);
                     // 1.5 times the nominal rate, and three standard errors of so many windows.
                     let limit = 1.5 * alpha;
                     let error = 3.0 * (limit * (1.0 - limit) / f64::from(windows)).sqrt();
@@ -122,9 +127,9 @@ fn false_alarms_without_a_change_stay_near_the_nominal_rate() {
                     );
                 }
             }
-            if deep {
-                println!("{} at {alpha}: at most {worst}", statistic.as_str());
-            }
+        }
+        if deep {
+            println!("{}: at most {worst:?} at 5 % and 1 %", statistic.as_str());
         }
     }
 }

@@ -303,6 +303,34 @@ impl Gates {
         Some(key.clone())
     }
 
+    /// The cause is gone: nothing is under way for this key any more. Gives the request that was, if any.
+    pub fn finish(&mut self, key: &GateKey) -> Option<String> {
+        let flight = self.gates.get_mut(key)?.in_flight.take();
+        flight.map(|flight| flight.id)
+    }
+
+    /// Drops the gates that hold nothing back at `at` under any policy up to these lengths.
+    pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
+        self.gates.retain(|_, gate| {
+            let cooling = gate.last_request.map(|last| last + cooldown);
+            let flight = gate.in_flight.as_ref();
+            let flying = flight.map(|flight| flight.since + in_flight_timeout);
+            cooling.max(flying).is_some_and(|until| at < until)
+        });
+    }
+
+    /// How many gates there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.gates.len()
+    }
+
+    /// Whether there is no gate.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gates.is_empty()
+    }
+
     /// Drops the gates of rules that are no longer there, and those that remember nothing of use at `at`.
     pub fn retain(&mut self, mut keep: impl FnMut(&GateKey) -> bool) {
         self.gates.retain(|key, _| keep(key));
