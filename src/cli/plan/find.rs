@@ -14,7 +14,7 @@ use crate::metric::{Labels, MatchOp, Matcher, Selector};
 
 /// Questions under way at the same time.
 const CONCURRENCY: usize = 4;
-/// Names that tell what a target is; more make no difference.
+/// Names in one question.
 const MARKS: usize = 60;
 
 /// Replicas of one model server.
@@ -39,7 +39,7 @@ pub(super) struct Model {
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     pub(super) models: Vec<Model>,
-    /// Jobs of programs that are known and have no pack: the job and why.
+    /// Jobs and workloads of programs that are known and have no pack, and why.
     pub(super) without_pack: Vec<(String, String)>,
     /// Jobs that are something else.
     pub(super) others: usize,
@@ -61,7 +61,10 @@ pub(super) async fn fleet(
         done += 1;
         progress.show("looking", done, all);
         match found {
-            Job::Models(models) => fleet.models.extend(models),
+            Job::Models(models, unknown) => {
+                fleet.models.extend(models);
+                fleet.without_pack.extend(unknown);
+            }
             Job::WithoutPack(job, why) => fleet.without_pack.push((job, why)),
             Job::Other => fleet.others += 1,
         }
@@ -71,7 +74,8 @@ pub(super) async fn fleet(
 }
 
 enum Job {
-    Models(Vec<Model>),
+    /// And the targets that are known and have no pack.
+    Models(Vec<Model>, BTreeSet<(String, String)>),
     WithoutPack(String, String),
     Other,
 }
@@ -86,27 +90,38 @@ async fn look(prometheus: &Prometheus, job: String, range: Range) -> Result<Job,
         Err(why @ Why::NoPack(..)) => return Ok(Job::WithoutPack(job, why.to_string())),
         Err(_) => return Ok(Job::Other),
     }
-    let marks: Vec<String> = packs::marks(&names)
-        .into_iter()
-        .take(MARKS)
-        .map(escape)
-        .collect();
-    let name = Matcher::try_new(Labels::NAME, MatchOp::Regex, &marks.join("|"));
-    let name = name.map_err(|error| Error::new(error.to_string()))?;
-    let selector = Selector::new(vec![Matcher::equal("job", &job), name]);
-    let series = prometheus.series(&[selector], range).await?;
+    let marks: Vec<String> = packs::marks(&names).into_iter().map(escape).collect();
+    let mut selectors = Vec::new();
+    for marks in marks.chunks(MARKS) {
+        let name = Matcher::try_new(Labels::NAME, MatchOp::Regex, &marks.join("|"));
+        let name = name.map_err(|error| Error::new(error.to_string()))?;
+        selectors.push(Selector::new(vec![Matcher::equal("job", &job), name]));
+    }
+    let series = prometheus.series(&selectors, range).await?;
     let mut targets: BTreeMap<Labels, BTreeSet<String>> = BTreeMap::new();
     for labels in series {
         let target = labels.retain(|name| ATTACHED.contains(&name));
         let name = labels.name().unwrap_or_default().to_owned();
         targets.entry(target).or_default().insert(name);
     }
-    Ok(Job::Models(models(&job, &targets, &metrics)))
+    let models = models(&job, &targets, &metrics);
+    Ok(Job::Models(models, unknown(&job, &targets)))
 }
 
 /// A Python program is not a model for being one.
 fn is_any_program(because: &str) -> bool {
     because.starts_with("python_")
+}
+
+/// Targets among those of models that are known and have no pack.
+fn unknown(job: &str, targets: &BTreeMap<Labels, BTreeSet<String>>) -> BTreeSet<(String, String)> {
+    let unknown = targets.iter().filter_map(|(target, names)| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let why = packs::recognise(&names).err()?;
+        let name = target.get("pod").map_or(job, workload);
+        matches!(why, Why::NoPack(..)).then(|| (name.to_owned(), why.to_string()))
+    });
+    unknown.collect()
 }
 
 /// Namespace, workload or job, and pack.

@@ -23,13 +23,7 @@ pub(super) fn render(planned: &Planned) -> String {
         section(index, model, &mut out);
     }
     for (job, why) in &planned.fleet.without_pack {
-        write!(
-            out,
-            "<p>Job <code>{}</code>: {}</p>",
-            escape(job),
-            escape(why)
-        )
-        .ok();
+        write!(out, "<p><code>{}</code>: {}</p>", escape(job), escape(why)).ok();
     }
     let version = crate::publish::Build::VERSION;
     writeln!(

@@ -88,7 +88,7 @@ pub(super) fn print(out: &mut dyn Write, planned: &Planned, dir: Option<&Path>) 
         }
     }
     for (job, why) in &planned.fleet.without_pack {
-        writeln!(out, "\njob {job}: {why}")?;
+        writeln!(out, "\n{job}: {why}")?;
     }
     let others = count(planned.fleet.others, "other job", "other jobs");
     writeln!(out, "\n{others} without a model server. {CAVEAT}")
