@@ -163,16 +163,15 @@ impl Service {
         let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
         serve(&mut supervisor, &shared, server, self.health);
         let mut stop = pin!(stop);
-        let path = self.config.settings.storage.path.as_deref();
-        let place = (path, self.standby);
+        let settings = &self.config.settings;
+        let place = (settings.storage.path.as_deref(), self.standby);
         let tasks = (&mut supervisor, DELIVERING);
         let Some(store) = opening::open_unless(&mut stop, place, &shared, tasks).await? else {
             supervisor.run(ready(()), GRACE).await;
             return Ok(());
         };
         let at = clock::now();
-        let keeper = Keeper::new(Arc::clone(&store));
-        if keeper.is_durable() {
+        if store.is_durable() {
             self.monitor.restore(&store, at);
         }
         let outlets = Outlets::new(
@@ -194,17 +193,16 @@ impl Service {
         let polling = self.loader.clone().zip(self.polling);
         let polling = polling.map(|(loader, every)| (loader, every, self.config.hash()));
         reload_when_told(&mut supervisor, hang_ups, polling, &commands);
-        let backfill = learn_from_history(&mut self.monitor, &mut supervisor, &store, at);
         let task = Ticking {
+            backfill: learn_from_history(&mut self.monitor, &mut supervisor, &store, at),
             fixed: view::Fixed::of(&self.monitor),
             current,
             monitor: self.monitor,
             producers: self.producers,
             source: Source::new(&self.config),
-            backfill,
             discovery: look_up(&mut supervisor, &self.config, self.resolver),
             outlets,
-            keeper,
+            keeper: Keeper::new(Arc::clone(&store)),
             shared,
             commands: queue,
             loader: self.loader,
@@ -214,8 +212,8 @@ impl Service {
                 error: None,
             },
         };
-        let task = task.run(supervisor.token(WATCHING));
-        supervisor.spawn(WATCHING, "watching", task);
+        let stopping = supervisor.token(WATCHING);
+        supervisor.spawn(WATCHING, "watching", task.run(stopping));
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
         opening::close(store, ended).await
     }
