@@ -2,6 +2,7 @@
 
 mod alert_series;
 mod answer;
+mod clock_jump;
 pub(crate) mod control;
 mod error;
 mod evidence;

@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::MonitorError;
 use super::control::{self, Api, Command, Loader, Recogniser};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, PATIENCE};
 use super::model_monitor::ModelMonitor;
 use super::opening;
 use super::outlets::Outlets;
@@ -167,8 +167,8 @@ impl Service {
             return Ok(());
         };
         let at = clock::now();
-        let keeper = Keeper::new(Arc::clone(&store));
-        if keeper.is_durable() {
+        let keeper = Keeper::new(Arc::clone(&store), PATIENCE);
+        if keeper.is_kept() {
             self.monitor.restore(&store, at);
         }
         let outlets = Outlets::new(
