@@ -56,6 +56,8 @@ pub mod history;
 pub mod monitor;
 pub use monitor::{ModelMonitor, MonitorError, Service};
 
+pub mod relay;
+
 pub mod runtime;
 
 pub mod cli;

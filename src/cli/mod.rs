@@ -13,6 +13,7 @@ pub mod outbox;
 mod outbox_remote;
 mod outgoing;
 pub mod query;
+mod relay;
 pub mod replay;
 mod run;
 mod schema;
@@ -101,6 +102,8 @@ enum Command {
     Query(query::Query),
     /// Score the rows of CSV files with a strategy
     Score(score::Score),
+    /// Ask for retraining when Alertmanager says so
+    Relay(relay::Relay),
     /// Look at and change the retraining requests that have not arrived
     Outbox(outbox::Outbox),
 }
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
         Command::Test(test) => test.run(&mut std::io::stdout().lock()),
         Command::Query(query) => query.run(&mut std::io::stdout().lock()),
         Command::Score(score) => score.run(&mut std::io::stdout().lock()).map_err(Error::new),
+        Command::Relay(relay) => relay.run(),
         Command::Outbox(outbox) => outbox.run(&mut std::io::stdout().lock()),
     };
     ended.unwrap_or_else(|error| {

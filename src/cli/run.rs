@@ -22,7 +22,7 @@ use crate::runtime::with_sources;
 use crate::scrape::Exposition;
 
 /// A web configuration and how to read it again.
-type Guarded = (Web, Load);
+pub(super) type Guarded = (Web, Load);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Run {
@@ -61,6 +61,9 @@ pub(super) struct Run {
     /// Folder for state that survives a restart
     #[arg(long = "storage.path", value_name = "DIR")]
     storage_path: Option<PathBuf>,
+    /// Stand by while another instance has the folder, and take over when it ends
+    #[arg(long = "storage.wait")]
+    storage_wait: bool,
     /// Time between scrapes
     #[arg(long = "scrape.interval", value_name = "DURATION", value_parser = duration)]
     scrape_interval: Option<Duration>,
@@ -106,13 +109,7 @@ impl Run {
 
     /// The web configuration and how to read it again.
     fn web(&self) -> Result<Option<Guarded>, Error> {
-        let Some(file) = &self.web_config else {
-            return Ok(None);
-        };
-        let web = load_web(file).map_err(|problems| Error::new(listed(&problems)))?;
-        let file = file.clone();
-        let load = move || load_web(&file).map_err(|problems| problems.to_string());
-        Ok(Some((web, Arc::new(load))))
+        self.web_config.as_deref().map(load_web_from).transpose()
     }
 
     async fn watch(
@@ -126,7 +123,7 @@ impl Run {
         if let Some((web, load)) = web {
             server = server.with_web(web, load);
         }
-        let mut service = Service::new(config, &registry);
+        let mut service = Service::new(config, &registry).with_standby(self.storage_wait);
         if let Some(address) = &self.health_address {
             service = service.with_health(Server::bind(address).await?);
         }
@@ -230,6 +227,14 @@ impl Run {
     }
 }
 
+/// A web configuration in a file and how to read it again.
+pub(super) fn load_web_from(file: &Path) -> Result<Guarded, Error> {
+    let web = load_web(file).map_err(|problems| Error::new(listed(&problems)))?;
+    let file = file.to_owned();
+    let load = move || load_web(&file).map_err(|problems| problems.to_string());
+    Ok((web, Arc::new(load)))
+}
+
 fn flag_problem(flag: &str, message: &str) -> Problems {
     crate::config::Problem {
         file: flag.to_owned(),
@@ -241,7 +246,7 @@ fn flag_problem(flag: &str, message: &str) -> Problems {
 }
 
 /// Problems below one another, after a line that says how many there are.
-fn listed(problems: &Problems) -> String {
+pub(super) fn listed(problems: &Problems) -> String {
     let count = problems.as_slice().len();
     let noun = if count == 1 { "mistake" } else { "mistakes" };
     format!("{count} {noun} in the configuration\n{problems}")

@@ -43,6 +43,12 @@ pub(super) struct Around<'a> {
     pub(super) base: &'a Path,
 }
 
+impl<'a> Around<'a> {
+    pub(super) fn new(env: &'a Environment, base: &'a Path) -> Self {
+        Self { env, base }
+    }
+}
+
 fn settings(mut fields: Fields<'_>, around: &Around<'_>) -> Settings {
     let global = fields
         .get("global")

@@ -16,6 +16,7 @@ mod problem;
 mod read;
 mod recognise;
 mod redact;
+pub mod relay;
 mod retraining;
 mod rule;
 pub mod rules;

@@ -32,7 +32,7 @@ const MOST_KEYS: usize = 10_000;
 
 /// What only the loop of ticks can do.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Read the configuration again; the answer is every problem.
     Reload(oneshot::Sender<Result<(), String>>),
     /// A retraining is over; the answer says whether it was under way.
@@ -40,12 +40,12 @@ pub(super) enum Command {
 }
 
 /// A queue of commands.
-pub(super) fn queue() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
+pub(crate) fn queue() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
     mpsc::channel(QUEUE)
 }
 
 /// Turns each SIGHUP into a reload.
-pub(super) async fn hang_ups(
+pub(crate) async fn hang_ups(
     mut signal: Signal,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
@@ -103,12 +103,13 @@ pub(super) async fn poll(
 
 /// Answers the paths of [`Control`].
 #[derive(Debug, Clone)]
-pub(super) struct Api {
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) deliveries: Deliveries,
+pub(crate) struct Api {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) deliveries: Deliveries,
     /// `--web.enable-lifecycle`.
-    pub(super) lifecycle: bool,
-    pub(super) prober: Prober,
+    pub(crate) lifecycle: bool,
+    /// `None` where there is nothing to probe.
+    pub(crate) prober: Option<Prober>,
 }
 
 #[derive(Deserialize)]
@@ -118,18 +119,19 @@ struct Keys {
 }
 
 impl Api {
-    pub(super) fn control(self) -> Control {
+    pub(crate) fn control(self) -> Control {
         Control::new(move |call| -> BoxFuture<'static, Reply> {
             let api = self.clone();
             Box::pin(async move { api.answer(&call).await })
         })
     }
 
-    async fn answer(&self, call: &Call) -> Reply {
+    pub(crate) async fn answer(&self, call: &Call) -> Reply {
         let post = call.method == "POST" || call.method == "PUT";
         if call.path == "/probe" {
-            return match &*call.method {
-                "GET" => self.prober.answer(&call.query).await,
+            return match (&*call.method, &self.prober) {
+                ("GET", Some(prober)) => prober.answer(&call.query).await,
+                ("GET", None) => text(404, "not found\n"),
                 _ => text(405, "only GET probes\n"),
             };
         }
@@ -229,7 +231,7 @@ impl Api {
     }
 }
 
-fn text(status: u16, body: &str) -> Reply {
+pub(crate) fn text(status: u16, body: &str) -> Reply {
     Reply {
         status,
         content_type: "text/plain; charset=utf-8",

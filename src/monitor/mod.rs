@@ -2,7 +2,8 @@
 
 mod alert_series;
 mod answer;
-mod control;
+mod clock_jump;
+pub(crate) mod control;
 mod error;
 mod evidence;
 mod keeper;
@@ -10,6 +11,7 @@ mod memory;
 mod model_monitor;
 mod names;
 mod offline;
+pub(crate) mod opening;
 mod outlets;
 mod probe;
 mod producers;
@@ -25,6 +27,8 @@ mod traffic;
 mod transport;
 mod view;
 mod watch;
+
+pub(crate) use outlets::webhooks;
 
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;

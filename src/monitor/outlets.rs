@@ -10,7 +10,7 @@ use super::MonitorError;
 use super::transport::HttpTransport;
 use crate::alert::Alert;
 use crate::config::Config;
-use crate::config::settings::{Mode, Settings};
+use crate::config::settings::{Mode, Retraining, Settings};
 use crate::notify::alertmanager::{self, PeerSettings, Stats};
 use crate::notify::relabel::{self, Relabel};
 use crate::notify::retrain::{Deliveries, Entry, Receiver, ReceiverStats, Webhook};
@@ -142,11 +142,24 @@ fn receivers(
     notifiers: &[Arc<dyn RetrainingNotifier>],
     clock: &Clock,
 ) -> Vec<Receiver> {
-    let webhooks = config
-        .settings
-        .retraining
-        .webhooks
+    let webhooks = webhooks(&config.settings.retraining, clock);
+    let own = notifiers
         .iter()
+        .cloned()
+        .enumerate()
+        .map(|(index, notifier)| Receiver {
+            name: format!("notifier-{index}"),
+            matchers: Vec::new(),
+            notifier,
+            expiry: EXPIRY,
+        });
+    webhooks.into_iter().chain(own).collect()
+}
+
+/// The webhooks of a configuration as receivers.
+pub(crate) fn webhooks(retraining: &Retraining, clock: &Clock) -> Vec<Receiver> {
+    let webhooks = retraining.webhooks.iter();
+    webhooks
         .map(|webhook| Receiver {
             name: webhook.name.clone(),
             matchers: webhook.matchers.clone(),
@@ -160,16 +173,6 @@ fn receivers(
                 clock: Arc::clone(clock),
             }),
             expiry: webhook.expiry,
-        });
-    let own = notifiers
-        .iter()
-        .cloned()
-        .enumerate()
-        .map(|(index, notifier)| Receiver {
-            name: format!("notifier-{index}"),
-            matchers: Vec::new(),
-            notifier,
-            expiry: EXPIRY,
-        });
-    webhooks.chain(own).collect()
+        })
+        .collect()
 }

@@ -28,7 +28,7 @@ type Refused = (u16, String);
 
 /// Answers `/probe` under the configuration that is in force.
 #[derive(Debug, Clone)]
-pub(super) struct Prober {
+pub(crate) struct Prober {
     current: watch::Receiver<Arc<Config>>,
     registry: Registry,
     slots: Arc<Semaphore>,

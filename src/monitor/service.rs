@@ -1,16 +1,19 @@
 //! The tasks around a monitor: scrapes before each tick, deliveries and the server after it.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::Signal;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::MonitorError;
 use super::control::{self, Api, Command, Loader, Recogniser};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, PATIENCE};
 use super::model_monitor::ModelMonitor;
+use super::opening;
 use super::outlets::Outlets;
 use super::probe::Prober;
 use super::producers::Producers;
@@ -22,7 +25,7 @@ use crate::judge::Registry;
 use crate::notify::RetrainingNotifier;
 use crate::publish;
 use crate::runtime::dns::{self, Resolve};
-use crate::runtime::{Ended, Supervisor, clock, reload_signal};
+use crate::runtime::{Supervisor, clock, reload_signal};
 use crate::scrape::MetricProducer;
 use crate::scrape::discovery::{Discovery, Handle};
 
@@ -47,6 +50,7 @@ pub struct Service {
     /// Time between two looks at the files.
     polling: Option<Duration>,
     health: Option<publish::Server>,
+    standby: bool,
 }
 
 impl fmt::Debug for Service {
@@ -75,6 +79,7 @@ impl Service {
             lifecycle: false,
             polling: None,
             health: None,
+            standby: false,
         }
     }
 
@@ -128,6 +133,12 @@ impl Service {
         self
     }
 
+    /// Waits for a store that another process has, instead of failing.
+    #[must_use]
+    pub fn with_standby(self, standby: bool) -> Self {
+        Self { standby, ..self }
+    }
+
     /// Every change of every alert from now on, for any number of subscribers.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Alert> {
@@ -143,14 +154,23 @@ impl Service {
         server: publish::Server,
         stop: impl Future<Output = ()>,
     ) -> Result<(), MonitorError> {
-        let at = clock::now();
+        let hang_ups = reload_signal()?;
+        let mut supervisor = Supervisor::new(3);
+        let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
+        serve(&mut supervisor, &shared, server, self.health);
+        let mut stop = pin!(stop);
         let path = self.config.settings.storage.path.as_deref();
-        let keeper = Keeper::open(path, at).await?;
-        let store = Arc::clone(keeper.store());
-        if keeper.is_durable() {
+        let place = (path, self.standby);
+        let tasks = (&mut supervisor, DELIVERING);
+        let Some(store) = opening::open_unless(&mut stop, place, &shared, tasks).await? else {
+            supervisor.run(ready(()), GRACE).await;
+            return Ok(());
+        };
+        let at = clock::now();
+        let keeper = Keeper::new(Arc::clone(&store), PATIENCE);
+        if keeper.is_kept() {
             self.monitor.restore(&store, at);
         }
-        let mut supervisor = Supervisor::new(3);
         let outlets = Outlets::new(
             &self.config,
             self.notifiers,
@@ -158,24 +178,18 @@ impl Service {
             (&mut supervisor, DELIVERING),
             GRACE,
         )?;
-        let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
-        let task = server.run(Arc::clone(&shared), supervisor.token(SERVING));
-        supervisor.spawn(SERVING, "server", task);
-        if let Some(health) = self.health {
-            let task = health.run_health(Arc::clone(&shared), supervisor.token(SERVING));
-            supervisor.spawn(SERVING, "health server", task);
-        }
         let (commands, queue) = control::queue();
         let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
             commands: commands.clone(),
             deliveries: outlets.deliveries().clone(),
             lifecycle: self.lifecycle,
-            prober: Prober::new(in_force, self.monitor.registry.clone()),
+            prober: Some(Prober::new(in_force, self.monitor.registry.clone())),
         };
         shared.set_control(api.control());
         let polling = self.loader.clone().zip(self.polling);
-        reload_when_told(&mut supervisor, polling, self.config.hash(), commands)?;
+        let polling = polling.map(|(loader, every)| (loader, every, self.config.hash()));
+        reload_when_told(&mut supervisor, hang_ups, polling, &commands);
         let task = Ticking {
             fixed: view::Fixed::of(&self.monitor),
             current,
@@ -196,11 +210,22 @@ impl Service {
         let task = task.run(supervisor.token(WATCHING));
         supervisor.spawn(WATCHING, "watching", task);
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
-        Keeper::close(store).await;
-        match ended {
-            Ended::Asked => Ok(()),
-            Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
-        }
+        opening::close(store, ended).await
+    }
+}
+
+/// The servers, first to begin and last to end.
+fn serve(
+    supervisor: &mut Supervisor,
+    shared: &Arc<publish::Shared>,
+    server: publish::Server,
+    health: Option<publish::Server>,
+) {
+    let serving = supervisor.token(SERVING);
+    supervisor.spawn(SERVING, "server", server.run(Arc::clone(shared), serving));
+    if let Some(health) = health {
+        let task = health.run_health(Arc::clone(shared), supervisor.token(SERVING));
+        supervisor.spawn(SERVING, "health server", task);
     }
 }
 
@@ -215,16 +240,15 @@ fn look_up(supervisor: &mut Supervisor, config: &Config, resolver: Arc<dyn Resol
 /// The tasks that ask for a reload: at SIGHUP, and when a look at the files shows something new.
 fn reload_when_told(
     supervisor: &mut Supervisor,
-    polling: Option<(Loader, Duration)>,
-    known: String,
-    commands: mpsc::Sender<Command>,
-) -> Result<(), MonitorError> {
+    hang_ups: Signal,
+    polling: Option<(Loader, Duration, String)>,
+    commands: &mpsc::Sender<Command>,
+) {
     let stop = supervisor.token(WATCHING);
-    if let Some((loader, every)) = polling {
+    if let Some((loader, every, known)) = polling {
         let task = control::poll(loader, every, known, commands.clone(), stop.clone());
         supervisor.spawn(WATCHING, "polling", task);
     }
-    let hang_ups = control::hang_ups(reload_signal()?, commands, stop);
+    let hang_ups = control::hang_ups(hang_ups, commands.clone(), stop);
     supervisor.spawn(WATCHING, "signals", hang_ups);
-    Ok(())
 }

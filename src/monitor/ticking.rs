@@ -59,6 +59,9 @@ impl Ticking {
                 () = stop.cancelled() => break,
                 scraped = self.producers.scrape_all(at) => scraped,
             };
+            if let Some(back) = self.monitor.follow_clock(at) {
+                self.outlets.deliveries().set_back(back);
+            }
             let Tick { alerts, requests } = self.monitor.observe(at, &scraped);
             let is_recognised = self.recognise(&scraped);
             drop(scraped);
@@ -131,7 +134,7 @@ impl Ticking {
 
     /// Writes what happened to the store, then tells the world.
     async fn hand_over(&mut self, at: Timestamp, alerts: &[Alert], requests: &[RetrainRequest]) {
-        let memory = if self.keeper.is_durable() {
+        let memory = if self.keeper.is_kept() {
             self.monitor.remember(self.keeper.wants_learnt(at))
         } else {
             Memory::default()

@@ -18,13 +18,31 @@ pub struct Call {
     pub query: Query,
     /// The media type of the body; empty when there is none.
     pub content_type: String,
+    /// The header `Authorization`; empty when there is none.
+    pub authorization: Credentials,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/`.
+/// A header `Authorization` that no log shows.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Credentials(pub String);
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// How a call is answered.
+type Answer = dyn Fn(Call) -> BoxFuture<'static, Reply> + Send + Sync;
+
+/// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/`, and to paths of its own.
 #[derive(Clone)]
-pub struct Control(Arc<dyn Fn(Call) -> BoxFuture<'static, Reply> + Send + Sync>);
+pub struct Control {
+    answer: Arc<Answer>,
+    paths: &'static [&'static str],
+}
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,18 +53,30 @@ impl fmt::Debug for Control {
 impl Control {
     /// A control that answers with this function.
     pub fn new(answer: impl Fn(Call) -> BoxFuture<'static, Reply> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(answer))
+        Self {
+            answer: Arc::new(answer),
+            paths: &[],
+        }
+    }
+
+    /// Answers these paths too, whoever else would have.
+    #[must_use]
+    pub fn with_paths(self, paths: &'static [&'static str]) -> Self {
+        Self { paths, ..self }
     }
 
     /// Whether a path is for the control.
     #[must_use]
-    pub fn answers(path: &str) -> bool {
-        path == "/-/reload" || path == "/probe" || path.starts_with("/api/v1/retraining/")
+    pub fn answers(&self, path: &str) -> bool {
+        path == "/-/reload"
+            || path == "/probe"
+            || path.starts_with("/api/v1/retraining/")
+            || self.paths.contains(&path)
     }
 
     /// Answers a call.
     #[must_use]
     pub fn call(&self, call: Call) -> BoxFuture<'static, Reply> {
-        (self.0)(call)
+        (self.answer)(call)
     }
 }

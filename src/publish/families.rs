@@ -8,7 +8,7 @@ use crate::metric::Labels;
 
 /// How a family is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Goes up and down.
     Gauge,
     /// Only grows; the name ends in `_total`.
@@ -17,24 +17,24 @@ pub(super) enum Kind {
 
 /// One value of a family.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample {
+pub struct Sample {
     /// Its labels, without the name.
-    pub(super) labels: Labels,
+    pub labels: Labels,
     /// Its value.
-    pub(super) value: f64,
+    pub value: f64,
 }
 
 /// Samples under one name.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Family {
+pub struct Family {
     /// The name.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// One sentence.
-    pub(super) help: &'static str,
+    pub help: &'static str,
     /// Gauge or counter.
-    pub(super) kind: Kind,
+    pub kind: Kind,
     /// The samples.
-    pub(super) samples: Vec<Sample>,
+    pub samples: Vec<Sample>,
 }
 
 impl Family {

@@ -18,9 +18,10 @@ mod shared;
 mod signals;
 mod snapshot;
 
-pub use control::{Call, Control};
+pub use control::{Call, Control, Credentials};
 pub use encode::Exposition;
 pub use error::Error;
+pub use families::{Family, Kind, Sample};
 pub use page::{escape, number};
 pub use probe::probe_page;
 pub use query::Query;

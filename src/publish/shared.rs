@@ -1,12 +1,13 @@
 //! What the monitor writes and the server reads.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::control::Control;
 use super::counters::Counters;
 use super::encode::{Exposition, Writer};
-use super::families::families;
+use super::families::{Family, Kind, families};
 use super::history::History;
 use super::server::Http;
 use super::signals;
@@ -17,15 +18,28 @@ use crate::metric::Labels;
 const STARTING: u8 = 0;
 const READY: u8 = 1;
 const STOPPING: u8 = 2;
+const STANDBY: u8 = 3;
+
+/// Gives families that no snapshot holds.
+type More = dyn Fn() -> Vec<Family> + Send + Sync;
 
 /// The last whole snapshot, the counters, and whether the process is ready.
-#[derive(Debug)]
 pub struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     history: Mutex<History>,
     phase: AtomicU8,
     control: OnceLock<Control>,
+    more: OnceLock<Box<More>>,
     counters: Counters,
+    model: Labels,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("phase", &self.phase)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -37,7 +51,9 @@ impl Shared {
             history: Mutex::default(),
             phase: AtomicU8::new(STARTING),
             control: OnceLock::new(),
+            more: OnceLock::new(),
             counters: Counters::new(model),
+            model: model.clone(),
         }
     }
 
@@ -69,8 +85,25 @@ impl Shared {
 
     /// Who answers at this path, when it asks for something to be done.
     pub(super) fn control(&self, path: &str) -> Option<Control> {
-        let control = self.control.get().filter(|_| Control::answers(path));
-        control.cloned()
+        let control = self.control.get();
+        control.filter(|control| control.answers(path)).cloned()
+    }
+
+    /// Says what else stands on `/metrics`. Only the first counts.
+    pub fn set_more(&self, more: impl Fn() -> Vec<Family> + Send + Sync + 'static) {
+        drop(self.more.set(Box::new(more)));
+    }
+
+    /// Whether another process has the store, and this one waits for its end.
+    pub fn set_standby(&self, is_standby: bool) {
+        let (from, to) = if is_standby {
+            (STARTING, STANDBY)
+        } else {
+            (STANDBY, STARTING)
+        };
+        let order = Ordering::Relaxed;
+        // Once ready or stopping, it is neither.
+        let _unchanged = self.phase.compare_exchange(from, to, order, order);
     }
 
     /// The first evaluation is done.
@@ -94,6 +127,10 @@ impl Shared {
         self.phase.load(Ordering::Relaxed) == STOPPING
     }
 
+    pub(super) fn is_standby(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == STANDBY
+    }
+
     /// What the server counts.
     pub(super) fn http(&self) -> &Http {
         self.counters.http()
@@ -105,8 +142,17 @@ impl Shared {
         let snapshot = self.snapshot();
         let mut page = Writer::new(format);
         signals::write(&snapshot, &mut page);
-        for family in families(&snapshot).iter().chain(&self.counters.families()) {
-            page.family(family);
+        let more = self.more.get().map(|more| more()).unwrap_or_default();
+        let standby = Family::new(
+            Kind::Gauge,
+            "sidewatch_standby",
+            "Whether another process has the store, and this one waits for its end.",
+        );
+        let is_standby = f64::from(u8::from(self.is_standby()));
+        let standby = standby.with(self.model.clone(), is_standby);
+        let all = families(&snapshot).into_iter().chain([standby]).chain(more);
+        for family in all.chain(self.counters.families()) {
+            page.family(&family);
         }
         page.finish()
     }

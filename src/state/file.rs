@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -274,6 +275,19 @@ pub(super) fn set_aside(path: &Path, stamp: i64) -> io::Result<PathBuf> {
         fs::remove_file(old)?;
     }
     Ok(target)
+}
+
+/// Which file there is at a path, `None` when there is none.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Whether a lock on an open file keeps others out, as far as a second look from this process can tell.
+pub(super) fn is_locked(path: &Path) -> bool {
+    // Shared, since NFS gives no exclusive lock to who only reads.
+    let look = fs::File::open(path).map(|file| file.try_lock_shared());
+    !matches!(look, Ok(Ok(())))
 }
 
 /// Makes the directory's entry for a new file survive a crash of the machine.

@@ -235,7 +235,7 @@ async fn counted(target: &str, reason: &str) -> (Process, tempfile::TempDir, Str
         "run",
         &target,
         "--rules=rules.yaml",
-        "--scrape.interval=200ms",
+        "--scrape.interval=3s",
         &listen,
     ];
     let process = Process::sidewatch(&args, dir.path());

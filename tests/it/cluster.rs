@@ -44,14 +44,23 @@ fn ports(count: usize) -> Vec<u16> {
 }
 
 pub(crate) async fn start(binary: &Path, size: usize) -> Cluster {
+    start_with(binary, size, ("", "")).await
+}
+
+/// The same with child routes and receivers of the caller's, as YAML lists; the hook is told of everything all the same.
+pub(crate) async fn start_with(
+    binary: &Path,
+    size: usize,
+    (routes, receivers): (&str, &str),
+) -> Cluster {
     let hook = MockServer::start().await;
     Mock::given(method("POST"))
         .respond_with(ResponseTemplate::new(200))
         .mount(&hook)
         .await;
     let config = format!(
-        "route: {{receiver: hook, group_by: [alertname, model_id], group_wait: 2s, group_interval: 2s, repeat_interval: 1h}}\n\
-         receivers: [{{name: hook, webhook_configs: [{{url: '{}', send_resolved: true}}]}}]\n",
+        "route: {{receiver: hook, group_by: [alertname, model_id], group_wait: 2s, group_interval: 2s, repeat_interval: 1h, routes: [{routes}{{receiver: hook}}]}}\n\
+         receivers: [{receivers}{{name: hook, webhook_configs: [{{url: '{}', send_resolved: true}}]}}]\n",
         hook.uri()
     );
     // Somebody else may take a free port before Alertmanager does.
@@ -129,6 +138,13 @@ async fn together(urls: &[String], processes: &[(Process, TempDir)]) -> bool {
 }
 
 impl Cluster {
+    /// The notifications so far, as they came.
+    pub(crate) async fn bodies(&self) -> Vec<Value> {
+        let requests = self.hook.received_requests().await.unwrap();
+        let bodies = requests.iter().map(|request| request.body_json().unwrap());
+        bodies.collect()
+    }
+
     /// The notifications so far: alert group, and state by pod.
     pub(crate) async fn notifications(&self) -> Vec<Vec<(String, String)>> {
         let requests = self.hook.received_requests().await.unwrap();

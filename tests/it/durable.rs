@@ -436,7 +436,8 @@ async fn what_a_strategy_learnt_survives_and_another_strategy_learns_anew() {
     let mut process = world.start();
     world.ready().await;
     // Twenty scrapes would take two seconds; the first verdict knows already.
-    assert_eq!(state(&world).await.as_deref(), Ok("ok"));
+    let first = until("a verdict", SOON, async || state(&world).await).await;
+    assert_eq!(first, "ok");
 
     world.write(&watch(500));
     assert_eq!(post(&world.url("/-/reload"), "").await.0, 200);

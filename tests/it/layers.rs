@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may name. `docs/ARCHITECTURE.md` draws the same picture.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("metric", &[]),
     ("scrape", &["metric", "runtime"]),
     ("series", &["metric"]),
@@ -31,12 +31,19 @@ const ROOMS: [(&str, &[&str]); 16] = [
             "state", "config", "history", "runtime",
         ],
     ),
+    (
+        "relay",
+        &[
+            "metric", "alert", "notify", "publish", "state", "config", "history", "monitor",
+            "runtime",
+        ],
+    ),
     ("runtime", &["metric"]),
     (
         "cli",
         &[
             "metric", "scrape", "series", "promql", "map", "judge", "alert", "notify", "publish",
-            "state", "config", "history", "monitor", "runtime",
+            "state", "config", "history", "monitor", "relay", "runtime",
         ],
     ),
     ("main", &["cli"]),

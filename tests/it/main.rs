@@ -14,6 +14,7 @@ mod auto; // --rules=auto
 mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
 mod browser; // the status page in a real Chromium
+mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them
 mod discovery; // targets and Alertmanagers by name
 mod docs; // what the documents show is accepted
@@ -31,6 +32,7 @@ mod exposition_oracle; // the same samples as prometheus_client
 mod exposition_reference; // a slow, obvious parser
 mod exposition_text; // accept and reject, row by row
 mod faults; // every fault of target and receivers
+mod fuzz_smoke; // the fuzz targets for a moment
 mod hostile_clients; // floods, slow and stuck clients, and a scrape that is answered all the same
 mod judge_of_model; // one judge of many replicas, before the real Alertmanager
 mod layers; // modules depend only downwards
@@ -43,6 +45,7 @@ mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
+mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replica_invariance; // one, three or fifty replicas
 mod replicas; // three sidecars before three Alertmanagers
@@ -56,9 +59,14 @@ mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do
 mod scrape_tls;
 mod scrape_window; // from a body to the window
+mod soak; // everything at once for a while
 mod status_page;
 mod store; // restarts, crashes, damage
+mod torture; // what machine, network and target can do at their worst
+mod torture_clock; // jumps and summer time
+mod torture_disk; // full, read-only, hanging
 mod twins; // promtool agrees on templates and states
+mod two_instances; // standby and take-over, and two judges at once
 mod unit_random; // random series, the same words as promtool
 mod unit_tests; // promtool agrees on tests of rules
 mod web_config; // TLS, passwords, certificates of clients, read again on change

@@ -241,7 +241,7 @@ groups:
     }
     let mut summaries = Vec::new();
     while let Ok(alert) = changes.try_recv() {
-        summaries.push(alert.summary().to_owned());
+        summaries.push(alert.summary().clone());
     }
     assert_eq!(summaries, ["60 requests, 7 workers", "1"]);
 }

@@ -105,6 +105,19 @@ fn a_second_process_is_told_who_has_the_file() {
 }
 
 #[test]
+fn a_process_notices_that_its_file_was_replaced_under_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (first, _) = open(directory.path());
+    put(&first, Kind::Alerts, "a", "1");
+    let path = directory.path().join("sidewatch.redb");
+    fs::rename(&path, directory.path().join("moved")).unwrap();
+    assert!(!first.is_taken(), "nobody else has it yet");
+    let (second, _) = open(directory.path());
+    assert!(first.is_taken());
+    assert!(second.is_locked() && !second.is_taken());
+}
+
+#[test]
 fn a_place_that_cannot_be_used_is_an_error_and_not_damage() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");

@@ -287,6 +287,16 @@ impl Gates {
         self.gates.iter()
     }
 
+    /// The wall clock went back: cool-downs and requests under way end so much earlier.
+    pub fn set_back(&mut self, by: Duration) {
+        for gate in self.gates.values_mut() {
+            gate.last_request = gate.last_request.map(|at| at - by);
+            if let Some(flight) = &mut gate.in_flight {
+                flight.since = flight.since - by;
+            }
+        }
+    }
+
     /// Puts a stored gate back.
     pub fn insert(&mut self, key: GateKey, gate: Gate) {
         self.gates.insert(key, gate);
@@ -301,6 +311,34 @@ impl Gates {
             .find(|(_, gate)| gate.in_flight() == Some(id))?;
         gate.in_flight = None;
         Some(key.clone())
+    }
+
+    /// The cause is gone: nothing is under way for this key any more. Gives the request that was, if any.
+    pub fn finish(&mut self, key: &GateKey) -> Option<String> {
+        let flight = self.gates.get_mut(key)?.in_flight.take();
+        flight.map(|flight| flight.id)
+    }
+
+    /// Drops the gates that hold nothing back at `at` under any policy up to these lengths.
+    pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
+        self.gates.retain(|_, gate| {
+            let cooling = gate.last_request.map(|last| last + cooldown);
+            let flight = gate.in_flight.as_ref();
+            let flying = flight.map(|flight| flight.since + in_flight_timeout);
+            cooling.max(flying).is_some_and(|until| at < until)
+        });
+    }
+
+    /// How many gates there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.gates.len()
+    }
+
+    /// Whether there is no gate.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gates.is_empty()
     }
 
     /// Drops the gates of rules that are no longer there, and those that remember nothing of use at `at`.

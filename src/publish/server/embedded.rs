@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::super::control::{Call, Control};
+use super::super::control::{Call, Control, Credentials};
 use super::super::query::Query;
 use super::super::shared::Shared;
 use super::routes::Answer;
@@ -85,15 +85,17 @@ async fn read(request: Request<Incoming>) -> Result<Call, Answer> {
             return Err(refused(StatusCode::REQUEST_TIMEOUT, text));
         }
     };
-    let content_type = parts.headers.get(CONTENT_TYPE);
+    let header = |name: HeaderName| {
+        let value = parts.headers.get(name);
+        let text = value.and_then(|value| value.to_str().ok());
+        text.unwrap_or("").to_owned()
+    };
     Ok(Call {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: Query::parse(parts.uri.query()),
-        content_type: content_type
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("")
-            .to_owned(),
+        content_type: header(CONTENT_TYPE),
+        authorization: Credentials(header(AUTHORIZATION)),
         body: body.to_bytes().to_vec(),
     })
 }

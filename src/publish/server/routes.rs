@@ -169,6 +169,8 @@ fn ready(shared: &Shared) -> Page {
     }
     let why = if shared.is_stopping() {
         "sidewatch is stopping\n"
+    } else if shared.is_standby() {
+        "standby: another instance has the store\n"
     } else {
         "the first evaluation is not done yet\n"
     };

@@ -1,0 +1,121 @@
+//! One store, one process: whoever comes second waits, and whoever lost it stops.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::MonitorError;
+use crate::publish::Shared;
+use crate::runtime::{Ended, Supervisor, clock};
+use crate::state::{Error, Opened, Store};
+
+/// How often a taken store is tried again, and an own one looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// A disk that takes longer than this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the log.
+///
+/// With `wait`, a store that another process has is waited for, and `shared` shows the standby meanwhile.
+async fn open(
+    path: Option<&Path>,
+    wait: bool,
+    shared: &Shared,
+) -> Result<Arc<Store>, MonitorError> {
+    let Some(path) = path else {
+        return Ok(Arc::new(Store::in_memory()));
+    };
+    let mut is_waiting = false;
+    let (store, opened) = loop {
+        let directory = path.to_owned();
+        let opening = spawn_blocking(move || Store::open(&directory, clock::now()));
+        match opening.await.map_err(std::io::Error::other)? {
+            Err(Error::InUse { path }) if wait => {
+                if !is_waiting {
+                    info!(path = %path.display(), "another process has the store; standing by");
+                    is_waiting = true;
+                    shared.set_standby(true);
+                }
+                sleep(LOOK).await;
+            }
+            opened => break opened?,
+        }
+    };
+    shared.set_standby(false);
+    if is_waiting {
+        info!(path = %path.display(), "the store is free; taking over");
+    }
+    report(path, &opened);
+    if wait && !store.is_locked() {
+        warn!(
+            path = %path.display(),
+            "this file system does not keep a second process from the store; run one instance only"
+        );
+    }
+    Ok(Arc::new(store))
+}
+
+/// The same, unless `stop` completes first; a task of this stage watches over the store from then on.
+pub(crate) async fn open_unless(
+    stop: impl Future<Output = ()>,
+    (path, wait): (Option<&Path>, bool),
+    shared: &Shared,
+    (supervisor, stage): (&mut Supervisor, usize),
+) -> Result<Option<Arc<Store>>, MonitorError> {
+    let store = tokio::select! {
+        store = open(path, wait, shared) => store?,
+        () = stop => return Ok(None),
+    };
+    let task = watch(Arc::clone(&store), supervisor.token(stage));
+    supervisor.spawn(stage, "store", task);
+    Ok(Some(store))
+}
+
+fn report(path: &Path, opened: &Opened) {
+    for note in &opened.notes {
+        warn!(path = %path.display(), "the store: {note}");
+    }
+    if let Some(aside) = &opened.set_aside {
+        error!(
+            path = %path.display(), set_aside = %aside.display(), records = opened.records,
+            "the store was damaged or of another version; it was set aside and what can be believed of it is used"
+        );
+    }
+    info!(path = %path.display(), records = opened.records, "the store is open");
+}
+
+/// Ends when another process has the store, so that no two believe to be the only one.
+async fn watch(store: Arc<Store>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(LOOK) => {}
+        }
+        let look = Arc::clone(&store);
+        let taken = tokio::select! {
+            () = stop.cancelled() => return,
+            taken = spawn_blocking(move || look.is_taken()) => taken,
+        };
+        if taken.unwrap_or(false) {
+            error!("the file of the store is another process' now; stopping");
+            return;
+        }
+    }
+}
+
+/// Closes the store after everybody who writes to it has ended, and says how that was.
+pub(crate) async fn close(store: Arc<Store>, ended: Ended) -> Result<(), MonitorError> {
+    let closed = timeout(PATIENCE, spawn_blocking(move || store.close())).await;
+    if let Ok(Ok(Err(error))) = closed {
+        warn!(%error, "the store was not closed well");
+    }
+    match ended {
+        Ended::Asked => Ok(()),
+        Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
+    }
+}

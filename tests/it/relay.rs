@@ -1,0 +1,356 @@
+//! The relay: Alertmanager's webhook becomes retraining requests, once for a cool-down and never lost.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sidewatch::runtime::clock;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::support::{Process, free_port, get_json, get_text, tool, until, value_of};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A relay in a folder of its own, with one receiver.
+pub(crate) struct Relay {
+    directory: tempfile::TempDir,
+    address: String,
+    receiver: MockServer,
+}
+
+impl Relay {
+    /// A relay whose receiver answers with this status.
+    pub(crate) async fn new(status: u16) -> Self {
+        let relay = Self {
+            directory: tempfile::tempdir().unwrap(),
+            address: format!("127.0.0.1:{}", free_port()),
+            receiver: MockServer::start().await,
+        };
+        relay.answer(status).await;
+        relay.configure("cooldown: 6h", "");
+        relay
+    }
+
+    pub(crate) fn configure(&self, ask: &str, more: &str) {
+        let text = format!(
+            "retrain: [{{matchers: ['retrain=\"true\"'], {ask}}}]\n\
+             retraining: {{webhooks: [{{url: '{}', name: hook}}]}}\n{more}\n",
+            self.receiver.uri()
+        );
+        fs::write(self.path().join("relay.yaml"), text).unwrap();
+    }
+
+    async fn answer(&self, status: u16) {
+        self.receiver.reset().await;
+        Mock::given(method("POST"))
+            .respond_with(ResponseTemplate::new(status))
+            .mount(&self.receiver)
+            .await;
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn start(&self, more: &[&str]) -> Process {
+        let listen = format!("--web.listen-address={}", self.address);
+        let mut args = vec![
+            "relay",
+            "--config.file=relay.yaml",
+            "--storage.path=state",
+            &listen,
+        ];
+        args.extend(more);
+        Process::sidewatch(&args, self.path())
+    }
+
+    pub(crate) async fn ready(&self) {
+        until("ready", SOON, async || {
+            get_text(&self.url("/-/ready")).await
+        })
+        .await;
+    }
+
+    /// The keys of the requests that the receiver got.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let requests = self.receiver.received_requests().await.unwrap();
+        let key = |request: &wiremock::Request| {
+            let header = request.headers.get("idempotency-key").unwrap();
+            header.to_str().unwrap().to_owned()
+        };
+        requests.iter().map(key).collect()
+    }
+
+    pub(crate) async fn asked(&self, count: usize) {
+        until("the request", SOON, async || {
+            let keys = self.keys().await;
+            if keys.len() >= count {
+                Ok(())
+            } else {
+                Err(format!("{} requests", keys.len()))
+            }
+        })
+        .await;
+    }
+
+    async fn post(&self, body: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let request = reqwest::Client::new().post(self.url("/api/v1/alertmanager"));
+        let json = ("content-type", "application/json");
+        let is_own = headers.iter().any(|(name, _)| *name == json.0);
+        let headers = headers.iter().chain((!is_own).then_some(&json));
+        let request = headers.fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    async fn metric(&self, name: &str) -> Option<f64> {
+        let page = get_text(&self.url("/metrics")).await.unwrap();
+        value_of(&page, &[name])
+    }
+}
+
+fn notification(alerts: &[(&str, &str)]) -> String {
+    let now = clock::now().to_string();
+    let alert = |(status, pod): &(&str, &str)| {
+        json!({
+            "status": status, "startsAt": now, "endsAt": "0001-01-01T00:00:00Z",
+            "labels": {"alertname": "ScoreDrift", "model_id": "fraud", "model_version": "7", "retrain": "true", "pod": pod},
+            "annotations": {"summary": "scores drift", "value": "0.31", "score": "3.1"},
+            "generatorURL": "http://judge:9755/", "fingerprint": "c0ffee",
+        })
+    };
+    let alerts: Vec<Value> = alerts.iter().map(alert).collect();
+    json!({"version": "4", "receiver": "retraining", "status": "firing", "truncatedAlerts": 0, "alerts": alerts}).to_string()
+}
+
+#[tokio::test]
+async fn two_alertmanagers_repetitions_and_a_crash_are_one_request() {
+    let relay = Relay::new(202).await;
+    let process = relay.start(&[]);
+    relay.ready().await;
+    let body = notification(&[("firing", "fraud-0"), ("firing", "fraud-1")]);
+    let (one, other) = tokio::join!(relay.post(&body, &[]), relay.post(&body, &[]));
+    assert_eq!((one.0, other.0), (200, 200));
+    relay.asked(1).await;
+    // SIGKILL.
+    drop(process);
+    let _process = relay.start(&[]);
+    relay.ready().await;
+    assert_eq!(relay.post(&body, &[]).await.0, 200);
+    assert_eq!(
+        relay
+            .metric(r#"sidewatch_relay_alerts_total{outcome="cooling_down"}"#)
+            .await,
+        Some(2.0)
+    );
+    assert_eq!(relay.keys().await.len(), 1);
+    let sent = relay.receiver.received_requests().await.unwrap();
+    let event: Value = sent[0].body_json().unwrap();
+    assert_eq!(event["data"]["model_id"], "fraud");
+    assert_eq!(event["data"]["model_version"], "7");
+    assert_eq!(event["data"]["rule"], "ScoreDrift");
+    assert_eq!(event["data"]["reason"], "scores drift");
+    assert_eq!(event["data"]["score"], 3.1);
+    assert_eq!(relay.metric("sidewatch_storage_durable").await, Some(1.0));
+    let page = get_text(&relay.url("/")).await.unwrap();
+    assert!(
+        page.contains("under way") && page.contains("ScoreDrift"),
+        "{page}"
+    );
+}
+
+#[tokio::test]
+async fn what_was_answered_2xx_arrives_after_a_crash_and_an_outage() {
+    let relay = Relay::new(503).await;
+    let process = relay.start(&[]);
+    relay.ready().await;
+    assert_eq!(
+        relay.post(&notification(&[("firing", "a")]), &[]).await.0,
+        200
+    );
+    drop(process);
+    relay.answer(202).await;
+    let process = relay.start(&[]);
+    relay.asked(1).await;
+    until("an empty outbox", SOON, async || {
+        let outbox = get_json(&relay.url("/api/v1/retraining/outbox")).await?;
+        if outbox["data"] == json!([]) {
+            Ok(())
+        } else {
+            Err(outbox.to_string())
+        }
+    })
+    .await;
+    // The pipeline reports the end; a second report finds nothing.
+    let key = relay.keys().await.remove(0);
+    let done = relay.url(&format!("/api/v1/retraining/{key}/done"));
+    let client = reqwest::Client::new();
+    assert_eq!(client.post(&done).send().await.unwrap().status(), 200);
+    assert_eq!(client.post(&done).send().await.unwrap().status(), 404);
+    let mut process = process;
+    process.signal("TERM");
+    assert!(process.ended(SOON).await.success());
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_webhook_are_refused_with_the_reason_and_counted() {
+    let relay = Relay::new(202).await;
+    let _process = relay.start(&[]);
+    relay.ready().await;
+    let good = notification(&[("firing", "a")]);
+    for (body, status, reason) in [
+        ("{".to_owned(), 400, "not Alertmanager's webhook"),
+        (
+            good.replace("\"4\"", "\"3\""),
+            400,
+            "version: this program understands \"4\", got \"3\"",
+        ),
+        (good.replace("firing", "flying"), 400, "alerts[0].status"),
+        ("x".repeat(1 << 21), 413, "too large"),
+    ] {
+        let (found, text) = relay.post(&body, &[]).await;
+        assert_eq!(found, status, "{text}");
+        assert!(text.contains(reason), "{text}");
+    }
+    let text = relay.post(&good, &[("content-type", "text/plain")]).await;
+    assert_eq!(text.0, 415);
+    let get = reqwest::get(relay.url("/api/v1/alertmanager"))
+        .await
+        .unwrap();
+    assert_eq!(get.status(), 405);
+    assert!(relay.keys().await.is_empty());
+    // What was read, but not as a webhook; the server counts the body that was too large.
+    let refused = r#"sidewatch_relay_notifications_total{result="refused"}"#;
+    assert_eq!(relay.metric(refused).await, Some(5.0));
+    let cut = good.replace("\"truncatedAlerts\":0", "\"truncatedAlerts\":7");
+    assert_eq!(relay.post(&cut, &[]).await.0, 200);
+    assert_eq!(
+        relay.metric("sidewatch_relay_truncated_alerts_total").await,
+        Some(7.0)
+    );
+}
+
+#[tokio::test]
+async fn senders_show_the_token_and_the_kubelet_needs_none() {
+    let relay = Relay::new(202).await;
+    fs::write(relay.path().join("token"), "opensesame\n").unwrap();
+    relay.configure("cooldown: 6h", "authorization: {credentials_file: token}");
+    let _process = relay.start(&[]);
+    relay.ready().await;
+    let body = notification(&[("firing", "a")]);
+    assert_eq!(relay.post(&body, &[]).await.0, 401);
+    assert_eq!(
+        relay
+            .post(&body, &[("authorization", "Bearer opensesam")])
+            .await
+            .0,
+        401
+    );
+    assert_eq!(
+        relay
+            .post(&body, &[("authorization", "Basic opensesame")])
+            .await
+            .0,
+        401
+    );
+    let outbox = reqwest::get(relay.url("/api/v1/retraining/outbox"))
+        .await
+        .unwrap();
+    assert_eq!(outbox.status(), 401);
+    assert!(relay.keys().await.is_empty());
+    // It is read for every request.
+    fs::write(relay.path().join("token"), "other\n").unwrap();
+    assert_eq!(
+        relay
+            .post(&body, &[("authorization", "Bearer other")])
+            .await
+            .0,
+        200
+    );
+    relay.asked(1).await;
+}
+
+#[tokio::test]
+async fn a_reload_takes_up_other_alerts_and_refuses_mistakes_whole() {
+    let relay = Relay::new(202).await;
+    let process = relay.start(&[]);
+    relay.ready().await;
+    let reloaded = "sidewatch_config_last_reload_successful";
+    fs::write(relay.path().join("relay.yaml"), "retrain: []\n").unwrap();
+    process.signal("HUP");
+    until("the refusal", SOON, async || {
+        if relay.metric(reloaded).await == Some(0.0) {
+            Ok(())
+        } else {
+            Err("none")
+        }
+    })
+    .await;
+    relay.configure("cooldown: 1s, resolved_is_done: true", "");
+    process.signal("HUP");
+    until("the reload", SOON, async || {
+        if relay.metric(reloaded).await == Some(1.0) {
+            Ok(())
+        } else {
+            Err("none")
+        }
+    })
+    .await;
+    assert_eq!(
+        relay.post(&notification(&[("firing", "a")]), &[]).await.0,
+        200
+    );
+    // With a cool-down of a second the next epoch is soon.
+    until("a second request", SOON, async || {
+        relay.post(&notification(&[("firing", "a")]), &[]).await;
+        let keys = relay.keys().await.len();
+        if keys >= 2 {
+            Ok(())
+        } else {
+            Err(format!("{keys}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_metrics_of_a_relay_pass_promtool() {
+    let relay = Relay::new(202).await;
+    let _process = relay.start(&[]);
+    relay.ready().await;
+    let page = get_text(&relay.url("/metrics")).await.unwrap();
+    for born in ["requested", "in_flight", "no_model", "unmatched"] {
+        let name = format!("sidewatch_relay_alerts_total{{outcome=\"{born}\"}}");
+        assert_eq!(value_of(&page, &[&name]), Some(0.0), "{page}");
+    }
+    let Some(promtool) = tool("promtool") else {
+        return;
+    };
+    let file = relay.path().join("page");
+    fs::write(&file, &page).unwrap();
+    let checked = std::process::Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+#[test]
+fn the_configuration_of_the_document_is_accepted() {
+    let blocks = super::docs::blocks("docs/DELIVERY.md");
+    let (line, block) = blocks
+        .iter()
+        .find(|(_, block)| block.starts_with("retrain:"))
+        .unwrap();
+    let read = sidewatch::config::relay::read_relay("docs/DELIVERY.md", block, &|_| None);
+    assert!(read.is_ok(), "docs/DELIVERY.md:{line}: {read:?}");
+}
