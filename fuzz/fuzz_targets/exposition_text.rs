@@ -1,16 +1,14 @@
 //! Scrapes of arbitrary bytes never panic, and are read as the slow reference reads them.
-//!
-//! The input is cut at every 0xff into the bodies of consecutive scrapes, so that the memo is fuzzed too.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sidewatch::scrape::Format;
 
 #[path = "../../tests/it/exposition_reference.rs"]
+#[allow(dead_code, reason = "one of the targets needs it")]
 mod exposition_reference;
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "this is one of them")]
+mod targets;
 
-fuzz_target!(|data: &[u8]| {
-    let bodies: Vec<&[u8]> = data.split(|&byte| byte == 0xff).collect();
-    exposition_reference::check(&bodies, Format::Text);
-});
+fuzz_target!(|data: &[u8]| targets::exposition_text(data));

@@ -123,6 +123,20 @@ impl Entry {
         Step::Same
     }
 
+    /// The clock went back: everything happened so much earlier.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        self.active_at = self.active_at - by;
+        for time in [
+            &mut self.fired_at,
+            &mut self.resolved_at,
+            &mut self.keep_firing_since,
+            &mut self.no_data_since,
+            &mut self.last_sent,
+        ] {
+            *time = time.map(|at| at - by);
+        }
+    }
+
     fn aged(&self, at: Timestamp) -> Step {
         let old = self
             .resolved_at

@@ -64,11 +64,27 @@ impl Tracker {
         let Some(before) = self.evaluated_at.filter(|_| restored) else {
             return;
         };
-        let unseen = at.since(before).saturating_sub(rule.interval);
+        if at < before {
+            self.set_back(before.since(at));
+        } else {
+            self.skip(at.since(before).saturating_sub(rule.interval));
+        }
+    }
+
+    /// So much time passed unseen: it does not count towards `for`.
+    pub fn skip(&mut self, unseen: Duration) {
         for entry in self.entries.values_mut() {
             if entry.state == State::Pending {
                 entry.active_at = entry.active_at + unseen;
             }
+        }
+    }
+
+    /// The clock went back: everything happened so much earlier, so that what lasted keeps its length.
+    pub fn set_back(&mut self, by: Duration) {
+        self.evaluated_at = self.evaluated_at.map(|at| at - by);
+        for entry in self.entries.values_mut() {
+            entry.set_back(by);
         }
     }
 

@@ -6,7 +6,7 @@ use super::file::{Around, positive, timeout, url};
 use super::http::read_http;
 use super::read::{Fields, Node};
 use super::settings::{Retraining, Webhook};
-use crate::metric::{MatchOp, Matcher};
+use crate::metric::{MatchOp, Matcher, pattern_error};
 use crate::notify::retrain::{BodyTemplate, Format, Secret};
 
 /// Bodies that a webhook can be sent.
@@ -225,8 +225,12 @@ fn parse_matcher(text: &str) -> Result<Matcher, String> {
     } else {
         value.to_owned()
     };
-    Matcher::try_new(name, op, &value)
-        .map_err(|error| format!("{value:?} is not a regular expression: {error}"))
+    Matcher::try_new(name, op, &value).map_err(|error| {
+        format!(
+            "{value:?} is not a regular expression: {}",
+            pattern_error(&error)
+        )
+    })
 }
 
 #[cfg(test)]

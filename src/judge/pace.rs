@@ -10,6 +10,9 @@ use crate::metric::{MetricSample, Timestamp};
 /// The longest gap that is charged, in steps: after it a memory is as stale as it gets, not gone.
 const LONGEST_GAP: i64 = 100;
 
+/// A sample that is older than the last one by more steps than this says that the clock was set back.
+const SET_BACK: i64 = 10;
+
 /// Counts steps between samples. Without an interval every sample is one step, whatever its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pace {
@@ -34,6 +37,11 @@ impl Pace {
             return Ok(1);
         };
         let elapsed = sample.at.as_millis().saturating_sub(last.as_millis());
+        // The clock was set back: waiting until it is where it was would leave the series unjudged.
+        if elapsed < every.saturating_mul(-SET_BACK) {
+            self.last = Some(sample.at);
+            return Ok(1);
+        }
         if elapsed <= 0 {
             return Err(Verdict::insufficient(
                 "the sample is not newer than the last one",

@@ -82,6 +82,20 @@ fn every_mistake_is_reported_with_its_place_and_remedy() {
 }
 
 #[test]
+fn a_composition_has_one_to_sixteen_strategies() {
+    let mistakes = |count: usize| {
+        let parts = vec![r#"{"type":"static","bound":1}"#; count].join(",");
+        let config = config(&format!(r#"{{"type":"all_of","strategies":[{parts}]}}"#));
+        let context = Context {
+            direction: Direction::Above,
+            ..ROWS
+        };
+        Registry::built_in().check(&config, &context).len()
+    };
+    assert_eq!([0, 1, 16, 17].map(mistakes), [1, 0, 0, 1]);
+}
+
+#[test]
 fn a_variance_that_contains_the_sample_can_never_fire_and_ours_does() {
     let (alpha, k) = (0.2, 3.0);
     let (mut mean, mut variance, mut old_fired) = (10.0_f64, 1.0_f64, false);

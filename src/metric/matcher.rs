@@ -121,6 +121,14 @@ pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
     Regex::new(&format!("^(?s:{})$", ascii_classes(pattern)))
 }
 
+/// What is wrong with a pattern, in one line; the regex crate draws a picture of several.
+#[must_use]
+pub fn pattern_error(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
 /// Rewrites `\d \w \s \b` and their negations to their ASCII forms, since Rust's are Unicode and RE2's are not.
 fn ascii_classes(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());

@@ -13,7 +13,7 @@ mod time;
 pub use appender::{Appender, SeriesFilter, SeriesRef};
 pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
-pub use matcher::{MatchOp, Matcher, Selector, anchored};
+pub use matcher::{MatchOp, Matcher, Selector, anchored, pattern_error};
 pub use number::rounded;
 pub use sample::{Evidence, MetricSample};
 pub use time::{Timestamp, format_duration, parse_duration};

@@ -77,7 +77,7 @@ impl Progress {
     }
 
     fn write(&self, store: &Store) {
-        if !store.is_durable() {
+        if !store.is_kept() {
             return;
         }
         let mut batch = Batch::lazy();
@@ -302,7 +302,7 @@ impl Backfill {
         let version = self.rehearsal.config.settings.model.version.clone();
         let rules = self.rehearsal.rule_keys();
         let past: Option<Progress> = self.store.get(Record::Meta, RECORD);
-        let Some(past) = past.filter(|_| self.store.is_durable()) else {
+        let Some(past) = past.filter(|_| self.store.is_kept()) else {
             return;
         };
         if past.model_version != version {
@@ -354,7 +354,7 @@ impl Backfill {
 
     async fn remember(&mut self) {
         let is_due = self.stored.is_none_or(|last| last.elapsed() >= STORE_EVERY);
-        if !is_due || !self.store.is_durable() {
+        if !is_due || !self.store.is_kept() {
             return;
         }
         self.stored = Some(Instant::now());

@@ -1,5 +1,6 @@
 //! The store behind a monitor: what is written when, without holding up a tick.
 
+use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +19,7 @@ const LEARNT_EVERY: Duration = Duration::from_secs(60);
 /// How much of the time that an alert waited for its `for` a crash may cost.
 const PENDING_EVERY: Duration = Duration::from_secs(5);
 /// A disk that takes longer than this is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Writes a monitor's memory.
 #[derive(Debug)]
@@ -28,16 +29,23 @@ pub(super) struct Keeper {
     busy: Arc<AtomicBool>,
     last_learnt: Option<Timestamp>,
     last_durable: Option<Timestamp>,
+    /// Left out of writes while the disk was busy; goes with the next one.
+    owed: Memory,
+    owed_entries: Vec<Entry>,
+    patience: Duration,
 }
 
 impl Keeper {
-    /// Writes to this store.
-    pub(super) fn new(store: Arc<Store>) -> Self {
+    /// Writes to this store, waiting for it no longer than `patience`.
+    pub(super) fn new(store: Arc<Store>, patience: Duration) -> Self {
         Self {
             store,
             busy: Arc::default(),
             last_learnt: None,
             last_durable: None,
+            owed: Memory::default(),
+            owed_entries: Vec::new(),
+            patience,
         }
     }
 
@@ -46,9 +54,14 @@ impl Keeper {
         &self.store
     }
 
-    /// Whether anything written now is there after a restart.
+    /// Whether what was written last is there after a restart.
     pub(super) fn is_durable(&self) -> bool {
-        self.store.is_durable()
+        self.store.is_durable() && !self.busy.load(Ordering::Acquire)
+    }
+
+    /// Whether there is a disk to write to, even if it does not work just now.
+    pub(super) fn is_kept(&self) -> bool {
+        self.store.is_kept()
     }
 
     /// Whether it is time to write what the strategies learnt.
@@ -70,8 +83,8 @@ impl Keeper {
         if !(memory.learnt.is_empty() && memory.counted.is_empty()) {
             self.last_learnt = Some(at);
         }
-        let since = self.last_durable.map(|last| at.since(last));
-        let overdue = |limit| since.is_none_or(|since| since >= limit);
+        let last = self.last_durable;
+        let overdue = |limit| last.is_none_or(|last| at < last || at.since(last) >= limit);
         let durable = memory.urgent
             || !entries.is_empty()
             || (memory.pending && overdue(PENDING_EVERY))
@@ -79,18 +92,24 @@ impl Keeper {
         if durable {
             self.last_durable = Some(at);
         }
+        self.owed.overlay(memory);
         if self.busy.swap(true, Ordering::AcqRel) {
-            error!("the disk is still busy with an earlier write; this one is left out");
+            error!("the disk is still busy with an earlier write; this one waits for the next");
+            let room = StoreOutbox::CAPACITY.saturating_sub(self.owed_entries.len());
+            self.owed_entries.extend(entries.iter().take(room).cloned());
             return entries;
         }
+        let memory = take(&mut self.owed);
+        let owed = take(&mut self.owed_entries);
+        let durable = durable || memory.urgent || !owed.is_empty();
         let (store, busy) = (Arc::clone(&self.store), Arc::clone(&self.busy));
         let spare = entries.clone();
         let writing = spawn_blocking(move || {
-            let fresh = write(&store, &memory, entries, durable);
+            let fresh = write(&store, &memory, (owed, entries), durable);
             busy.store(false, Ordering::Release);
             fresh
         });
-        match timeout(PATIENCE, writing).await {
+        match timeout(self.patience, writing).await {
             Ok(Ok(fresh)) => fresh,
             Ok(Err(error)) => {
                 self.busy.store(false, Ordering::Release);
@@ -98,19 +117,26 @@ impl Keeper {
                 spare
             }
             Err(_) => {
-                error!(patience = ?PATIENCE, "the disk hangs; going on without it");
+                error!(patience = ?self.patience, "the disk hangs; going on without it");
                 spare
             }
         }
     }
 }
 
-/// One transaction. Only entries that the outbox did not hold before come back.
-fn write(store: &Store, memory: &Memory, entries: Vec<Entry>, durable: bool) -> Vec<Entry> {
+/// One transaction. Only entries that the outbox did not hold before come back; those owed are on their way already.
+fn write(
+    store: &Store,
+    memory: &Memory,
+    (owed, entries): (Vec<Entry>, Vec<Entry>),
+    durable: bool,
+) -> Vec<Entry> {
     let mut batch = if durable { Batch::new() } else { Batch::lazy() };
+    let late = owed.len();
     let mut fresh = Vec::new();
+    let mut started = 0;
     let mut room = StoreOutbox::CAPACITY.saturating_sub(store.count(Record::Outbox));
-    for entry in entries {
+    for (index, entry) in owed.into_iter().chain(entries).enumerate() {
         if store.contains(Record::Outbox, &entry.key()) {
             continue;
         }
@@ -122,9 +148,10 @@ fn write(store: &Store, memory: &Memory, entries: Vec<Entry>, durable: bool) -> 
             continue;
         }
         room -= 1;
+        started += usize::from(index < late);
         fresh.push(entry);
     }
-    let filled = if store.is_durable() {
+    let filled = if store.is_kept() {
         fill(&mut batch, memory, &fresh)
     } else {
         fill(&mut batch, &Memory::default(), &fresh)
@@ -132,7 +159,7 @@ fn write(store: &Store, memory: &Memory, entries: Vec<Entry>, durable: bool) -> 
     if let Err(error) = filled.and_then(|()| store.commit(batch)) {
         error!(%error, "the state is not on the disk");
     }
-    fresh
+    fresh.split_off(started)
 }
 
 fn fill(batch: &mut Batch, memory: &Memory, entries: &[Entry]) -> Result<(), state::Error> {
@@ -161,4 +188,82 @@ fn fill(batch: &mut Batch, memory: &Memory, entries: &[Entry]) -> Result<(), sta
         batch.put_entry(entry)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{Entry, Keeper, Memory, Record, Store};
+    use crate::alert::{Alert, State};
+    use crate::metric::{Labels, Timestamp};
+    use crate::notify::RetrainRequest;
+    use crate::notify::retrain::Gates;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+    const PATIENCE: Duration = Duration::from_millis(20);
+
+    fn urgent() -> Memory {
+        Memory {
+            gates: Some(Gates::default()),
+            urgent: true,
+            ..Memory::default()
+        }
+    }
+
+    fn entry(id: &str) -> Entry {
+        let alert = Alert {
+            rule: "Bad".into(),
+            labels: Labels::new([("alertname", "Bad")]),
+            series: Labels::empty(),
+            annotations: Labels::empty(),
+            state: State::Firing,
+            value: 1.0,
+            active_at: NOW,
+            fired_at: Some(NOW),
+            resolved_at: None,
+            keep_firing_since: None,
+            no_data_since: None,
+            ends_at: None,
+            generator_url: "".into(),
+            explanation: None,
+        };
+        let request = RetrainRequest::new(id.to_owned(), ("m", "1"), &alert, NOW);
+        Entry::new("hook", request, NOW, Duration::from_secs(60))
+    }
+
+    fn ids(entries: &[Entry]) -> Vec<&str> {
+        entries.iter().map(|e| e.request.id.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_is_waited_for_once_and_gets_everything_when_it_works_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path(), NOW).unwrap().0);
+        let mut keeper = Keeper::new(Arc::clone(&store), PATIENCE);
+        let hung = store.hang();
+        let first = keeper.commit(urgent(), vec![entry("1")], NOW).await;
+        assert_eq!(ids(&first), ["1"], "requests leave all the same");
+        assert!(!keeper.is_durable() && keeper.is_kept());
+        // The second is not waited for at all: nothing would ever end it.
+        keeper.patience = Duration::MAX;
+        let second = keeper.commit(urgent(), vec![entry("2")], NOW).await;
+        assert_eq!(ids(&second), ["2"]);
+        // Reading does not wait for the disk either.
+        assert_eq!(store.count(Record::Gates), 0);
+        drop(hung);
+        while keeper.busy.load(super::Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+        let third = keeper
+            .commit(Memory::default(), vec![entry("3")], NOW)
+            .await;
+        assert_eq!(ids(&third), ["3"], "the second is on its way already");
+        assert!(keeper.is_durable());
+        store.close().unwrap();
+        let (store, _) = Store::open(folder.path(), NOW).unwrap();
+        assert_eq!(store.names(Record::Outbox), ["hook/1", "hook/2", "hook/3"]);
+        assert_eq!(store.count(Record::Gates), 1);
+    }
 }

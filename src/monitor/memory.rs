@@ -96,6 +96,28 @@ pub(super) struct Memory {
     pub(super) pending: bool,
 }
 
+impl Memory {
+    /// Adds what came later, which wins.
+    pub(super) fn overlay(&mut self, later: Self) {
+        overlay(&mut self.alerts, later.alerts);
+        overlay(&mut self.learnt, later.learnt);
+        overlay(&mut self.counted, later.counted);
+        self.gates = later.gates.or_else(|| self.gates.take());
+        self.urgent |= later.urgent;
+        self.pending |= later.pending;
+    }
+}
+
+fn overlay<T>(earlier: &mut Vec<(String, T)>, later: Vec<(String, T)>) {
+    if earlier.is_empty() {
+        *earlier = later;
+        return;
+    }
+    let mut all: BTreeMap<String, T> = std::mem::take(earlier).into_iter().collect();
+    all.extend(later);
+    *earlier = all.into_iter().collect();
+}
+
 /// The alerts of a rule that is no longer there; their end is repeated for a while.
 #[derive(Debug)]
 pub(super) struct Retired {

@@ -3,6 +3,7 @@
 mod alert_series;
 mod answer;
 mod backfill;
+mod clock_jump;
 pub(crate) mod control;
 mod error;
 mod evidence;

@@ -148,7 +148,7 @@ impl RuleState {
         }
     }
 
-    fn alerting_mut(&mut self) -> Option<(&alert::Rule, &mut Tracker)> {
+    pub(super) fn alerting_mut(&mut self) -> Option<(&alert::Rule, &mut Tracker)> {
         match (&self.rule, &mut self.kind) {
             (Rule::Alert { alert, .. }, Kind::Alert(tracker)) => Some((alert, tracker)),
             (Rule::Watch(watch), Kind::Watch(watching)) => {

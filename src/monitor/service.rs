@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::MonitorError;
 use super::backfill::{Backfill, News};
 use super::control::{self, Api, Command, Loader, Recogniser};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, PATIENCE};
 use super::model_monitor::ModelMonitor;
 use super::opening;
 use super::outlets::Outlets;
@@ -163,15 +163,16 @@ impl Service {
         let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
         serve(&mut supervisor, &shared, server, self.health);
         let mut stop = pin!(stop);
-        let settings = &self.config.settings;
-        let place = (settings.storage.path.as_deref(), self.standby);
-        let tasks = (&mut supervisor, DELIVERING);
-        let Some(store) = opening::open_unless(&mut stop, place, &shared, tasks).await? else {
+        let storage = &self.config.settings.storage;
+        let place = (storage.path.as_deref(), self.standby);
+        let task = (&mut supervisor, DELIVERING);
+        let Some(store) = opening::open_unless(&mut stop, place, &shared, task).await? else {
             supervisor.run(ready(()), GRACE).await;
             return Ok(());
         };
         let at = clock::now();
-        if store.is_durable() {
+        let keeper = Keeper::new(Arc::clone(&store), PATIENCE);
+        if keeper.is_kept() {
             self.monitor.restore(&store, at);
         }
         let outlets = Outlets::new(
@@ -190,8 +191,7 @@ impl Service {
             prober: Some(Prober::new(in_force, self.monitor.registry.clone())),
         };
         shared.set_control(api.control());
-        let polling = self.loader.clone().zip(self.polling);
-        let polling = polling.map(|(loader, every)| (loader, every, self.config.hash()));
+        let polling = (self.loader.clone(), self.polling, self.config.hash());
         reload_when_told(&mut supervisor, hang_ups, polling, &commands);
         let task = Ticking {
             backfill: learn_from_history(&mut self.monitor, &mut supervisor, &store, at),
@@ -202,7 +202,7 @@ impl Service {
             source: Source::new(&self.config),
             discovery: look_up(&mut supervisor, &self.config, self.resolver),
             outlets,
-            keeper: Keeper::new(Arc::clone(&store)),
+            keeper,
             shared,
             commands: queue,
             loader: self.loader,
@@ -212,8 +212,8 @@ impl Service {
                 error: None,
             },
         };
-        let stopping = supervisor.token(WATCHING);
-        supervisor.spawn(WATCHING, "watching", task.run(stopping));
+        let watching = task.run(supervisor.token(WATCHING));
+        supervisor.spawn(WATCHING, "watching", watching);
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
         opening::close(store, ended).await
     }
@@ -264,11 +264,11 @@ fn look_up(supervisor: &mut Supervisor, config: &Config, resolver: Arc<dyn Resol
 fn reload_when_told(
     supervisor: &mut Supervisor,
     hang_ups: Signal,
-    polling: Option<(Loader, Duration, String)>,
+    (loader, every, known): (Option<Loader>, Option<Duration>, String),
     commands: &mpsc::Sender<Command>,
 ) {
     let stop = supervisor.token(WATCHING);
-    if let Some((loader, every, known)) = polling {
+    if let (Some(loader), Some(every)) = (loader, every) {
         let task = control::poll(loader, every, known, commands.clone(), stop.clone());
         supervisor.spawn(WATCHING, "polling", task);
     }

@@ -71,6 +71,9 @@ impl Ticking {
                 () = stop.cancelled() => break,
                 taken = taken => taken,
             };
+            if let Some(back) = self.monitor.follow_clock(at) {
+                self.outlets.deliveries().set_back(back);
+            }
             let (results, asked) = answers.unzip();
             self.monitor.asked = asked;
             let Tick { alerts, requests } =
@@ -146,7 +149,7 @@ impl Ticking {
 
     /// Writes what happened to the store, then tells the world.
     async fn hand_over(&mut self, at: Timestamp, alerts: &[Alert], requests: &[RetrainRequest]) {
-        let memory = if self.keeper.is_durable() {
+        let memory = if self.keeper.is_kept() {
             self.monitor.remember(self.keeper.wants_learnt(at))
         } else {
             Memory::default()

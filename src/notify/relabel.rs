@@ -3,7 +3,7 @@
 use md5::{Digest, Md5};
 use regex::Regex;
 
-use crate::metric::Labels;
+use crate::metric::{Labels, pattern_error};
 
 /// What a relabelling step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,8 +112,10 @@ impl Relabel {
     /// A sentence that names the key that is wrong.
     pub fn try_new(spec: Spec) -> Result<Self, String> {
         let pattern = format!("^(?s:{})$", spec.regex);
-        let regex = Regex::new(&pattern)
-            .map_err(|e| format!("regex: {:?} is not a regular expression: {e}", spec.regex))?;
+        let regex = Regex::new(&pattern).map_err(|error| {
+            let why = pattern_error(&error);
+            format!("regex: {:?} is not a regular expression: {why}", spec.regex)
+        })?;
         let word = spec.action.word();
         let needs_target = matches!(
             spec.action,

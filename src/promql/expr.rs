@@ -233,6 +233,13 @@ mod tests {
     }
 
     #[test]
+    fn expressions_are_equal_when_their_texts_are() {
+        let parse = |text| Expr::parse(text).unwrap();
+        assert!(parse("a + b") == parse("a + b"));
+        assert!(parse("a + b") != parse("a + c"));
+    }
+
+    #[test]
     fn reach_adds_range_offset_and_the_subqueries_around() {
         assert_eq!(reach("x"), [300]);
         assert_eq!(reach("rate(x[1m] offset 2m) / y offset 1m"), [180, 360]);

@@ -28,38 +28,51 @@ pub struct Opened {
     pub records: usize,
 }
 
-/// State that survives the process. Reads come from memory; a commit reaches the disk before it returns.
+/// State that survives the process. Reads come from memory and never wait for the disk; a commit reaches it before it
+/// returns.
 pub struct Store {
-    inner: Mutex<Inner>,
-}
-
-/// Why nothing is written any more.
-#[derive(Debug, Clone)]
-enum Closed {
-    ByOwner,
-    Failed(String),
-}
-
-struct Inner {
     path: Option<PathBuf>,
-    /// `None` in memory, or after a failure that could not be mended.
+    /// Locked for as long as the disk takes; always before `mirror`.
+    disk: Mutex<Disk>,
+    /// Never locked while the disk is waited for.
+    mirror: Mutex<Mirror>,
+}
+
+/// How it stands with the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Condition {
+    /// There is none.
+    InMemory,
+    Sound,
+    /// The last commit did not reach it; the next one tries again.
+    Failing(String),
+    /// Its owner closed it.
+    Closed,
+    /// Another process opened the file while this one made it anew: what that one wrote must not be undone.
+    Taken(String),
+}
+
+struct Disk {
+    /// `None` in memory, after a failure that could not be mended, and when closed.
     file: Option<File>,
-    closed: Option<Closed>,
+}
+
+struct Mirror {
+    condition: Condition,
     records: Records,
     manifest: Manifest,
     recreated: u64,
-    /// Another process opened the file while this one made it anew.
-    taken: bool,
     /// Which file was opened; another one at its path is another process'.
     identity: Option<(u64, u64)>,
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = self.inner();
+        let mirror = self.mirror();
         f.debug_struct("Store")
-            .field("path", &inner.path)
-            .field("records", &inner.records.len())
+            .field("path", &self.path)
+            .field("condition", &mirror.condition)
+            .field("records", &mirror.records.len())
             .finish_non_exhaustive()
     }
 }
@@ -68,15 +81,27 @@ impl Store {
     /// A store that forgets everything with the process.
     #[must_use]
     pub fn in_memory() -> Self {
+        Self::with(None, None, Records::new())
+    }
+
+    fn with(path: Option<PathBuf>, file: Option<File>, records: Records) -> Self {
+        let mut manifest = Manifest::default();
+        for (key, payload) in &records {
+            manifest.add(key, payload);
+        }
+        let condition = if file.is_some() {
+            Condition::Sound
+        } else {
+            Condition::InMemory
+        };
         Self {
-            inner: Mutex::new(Inner {
-                path: None,
-                file: None,
-                closed: None,
-                records: Records::new(),
-                manifest: Manifest::default(),
+            path,
+            disk: Mutex::new(Disk { file }),
+            mirror: Mutex::new(Mirror {
+                condition,
+                records,
+                manifest,
                 recreated: 0,
-                taken: false,
                 identity: None,
             }),
         }
@@ -106,59 +131,71 @@ impl Store {
         let (file, records) = open_or_replace(&path, at, &mut opened)?;
         file::sync_directory(directory).map_err(io)?;
         opened.records = records.len();
-        let mut manifest = Manifest::default();
-        for (key, payload) in &records {
-            manifest.add(key, payload);
-        }
-        let inner = Inner {
-            identity: file::identity(&path),
-            path: Some(path),
-            file: Some(file),
-            closed: None,
-            records,
-            manifest,
-            recreated: 0,
-            taken: false,
-        };
-        let store = Self {
-            inner: Mutex::new(inner),
-        };
+        let identity = file::identity(&path);
+        let store = Self::with(Some(path), Some(file), records);
+        store.mirror().identity = identity;
         Ok((store, opened))
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn mirror(&self) -> MutexGuard<'_, Mirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether commits reach a disk.
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets every write hang for as long as the answer is held.
+    #[cfg(test)]
+    pub(crate) fn hang(&self) -> impl Sized + '_ {
+        self.disk()
+    }
+
+    /// Whether the last commit reached a disk.
     #[must_use]
     pub fn is_durable(&self) -> bool {
-        self.inner().file.is_some()
+        self.mirror().condition == Condition::Sound
+    }
+
+    /// Whether commits are meant for a disk: it may be full or broken just now, and then work again.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        matches!(
+            self.mirror().condition,
+            Condition::Sound | Condition::Failing(_)
+        )
     }
 
     /// How often the file had to be made anew since it was opened.
     #[must_use]
     pub fn recreated(&self) -> u64 {
-        self.inner().recreated
+        self.mirror().recreated
     }
 
     /// Whether another process has the file now, so that this one must stop.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        let inner = self.inner();
-        let replaced = || {
-            let found = inner.path.as_deref().and_then(file::identity);
-            inner.file.is_some() && found.is_some() && found != inner.identity
+        let looked = || {
+            let mirror = self.mirror();
+            (mirror.condition.clone(), mirror.identity)
         };
-        inner.taken || replaced()
+        let before = looked();
+        match before.0 {
+            Condition::Taken(_) => true,
+            Condition::Sound => {
+                let found = self.path.as_deref().and_then(file::identity);
+                // It was not this process that made it anew meanwhile.
+                found.is_some() && found != before.1 && looked() == before
+            }
+            Condition::InMemory | Condition::Failing(_) | Condition::Closed => false,
+        }
     }
 
     /// Whether the file system keeps other processes out; `true` in memory.
     #[must_use]
     pub fn is_locked(&self) -> bool {
-        let inner = self.inner();
-        match (&inner.path, &inner.file) {
-            (Some(path), Some(_)) => file::is_locked(path),
+        match &self.path {
+            Some(path) if self.is_durable() => file::is_locked(path),
             _ => true,
         }
     }
@@ -166,32 +203,32 @@ impl Store {
     /// A record, `None` when there is none or it is not what is asked for.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<T> {
-        let inner = self.inner();
+        let mirror = self.mirror();
         let key = kind.key(name);
-        decode(&key, inner.records.get(&key)?)
+        decode(&key, mirror.records.get(&key)?)
     }
 
     /// Whether there is a record of this name.
     #[must_use]
     pub fn contains(&self, kind: Kind, name: &str) -> bool {
-        self.inner().records.contains_key(&kind.key(name))
+        self.mirror().records.contains_key(&kind.key(name))
     }
 
     /// How many records of a kind there are.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
-        let inner = self.inner();
+        let mirror = self.mirror();
         let prefix = kind.prefix();
-        let from = inner.records.range(prefix.to_owned()..);
+        let from = mirror.records.range(prefix.to_owned()..);
         from.take_while(|(key, _)| key.starts_with(prefix)).count()
     }
 
     /// Every record of a kind by name. One that cannot be decoded is left out and logged.
     #[must_use]
     pub fn all<T: DeserializeOwned>(&self, kind: Kind) -> Vec<(String, T)> {
-        let inner = self.inner();
+        let mirror = self.mirror();
         let prefix = kind.prefix();
-        let of_kind = inner
+        let of_kind = mirror
             .records
             .range(prefix.to_owned()..)
             .take_while(|(key, _)| key.starts_with(prefix));
@@ -206,9 +243,9 @@ impl Store {
     /// The names of a kind's records.
     #[must_use]
     pub fn names(&self, kind: Kind) -> Vec<String> {
-        let inner = self.inner();
+        let mirror = self.mirror();
         let prefix = kind.prefix();
-        let from = inner.records.range(prefix.to_owned()..);
+        let from = mirror.records.range(prefix.to_owned()..);
         from.map_while(|(key, _)| key.strip_prefix(prefix))
             .map(str::to_owned)
             .collect()
@@ -217,33 +254,32 @@ impl Store {
     /// Commits a batch, all of it or nothing. Blocks until it is on the disk, unless the batch is lazy.
     ///
     /// A file that breaks while running is replaced by a new one with everything in it; when that fails too, the
-    /// store goes on in memory and every later commit says so.
+    /// store goes on in memory. Every later commit, an empty one too, tries again and says when it is in vain.
     ///
     /// # Errors
     /// When the batch is not on the disk. It is in memory all the same.
     pub fn commit(&self, batch: Batch) -> Result<(), Error> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let mut inner = self.inner();
+        let mut disk = self.disk();
         let lazy = batch.lazy;
-        let changes = inner.apply(batch.changes);
-        match inner.closed.clone() {
-            None => {}
-            Some(Closed::ByOwner) => return Err(Error::Closed("it was closed".to_owned())),
-            // What the other process wrote since must not be undone.
-            Some(Closed::Failed(reason)) if inner.taken => return Err(Error::Closed(reason)),
-            // A full disk may have room again.
-            Some(Closed::Failed(reason)) => return inner.replace(&Trouble::Io(reason)),
-        }
-        let manifest = inner.manifest;
-        let Some(file) = &mut inner.file else {
-            return Ok(());
+        let (changes, manifest, condition) = {
+            let mut mirror = self.mirror();
+            let changes = mirror.apply(batch.changes);
+            (changes, mirror.manifest, mirror.condition.clone())
         };
-        match file.write(&changes, manifest, lazy) {
-            Ok(()) => Ok(()),
-            Err(trouble) => inner.replace(&trouble),
-        }
+        let (trouble, is_new) = match (condition, &mut disk.file) {
+            (Condition::InMemory, _) => return Ok(()),
+            (Condition::Taken(reason), _) => return Err(Error::Closed(reason)),
+            (Condition::Closed, _) => return Err(Error::Closed("it was closed".to_owned())),
+            // A full disk may have room again.
+            (Condition::Failing(reason), _) => (Trouble::Io(reason), false),
+            (Condition::Sound, _) if changes.is_empty() => return Ok(()),
+            (Condition::Sound, None) => (Trouble::Io("the file is closed".to_owned()), true),
+            (Condition::Sound, Some(file)) => match file.write(&changes, manifest, lazy) {
+                Ok(()) => return Ok(()),
+                Err(trouble) => (trouble, true),
+            },
+        };
+        self.replace(&mut disk, &trouble, is_new)
     }
 
     /// Writes what lazy commits left behind and closes the file. Later commits stay in memory.
@@ -251,20 +287,72 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn close(&self) -> Result<(), Error> {
-        let mut inner = self.inner();
-        let manifest = inner.manifest;
-        let Some(mut file) = inner.file.take() else {
+        let mut disk = self.disk();
+        let manifest = {
+            let mut mirror = self.mirror();
+            if !matches!(mirror.condition, Condition::InMemory | Condition::Taken(_)) {
+                mirror.condition = Condition::Closed;
+            }
+            mirror.manifest
+        };
+        let Some(mut file) = disk.file.take() else {
             return Ok(());
         };
         let written = file.write(&[], manifest, false);
         file.close();
-        inner.closed = Some(Closed::ByOwner);
-        let path = inner.path.clone().unwrap_or_default();
+        let path = self.path.clone().unwrap_or_default();
         written.map_err(|trouble| error(&path, &trouble))
+    }
+
+    /// The file broke: put a new one in its place.
+    fn replace(&self, disk: &mut Disk, trouble: &Trouble, is_new: bool) -> Result<(), Error> {
+        let path = self.path.clone().unwrap_or_default();
+        if is_new {
+            tracing::error!(path = %path.display(), %trouble, "the store broke; writing a new one");
+        }
+        self.mirror().condition = Condition::Failing(trouble.to_string());
+        if let Some(mut file) = disk.file.take() {
+            file.close();
+        }
+        if matches!(trouble, Trouble::Damaged(_))
+            && let Err(error) = file::set_aside(&path, 0)
+        {
+            tracing::warn!(%error, "the broken store cannot be set aside");
+        }
+        let (records, manifest) = {
+            let mirror = self.mirror();
+            (mirror.records.clone(), mirror.manifest)
+        };
+        let written = File::open(&path).and_then(|loaded| {
+            let mut file = loaded.file;
+            write_all(&mut file, &loaded.records, &records, manifest).map(|()| file)
+        });
+        let identity = file::identity(&path);
+        let mut mirror = self.mirror();
+        match written {
+            Ok(file) => {
+                mirror.identity = identity;
+                disk.file = Some(file);
+                mirror.condition = Condition::Sound;
+                mirror.recreated += 1;
+                tracing::info!(path = %path.display(), "the store is written again");
+                Ok(())
+            }
+            Err(trouble) => {
+                mirror.condition = match trouble {
+                    Trouble::InUse => Condition::Taken(trouble.to_string()),
+                    Trouble::Io(_) | Trouble::Damaged(_) => Condition::Failing(trouble.to_string()),
+                };
+                if is_new {
+                    tracing::error!(path = %path.display(), %trouble, "the store cannot be written; going on in memory");
+                }
+                Err(error(&path, &trouble))
+            }
+        }
     }
 }
 
-impl Inner {
+impl Mirror {
     /// Changes the mirror; of several changes to a key the last one counts.
     fn apply(&mut self, changes: Vec<Change>) -> Vec<Change> {
         for (key, payload) in &changes {
@@ -277,39 +365,6 @@ impl Inner {
             }
         }
         changes
-    }
-
-    /// The file broke: put a new one in its place.
-    fn replace(&mut self, trouble: &Trouble) -> Result<(), Error> {
-        let path = self.path.clone().unwrap_or_default();
-        tracing::error!(path = %path.display(), %trouble, "the store broke; writing a new one");
-        if let Some(mut file) = self.file.take() {
-            file.close();
-        }
-        if matches!(trouble, Trouble::Damaged(_))
-            && let Err(error) = file::set_aside(&path, 0)
-        {
-            tracing::warn!(%error, "the broken store cannot be set aside");
-        }
-        let written = File::open(&path).and_then(|loaded| {
-            let mut file = loaded.file;
-            write_all(&mut file, &loaded.records, &self.records, self.manifest).map(|()| file)
-        });
-        match written {
-            Ok(file) => {
-                self.identity = file::identity(&path);
-                self.file = Some(file);
-                self.closed = None;
-                self.recreated += 1;
-                Ok(())
-            }
-            Err(trouble) => {
-                self.taken |= matches!(trouble, Trouble::InUse);
-                self.closed = Some(Closed::Failed(trouble.to_string()));
-                tracing::error!(path = %path.display(), %trouble, "the store cannot be written; going on in memory");
-                Err(error(&path, &trouble))
-            }
-        }
     }
 }
 

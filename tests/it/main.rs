@@ -15,6 +15,7 @@ mod backfill; // strategies that start warm from the real Prometheus
 mod backtest; // the same past from every source
 mod bad_input; // what the binary says of mistakes, and that it goes on
 mod browser; // the status page in a real Chromium
+mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them
 mod discovery; // targets and Alertmanagers by name
 mod docs; // what the documents show is accepted
@@ -32,6 +33,7 @@ mod exposition_oracle; // the same samples as prometheus_client
 mod exposition_reference; // a slow, obvious parser
 mod exposition_text; // accept and reject, row by row
 mod faults; // every fault of target and receivers
+mod fuzz_smoke; // the fuzz targets for a moment
 mod hostile_clients; // floods, slow and stuck clients, and a scrape that is answered all the same
 mod judge_of_model; // one judge of many replicas, before the real Alertmanager
 mod layers; // modules depend only downwards
@@ -59,9 +61,13 @@ mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do
 mod scrape_tls;
 mod scrape_window; // from a body to the window
+mod soak; // everything at once for a while
 mod source; // the same rules over the real Prometheus
 mod status_page;
 mod store; // restarts, crashes, damage
+mod torture; // what machine, network and target can do at their worst
+mod torture_clock; // jumps and summer time
+mod torture_disk; // full, read-only, hanging
 mod twins; // promtool agrees on templates and states
 mod two_instances; // standby and take-over, and two judges at once
 mod unit_random; // random series, the same words as promtool

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 use super::support::{shared, start_prometheus};
 
+/// Labels as text, and a value.
+type Sample = (String, f64);
+
 const HOUR: i64 = 3600;
 /// Hours in a week.
 const HOURS: i64 = 168;
@@ -75,7 +78,7 @@ fn samples(folder: &str) -> Option<Vec<(String, f64)>> {
 
 /// A week in which counters rise at one pace and gauges stay, as series of a job with the target's labels.
 fn week(end: i64) -> Option<String> {
-    let mut families: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
+    let mut families: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for (index, (folder, pod, _)) in SERVERS.iter().enumerate() {
         for (series, value) in samples(folder)? {
             let (name, labels) = series.split_once('{').unwrap_or((&series, "}"));

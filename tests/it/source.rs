@@ -136,6 +136,7 @@ fn assert_equal(step: usize, ours: &[Judged], theirs: &[Judged]) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn local_scrapes_and_the_prometheus_that_scraped_the_same_give_the_same_verdicts() {
     let dir = tempfile::tempdir().unwrap();
     let served = Arc::new(AtomicUsize::new(0));
@@ -234,6 +235,7 @@ const LIVE: &str = "groups:
 ";
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn alerts_come_from_a_source_and_its_silence_resolves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let broken = Arc::new(Mutex::new(1));

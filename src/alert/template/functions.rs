@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
-use crate::metric::parse_duration;
+use crate::metric::{parse_duration, pattern_error};
 
 use super::value::Value;
 use super::{Scope, compare, format, humanize};
@@ -235,7 +235,8 @@ fn strings(name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
 
 fn pattern(arguments: &[Value]) -> Result<Regex, String> {
     let text = text(arguments, 0)?;
-    Regex::new(text).map_err(|error| format!("bad regular expression {text:?}: {error}"))
+    Regex::new(text)
+        .map_err(|error| format!("bad regular expression {text:?}: {}", pattern_error(&error)))
 }
 
 fn matches_pattern(arguments: &[Value]) -> Result<Value, String> {

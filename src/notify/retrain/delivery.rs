@@ -99,6 +99,14 @@ impl Deliveries {
         self.shared.wake.notify_one();
     }
 
+    /// The wall clock went back: what waits is due so much earlier.
+    pub fn set_back(&self, by: Duration) {
+        for entry in self.state().entries.values_mut() {
+            entry.next_at = entry.next_at - by;
+        }
+        self.look_around();
+    }
+
     /// The outbox entries a request becomes: one per receiver whose matchers it fits.
     ///
     /// Commit them with the alert's transition, then call [`Deliveries::enqueue`].

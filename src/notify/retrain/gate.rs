@@ -287,6 +287,16 @@ impl Gates {
         self.gates.iter()
     }
 
+    /// The wall clock went back: cool-downs and requests under way end so much earlier.
+    pub fn set_back(&mut self, by: Duration) {
+        for gate in self.gates.values_mut() {
+            gate.last_request = gate.last_request.map(|at| at - by);
+            if let Some(flight) = &mut gate.in_flight {
+                flight.since = flight.since - by;
+            }
+        }
+    }
+
     /// Puts a stored gate back.
     pub fn insert(&mut self, key: GateKey, gate: Gate) {
         self.gates.insert(key, gate);

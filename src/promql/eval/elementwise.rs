@@ -119,3 +119,33 @@ fn simple(function: Function, v: f64) -> f64 {
         function => dates::part(function, v),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::metric::{Labels, Timestamp};
+    use crate::promql::{Batch, Expr, Query};
+
+    fn values(text: &str) -> Vec<f64> {
+        let at = Timestamp::from_millis(1000);
+        let batch = Batch::new(vec![(Labels::named("x", [("l", "1")]), vec![(at, 7.0)])]);
+        let value = Query::new(Expr::parse(text).unwrap())
+            .eval(&batch, at)
+            .unwrap()
+            .value;
+        let samples = value.into_vector(at).unwrap();
+        samples.into_iter().map(|sample| sample.value).collect()
+    }
+
+    #[test]
+    fn a_clamp_between_equal_bounds_gives_the_bound_and_between_crossed_ones_nothing() {
+        assert_eq!(values("clamp(x, 5, 5)"), [5.0]);
+        assert_eq!(values("clamp(x, 1, 10)"), [7.0]);
+        assert_eq!(values("clamp(x, 6, 5)"), [0.0; 0]);
+    }
+
+    #[test]
+    fn the_timestamp_of_a_sample_is_not_its_value() {
+        assert_eq!(values("x"), [7.0]);
+        assert_eq!(values("timestamp(x)"), [1.0]);
+    }
+}

@@ -157,6 +157,16 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_falls_by_rounding_is_flattened_and_not_told() {
+        let mut noisy = buckets(&[(1.0, 1e6), (2.0, 1e6 - 1e-7), (INF, 2e6)]);
+        assert!(!flatten(&mut noisy));
+        assert_eq!(noisy[1].count, 1e6);
+        let mut broken = buckets(&[(1.0, 1e6), (2.0, 1e6 - 1.0), (INF, 2e6)]);
+        assert!(flatten(&mut broken));
+        assert_eq!(broken[1].count, 1e6);
+    }
+
+    #[test]
     fn without_an_infinite_bucket_or_observations_there_is_no_quantile() {
         assert!(quantile(0.5, &buckets(&[(1.0, 5.0), (2.0, 6.0)])).is_nan());
         assert!(quantile(0.5, &buckets(&[(1.0, 0.0), (INF, 0.0)])).is_nan());

@@ -118,8 +118,13 @@ mod tests {
 
     #[test]
     fn numbers_in_labels_sort_by_size() {
-        let mut names = ["4m600", "10", "4m1000", "2", "4m5", "02", "", "a"];
+        let mut names = [
+            "4m600", "10", "b1", "4m1000", "2", "4m5", "a1", "02", "", "a",
+        ];
         names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["", "2", "02", "4m5", "4m600", "4m1000", "10", "a"]);
+        let sorted = [
+            "", "2", "02", "4m5", "4m600", "4m1000", "10", "a", "a1", "b1",
+        ];
+        assert_eq!(names, sorted);
     }
 }

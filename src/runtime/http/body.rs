@@ -43,6 +43,12 @@ impl Cap {
             overflow: Overflow::Truncate,
         }
     }
+
+    /// Whether an answer of this announced length need not be read at all.
+    fn refuses(self, announced: Option<u64>) -> bool {
+        let fails = self.overflow == Overflow::Fail && self.bytes != 0;
+        fails && announced.is_some_and(|bytes| bytes >= self.bytes)
+    }
 }
 
 /// Appends to a buffer and refuses what reaches the cap.
@@ -134,6 +140,9 @@ pub(super) async fn read(
         let detail = format!("it reaches the limit of {} bytes", cap.bytes);
         Error::new(Kind::BodyTooLarge, url, detail)
     };
+    if matches!(decoder, Decoder::Identity(_)) && cap.refuses(response.content_length()) {
+        return Err(too_large());
+    }
     let mut received = false;
     while let Some(chunk) = response
         .chunk()

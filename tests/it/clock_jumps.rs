@@ -1,0 +1,100 @@
+//! What a monitor makes of a clock that jumps, tick by tick.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sidewatch::alert::State;
+use sidewatch::config::settings::{Settings, Target};
+use sidewatch::config::{Config, RuleReader};
+use sidewatch::judge::{self, Registry};
+use sidewatch::metric::{Labels, Timestamp};
+use sidewatch::monitor::{ModelMonitor, Scraped};
+use sidewatch::scrape::Exposition;
+
+const STEP: Duration = Duration::from_secs(15);
+const HOUR: Duration = Duration::from_secs(3600);
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+const RULES: &str = "
+groups:
+- name: a
+  rules:
+  - alert: RateHigh
+    expr: rate(errors_total[1m]) > 0.5
+  - alert: Waiting
+    expr: load > 1
+    for: 2m
+  - watch: Odd
+    expr: load
+    strategy: {type: ewma, warm_up: 4}
+";
+
+fn monitor() -> ModelMonitor {
+    let registry = Registry::built_in();
+    let mut settings = Settings::default();
+    settings.scrape.targets = vec![Target {
+        url: "http://127.0.0.1:8000/metrics".to_owned(),
+        labels: Labels::new([("instance", "a")]),
+    }];
+    let mut config = Config::assemble(settings, Path::new(""), &registry).unwrap();
+    config.rules.groups = RuleReader::new(&registry)
+        .read("rules.yaml", RULES)
+        .unwrap();
+    ModelMonitor::new(Arc::new(config), &registry)
+}
+
+/// One tick as the running process makes it.
+fn tick(monitor: &mut ModelMonitor, at: Timestamp, count: u32) {
+    let body = format!(
+        "# TYPE errors counter\nerrors_total {}\nload 2\n",
+        count * 15
+    );
+    monitor.follow_clock(at);
+    let result = Ok(Exposition::text(body.into_bytes(), at));
+    let duration = Duration::from_millis(5);
+    monitor.observe(at, &[Scraped { result, duration }]);
+}
+
+/// Every change of the alerts after a jump of the clock in the fifth tick, as name, state and tick.
+fn changes(jump: impl Fn(Timestamp) -> Timestamp) -> Vec<(String, State, u32)> {
+    let mut monitor = monitor();
+    let mut receiver = monitor.subscribe();
+    let mut seen = Vec::new();
+    for number in 0..16 {
+        let plain = START + STEP * number;
+        tick(
+            &mut monitor,
+            if number < 5 { plain } else { jump(plain) },
+            number,
+        );
+        while let Ok(alert) = receiver.try_recv() {
+            seen.push((alert.rule.to_string(), alert.state, number));
+        }
+        if number > 5 {
+            let states: Vec<_> = monitor
+                .judged()
+                .map(|(_, _, verdict)| verdict.state)
+                .collect();
+            assert_eq!(states, [judge::State::Ok], "tick {number} is judged");
+        }
+    }
+    seen
+}
+
+#[test]
+fn alerts_change_when_they_would_without_the_jump() {
+    let steady = changes(|at| at);
+    let named = |name: &str, state, number| (name.to_owned(), state, number);
+    assert_eq!(
+        steady,
+        [
+            named("Waiting", State::Pending, 0),
+            named("RateHigh", State::Firing, 3),
+            named("Waiting", State::Firing, 8),
+        ]
+    );
+    assert_eq!(changes(|at| at + HOUR), steady);
+    assert_eq!(changes(|at| at - HOUR), steady);
+    assert_eq!(changes(|at| at - STEP * 12), steady);
+}
