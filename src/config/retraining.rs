@@ -199,7 +199,8 @@ pub(super) fn matcher(node: &Node<'_>) -> Option<Matcher> {
     parsed.map_err(|message| node.problem(message)).ok()
 }
 
-fn parse_matcher(text: &str) -> Result<Matcher, String> {
+/// A matcher such as `severity="page"`.
+pub(super) fn parse_matcher(text: &str) -> Result<Matcher, String> {
     let shape = || format!("must be a matcher such as severity=\"page\", got {text:?}");
     let name_end = text
         .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))

@@ -6,7 +6,7 @@ use super::file::{Around, expand, positive};
 use super::http::read_http;
 use super::problem::Problem;
 use super::read::{Fields, Node};
-use super::retraining::matcher;
+use super::retraining::parse_matcher;
 use super::rules::{Rule, RuleSet};
 use super::settings::{Backfill, Global, Source};
 use super::target::is_http_url;
@@ -95,10 +95,9 @@ fn server(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String> {
 fn matchers(fields: &mut Fields<'_>, around: &Around<'_>) -> Vec<Matcher> {
     let items = fields.list("matchers");
     let expanded = items.iter().filter_map(|node| {
-        let found = matcher(node)?;
-        let value = expand(node, found.value(), around);
-        let found = Matcher::try_new(found.name(), found.op(), &value);
-        found.map_err(|error| node.problem(error.to_string())).ok()
+        // What is expanded is the text: a variable in a regular expression is none before.
+        let found = parse_matcher(&expand(node, &node.text()?, around));
+        found.map_err(|message| node.problem(message)).ok()
     });
     expanded.collect()
 }
