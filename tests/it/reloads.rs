@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -100,7 +100,8 @@ async fn two_hundred_reloads_under_load_lose_no_state_leak_nothing_and_never_mix
     .await;
 
     let stop = Arc::new(AtomicBool::new(false));
-    let readers = readers(&url, &stop);
+    let looks = Arc::new(AtomicUsize::new(0));
+    let readers = readers(&url, &stop, &looks);
     let client = reqwest::Client::new();
     let mut before = (0.0, 0.0);
     for generation in 1..=200 {
@@ -111,8 +112,14 @@ async fn two_hundred_reloads_under_load_lose_no_state_leak_nothing_and_never_mix
             rules(generation).replace("bound: 0.85", "bound: high")
         };
         fs::write(dir.path().join("rules.yaml"), text).unwrap();
+        let before_it = looks.load(Ordering::Relaxed);
         let answer = client.post(format!("{url}/-/reload")).send().await.unwrap();
         assert_eq!(answer.status(), if good { 200 } else { 500 });
+        until("a look at this configuration", SOON, async || {
+            let now = looks.load(Ordering::Relaxed);
+            if now > before_it { Ok(()) } else { Err(now) }
+        })
+        .await;
         if generation == 40 {
             before = usage(&url).await;
         }
@@ -147,16 +154,21 @@ async fn two_hundred_reloads_under_load_lose_no_state_leak_nothing_and_never_mix
 }
 
 /// They look all the time, and remember the bounds that they saw together.
-fn readers(url: &str, stop: &Arc<AtomicBool>) -> tokio::task::JoinSet<Vec<(f64, f64)>> {
+fn readers(
+    url: &str,
+    stop: &Arc<AtomicBool>,
+    looks: &Arc<AtomicUsize>,
+) -> tokio::task::JoinSet<Vec<(f64, f64)>> {
     let mut readers = tokio::task::JoinSet::new();
     for path in ["/api/v1/signals", "/metrics", "/"] {
-        let (url, stop) = (format!("{url}{path}"), Arc::clone(stop));
+        let (url, stop, looks) = (format!("{url}{path}"), Arc::clone(stop), Arc::clone(looks));
         readers.spawn(async move {
             let mut seen = Vec::new();
             while !stop.load(Ordering::Relaxed) {
                 let body = get_text(&url).await.unwrap();
                 if let Ok(signals) = serde_json::from_str::<Value>(&body) {
                     seen.extend(bounds(&signals));
+                    looks.store(seen.len(), Ordering::Relaxed);
                 }
             }
             seen
