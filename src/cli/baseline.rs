@@ -10,17 +10,18 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{Instant, sleep_until};
 
-use super::Error;
+use super::feed::Feed;
 use super::snapshots::snapshots;
+use super::{Error, one_thread};
 use crate::config::{drift_rules, read_baselines, target, write_baselines};
 use crate::judge::Registry;
 use crate::map::drift::{BaselineFile, DriftRule, Tally};
-use crate::metric::{Labels, SeriesFilter, Timestamp, parse_duration};
+use crate::metric::{Timestamp, parse_duration};
 use crate::promql::Query;
 use crate::runtime::clock;
 use crate::runtime::http::{Client, Settings};
-use crate::scrape::{Exposition, HttpProducer, Ingester, Limits, MetricProducer, Target};
-use crate::series::{self, ScrapeStats, TargetId, Window};
+use crate::scrape::{Exposition, HttpProducer, MetricProducer, Target};
+use crate::series;
 
 #[derive(Debug, Args)]
 #[group(id = "source", required = true, multiple = false)]
@@ -111,10 +112,7 @@ impl Baseline {
                 "--target: must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}"
             )));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+        let runtime = one_thread()?;
         let recorder = Recorder::new(rules, self.duration.is_none());
         let times = self.duration.map_or(0, |duration| {
             duration.as_millis().div_ceil(interval.as_millis().max(1))
@@ -171,9 +169,7 @@ struct Counted {
 
 /// Scrapes in, references out.
 struct Recorder {
-    window: Window,
-    target: TargetId,
-    ingester: Ingester,
+    feed: Feed,
     rules: Vec<Counted>,
 }
 
@@ -183,9 +179,6 @@ impl Recorder {
             .iter()
             .flat_map(|(_, rule)| rule.counters.selectors())
             .collect();
-        let filter = Arc::new(SeriesFilter::new(selectors));
-        let mut window = Window::new(series::Limits::default());
-        let target = window.add_target(Labels::empty());
         let rules = rules.into_iter().map(|(name, rule)| Counted {
             query: Query::new(rule.counters.clone()),
             tally: if from_start {
@@ -198,23 +191,14 @@ impl Recorder {
         });
         Self {
             rules: rules.collect(),
-            window,
-            target,
-            ingester: Ingester::new(Limits::default(), Labels::empty(), false, false, filter),
+            feed: Feed::new(series::Limits::default(), selectors),
         }
     }
 
     fn take(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
-        let Some(block) = self.window.target_mut(self.target) else {
-            return Ok(());
-        };
-        block.begin(at);
-        self.ingester
-            .ingest(exposition, block)
-            .map_err(|error| error.to_string())?;
-        block.commit(&ScrapeStats::default());
+        self.feed.take(exposition, at)?;
         for counted in &mut self.rules {
-            let evaluation = counted.query.eval(&self.window, at);
+            let evaluation = counted.query.eval(&self.feed.window, at);
             let values = evaluation
                 .and_then(|evaluation| evaluation.value.into_vector(at))
                 .map_err(|error| error.to_string())?;

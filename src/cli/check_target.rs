@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Error;
 use super::snapshots::snapshots;
+use super::{Error, one_thread};
 use crate::config::exposed::Exposed;
 use crate::runtime::clock;
 use crate::runtime::http::{Client, Settings};
@@ -44,10 +44,7 @@ impl Where {
 }
 
 fn scrape(url: &str) -> Result<Exposition, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+    let runtime = one_thread()?;
     let mut producer =
         HttpProducer::new(Target::new(url), Arc::new(Client::new(Settings::default())));
     let answer = runtime.block_on(producer.produce(clock::now()));

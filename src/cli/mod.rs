@@ -9,6 +9,7 @@ mod check_target;
 mod check_web;
 mod completions;
 mod demo;
+mod feed;
 pub mod outbox;
 mod outbox_remote;
 mod outgoing;
@@ -19,6 +20,7 @@ pub mod replay;
 mod run;
 mod schema;
 pub mod score;
+mod serving;
 pub mod snapshots;
 pub mod test;
 
@@ -27,6 +29,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
 /// What went wrong, in a sentence for the person at the terminal.
@@ -109,6 +112,21 @@ enum Command {
     Relay(relay::Relay),
     /// Look at and change the retraining requests that have not arrived
     Outbox(outbox::Outbox),
+}
+
+/// Threads for a command that serves or waits for others.
+fn runtime(threads: usize) -> Result<Runtime, Error> {
+    let built = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build();
+    built.map_err(|error| Error::new(format!("cannot start: {error}")))
+}
+
+/// The command's own thread, for one that asks a few questions.
+fn one_thread() -> Result<Runtime, Error> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Error::new(format!("cannot start: {error}")))
 }
 
 /// Parses the arguments, runs the command, and turns its end into an exit code.

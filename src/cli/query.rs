@@ -3,18 +3,17 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
 use super::Error;
+use super::feed::Feed;
 use super::snapshots::{Snapshot, snapshots};
-use crate::metric::{Labels, SeriesFilter, Timestamp, parse_duration};
+use crate::metric::{Timestamp, parse_duration};
 use crate::promql::{self, Evaluation, Expr, InstantSample, Points, Value, format_value};
-use crate::scrape::{Ingester, Limits};
-use crate::series::{self, ScrapeStats, Window};
+use crate::series::{self, Window};
 
 /// The shape of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,32 +74,18 @@ fn load(expr: &Expr, scrapes: &[Snapshot], at: Timestamp) -> Result<Window, Erro
         _ => Duration::ZERO,
     };
     let steps = u32::try_from(scrapes.len()).unwrap_or(u32::MAX).max(2) - 1;
-    let mut window = Window::new(series::Limits {
+    let limits = series::Limits {
         // Everything is kept: an @ modifier may look at any time.
         retention: span + Duration::from_secs(1),
         interval: span / steps,
         max_series: usize::MAX,
-    });
-    let target = window.add_target(Labels::empty());
-    let filter = Arc::new(SeriesFilter::new(expr.selectors()));
-    let mut ingester = Ingester::new(Limits::default(), Labels::empty(), false, false, filter);
+    };
+    let mut feed = Feed::new(limits, expr.selectors());
     for scrape in scrapes.iter().filter(|scrape| scrape.at <= at) {
-        let exposition = scrape.read()?;
-        let Some(block) = window.target_mut(target) else {
-            break;
-        };
-        block.begin(scrape.at);
-        let ingested = ingester
-            .ingest(&exposition, block)
+        feed.take(&scrape.read()?, scrape.at)
             .map_err(|error| Error::new(format!("{}: {error}", scrape.path.display())))?;
-        block.commit(&ScrapeStats {
-            duration: Duration::ZERO,
-            samples: ingested.samples,
-            samples_post_relabeling: ingested.post_relabeling,
-            series_added: ingested.added,
-        });
     }
-    Ok(window)
+    Ok(feed.window)
 }
 
 fn seconds(at: Timestamp) -> String {

@@ -8,21 +8,17 @@ use std::time::Duration;
 use clap::Args;
 use tracing::info;
 
-use super::Error;
 use super::auto::Auto;
+use super::serving::{Guarded, Serving};
+use super::{Error, runtime};
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
-use crate::config::{Config, Problems, load_web, target};
+use crate::config::{Config, Problems, target};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::monitor::{MonitorError, Service};
-use crate::publish::Server;
-use crate::publish::web::{Load, Web};
 use crate::runtime::stop_signal;
 use crate::runtime::with_sources;
 use crate::scrape::Exposition;
-
-/// A web configuration and how to read it again.
-pub(super) type Guarded = (Web, Load);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Run {
@@ -42,28 +38,8 @@ pub(super) struct Run {
     /// Time between two looks whether the configuration and rule files have changed; 0s to reload only when asked
     #[arg(long = "config.reload-interval", value_name = "DURATION", default_value = "30s", value_parser = duration)]
     reload_interval: Duration,
-    /// Address to serve /metrics and the status page on
-    #[arg(
-        long = "web.listen-address",
-        value_name = "ADDRESS",
-        default_value = ":9755"
-    )]
-    listen_address: String,
-    /// TLS, passwords, headers and rate limit, in the format of Prometheus' exporters; read again on change
-    #[arg(long = "web.config.file", value_name = "FILE")]
-    web_config: Option<PathBuf>,
-    /// Reload the configuration at POST /-/reload, as at SIGHUP
-    #[arg(long = "web.enable-lifecycle")]
-    enable_lifecycle: bool,
-    /// Address that serves only /-/healthy and /-/ready, for the kubelet
-    #[arg(long = "web.health-listen-address", value_name = "ADDRESS")]
-    health_address: Option<String>,
-    /// Folder for state that survives a restart
-    #[arg(long = "storage.path", value_name = "DIR")]
-    storage_path: Option<PathBuf>,
-    /// Stand by while another instance has the folder, and take over when it ends
-    #[arg(long = "storage.wait")]
-    storage_wait: bool,
+    #[command(flatten)]
+    serving: Serving,
     /// Time between scrapes
     #[arg(long = "scrape.interval", value_name = "DURATION", value_parser = duration)]
     scrape_interval: Option<Duration>,
@@ -95,21 +71,12 @@ impl Run {
         let config = self
             .config(&registry, &auto)
             .map_err(|problems| Error::new(listed(&problems)))?;
-        let web = self.web()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+        let web = self.serving.web()?;
+        let runtime = runtime(2)?;
         let ended = runtime.block_on(self.watch(config, registry, (auto, web)));
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended.map_err(|error| Error::new(with_sources(&error)))?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    /// The web configuration and how to read it again.
-    fn web(&self) -> Result<Option<Guarded>, Error> {
-        self.web_config.as_deref().map(load_web_from).transpose()
     }
 
     async fn watch(
@@ -119,13 +86,10 @@ impl Run {
         (auto, web): (Auto, Option<Guarded>),
     ) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
-        let mut server = Server::bind(&self.listen_address).await?;
-        if let Some((web, load)) = web {
-            server = server.with_web(web, load);
-        }
-        let mut service = Service::new(config, &registry).with_standby(self.storage_wait);
-        if let Some(address) = &self.health_address {
-            service = service.with_health(Server::bind(address).await?);
+        let (server, health) = self.serving.bind(web).await?;
+        let mut service = Service::new(config, &registry).with_standby(self.serving.storage_wait);
+        if let Some(health) = health {
+            service = service.with_health(health);
         }
         let again = self.clone();
         let seeing = auto.clone();
@@ -133,7 +97,7 @@ impl Run {
         let load = move || again.config(&registry, &auto);
         let service = service
             .with_recogniser(recogniser)
-            .with_reload(Arc::new(load), self.enable_lifecycle)
+            .with_reload(Arc::new(load), self.serving.enable_lifecycle)
             .with_polling(self.reload_interval);
         let stop = async move {
             let name = signal.await;
@@ -147,7 +111,7 @@ impl Run {
             if let Some(limit) = self.series_limit {
                 settings.scrape.series_limit = limit;
             }
-            if let Some(path) = &self.storage_path {
+            if let Some(path) = &self.serving.storage_path {
                 settings.storage.path = Some(path.clone());
             }
             auto.apply(settings);
@@ -225,14 +189,6 @@ impl Run {
             ..default
         }
     }
-}
-
-/// A web configuration in a file and how to read it again.
-pub(super) fn load_web_from(file: &Path) -> Result<Guarded, Error> {
-    let web = load_web(file).map_err(|problems| Error::new(listed(&problems)))?;
-    let file = file.to_owned();
-    let load = move || load_web(&file).map_err(|problems| problems.to_string());
-    Ok((web, Arc::new(load)))
 }
 
 fn flag_problem(flag: &str, message: &str) -> Problems {

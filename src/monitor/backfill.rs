@@ -100,22 +100,7 @@ impl Server {
     /// Asks every question about a range. An expression that the server refuses is an answer too.
     async fn ask(&self, range: Range) -> Result<Answers, Error> {
         let questions: Vec<Question> = self.questions.clone();
-        let asked = stream::iter(questions).map(|question| async move {
-            let answer = match &question.sent {
-                Err(why) => Err(why.clone()),
-                Ok(sent) => match self.prometheus.query_range(sent, range).await {
-                    Ok(series) => Ok(series),
-                    Err(Error::Api {
-                        message,
-                        too_large: false,
-                        again: false,
-                        ..
-                    }) => Err(message),
-                    Err(error) => return Err(error),
-                },
-            };
-            Ok((question.written, answer))
-        });
+        let asked = stream::iter(questions).map(|question| question.ask(&self.prometheus, range));
         let mut asked = asked.buffered(CONCURRENCY);
         let mut answers = Answers::default();
         while let Some(answer) = asked.next().await {

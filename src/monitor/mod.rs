@@ -33,6 +33,7 @@ mod view;
 mod watch;
 
 pub(crate) use outlets::webhooks;
+pub(crate) use view::receivers;
 
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;

@@ -1,17 +1,44 @@
 //! The past as a server evaluated it, step by step.
 
 use crate::config::target::ATTACHED;
-use crate::history::{Points, Range};
+use crate::history::{Error, Points, Prometheus, Range};
 use crate::metric::{Labels, Timestamp};
 
-use super::results::Results;
+use super::results::{Question, Results};
 
 /// Series with their points, or why there are none.
-type Answer = Result<Vec<(Labels, Points)>, String>;
+pub(crate) type Answer = Result<Vec<(Labels, Points)>, String>;
 
 /// What a server answered about a range, by the expression as written.
 #[derive(Debug, Default)]
 pub struct Answers(Vec<(String, Answer)>);
+
+impl Question {
+    /// Asks a server about a range. An expression that the server refuses is an answer too.
+    ///
+    /// # Errors
+    /// When the server does not answer, or could later or about less.
+    pub(crate) async fn ask(
+        self,
+        prometheus: &Prometheus,
+        range: Range,
+    ) -> Result<(String, Answer), Error> {
+        let answer = match &self.sent {
+            Err(why) => Err(why.clone()),
+            Ok(sent) => match prometheus.query_range(sent, range).await {
+                Ok(series) => Ok(series),
+                Err(Error::Api {
+                    message,
+                    too_large: false,
+                    again: false,
+                    ..
+                }) => Err(message),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok((self.written, answer))
+    }
+}
 
 impl Answers {
     /// Adds the answer about an expression.

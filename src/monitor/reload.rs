@@ -170,13 +170,18 @@ impl ModelMonitor {
             .filter(|instance| !kept.contains(instance))
             .map(str::to_owned)
             .collect();
-        if gone.is_empty() {
+        self.end_of(&gone, at)
+    }
+
+    /// Ends the alerts of series that carry one of these instances.
+    pub(super) fn end_of(&mut self, instances: &HashSet<String>, at: Timestamp) -> Vec<Alert> {
+        if instances.is_empty() {
             return Vec::new();
         }
         let context = &self.context;
         let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
         rules
-            .flat_map(|rule| rule.end_of(&gone, at, context))
+            .flat_map(|rule| rule.end_of(instances, at, context))
             .collect()
     }
 

@@ -155,13 +155,6 @@ impl ModelMonitor {
             }
             away <= forgotten
         });
-        if gone.is_empty() {
-            return Vec::new();
-        }
-        let context = &self.context;
-        let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
-        rules
-            .flat_map(|rule| rule.end_of(&gone, at, context))
-            .collect()
+        self.end_of(&gone, at)
     }
 }

@@ -12,6 +12,7 @@ use crate::alert;
 use crate::config::rules::Rule;
 use crate::judge::Verdict;
 use crate::metric::{Labels, MetricSample, Timestamp};
+use crate::notify::retrain::ReceiverStats;
 use crate::publish::{self, Band, Signal, Snapshot};
 use crate::runtime::http::redacted;
 
@@ -66,7 +67,7 @@ pub(super) fn snapshot(
         alerts: alerts(monitor),
         groups: groups(monitor, fixed),
         peers: peers(outlets),
-        receivers: receivers(outlets),
+        receivers: receivers(outlets.receivers()),
         series: monitor.window.series() as u64,
         missing: rules()
             .filter(|rule| rule.health.empty)
@@ -305,9 +306,10 @@ fn peers(outlets: &Outlets) -> Vec<publish::Peer> {
         .collect()
 }
 
-fn receivers(outlets: &Outlets) -> Vec<publish::Receiver> {
-    let stats = outlets.receivers().into_iter();
+/// What is shown of those who are asked for new models.
+pub(crate) fn receivers(stats: Vec<ReceiverStats>) -> Vec<publish::Receiver> {
     stats
+        .into_iter()
         .map(|stats| publish::Receiver {
             name: stats.name,
             delivered: stats.delivered,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, Opts, Registry};
 
 use super::families::{Family, Kind, Sample};
@@ -100,21 +101,34 @@ impl Counters {
         let families = [ALERTS, EVALUATIONS, FAILURES]
             .into_iter()
             .filter_map(|(name, help)| {
-                let found = gathered.iter().find(|family| family.name() == name)?;
-                let samples = found.get_metric().iter().map(|metric| Sample {
-                    labels: metric
-                        .get_label()
-                        .iter()
-                        .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
-                        .collect(),
-                    value: metric.get_counter().get_value(),
-                });
-                let mut family = Family::new(Kind::Counter, name, help);
-                family.samples = samples.collect();
-                (!family.samples.is_empty()).then_some(family)
+                registered(&gathered, Kind::Counter, (name, help))
+                    .filter(|family| !family.samples.is_empty())
             });
         families.chain(self.http.families()).collect()
     }
+}
+
+/// A family of the `prometheus` crate as one of ours.
+pub(super) fn registered(
+    gathered: &[MetricFamily],
+    kind: Kind,
+    (name, help): (&'static str, &'static str),
+) -> Option<Family> {
+    let found = gathered.iter().find(|family| family.name() == name)?;
+    let samples = found.get_metric().iter().map(|metric| Sample {
+        labels: metric
+            .get_label()
+            .iter()
+            .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
+            .collect(),
+        value: match kind {
+            Kind::Counter => metric.get_counter().get_value(),
+            Kind::Gauge => metric.get_gauge().get_value(),
+        },
+    });
+    let mut family = Family::new(kind, name, help);
+    family.samples = samples.collect();
+    Some(family)
 }
 
 /// A counter never goes back, whatever it is told.

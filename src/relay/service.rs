@@ -24,7 +24,7 @@ use crate::config::relay::Relay;
 use crate::metric::Labels;
 use crate::monitor::MonitorError;
 use crate::monitor::control::{self, Api, Command, text};
-use crate::monitor::{opening, webhooks};
+use crate::monitor::{opening, receivers, webhooks};
 use crate::notify::Clock;
 use crate::notify::retrain::Deliveries;
 use crate::publish::{self, Call, Control, Credentials, Reply, Server, Shared, Snapshot};
@@ -376,18 +376,9 @@ impl Loop {
     }
 
     fn publish(&self) {
-        let stats = self.open.api.deliveries.stats().into_iter();
-        let receivers = stats.map(|stats| publish::Receiver {
-            name: stats.name,
-            delivered: stats.delivered,
-            failed: stats.failed,
-            waiting: stats.waiting as u64,
-            dead: stats.dead as u64,
-            last_error: stats.last_error,
-        });
         self.shared.publish(Snapshot {
             at: clock::now(),
-            receivers: receivers.collect(),
+            receivers: receivers(self.open.api.deliveries.stats()),
             durable: self.durable,
             reload: self.reload.clone(),
             ..Snapshot::default()

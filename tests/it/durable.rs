@@ -8,12 +8,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidewatch::runtime::clock;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use super::support::{Process, free_port, get_text, until};
+use super::support::{Process, announce, free_port, get_text, until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -357,7 +355,7 @@ async fn a_request_for_retraining_survives_a_crash_with_its_key_and_can_be_dropp
     assert_eq!(post(&format!("{outbox}/drop"), &keys).await.0, 200);
     assert_eq!(post(&format!("{outbox}/drop"), &keys).await.0, 404);
     assert_eq!(post(&format!("{outbox}/drop"), "{}").await.0, 400);
-    let answer = announce(&world.address, 2 << 20).await;
+    let answer = announce(&world.address, "/api/v1/retraining/outbox/drop", 2 << 20).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     let list: Value = serde_json::from_str(&get_text(&outbox).await.unwrap()).unwrap();
     assert_eq!(list["data"], serde_json::json!([]));
@@ -365,18 +363,6 @@ async fn a_request_for_retraining_survives_a_crash_with_its_key_and_can_be_dropp
     let done = world.url(&format!("/api/v1/retraining/{first}/done"));
     assert_eq!(post(&done, "").await.0, 200);
     assert_eq!(post(&done, "").await.0, 404);
-}
-
-/// The answer to the head of a request with a body of so many bytes, none of which is sent.
-async fn announce(address: &str, bytes: usize) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "POST /api/v1/retraining/outbox/drop HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }
 
 #[tokio::test]

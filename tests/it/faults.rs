@@ -171,16 +171,6 @@ impl World {
     }
 }
 
-/// The keys of the requests that the log says were decided.
-fn decided(process: &Process) -> BTreeSet<String> {
-    let output = process.output();
-    let asked = output.split("asking for retraining id=\"").skip(1);
-    asked
-        .filter_map(|rest| rest.split('"').next())
-        .map(str::to_owned)
-        .collect()
-}
-
 /// Waits until Alertmanager was tried twice in vain.
 async fn tried(server: &Fake, fault: Fault) {
     let before = server.attempts();
@@ -230,7 +220,7 @@ async fn every_request_arrives_after_every_fault_of_the_webhook() {
     world.says(false).await;
     for fault in FAULTS {
         world.webhook.set(fault);
-        let before = decided(&process).len();
+        let before = process.decided().len();
         let failures = world
             .metric("sidewatch_retraining_failures_total{")
             .await
@@ -238,7 +228,7 @@ async fn every_request_arrives_after_every_fault_of_the_webhook() {
         world.set_bad(true);
         until("another request", SOON, async || {
             let now = world.metric("sidewatch_retraining_failures_total{").await?;
-            let asked = decided(&process).len();
+            let asked = process.decided().len();
             if asked > before && now > failures {
                 Ok(())
             } else {
@@ -249,9 +239,9 @@ async fn every_request_arrives_after_every_fault_of_the_webhook() {
         world.set_bad(false);
         world.says(false).await;
         world.webhook.set(Fault::None);
-        world.all_arrive(&decided(&process)).await;
+        world.all_arrive(&process.decided()).await;
     }
-    assert!(decided(&process).len() >= FAULTS.len());
+    assert!(process.decided().len() >= FAULTS.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

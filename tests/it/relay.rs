@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sidewatch::runtime::clock;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{Process, free_port, get_json, get_text, tool, until, value_of};
+use super::support::{Process, announce, free_port, get_json, get_text, tool, until, value_of};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -111,20 +109,6 @@ impl Relay {
         });
         let answer = request.body(body.to_owned()).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
-    }
-
-    /// The answer to the head of a request with a body of so many bytes.
-    async fn announce(&self, bytes: usize) -> String {
-        let url = self.url("");
-        let address = url.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let head = format!(
-            "POST /api/v1/alertmanager HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\nConnection: close\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
     }
 
     async fn metric(&self, name: &str) -> Option<f64> {
@@ -236,7 +220,7 @@ async fn bodies_that_are_no_webhook_are_refused_with_the_reason_and_counted() {
         assert!(text.contains(reason), "{text}");
     }
     // Announced, so that nobody has to send it to hear the answer.
-    let announced = relay.announce(1 << 21).await;
+    let announced = announce(&relay.address, "/api/v1/alertmanager", 1 << 21).await;
     assert!(announced.starts_with("HTTP/1.1 413 "), "{announced}");
     assert!(announced.contains("too large"), "{announced}");
     let text = relay.post(&good, &[("content-type", "text/plain")]).await;

@@ -141,16 +141,6 @@ fn median(values: impl Iterator<Item = u64>) -> u64 {
     values[values.len() / 2]
 }
 
-/// The identities of the requests that the log says were decided.
-fn decided(process: &Process) -> BTreeSet<String> {
-    let output = process.output();
-    let asked = output.split("asking for retraining id=\"").skip(1);
-    asked
-        .filter_map(|rest| rest.split('"').next())
-        .map(str::to_owned)
-        .collect()
-}
-
 fn arrived(rig: &Rig) -> BTreeSet<String> {
     let received = rig.webhook.received();
     let keys = received.iter().filter_map(|request| {
@@ -211,7 +201,7 @@ async fn a_soak_leaves_memory_and_files_flat_misses_no_interval_and_loses_no_req
         fake.set(Fault::None);
     }
     let asked = until("every request", SOON * 6, async || {
-        let asked = decided(&process);
+        let asked = process.decided();
         let missing: BTreeSet<String> = asked.difference(&arrived(&rig)).cloned().collect();
         if missing.is_empty() {
             return Ok(asked.len());

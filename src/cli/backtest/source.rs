@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::progress::Progress;
-use crate::cli::Error;
 use crate::cli::replay::DEFAULT_STEP;
 use crate::cli::snapshots::{self, snapshots};
+use crate::cli::{Error, runtime};
 use crate::config::http_client_settings;
 use crate::history::{self, Prometheus, Range, Recording, Step, Steps};
 use crate::metric::{Labels, Selector, SeriesFilter, Timestamp};
@@ -214,11 +214,7 @@ fn downloaded(
         }
         None => http::Settings::default(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+    let runtime = runtime(1)?;
     let prometheus = std::sync::Arc::new(Prometheus::new(url, settings));
     let range = Range { start, end, step }.aligned();
     let series = runtime.block_on(prometheus.series(wanted, range))?;

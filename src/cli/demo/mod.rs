@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::account::Account;
 use self::story::Story;
-use super::Error;
+use super::{Error, runtime};
 use crate::config::settings::{Alertmanager, Settings, Webhook};
 use crate::config::target::{Target, complete_labels};
 use crate::config::{Config, RuleReader, Source};
@@ -62,11 +62,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 impl Demo {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+        let runtime = runtime(2)?;
         let ended = runtime.block_on(self.play());
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended.map_err(|error| Error::new(with_sources(&error)))?;

@@ -15,8 +15,8 @@ use clap::ValueEnum;
 
 use self::find::Fleet;
 use self::replayed::Replayed;
-use super::Error;
 use super::backtest::progress::Progress;
+use super::{Error, runtime};
 use crate::config::http_client_settings;
 use crate::history::{Limits, Prometheus, Range};
 use crate::metric::{format_duration, parse_duration};
@@ -78,11 +78,7 @@ impl Plan {
     /// # Errors
     /// When the server does not answer, or a file cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(format!("cannot start: {error}")))?;
+        let runtime = runtime(2)?;
         let planned = runtime.block_on(self.plan())?;
         if let Some(path) = &self.report {
             write(path, &report::render(&planned))?;

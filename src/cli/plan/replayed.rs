@@ -129,22 +129,7 @@ async fn ask(
     range: Range,
 ) -> Result<Answers, history::Error> {
     let asked: Vec<Question> = asked.to_vec();
-    let answers = stream::iter(asked).map(|question| async move {
-        let answer = match &question.sent {
-            Err(why) => Err(why.clone()),
-            Ok(sent) => match prometheus.query_range(sent, range).await {
-                Ok(series) => Ok(series),
-                Err(history::Error::Api {
-                    message,
-                    too_large: false,
-                    again: false,
-                    ..
-                }) => Err(message),
-                Err(error) => return Err(error),
-            },
-        };
-        Ok((question.written, answer))
-    });
+    let answers = stream::iter(asked).map(|question| question.ask(prometheus, range));
     let mut answers = answers.buffered(CONCURRENCY);
     let mut all = Answers::default();
     while let Some(answer) = answers.next().await {

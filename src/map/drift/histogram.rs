@@ -5,6 +5,18 @@ use std::collections::BTreeMap;
 /// What counters rose by, by bucket: cumulative for `le` bounds.
 pub(super) type Rises = BTreeMap<String, f64>;
 
+/// Adds rises to a sum, bucket by bucket.
+pub(super) fn add_up(sum: &mut Rises, rises: &Rises) {
+    for (bucket, rise) in rises {
+        match sum.get_mut(bucket) {
+            Some(so_far) => *so_far += rise,
+            None => {
+                sum.insert(bucket.clone(), *rise);
+            }
+        }
+    }
+}
+
 /// Counts that are not cumulative, with the names of their buckets: `le` bounds in order, or categories.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Histogram {
@@ -19,6 +31,12 @@ impl Histogram {
     #[must_use]
     pub fn total(&self) -> f64 {
         self.counts.iter().sum()
+    }
+
+    /// The counts by the names of their buckets.
+    pub(super) fn by_name(&self) -> BTreeMap<String, f64> {
+        let names = self.names.iter().cloned();
+        names.zip(self.counts.iter().copied()).collect()
     }
 
     /// Rises as categories, in order of their names.

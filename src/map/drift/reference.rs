@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Histogram;
-use super::histogram::{Rises, parse_bound};
+use super::histogram::{Rises, add_up, parse_bound};
 use crate::metric::{Labels, Timestamp};
 
 /// A reference file: `version: 1`, then series per rule.
@@ -38,12 +38,7 @@ impl BaselineSeries {
         Self {
             labels,
             total: histogram.total(),
-            buckets: histogram
-                .names
-                .iter()
-                .cloned()
-                .zip(histogram.counts.iter().copied())
-                .collect(),
+            buckets: histogram.by_name(),
         }
     }
 
@@ -100,9 +95,9 @@ impl Baseline {
     pub(super) fn of(histogram: &Histogram, min_samples: u64) -> Option<Self> {
         #[expect(clippy::cast_precision_loss, reason = "a count")]
         let enough = histogram.total() >= min_samples.max(1) as f64;
-        let counts = histogram.names.iter().cloned();
-        let counts = counts.zip(histogram.counts.iter().copied()).collect();
-        enough.then(|| Self::new(&counts).ok()).flatten()
+        enough
+            .then(|| Self::new(&histogram.by_name()).ok())
+            .flatten()
     }
 
     /// Observations in all buckets.
@@ -187,9 +182,7 @@ impl Learning {
     /// Adds what rose, and answers whether `learn` is over.
     pub(super) fn add(&mut self, at: Timestamp, rises: &Rises, learn: Duration) -> bool {
         let since = *self.since.get_or_insert(at);
-        for (bucket, rise) in rises {
-            *self.rises.entry(bucket.clone()).or_default() += rise;
-        }
+        add_up(&mut self.rises, rises);
         at.since(since) >= learn
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::Rises;
+use super::histogram::{Rises, add_up};
 use crate::metric::Timestamp;
 
 /// Slices of a window: what leaves it leaves in steps of a sixtieth.
@@ -36,9 +36,7 @@ impl Sliding {
         }
         match self.slices.back_mut() {
             Some(slice) if at.since(slice.since) < window / SLICES => {
-                for (bucket, rise) in rises {
-                    *slice.rises.entry(bucket.clone()).or_default() += rise;
-                }
+                add_up(&mut slice.rises, rises);
             }
             _ => self.slices.push_back(Slice {
                 since: at,
@@ -50,13 +48,8 @@ impl Sliding {
     /// Everything in the window.
     pub(super) fn sum(&self) -> Rises {
         let mut sum = Rises::new();
-        for (bucket, rise) in self.slices.iter().flat_map(|slice| &slice.rises) {
-            match sum.get_mut(bucket) {
-                Some(so_far) => *so_far += rise,
-                None => {
-                    sum.insert(bucket.clone(), *rise);
-                }
-            }
+        for slice in &self.slices {
+            add_up(&mut sum, &slice.rises);
         }
         sum
     }

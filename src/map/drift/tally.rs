@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::counting::Counting;
 use super::detector::histogram;
-use super::histogram::Rises;
+use super::histogram::{Rises, add_up};
 use super::{BaselineSeries, DriftRule};
 use crate::metric::{Labels, Timestamp};
 use crate::promql::InstantSample;
@@ -46,10 +46,7 @@ impl Tally {
             if let Some(why) = risen.broken {
                 return Err(format!("{labels}: {why} at {at}"));
             }
-            let sum = self.sums.entry(labels).or_default();
-            for (bucket, rise) in risen.rises {
-                *sum.entry(bucket).or_default() += rise;
-            }
+            add_up(self.sums.entry(labels).or_default(), &risen.rises);
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
-use super::super::families::{Family, Kind, Sample};
+use super::super::counters::registered;
+use super::super::families::{Family, Kind};
 use crate::metric::Labels;
 
 const REFUSED: (&str, &str) = (
@@ -231,23 +232,7 @@ impl Http {
         ];
         let mut families: Vec<Family> = counted
             .into_iter()
-            .filter_map(|((name, help), kind)| {
-                let found = gathered.iter().find(|family| family.name() == name)?;
-                let mut family = Family::new(kind, name, help);
-                let samples = found.get_metric().iter().map(|metric| Sample {
-                    labels: metric
-                        .get_label()
-                        .iter()
-                        .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
-                        .collect(),
-                    value: match kind {
-                        Kind::Counter => metric.get_counter().get_value(),
-                        Kind::Gauge => metric.get_gauge().get_value(),
-                    },
-                });
-                family.samples = samples.collect();
-                Some(family)
-            })
+            .filter_map(|(about, kind)| registered(&gathered, kind, about))
             .collect();
         for ((name, help), value) in [(RELOADED, &self.reloaded), (NOT_AFTER, &self.not_after)] {
             let value = value.load(Ordering::Relaxed);

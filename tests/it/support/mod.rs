@@ -1,5 +1,6 @@
 //! What several tests need: free ports, child processes that die with the test, waiting with a deadline.
 
+mod announce;
 pub(crate) mod browser;
 pub(crate) mod certificates;
 mod dns;
@@ -10,6 +11,7 @@ mod process;
 mod prometheus;
 mod wait;
 
+pub(crate) use announce::announce;
 pub(crate) use dns::{DnsServer, Mood};
 pub(crate) use fake::{Fake, Fault};
 pub(crate) use guarded::{Guarded, value_of};

@@ -1,5 +1,6 @@
 //! Child processes: our own binary and the real Prometheus and Alertmanager.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,16 @@ impl Process {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The identities of the retraining requests that its log says were decided.
+    pub(crate) fn decided(&self) -> BTreeSet<String> {
+        let output = self.output();
+        let asked = output.split("asking for retraining id=\"").skip(1);
+        asked
+            .filter_map(|rest| rest.split('"').next())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Sends a signal by name, such as `TERM`.
