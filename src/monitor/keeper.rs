@@ -1,62 +1,146 @@
-//! The store behind a monitor: what is written when, without holding up a tick.
+//! What a tick leaves behind: memory to write, and whom to tell once it is written. A tick never waits for the disk.
 
+use std::collections::HashSet;
+use std::fmt;
+use std::future::pending;
 use std::mem::take;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::sync::{Notify, oneshot, watch};
 use tracing::error;
 
-use super::memory::{GATES, Memory};
-use crate::metric::Timestamp;
+use super::memory::Memory;
+use super::outlets::Delivery;
+use super::writer::Writer;
+use crate::alert::Alert;
+use crate::metric::{Labels, Timestamp};
 use crate::notify::retrain::Entry;
-use crate::state::{self, Batch, Kind as Record, Store, StoreOutbox};
+use crate::state::{Store, StoreOutbox};
 
 /// What the strategies learnt is written at most this often.
-const LEARNT_EVERY: Duration = Duration::from_secs(60);
-/// How much of the time that an alert waited for its `for` a crash may cost.
-const PENDING_EVERY: Duration = Duration::from_secs(5);
-/// A disk that takes longer than this is not waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const LEARNT_EVERY: Duration = Duration::from_secs(60);
 
-/// Writes a monitor's memory.
+/// Done when what was handed over with it is written, or the disk is given up. It may wait for the disk.
+pub(super) type After = Box<dyn FnOnce(&Store) + Send>;
+
+/// The results of a tick on their way to the disk and then to the world.
+#[derive(Default)]
+pub(super) struct HandOver {
+    pub(super) at: Option<Timestamp>,
+    pub(super) memory: Memory,
+    /// Requests for retraining; they leave when they are in the store.
+    pub(super) entries: Vec<Entry>,
+    /// Changes and repetitions of alerts.
+    pub(super) alerts: Vec<Alert>,
+    pub(super) after: Vec<After>,
+}
+
+impl fmt::Debug for HandOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandOver")
+            .field("at", &self.at)
+            .field("entries", &self.entries.len())
+            .field("alerts", &self.alerts.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HandOver {
+    /// Adds what came later while the disk was busy. Of each record and each alert the newest state is kept, so that
+    /// nothing piles up however long the disk takes.
+    fn overlay(&mut self, later: Self) {
+        self.at = self.at.max(later.at);
+        self.memory.overlay(later.memory);
+        if !later.alerts.is_empty() {
+            let newer: HashSet<&Labels> = later.alerts.iter().map(|alert| &alert.labels).collect();
+            self.alerts.retain(|alert| !newer.contains(&alert.labels));
+        }
+        self.alerts.extend(later.alerts);
+        let room = StoreOutbox::CAPACITY.saturating_sub(self.entries.len());
+        for entry in later.entries.iter().skip(room) {
+            let id = &entry.request.id;
+            error!(
+                id,
+                "the outbox is full; the request for retraining is dropped"
+            );
+        }
+        self.entries.extend(later.entries.into_iter().take(room));
+        self.after.extend(later.after);
+    }
+}
+
+/// Where the loop of ticks leaves its results and the writer finds them.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    left: Mutex<Left>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Left {
+    work: Option<HandOver>,
+    closed: bool,
+}
+
+impl Counter {
+    fn change(&self, change: impl FnOnce(&mut Left)) {
+        change(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner));
+        self.wake.notify_one();
+    }
+
+    /// Everything left since the last time; `None` when nothing more will come.
+    pub(super) async fn take(&self) -> Option<HandOver> {
+        loop {
+            let closed = {
+                let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(work) = take(&mut left.work) {
+                    return Some(work);
+                }
+                left.closed
+            };
+            if closed {
+                return None;
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// Takes what ticks leave, without ever waiting for the disk.
 #[derive(Debug)]
 pub(super) struct Keeper {
     store: Arc<Store>,
-    /// A write is under way; set and cleared around it, also when nobody waits for it any more.
-    busy: Arc<AtomicBool>,
+    counter: Arc<Counter>,
+    durable: watch::Receiver<bool>,
     last_learnt: Option<Timestamp>,
-    last_durable: Option<Timestamp>,
-    /// Left out of writes while the disk was busy; goes with the next one.
-    owed: Memory,
-    owed_entries: Vec<Entry>,
-    patience: Duration,
 }
 
 impl Keeper {
-    /// Writes to this store, waiting for it no longer than `patience`.
-    pub(super) fn new(store: Arc<Store>, patience: Duration) -> Self {
-        Self {
+    /// A keeper, and the task that writes to this store, waiting for it no longer than `patience` before it delivers.
+    pub(super) fn new(store: Arc<Store>, delivery: Delivery, patience: Duration) -> (Self, Writer) {
+        let counter = Arc::<Counter>::default();
+        let (writer, durable) =
+            Writer::new(Arc::clone(&store), Arc::clone(&counter), delivery, patience);
+        let keeper = Self {
             store,
-            busy: Arc::default(),
+            counter,
+            durable,
             last_learnt: None,
-            last_durable: None,
-            owed: Memory::default(),
-            owed_entries: Vec::new(),
-            patience,
-        }
-    }
-
-    /// The store itself, for what is no part of a tick.
-    pub(super) fn store(&self) -> &Arc<Store> {
-        &self.store
+        };
+        (keeper, writer)
     }
 
     /// Whether what was written last is there after a restart.
     pub(super) fn is_durable(&self) -> bool {
-        self.store.is_durable() && !self.busy.load(Ordering::Acquire)
+        *self.durable.borrow()
+    }
+
+    /// Waits until [`Keeper::is_durable`] is another than when it was looked at last.
+    pub(super) async fn changed(&mut self) {
+        if self.durable.changed().await.is_err() {
+            pending::<()>().await;
+        }
     }
 
     /// Whether there is a disk to write to, even if it does not work just now.
@@ -70,200 +154,33 @@ impl Keeper {
             .is_none_or(|last| at < last || at.since(last) >= LEARNT_EVERY)
     }
 
-    /// Commits memory and requests in one transaction, and gives the requests that are new.
-    ///
-    /// It waits for the disk only when a crash must not undo what happened, and never for long: alerts go out from a
-    /// full or hanging disk too.
-    pub(super) async fn commit(
-        &mut self,
-        memory: Memory,
-        entries: Vec<Entry>,
-        at: Timestamp,
-    ) -> Vec<Entry> {
-        if !(memory.learnt.is_empty() && memory.counted.is_empty()) {
-            self.last_learnt = Some(at);
+    /// Leaves what is to be written and told. It is told in the order in which it was left.
+    pub(super) fn give(&mut self, work: HandOver) {
+        if !(work.memory.learnt.is_empty() && work.memory.counted.is_empty()) {
+            self.last_learnt = work.at;
         }
-        let last = self.last_durable;
-        let overdue = |limit| last.is_none_or(|last| at < last || at.since(last) >= limit);
-        let durable = memory.urgent
-            || !entries.is_empty()
-            || (memory.pending && overdue(PENDING_EVERY))
-            || overdue(LEARNT_EVERY);
-        if durable {
-            self.last_durable = Some(at);
-        }
-        self.owed.overlay(memory);
-        if self.busy.swap(true, Ordering::AcqRel) {
-            error!("the disk is still busy with an earlier write; this one waits for the next");
-            let room = StoreOutbox::CAPACITY.saturating_sub(self.owed_entries.len());
-            self.owed_entries.extend(entries.iter().take(room).cloned());
-            return entries;
-        }
-        let memory = take(&mut self.owed);
-        let owed = take(&mut self.owed_entries);
-        let durable = durable || memory.urgent || !owed.is_empty();
-        let (store, busy) = (Arc::clone(&self.store), Arc::clone(&self.busy));
-        let spare = entries.clone();
-        let writing = spawn_blocking(move || {
-            let fresh = write(&store, &memory, (owed, entries), durable);
-            busy.store(false, Ordering::Release);
-            fresh
+        self.counter.change(|left| match &mut left.work {
+            Some(earlier) => earlier.overlay(work),
+            none => *none = Some(work),
         });
-        match timeout(self.patience, writing).await {
-            Ok(Ok(fresh)) => fresh,
-            Ok(Err(error)) => {
-                self.busy.store(false, Ordering::Release);
-                error!(%error, "the write failed");
-                spare
-            }
-            Err(_) => {
-                error!(patience = ?self.patience, "the disk hangs; going on without it");
-                spare
-            }
+    }
+
+    /// Leaves the last of all and waits until it is written and told, or the disk is given up.
+    pub(super) async fn finish(mut self, mut work: HandOver) {
+        let (done, written) = oneshot::channel();
+        work.after.push(Box::new(move |_| {
+            // Nobody waits when the process ends in a hurry.
+            let _gone = done.send(());
+        }));
+        self.give(work);
+        if written.await.is_err() {
+            error!("nobody writes any more");
         }
     }
 }
 
-/// One transaction. Only entries that the outbox did not hold before come back; those owed are on their way already.
-fn write(
-    store: &Store,
-    memory: &Memory,
-    (owed, entries): (Vec<Entry>, Vec<Entry>),
-    durable: bool,
-) -> Vec<Entry> {
-    let mut batch = if durable { Batch::new() } else { Batch::lazy() };
-    let late = owed.len();
-    let mut fresh = Vec::new();
-    let mut started = 0;
-    let mut room = StoreOutbox::CAPACITY.saturating_sub(store.count(Record::Outbox));
-    for (index, entry) in owed.into_iter().chain(entries).enumerate() {
-        if store.contains(Record::Outbox, &entry.key()) {
-            continue;
-        }
-        if room == 0 {
-            error!(
-                id = entry.request.id,
-                "the outbox is full; the request for retraining is dropped"
-            );
-            continue;
-        }
-        room -= 1;
-        started += usize::from(index < late);
-        fresh.push(entry);
-    }
-    let filled = if store.is_kept() {
-        fill(&mut batch, memory, &fresh)
-    } else {
-        fill(&mut batch, &Memory::default(), &fresh)
-    };
-    if let Err(error) = filled.and_then(|()| store.commit(batch)) {
-        error!(%error, "the state is not on the disk");
-    }
-    fresh.split_off(started)
-}
-
-fn fill(batch: &mut Batch, memory: &Memory, entries: &[Entry]) -> Result<(), state::Error> {
-    for (key, alerts) in &memory.alerts {
-        match alerts {
-            Some(alerts) => batch.put(Record::Alerts, key, alerts)?,
-            None => batch.delete(Record::Alerts, key),
-        };
-    }
-    for (key, learnt) in &memory.learnt {
-        match learnt {
-            Some(learnt) => batch.put(Record::Strategy, key, learnt)?,
-            None => batch.delete(Record::Strategy, key),
-        };
-    }
-    for (key, counted) in &memory.counted {
-        match counted {
-            Some(counted) => batch.put(Record::Baseline, key, counted)?,
-            None => batch.delete(Record::Baseline, key),
-        };
-    }
-    if let Some(gates) = &memory.gates {
-        batch.put(Record::Gates, GATES, gates)?;
-    }
-    for entry in entries {
-        batch.put_entry(entry)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use super::{Entry, Keeper, Memory, Record, Store};
-    use crate::alert::{Alert, State};
-    use crate::metric::{Labels, Timestamp};
-    use crate::notify::RetrainRequest;
-    use crate::notify::retrain::Gates;
-
-    const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-    const PATIENCE: Duration = Duration::from_millis(20);
-
-    fn urgent() -> Memory {
-        Memory {
-            gates: Some(Gates::default()),
-            urgent: true,
-            ..Memory::default()
-        }
-    }
-
-    fn entry(id: &str) -> Entry {
-        let alert = Alert {
-            rule: "Bad".into(),
-            labels: Labels::new([("alertname", "Bad")]),
-            series: Labels::empty(),
-            annotations: Labels::empty(),
-            state: State::Firing,
-            value: 1.0,
-            active_at: NOW,
-            fired_at: Some(NOW),
-            resolved_at: None,
-            keep_firing_since: None,
-            no_data_since: None,
-            ends_at: None,
-            generator_url: "".into(),
-            explanation: None,
-        };
-        let request = RetrainRequest::new(id.to_owned(), ("m", "1"), &alert, NOW);
-        Entry::new("hook", request, NOW, Duration::from_secs(60))
-    }
-
-    fn ids(entries: &[Entry]) -> Vec<&str> {
-        entries.iter().map(|e| e.request.id.as_str()).collect()
-    }
-
-    #[tokio::test]
-    async fn a_disk_that_hangs_is_waited_for_once_and_gets_everything_when_it_works_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(folder.path(), NOW).unwrap().0);
-        let mut keeper = Keeper::new(Arc::clone(&store), PATIENCE);
-        let hung = store.hang();
-        let first = keeper.commit(urgent(), vec![entry("1")], NOW).await;
-        assert_eq!(ids(&first), ["1"], "requests leave all the same");
-        assert!(!keeper.is_durable() && keeper.is_kept());
-        // The second is not waited for at all: nothing would ever end it.
-        keeper.patience = Duration::MAX;
-        let second = keeper.commit(urgent(), vec![entry("2")], NOW).await;
-        assert_eq!(ids(&second), ["2"]);
-        // Reading does not wait for the disk either.
-        assert_eq!(store.count(Record::Gates), 0);
-        drop(hung);
-        while keeper.busy.load(super::Ordering::Acquire) {
-            tokio::task::yield_now().await;
-        }
-        let third = keeper
-            .commit(Memory::default(), vec![entry("3")], NOW)
-            .await;
-        assert_eq!(ids(&third), ["3"], "the second is on its way already");
-        assert!(keeper.is_durable());
-        store.close().unwrap();
-        let (store, _) = Store::open(folder.path(), NOW).unwrap();
-        assert_eq!(store.names(Record::Outbox), ["hook/1", "hook/2", "hook/3"]);
-        assert_eq!(store.count(Record::Gates), 1);
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.counter.change(|left| left.closed = true);
     }
 }

@@ -97,6 +97,12 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Whether there is no record to write.
+    pub(super) fn is_empty(&self) -> bool {
+        let changes = self.alerts.len() + self.learnt.len() + self.counted.len();
+        changes == 0 && self.gates.is_none()
+    }
+
     /// Adds what came later, which wins.
     pub(super) fn overlay(&mut self, later: Self) {
         overlay(&mut self.alerts, later.alerts);

@@ -8,6 +8,7 @@ pub(crate) mod control;
 mod error;
 mod evidence;
 mod keeper;
+mod loading;
 mod memory;
 mod model_monitor;
 mod names;
@@ -31,6 +32,7 @@ mod traffic;
 mod transport;
 mod view;
 mod watch;
+mod writer;
 
 pub(crate) use outlets::webhooks;
 pub(crate) use view::receivers;

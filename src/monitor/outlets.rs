@@ -24,10 +24,26 @@ const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
 /// Queues in front of Alertmanager and the receivers of retraining requests.
 #[derive(Debug)]
 pub(super) struct Outlets {
-    alertmanagers: Alertmanagers,
-    deliveries: Deliveries,
+    delivery: Delivery,
     notifiers: Notifiers,
     grace: Duration,
+}
+
+/// Where alerts and requests are handed over. Cloning shares the queues.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) alertmanagers: Alertmanagers,
+    pub(super) deliveries: Deliveries,
+}
+
+impl Delivery {
+    /// Hands over without waiting for the network; the entries are in the outbox already.
+    pub(super) fn deliver(&self, alerts: &[Alert], entries: Vec<Entry>) {
+        self.alertmanagers.send(alerts);
+        if !entries.is_empty() {
+            self.deliveries.enqueue(entries);
+        }
+    }
 }
 
 /// Receivers of another crate.
@@ -56,8 +72,10 @@ impl Outlets {
         let (deliveries, runner) = Deliveries::new(receivers, outbox, clock, grace)?;
         supervisor.spawn(stage, "retraining", runner.run(supervisor.token(stage)));
         Ok(Self {
-            alertmanagers,
-            deliveries,
+            delivery: Delivery {
+                alertmanagers,
+                deliveries,
+            },
             notifiers: Notifiers(notifiers),
             grace,
         })
@@ -66,22 +84,29 @@ impl Outlets {
     /// Other receivers after a reload; those that stay keep their queues.
     pub(super) fn reconfigure(&self, config: &Config) {
         let clock: Clock = Arc::new(clock::now);
-        self.alertmanagers
+        self.delivery
+            .alertmanagers
             .reconfigure(peers(config, &clock, self.grace));
-        self.deliveries
+        self.delivery
+            .deliveries
             .reconfigure(receivers(config, &self.notifiers.0, &clock));
     }
 
     /// The requests on their way.
     pub(super) fn deliveries(&self) -> &Deliveries {
-        &self.deliveries
+        &self.delivery.deliveries
+    }
+
+    /// For whoever delivers what has been written.
+    pub(super) fn delivery(&self) -> Delivery {
+        self.delivery.clone()
     }
 
     /// What the outbox has to hold for these requests before they are delivered.
     pub(super) fn route(&self, requests: &[RetrainRequest]) -> Vec<Entry> {
         let mut entries = Vec::new();
         for request in requests {
-            let routed = self.deliveries.route(request);
+            let routed = self.deliveries().route(request);
             let (id, rule, receivers) = (&request.id, &request.rule, routed.len());
             info!(id, rule, receivers, "asking for retraining");
             entries.extend(routed);
@@ -89,22 +114,14 @@ impl Outlets {
         entries
     }
 
-    /// Hands over without waiting for the network; the entries are in the outbox already.
-    pub(super) fn deliver(&self, alerts: &[Alert], entries: Vec<Entry>) {
-        self.alertmanagers.send(alerts);
-        if !entries.is_empty() {
-            self.deliveries.enqueue(entries);
-        }
-    }
-
     /// How deliveries to Alertmanager fare, per peer.
     pub(super) fn alertmanagers(&self) -> Vec<Stats> {
-        self.alertmanagers.stats()
+        self.delivery.alertmanagers.stats()
     }
 
     /// How retraining requests fare, per receiver.
     pub(super) fn receivers(&self) -> Vec<ReceiverStats> {
-        self.deliveries.stats()
+        self.deliveries().stats()
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::MonitorError;
 use super::backfill::{Backfill, News};
 use super::control::{self, Api, Command, Loader, Recogniser};
-use super::keeper::{Keeper, PATIENCE};
+use super::keeper::Keeper;
 use super::model_monitor::ModelMonitor;
 use super::opening;
 use super::outlets::Outlets;
@@ -21,6 +21,7 @@ use super::producers::Producers;
 use super::source::Source;
 use super::ticking::{Ticking, lookup};
 use super::view;
+use super::writer::PATIENCE;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::judge::Registry;
@@ -171,8 +172,7 @@ impl Service {
             return Ok(());
         };
         let at = clock::now();
-        let keeper = Keeper::new(Arc::clone(&store), PATIENCE);
-        if keeper.is_kept() {
+        if store.is_kept() {
             self.monitor.restore(&store, at);
         }
         let outlets = Outlets::new(
@@ -182,6 +182,8 @@ impl Service {
             (&mut supervisor, DELIVERING),
             GRACE,
         )?;
+        let (keeper, writer) = Keeper::new(Arc::clone(&store), outlets.delivery(), PATIENCE);
+        supervisor.spawn(WATCHING, "writing", writer.run());
         let (commands, queue) = control::queue();
         let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
@@ -207,6 +209,7 @@ impl Service {
             commands: queue,
             loader: self.loader,
             recogniser: self.recogniser,
+            loading: None,
             reload: publish::Reload {
                 succeeded_at: at,
                 error: None,

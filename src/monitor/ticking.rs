@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use futures_util::future::join;
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
 use super::backfill::News;
 use super::control::{Command, Loader, Recogniser};
-use super::keeper::Keeper;
-use super::memory::Memory;
+use super::keeper::{HandOver, Keeper};
+use super::loading::{self, Loading};
 use super::model_monitor::{ModelMonitor, Scraped, Tick};
 use super::outlets::Outlets;
 use super::producers::Producers;
@@ -21,8 +20,7 @@ use super::results::Results;
 use super::source::{Asked, Source};
 use super::view;
 use crate::alert::Alert;
-use crate::config::settings::Settings;
-use crate::config::{Config, without_credentials};
+use crate::config::Config;
 use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::publish;
@@ -44,6 +42,8 @@ pub(super) struct Ticking {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) loader: Option<Loader>,
     pub(super) recogniser: Option<Recogniser>,
+    /// The configuration that is being read again.
+    pub(super) loading: Option<Loading>,
     pub(super) reload: publish::Reload,
     pub(super) fixed: view::Fixed,
     /// The configuration in force, for whoever does not wait for a tick.
@@ -51,12 +51,12 @@ pub(super) struct Ticking {
 }
 
 impl Ticking {
-    /// First scrape at once, then on the schedule; a tick that was missed is skipped, scrapes never overlap.
+    /// First scrape at once, then on the schedule, whatever disk, receivers and reloads do meanwhile. Scrapes never overlap.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut at = clock::now();
         // Whoever was told that an alert fires hears that it still does, before anything is evaluated.
         let alerts = self.monitor.due(at);
-        self.hand_over(at, &alerts, &[]).await;
+        self.hand_over(at, alerts, &[]);
         self.publish(at);
         if self.first_answer(&stop).await {
             at = clock::now();
@@ -81,14 +81,15 @@ impl Ticking {
             let is_recognised = self.recognise(&scraped);
             drop(scraped);
             debug!(%at, alerts = alerts.len(), requests = requests.len(), "tick");
-            self.hand_over(at, &alerts, &requests).await;
+            self.hand_over(at, alerts, &requests);
             if is_recognised {
                 // How it went is logged and on the page.
-                let _told = self.obey_reload(at).await;
+                let loaded = loading::load(self.loader.clone()).await;
+                let _told = self.reload(loaded, at);
             }
             self.publish(at);
             self.shared.set_ready();
-            let Some(next) = self.idle(&stop).await else {
+            let Some(next) = self.idle(at, &stop).await else {
                 break;
             };
             at = next;
@@ -96,7 +97,12 @@ impl Ticking {
         self.shared.set_stopping();
         let mut memory = self.monitor.remember(true);
         memory.urgent = true;
-        self.keeper.commit(memory, Vec::new(), at).await;
+        let last = HandOver {
+            at: Some(at),
+            memory,
+            ..HandOver::default()
+        };
+        self.keeper.finish(last).await;
         info!("no more scrapes");
     }
 
@@ -147,33 +153,48 @@ impl Ticking {
         self.publish(self.monitor.last_tick.unwrap_or(at));
     }
 
-    /// Writes what happened to the store, then tells the world.
-    async fn hand_over(&mut self, at: Timestamp, alerts: &[Alert], requests: &[RetrainRequest]) {
-        let memory = if self.keeper.is_kept() {
-            self.monitor.remember(self.keeper.wants_learnt(at))
-        } else {
-            Memory::default()
+    /// Leaves what happened to whoever writes it to the store and then tells the world.
+    pub(super) fn hand_over(
+        &mut self,
+        at: Timestamp,
+        alerts: Vec<Alert>,
+        requests: &[RetrainRequest],
+    ) {
+        let work = HandOver {
+            alerts,
+            entries: self.outlets.route(requests),
+            ..self.remembered(at)
         };
-        let entries = self.outlets.route(requests);
-        let entries = self.keeper.commit(memory, entries, at).await;
-        self.outlets.deliver(alerts, entries);
+        self.keeper.give(work);
+    }
+
+    /// What is to be written now.
+    fn remembered(&mut self, at: Timestamp) -> HandOver {
+        let mut work = HandOver {
+            at: Some(at),
+            ..HandOver::default()
+        };
+        if self.keeper.is_kept() {
+            work.memory = self.monitor.remember(self.keeper.wants_learnt(at));
+        }
+        work
     }
 
     /// Obeys commands until the next tick and gives its time; `None` when it is time to stop.
-    async fn idle(&mut self, stop: &CancellationToken) -> Option<Timestamp> {
-        let mut next = schedule(&self.monitor.config).next_after(clock::now());
+    async fn idle(&mut self, last: Timestamp, stop: &CancellationToken) -> Option<Timestamp> {
         loop {
+            // Another configuration may have another schedule.
+            let next = next_tick(schedule(&self.monitor.config), last, clock::now());
             let mut heard = false;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return None,
-                Some(command) = self.commands.recv() => {
-                    self.obey(command).await;
-                    // Another configuration may have another schedule.
-                    next = schedule(&self.monitor.config).next_after(clock::now());
-                }
-                Some(news) = hear(self.backfill.as_mut()) => self.learn(news).await,
+                Some(command) = self.commands.recv(), if self.loading.is_none() => self.obey(command),
+                loaded = loading::end(&mut self.loading) => self.loaded(loaded),
+                Some(news) = hear(self.backfill.as_mut()) => self.learn(news),
                 true = self.discovery.changed() => heard = true,
+                // Nothing was evaluated: what is judged is as of the last tick.
+                () = self.keeper.changed() => self.publish(self.monitor.last_tick.unwrap_or(last)),
                 next = Self::at(next) => return Some(next),
             }
             if heard {
@@ -183,7 +204,7 @@ impl Ticking {
     }
 
     /// Takes up what a backfill says.
-    async fn learn(&mut self, news: News) {
+    fn learn(&mut self, news: News) {
         let at = clock::now();
         match news {
             News::Progress(progress) => self.monitor.backfill = Some(progress),
@@ -196,30 +217,32 @@ impl Ticking {
                 });
                 let mut memory = self.monitor.remember(true);
                 memory.urgent = true;
-                self.keeper.commit(memory, Vec::new(), at).await;
-                let store = Arc::clone(self.keeper.store());
-                if let Err(error) = spawn_blocking(move || progress.finish(&store)).await {
-                    error!(%error, "that the backfill is through could not be stored");
-                }
+                self.keeper.give(HandOver {
+                    at: Some(at),
+                    memory,
+                    after: vec![Box::new(move |store| progress.finish(store))],
+                    ..HandOver::default()
+                });
             }
         }
         self.publish(at);
     }
 
-    async fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command) {
         let at = clock::now();
         match command {
-            Command::Reload(reply) => {
-                let result = self.obey_reload(at).await;
-                self.publish(at);
-                // Whoever asked may be gone.
-                let _gone = reply.send(result);
-            }
+            Command::Reload(reply) => self.loading = Some(Loading::new(self.loader.clone(), reply)),
             Command::Done(id, reply) => {
                 let known = self.monitor.retrained(&id);
                 info!(id, known, "retraining reported done");
-                self.hand_over(at, &[], &[]).await;
-                let _gone = reply.send(known);
+                let work = HandOver {
+                    after: vec![Box::new(move |_| {
+                        // Whoever asked may be gone.
+                        let _gone = reply.send(known);
+                    })],
+                    ..self.remembered(at)
+                };
+                self.keeper.give(work);
             }
         }
     }
@@ -235,64 +258,13 @@ impl Ticking {
         answers.any(|exposition| recognise(exposition))
     }
 
-    async fn obey_reload(&mut self, at: Timestamp) -> Result<(), String> {
-        let result = self.reload(at).await;
-        self.reload.error = result.clone().err();
-        if result.is_ok() {
-            self.reload.succeeded_at = at;
-        }
-        result
-    }
-
-    /// Reads the configuration again and goes on under it, or under the old one when anything is wrong with it.
-    async fn reload(&mut self, at: Timestamp) -> Result<(), String> {
-        let loaded = match self.loader.clone() {
-            None => Err("there is no file to read again".to_owned()),
-            Some(load) => match spawn_blocking(move || load()).await {
-                Ok(loaded) => loaded.map_err(|problems| without_credentials(&problems.to_string())),
-                Err(error) => Err(format!("reading the configuration failed: {error}")),
-            },
-        };
-        let config = loaded.and_then(|config| {
-            unchangeable(&self.monitor.config.settings, &config.settings).map(|()| Arc::new(config))
-        });
-        let config = match config {
-            Ok(config) => config,
-            Err(problems) => {
-                error!(%problems, "the configuration was not reloaded; the old one stays in force");
-                return Err(problems);
-            }
-        };
-        self.source = Source::new(&config);
-        self.outlets.reconfigure(&config);
-        self.discovery.reconfigure(lookup(&config));
-        let alerts = self.monitor.reload(Arc::clone(&config), at);
-        self.producers.reconfigure(&config, &self.monitor.targets());
-        self.current.send_replace(config);
-        self.fixed = view::Fixed::of(&self.monitor);
-        self.hand_over(at, &alerts, &[]).await;
-        info!(
-            rules = self
-                .monitor
-                .config
-                .rules
-                .groups
-                .iter()
-                .map(|group| group.rules.len())
-                .sum::<usize>(),
-            hash = self.monitor.context.config_hash,
-            "the configuration was reloaded"
-        );
-        Ok(())
-    }
-
     /// Waits for a time and gives it.
     async fn at(time: Timestamp) -> Timestamp {
         sleep_until(Instant::now() + time.since(clock::now())).await;
         time
     }
 
-    fn publish(&self, at: Timestamp) {
+    pub(super) fn publish(&self, at: Timestamp) {
         let snapshot = view::snapshot(
             &self.monitor,
             &self.outlets,
@@ -322,21 +294,6 @@ impl Ticking {
     }
 }
 
-/// What is built into the running process.
-fn unchangeable(was: &Settings, is: &Settings) -> Result<(), String> {
-    let mut problems = Vec::new();
-    if was.model.labels() != is.model.labels() {
-        problems.push("model: stands on every counter; restart to change it");
-    }
-    if was.storage.path != is.storage.path {
-        problems.push("storage.path: is open; restart to change it");
-    }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(problems.join("\n"))
-}
-
 /// One phase for all targets, from the first or from the name that they are found by: an evaluation follows when every target has answered.
 fn schedule(config: &Config) -> Schedule {
     let interval = config.settings.global.scrape_interval;
@@ -348,6 +305,17 @@ fn schedule(config: &Config) -> Schedule {
             Schedule::new(interval, &discovery.labels, &name)
         }
         (None, None) => Schedule::new(interval, &Labels::empty(), ""),
+    }
+}
+
+/// The tick after the one of `last`. One that is overdue by less than an interval is late, and due at once; those before it
+/// are missed and not made up for.
+fn next_tick(schedule: Schedule, last: Timestamp, now: Timestamp) -> Timestamp {
+    let (overdue, next) = (schedule.next_after(last), schedule.next_after(now));
+    if overdue <= now && schedule.next_after(overdue) == next {
+        now
+    } else {
+        next
     }
 }
 
@@ -369,4 +337,42 @@ async fn hear(backfill: Option<&mut mpsc::Receiver<News>>) -> Option<News> {
 pub(super) fn lookup(config: &Config) -> Option<Lookup> {
     let discovery = config.settings.scrape.discovery.as_ref();
     discovery.map(|discovery| discovery.lookup.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Schedule, Timestamp, next_tick};
+
+    fn next(last: i64, now: i64) -> i64 {
+        let every = Schedule::aligned(Duration::from_secs(1));
+        let at = Timestamp::from_millis;
+        next_tick(every, at(last), at(now)).as_millis()
+    }
+
+    #[test]
+    fn a_tick_in_time_is_followed_by_the_next_of_the_schedule() {
+        assert_eq!(next(5000, 5040), 6000);
+        assert_eq!(next(5000, 5999), 6000);
+    }
+
+    #[test]
+    fn a_tick_that_took_too_long_makes_the_next_one_late_and_skips_none() {
+        assert_eq!(next(5000, 6000), 6000);
+        assert_eq!(next(5000, 6300), 6300);
+        // The one after that is where the schedule wants it.
+        assert_eq!(next(6300, 6340), 7000);
+    }
+
+    #[test]
+    fn what_is_overdue_by_more_than_an_interval_is_skipped() {
+        assert_eq!(next(5000, 7000), 8000);
+        assert_eq!(next(5000, 305_300), 306_000);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_is_not_waited_for() {
+        assert_eq!(next(3_600_000, 5040), 6000);
+    }
 }

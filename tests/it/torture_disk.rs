@@ -242,9 +242,11 @@ async fn a_disk_that_hangs_delays_alerts_by_five_seconds_once_and_loses_nothing(
         return;
     };
     let began = tokio::time::Instant::now();
+    let scrapes = rig.target.attempts();
     rig.serve(bad());
     both_hear(&rig).await;
     let waited = began.elapsed();
+    let scrapes = rig.target.attempts() - scrapes;
     rig.metric_is("sidewatch_storage_durable", |durable| durable < 0.5)
         .await;
     // Every interval is there while the disk still hangs.
@@ -258,7 +260,14 @@ async fn a_disk_that_hangs_delays_alerts_by_five_seconds_once_and_loses_nothing(
     drop(frozen);
     rig.metric_is("sidewatch_storage_durable", |durable| durable > 0.5)
         .await;
-    eprintln!("hung disk: the first alert and request after {waited:?}");
+    eprintln!(
+        "hung disk: the first alert and request after {waited:?}, {scrapes} scrapes meanwhile"
+    );
+    // Scrapes do not wait for the disk, not even those of the first write that hangs.
+    assert!(
+        scrapes as u128 > waited.as_millis() / 100 / 2,
+        "{scrapes} scrapes"
+    );
     assert!(waited < Duration::from_secs(15), "{waited:?}");
     is_remembered(&rig, process, &start).await;
 }
