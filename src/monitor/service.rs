@@ -182,8 +182,7 @@ impl Service {
             (&mut supervisor, DELIVERING),
             GRACE,
         )?;
-        let (keeper, writer) = Keeper::new(Arc::clone(&store), outlets.delivery(), PATIENCE);
-        supervisor.spawn(WATCHING, "writing", writer.run());
+        let keeper = write_beside(&mut supervisor, &store, &outlets);
         let (commands, queue) = control::queue();
         let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
@@ -235,6 +234,13 @@ fn serve(
         let task = health.run_health(Arc::clone(shared), supervisor.token(SERVING));
         supervisor.spawn(SERVING, "health server", task);
     }
+}
+
+/// The task that writes what ticks leave; it ends after them.
+fn write_beside(supervisor: &mut Supervisor, store: &Arc<Store>, outlets: &Outlets) -> Keeper {
+    let (keeper, writer) = Keeper::new(Arc::clone(store), outlets.delivery(), PATIENCE);
+    supervisor.spawn(WATCHING, "writing", writer.run());
+    keeper
 }
 
 /// The task that learns from history, where that is configured.
