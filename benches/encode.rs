@@ -34,7 +34,7 @@ fn value(index: u32) -> f64 {
 
 fn ours() -> Shared {
     let signal = |index: u32| Signal {
-        rule: Some("AccuracyDropped".to_owned()),
+        rule: Some("AccuracyDropped".into()),
         labels: Labels::new([
             ("model_name", format!("fraud-{index}")),
             ("route", format!("/v2/models/fraud-{index}/infer")),

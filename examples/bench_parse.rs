@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use sidewatch::metric::hash_bytes;
 use sidewatch::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 use sidewatch::scrape::parse::{Parser, Series};
-use sidewatch::scrape::{Exposition, Format, Ingester, Limits, hash_bytes};
+use sidewatch::scrape::{Exposition, Format, Ingester, Limits};
 use tokio::time::Instant;
 
 /// Bodies with different values.

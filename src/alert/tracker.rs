@@ -103,6 +103,10 @@ impl Tracker {
                 explanation: None,
             });
         }
+        if self.entries.is_empty() {
+            // What is healthy and was healthy says nothing, so nobody asks for its labels.
+            observations.retain(|observation| is_active(rule, observation.condition));
+        }
         let Some(labelled) = label(pass, observations) else {
             return;
         };
@@ -150,7 +154,7 @@ impl Tracker {
     ) {
         let condition = effective(pass.rule, observation.condition);
         let Pass { rule, at, .. } = *pass;
-        if !matches!(condition, Condition::Active | Condition::Held) {
+        if !is_active(rule, observation.condition) {
             let Some(entry) = self.entries.get_mut(labels) else {
                 return;
             };
@@ -454,6 +458,14 @@ impl Tracker {
     pub fn evaluated_at(&self) -> Option<Timestamp> {
         self.evaluated_at
     }
+}
+
+/// Whether a condition begins an alert under the rule's `no_data`.
+fn is_active(rule: &Rule, condition: Condition) -> bool {
+    matches!(
+        effective(rule, condition),
+        Condition::Active | Condition::Held
+    )
 }
 
 fn is_limit(entry: &Entry) -> bool {

@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::run::listed;
 use super::serving::Serving;
-use super::{Error, runtime};
+use super::{Error, one_thread};
 use crate::config::Problems;
 use crate::config::relay::{self, load_relay};
 use crate::monitor::MonitorError;
@@ -31,7 +31,7 @@ impl Relay {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
         let wrong = |problems: &Problems| Error::new(listed(problems));
         let relay = self.load().map_err(|problems| wrong(&problems))?;
-        let runtime = runtime(2)?;
+        let runtime = one_thread()?;
         let web = self.serving.web()?;
         let ended = runtime.block_on(async {
             let signal = stop_signal()?;

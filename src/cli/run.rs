@@ -10,7 +10,7 @@ use tracing::info;
 
 use super::auto::Auto;
 use super::serving::{Guarded, Serving};
-use super::{Error, runtime};
+use super::{Error, one_thread};
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
 use crate::config::{Config, Problems, target};
 use crate::judge::Registry;
@@ -72,7 +72,7 @@ impl Run {
             .config(&registry, &auto)
             .map_err(|problems| Error::new(listed(&problems)))?;
         let web = self.serving.web()?;
-        let runtime = runtime(2)?;
+        let runtime = one_thread()?;
         let ended = runtime.block_on(self.watch(config, registry, (auto, web)));
         runtime.shutdown_timeout(Duration::from_secs(1));
         ended.map_err(|error| Error::new(with_sources(&error)))?;

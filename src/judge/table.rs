@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Error, Registry, Snapshot, StrategyConfig, ThresholdStrategy, Verdict};
-use crate::metric::{Labels, MetricSample, Timestamp};
+use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 
 /// The strategies of one rule, one per set of labels, bounded in number.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Table {
     config: StrategyConfig,
     context: Context,
     cap: usize,
-    entries: HashMap<Labels, Entry>,
+    entries: HashMap<Labels, Entry, Keyed>,
     counts: Counts,
 }
 
@@ -61,7 +61,7 @@ impl Table {
             config: config.clone(),
             context: context.clone(),
             cap: Self::DEFAULT_CAP,
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             counts: Counts::default(),
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, opens a file or knows a stage.
 
 mod appender;
+mod hash;
 mod kind;
 mod labels;
 mod matcher;
@@ -11,6 +12,7 @@ mod sample;
 mod time;
 
 pub use appender::{Appender, SeriesFilter, SeriesRef};
+pub use hash::{Chain, Keyed, hash_bytes, random_seed};
 pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, Selector, anchored, pattern_error};

@@ -14,8 +14,10 @@ use crate::publish::Shared;
 use crate::runtime::{Ended, Supervisor, clock};
 use crate::state::{Error, Opened, Store};
 
-/// How often a taken store is tried again, and an own one looked at.
+/// Time between attempts to open a store that is taken.
 const LOOK: Duration = Duration::from_millis(500);
+/// Time between looks whether the store is still this process'.
+const GUARD: Duration = Duration::from_secs(5);
 /// A disk that takes longer than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -94,7 +96,7 @@ async fn watch(store: Arc<Store>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(LOOK) => {}
+            () = sleep(GUARD) => {}
         }
         let look = Arc::clone(&store);
         let taken = tokio::select! {

@@ -78,6 +78,9 @@ impl Versions {
     }
 
     fn is_young(&self, labels: &Labels, at: Timestamp, grace: Duration) -> bool {
+        if self.is_empty() {
+            return false;
+        }
         let seen = version(labels).and_then(|version| self.0.get(version));
         let since = seen.and_then(|seen| seen.since);
         since.is_some_and(|since| at.since(since) < grace)
@@ -87,19 +90,20 @@ impl Versions {
 impl Rollout {
     /// Whether a series belongs to a replica that is gone for good.
     pub(super) fn is_gone(&self, labels: &Labels) -> bool {
-        let instance = labels.get("instance");
-        instance.is_some_and(|instance| self.gone.contains(instance))
+        let is_gone = |instance| self.gone.contains(instance);
+        !self.gone.is_empty() && labels.get("instance").is_some_and(is_gone)
     }
 
     /// Whether a series belongs to a replica or a version that is new.
     pub(super) fn is_young(&self, versions: &Versions, labels: &Labels, at: Timestamp) -> bool {
-        let instance = labels.get("instance");
-        instance.is_some_and(|instance| self.young.contains(instance))
+        let is_young = |instance| self.young.contains(instance);
+        (!self.young.is_empty() && labels.get("instance").is_some_and(is_young))
             || versions.is_young(labels, at, self.grace)
     }
 }
 
-fn version(labels: &Labels) -> Option<&str> {
+/// The version in a series' labels, when there is one.
+pub(super) fn version(labels: &Labels) -> Option<&str> {
     VERSIONS.iter().find_map(|name| labels.get(name))
 }
 

@@ -152,10 +152,9 @@ fn source(asked: &Asked) -> publish::Target {
 fn signals(rule: &RuleState) -> Vec<Signal> {
     match (&rule.rule, &rule.kind) {
         (Rule::Record(recording), Kind::Record(samples, _)) if recording.metric.is_some() => {
-            samples
-                .iter()
-                .map(|sample| recorded(&recording.name, sample))
-                .collect()
+            let name: Arc<str> = recording.name.as_str().into();
+            let samples = samples.iter();
+            samples.map(|sample| recorded(&name, sample)).collect()
         }
         (Rule::Watch(watch), Kind::Watch(watching)) => {
             let judged = watching.judged.iter();
@@ -167,22 +166,22 @@ fn signals(rule: &RuleState) -> Vec<Signal> {
     }
 }
 
-fn recorded(name: &str, sample: &MetricSample) -> Signal {
+fn recorded(name: &Arc<str>, sample: &MetricSample) -> Signal {
     Signal {
-        metric: Some(name.to_owned()),
+        metric: Some(Arc::clone(name)),
         kind: sample.metric.clone(),
-        labels: sample.labels.without_name(),
+        labels: sample.labels.clone(),
         value: Some(sample.value).filter(|value| value.is_finite()),
         ..Signal::default()
     }
 }
 
-fn judged_signal(name: &str, sample: &MetricSample, verdict: &Verdict) -> Signal {
+fn judged_signal(name: &Arc<str>, sample: &MetricSample, verdict: &Verdict) -> Signal {
     Signal {
-        rule: Some(name.to_owned()),
+        rule: Some(Arc::clone(name)),
         metric: None,
         kind: sample.metric.clone(),
-        labels: sample.labels.without_name(),
+        labels: sample.labels.clone(),
         value: Some(sample.value).filter(|value| value.is_finite()),
         state: Some(verdict.state.as_str()),
         score: verdict.score.filter(|score| score.is_finite()),
@@ -191,7 +190,7 @@ fn judged_signal(name: &str, sample: &MetricSample, verdict: &Verdict) -> Signal
             centre: verdict.expected.centre,
             upper: verdict.expected.upper,
         },
-        why: verdict.why.to_string(),
+        why: verdict.why.clone(),
         ..Signal::default()
     }
 }

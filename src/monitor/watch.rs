@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::rollout::{Rollout, Versions, kin};
+use super::rollout::{Rollout, Versions, kin, version};
 use super::rule::Pass;
 use super::traffic::{Counted, is_still};
 use crate::alert::{Condition, Expected, Explanation, Observation, Outcome, Tracker};
@@ -65,7 +65,9 @@ impl Watching {
         }
         self.judged.clear();
         values.retain(|value| !rollout.is_gone(&value.labels));
-        let series = values.iter().map(|value| &value.labels);
+        let all = values.iter().map(|value| &value.labels);
+        let versioned = all.clone().any(|series| version(series).is_some());
+        let series = all.filter(|_| versioned);
         let present: HashSet<Labels> = series.clone().filter_map(kin).collect();
         // After a restart the versions that alerts are about are known from them alone.
         let alerts = if self.versions.is_empty() && !present.is_empty() {
@@ -138,7 +140,10 @@ impl Watching {
 
     /// A new version starts from what was learnt about the one before, when it is to.
     fn carry(&mut self, sample: &MetricSample, rollout: &Rollout) {
-        let Some(model) = kin(&sample.labels).filter(|_| rollout.carry) else {
+        if !rollout.carry {
+            return;
+        }
+        let Some(model) = kin(&sample.labels) else {
             return;
         };
         let is_kin = |other: &Labels| kin(other).as_ref() == Some(&model);

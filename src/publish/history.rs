@@ -1,10 +1,11 @@
 //! The last values of each signal, kept for the charts.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::snapshot::{Point, Signal, Snapshot};
-use crate::metric::{Labels, Timestamp};
+use super::snapshot::{Point, STATES, Signal, Snapshot};
+use crate::metric::{Keyed, Labels, Timestamp};
 
 /// Points of one signal: an hour at the usual interval of 15 s.
 const MAX_POINTS: usize = 240;
@@ -16,62 +17,144 @@ const KEEP: Duration = Duration::from_secs(600);
 /// What tells one signal from another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
-    rule: Option<String>,
-    metric: Option<String>,
+    rule: Option<Arc<str>>,
+    metric: Option<Arc<str>>,
     labels: Labels,
 }
 
-/// A bounded ring of points for each signal.
-#[derive(Debug, Default)]
-pub(super) struct History {
-    rings: HashMap<Key, VecDeque<Point>>,
+impl Key {
+    fn of(signal: &Signal) -> Self {
+        Self {
+            rule: signal.rule.clone(),
+            metric: signal.metric.clone(),
+            labels: signal.labels.clone(),
+        }
+    }
+
+    /// Of an unchanged series this is a comparison of pointers.
+    fn is_of(&self, signal: &Signal) -> bool {
+        self.labels == signal.labels && self.rule == signal.rule && self.metric == signal.metric
+    }
 }
 
-impl History {
-    /// Adds the snapshot's values and hands each signal its points, oldest first.
-    pub(super) fn record(&mut self, snapshot: &mut Snapshot) {
-        let at = snapshot.at;
-        self.rings
-            .retain(|_, ring| ring.back().is_some_and(|last| at.since(last.at) < KEEP));
-        for signal in &mut snapshot.signals {
-            let key = Key {
-                rule: signal.rule.clone(),
-                metric: signal.metric.clone(),
-                labels: signal.labels.clone(),
-            };
-            if self.rings.len() >= MAX_SIGNALS && !self.rings.contains_key(&key) {
-                continue;
-            }
-            let ring = self.rings.entry(key).or_default();
-            push(ring, point(signal, at));
-            signal.points = ring.iter().copied().collect();
+/// A [`Point`] in half of its size: NaN is unknown.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    at: Timestamp,
+    value: f64,
+    lower: f64,
+    upper: f64,
+    score: f64,
+    /// The position in [`STATES`], and its length for none.
+    state: u8,
+}
+
+impl Kept {
+    fn of(signal: &Signal, at: Timestamp) -> Self {
+        let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        let state = STATES.iter().position(|state| signal.state == Some(state));
+        Self {
+            at,
+            value: known(signal.value),
+            lower: known(signal.expected.lower),
+            upper: known(signal.expected.upper),
+            score: known(signal.score),
+            state: u8::try_from(state.unwrap_or(STATES.len())).unwrap_or(u8::MAX),
+        }
+    }
+
+    fn point(self) -> Point {
+        let known = |value: f64| Some(value).filter(|value| !value.is_nan());
+        Point {
+            at: self.at,
+            value: known(self.value),
+            lower: known(self.lower),
+            upper: known(self.upper),
+            score: known(self.score),
+            state: STATES.get(usize::from(self.state)).copied(),
         }
     }
 }
 
-fn point(signal: &Signal, at: Timestamp) -> Point {
-    Point {
-        at,
-        value: signal.value,
-        lower: signal.expected.lower,
-        upper: signal.expected.upper,
-        score: signal.score,
-        state: signal.state,
+/// A bounded ring of points for each signal, in the order in which the signals came.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    charts: Vec<(Key, VecDeque<Kept>)>,
+    places: HashMap<Key, usize, Keyed>,
+}
+
+impl History {
+    /// Adds the values of a snapshot.
+    pub(super) fn record(&mut self, snapshot: &Snapshot) {
+        let at = snapshot.at;
+        self.forget(at);
+        // From one tick to the next, signals seldom come in another order.
+        let (mut next, mut in_order) = (0, 0);
+        for signal in &snapshot.signals {
+            let expected = self.charts.get(next);
+            let place = if expected.is_some_and(|(key, _)| key.is_of(signal)) {
+                in_order += 1;
+                Some(next)
+            } else {
+                self.place(signal)
+            };
+            let Some(place) = place else { continue };
+            push(&mut self.charts[place].1, Kept::of(signal, at));
+            next = place + 1;
+            if in_order == MAX_SIGNALS {
+                break;
+            }
+        }
+    }
+
+    /// Hands each signal its points, oldest first.
+    pub(super) fn fill(&self, signals: &mut [Signal]) {
+        for signal in signals {
+            if let Some(place) = self.places.get(&Key::of(signal)) {
+                let ring = &self.charts[*place].1;
+                signal.points = ring.iter().map(|kept| kept.point()).collect();
+            }
+        }
+    }
+
+    /// Where the points of a signal are; a new signal gets a place as long as there is one.
+    fn place(&mut self, signal: &Signal) -> Option<usize> {
+        let key = Key::of(signal);
+        if let Some(place) = self.places.get(&key) {
+            return Some(*place);
+        }
+        if self.charts.len() >= MAX_SIGNALS {
+            return None;
+        }
+        self.places.insert(key.clone(), self.charts.len());
+        self.charts.push((key, VecDeque::new()));
+        Some(self.charts.len() - 1)
+    }
+
+    /// Drops the charts of signals that are gone for long.
+    fn forget(&mut self, at: Timestamp) {
+        let before = self.charts.len();
+        self.charts
+            .retain(|(_, ring)| ring.back().is_some_and(|last| at.since(last.at) < KEEP));
+        if self.charts.len() < before {
+            let keys = self.charts.iter().map(|(key, _)| key.clone());
+            self.places = keys.zip(0..).collect();
+        }
     }
 }
 
 /// A snapshot of the same time replaces the point; one from before it (a clock set back) starts afresh.
-fn push(ring: &mut VecDeque<Point>, point: Point) {
-    if ring.back().is_some_and(|last| last.at > point.at) {
+fn push(ring: &mut VecDeque<Kept>, kept: Kept) {
+    if ring.back().is_some_and(|last| last.at > kept.at) {
         ring.clear();
     }
-    if ring.back().is_some_and(|last| last.at == point.at) {
+    if ring.back().is_some_and(|last| last.at == kept.at) {
         ring.pop_back();
     }
     if ring.len() == MAX_POINTS {
         ring.pop_front();
     }
-    ring.push_back(point);
+    ring.push_back(kept);
 }
 
 #[cfg(test)]
@@ -82,7 +165,7 @@ mod tests {
 
     fn snapshot(seconds: f64, signals: usize) -> Snapshot {
         let signal = |index: usize| Signal {
-            metric: Some("m".to_owned()),
+            metric: Some("m".into()),
             labels: Labels::new([("i", index.to_string())]),
             value: Some(seconds),
             ..Signal::default()
@@ -96,7 +179,8 @@ mod tests {
 
     fn values(history: &mut History, seconds: f64) -> Vec<f64> {
         let mut next = snapshot(seconds, 1);
-        history.record(&mut next);
+        history.record(&next);
+        history.fill(&mut next.signals);
         let points = &next.signals[0].points;
         points.iter().filter_map(|point| point.value).collect()
     }
@@ -120,9 +204,9 @@ mod tests {
     fn a_chart_survives_a_short_gap_and_not_a_long_one() {
         let mut history = History::default();
         values(&mut history, 0.0);
-        history.record(&mut snapshot(300.0, 0));
+        history.record(&snapshot(300.0, 0));
         assert_eq!(values(&mut history, 400.0).len(), 2);
-        history.record(&mut snapshot(1000.0, 0));
+        history.record(&snapshot(1000.0, 0));
         assert_eq!(values(&mut history, 1001.0).len(), 1);
     }
 
@@ -132,10 +216,44 @@ mod tests {
         let mut last = snapshot(0.0, 0);
         for second in 0..300_u32 {
             last = snapshot(f64::from(second), MAX_SIGNALS + 10);
-            history.record(&mut last);
+            history.record(&last);
         }
-        assert_eq!(history.rings.len(), MAX_SIGNALS);
+        history.fill(&mut last.signals);
+        assert_eq!(history.charts.len(), MAX_SIGNALS);
         assert_eq!(last.signals[0].points.len(), MAX_POINTS);
         assert!(last.signals[MAX_SIGNALS].points.is_empty());
+    }
+
+    #[test]
+    fn signals_that_come_in_another_order_keep_their_points() {
+        let mut history = History::default();
+        history.record(&snapshot(1.0, 3));
+        let mut turned = snapshot(2.0, 3);
+        turned.signals.reverse();
+        turned.signals[0].value = None;
+        turned.signals[0].state = Some("idle");
+        history.record(&turned);
+        history.fill(&mut turned.signals);
+        let values = |index: usize| -> Vec<Option<f64>> {
+            let points = &turned.signals[index].points;
+            points.iter().map(|point| point.value).collect()
+        };
+        assert_eq!(values(0), [Some(1.0), None]);
+        assert_eq!(turned.signals[0].points[1].state, Some("idle"));
+        assert_eq!(values(2), [Some(1.0), Some(2.0)]);
+    }
+
+    #[test]
+    fn after_charts_were_forgotten_the_others_are_found() {
+        let mut history = History::default();
+        history.record(&snapshot(0.0, 2));
+        let mut one = snapshot(500.0, 2);
+        one.signals.remove(0);
+        history.record(&one);
+        let mut last = snapshot(900.0, 2);
+        history.record(&last);
+        history.fill(&mut last.signals);
+        let counts: Vec<usize> = last.signals.iter().map(|s| s.points.len()).collect();
+        assert_eq!(counts, [1, 3]);
     }
 }

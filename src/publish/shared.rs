@@ -58,12 +58,11 @@ impl Shared {
     }
 
     /// Replaces the snapshot; readers of the old one keep it.
-    pub fn publish(&self, mut snapshot: Snapshot) {
-        // Only writers take this lock; readers find the points in the snapshot.
+    pub fn publish(&self, snapshot: Snapshot) {
         self.history
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .record(&mut snapshot);
+            .record(&snapshot);
         self.counters.follow(&snapshot);
         let fresh = Arc::new(snapshot);
         *self
@@ -76,6 +75,20 @@ impl Shared {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The last whole snapshot as people look at it: each signal without its series' name, and with the points of its chart.
+    #[must_use]
+    pub fn charted(&self) -> Snapshot {
+        let mut snapshot = Snapshot::clone(&self.snapshot());
+        self.history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill(&mut snapshot.signals);
+        for signal in &mut snapshot.signals {
+            signal.labels = signal.labels.without_name();
+        }
+        snapshot
     }
 
     /// Says who carries out what the outside asks for. Only the first counts.

@@ -89,13 +89,14 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Writer) {
 }
 
 /// [`STATES`] as labels, in the same order.
-const STATE_LABELS: [&str; 6] = [
+const STATE_LABELS: [&str; STATES.len()] = [
     "state=\"warming_up\"",
     "state=\"ok\"",
     "state=\"anomalous\"",
     "state=\"insufficient_data\"",
     "state=\"stale\"",
     "state=\"frozen\"",
+    "state=\"idle\"",
 ];
 
 /// The labels of each signal, written once for all its series.
@@ -171,7 +172,7 @@ mod tests {
 
     fn signal(labels: Labels) -> Signal {
         Signal {
-            rule: Some("R".to_owned()),
+            rule: Some("R".into()),
             labels,
             value: Some(2.0),
             ..Signal::default()

@@ -1,5 +1,6 @@
 //! What the monitor knew after a tick, as plain data.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,12 +142,12 @@ pub struct Target {
 #[derive(Debug, Clone, Default)]
 pub struct Signal {
     /// The watch, for a judged value.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// The recorded metric, for a model metric.
-    pub metric: Option<String>,
+    pub metric: Option<Arc<str>>,
     /// What the value is about.
     pub kind: Metric,
-    /// The series' own labels without its name.
+    /// The series' own labels; its name, which it may have, is not shown.
     pub labels: Labels,
     /// The value; `None` when it is unknown or not finite.
     pub value: Option<f64>,
@@ -157,8 +158,8 @@ pub struct Signal {
     /// Where the value was expected.
     pub expected: Band,
     /// Why the state is what it is.
-    pub why: String,
-    /// The last values, oldest first; the server fills it when the snapshot is published.
+    pub why: Cow<'static, str>,
+    /// The last values, oldest first; filled when somebody looks at the charts.
     pub points: Vec<Point>,
 }
 

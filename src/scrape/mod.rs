@@ -12,7 +12,6 @@
 pub mod discovery;
 mod error;
 mod exposition;
-mod hash;
 mod ingest;
 mod limits;
 pub mod lint;
@@ -23,7 +22,6 @@ mod schedule;
 
 pub use error::{Error, Reason};
 pub use exposition::{Body, Exposition, Format};
-pub use hash::hash_bytes;
 pub use ingest::{Ingested, Ingester};
 pub use limits::{Limit, Limits};
 pub use negotiate::{ACCEPT, format_of};

@@ -39,7 +39,7 @@ fn rule(name: &str, fired: u64) -> Rule {
 
 fn signal(rule: &str, labels: Labels) -> Signal {
     Signal {
-        rule: Some(rule.to_owned()),
+        rule: Some(rule.into()),
         labels,
         value: Some(-1.5e-7),
         state: Some("anomalous"),

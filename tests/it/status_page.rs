@@ -19,7 +19,7 @@ async fn served() -> (SocketAddr, JoinSet<()>) {
         shared.publish(Snapshot {
             at: Timestamp::from_secs_f64(second),
             signals: vec![Signal {
-                rule: Some("AccuracyDropped".to_owned()),
+                rule: Some("AccuracyDropped".into()),
                 value: Some(value),
                 state: Some("anomalous"),
                 ..Signal::default()

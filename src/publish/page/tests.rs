@@ -8,7 +8,7 @@ fn render(snapshot: &Snapshot) -> String {
 
 fn snapshot(states: &[&'static str]) -> Snapshot {
     let signal = |state: &&'static str| Signal {
-        rule: Some("Watch".to_owned()),
+        rule: Some("Watch".into()),
         state: Some(*state),
         ..Signal::default()
     };
@@ -44,9 +44,9 @@ fn nothing_from_a_target_reaches_the_page_unescaped() {
     };
     let page = render(&Snapshot {
         signals: vec![Signal {
-            rule: Some("<script>alert".to_owned()),
+            rule: Some("<script>alert".into()),
             labels: Labels::new([("x", "\"><img onerror=a>")]),
-            why: "<b>x".to_owned(),
+            why: "<b>x".into(),
             points: vec![point(0.0), point(1.0)],
             ..Signal::default()
         }],

@@ -143,7 +143,8 @@ impl Server {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = sweep.tick() => accepting.sweep(),
+                // Nobody there costs nothing.
+                _ = sweep.tick(), if !accepting.tasks.is_empty() => accepting.sweep(),
                 Some(found) = looks.join_next() => {
                     if matches!(found, Ok(Reread::OtherTls)) {
                         accepting.connections.retire();

@@ -1,6 +1,7 @@
 //! What each path answers.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -123,7 +124,7 @@ fn page_of(uri: &Uri, accept: &str, shared: &Shared) -> Page {
         "/-/healthy" => Page::text(StatusCode::OK, "sidewatch is healthy\n"),
         "/-/ready" => ready(shared),
         "/" => {
-            let html = page::render(&shared.snapshot(), page::Part::of(query));
+            let html = page::render(&shared.charted(), page::Part::of(query));
             Page::new("text/html; charset=utf-8", html)
         }
         .with(CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
@@ -137,7 +138,11 @@ fn api_page(path: &str, query: Option<&str>, shared: &Shared) -> Page {
         status,
         ..Page::json(api::error(kind, message))
     };
-    match api::data(path, &Query::parse(query), &shared.snapshot()) {
+    let snapshot = match path {
+        "/api/v1/signals" => Arc::new(shared.charted()),
+        _ => shared.snapshot(),
+    };
+    match api::data(path, &Query::parse(query), &snapshot) {
         Some(Ok(data)) => Page::json(api::success(&data)),
         Some(Err(message)) => refused(StatusCode::BAD_REQUEST, "bad_data", &message),
         None => {

@@ -3,7 +3,7 @@
 use hashbrown::HashTable;
 
 use crate::metric::SeriesRef;
-use crate::scrape::hash::hash_bytes;
+use crate::metric::hash_bytes;
 
 /// What becomes of the samples of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

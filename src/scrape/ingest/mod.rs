@@ -78,7 +78,7 @@ impl Ingester {
             memo: Memo::default(),
             format: Format::Text,
             unsettled: false,
-            seed: super::hash::random_seed(),
+            seed: crate::metric::random_seed(),
             last: Ingested::default(),
         }
     }

@@ -7,8 +7,8 @@ use super::decide::{Decision, Policy, Refusal, depends_on_family};
 use super::memo::{Entry, Index, Memo, NOWHERE, State};
 use super::seen::Seen;
 use super::strings::Strings;
+use crate::metric::hash_bytes;
 use crate::metric::{Appender, SeriesRef, Timestamp};
-use crate::scrape::hash::hash_bytes;
 use crate::scrape::parse::{Parser, Series, Suffix, quick_value};
 use crate::scrape::{Error, Exposition, Format, Limit};
 

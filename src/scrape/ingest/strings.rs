@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::scrape::hash::hash_bytes;
+use crate::metric::hash_bytes;
 
 /// A pool of strings; a target repeats most of them from series to series.
 #[derive(Debug)]
