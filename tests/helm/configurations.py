@@ -95,9 +95,10 @@ def check_relay(path, text, folder):
             if not line:
                 sys.exit(f"{path}: the relay did not start\n{said}")
         address = re.search(r"address=(\S+)", said)[1]
-        while status(f"http://{address}/-/ready") != 200:
+        webhook = f"http://{address}/api/v1/alertmanager"
+        while 503 in (status(f"http://{address}/-/ready"), post(webhook, "shown")):
             time.sleep(0.05)
-        answers = [post(f"http://{address}/api/v1/alertmanager", shown) for shown in ("shown", None)]
+        answers = [post(webhook, "shown"), post(webhook, None)]
         if answers != [200, 401 if token else 200]:
             sys.exit(f"{path}: the relay answered {answers}\n{said}")
     finally:

@@ -105,6 +105,12 @@ sidecar
 {{- end -}}
 {{- end -}}
 
+{{/* Where Alertmanager posts. */}}
+{{- define "sidewatch.relayUrl" -}}
+{{- $scheme := .Values.relay.serviceMonitor.scheme | default (empty .Values.relay.webConfig.secret | ternary "http" "https") -}}
+{{- printf "%s://%s.%s.svc:%v/api/v1/alertmanager" $scheme (include "sidewatch.roleName" (dict "root" . "role" "relay")) .Release.Namespace .Values.ports.http -}}
+{{- end -}}
+
 {{/* Whether the instances of a role wait for one store in turn. Takes the role's values. */}}
 {{- define "sidewatch.waits" -}}
 {{- if has .availability (list "rolling" "standby") -}}true{{- end -}}
