@@ -59,7 +59,7 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.judge.target.headlessService -}}
+{{- if and .Values.judge.target.headlessService .Values.judge.target.checkService -}}
 {{- include "sidewatch.refuseLoadBalanced" . -}}
 {{- end -}}
 {{- end -}}
@@ -120,9 +120,13 @@
 {{/* In a live cluster the named Service is looked up: one with a cluster IP balances load. Offline, lookup finds nothing. */}}
 {{- define "sidewatch.refuseLoadBalanced" -}}
 {{- $parts := splitList "." .Values.judge.target.headlessService -}}
+{{- /* _http._tcp.fraud-headless.ml.svc */ -}}
+{{- range list 0 1 -}}
+{{- if hasPrefix "_" (first $parts | default "") -}}{{- $parts = rest $parts -}}{{- end -}}
+{{- end -}}
 {{- $namespace := .Release.Namespace -}}
 {{- if gt (len $parts) 1 -}}{{- $namespace = index $parts 1 -}}{{- end -}}
-{{- $service := lookup "v1" "Service" $namespace (first $parts) -}}
+{{- $service := lookup "v1" "Service" $namespace (first $parts | default "none") -}}
 {{- if $service -}}
 {{- if ne (dig "spec" "clusterIP" "" $service) "None" -}}
 {{- fail (printf "judge.target.headlessService: %s balances load (clusterIP is not None): each scrape would reach another replica, and every counter would seem to reset; make a headless Service over the same pods" .Values.judge.target.headlessService) -}}

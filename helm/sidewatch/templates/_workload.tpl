@@ -53,6 +53,7 @@ spec:
           path: /-/ready
           port: {{ $values.ports.health }}
         periodSeconds: {{ include "sidewatch.waits" $own | empty | ternary 10 2 }}
+        timeoutSeconds: 5
   volumes:
     - name: sidewatch-config
       configMap:
