@@ -1,15 +1,21 @@
 """Feeds what is rendered to the program it is for, at the paths that a pod sees:
 
 every configuration to `sidewatch check config`, every rules file to `sidewatch check rules`, every argument of a container to its
-command's --help, and every pack that an example names to `sidewatch check rules`.
+command's --help, and every pack that an example names to `sidewatch check rules`. A relay is started with its configuration, and told
+of an alert as Alertmanager would.
 
 configurations.py SIDEWATCH FILE...
 """
+import json
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
 
 import yaml
 
@@ -18,6 +24,7 @@ MOUNT = "/etc/sidewatch/config/"
 ACCEPTED = (0, 3)
 
 BROKEN = "scrape: {targets: [{url: \"http://127.0.0.1:1/metrics\"}]}\nstorge: {}\n"
+BROKEN_RELAY = "retrain: [{matchers: [a=b], cool_down: 6h}]\nretraining: {webhooks: [{url: http://x}]}\n"
 BROKEN_RULES = "groups: [{name: a, rules: [{alert: A, expr: 'sum('}]}]\n"
 
 
@@ -35,12 +42,69 @@ def refuses_what_is_wrong():
             code, said = sidewatch("check", command, file)
             if code != 1 or word not in said:
                 sys.exit(f"{BINARY} check {command} does not refuse what is wrong: exit code {code}\n{said}")
+        file = pathlib.Path(folder, "relay.yaml")
+        file.write_text(BROKEN_RELAY, encoding="utf-8")
+        code, said = sidewatch("relay", f"--config.file={file}", "--web.listen-address=127.0.0.1:0")
+        if code != 1 or "cool_down" not in said:
+            sys.exit(f"{BINARY} relay does not refuse what is wrong: exit code {code}\n{said}")
 
 
 def accepted(where, *arguments):
     code, said = sidewatch(*arguments)
     if code not in ACCEPTED:
         sys.exit(f"{where}: exit code {code}\n{said}")
+
+
+def status(request):
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def post(url, token):
+    """The status with which the relay answers a notification of Alertmanager's."""
+    alert = {"status": "firing", "labels": {"alertname": "A"}, "annotations": {}, "startsAt": "2026-01-01T00:00:00Z",
+             "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "1"}
+    body = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "r", "groupLabels": {},
+            "commonLabels": {}, "commonAnnotations": {}, "externalURL": "", "alerts": [alert]}
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    return status(urllib.request.Request(url, json.dumps(body).encode(), headers))
+
+
+def check_relay(path, text, folder):
+    """Starts a relay as its pod would, with its Secret and its claim, and tells it of an alert."""
+    token = re.search(r"/etc/sidewatch/(token/\S+)", text)
+    if token:
+        file = pathlib.Path(folder, token[1])
+        file.parent.mkdir()
+        file.write_text("shown\n", encoding="utf-8")
+    file = pathlib.Path(folder, "relay.yaml")
+    file.write_text(text.replace("/etc/sidewatch/token", f"{folder}/token").replace("/var/lib/sidewatch", f"{folder}/state"), encoding="utf-8")
+    command = [BINARY, "relay", f"--config.file={file}", "--web.listen-address=127.0.0.1:0", "--storage.wait"]
+    relay = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    timer = threading.Timer(20, relay.kill)
+    timer.start()
+    said = ""
+    try:
+        # Where it listens, only the log says.
+        while "listening" not in said:
+            line = relay.stdout.readline()
+            said += line
+            if not line:
+                sys.exit(f"{path}: the relay did not start\n{said}")
+        address = re.search(r"address=(\S+)", said)[1]
+        webhook = f"http://{address}/api/v1/alertmanager"
+        while 503 in (status(f"http://{address}/-/ready"), post(webhook, "shown")):
+            time.sleep(0.05)
+        answers = [post(webhook, "shown"), post(webhook, None)]
+        if answers != [200, 401 if token else 200]:
+            sys.exit(f"{path}: the relay answered {answers}\n{said}")
+    finally:
+        timer.cancel()
+        relay.terminate()
+        relay.wait(10)
 
 
 def check_config_map(path, data, counts):
@@ -51,6 +115,9 @@ def check_config_map(path, data, counts):
             if name in ("sidecar.yaml", "judge.yaml"):
                 accepted(f"{path}: {name}", "check", "config", f"{folder}/{name}")
                 counts[name] += 1
+            elif name == "relay.yaml":
+                check_relay(path, data[name], folder)
+                counts[name] += 1
             elif name.startswith("rules-"):
                 accepted(f"{path}: {name}", "check", "rules", f"{folder}/{name}")
                 counts["rules"] += 1
@@ -59,7 +126,7 @@ def check_config_map(path, data, counts):
 def containers(value):
     """Every container of ours in an object, wherever its pod template is."""
     if isinstance(value, dict):
-        if value.get("args") and "image" in value and value["args"][0] in ("run", "check", "demo"):
+        if value.get("args") and "image" in value and value["args"][0] in ("run", "relay", "check", "demo"):
             yield value
         value = list(value.values())
     if isinstance(value, list):
@@ -86,8 +153,8 @@ def packs(value):
 
 def main(paths):
     refuses_what_is_wrong()
-    known = {command: set(re.findall(r"--[a-z][a-z.-]*", sidewatch(command, "--help")[1])) for command in ("run", "check", "demo")}
-    counts = {"sidecar.yaml": 0, "judge.yaml": 0, "rules": 0, "flags": 0, "packs": 0}
+    known = {command: set(re.findall(r"--[a-z][a-z.-]*", sidewatch(command, "--help")[1])) for command in ("run", "relay", "check", "demo")}
+    counts = {"sidecar.yaml": 0, "judge.yaml": 0, "relay.yaml": 0, "rules": 0, "flags": 0, "packs": 0}
     for path in paths:
         for document in filter(None, yaml.safe_load_all(pathlib.Path(path).read_text(encoding="utf-8"))):
             if "kind" not in document:
@@ -104,6 +171,7 @@ def main(paths):
     if not all(counts.values()):
         sys.exit(f"something was never rendered: {counts}")
     print(f"chart: sidewatch accepts {counts['sidecar.yaml']} configurations of sidecars, {counts['judge.yaml']} of judges,"
+          f" {counts['relay.yaml']} relays start and take a notification,"
           f" {counts['rules']} rule files, {counts['packs']} packs of examples, {counts['flags']} arguments")
 
 

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CHART = ROOT / "helm/sidewatch"
 GOLDEN = sorted((ROOT / "tests/helm/golden").glob("*.yaml"))
 OURS = ("sidewatch", "check")
-# Every kind that the chart can make, in two renders: an object of either engine has the other's name.
+# Every kind that the chart can make, in the renders of VARIANTS: an object of either engine has the other's name.
 EVERYTHING = """
 commonLabels: {team: ml}
 commonAnnotations: {owner: ml@example.com}
@@ -17,6 +17,7 @@ model: {id: fraud}
 rules: {check: true}
 webConfig: {secret: web}
 judge: {enabled: true, target: {headlessService: fraud-headless.ml.svc}}
+retraining: {webhooks: [{url: "http://retrain.ml.svc/hook"}]}
 serviceMonitor: {enabled: true}
 podMonitor: {enabled: true}
 prometheusRule: {enabled: true}
@@ -24,6 +25,9 @@ dashboards: {enabled: true}
 networkPolicy: {enabled: true}
 podDisruptionBudget: {enabled: true}
 """
+
+
+VARIANTS = ("injection.engine=mutatingAdmissionPolicy", "injection.engine=kyverno,judge.availability=active,relay.enabled=true,relay.token.secret=t")
 
 
 def render(values, *arguments):
@@ -40,6 +44,10 @@ def pods(document):
         yield document["spec"]["template"]
 
 
+def claims(document):
+    return [{"name": each["metadata"]["name"], "persistentVolumeClaim": {}} for each in document["spec"].get("volumeClaimTemplates", [])]
+
+
 def rendered():
     for path in GOLDEN:
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
@@ -51,6 +59,7 @@ def ours():
     for name, document in rendered():
         for pod in pods(document):
             spec = pod["spec"]
+            spec["volumes"] = spec.get("volumes", []) + (claims(document) if document["kind"] == "StatefulSet" else [])
             for container in spec.get("initContainers", []) + spec["containers"]:
                 if container["name"] in OURS:
                     yield f"{name}: {document['metadata']['name']}: {container['name']}", spec, container, name.startswith("example")
@@ -113,8 +122,8 @@ class EveryContainer(unittest.TestCase):
 class EveryObject(unittest.TestCase):
     def test_it_has_the_users_labels_and_annotations(self):
         kinds = set()
-        for engine in ("mutatingAdmissionPolicy", "kyverno"):
-            for document in render(EVERYTHING, "--set", f"injection.engine={engine}"):
+        for variant in VARIANTS:
+            for document in render(EVERYTHING, "--set", variant):
                 kinds.add(document["kind"])
                 for metadata in [document["metadata"]] + [pod["metadata"] for pod in pods(document)]:
                     with self.subTest(f"{document['kind']} {document['metadata']['name']}"):
@@ -123,7 +132,7 @@ class EveryObject(unittest.TestCase):
                         self.assertEqual(metadata["annotations"]["owner"], "ml@example.com")
         templates = "\n".join(path.read_text(encoding="utf-8") for path in CHART.glob("templates/**/*.yaml"))
         written = {line.split(":")[1].strip() for line in templates.splitlines() if line.startswith("kind:")}
-        self.assertEqual(kinds, written, "a kind of the chart is in neither render")
+        self.assertEqual(kinds, written, "a kind of the chart is in no render")
 
     def test_the_selector_does_not_change_with_the_users_labels(self):
         plain, labelled = (

@@ -10,8 +10,8 @@ import tempfile
 import yaml
 
 HERE = pathlib.Path(__file__).parent
-# Which render each test file is about: the alerts on Sidewatch in direct mode with a judge, those on models in metrics mode.
-TESTS = {"judge.yaml": "alerts.test.yaml", "metrics-mode.yaml": "models.test.yaml"}
+# Which render each test file is about: the alerts on Sidewatch in direct mode with a judge, those on a relay, those on models in metrics mode.
+TESTS = {"judge.yaml": "alerts.test.yaml", "relay.yaml": "relay.test.yaml", "metrics-mode.yaml": "models.test.yaml"}
 
 
 def prometheus_rules(path):

@@ -17,7 +17,7 @@ SINCE = {("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
 SHARED = {"ServiceMonitor": "servicemonitor_v1.json", "PodMonitor": "podmonitor_v1.json",
           "PrometheusRule": "prometheusrule_v1.json"}
 WITHOUT_SCHEMA = {("kyverno.io/v1", "ClusterPolicy"), ("serving.kserve.io/v1beta1", "InferenceService")}
-NO_OBJECT = {"alertmanager.yaml"}
+NO_OBJECT = {"alertmanager.yaml", "relay-values.yaml"}
 
 
 def shared():

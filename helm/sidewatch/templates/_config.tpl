@@ -2,10 +2,15 @@
 {{- define "sidewatch.config" -}}
 {{- $values := .root.Values -}}
 {{- $sidecar := eq .role "sidecar" -}}
+{{- $external := deepCopy $values.externalLabels -}}
+{{- if and (not $sidecar) (eq $values.judge.availability "active") -}}
+{{- /* Two judges of one model have equal alerts otherwise, and the end of one would be taken for the other's. */}}
+{{- $_ := set $external "replica" "${POD_NAME}" -}}
+{{- end -}}
 global:
   scrape_interval: {{ $values.scrape.interval }}
   scrape_timeout: {{ $values.scrape.timeout }}
-  {{- with $values.externalLabels }}
+  {{- with $external }}
   external_labels:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -28,15 +33,29 @@ scrape:
       labels:
         namespace: "${POD_NAMESPACE}"
         pod: "${POD_NAME}"
+  {{- else if $values.judge.source.prometheus }}
+  source:
+    {{- include "sidewatch.source" $values.judge.source | nindent 4 }}
   {{- else }}
+  {{- with $values.judge.target }}
   discovery:
-    dns: {{ printf "%s:%v" $values.judge.target.headlessService $values.judge.target.port | quote }}
-    path: {{ $values.judge.target.path | quote }}
-    refresh: {{ $values.judge.target.refresh }}
+    dns: {{ eq .type "SRV" | ternary .headlessService (printf "%s:%v" .headlessService .port) | quote }}
+    {{- with .type }}
+    type: {{ . }}
+    {{- end }}
+    path: {{ .path | quote }}
+    scheme: {{ .scheme }}
+    refresh: {{ .refresh }}
+  {{- end }}
   {{- end }}
   {{- with $values.scrape.extra }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- $backfill := get $values .role | dig "backfill" dict }}
+{{- if $backfill.enabled }}
+backfill:
+  {{- include "sidewatch.source" $backfill | nindent 2 }}
+{{- end }}
 rule_files:
   {{- range $values.rules.packs }}
   {{- if $.root.Files.Get (printf "rules/%s.yaml" .) }}
@@ -59,18 +78,88 @@ alerting:
   {{- end }}
   resend_delay: {{ $values.alerting.resendDelay }}
 retraining:
-  enabled: {{ $values.retraining.enabled }}
-  {{- if $values.retraining.dryRun }}
-  dry_run: true
-  {{- end }}
-  {{- if not (and $sidecar $values.judge.enabled) }}
-  {{- with $values.retraining.webhooks }}
-  webhooks:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- end }}
+  {{- include "sidewatch.retraining" (dict "values" $values "asks" (eq .role (include "sidewatch.asks" .root))) | nindent 2 }}
 {{- if or (not $sidecar) $values.sidecar.stateVolume }}
 storage:
   path: /var/lib/sidewatch
 {{- end }}
+{{- end -}}
+
+{{/* A server that remembers: scrape.source or backfill. Takes its values. */}}
+{{- define "sidewatch.source" -}}
+{{- $keys := dict -}}
+{{- range $key := list "prometheus" "matchers" "range" "timeout" -}}
+{{- with get $ $key -}}
+{{- $_ := set $keys $key . -}}
+{{- end -}}
+{{- end -}}
+{{- with .queryOffset -}}
+{{- $_ := set $keys "query_offset" . -}}
+{{- end -}}
+{{- with .tenant -}}
+{{- $_ := set $keys "http_headers" (dict $.tenantHeader (dict "values" (list .))) -}}
+{{- end -}}
+{{- toYaml (merge $keys (deepCopy .extra)) -}}
+{{- end -}}
+
+{{/* Takes {values, asks: whether this is who asks}. */}}
+{{- define "sidewatch.retraining" -}}
+{{- with .values.retraining -}}
+enabled: {{ .enabled }}
+{{- if .dryRun }}
+dry_run: true
+{{- end }}
+{{- with .inFlightTimeout }}
+in_flight_timeout: {{ . }}
+{{- end }}
+{{- if $.asks }}
+{{- with .webhooks }}
+webhooks:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Configuration of the relay. */}}
+{{- define "sidewatch.relayConfig" -}}
+retrain:
+  {{- toYaml .Values.relay.retrain | nindent 2 }}
+{{- with .Values.relay.labels }}
+labels:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+retraining:
+  {{- include "sidewatch.retraining" (dict "values" .Values "asks" true) | nindent 2 }}
+storage:
+  path: /var/lib/sidewatch
+{{- if .Values.relay.token.secret }}
+authorization:
+  credentials_file: /etc/sidewatch/token/{{ .Values.relay.token.key }}
+{{- end }}
+{{- end -}}
+
+{{/* The rule files of the ConfigMap. */}}
+{{- define "sidewatch.ruleFiles" -}}
+{{- range .Values.rules.packs }}
+{{- $text := $.Files.Get (printf "rules/%s.yaml" .) }}
+{{- if $text }}
+rules-{{ . }}.yaml: |
+  {{- $text | trim | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- range $name, $text := .Values.rules.files }}
+rules-{{ $name }}: |
+  {{- $text | trim | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Everything that a role reads at its start, so that a change of it is a change of the pod. Takes {root, role}. */}}
+{{- define "sidewatch.configuration" -}}
+{{- if eq .role "relay" -}}
+{{ include "sidewatch.relayConfig" .root }}
+{{- else -}}
+{{ include "sidewatch.config" . }}
+{{ include "sidewatch.ruleFiles" .root }}
+{{- end -}}
 {{- end -}}

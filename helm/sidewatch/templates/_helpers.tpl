@@ -15,28 +15,52 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The full name with a suffix, never longer than the name of a Service may be. Takes {root, suffix}. */}}
+{{- define "sidewatch.suffixed" -}}
+{{- $name := include "sidewatch.fullname" .root -}}
+{{- with .suffix -}}
+{{- $name = printf "%s-%s" ($name | trunc (sub 62 (len .) | int) | trimSuffix "-") . -}}
+{{- end -}}
+{{- $name -}}
+{{- end -}}
+
+{{/* The judge has the full name, the relay a suffix. Takes {root, role}. */}}
+{{- define "sidewatch.roleName" -}}
+{{- include "sidewatch.suffixed" (dict "root" .root "suffix" (eq .role "relay" | ternary "relay" "")) -}}
+{{- end -}}
+
+{{/* What a selector says never changes, since that of a Deployment can't. */}}
 {{- define "sidewatch.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "sidewatch.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "sidewatch.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end -}}
+
+{{/* Labels of the pods of a role. Takes {root, role}. */}}
+{{- define "sidewatch.roleLabels" -}}
+{{ include "sidewatch.selectorLabels" .root }}
+app.kubernetes.io/component: {{ .role }}
 {{- end -}}
 
 {{/* version is the image's tag, so that two releases of the program are told apart in any list. */}}
 {{- define "sidewatch.labels" -}}
-{{ include "sidewatch.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := include "sidewatch.selectorLabels" . | fromYaml -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/version" (regexReplaceAll "^[^A-Za-z0-9]+|[^A-Za-z0-9]+$" ($tag | trunc 63) "") -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") -}}
+{{- toYaml (merge $own .Values.commonLabels) -}}
 {{- end -}}
 
-{{/* metadata: the object's name, labels and annotations. Takes {root, suffix, labels, annotations}. */}}
+{{/* metadata: the object's name, labels and annotations. Takes {root, suffix or role, labels, annotations}. */}}
 {{- define "sidewatch.metadata" -}}
-name: {{ include "sidewatch.fullname" .root }}{{ with .suffix }}-{{ . }}{{ end }}
+{{- $labels := include "sidewatch.labels" .root | fromYaml -}}
+{{- $labels = mergeOverwrite $labels (.labels | default dict) -}}
+{{- with .role -}}
+{{- $_ := set $labels "app.kubernetes.io/component" . -}}
+{{- end -}}
+name: {{ if .role }}{{ include "sidewatch.roleName" . }}{{ else }}{{ include "sidewatch.suffixed" . }}{{ end }}
 labels:
-  {{- $own := include "sidewatch.labels" .root | fromYaml }}
-  {{- toYaml (mergeOverwrite $own (.labels | default dict)) | nindent 2 }}
+  {{- toYaml $labels | nindent 2 }}
 {{- $annotations := mergeOverwrite (deepCopy .root.Values.commonAnnotations) (.annotations | default dict) }}
 {{- with $annotations }}
 annotations:
@@ -68,6 +92,28 @@ annotations:
 
 {{- define "sidewatch.configMapName" -}}
 {{- default (include "sidewatch.fullname" .) .Values.sidecar.configMap -}}
+{{- end -}}
+
+{{/* Who asks for retraining, one of them for the whole release: the relay, or else the judge, or else each sidecar. */}}
+{{- define "sidewatch.asks" -}}
+{{- if .Values.relay.enabled -}}
+relay
+{{- else if .Values.judge.enabled -}}
+judge
+{{- else -}}
+sidecar
+{{- end -}}
+{{- end -}}
+
+{{/* Where Alertmanager posts. */}}
+{{- define "sidewatch.relayUrl" -}}
+{{- $scheme := .Values.relay.serviceMonitor.scheme | default (empty .Values.relay.webConfig.secret | ternary "http" "https") -}}
+{{- printf "%s://%s.%s.svc:%v/api/v1/alertmanager" $scheme (include "sidewatch.roleName" (dict "root" . "role" "relay")) .Release.Namespace .Values.ports.http -}}
+{{- end -}}
+
+{{/* Whether the instances of a role wait for one store in turn. Takes the role's values. */}}
+{{- define "sidewatch.waits" -}}
+{{- if has .availability (list "rolling" "standby") -}}true{{- end -}}
 {{- end -}}
 
 {{/* mutatingAdmissionPolicy, kyverno or nothing: what injects in this cluster. */}}

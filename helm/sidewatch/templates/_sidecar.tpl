@@ -27,38 +27,50 @@ the subchart's, .Subcharts.sidewatch.
   emptyDir:
     sizeLimit: 256Mi
 {{- end }}
-{{- include "sidewatch.secretVolumes" . }}
+{{- include "sidewatch.secretVolumes" .Values }}
 {{- end -}}
 
+{{/* What only the user knows. Takes the values that have secrets, webConfig, token and the extra volumes: all, or the relay's. */}}
 {{- define "sidewatch.secretVolumes" -}}
-{{- range .Values.secrets }}
+{{- range .secrets }}
 - name: sidewatch-secret-{{ .name }}
   secret:
     secretName: {{ .name }}
     optional: {{ .optional | default false }}
 {{- end }}
-{{- with .Values.webConfig.secret }}
+{{- with .webConfig.secret }}
 - name: sidewatch-web
   secret:
     secretName: {{ . }}
 {{- end }}
-{{- with .Values.extraVolumes }}
+{{- with (.token | default dict).secret }}
+- name: sidewatch-token
+  secret:
+    secretName: {{ . }}
+    items: [{key: {{ $.token.key }}, path: {{ $.token.key }}}]
+{{- end }}
+{{- with .extraVolumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
 {{- define "sidewatch.secretMounts" -}}
-{{- range .Values.secrets }}
+{{- range .secrets }}
 - name: sidewatch-secret-{{ .name }}
   mountPath: /etc/sidewatch/secrets/{{ .name }}
   readOnly: true
 {{- end }}
-{{- if .Values.webConfig.secret }}
+{{- if .webConfig.secret }}
 - name: sidewatch-web
   mountPath: /etc/sidewatch/web
   readOnly: true
 {{- end }}
-{{- with .Values.extraVolumeMounts }}
+{{- if (.token | default dict).secret }}
+- name: sidewatch-token
+  mountPath: /etc/sidewatch/token
+  readOnly: true
+{{- end }}
+{{- with .extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -69,14 +81,18 @@ the subchart's, .Subcharts.sidewatch.
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
-{{- with .Values.extraEnv }}
+{{- with .extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* One container. Takes {root, role: sidecar or judge, native}; the role is the name of its configuration file. */}}
+{{/* One container. Takes {root, role: sidecar, judge or relay, native}; the role is the name of its configuration file. */}}
 {{- define "sidewatch.spec" -}}
 {{- $values := .root.Values -}}
+{{- $relay := eq .role "relay" -}}
+{{- $own := get $values .role -}}
+{{- /* The relay shares no secrets with the others. */}}
+{{- $private := ternary $values.relay $values $relay -}}
 name: sidewatch
 image: {{ include "sidewatch.image" .root | quote }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
@@ -84,20 +100,23 @@ imagePullPolicy: {{ $values.image.pullPolicy }}
 restartPolicy: Always
 {{- end }}
 args:
-  - run
+  - {{ ternary "relay" "run" $relay }}
   - --config.file=/etc/sidewatch/config/{{ .role }}.yaml
+  {{- if include "sidewatch.waits" $own }}
+  - --storage.wait
+  {{- end }}
   - --web.listen-address=:{{ $values.ports.http }}
   - --web.health-listen-address=:{{ $values.ports.health }}
   - --log.level={{ $values.logLevel }}
   - --log.format={{ $values.logFormat }}
-  {{- if $values.webConfig.secret }}
-  - --web.config.file=/etc/sidewatch/web/{{ $values.webConfig.key }}
+  {{- if $private.webConfig.secret }}
+  - --web.config.file=/etc/sidewatch/web/{{ $private.webConfig.key }}
   {{- end }}
-  {{- with $values.extraArgs }}
+  {{- with $private.extraArgs }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 env:
-  {{- include "sidewatch.env" .root | nindent 2 }}
+  {{- include "sidewatch.env" $private | nindent 2 }}
 ports:
   - name: sidewatch
     containerPort: {{ $values.ports.http }}
@@ -108,18 +127,18 @@ livenessProbe:
     port: {{ $values.ports.health }}
   {{- toYaml $values.livenessProbe | nindent 2 }}
 resources:
-  {{- toYaml $values.resources | nindent 2 }}
+  {{- toYaml ($own.resources | default $values.resources) | nindent 2 }}
 securityContext:
   {{- toYaml $values.securityContext | nindent 2 }}
 volumeMounts:
   - name: sidewatch-config
     mountPath: /etc/sidewatch/config
     readOnly: true
-  {{- if or (eq .role "judge") $values.sidecar.stateVolume }}
+  {{- if or (ne .role "sidecar") $values.sidecar.stateVolume }}
   - name: sidewatch-state
     mountPath: /var/lib/sidewatch
   {{- end }}
-  {{- with include "sidewatch.secretMounts" .root | trim }}
+  {{- with include "sidewatch.secretMounts" $private | trim }}
   {{- . | nindent 2 }}
   {{- end }}
 {{- end -}}

@@ -9,20 +9,110 @@
 {{- fail "alerting.mode: metrics needs prometheusRule.enabled: true, or nobody would alert" -}}
 {{- end -}}
 {{- end -}}
-{{- with .Values.judge -}}
-{{- if .target.loadBalancedService -}}
-{{- fail (printf "judge.target.loadBalancedService: refused: each scrape of %s would reach another replica, and every counter would seem to reset; make a headless Service (clusterIP: None) over the same pods and name it in judge.target.headlessService" .target.loadBalancedService) -}}
+{{- if .Values.judge.enabled -}}
+{{- include "sidewatch.validateJudge" . -}}
 {{- end -}}
-{{- if and .enabled (not .target.headlessService) -}}
-{{- fail "judge.target.headlessService: is missing: name a headless Service (clusterIP: None) over the model's pods, such as fraud-headless.ml.svc" -}}
+{{- if .Values.relay.enabled -}}
+{{- include "sidewatch.validateRelay" . -}}
 {{- end -}}
+{{- range $role := list "judge" "relay" -}}
+{{- if (get $.Values $role).enabled -}}
+{{- include "sidewatch.validateStore" (dict "role" $role "own" (get $.Values $role)) -}}
 {{- end -}}
-{{- if and .Values.judge.enabled .Values.judge.target.headlessService -}}
-{{- include "sidewatch.refuseLoadBalanced" . -}}
 {{- end -}}
 {{- range $name, $text := .Values.rules.files -}}
 {{- if not (regexMatch "^[A-Za-z0-9][A-Za-z0-9._-]*\\.ya?ml$" $name) -}}
 {{- fail (printf "rules.files: %q must be a file name ending in .yaml" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- $open := dict "scrape.extra" .Values.scrape.extra "alerting.alertmanagers" .Values.alerting.alertmanagers "retraining.webhooks" .Values.retraining.webhooks -}}
+{{- $open = merge $open (dict "judge.source" .Values.judge.source "judge.backfill" .Values.judge.backfill "sidecar.backfill" .Values.sidecar.backfill) -}}
+{{- $open = merge $open (dict "injection.alertmanagerUrl" .Values.injection.alertmanagerUrl "injection.retrainUrl" .Values.injection.retrainUrl) -}}
+{{- range $path, $value := $open -}}
+{{- include "sidewatch.refuseSecrets" (dict "path" $path "value" $value) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sidewatch.validateJudge" -}}
+{{- with .Values.judge -}}
+{{- if .target.loadBalancedService -}}
+{{- fail (printf "judge.target.loadBalancedService: refused: each scrape of %s would reach another replica, and every counter would seem to reset; make a headless Service (clusterIP: None) over the same pods and name it in judge.target.headlessService" .target.loadBalancedService) -}}
+{{- end -}}
+{{- if and .target.headlessService .source.prometheus -}}
+{{- fail "judge.source.prometheus stands in the place of judge.target.headlessService: the replicas are scraped, or the Prometheus is asked; empty one of them" -}}
+{{- end -}}
+{{- if not (or .target.headlessService .source.prometheus) -}}
+{{- fail "judge.target.headlessService: is missing: name a headless Service (clusterIP: None) over the model's pods, such as fraud-headless.ml.svc, or set judge.source.prometheus" -}}
+{{- end -}}
+{{- if and .backfill.enabled (not (or .backfill.prometheus .source.prometheus)) -}}
+{{- fail "judge.backfill.prometheus: is missing: name the server that has the history, such as http://prometheus-operated.monitoring.svc:9090" -}}
+{{- end -}}
+{{- if eq .availability "active" -}}
+{{- if and $.Values.retraining.webhooks (not $.Values.relay.enabled) -}}
+{{- fail "judge.availability: active, and retraining.webhooks: both judges would ask; set relay.enabled: true, which asks once, or empty retraining.webhooks" -}}
+{{- end -}}
+{{- if hasKey $.Values.externalLabels "replica" -}}
+{{- fail "externalLabels.replica: with judge.availability: active this label is each judge's own name; remove it" -}}
+{{- end -}}
+{{- if .persistence.existingClaim -}}
+{{- fail "judge.persistence.existingClaim: with judge.availability: active each judge has a claim of its own; empty it" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.judge.target.headlessService .Values.judge.target.checkService -}}
+{{- include "sidewatch.refuseLoadBalanced" . -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sidewatch.validateRelay" -}}
+{{- with .Values.relay -}}
+{{- if not $.Values.retraining.webhooks -}}
+{{- fail "relay.enabled: true needs retraining.webhooks: name who is asked, such as {url: \"http://retrain-eventsource-svc.argo-events.svc:12000/retrain\"}" -}}
+{{- end -}}
+{{- if $.Values.injection.retrainUrl -}}
+{{- fail "injection.retrainUrl: the relay asks for retraining in this release, and each injected sidecar would too; empty it" -}}
+{{- end -}}
+{{- if not (or .token.secret .webConfig.secret .anonymous) -}}
+{{- fail "relay.token.secret: is missing: whoever reaches the relay could have models trained; name a Secret with the token that Alertmanager shows, or a relay.webConfig.secret with passwords, or set relay.anonymous: true" -}}
+{{- end -}}
+{{- if and $.Values.networkPolicy.enabled (not .networkPolicy.alertmanager) -}}
+{{- fail "relay.networkPolicy.alertmanager: is empty: nobody could post to the relay; say which pods are Alertmanager" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Who waits for a store must wait for the same one. Takes {role, own}. */}}
+{{- define "sidewatch.validateStore" -}}
+{{- with .own -}}
+{{- if include "sidewatch.waits" . -}}
+{{- if not .persistence.enabled -}}
+{{- fail (printf "%s.availability: %s needs %s.persistence.enabled: true: without a claim each pod has a store of its own, and both would act" $.role .availability $.role) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq .availability "standby") (not .persistence.existingClaim) (not (has "ReadWriteMany" .persistence.accessModes)) -}}
+{{- fail (printf "%s.availability: standby needs %s.persistence.accessModes: [ReadWriteMany], or an existingClaim that has it: pods on two nodes share the claim" $.role $.role) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A ConfigMap and a pod's arguments are open to everybody who may look: passwords belong into files. Takes {path, value}. */}}
+{{- define "sidewatch.refuseSecrets" -}}
+{{- $remedy := "stands in a ConfigMap for all to read; put it into a Secret, name that in secrets, and give its file below /etc/sidewatch/secrets" -}}
+{{- if kindIs "map" .value -}}
+{{- range $key, $value := .value -}}
+{{- $path := printf "%s.%s" $.path $key -}}
+{{- if and $value (or (has $key (list "password" "credentials" "bearer_token" "client_secret" "secret" "secrets")) (and (eq $key "key") (hasSuffix "tls_config" $.path))) -}}
+{{- fail (printf "%s: %s" $path $remedy) -}}
+{{- end -}}
+{{- include "sidewatch.refuseSecrets" (dict "path" $path "value" $value) -}}
+{{- end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $index, $value := .value -}}
+{{- include "sidewatch.refuseSecrets" (dict "path" (printf "%s[%d]" $.path $index) "value" $value) -}}
+{{- end -}}
+{{- else if kindIs "string" .value -}}
+{{- if regexMatch "^[a-z0-9]+://[^/@]*:[^/@$]+@" .value -}}
+{{- fail (printf "%s: its password %s; use basic_auth" .path $remedy) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -30,9 +120,13 @@
 {{/* In a live cluster the named Service is looked up: one with a cluster IP balances load. Offline, lookup finds nothing. */}}
 {{- define "sidewatch.refuseLoadBalanced" -}}
 {{- $parts := splitList "." .Values.judge.target.headlessService -}}
+{{- /* _http._tcp.fraud-headless.ml.svc */ -}}
+{{- range list 0 1 -}}
+{{- if hasPrefix "_" (first $parts | default "") -}}{{- $parts = rest $parts -}}{{- end -}}
+{{- end -}}
 {{- $namespace := .Release.Namespace -}}
 {{- if gt (len $parts) 1 -}}{{- $namespace = index $parts 1 -}}{{- end -}}
-{{- $service := lookup "v1" "Service" $namespace (first $parts) -}}
+{{- $service := lookup "v1" "Service" $namespace (first $parts | default "none") -}}
 {{- if $service -}}
 {{- if ne (dig "spec" "clusterIP" "" $service) "None" -}}
 {{- fail (printf "judge.target.headlessService: %s balances load (clusterIP is not None): each scrape would reach another replica, and every counter would seem to reset; make a headless Service over the same pods" .Values.judge.target.headlessService) -}}

@@ -1,0 +1,108 @@
+{{/* The pods of the judge and of the relay. Each takes {root, role: judge or relay}. */}}
+{{- define "sidewatch.podTemplate" -}}
+{{- $root := .root -}}
+{{- $values := $root.Values -}}
+{{- $own := get $values .role -}}
+{{- $private := eq .role "relay" | ternary $values.relay $values -}}
+metadata:
+  labels:
+    {{- $labels := include "sidewatch.labels" $root | fromYaml }}
+    {{- $labels = mergeOverwrite $labels $own.podLabels (include "sidewatch.roleLabels" . | fromYaml) }}
+    {{- toYaml $labels | nindent 4 }}
+  annotations:
+    checksum/config: {{ include "sidewatch.configuration" . | sha256sum }}
+    {{- with mergeOverwrite (deepCopy $values.commonAnnotations) $own.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  {{- with $values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  serviceAccountName: {{ include "sidewatch.serviceAccountName" $root }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ $own.terminationGracePeriodSeconds }}
+  securityContext:
+    {{- toYaml $values.podSecurityContext | nindent 4 }}
+  {{- if and $values.rules.check (eq .role "judge") }}
+  initContainers:
+    - name: check
+      image: {{ include "sidewatch.image" $root | quote }}
+      imagePullPolicy: {{ $values.image.pullPolicy }}
+      args: [check, config, /etc/sidewatch/config/judge.yaml]
+      env:
+        {{- include "sidewatch.env" $values | nindent 8 }}
+      resources:
+        {{- toYaml ($own.resources | default $values.resources) | nindent 8 }}
+      securityContext:
+        {{- toYaml $values.securityContext | nindent 8 }}
+      volumeMounts:
+        - name: sidewatch-config
+          mountPath: /etc/sidewatch/config
+          readOnly: true
+        {{- with include "sidewatch.secretMounts" $values | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
+  {{- end }}
+  containers:
+    - {{- include "sidewatch.spec" (dict "root" $root "role" .role "native" false) | nindent 6 }}
+      # Its own pod, so readiness hurts nobody: the Service leads to the one that has the store and has begun.
+      readinessProbe:
+        httpGet:
+          path: /-/ready
+          port: {{ $values.ports.health }}
+        periodSeconds: {{ include "sidewatch.waits" $own | empty | ternary 10 2 }}
+        timeoutSeconds: 5
+  volumes:
+    - name: sidewatch-config
+      configMap:
+        name: {{ include "sidewatch.roleName" . }}
+    {{- with $own.persistence }}
+    {{- if not .enabled }}
+    - name: sidewatch-state
+      emptyDir:
+        sizeLimit: 256Mi
+    {{- else if ne $own.availability "active" }}
+    - name: sidewatch-state
+      persistentVolumeClaim:
+        claimName: {{ default (include "sidewatch.roleName" $) .existingClaim }}
+    {{- end }}
+    {{- end }}
+    {{- with include "sidewatch.secretVolumes" $private | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  {{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+  {{- with get $own $key }}
+  {{ $key }}:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
+  {{- with $own.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- else }}
+  {{- if has $own.availability (list "standby" "active") }}
+  # A pair on one node ends with the node.
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "sidewatch.roleLabels" $ | nindent 10 }}
+  {{- end }}
+  {{- end }}
+{{- end -}}
+
+{{/* Spec of a claim. Takes the values of persistence. */}}
+{{- define "sidewatch.claim" -}}
+accessModes:
+  {{- toYaml .accessModes | nindent 2 }}
+{{- with .storageClass }}
+storageClassName: {{ . | quote }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .size }}
+{{- end -}}
