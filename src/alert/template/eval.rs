@@ -13,6 +13,10 @@ const MAX_OUTPUT: usize = 64 * 1024;
 const MAX_STEPS: usize = 100_000;
 /// Deepest call of templates by templates.
 const MAX_CALLS: usize = 100;
+/// Deepest nesting of blocks and parentheses over all calls: the stack ends.
+const MAX_DEPTH: usize = 300;
+/// Most bytes one function is given: what is doubled again and again ends.
+const MAX_ARGUMENTS: usize = 1024 * 1024;
 
 #[derive(PartialEq)]
 enum Flow {
@@ -28,6 +32,7 @@ pub(super) struct Evaluation<'a> {
     out: String,
     steps: usize,
     calls: usize,
+    depth: usize,
 }
 
 pub(super) fn render(tree: &Tree, scope: &Scope<'_>) -> Result<String, String> {
@@ -70,6 +75,7 @@ fn run(
         out: String::new(),
         steps: 0,
         calls: 0,
+        depth: 0,
     };
     evaluation.walk(&tree.nodes, dot)?;
     Ok(evaluation.out)
@@ -77,17 +83,34 @@ fn run(
 
 impl Evaluation<'_> {
     fn walk(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, String> {
+        self.deeper()?;
         for node in nodes {
-            self.steps += 1;
-            if self.steps > MAX_STEPS {
-                return Err(format!("more than {MAX_STEPS} steps"));
-            }
+            self.step()?;
             let flow = self.node(node, dot)?;
             if flow != Flow::Next {
+                self.depth -= 1;
                 return Ok(flow);
             }
         }
+        self.depth -= 1;
         Ok(Flow::Next)
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return Err(format!("more than {MAX_STEPS} steps"));
+        }
+        Ok(())
+    }
+
+    /// An error ends the rendering, so only what goes well comes back up.
+    fn deeper(&mut self) -> Result<(), String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH} levels"));
+        }
+        Ok(())
     }
 
     fn node(&mut self, node: &Node, dot: &Value) -> Result<Flow, String> {
@@ -116,9 +139,7 @@ impl Evaluation<'_> {
     }
 
     fn write(&mut self, text: &str) -> Result<(), String> {
-        if self.out.len() + text.len() > MAX_OUTPUT {
-            return Err(format!("the text is longer than {MAX_OUTPUT} bytes"));
-        }
+        short(self.out.len() + text.len())?;
         self.out.push_str(text);
         Ok(())
     }
@@ -138,13 +159,14 @@ impl Evaluation<'_> {
     fn range(&mut self, block: &Block, dot: &Value) -> Result<Flow, String> {
         let mark = self.variables.len();
         let over = self.commands(&block.pipeline, dot)?;
-        let items = items(&over)?;
-        if items.is_empty() {
+        let mut items = items(&over)?.peekable();
+        if items.peek().is_none() {
             let flow = self.walk(&block.otherwise, dot);
             self.variables.truncate(mark);
             return flow;
         }
         for (key, value) in items {
+            self.step()?;
             match block.pipeline.variables.as_slice() {
                 [] => {}
                 [only] => self.bind(only, value.clone(), block.pipeline.assign),
@@ -223,8 +245,14 @@ impl Evaluation<'_> {
             return self.short_circuit(name == "or", rest, piped, dot);
         }
         let mut arguments = Vec::with_capacity(rest.len() + 1);
+        let mut bytes = piped.as_ref().map_or(0, Value::bytes);
         for operand in rest {
-            arguments.push(self.operand(operand, dot)?);
+            let value = self.operand(operand, dot)?;
+            bytes += value.bytes();
+            if bytes > MAX_ARGUMENTS {
+                return Err(format!("{name} is given more than {MAX_ARGUMENTS} bytes"));
+            }
+            arguments.push(value);
         }
         arguments.extend(piped);
         let value = self.function(name, &arguments)?;
@@ -233,8 +261,12 @@ impl Evaluation<'_> {
 
     fn function(&mut self, name: &str, arguments: &[Value]) -> Result<Value, String> {
         if name != "tmpl" {
-            return functions::call(name, arguments, self.scope)
-                .map_err(|error| format!("error calling {name}: {error}"));
+            let value = functions::call(name, arguments, self.scope);
+            let value = value.and_then(|value| match &value {
+                Value::Text(text) => short(text.len()).map(|()| value),
+                _ => Ok(value),
+            });
+            return value.map_err(|error| format!("error calling {name}: {error}"));
         }
         let [Value::Text(template), data] = arguments else {
             return Err("error calling tmpl: a name and data are needed".to_owned());
@@ -278,10 +310,23 @@ impl Evaluation<'_> {
                 .ok_or_else(|| format!("undefined variable: {name}"))?,
             Term::Function(name) => self.function(name, &[])?,
             Term::Literal(value) => value.clone(),
-            Term::Paren(pipeline) => self.pipeline(pipeline, dot)?,
+            Term::Paren(pipeline) => {
+                self.deeper()?;
+                let value = self.pipeline(pipeline, dot)?;
+                self.depth -= 1;
+                value
+            }
         };
         fields(value, &operand.fields)
     }
+}
+
+/// Whether a text is as short as texts have to be.
+pub(super) fn short(bytes: usize) -> Result<(), String> {
+    if bytes > MAX_OUTPUT {
+        return Err(format!("the text is longer than {MAX_OUTPUT} bytes"));
+    }
+    Ok(())
 }
 
 fn fields(value: Value, names: &[String]) -> Result<Value, String> {
@@ -293,22 +338,21 @@ fn fields(value: Value, names: &[String]) -> Result<Value, String> {
 type KeyValue = (Value, Value);
 
 /// What a range goes over: keys in order.
-fn items(over: &Value) -> Result<Vec<KeyValue>, String> {
+fn items(over: &Value) -> Result<Box<dyn Iterator<Item = KeyValue> + '_>, String> {
     let text = |text: &str| Value::Text(text.to_owned());
-    match over {
-        Value::List(list) => Ok((0..).map(Value::Int).zip(list.iter().cloned()).collect()),
-        Value::Labels(labels) => Ok(labels.iter().map(|(k, v)| (text(k), text(v))).collect()),
-        Value::Map(map) => Ok(map.iter().map(|(k, v)| (text(k), v.clone())).collect()),
-        Value::Nil => Ok(Vec::new()),
-        Value::Int(n) => Ok((0..*n)
-            .take(MAX_STEPS)
-            .map(|i| (Value::Int(i), Value::Int(i)))
-            .collect()),
+    Ok(match over {
+        Value::List(list) => Box::new((0..).map(Value::Int).zip(list.iter().cloned())),
+        Value::Labels(labels) => Box::new(labels.iter().map(move |(k, v)| (text(k), text(v)))),
+        Value::Map(map) => Box::new(map.iter().map(move |(k, v)| (text(k), v.clone()))),
+        Value::Nil => Box::new(std::iter::empty()),
+        Value::Int(n) => Box::new((0..*n).map(|i| (Value::Int(i), Value::Int(i)))),
         Value::Bool(_)
         | Value::Float(_)
         | Value::Text(_)
         | Value::Record(_)
         | Value::Time(_)
-        | Value::Duration(_) => Err(format!("range can't iterate over {}", over.type_name())),
-    }
+        | Value::Duration(_) => {
+            return Err(format!("range can't iterate over {}", over.type_name()));
+        }
+    })
 }

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::metric::{parse_duration, pattern_error};
 
+use super::eval::short;
 use super::value::Value;
 use super::{Scope, compare, format, humanize};
 
@@ -245,8 +246,23 @@ fn matches_pattern(arguments: &[Value]) -> Result<Value, String> {
 }
 
 fn replace_all(arguments: &[Value]) -> Result<Value, String> {
-    let replaced = pattern(arguments)?.replace_all(text(arguments, 2)?, text(arguments, 1)?);
-    Ok(Value::Text(replaced.into_owned()))
+    let (pattern, with, text) = (
+        pattern(arguments)?,
+        text(arguments, 1)?,
+        text(arguments, 2)?,
+    );
+    // A group is no longer than its match.
+    let groups = with.matches('$').count();
+    let (mut out, mut copied) = (String::new(), 0);
+    for found in pattern.captures_iter(text) {
+        let whole = found.get_match();
+        out.push_str(text.get(copied..whole.start()).unwrap_or(""));
+        short(out.len() + with.len() + groups.saturating_mul(whole.len()))?;
+        found.expand(with, &mut out);
+        copied = whole.end();
+    }
+    out.push_str(text.get(copied..).unwrap_or(""));
+    Ok(Value::Text(out))
 }
 
 /// Every word's first letter in upper case, as Go's `strings.Title`.

@@ -71,7 +71,7 @@ pub(super) const RULE_VARIABLES: [&str; 5] =
 pub(super) fn tree(source: &str, tokens: Vec<Token>, variables: &[&str]) -> Result<Tree, Error> {
     let mut parser = Parser {
         source,
-        tokens: tokens.into_iter().peekable(),
+        tokens: tokens.into_iter(),
         variables: variables.iter().map(|name| (*name).to_owned()).collect(),
         defined: BTreeMap::new(),
         called: Vec::new(),
@@ -101,7 +101,7 @@ pub(super) fn tree(source: &str, tokens: Vec<Token>, variables: &[&str]) -> Resu
 
 struct Parser<'a> {
     source: &'a str,
-    tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
+    tokens: std::vec::IntoIter<Token>,
     variables: Vec<String>,
     defined: BTreeMap<String, Vec<Node>>,
     called: Vec<(String, usize)>,
@@ -113,6 +113,18 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn wrong(&self, at: usize, message: impl Into<String>) -> Error {
         error(self.source, at, message)
+    }
+
+    /// What stands so many tokens further on.
+    fn ahead(&self, tokens: usize) -> Option<&Kind> {
+        self.tokens.as_slice().get(tokens).map(|token| &token.kind)
+    }
+
+    fn next_if(&mut self, wanted: impl Fn(&Token) -> bool) -> Option<Token> {
+        if self.tokens.as_slice().first().is_some_and(wanted) {
+            return self.tokens.next();
+        }
+        None
     }
 
     fn next(&mut self) -> Result<Token, Error> {
@@ -141,7 +153,7 @@ impl Parser<'_> {
                 continue;
             }
             // Every action starts with Open; the lexer guarantees it.
-            let word = match self.tokens.peek().map(|t| &t.kind) {
+            let word = match self.ahead(0) {
                 Some(Kind::Word(word)) => word.clone(),
                 _ => String::new(),
             };
@@ -259,7 +271,7 @@ impl Parser<'_> {
 
     /// Behind `else`: either `if …`/`with …` in the same action, or the end of the action and a list.
     fn otherwise(&mut self, word: &str, at: usize) -> Result<Vec<Node>, Error> {
-        if let Some(Kind::Word(next)) = self.tokens.peek().map(|t| &t.kind)
+        if let Some(Kind::Word(next)) = self.ahead(0)
             && next == word
             && word != "range"
         {
@@ -300,7 +312,7 @@ impl Parser<'_> {
 
     fn call(&mut self, at: usize) -> Result<(String, Option<Pipeline>), Error> {
         let name = self.name(at)?;
-        let bare = matches!(self.tokens.peek().map(|t| &t.kind), Some(Kind::Close));
+        let bare = matches!(self.ahead(0), Some(Kind::Close));
         let with = if bare { None } else { Some(self.pipeline(at)?) };
         self.close()?;
         Ok((name, with))
@@ -308,31 +320,24 @@ impl Parser<'_> {
 
     /// `range $i, $v := …` declares up to two variables.
     fn range_pipeline(&mut self, at: usize) -> Result<Pipeline, Error> {
-        let mut ahead = self.tokens.clone();
-        let first = ahead.next().map(|t| t.kind);
-        let comma = ahead.next().map(|t| t.kind);
-        let second = ahead.next().map(|t| t.kind);
-        let sign = ahead.next().map(|t| t.kind);
-        if let (Some(Kind::Variable(a)), Some(Kind::Comma), Some(Kind::Variable(b)), Some(sign)) =
-            (first, comma, second, sign)
-            && matches!(sign, Kind::Declare | Kind::Assign)
+        if let (Some(Kind::Variable(a)), Some(Kind::Comma), Some(Kind::Variable(b))) =
+            (self.ahead(0), self.ahead(1), self.ahead(2))
+            && let Some(sign @ (Kind::Declare | Kind::Assign)) = self.ahead(3)
         {
-            self.tokens = ahead;
-            let assign = sign == Kind::Assign;
-            return self.declared(vec![a, b], assign, at);
+            let (names, assign) = (vec![a.clone(), b.clone()], *sign == Kind::Assign);
+            self.tokens.nth(3);
+            return self.declared(names, assign, at);
         }
         self.pipeline(at)
     }
 
     fn pipeline(&mut self, at: usize) -> Result<Pipeline, Error> {
-        if let Some(Kind::Variable(name)) = self.tokens.peek().map(|t| t.kind.clone()) {
-            let mut ahead = self.tokens.clone();
-            ahead.next();
-            let sign = ahead.next().map(|t| t.kind);
-            if matches!(sign, Some(Kind::Declare | Kind::Assign)) {
-                self.tokens = ahead;
-                return self.declared(vec![name], sign == Some(Kind::Assign), at);
-            }
+        if let Some(Kind::Variable(name)) = self.ahead(0)
+            && let Some(sign @ (Kind::Declare | Kind::Assign)) = self.ahead(1)
+        {
+            let (names, assign) = (vec![name.clone()], *sign == Kind::Assign);
+            self.tokens.nth(1);
+            return self.declared(names, assign, at);
         }
         Ok(Pipeline {
             variables: Vec::new(),
@@ -362,9 +367,8 @@ impl Parser<'_> {
     fn commands(&mut self, at: usize) -> Result<Vec<Vec<Operand>>, Error> {
         self.deeper(at)?;
         let mut commands: Vec<Vec<Operand>> = vec![Vec::new()];
-        while let Some(token) = self
-            .tokens
-            .next_if(|token| !matches!(token.kind, Kind::Close | Kind::RightParen))
+        while let Some(token) =
+            self.next_if(|token| !matches!(token.kind, Kind::Close | Kind::RightParen))
         {
             if token.kind == Kind::Pipe {
                 if commands.last().is_some_and(Vec::is_empty) {
@@ -429,10 +433,7 @@ impl Parser<'_> {
                 return Err(self.wrong(at, format!("unexpected {} here", describe(&other))));
             }
         };
-        while let Some(next) = self
-            .tokens
-            .next_if(|t| !t.spaced && matches!(t.kind, Kind::Field(_)))
-        {
+        while let Some(next) = self.next_if(|t| !t.spaced && matches!(t.kind, Kind::Field(_))) {
             if let Kind::Field(name) = next.kind {
                 fields.push(name);
             }

@@ -379,6 +379,59 @@ fn deep_or_endless_templates_end() {
     assert!(render(recursive).contains("deeper than 100"));
     let wide = "{{ range 200000 }}{{ end }}{{ range $i := 99999 }}xxxxxxxxxxxxxxxxxxxx{{ end }}";
     assert!(render(wide).starts_with("ERROR"));
+    let empty_ranges = "{{ range 99999 }}{{ range 99999 }}{{ end }}{{ end }}";
+    assert!(render(empty_ranges).contains("more than 100000 steps"));
+    let broken_ranges = "{{ range 40000 }}{{ range 9999999 }}{{ break }}{{ end }}{{ end }}";
+    assert!(render(broken_ranges).contains("more than 100000 steps"));
+    let deep_calls = format!(
+        "{{{{ define `t` }}}}{}{{{{ template `t` }}}}{}{{{{ end }}}}{{{{ template `t` }}}}",
+        "{{ if true }}".repeat(60),
+        "{{ end }}".repeat(60)
+    );
+    assert!(render(&deep_calls).contains("nested deeper than 300"));
+    let deep_values = format!(
+        "{{{{ define `t` }}}}{{{{ {}tmpl `t` 1{} }}}}{{{{ end }}}}{{{{ template `t` }}}}",
+        "(".repeat(60),
+        ")".repeat(60)
+    );
+    assert!(render(&deep_values).contains("nested deeper than 300"));
+    // With work that grows with the square of the length this would take minutes.
+    let long = "{{ $x := 1 }}{{ range $i, $s := 2 }}{{ end }}".repeat(20_000);
+    assert!(Template::parse(&long).is_ok());
+}
+
+#[test]
+fn what_grows_with_every_step_ends() {
+    let doubled = |first: &str, step: &str| format!("{{{{ $x := {first} }}}}{}", step.repeat(60));
+    for (template, limit) in [
+        (
+            doubled("`ab`", "{{ $x = print $x $x }}"),
+            "longer than 65536",
+        ),
+        (
+            doubled("`ab`", "{{ $x = toUpper (printf `%s%s` $x $x) }}"),
+            "longer than 65536",
+        ),
+        (
+            doubled("`ab`", "{{ $x = reReplaceAll `.` `$0$0` $x }}"),
+            "longer than 65536",
+        ),
+        (
+            doubled("args 1", "{{ $x = args $x $x }}"),
+            "more than 1048576 bytes",
+        ),
+    ] {
+        assert!(
+            render(&template).contains(limit),
+            "{template}: {}",
+            render(&template)
+        );
+    }
+    assert_eq!(
+        render("{{ reReplaceAll `b(.)` `<$1$1>` `abcabd` }}"),
+        "a<cc>a<dd>"
+    );
+    assert_eq!(render("{{ reReplaceAll `` `-` `aé` }}"), "-a-é-");
 }
 
 #[test]

@@ -85,6 +85,24 @@ impl Value {
         ])))
     }
 
+    /// About how many bytes a copy of this takes; what copies share is not counted.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Text(text) => text.len(),
+                Self::List(items) => items.iter().map(Self::bytes).sum(),
+                Self::Map(map) => map.iter().map(|(key, v)| key.len() + v.bytes()).sum(),
+                Self::Nil
+                | Self::Bool(_)
+                | Self::Int(_)
+                | Self::Float(_)
+                | Self::Labels(_)
+                | Self::Record(_)
+                | Self::Time(_)
+                | Self::Duration(_) => 0,
+            }
+    }
+
     /// Go's notion of truth: not the zero value, not empty.
     pub(super) fn is_true(&self) -> bool {
         match self {
