@@ -9,8 +9,8 @@ use crate::metric::{Keyed, Labels, Timestamp};
 
 /// Points of one signal: an hour at the usual interval of 15 s.
 const MAX_POINTS: usize = 240;
-/// Signals with a history; more are shown without a chart.
-const MAX_SIGNALS: usize = 256;
+/// Signals with a history; more are shown without a chart. The page has a hundred cards.
+const MAX_SIGNALS: usize = 128;
 /// How long the history of a signal outlives the signal, so that a short gap does not empty its chart.
 const KEEP: Duration = Duration::from_secs(600);
 
@@ -37,25 +37,26 @@ impl Key {
     }
 }
 
-/// A [`Point`] in half of its size: NaN is unknown.
+/// A [`Point`] in a third of its size: NaN is unknown, and what only a chart shows has seven digits.
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     at: Timestamp,
     value: f64,
-    lower: f64,
-    upper: f64,
-    score: f64,
+    lower: f32,
+    upper: f32,
+    score: f32,
     /// The position in [`STATES`], and its length for none.
     state: u8,
 }
 
 impl Kept {
     fn of(signal: &Signal, at: Timestamp) -> Self {
-        let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        #[expect(clippy::cast_possible_truncation, reason = "for the eye")]
+        let known = |value: Option<f64>| value.map_or(f32::NAN, |value| value as f32);
         let state = STATES.iter().position(|state| signal.state == Some(state));
         Self {
             at,
-            value: known(signal.value),
+            value: signal.value.unwrap_or(f64::NAN),
             lower: known(signal.expected.lower),
             upper: known(signal.expected.upper),
             score: known(signal.score),
@@ -64,10 +65,10 @@ impl Kept {
     }
 
     fn point(self) -> Point {
-        let known = |value: f64| Some(value).filter(|value| !value.is_nan());
+        let known = |value: f32| Some(f64::from(value)).filter(|value| !value.is_nan());
         Point {
             at: self.at,
-            value: known(self.value),
+            value: Some(self.value).filter(|value| !value.is_nan()),
             lower: known(self.lower),
             upper: known(self.upper),
             score: known(self.score),
