@@ -1,5 +1,6 @@
 //! When a firing watch asks for a new model.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tracing::info;
@@ -10,16 +11,28 @@ use crate::alert::Context;
 use crate::config::rules::{Retrain, Rule};
 use crate::config::settings::{Model, Settings};
 use crate::judge;
-use crate::metric::Timestamp;
+use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::notify::retrain::{Attempt, Decision, GateKey, Gates, Policy};
 use crate::promql::Query;
 use crate::series::Window;
 
+/// How often gates of series that are gone are looked for. Two looks have to miss one, so that it outlives a failed scrape.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// A look for the gates of a rule whose series are gone.
+#[derive(Debug)]
+struct Sweep {
+    at: Timestamp,
+    missed: BTreeSet<GateKey>,
+}
+
 /// The gates of every (rule, series) and the switches in front of them.
 #[derive(Debug)]
 pub(super) struct Retraining {
     pub(super) gates: Gates,
+    /// The last look of each rule.
+    sweeps: BTreeMap<String, Sweep>,
     enabled: bool,
     dry_run: bool,
     in_flight_timeout: Option<Duration>,
@@ -30,6 +43,7 @@ impl Retraining {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             gates: Gates::default(),
+            sweeps: BTreeMap::new(),
             enabled: settings.retraining.enabled,
             dry_run: settings.retraining.dry_run,
             in_flight_timeout: settings.retraining.in_flight_timeout,
@@ -40,8 +54,10 @@ impl Retraining {
     /// Other switches after a reload; the gates stay.
     pub(super) fn reconfigure(&mut self, settings: &Settings) {
         let gates = std::mem::take(&mut self.gates);
+        let sweeps = std::mem::take(&mut self.sweeps);
         *self = Self {
             gates,
+            sweeps,
             ..Self::new(settings)
         };
     }
@@ -79,7 +95,11 @@ impl Retraining {
             }
         }
         let mut requests = Vec::new();
-        for alert in watching.tracker.firing(&watch.alert, context) {
+        let firing = watching.tracker.firing(&watch.alert, context);
+        let judged = watching.judged.iter().map(|(sample, _)| &sample.labels);
+        let known_series = judged.chain(firing.iter().map(|alert| &alert.series));
+        self.sweep(&watch.alert.name, &policy, known_series, at);
+        for alert in firing {
             let key = GateKey::new(&watch.alert.name, &alert.series);
             let version = self.model.version.as_deref().unwrap_or("");
             let attempt = Attempt {
@@ -104,6 +124,30 @@ impl Retraining {
         }
         requests
     }
+
+    /// Forgets what was decided about series that are gone, or every series that ever was would be remembered.
+    fn sweep<'a>(
+        &mut self,
+        rule: &str,
+        policy: &Policy,
+        known: impl Iterator<Item = &'a Labels>,
+        at: Timestamp,
+    ) {
+        let Some(last) = self.sweeps.get_mut(rule) else {
+            let missed = BTreeSet::new();
+            self.sweeps.insert(rule.to_owned(), Sweep { at, missed });
+            return;
+        };
+        if at.since(last.at) < SWEEP_EVERY {
+            return;
+        }
+        let known: BTreeSet<GateKey> = known.map(|series| GateKey::new(rule, series)).collect();
+        let idle = self.gates.idle(rule, policy, at).cloned();
+        let missed: BTreeSet<GateKey> = idle.filter(|key| !known.contains(key)).collect();
+        self.gates
+            .retain(|key| !(missed.contains(key) && last.missed.contains(key)));
+        *last = Sweep { at, missed };
+    }
 }
 
 /// Whether `unless` returns something.
@@ -126,4 +170,55 @@ fn vetoed(
         .into_vector(at)
         .map_err(|error| error.to_string())?;
     Ok(!values.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GateKey, Policy, Retraining, SWEEP_EVERY};
+    use crate::config::settings::Settings;
+    use crate::metric::{Labels, Timestamp};
+
+    #[test]
+    fn series_that_are_gone_for_two_looks_are_forgotten_and_those_that_hold_something_back_are_not()
+    {
+        let series = |user: &str| Labels::new([("user", user)]);
+        let mut retraining = Retraining::new(&Settings::default());
+        let policy = Policy::default();
+        let start = Timestamp::from_millis(1_700_000_000_000);
+        for user in ["here", "gone", "asked"] {
+            let key = GateKey::new("Bad", &series(user));
+            retraining.gates.gate(&key).verdict(&policy, true);
+        }
+        let asked = GateKey::new("Bad", &series("asked"));
+        let attempt = super::Attempt {
+            model: ("m", "1"),
+            at: start,
+            fired_at: Some(start),
+            enabled: true,
+        };
+        let decision = retraining
+            .gates
+            .gate(&asked)
+            .decide(&policy, &asked, &attempt, || Ok(false));
+        assert!(matches!(decision, super::Decision::Request { .. }));
+        let here = [series("here")];
+        let mut left = Vec::new();
+        for look in 0..4 {
+            let at = start + SWEEP_EVERY * look;
+            retraining.sweep("Bad", &policy, here.iter(), at);
+            left.push(retraining.gates.len());
+        }
+        assert_eq!(left, [3, 3, 2, 2]);
+        // The cool-down of six hours is over, and so is what was under way.
+        for look in [200, 201] {
+            let at = start + SWEEP_EVERY * look;
+            retraining.sweep("Bad", &policy, here.iter(), at);
+        }
+        let rest: Vec<_> = retraining
+            .gates
+            .iter()
+            .map(|(key, _)| &key.series)
+            .collect();
+        assert_eq!(rest, [&series("here")]);
+    }
 }

@@ -182,7 +182,6 @@ impl Service {
             (&mut supervisor, DELIVERING),
             GRACE,
         )?;
-        let keeper = write_beside(&mut supervisor, &store, &outlets);
         let (commands, queue) = control::queue();
         let (current, in_force) = watch::channel(Arc::clone(&self.config));
         let api = Api {
@@ -202,8 +201,8 @@ impl Service {
             producers: self.producers,
             source: Source::new(&self.config),
             discovery: look_up(&mut supervisor, &self.config, self.resolver),
+            keeper: write_beside(&mut supervisor, &store, &outlets),
             outlets,
-            keeper,
             shared,
             commands: queue,
             loader: self.loader,

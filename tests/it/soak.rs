@@ -101,6 +101,8 @@ fn misbehave(rig: &Rig, part: u32) {
 struct Sample {
     seconds: f64,
     resident: u64,
+    /// What of it is no file: heap and stacks.
+    anonymous: u64,
     files: usize,
 }
 
@@ -108,6 +110,7 @@ fn look(process: &Process, started: Instant) -> Sample {
     Sample {
         seconds: started.elapsed().as_secs_f64(),
         resident: memory(process, "VmRSS"),
+        anonymous: memory(process, "RssAnon"),
         files: fs::read_dir(format!("/proc/{}/fd", process.id()))
             .unwrap()
             .count(),
@@ -116,11 +119,11 @@ fn look(process: &Process, started: Instant) -> Sample {
 
 /// Least squares: the growth in MiB per hour over samples, and the standard error of it.
 #[expect(clippy::cast_precision_loss, reason = "dozens of samples")]
-fn slope(samples: &[Sample]) -> (f64, f64) {
+fn slope(samples: &[Sample], of: impl Fn(&Sample) -> u64) -> (f64, f64) {
     let n = samples.len() as f64;
     let points: Vec<(f64, f64)> = samples
         .iter()
-        .map(|s| (s.seconds / 3600.0, mib(s.resident)))
+        .map(|s| (s.seconds / 3600.0, mib(of(s))))
         .collect();
     let (mx, my) = points.iter().fold((0.0, 0.0), |(x, y), point| {
         (x + point.0 / n, y + point.1 / n)
@@ -193,7 +196,18 @@ async fn a_soak_leaves_memory_and_files_flat_misses_no_interval_and_loses_no_req
         rig.write_rules(&RULES.replace("> 100", &format!("> 100\n    for: {hold}s")));
         process.signal("HUP");
         tokio::time::sleep_until(started + part * (number + 1)).await;
-        samples.push(look(&process, started));
+        let sample = look(&process, started);
+        if number % 10 == 9 {
+            eprintln!(
+                "{:.0} s: {} scrapes, {:.2} MiB, {:.2} of it no file, {} files",
+                sample.seconds,
+                rig.target.attempts() - first,
+                mib(sample.resident),
+                mib(sample.anonymous),
+                sample.files
+            );
+        }
+        samples.push(sample);
     }
     let scrapes = rig.target.attempts() - first;
     let wanted = usize::try_from(started.elapsed().as_millis() / INTERVAL.as_millis()).unwrap();
@@ -232,13 +246,16 @@ fn check_growth(samples: &[Sample]) {
     let (middle, end) = steady.split_at(steady.len() / 2);
     let before = median(middle.iter().map(|sample| sample.resident));
     let grown = median(end.iter().map(|sample| sample.resident)).saturating_sub(before);
-    let (growth, error) = slope(steady);
+    let (growth, error) = slope(steady, |sample| sample.resident);
+    let (heap, heap_error) = slope(steady, |sample| sample.anonymous);
     let files = samples.iter().map(|sample| sample.files);
     let (fewest, most) = (files.clone().min().unwrap(), files.max().unwrap());
     let last = samples.last().unwrap();
     eprintln!(
-        "memory {:.1} MiB at the end, slope {growth:.1} ± {error:.1} MiB/h, medians {:+.2} MiB; {fewest} to {most} files",
+        "memory {:.1} MiB at the end, slope {growth:.2} ± {error:.2} MiB/h, without files {:.1} MiB, {heap:.2} ± {heap_error:.2} MiB/h, \
+         medians {:+.2} MiB; {fewest} to {most} files",
         mib(last.resident),
+        mib(last.anonymous),
         mib(grown)
     );
     assert!(mib(grown) < 4.0, "{grown} bytes more than in the middle");

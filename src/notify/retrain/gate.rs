@@ -246,6 +246,14 @@ impl Gate {
         Ok(fired_at)
     }
 
+    /// Until when the gate holds something back.
+    fn busy_until(&self, cooldown: Duration, in_flight_timeout: Duration) -> Option<Timestamp> {
+        let cooling = self.last_request.map(|last| last + cooldown);
+        let flight = self.in_flight.as_ref();
+        let flying = flight.map(|flight| flight.since + in_flight_timeout);
+        cooling.max(flying)
+    }
+
     /// When the last request went out.
     #[must_use]
     pub fn last_request(&self) -> Option<Timestamp> {
@@ -322,11 +330,23 @@ impl Gates {
     /// Drops the gates that hold nothing back at `at` under any policy up to these lengths.
     pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
         self.gates.retain(|_, gate| {
-            let cooling = gate.last_request.map(|last| last + cooldown);
-            let flight = gate.in_flight.as_ref();
-            let flying = flight.map(|flight| flight.since + in_flight_timeout);
-            cooling.max(flying).is_some_and(|until| at < until)
+            let busy_until = gate.busy_until(cooldown, in_flight_timeout);
+            busy_until.is_some_and(|until| at < until)
         });
+    }
+
+    /// The gates of a rule that remember verdicts at most: no cool-down and no request under way.
+    pub fn idle(
+        &self,
+        rule: &str,
+        policy: &Policy,
+        at: Timestamp,
+    ) -> impl Iterator<Item = &GateKey> {
+        let idle = self.gates.iter().filter(move |(key, gate)| {
+            let busy_until = gate.busy_until(policy.cooldown, policy.in_flight_timeout);
+            key.rule == rule && busy_until.is_none_or(|until| until <= at)
+        });
+        idle.map(|(key, _)| key)
     }
 
     /// How many gates there are.
