@@ -12,6 +12,9 @@ use super::problem::Problem;
 /// The largest rule or configuration file that is read, in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 
+/// Deepest nesting, as `serde_yaml` has it; it takes time, and the paths memory, that grow with the square of the depth.
+const MAX_DEPTH: usize = 128;
+
 /// A YAML value; keys are strings, and numbers keep their spelling.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
@@ -113,7 +116,9 @@ impl Document {
             );
             return Err(problem(0, message));
         }
-        let mut places = lines(text).into_iter();
+        let places = lines(text)
+            .map_err(|line| problem(line, format!("nested more than {MAX_DEPTH} levels deep")))?;
+        let mut places = places.into_iter();
         let mut documents = Vec::new();
         for document in serde_yaml::Deserializer::from_str(text).take(most) {
             let value: serde_yaml::Value =
@@ -226,7 +231,8 @@ pub(super) struct Scalar {
     pub(super) is_alias: bool,
 }
 
-/// Every value of a text that is no map and no list, in the order written, keys left out; `None` when it is not YAML.
+/// Every value of a text that is no map and no list, in the order written, keys left out; `None` when it is not YAML or
+/// nested too deep.
 pub(super) fn scalars(text: &str) -> Option<Vec<Scalar>> {
     let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     bytes.push(text.len());
@@ -237,6 +243,9 @@ pub(super) fn scalars(text: &str) -> Option<Vec<Scalar>> {
     for event in Parser::new_from_str(text) {
         let (event, span) = event.ok()?;
         let range = byte(span.start.index())..byte(span.end.index());
+        if frames.len() > MAX_DEPTH {
+            return None;
+        }
         match event {
             Event::MappingStart(..) => frames.push((String::new(), Some(true))),
             Event::SequenceStart(..) => frames.push((String::new(), None)),
@@ -294,14 +303,25 @@ enum Frame {
     Map { path: String, key: Option<String> },
 }
 
-/// The line of every path of each document: of its key in a map, of its first token in a list.
-fn lines(text: &str) -> Vec<HashMap<String, usize>> {
+/// The line of every path of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
+fn lines(text: &str) -> Result<Vec<HashMap<String, usize>>, usize> {
     let mut all = Vec::new();
     let mut lines = HashMap::new();
     let mut frames: Vec<Frame> = Vec::new();
     for event in Parser::new_from_str(text) {
-        let Ok((event, span)) = event else { break };
+        let (event, span) = match event {
+            Ok(event) => event,
+            // Its own limit: brackets are counted before they are reported.
+            Err(error) if error.info().starts_with("recursion") => {
+                return Err(error.marker().line());
+            }
+            // serde_yaml will say what is wrong.
+            Err(_) => break,
+        };
         let line = span.start.line();
+        if frames.len() > MAX_DEPTH {
+            return Err(line);
+        }
         match event {
             Event::MappingStart(..) => {
                 let path = place(&mut frames, &mut lines, line);
@@ -334,7 +354,7 @@ fn lines(text: &str) -> Vec<HashMap<String, usize>> {
         }
     }
     all.push(lines);
-    all
+    Ok(all)
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -421,6 +441,20 @@ mod tests {
             panic!("not a map")
         };
         assert_eq!(entries[0].1, Value::Number(7.0, "7".to_owned()));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_quickly() {
+        for deep in ["- ", "? ", "[", "{a: ", "- ? "] {
+            // Also behind the first document, which is all that is read.
+            for before in ["", "a: 1\n---\n"] {
+                let text = format!("{before}{}", deep.repeat(50_000));
+                let problem = Document::parse("r.yaml", &text).unwrap_err();
+                assert!(problem.message.contains("nested"), "{deep}: {problem}");
+            }
+        }
+        let deepest = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        assert!(Document::parse("r.yaml", &deepest).is_ok());
     }
 
     #[test]
