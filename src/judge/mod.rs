@@ -35,7 +35,7 @@ pub use pace::Pace;
 pub use params::Params;
 pub use registry::{Built, Context, Problem, Registry, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
-pub use strategy::{Error, Snapshot, ThresholdStrategy};
+pub use strategy::{Data, Error, Snapshot, ThresholdStrategy};
 pub use table::{Counts, SeriesSnapshot, Table};
 pub use verdict::{Band, Side, State, Verdict};
 
