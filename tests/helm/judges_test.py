@@ -73,9 +73,10 @@ class Source(Refusing):
         self.refused("judge.backfill.prometheus", TARGET, judge(backfill={"enabled": True}))
 
     def test_srv_records_bring_the_port(self):
-        target = {"headlessService": "_http._tcp.fraud-headless.ml.svc", "type": "SRV", "port": 8000}
+        target = {"headlessService": "_http._tcp.fraud-headless.ml.svc", "type": "SRV", "port": 8000, "labels": {"namespace": "ml"}}
         discovery = self.scrape({"judge": {"enabled": True, "target": target}})["scrape"]["discovery"]
         self.assertEqual((discovery["dns"], discovery["type"]), ("_http._tcp.fraud-headless.ml.svc", "SRV"))
+        self.assertEqual(discovery["labels"], {"namespace": "ml"})
 
     def test_a_misspelt_key_or_a_bare_host_is_refused(self):
         self.refused("tennant", SOURCE, judge(source={"tennant": "ml"}))

@@ -46,6 +46,10 @@ scrape:
     path: {{ .path | quote }}
     scheme: {{ .scheme }}
     refresh: {{ .refresh }}
+    {{- with .labels }}
+    labels:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
   {{- end }}
   {{- end }}
   {{- with $values.scrape.extra }}
