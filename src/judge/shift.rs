@@ -203,3 +203,25 @@ pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Reg
     };
     params.finish(Box::new(Streaming::<Shift>::new(read, common)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Core, Shift, ShiftParams};
+
+    #[test]
+    fn the_bins_are_those_of_what_the_value_before_does_not_foretell() {
+        let params = ShiftParams {
+            budget: 40_320.0,
+            warm_up: 200,
+            whiten: true,
+        };
+        let mut shift = Shift::new(&params);
+        shift.first = [2.0, -2.0].repeat(50);
+        shift.set_bins(true);
+        // Of 100 deviations of 2 whose neighbours have other signs φ is -99/100: a hundredth of each is left.
+        assert!((shift.phi + 0.99).abs() < 1e-12);
+        let ends = [shift.edges[0], shift.edges[62]];
+        assert!((ends[0] + 0.02).abs() < 1e-12 && (ends[1] - 0.02).abs() < 1e-12);
+        assert!(shift.edges.iter().all(|edge| edge.abs() < 0.021));
+    }
+}

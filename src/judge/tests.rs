@@ -1,5 +1,6 @@
 //! One test per flaw that a first implementation of these formulas has.
 
+mod figures;
 mod null;
 mod oracle;
 mod properties;

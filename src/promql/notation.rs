@@ -199,7 +199,7 @@ fn number(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_metric, parse_series, parse_values};
+    use super::{parse_metric, parse_series, parse_values, unquote};
     use crate::series::{is_absent, is_stale};
 
     #[test]
@@ -215,6 +215,25 @@ mod tests {
         let gaps = read("1 _ _x2 _x0 2 stale");
         assert_eq!(gaps.len(), 6);
         assert!(gaps[1..4].iter().all(|value| is_absent(*value)) && is_stale(gaps[5]));
+    }
+
+    #[test]
+    fn a_million_values_are_read_and_no_more() {
+        assert_eq!(parse_values("0x999999").unwrap().len(), 1_000_000);
+        assert_eq!(parse_values("1 2 0x999997").unwrap().len(), 1_000_000);
+        let error = parse_values("0x1000000").unwrap_err();
+        assert!(error.contains("more than 1000000 values"), "{error}");
+    }
+
+    #[test]
+    fn escapes_in_strings_are_gos() {
+        for (quoted, expected) in [
+            (r#""\1017""#, "A7"),
+            (r#""\x41\u00e9\U0001f6007""#, "Aé\u{1f600}7"),
+            (r#""\a\b\f\n\r\t\v\\""#, "\u{7}\u{8}\u{c}\n\r\t\u{b}\\"),
+        ] {
+            assert_eq!(unquote(quoted).as_deref(), Ok(expected));
+        }
     }
 
     #[test]

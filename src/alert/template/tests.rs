@@ -122,6 +122,7 @@ fn printf_is_gos() {
         (r#"{{ printf "%.2s" "héllo" }}"#, "hé"),
         (r#"{{ printf "%t %v" true nil }}"#, "true <nil>"),
         (r#"{{ print 1 2 "x" 3 }}"#, "1 2x3"),
+        (r#"{{ println "x" 1 "y" }}|"#, "x 1 y\n|"),
     ]);
 }
 
@@ -196,6 +197,10 @@ fn humanized_numbers_are_prometheus() {
     all(&[
         (r#"{{ humanize "1234567.0" }}"#, "1.235M"),
         (
+            "{{ humanizeTimestamp 1e10 }}",
+            "ERROR error calling humanizeTimestamp: 1e+10 cannot be represented as a nanoseconds timestamp since it overflows int64",
+        ),
+        (
             r#"{{ humanize "one" }}"#,
             r#"ERROR error calling humanize: can't convert "one" to a number"#,
         ),
@@ -219,6 +224,18 @@ fn conditions_follow_go() {
             "api |",
         ),
         ("{{ if not $labels.none }}absent{{ end }}", "absent"),
+        (
+            "{{ not 0 }} {{ not 2 }} {{ not 0.0 }} {{ not 0.5 }} {{ not `` }} {{ not `a` }}",
+            "true false true false true false",
+        ),
+        (
+            "{{ not nil }} {{ if and nil 1 }}x{{ else }}nothing{{ end }}",
+            "true nothing",
+        ),
+        (
+            "{{ eq 1 1 }} {{ eq 1 2 }} {{ eq 3 1 2 3 }} {{ ne 1 2 }}",
+            "true false true true",
+        ),
         (
             "{{ if eq $labels.job `a` `b` `api` }}one of{{ end }}",
             "one of",

@@ -185,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn infinite_counts_do_not_fall() {
+        let mut endless = buckets(&[(1.0, 1.0), (2.0, INF), (INF, INF)]);
+        assert!(!flatten(&mut endless));
+        assert_eq!(endless[2].count, INF);
+    }
+
+    #[test]
     fn equal_bounds_are_added() {
         let mut twice = buckets(&[(1.0, 1.0), (1.0, 2.0), (INF, 3.0)]);
         merge(&mut twice);

@@ -211,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_of_exactly_eleven_tenths_of_a_distance_is_no_part_of_the_series() {
+        // 10 s apart; 11 s before the first sample count as 5, 9 s after the last as they are.
+        let samples = Samples {
+            times: &[11_000, 21_000, 31_000, 41_000, 51_000],
+            values: &[0.0, 10.0, 20.0, 30.0, 40.0],
+            window: WINDOW,
+        };
+        let delta = Extrapolator::new(Extrapolation::Delta).general(&samples);
+        assert!((delta - 40.0 * (40.0 + 5.0 + 9.0) / 40.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn one_sample_has_no_rate() {
         assert!(is_absent(rate(&[15_000], &[1.0])));
     }
