@@ -9,8 +9,8 @@ use crate::metric::{Keyed, Labels, Timestamp};
 
 /// Points of one signal: an hour at the usual interval of 15 s.
 const MAX_POINTS: usize = 240;
-/// Signals with a history; more are shown without a chart. The page has a hundred cards.
-const MAX_SIGNALS: usize = 128;
+/// Signals with a history; more are shown without a chart. The page has as many cards.
+const MAX_SIGNALS: usize = 100;
 /// How long the history of a signal outlives the signal, so that a short gap does not empty its chart.
 const KEEP: Duration = Duration::from_secs(600);
 

@@ -77,6 +77,9 @@ impl Write for Sink<'_> {
     }
 }
 
+/// How much of a `Content-Length` is believed before the bytes are there.
+const BELIEVED: usize = 16 << 20;
+
 /// The decoder for the answer's `Content-Encoding`.
 enum Decoder<'a> {
     Identity(Sink<'a>),
@@ -84,6 +87,14 @@ enum Decoder<'a> {
 }
 
 impl Decoder<'_> {
+    /// Makes room at once: doubling would end with more, and leave holes where the smaller buffers were.
+    fn foresee(&mut self, length: Option<u64>) {
+        if let (Self::Identity(sink), Some(length)) = (self, length) {
+            let foretold = usize::try_from(length).unwrap_or(usize::MAX);
+            sink.buffer.reserve_exact(foretold.min(BELIEVED));
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Identity(sink) => sink.write_all(bytes),
@@ -143,6 +154,7 @@ pub(super) async fn read(
     if matches!(decoder, Decoder::Identity(_)) && cap.refuses(response.content_length()) {
         return Err(too_large());
     }
+    decoder.foresee(response.content_length());
     let mut received = false;
     while let Some(chunk) = response
         .chunk()
