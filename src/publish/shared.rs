@@ -132,12 +132,14 @@ impl Shared {
         self.phase.store(STOPPING, Ordering::Relaxed);
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == READY
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.phase.load(Ordering::Relaxed) == STOPPING
+    /// Ready, or in a sentence why not.
+    pub(super) fn readiness(&self) -> Result<(), &'static str> {
+        match self.phase.load(Ordering::Relaxed) {
+            READY => Ok(()),
+            STOPPING => Err("sidewatch is stopping\n"),
+            STANDBY => Err("standby: another instance has the store\n"),
+            _ => Err("the first evaluation is not done yet\n"),
+        }
     }
 
     pub(super) fn is_standby(&self) -> bool {

@@ -38,8 +38,9 @@ pub struct Reply {
 pub(super) fn health(path: &str, shared: &Shared) -> Reply {
     let (status, body) = match path {
         "/-/healthy" => (200, "sidewatch is healthy\n"),
-        "/-/ready" if shared.is_ready() => (200, "sidewatch is ready\n"),
-        "/-/ready" => (503, "sidewatch is not ready\n"),
+        "/-/ready" => shared
+            .readiness()
+            .map_or_else(|why| (503, why), |()| (200, "sidewatch is ready\n")),
         _ => (404, "only /-/healthy and /-/ready are served here\n"),
     };
     Reply {

@@ -169,17 +169,10 @@ fn accepts_gzip(header: &str) -> bool {
 }
 
 fn ready(shared: &Shared) -> Page {
-    if shared.is_ready() {
-        return Page::text(StatusCode::OK, "sidewatch is ready\n");
+    match shared.readiness() {
+        Ok(()) => Page::text(StatusCode::OK, "sidewatch is ready\n"),
+        Err(why) => Page::text(StatusCode::SERVICE_UNAVAILABLE, why),
     }
-    let why = if shared.is_stopping() {
-        "sidewatch is stopping\n"
-    } else if shared.is_standby() {
-        "standby: another instance has the store\n"
-    } else {
-        "the first evaluation is not done yet\n"
-    };
-    Page::text(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 #[cfg(test)]
