@@ -17,6 +17,7 @@ mod bad_input; // what the binary says of mistakes, and that it goes on
 mod browser; // the status page in a real Chromium
 mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them
+mod cut_off; // a judge that reaches nobody for minutes, and is restarted meanwhile
 mod discovery; // targets and Alertmanagers by name
 mod docs; // what the documents show is accepted
 mod drift; // drift rules through the whole monitor
