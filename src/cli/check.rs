@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::Error;
+use super::check_relay;
 use super::check_report::Report;
 use super::check_target::Where;
 use super::check_web;
@@ -40,6 +41,12 @@ enum What {
     },
     /// Rule files, PrometheusRule manifests, folders of them, or names of packs
     Rules(Box<Rules>),
+    /// Configuration files of sidewatch relay
+    Relay {
+        /// Files to check
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Web configuration files (--web.config.file), with their certificates
     Web {
         /// Files to check
@@ -109,23 +116,25 @@ impl Check {
                 }
                 how.finish(&report, out)
             }
-            What::Web { files } => {
-                let codes: Result<Vec<u8>, Error> = files
-                    .iter()
-                    .map(|file| check_web::check(out, file))
-                    .collect();
-                let codes = codes?;
-                // A mistake beats a remark.
-                let worst = if codes.contains(&1) {
-                    1
-                } else {
-                    codes.into_iter().max().unwrap_or(0)
-                };
-                Ok(ExitCode::from(worst))
-            }
+            What::Relay { files } => each(files, |file| check_relay::check(out, file)),
+            What::Web { files } => each(files, |file| check_web::check(out, file)),
             What::Rules(rules) => rules.run(out),
         }
     }
+}
+
+/// Checks file by file; a mistake beats a remark.
+fn each(
+    files: &[PathBuf],
+    check: impl FnMut(&PathBuf) -> Result<u8, Error>,
+) -> Result<ExitCode, Error> {
+    let codes: Vec<u8> = files.iter().map(check).collect::<Result<_, Error>>()?;
+    let worst = if codes.contains(&1) {
+        1
+    } else {
+        codes.into_iter().max().unwrap_or(0)
+    };
+    Ok(ExitCode::from(worst))
 }
 
 impl How {

@@ -4,6 +4,7 @@ mod auto;
 pub mod backtest;
 mod baseline;
 pub mod check;
+mod check_relay;
 mod check_report;
 mod check_target;
 mod check_web;

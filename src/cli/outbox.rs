@@ -8,13 +8,14 @@ use std::sync::Arc;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use crate::config::http_client_settings;
 use crate::metric::{Timestamp, format_duration};
 use crate::notify::retrain::{Entry, Outbox as _, Phase};
 use crate::state::{Error as StoreError, Store, StoreOutbox};
 
 use super::Error;
 use super::outbox_remote::Remote;
-use crate::runtime::clock;
+use crate::runtime::{clock, http};
 
 /// Looks at and changes the retraining requests that have not arrived yet.
 ///
@@ -39,6 +40,9 @@ pub struct Outbox {
         default_value = "http://127.0.0.1:9755"
     )]
     url: String,
+    /// File with http_config keys for it: authorization or basic_auth, tls_config with a CA, each from files of their own if you like
+    #[arg(long = "http.config.file", global = true, value_name = "FILE")]
+    http_config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -102,9 +106,17 @@ impl Outbox {
                 self.stopped(&StoreOutbox::new(Arc::clone(&store)), now, out)?;
                 store.close().map_err(|error| error.to_string())
             }
-            Err(StoreError::InUse { .. }) => self.running(&Remote::new(&self.url)?, now, out),
+            Err(StoreError::InUse { .. }) => self.running(&self.remote()?, now, out),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn remote(&self) -> Result<Remote, String> {
+        let settings = match &self.http_config {
+            Some(path) => http_client_settings(path).map_err(|problems| problems.to_string())?,
+            None => http::Settings::default(),
+        };
+        Remote::new(&self.url, settings)
     }
 
     fn running(&self, remote: &Remote, now: Timestamp, out: &mut dyn Write) -> Result<(), String> {

@@ -30,13 +30,13 @@ struct Answer {
 }
 
 impl Remote {
-    pub(super) fn new(url: &str) -> Result<Self, String> {
+    pub(super) fn new(url: &str, settings: Settings) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         Ok(Self {
             base: format!("{}/api/v1/retraining/outbox", url.trim_end_matches('/')),
-            client: Client::new(Settings::default()),
+            client: Client::new(settings),
             runtime: runtime.map_err(|error| error.to_string())?,
         })
     }
@@ -54,6 +54,10 @@ impl Remote {
             Ok(answer) if response.is_success() => Ok(answer.data),
             Ok(answer) if !answer.error.is_empty() => Err(answer.error),
             Err(error) if response.is_success() => Err(self.failed(&error)),
+            Ok(_) | Err(_) if matches!(response.status, 401 | 403) => Err(format!(
+                "{}: the answer is {}; give a token or a password in the file of --http.config.file",
+                self.base, response.status
+            )),
             Ok(_) | Err(_) => Err(self.failed(&format!("status {}", response.status))),
         }
     }

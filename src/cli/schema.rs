@@ -22,6 +22,8 @@ enum What {
     Config,
     /// Rule files
     Rules,
+    /// Configuration files of sidewatch relay
+    Relay,
 }
 
 impl Schema {
@@ -33,6 +35,7 @@ impl Schema {
         let schema = match self.what {
             What::Config => schema::config(),
             What::Rules => schema::rules(),
+            What::Relay => schema::relay(),
         };
         let wrong = |error: &dyn std::fmt::Display| Error::new(format!("cannot print: {error}"));
         let text = serde_json::to_string_pretty(&schema).map_err(|error| wrong(&error))?;

@@ -1,6 +1,6 @@
 //! The rule packs that are part of the program.
 
-pub use super::recognise::{Pack, Why, marks, recognise};
+pub use super::recognise::{Pack, Why, marks, pattern, recognise};
 
 /// What stands for the pack of whatever the target turns out to be.
 pub const AUTO: &str = "auto";

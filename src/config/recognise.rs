@@ -186,6 +186,21 @@ pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
     marks
 }
 
+/// A regular expression, as Prometheus anchors it, that finds every name which may tell what a target is: all that [`recognise`]
+/// goes by, but for what any Python program exposes.
+#[must_use]
+pub fn pattern() -> String {
+    let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
+    let prefixes = prefixes.chain(OTHERS.iter().map(|(prefix, _)| *prefix));
+    let begin = prefixes.map(|prefix| format!("{}.*", regex::escape(prefix)));
+    let usual = usual_names().into_iter().map(|name| regex::escape(&name));
+    let words = WORDS.iter().map(|word| format!(".*{word}.*"));
+    let mut parts: Vec<String> = begin.chain(usual).chain(words).collect();
+    parts.sort();
+    parts.dedup();
+    parts.join("|")
+}
+
 const GENERIC: &str = "prometheus-client";
 
 /// The metrics that the generic pack looks for.
@@ -212,7 +227,8 @@ fn few(names: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Why, recognise};
+    use super::{Why, marks, pattern, recognise};
+    use crate::metric::{MatchOp, Matcher};
 
     fn name(names: &[&str]) -> Option<&'static str> {
         recognise(names).ok().map(|pack| pack.name)
@@ -237,6 +253,24 @@ mod tests {
         assert_eq!(name(&["bentoml_service_request_total"]), Some("bentoml"));
         assert_eq!(name(&["seldon_model_infer_total"]), Some("seldon"));
         assert_eq!(name(&["sglang:num_queue_reqs"]), Some("sglang"));
+    }
+
+    #[test]
+    fn the_pattern_finds_what_tells_and_leaves_out_the_rest() {
+        let pattern = Matcher::try_new("__name__", MatchOp::Regex, &pattern()).unwrap();
+        for name in [
+            "vllm:num_requests_running",
+            ":tensorflow:serving:request_count",
+            "llamacpp:n_decode_total",
+            "request_latency_seconds_bucket",
+            "fraud_accuracy",
+            "gpu_cache_usage_perc",
+        ] {
+            assert!(pattern.matches(name) && marks(&[name]) == [name], "{name}");
+        }
+        for name in ["up", "python_info", "go_goroutines", "job:x:rate5m"] {
+            assert!(!pattern.matches(name), "{name}");
+        }
     }
 
     #[test]

@@ -143,6 +143,12 @@ impl Recorded {
         self.found(expr, own)
     }
 
+    /// Where the text of a `query` in a template finds its series.
+    #[must_use]
+    pub fn place_of_query(&self, expr: &Expr) -> Place {
+        self.found(expr, None)
+    }
+
     fn found(&self, expr: &Expr, own: Option<&str>) -> Place {
         let (mut here, mut there) = (false, false);
         for selector in expr.selectors() {
@@ -161,30 +167,42 @@ impl Recorded {
     }
 }
 
-/// The expressions that neither the server nor this process can evaluate alone.
+/// The expressions that neither the server nor this process can evaluate alone, those of templates included where they are written out.
 pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     let recorded = Recorded::of(rules);
     let mut problems = Vec::new();
     for group in &rules.groups {
         for (index, rule) in group.rules.iter().enumerate() {
-            for expr in rule.expressions() {
-                if recorded.place(rule, expr) == Place::Both {
-                    problems.push(Problem {
-                        file: group.file.clone(),
-                        line: 0,
-                        path: format!("{}.rules[{index}]", group.place.path),
-                        message: format!(
-                            "{}: {expr:?} mixes what a rule records with series of scrape.source; record the other part \
-                             by a rule of its own, and use its name here",
-                            rule.name(),
-                            expr = expr.text()
-                        ),
-                    });
-                }
-            }
+            let expressions = rule.expressions().into_iter();
+            let both = expressions.filter(|expr| recorded.place(rule, expr) == Place::Both);
+            let mut texts: Vec<String> = both.map(|expr| expr.text().to_owned()).collect();
+            texts.extend(asked(rule).filter(|text| {
+                let expr = Expr::parse(text).ok();
+                expr.is_some_and(|expr| recorded.place_of_query(&expr) == Place::Both)
+            }));
+            problems.extend(texts.into_iter().map(|text| Problem {
+                file: group.file.clone(),
+                line: 0,
+                path: format!("{}.rules[{index}]", group.place.path),
+                message: format!(
+                    "{}: {text:?} mixes what a rule records with series of scrape.source; record the other part \
+                     by a rule of its own, and use its name here",
+                    rule.name(),
+                ),
+            }));
         }
     }
     problems
+}
+
+/// What the templates of a rule ask for with `query`; texts that `printf` makes are known when they are rendered.
+fn asked(rule: &Rule) -> impl Iterator<Item = String> {
+    let texts = match rule {
+        Rule::Record(_) => Vec::new(),
+        Rule::Alert { alert, .. } => alert.queries(),
+        Rule::Watch(watch) => watch.alert.queries(),
+    };
+    texts.into_iter().filter(|text| !text.contains('%'))
 }
 
 #[cfg(test)]
@@ -254,6 +272,32 @@ mod tests {
             "a record of its own name"
         );
         assert_eq!(place("{__name__=~\"acc.*\"}"), Place::There);
+    }
+
+    #[test]
+    fn a_template_that_mixes_what_is_here_and_there_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let rules = dir.path().join("r.yaml");
+        let annotation = |text: &str| {
+            format!(
+                "groups: [{{name: g, rules: [{{record: twice, expr: load * 2}}, {{alert: A, expr: load > 1, annotations: {{summary: '{{{{ query \"{text}\" }}}}'}}}}]}}]\n"
+            )
+        };
+        let told = |text: &str| {
+            std::fs::write(&rules, annotation(text)).unwrap();
+            let mut settings = read("scrape: {source: {prometheus: http://a}}").unwrap();
+            settings.rule_files = vec!["r.yaml".to_owned()];
+            let config = Config::assemble(settings, dir.path(), &Registry::default());
+            config.map(|_| ()).map_err(|problems| problems.to_string())
+        };
+        for fine in ["twice", "up", "sum(up) * 2"] {
+            assert_eq!(told(fine), Ok(()), "{fine}");
+        }
+        let problem = told("twice * up").unwrap_err();
+        assert!(
+            problem.contains("A: \"twice * up\" mixes what a rule records"),
+            "{problem}"
+        );
     }
 
     #[test]

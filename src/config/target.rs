@@ -44,6 +44,12 @@ pub fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
 }
 
 impl Discovery {
+    /// The labels that every target has which is found, all but `instance`.
+    #[must_use]
+    pub fn shared_labels(&self, model: &Model) -> Labels {
+        complete_labels("", &self.labels, model).retain(|name| name != "instance")
+    }
+
     /// The target at an address that was found.
     #[must_use]
     pub fn target(&self, address: SocketAddr, model: &Model) -> Target {

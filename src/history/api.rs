@@ -1,10 +1,13 @@
 //! History from the HTTP API that Prometheus, Thanos, Mimir and VictoriaMetrics share.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
+use tracing::warn;
 
 use super::{Error, Recording};
 use crate::metric::{Labels, Selector, Timestamp};
@@ -16,6 +19,8 @@ pub const MAX_POINTS: usize = 11_000;
 const MAX_SAMPLES: usize = 4_000_000;
 /// Queries under way at the same time.
 const CONCURRENCY: usize = 4;
+/// Most warnings of a server that are logged.
+const MOST_WARNINGS: usize = 20;
 
 /// How long, how large and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +49,10 @@ pub struct Prometheus {
     client: Client,
     url: String,
     limits: Limits,
+    /// It takes no POST, as some proxies that only read do not.
+    gets: AtomicBool,
+    /// Its warnings that are in the log.
+    warned: Mutex<BTreeSet<String>>,
 }
 
 /// Steps of equal length; both ends belong to it.
@@ -106,6 +115,12 @@ struct Answer<T> {
     error: String,
     #[serde(default = "Option::default")]
     data: Option<T>,
+    /// What the server thinks of its answer, such as a store that did not take part.
+    #[serde(default)]
+    warnings: Vec<String>,
+    /// VictoriaMetrics says so when a storage node is away.
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,6 +144,8 @@ impl Prometheus {
             client: Client::new(settings),
             url: url.trim_end_matches('/').to_owned(),
             limits: Limits::default(),
+            gets: AtomicBool::new(false),
+            warned: Mutex::default(),
         }
     }
 
@@ -221,31 +238,49 @@ impl Prometheus {
     }
 
     pub(super) async fn ask_range(&self, expr: &str, range: Range) -> Result<Vec<u8>, Error> {
+        let [thanos, victoria] = whole();
         let form = [
             ("query", expr.to_owned()),
             ("start", seconds(range.start)),
             ("end", seconds(range.end)),
             ("step", range.step.as_secs_f64().to_string()),
-            whole(),
+            thanos,
+            victoria,
         ];
         self.ask("/api/v1/query_range", &form).await
     }
 
-    /// Posts a form and gives the body of a 2xx; what may pass is tried again.
+    /// Posts a form and gives the body of a 2xx; what may pass is tried again. Who takes no POST is asked by GET.
     pub(super) async fn ask(&self, path: &str, form: &[(&str, String)]) -> Result<Vec<u8>, Error> {
+        if self.gets.load(Ordering::Relaxed) {
+            return self.get(path, form).await;
+        }
         let url = format!("{}{path}", self.url);
-        let headers = [(
-            "content-type",
-            "application/x-www-form-urlencoded".to_owned(),
-        )];
-        self.send(&self.request(Method::Post(pairs(form).into()), &url, &headers))
-            .await
+        let headers = [
+            (
+                "content-type",
+                "application/x-www-form-urlencoded".to_owned(),
+            ),
+            compressed(),
+        ];
+        let answer = self
+            .send(&self.request(Method::Post(pairs(form).into()), &url, &headers))
+            .await;
+        if let Err(Error::Api {
+            status: 405 | 501, ..
+        }) = &answer
+        {
+            self.gets.store(true, Ordering::Relaxed);
+            return self.get(path, form).await;
+        }
+        answer
     }
 
     /// Gets what has no form, and gives the body of a 2xx.
     pub(super) async fn get(&self, path: &str, form: &[(&str, String)]) -> Result<Vec<u8>, Error> {
         let url = format!("{}{path}?{}", self.url, pairs(form));
-        self.send(&self.request(Method::Get, &url, &[])).await
+        self.send(&self.request(Method::Get, &url, &[compressed()]))
+            .await
     }
 
     fn request<'a>(
@@ -292,28 +327,40 @@ impl Prometheus {
     /// The server's own words where it has some.
     fn status(&self, response: &Response, again: bool) -> Error {
         let answer = serde_json::from_slice::<Answer<serde::de::IgnoredAny>>(&response.body);
-        let message = match answer {
+        let said = match answer {
             Ok(answer) if !answer.error.is_empty() => answer.error,
-            _ => format!(
-                "the server answered {}: {}",
-                response.status,
-                response.excerpt()
-            ),
+            _ => response.excerpt(),
         };
-        let too_large = message.contains("too many samples")
-            || message.contains("maximum resolution")
-            || message.contains("timed out");
+        let remedy = match response.status {
+            401 | 403 => {
+                "; give basic_auth, authorization or a tenant in http_headers, as http_config has them"
+            }
+            404 => {
+                "; is the path complete, such as /prometheus for Mimir or /select/0/prometheus for VictoriaMetrics?"
+            }
+            _ => "",
+        };
+        let message = if said.is_empty() || !remedy.is_empty() || !response.body.starts_with(b"{") {
+            format!("the server answered {}: {said}{remedy}", response.status)
+        } else {
+            said
+        };
+        let too_large = is_too_large(&message);
+        // Thanos calls a store that is away an error of the expression.
+        let is_away = message.contains("rpc error");
         Error::Api {
             url: self.url(),
+            status: response.status,
             message,
             too_large,
-            again: again && !too_large,
+            again: (again || is_away) && !too_large,
         }
     }
 
     pub(super) fn refused(&self, message: &str, too_large: bool) -> Error {
         Error::Api {
             url: self.url(),
+            status: 200,
             message: message.to_owned(),
             too_large,
             again: false,
@@ -329,9 +376,54 @@ impl Prometheus {
         };
         let answer: Answer<T> =
             serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+        if answer.is_partial {
+            return Err(Error::Api {
+                url: self.url(),
+                status: 200,
+                message: "the answer is partial, since a part of the server is away; half of the counts would look like a drop"
+                    .to_owned(),
+                too_large: false,
+                again: true,
+            });
+        }
+        self.warn(answer.warnings);
         let data = answer.data.filter(|_| answer.status == "success");
         data.ok_or_else(|| wrong(answer.error))
     }
+
+    /// Each warning of the server is logged once.
+    fn warn(&self, warnings: Vec<String>) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in warnings {
+            if warned.len() < MOST_WARNINGS && warned.insert(warning.clone()) {
+                warn!(
+                    server = self.url(),
+                    warning, "the server warns of its answer"
+                );
+            }
+        }
+    }
+}
+
+/// A week of many series is mostly the same digits.
+fn compressed() -> (&'static str, String) {
+    ("accept-encoding", "gzip".to_owned())
+}
+
+/// Whether a server says that a shorter range may be answered, in the words of Prometheus and Thanos, of VictoriaMetrics, and of Mimir.
+fn is_too_large(message: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "too many samples",
+        "maximum resolution",
+        "timed out",
+        "too many points for the given step",
+        "-search.maxSamplesPerQuery",
+        "-search.maxMemoryPerQuery",
+        "err-mimir-max-total-query-length",
+        "err-mimir-max-chunks-per-query",
+        "err-mimir-max-estimated-memory-consumption-per-query",
+    ];
+    WORDS.iter().any(|words| message.contains(words))
 }
 
 /// The selector with its name among the matchers, which every server understands whatever the name is.
@@ -348,9 +440,12 @@ pub(super) fn seconds(at: Timestamp) -> String {
     at.as_secs_f64().to_string()
 }
 
-/// Thanos must not leave out what it cannot reach: half of the counts would look like a drop. Others ignore it.
-pub(super) fn whole() -> (&'static str, String) {
-    ("partial_response", "false".to_owned())
+/// Thanos and VictoriaMetrics must not leave out what they cannot reach: half of the counts would look like a drop. Others ignore it.
+pub(super) fn whole() -> [(&'static str, String); 2] {
+    [
+        ("partial_response", "false".to_owned()),
+        ("deny_partial_response", "1".to_owned()),
+    ]
 }
 
 fn pairs(form: &[(&str, String)]) -> String {

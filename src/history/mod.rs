@@ -69,6 +69,8 @@ pub enum Error {
     Api {
         /// The address, password redacted.
         url: String,
+        /// The status of the answer.
+        status: u16,
         /// What the server says.
         message: String,
         /// Whether a shorter range may be answered.

@@ -36,7 +36,13 @@ impl Prometheus {
     /// # Errors
     /// When the server does not answer, refuses, or answers with something that is no number.
     pub async fn query(&self, expr: &str, at: Timestamp) -> Result<Vec<(Labels, f64)>, Error> {
-        let form = [("query", expr.to_owned()), ("time", seconds(at)), whole()];
+        let [thanos, victoria] = whole();
+        let form = [
+            ("query", expr.to_owned()),
+            ("time", seconds(at)),
+            thanos,
+            victoria,
+        ];
         let body = self.ask("/api/v1/query", &form).await?;
         match self.data::<Instant<'_>>(&body)? {
             Instant::Vector(elements) => elements

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::asker::Asker;
 use super::rule::Pass;
 use crate::alert::{self, template};
 use crate::config::Config;
@@ -11,12 +12,13 @@ use crate::metric::{Matcher, Selector, Timestamp};
 use crate::promql::{Expr, Query};
 use crate::series::{Limits, Window};
 
-/// Lends the window to the templates of a rule while `act` runs.
+/// Lends the window, and the source where there is one, to the templates of a rule while `act` runs.
 pub(super) fn answering<T>(pass: &mut Pass<'_>, act: impl FnOnce(&mut Pass<'_>) -> T) -> T {
     let lent = std::mem::replace(pass.window, Window::new(Limits::default()));
     let lent = Arc::new(lent);
+    let asker = pass.results.and_then(|results| results.asker.clone());
     let context = alert::Context {
-        query: Some(answers(Arc::clone(&lent), pass.at)),
+        query: Some(answers(Arc::clone(&lent), asker, pass.at)),
         ..pass.context.clone()
     };
     let mut inner = Pass {
@@ -39,9 +41,12 @@ pub(super) fn answering<T>(pass: &mut Pass<'_>, act: impl FnOnce(&mut Pass<'_>) 
     result
 }
 
-fn answers(window: Arc<Window>, at: Timestamp) -> template::Query {
+fn answers(window: Arc<Window>, asker: Option<Arc<Asker>>, at: Timestamp) -> template::Query {
     Arc::new(move |text| {
         let expr = Expr::parse(text).map_err(|error| error.to_string())?;
+        if let Some(answer) = asker.as_ref().and_then(|asker| asker.answer(&expr)) {
+            return answer;
+        }
         let evaluation = Query::new(expr).eval(&*window, at);
         let values = evaluation
             .and_then(|evaluation| evaluation.value.into_vector(at))

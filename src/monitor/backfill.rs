@@ -3,7 +3,7 @@
 //! The server evaluates the rules' expressions over the past, piece by piece; a rehearsing monitor records, counts and judges
 //! them as live, and its alerts and requests go nowhere. Scraping does not wait for it. How far it came is in the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +17,13 @@ use tracing::{info, warn};
 
 use super::memory::{Counted, Learnt};
 use super::model_monitor::ModelMonitor;
-use super::past::{Answers, Past, mapped};
+use super::past::{Answers, Here, Past};
 use super::results::{Question, questions};
-use crate::config::Config;
 use crate::config::settings::{Backfill as Settings, Source};
+use crate::config::{Config, lint};
 use crate::history::{Error, Limits, Prometheus, Range};
-use crate::metric::{Labels, Timestamp};
+use crate::metric::Timestamp;
+use crate::promql::Expr;
 use crate::publish;
 use crate::runtime::{clock, with_sources};
 use crate::state::{Batch, Kind as Record, Store};
@@ -92,8 +93,9 @@ impl Progress {
 struct Server {
     prometheus: Prometheus,
     questions: Vec<Question>,
-    /// Labels of the targets that are scraped here, where the server's differ.
-    targets: Vec<Labels>,
+    /// The labels that each expression keeps, where it says so.
+    kept: HashMap<String, BTreeSet<String>>,
+    here: Here,
 }
 
 impl Server {
@@ -105,7 +107,8 @@ impl Server {
         let mut answers = Answers::default();
         while let Some(answer) = asked.next().await {
             let (written, answer) = answer?;
-            let answer = answer.map(|series| mapped(series, &self.targets));
+            let kept = self.kept.get(&written);
+            let answer = answer.map(|series| self.here.mapped(series, kept));
             answers.put(written, answer);
         }
         Ok(answers)
@@ -142,15 +145,14 @@ impl Backfill {
             answer: MAX_ANSWER,
             attempts: 1,
         };
-        let elsewhere = config.settings.scrape.source.is_none();
-        let targets = config.settings.scrape.targets.iter();
-        let targets = targets.map(|target| target.labels.clone()).collect();
+        let questions = asked(config, &settings);
         let mut backfill = Self {
             server: Server {
                 prometheus: Prometheus::new(&settings.url, settings.http.clone())
                     .with_limits(limits),
-                questions: asked(config, &settings),
-                targets: if elsewhere { targets } else { Vec::new() },
+                kept: kept(&questions),
+                questions,
+                here: Here::of(&config.settings),
             },
             rehearsal: rehearsal(config, &settings, registry),
             store: Arc::clone(store),
@@ -195,6 +197,8 @@ impl Backfill {
     async fn go(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + self.settings.timeout;
         let mut steps = FIRST;
+        // What a server finds too large once it finds too large always.
+        let mut ceiling = LONGEST;
         let mut away = 0;
         let mut failing: BTreeSet<String> = BTreeSet::new();
         info!(
@@ -210,6 +214,7 @@ impl Backfill {
                     too_large: true, ..
                 }) if range.steps() > 1 => {
                     steps = range.steps().div_ceil(2);
+                    ceiling = steps;
                     continue;
                 }
                 Err(error) => {
@@ -245,7 +250,7 @@ impl Backfill {
             self.remember().await;
             self.tell(None).await;
             steps = (range.steps() * PIECE / samples.max(1))
-                .clamp((range.steps() / 4).max(1), (range.steps() * 4).min(LONGEST));
+                .clamp((range.steps() / 4).max(1), (range.steps() * 4).min(ceiling));
         }
         Ok(())
     }
@@ -378,6 +383,15 @@ impl Backfill {
             self.reached
         )
     }
+}
+
+/// The labels that expressions keep, by their text.
+fn kept(questions: &[Question]) -> HashMap<String, BTreeSet<String>> {
+    let kept = questions.iter().filter_map(|question| {
+        let expr = Expr::parse(&question.written).ok()?;
+        Some((question.written.clone(), lint::kept(&expr)?))
+    });
+    kept.collect()
 }
 
 /// A monitor with the same rules whose series are elsewhere and whom nobody hears.

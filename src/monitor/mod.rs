@@ -2,6 +2,7 @@
 
 mod alert_series;
 mod answer;
+mod asker;
 mod backfill;
 mod clock_jump;
 pub(crate) mod control;

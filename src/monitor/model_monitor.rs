@@ -219,6 +219,12 @@ impl ModelMonitor {
         tick
     }
 
+    /// Whether some template asks for more PromQL.
+    pub(super) fn asks(&self) -> bool {
+        let mut rules = self.groups.iter().flat_map(|group| &group.rules);
+        rules.any(|rule| rule.asks)
+    }
+
     /// The expressions of the groups that are due at a time, as written.
     pub(super) fn due_expressions(&self, at: Timestamp) -> HashSet<String> {
         let due = self.groups.iter().filter(|group| group.is_due(at));

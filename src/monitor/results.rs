@@ -1,7 +1,9 @@
 //! What a server said about the expressions of the rules, handed to a tick in the place of scrapes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::asker::Asker;
 use crate::config::{Config, Place, Recorded};
 use crate::metric::{Labels, Matcher, Selector, Timestamp};
 use crate::promql::{Expr, InstantSample};
@@ -13,20 +15,24 @@ pub type Answer = Result<Vec<(Labels, f64)>, String>;
 ///
 /// An expression that is not among them is evaluated over the window: its series are those that rules record.
 #[derive(Debug, Clone, Default)]
-pub struct Results(HashMap<String, Result<Vec<InstantSample>, String>>);
+pub struct Results {
+    values: HashMap<String, Result<Vec<InstantSample>, String>>,
+    /// Who answers what templates ask for, where somebody can.
+    pub(super) asker: Option<Arc<Asker>>,
+}
 
 impl Results {
     /// Adds what the server answered about an expression, or why it did not; labels and values.
     pub fn put(&mut self, expr: &str, at: Timestamp, answer: Answer) {
         let sample = |(labels, value)| InstantSample { labels, value, at };
         let samples = answer.map(|values| values.into_iter().map(sample).collect());
-        self.0.insert(expr.to_owned(), samples);
+        self.values.insert(expr.to_owned(), samples);
     }
 
     /// The answer about an expression; `None` when the server was not asked.
     #[must_use]
     pub fn get(&self, expr: &Expr) -> Option<&Result<Vec<InstantSample>, String>> {
-        self.0.get(expr.text())
+        self.values.get(expr.text())
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct RuleState {
     pub(super) owner: u64,
     query: Option<Query>,
     /// Its templates ask for more PromQL.
-    asks: bool,
+    pub(super) asks: bool,
     /// How long after a start the expression may lack data.
     pub(super) settling: Duration,
     /// Until then nothing that was restored is believed to have ended: the window is still filling.

@@ -1,16 +1,19 @@
 //! `scrape.source`: before each tick a server is asked for the values of the rules' expressions at that tick's time.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::asker::Asker;
 use super::results::{Answer, Question, Results, questions};
-use crate::config::Config;
+use crate::config::{Config, Recorded};
 use crate::history::{Limits, Prometheus};
-use crate::metric::Timestamp;
+use crate::metric::{Matcher, Timestamp};
 use crate::runtime::{clock, with_sources};
 
 /// Questions under way at the same time.
@@ -25,8 +28,11 @@ const SLACK_MILLIS: i64 = 1000;
 /// The server and what it is asked.
 #[derive(Debug)]
 pub(super) struct Source {
-    prometheus: Prometheus,
+    prometheus: Arc<Prometheus>,
     questions: Vec<Question>,
+    /// What templates are answered from here, and how the rest is narrowed.
+    recorded: Arc<Recorded>,
+    matchers: Vec<Matcher>,
     timeout: Duration,
     offset: Duration,
     /// How far the server's clock is ahead of ours.
@@ -56,9 +62,12 @@ impl Source {
             answer: MAX_ANSWER,
             attempts: 1,
         };
+        let prometheus = Prometheus::new(&source.url, source.http.clone()).with_limits(limits);
         Some(Self {
-            prometheus: Prometheus::new(&source.url, source.http.clone()).with_limits(limits),
+            prometheus: Arc::new(prometheus),
             questions: questions(config, &source.matchers),
+            recorded: Arc::new(Recorded::of(&config.rules)),
+            matchers: source.matchers.clone(),
             timeout: source.timeout,
             offset: source.query_offset,
             skew_millis: 0,
@@ -79,7 +88,7 @@ impl Source {
             self.compare(at, deadline).await;
         }
         let time = moved(at, self.skew_millis) - self.offset;
-        let prometheus = &self.prometheus;
+        let prometheus = self.prometheus.as_ref();
         let asked = self.questions.iter();
         let asked = asked.filter(|question| due.contains(&question.written));
         let asked: Vec<Question> = asked.cloned().collect();
@@ -103,7 +112,15 @@ impl Source {
             .iter()
             .find_map(|(_, answer)| answer.as_ref().err().cloned());
         let error = first.filter(|_| nothing);
+        let asker = Asker::new(
+            Arc::clone(&self.prometheus),
+            Arc::clone(&self.recorded),
+            self.matchers.clone(),
+            (time, self.timeout),
+            Handle::current(),
+        );
         let mut results = Results::default();
+        results.asker = Some(Arc::new(asker));
         for (written, answer) in answers {
             results.put(&written, at, answer);
         }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
+use super::asker;
 use super::backfill::News;
 use super::control::{Command, Loader, Recogniser};
 use super::keeper::{HandOver, Keeper};
@@ -77,7 +78,7 @@ impl Ticking {
             let (results, asked) = answers.unzip();
             self.monitor.asked = asked;
             let Tick { alerts, requests } =
-                self.monitor.observe_with(at, &scraped, results.as_ref());
+                asker::observe(&mut self.monitor, at, &scraped, results).await;
             let is_recognised = self.recognise(&scraped);
             drop(scraped);
             debug!(%at, alerts = alerts.len(), requests = requests.len(), "tick");

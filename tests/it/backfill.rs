@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidewatch::runtime::clock;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{Fake, Process, free_port, get_json, get_text, start_prometheus, until};
+use super::support::{
+    DnsServer, Fake, Process, free_port, get_json, get_text, start_prometheus, until,
+};
 
 const SOON: Duration = Duration::from_secs(60);
 const STEP: i64 = 15;
@@ -248,5 +252,73 @@ async fn a_server_that_is_away_holds_nothing_up_and_warming_up_is_shown() {
             .process
             .output()
             .contains("the backfill ended early")
+    );
+}
+
+const BY_NAME: &str = "groups:
+- name: g
+  rules:
+  - {watch: LoadOdd, expr: load, strategy: {type: ewma, warm_up: 200}}
+  - {watch: InstanceOdd, expr: sum by (instance) (load), strategy: {type: ewma, warm_up: 200}}
+  - {watch: JobOdd, expr: 'avg by (job, namespace) (load)', strategy: {type: ewma, warm_up: 200}}
+";
+
+#[tokio::test]
+async fn replicas_that_are_found_by_name_begin_warm_under_the_labels_that_they_have_here() {
+    let port = free_port();
+    let instances = [61, 62].map(|host| format!("127.0.0.{host}:{port}"));
+    let now = clock::now().as_secs_f64() as i64;
+    let mut past = "# TYPE load gauge\n".to_owned();
+    for (pod, instance) in instances.iter().enumerate() {
+        for step in 0..480 {
+            let (load, at) = (10 + step % 3, now - (479 - step) * STEP);
+            writeln!(
+                past,
+                "load{{model=\"m\",job=\"kubernetes-pods\",namespace=\"ml\",pod=\"fraud-{pod}\",instance=\"{instance}\"}} {load} {at}"
+            )
+            .unwrap();
+        }
+    }
+    past.push_str("# EOF\n");
+    let dir = tempfile::tempdir().unwrap();
+    let Some((_prometheus, server)) = start_prometheus(dir.path(), Some(&past), "{}\n").await
+    else {
+        return;
+    };
+    // One of the two is there still.
+    let listener = std::net::TcpListener::bind(&instances[0]).unwrap();
+    let replica = MockServer::builder().listener(listener).start().await;
+    let body = "# TYPE load gauge\nload{model=\"m\"} 11\n";
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_raw(body, "text/plain; version=0.0.4"))
+        .mount(&replica)
+        .await;
+    let dns = DnsServer::start(1).await;
+    dns.set("fraud-headless.", &[[127, 0, 0, 61].into()]);
+    let config = format!(
+        "global: {{scrape_interval: 5s, scrape_timeout: 2s}}\nmodel: {{id: fraud}}\n\
+         scrape: {{discovery: {{dns: \"fraud-headless.:{port}\", type: A, server: \"{}\", labels: {{namespace: prod}}}}}}\n\
+         rule_files: [rules.yaml]\nbackfill: {{prometheus: \"{server}\", range: 2h}}\n",
+        dns.address
+    );
+    fs::write(dir.path().join("sidewatch.yaml"), config).unwrap();
+    fs::write(dir.path().join("rules.yaml"), BY_NAME).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let listen = format!("--web.listen-address={address}");
+    let process = Process::sidewatch(
+        &["run", "--config.file=sidewatch.yaml", &listen],
+        dir.path(),
+    );
+    let url = format!("http://{address}");
+    let sidewatch = Sidewatch { process, url };
+    sidewatch.in_state("done").await;
+    let states = sidewatch.states(true).await;
+    assert_eq!(states.len(), 3, "{states:?}");
+    assert!(states.iter().all(|(_, state)| state == "ok"), "{states:?}");
+    let answer = get_json(&format!("{}/api/v1/signals", sidewatch.url)).await;
+    let answer = answer.unwrap().to_string();
+    assert!(
+        answer.contains("\"namespace\":\"prod\"") && !answer.contains("kubernetes-pods"),
+        "{answer}"
     );
 }

@@ -48,10 +48,16 @@ pub(crate) async fn start(binary: &Path, size: usize) -> Cluster {
 }
 
 /// The same with child routes and receivers of the caller's, as YAML lists; the hook is told of everything all the same.
-pub(crate) async fn start_with(
+pub(crate) async fn start_with(binary: &Path, size: usize, more: (&str, &str)) -> Cluster {
+    start_patient(binary, size, more, 15).await
+}
+
+/// The same; a member waits so many seconds for each one before it, which may tell people first.
+pub(crate) async fn start_patient(
     binary: &Path,
     size: usize,
     (routes, receivers): (&str, &str),
+    peer_timeout: u32,
 ) -> Cluster {
     let hook = MockServer::start().await;
     Mock::given(method("POST"))
@@ -65,7 +71,7 @@ pub(crate) async fn start_with(
     );
     // Somebody else may take a free port before Alertmanager does.
     for _ in 0..5 {
-        let (urls, processes) = members(binary, size, &config);
+        let (urls, processes) = members(binary, size, &config, peer_timeout);
         if together(&urls, &processes).await {
             return Cluster {
                 urls,
@@ -79,7 +85,7 @@ pub(crate) async fn start_with(
 
 type Members = (Vec<String>, Vec<(Process, TempDir)>);
 
-fn members(binary: &Path, size: usize, config: &str) -> Members {
+fn members(binary: &Path, size: usize, config: &str, peer_timeout: u32) -> Members {
     let free = ports(2 * size);
     let (web, mesh) = free.split_at(size);
     let (mut urls, mut processes) = (Vec::new(), Vec::new());
@@ -97,6 +103,7 @@ fn members(binary: &Path, size: usize, config: &str) -> Members {
             arguments.push(format!("--cluster.listen-address=127.0.0.1:{own}"));
             arguments.push(format!("--cluster.advertise-address=127.0.0.1:{own}"));
             arguments.push("--cluster.gossip-interval=50ms".to_owned());
+            arguments.push(format!("--cluster.peer-timeout={peer_timeout}s"));
             arguments.push("--cluster.reconnect-interval=1s".to_owned());
             let others = mesh.iter().filter(|port| *port != own);
             arguments.extend(others.map(|port| format!("--cluster.peer=127.0.0.1:{port}")));

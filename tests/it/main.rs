@@ -17,6 +17,8 @@ mod bad_input; // what the binary says of mistakes, and that it goes on
 mod browser; // the status page in a real Chromium
 mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them
+mod cut_off; // a judge that reaches nobody for minutes, and is restarted meanwhile
+mod dialects; // what speaks Prometheus' API and is not Prometheus
 mod discovery; // targets and Alertmanagers by name
 mod docs; // what the documents show is accepted
 mod drift; // drift rules through the whole monitor
@@ -41,6 +43,7 @@ mod monitor; // one tick after another, no socket, no clock
 mod outbox; // kill -9 and the command
 mod packs; // right about their own tests
 mod plan; // what a Prometheus knows, before anything is installed
+mod plan_servers; // and before servers with little, much, or no answer
 mod probe; // scraped and judged on demand
 mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus

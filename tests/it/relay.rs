@@ -9,6 +9,7 @@ use sidewatch::runtime::clock;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use super::support::certificates::Authority;
 use super::support::{Process, announce, free_port, get_json, get_text, tool, until, value_of};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -281,6 +282,84 @@ async fn senders_show_the_token_and_the_kubelet_needs_none() {
     relay.asked(1).await;
 }
 
+/// `sidewatch outbox list --format=json` in the folder of a relay.
+async fn outbox(relay: &Relay, url: &str, more: &[&str]) -> Result<Value, String> {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_sidewatch"))
+        .args(["outbox", "list", "--format=json", "--storage.path=state"])
+        .arg(format!("--url={url}"))
+        .args(more)
+        .current_dir(relay.path())
+        .output()
+        .await
+        .unwrap();
+    if output.status.success() {
+        return Ok(serde_json::from_slice(&output.stdout).unwrap());
+    }
+    Err(String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn the_outbox_of_a_running_relay_is_listed_with_its_token() {
+    // The receiver is away, so that the request waits.
+    let relay = Relay::new(503).await;
+    fs::write(relay.path().join("token"), "opensesame\n").unwrap();
+    relay.configure("cooldown: 6h", "authorization: {credentials_file: token}");
+    let _process = relay.start(&[]);
+    relay.ready().await;
+    let body = notification(&[("firing", "a")]);
+    let shown = [("authorization", "Bearer opensesame")];
+    assert_eq!(relay.post(&body, &shown).await.0, 200);
+    let url = relay.url("");
+    let refused = outbox(&relay, &url, &[]).await.unwrap_err();
+    assert!(
+        refused.contains("401") && refused.contains("--http.config.file"),
+        "{refused}"
+    );
+    let file = relay.path().join("http.yml");
+    fs::write(file, "authorization: {credentials_file: token}\n").unwrap();
+    let with = ["--http.config.file=http.yml"];
+    let listed = outbox(&relay, &url, &with).await.unwrap();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+    assert!(!listed.to_string().contains("opensesame"));
+    fs::write(relay.path().join("http.yml"), "authorisation: {}\n").unwrap();
+    let wrong = outbox(&relay, &url, &with).await.unwrap_err();
+    assert!(
+        wrong.contains("http.yml:1: authorisation: unknown key"),
+        "{wrong}"
+    );
+}
+
+#[tokio::test]
+async fn the_outbox_behind_tls_and_a_password_is_listed_with_both_from_files() {
+    let relay = Relay::new(503).await;
+    let authority = Authority::new();
+    authority.write(relay.path(), "tls", &authority.sign("127.0.0.1"));
+    let hash = bcrypt::hash("opensesame", 4).unwrap();
+    let web = format!(
+        "tls_server_config: {{cert_file: tls.crt, key_file: tls.key}}\nbasic_auth_users: {{ops: \"{hash}\"}}\n"
+    );
+    let file = |name: &str, text: &str| fs::write(relay.path().join(name), text).unwrap();
+    file("web.yml", &web);
+    file("password", "opensesame\n");
+    file(
+        "http.yml",
+        "basic_auth: {username: ops, password_file: password}\ntls_config: {ca_file: tls.ca}\n",
+    );
+    let _process = relay.start(&["--web.config.file=web.yml"]);
+    let url = relay.url("").replace("http:", "https:");
+    let listed = until("the outbox", SOON, async || {
+        outbox(&relay, &url, &["--http.config.file=http.yml"]).await
+    })
+    .await;
+    assert_eq!(listed, json!([]));
+    // Without the authority nobody is asked, without the password nobody answers.
+    let refused = outbox(&relay, &url, &[]).await.unwrap_err();
+    assert!(refused.contains("where does the running"), "{refused}");
+    file("http.yml", "tls_config: {ca_file: tls.ca}\n");
+    let refused = outbox(&relay, &url, &["--http.config.file=http.yml"]).await;
+    assert!(refused.unwrap_err().contains("401"));
+}
+
 #[tokio::test]
 async fn a_reload_takes_up_other_alerts_and_refuses_mistakes_whole() {
     let relay = Relay::new(202).await;
@@ -356,4 +435,17 @@ fn the_configuration_of_the_document_is_accepted() {
         .unwrap();
     let read = sidewatch::config::relay::read_relay("docs/DELIVERY.md", block, &|_| None);
     assert!(read.is_ok(), "docs/DELIVERY.md:{line}: {read:?}");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("relay.yaml"), block).unwrap();
+    fs::write(dir.path().join("token"), "opensesame\n").unwrap();
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_sidewatch"))
+        .args(["check", "relay", "relay.yaml"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8(checked.stdout).unwrap(),
+        "relay.yaml: the configuration of a relay is valid\n"
+    );
+    assert!(checked.status.success());
 }

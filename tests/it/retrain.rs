@@ -137,6 +137,50 @@ fn only_a_firing_alert_asks_and_one_switch_stops_everything() {
 }
 
 #[test]
+fn requests_a_cooldown_apart_never_share_a_key_whenever_their_alerts_fired() {
+    // In units of a sixth of the cool-down: fired at 1, asked late at 7; fired anew at 8, asked at 13, as soon as it may. By the firing
+    // alone both are in epoch 1.
+    let policy = Policy {
+        after: (1, 1),
+        in_flight_timeout: Duration::ZERO,
+        ..policy()
+    };
+    let hour = 3600;
+    let mut gates = ready(&policy);
+    let mut ids = Vec::new();
+    for (now, fired) in [(7, 1), (13, 8), (19, 8), (25, 25)] {
+        gates.forget(policy.cooldown, Duration::ZERO, at(now * hour));
+        gates.gate(&key()).verdict(&policy, true);
+        let asked = attempt(now * hour, Some(fired * hour));
+        ids.push(id_of(gates.gate(&key()).decide(
+            &policy,
+            &key(),
+            &asked,
+            no_veto,
+        )));
+    }
+    let unique: HashSet<&String> = ids.iter().collect();
+    assert_eq!(unique.len(), ids.len(), "{ids:?}");
+    // The first is that of any other replica; a stored gate goes on in the same way.
+    let epoch = |number| idempotency_key(("fraud", "7"), &key().rule, &key().series, number);
+    assert_eq!(ids[..2], [epoch(1), epoch(2)]);
+    let mut fresh = ready(&policy);
+    let first = fresh
+        .gate(&key())
+        .decide(&policy, &key(), &attempt(7 * hour, Some(hour)), no_veto);
+    assert_eq!(id_of(first), epoch(1));
+    let stored = serde_json::to_string(&fresh).unwrap();
+    let mut restored: Gates = serde_json::from_str(&stored).unwrap();
+    let second = restored.gate(&key()).decide(
+        &policy,
+        &key(),
+        &attempt(13 * hour, Some(8 * hour)),
+        no_veto,
+    );
+    assert_eq!(id_of(second), epoch(2));
+}
+
+#[test]
 fn a_veto_holds_and_so_does_one_that_cannot_be_evaluated() {
     let policy = policy();
     let mut gates = ready(&policy);

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use boon::{Compiler, Schemas};
 use serde_json::{Value, json};
+use sidewatch::config::relay::read_relay;
 use sidewatch::config::{RuleReader, read_settings, schema};
 use sidewatch::judge::Registry;
 
@@ -361,6 +362,38 @@ fn the_schema_of_configurations_has_the_keys_that_the_reader_knows_and_no_other(
     assert!(agree(&schema::config(), fleet, &read) > 3);
 }
 
+const RELAY: &str = r#"
+retrain:
+- {matchers: ['retrain="true"'], cooldown: 6h, resolved_is_done: true}
+labels: {model: model_id, ignore: [replica]}
+retraining: {webhooks: [{url: "http://argo:12000", tls_config: {ca: a}}]}
+storage: {path: state}
+authorization: {credentials_file: token}
+"#;
+
+#[test]
+fn the_schema_of_relays_has_the_keys_that_the_reader_knows_and_no_other() {
+    let read = |text: &str| {
+        let read = read_relay("relay.yaml", text, &|_| None);
+        read.err()
+            .map(|problems| problems.to_string())
+            .unwrap_or_default()
+    };
+    assert!(agree(&schema::relay(), RELAY, &read) > 5);
+    let relay = Checker::new(&schema::relay());
+    for (here, there) in [
+        ("[{url:", "[{uri:"),
+        ("['retrain=\"true\"']", "[]"),
+        ("6h", "soon"),
+        ("ignore:", "ignored:"),
+    ] {
+        assert!(RELAY.contains(here));
+        let wrong = RELAY.replace(here, there);
+        assert!(relay.wrong(&documents(&wrong)[0]).is_some(), "{there}");
+        assert_ne!(read(&wrong), "", "{there}");
+    }
+}
+
 #[test]
 fn words_that_are_no_words_are_refused_by_the_schema_of_configurations() {
     let config = Checker::new(&schema::config());
@@ -395,7 +428,7 @@ fn the_program_prints_schemas_and_completions() {
         assert!(output.status.success(), "{args:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    for what in ["config", "rules"] {
+    for what in ["config", "rules", "relay"] {
         let schema: Value = serde_json::from_str(&run(&["schema", what])).unwrap();
         assert_eq!(
             schema["$schema"],

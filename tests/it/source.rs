@@ -226,10 +226,21 @@ async fn local_scrapes_and_the_prometheus_that_scraped_the_same_give_the_same_ve
 const LIVE: &str = "groups:
 - name: g
   rules:
+  - record: doubled
+    metric: custom
+    expr: broken * 2
   - alert: Broken
     expr: broken == 1
     labels: {severity: page}
-    annotations: {summary: 'broken'}
+    annotations:
+      summary: >-
+        broken at load {{ with printf \"load{instance=%q}\" $labels.instance | query }}{{ . | first | value }}{{ end }},
+        twice is {{ query \"doubled\" | first | value }}
+  - alert: Asks
+    expr: broken == 1
+    annotations:
+      mixed: '{{ printf \"%s * load\" \"doubled\" | query | first | value }}'
+      refused: '{{ query \"load + on (job) {job=~`m`}\" | first | value }}'
   - alert: Nonsense
     expr: label_replace(broken, 'a', '$1', 'b', '(.*)') * on (job) group_left () count by (job, instance) ({job=~'.+'})
 ";
@@ -240,7 +251,7 @@ async fn alerts_come_from_a_source_and_its_silence_resolves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let broken = Arc::new(Mutex::new(1));
     let now = Arc::clone(&broken);
-    let target = Fake::start(move || format!("broken {}\n", now.lock().unwrap())).await;
+    let target = Fake::start(move || format!("broken {}\nload 7\n", now.lock().unwrap())).await;
     let scraping = format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: m\n  static_configs: [{{targets: [\"{}\"]}}]\n",
         target.address
@@ -269,6 +280,22 @@ async fn alerts_come_from_a_source_and_its_silence_resolves_nothing() {
         let heard = receiver.received();
         let told = heard.iter().any(|request| request.body.contains("Broken"));
         told.then_some(()).ok_or(format!("{heard:?}"))
+    })
+    .await;
+    // Templates ask the source too, within its matchers, and what is recorded here.
+    until("the texts", SOON, async || {
+        let bodies: String = receiver
+            .received()
+            .into_iter()
+            .map(|one| one.body)
+            .collect();
+        let all = [
+            "broken at load 7, twice is 2",
+            "it mixes recorded series with others",
+            "found duplicate series for the match group",
+        ];
+        let missing = all.iter().find(|text| !bodies.contains(**text));
+        missing.map_or(Ok(()), |text| Err(format!("no {text} in {bodies}")))
     })
     .await;
     let text = get_text(&metrics).await.unwrap();

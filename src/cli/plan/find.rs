@@ -1,6 +1,7 @@
 //! Which models a server knows: by the names of their series, one job after the other, from the index alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use regex::escape;
@@ -16,6 +17,10 @@ use crate::metric::{Labels, MatchOp, Matcher, Selector};
 const CONCURRENCY: usize = 4;
 /// Names in one question.
 const MARKS: usize = 60;
+/// Most jobs that are looked at one by one: those among whose series a name tells something.
+const MOST_JOBS: usize = 2_000;
+/// What targets without the label `job` are called.
+pub(super) const JOBLESS: &str = "targets without a job";
 
 /// Replicas of one model server.
 #[derive(Debug, Clone)]
@@ -23,6 +28,7 @@ pub(super) struct Model {
     /// The workload's or the job's name.
     pub(super) name: String,
     pub(super) namespace: Option<String>,
+    /// Empty where the targets have no such label.
     pub(super) job: String,
     pub(super) pack: &'static str,
     /// The metric that gave it away.
@@ -32,7 +38,7 @@ pub(super) struct Model {
     /// What finds its series and no others.
     pub(super) matchers: Vec<Matcher>,
     /// The names of the series of its job.
-    pub(super) metrics: BTreeSet<String>,
+    pub(super) metrics: Arc<BTreeSet<String>>,
 }
 
 /// Everything that was found.
@@ -43,19 +49,33 @@ pub(super) struct Fleet {
     pub(super) without_pack: Vec<(String, String)>,
     /// Jobs that are something else.
     pub(super) others: usize,
+    /// Jobs that may be models and were not looked at, since there are too many.
+    pub(super) skipped: usize,
 }
 
-/// Looks at every job of a server.
+/// Looks at every job of a server in whose names there is something that tells, and at the targets without a job.
 pub(super) async fn fleet(
     prometheus: &Prometheus,
     range: Range,
     progress: &mut Progress,
 ) -> Result<Fleet, Error> {
-    let jobs = prometheus.label_values("job", &[], range).await?;
+    let known = prometheus.label_values("job", &[], range).await?;
+    let telling = [
+        Matcher::try_new(Labels::NAME, MatchOp::Regex, &packs::pattern())
+            .map_err(|error| Error::new(error.to_string()))?,
+    ];
+    let mut jobs = prometheus.label_values("job", &telling, range).await?;
+    let mut fleet = Fleet {
+        others: known.len().saturating_sub(jobs.len()),
+        skipped: jobs.len().saturating_sub(MOST_JOBS),
+        ..Fleet::default()
+    };
+    jobs.truncate(MOST_JOBS);
+    // A server that has heard nothing of jobs may know targets all the same.
+    jobs.push(String::new());
     let all = jobs.len() as u64;
-    let looked = stream::iter(jobs).map(|job| look(prometheus, job, range));
+    let looked = stream::iter(jobs).map(|job| look(prometheus, job, &telling, range));
     let mut looked = looked.buffered(CONCURRENCY);
-    let mut fleet = Fleet::default();
     let mut done = 0;
     while let Some(found) = looked.try_next().await? {
         done += 1;
@@ -67,6 +87,7 @@ pub(super) async fn fleet(
             }
             Job::WithoutPack(job, why) => fleet.without_pack.push((job, why)),
             Job::Other => fleet.others += 1,
+            Job::Nothing => {}
         }
     }
     distinguish(&mut fleet.models);
@@ -78,15 +99,27 @@ enum Job {
     Models(Vec<Model>, BTreeSet<(String, String)>),
     WithoutPack(String, String),
     Other,
+    /// There are no targets without a job.
+    Nothing,
 }
 
-async fn look(prometheus: &Prometheus, job: String, range: Range) -> Result<Job, Error> {
-    let own = [Matcher::equal("job", &job)];
+async fn look(
+    prometheus: &Prometheus,
+    job: String,
+    telling: &[Matcher],
+    range: Range,
+) -> Result<Job, Error> {
+    let mut own = vec![Matcher::equal("job", &job)];
+    if job.is_empty() {
+        // Servers insist on a matcher that the empty text does not pass.
+        own.extend_from_slice(telling);
+    }
     let metrics = prometheus.label_values(Labels::NAME, &own, range).await?;
     let names: Vec<&str> = metrics.iter().map(String::as_str).collect();
     match packs::recognise(&names) {
         Ok(pack) if is_any_program(&pack.because) => return Ok(Job::Other),
         Ok(_) => {}
+        Err(_) if job.is_empty() => return Ok(Job::Nothing),
         Err(why @ Why::NoPack(..)) => return Ok(Job::WithoutPack(job, why.to_string())),
         Err(_) => return Ok(Job::Other),
     }
@@ -97,7 +130,19 @@ async fn look(prometheus: &Prometheus, job: String, range: Range) -> Result<Job,
         let name = name.map_err(|error| Error::new(error.to_string()))?;
         selectors.push(Selector::new(vec![Matcher::equal("job", &job), name]));
     }
-    let series = prometheus.series(&selectors, range).await?;
+    let mut series = prometheus.series(&selectors, range).await?;
+    let mut metrics = metrics;
+    if job.is_empty() {
+        // What has neither is no target's: a rule recorded it.
+        series.retain(|labels| labels.get("instance").or(labels.get("pod")).is_some());
+        if series.is_empty() {
+            return Ok(Job::Nothing);
+        }
+        let any = Matcher::try_new(Labels::NAME, MatchOp::Regex, ".+");
+        let mut own = vec![Matcher::equal("job", &job)];
+        own.extend(any);
+        metrics = prometheus.label_values(Labels::NAME, &own, range).await?;
+    }
     let mut targets: BTreeMap<Labels, BTreeSet<String>> = BTreeMap::new();
     for labels in series {
         let target = labels.retain(|name| ATTACHED.contains(&name));
@@ -115,6 +160,7 @@ fn is_any_program(because: &str) -> bool {
 
 /// Targets among those of models that are known and have no pack.
 fn unknown(job: &str, targets: &BTreeMap<Labels, BTreeSet<String>>) -> BTreeSet<(String, String)> {
+    let job = if job.is_empty() { JOBLESS } else { job };
     let unknown = targets.iter().filter_map(|(target, names)| {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let why = packs::recognise(&names).err()?;
@@ -133,6 +179,7 @@ fn models(
     targets: &BTreeMap<Labels, BTreeSet<String>>,
     metrics: &[String],
 ) -> Vec<Model> {
+    let metrics: Arc<BTreeSet<String>> = Arc::new(metrics.iter().cloned().collect());
     let mut models: BTreeMap<Key, Model> = BTreeMap::new();
     for (target, names) in targets {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -140,7 +187,8 @@ fn models(
             continue;
         };
         let namespace = target.get("namespace").map(str::to_owned);
-        let name = target.get("pod").map_or(job, workload).to_owned();
+        let otherwise = if job.is_empty() { pack.name } else { job };
+        let name = target.get("pod").map_or(otherwise, workload).to_owned();
         let key = (namespace.clone(), name.clone(), pack.name);
         let model = models.entry(key).or_insert_with(|| Model {
             name,
@@ -150,12 +198,12 @@ fn models(
             because: pack.because.clone(),
             targets: BTreeSet::new(),
             matchers: Vec::new(),
-            metrics: metrics.iter().cloned().collect(),
+            metrics: Arc::clone(&metrics),
         });
         model.targets.insert(target.clone());
     }
     let mut models: Vec<Model> = models.into_values().collect();
-    let alone = models.len() == 1;
+    let alone = models.len() == 1 && !job.is_empty();
     for model in &mut models {
         model.matchers = matchers(model, alone);
     }
@@ -287,5 +335,20 @@ mod tests {
             pod.matches("fraud-6b9f8b6c54-a2x9z") && !pod.matches("fraud-canary-6b9f8b6c54-a2x9z")
         );
         assert!(found[0].matchers.last().unwrap().matches("chat-12"));
+    }
+
+    #[test]
+    fn targets_without_a_job_are_told_from_everything_else_without_one() {
+        let targets = BTreeMap::from([(
+            Labels::new([("instance", "10.0.0.7:8000")]),
+            BTreeSet::from(["vllm:num_requests_running".to_owned()]),
+        )]);
+        let found = models("", &targets, &[]);
+        let matchers: Vec<String> = found[0].matchers.iter().map(ToString::to_string).collect();
+        assert_eq!(found[0].name, "vllm");
+        assert_eq!(
+            matchers,
+            [r#"job="""#, r#"instance=~"10\\.0\\.0\\.7:8000""#]
+        );
     }
 }

@@ -6,6 +6,7 @@ mod replayed;
 mod report;
 mod text;
 
+use std::cmp::Reverse;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use self::find::Fleet;
+use self::find::{Fleet, Model};
 use self::replayed::Replayed;
 use super::backtest::progress::Progress;
 use super::{Error, runtime};
@@ -52,6 +53,9 @@ pub struct Plan {
     /// File with http_config keys (basic_auth, authorization, tls_config, http_headers for a tenant, …)
     #[arg(long = "http.config.file", value_name = "FILE")]
     pub http_config: Option<PathBuf>,
+    /// Most models that are replayed, those with the most targets first; the others are only named
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub models: usize,
     /// Write a report with charts to this file, one HTML document without anything from elsewhere
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -70,6 +74,8 @@ struct Planned {
     server: String,
     fleet: Fleet,
     models: Vec<Replayed>,
+    /// Models that were found and not replayed, and why.
+    left: Vec<(Model, String)>,
 }
 
 impl Plan {
@@ -124,19 +130,34 @@ impl Plan {
         .aligned();
         let mut progress = Progress::new();
         let mut fleet = find::fleet(&prometheus, range, &mut progress).await?;
-        let found = std::mem::take(&mut fleet.models);
+        let mut found = std::mem::take(&mut fleet.models);
+        found.sort_by_key(|model| Reverse(model.targets.len()));
+        let others = found.split_off(found.len().min(self.models));
+        let why = format!("there are more than {} models; see --models", self.models);
+        let mut left: Vec<(Model, String)> = others
+            .into_iter()
+            .map(|model| (model, why.clone()))
+            .collect();
         let all = found.len() as u64;
         let mut models = Vec::new();
         for (index, model) in (0..).zip(found) {
             progress.show("replaying", index, all);
-            models.push(replayed::replay(&prometheus, &self.prometheus, model, range).await?);
+            match replayed::replay(&prometheus, &self.prometheus, model.clone(), range).await {
+                Ok(replayed) => models.push(replayed),
+                // The next may go better, and what was found is worth something without it.
+                Err(error) => left.push((model, error.to_string())),
+            }
         }
+        models.sort_by(|a, b| {
+            (&a.model.namespace, &a.model.name).cmp(&(&b.model.namespace, &b.model.name))
+        });
         progress.clear();
         Ok(Planned {
             range,
             server: prometheus.url(),
             fleet,
             models,
+            left,
         })
     }
 }

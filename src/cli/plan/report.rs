@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Planned;
 use super::replayed::Replayed;
-use super::text::{CAVEAT, about, place, verdict};
+use super::text::{CAVEAT, about, nothing, place, verdict};
 use crate::cli::backtest::report;
 use crate::metric::rounded;
 use crate::publish::escape;
@@ -24,6 +24,13 @@ pub(super) fn render(planned: &Planned) -> String {
     }
     for (job, why) in &planned.fleet.without_pack {
         write!(out, "<p><code>{}</code>: {}</p>", escape(job), escape(why)).ok();
+    }
+    for (model, why) in &planned.left {
+        let (name, why) = (escape(&model.name), escape(why));
+        write!(out, "<p><code>{name}</code>, not replayed: {why}</p>").ok();
+    }
+    if let Some(nothing) = nothing(planned) {
+        write!(out, "<p>{}</p>", escape(&nothing)).ok();
     }
     let version = crate::publish::Build::VERSION;
     writeln!(

@@ -17,9 +17,13 @@ const INCIDENTS: usize = 10;
 pub(super) fn place(model: &Replayed) -> String {
     let model = &model.model;
     let targets = count(model.targets.len(), "target", "targets");
+    let job = match model.job.as_str() {
+        "" => "without a job".to_owned(),
+        job => format!("job {job}"),
+    };
     match &model.namespace {
-        Some(namespace) => format!("{targets} in namespace {namespace}, job {}", model.job),
-        None => format!("{targets}, job {}", model.job),
+        Some(namespace) => format!("{targets} in namespace {namespace}, {job}"),
+        None => format!("{targets}, {job}"),
     }
 }
 
@@ -53,6 +57,22 @@ pub(super) fn about(planned: &Planned) -> String {
 
 /// What a plan cannot know.
 pub(super) const CAVEAT: &str = "What is shorter than the time between two evaluations may be missed, and `for` lasts at least that long; strategies warm up at the start of the history.";
+
+/// What is to be said where nothing was found at all.
+pub(super) fn nothing(planned: &Planned) -> Option<String> {
+    let fleet = &planned.fleet;
+    let something = !planned.models.is_empty()
+        || !planned.left.is_empty()
+        || !fleet.without_pack.is_empty()
+        || fleet.others > 0;
+    (!something).then(|| {
+        format!(
+            "There is no series of any target between {} and {}: is the path of the URL complete, is a tenant's header missing, or is \
+             the server new?",
+            planned.range.start, planned.range.end
+        )
+    })
+}
 
 /// Prints a paragraph for each model.
 pub(super) fn print(out: &mut dyn Write, planned: &Planned, dir: Option<&Path>) -> io::Result<()> {
@@ -90,8 +110,22 @@ pub(super) fn print(out: &mut dyn Write, planned: &Planned, dir: Option<&Path>) 
     for (job, why) in &planned.fleet.without_pack {
         writeln!(out, "\n{job}: {why}")?;
     }
+    for (model, why) in &planned.left {
+        writeln!(
+            out,
+            "\n{}  pack {}, not replayed: {why}",
+            model.name, model.pack
+        )?;
+    }
+    if let Some(nothing) = nothing(planned) {
+        return writeln!(out, "\n{nothing}");
+    }
     let others = count(planned.fleet.others, "other job", "other jobs");
-    writeln!(out, "\n{others} without a model server. {CAVEAT}")
+    let skipped = match planned.fleet.skipped {
+        0 => String::new(),
+        some => format!(", and {some} that were not looked at, since there are too many"),
+    };
+    writeln!(out, "\n{others} without a model server{skipped}. {CAVEAT}")
 }
 
 /// Prints one object.
@@ -110,7 +144,7 @@ pub(super) fn json(out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
         json!({
             "name": found.name,
             "namespace": found.namespace,
-            "job": found.job,
+            "job": Some(&found.job).filter(|job| !job.is_empty()),
             "pack": found.pack,
             "because": found.because,
             "targets": found.targets.len(),
@@ -128,7 +162,9 @@ pub(super) fn json(out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
         "step": planned.range.step.as_secs_f64(),
         "models": models.collect::<Vec<_>>(),
         "without_pack": planned.fleet.without_pack.iter().map(|(job, why)| json!({"job": job, "why": why})).collect::<Vec<_>>(),
+        "not_replayed": planned.left.iter().map(|(model, why)| json!({"name": model.name, "namespace": model.namespace, "pack": model.pack, "why": why})).collect::<Vec<_>>(),
         "other_jobs": planned.fleet.others,
+        "skipped_jobs": planned.fleet.skipped,
     });
     writeln!(out, "{answer}")
 }

@@ -1,10 +1,11 @@
 //! Templates that show a label which the expression does not have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::alerting;
-use super::{About, Found, Known, Lint};
-use crate::map::Source;
+use super::{About, Found, Lint};
+use crate::map::{Recording, Source};
+use crate::promql::Expr;
 use crate::promql::ast::{AggregateOp, Binary, BinaryOp, Kind, Many, Node, Type};
 
 /// Functions that leave the labels of their first argument as they are.
@@ -27,7 +28,7 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
     let (Some(alert), Some(expr)) = (alerting(about.rule), about.expr()) else {
         return;
     };
-    let Some(there) = labels(expr.root(), about.known, 0) else {
+    let Some(there) = labels(expr.root(), &about.known.recorded, 0) else {
         return;
     };
     let texts = [
@@ -66,8 +67,17 @@ fn shown(source: &str) -> BTreeSet<&str> {
     .collect()
 }
 
+/// The labels that an expression over scraped series keeps, when it says itself which, as an aggregation with `by` does.
+#[must_use]
+pub fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
+    labels(expr.root(), &Recorded::new(), 0)
+}
+
+/// Every record by its name.
+type Recorded<'a> = BTreeMap<&'a str, &'a Recording>;
+
 /// The labels of an expression's value, when the expression itself says which.
-fn labels(node: &Node, known: &Known<'_>, depth: usize) -> Option<BTreeSet<String>> {
+fn labels(node: &Node, known: &Recorded<'_>, depth: usize) -> Option<BTreeSet<String>> {
     if depth > DEEPEST {
         return None;
     }
@@ -83,7 +93,7 @@ fn labels(node: &Node, known: &Known<'_>, depth: usize) -> Option<BTreeSet<Strin
         Kind::Call(function, args) => of_call(function.signature().name, args, known, depth),
         Kind::Binary(binary) => of_binary(binary, known, depth),
         Kind::Select(select) => {
-            let recording = known.recorded.get(select.selector.metric_name()?)?;
+            let recording = known.get(select.selector.metric_name()?)?;
             let mut found = match &recording.source {
                 Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
                 Source::Drift(drift) => drift.by.iter().cloned().collect(),
@@ -101,7 +111,7 @@ fn labels(node: &Node, known: &Known<'_>, depth: usize) -> Option<BTreeSet<Strin
 fn of_call(
     function: &str,
     args: &[Node],
-    known: &Known<'_>,
+    known: &Recorded<'_>,
     depth: usize,
 ) -> Option<BTreeSet<String>> {
     match (function, args) {
@@ -116,7 +126,7 @@ fn of_call(
     }
 }
 
-fn of_binary(binary: &Binary, known: &Known<'_>, depth: usize) -> Option<BTreeSet<String>> {
+fn of_binary(binary: &Binary, known: &Recorded<'_>, depth: usize) -> Option<BTreeSet<String>> {
     let [left, right] = [&binary.left, &binary.right];
     match [left, right].map(|side| side.value_type() == Type::Scalar) {
         [true, true] => return None,

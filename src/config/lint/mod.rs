@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+pub use labels::kept;
 pub use names::{Lint, Lints};
 
 use super::exposed::Exposed;

@@ -6,6 +6,7 @@
 
 mod http;
 mod receivers;
+mod relay;
 mod rules;
 mod scalars;
 mod settings;
@@ -26,6 +27,12 @@ pub fn rules() -> Schema {
 #[must_use]
 pub fn config() -> Schema {
     schema::<settings::Configuration>("Sidewatch configuration")
+}
+
+/// The schema of a relay's configuration.
+#[must_use]
+pub fn relay() -> Schema {
+    schema::<relay::Relay>("Sidewatch relay")
 }
 
 fn schema<T: JsonSchema>(title: &str) -> Schema {

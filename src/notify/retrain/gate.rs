@@ -132,6 +132,9 @@ pub struct Gate {
     /// The latest verdicts, newest last.
     verdicts: VecDeque<bool>,
     last_request: Option<Timestamp>,
+    /// Its epoch, and the cool-down in milliseconds that it was counted in.
+    #[serde(default)]
+    last_epoch: Option<(i64, i64)>,
     in_flight: Option<InFlight>,
 }
 
@@ -203,7 +206,13 @@ impl Gate {
             Ok(true) => return Decision::Hold(Hold::Vetoed("unless holds".to_owned())),
             Err(error) => return Decision::Hold(Hold::Vetoed(format!("unless failed: {error}"))),
         }
-        let epoch = epoch(fired_at, attempt.at, policy.cooldown);
+        let length = millis(policy.cooldown);
+        let mut epoch = epoch(fired_at, attempt.at, length);
+        // An alert that fired anew late in the epoch of the last request is a cool-down after it, and still in that epoch.
+        if let Some((last, _)) = self.last_epoch.filter(|(_, unit)| *unit == length) {
+            epoch = epoch.max(last + 1);
+        }
+        self.last_epoch = Some((epoch, length));
         let id = idempotency_key(attempt.model, &key.rule, &key.series, epoch);
         self.last_request = Some(attempt.at);
         if policy.dry_run {
@@ -246,9 +255,10 @@ impl Gate {
         Ok(fired_at)
     }
 
-    /// Until when the gate holds something back.
+    /// Until when the gate holds something back, or an alert that fires anew may fall into its last epoch: that is over two cool-downs
+    /// after a request.
     fn busy_until(&self, cooldown: Duration, in_flight_timeout: Duration) -> Option<Timestamp> {
-        let cooling = self.last_request.map(|last| last + cooldown);
+        let cooling = self.last_request.map(|last| last + cooldown * 2);
         let flight = self.in_flight.as_ref();
         let flying = flight.map(|flight| flight.since + in_flight_timeout);
         cooling.max(flying)
@@ -269,12 +279,15 @@ impl Gate {
 
 /// The cool-down epoch: of the firing, and of each further cool-down it lasts. Replicas whose alerts fired in the same
 /// epoch agree on it whenever they decide.
-fn epoch(fired_at: Timestamp, at: Timestamp, cooldown: Duration) -> i64 {
-    let length = i64::try_from(cooldown.as_millis())
-        .unwrap_or(i64::MAX)
-        .max(1);
+fn epoch(fired_at: Timestamp, at: Timestamp, length: i64) -> i64 {
     let lasted = i64::try_from(at.since(fired_at).as_millis()).unwrap_or(i64::MAX);
     fired_at.as_millis().div_euclid(length) + lasted / length
+}
+
+fn millis(cooldown: Duration) -> i64 {
+    i64::try_from(cooldown.as_millis())
+        .unwrap_or(i64::MAX)
+        .max(1)
 }
 
 /// The gates of all rules and series.
@@ -327,7 +340,7 @@ impl Gates {
         flight.map(|flight| flight.id)
     }
 
-    /// Drops the gates that hold nothing back at `at` under any policy up to these lengths.
+    /// Drops the gates that hold nothing back at `at` under any policy up to these lengths, and whose last epoch is over.
     pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
         self.gates.retain(|_, gate| {
             let busy_until = gate.busy_until(cooldown, in_flight_timeout);
@@ -335,7 +348,7 @@ impl Gates {
         });
     }
 
-    /// The gates of a rule that remember verdicts at most: no cool-down and no request under way.
+    /// The gates of a rule that remember verdicts at most: no cool-down, no epoch that counts and no request under way.
     pub fn idle(
         &self,
         rule: &str,

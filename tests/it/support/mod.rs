@@ -9,6 +9,7 @@ mod guarded;
 pub(crate) mod notify;
 mod process;
 mod prometheus;
+mod proxy;
 mod wait;
 
 pub(crate) use announce::announce;
@@ -17,6 +18,7 @@ pub(crate) use fake::{Fake, Fault};
 pub(crate) use guarded::{Guarded, value_of};
 pub(crate) use process::{Process, free_port, start_alertmanager, tool};
 pub(crate) use prometheus::start_prometheus;
+pub(crate) use proxy::{Proxy, Way};
 pub(crate) use wait::{get_json, get_text, until};
 
 use std::path::PathBuf;
