@@ -127,6 +127,10 @@ type Heard = Vec<(String, String)>;
 
 impl Stage {
     /// `None` when a program is not there.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "everything that takes part, one after the other"
+    )]
     async fn set(asks: bool) -> Option<Self> {
         let alertmanager = cluster::binary()?;
         let dir = tempfile::tempdir().unwrap();
@@ -400,6 +404,7 @@ fn assert_one_an_epoch(asked: &[(String, f64, f64)]) -> usize {
     epochs.len()
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn tell_the_story(mut stage: Stage, end: &str) {
     let cut = cut();
     assert!(cut > LEASE * 2, "shorter than what Alertmanager believes");
