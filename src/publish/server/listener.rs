@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use hyper::Request;
 use hyper::body::Incoming;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -156,7 +156,11 @@ impl Server {
                     }
                 }
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, from)) => accepting.take(stream, from),
+                    Ok((stream, from)) => {
+                        accepting.take(stream, from);
+                        // Whoever has already asked is heard before the next one takes the place.
+                        yield_now().await;
+                    }
                     Err(error) => {
                         // Out of file descriptors, most likely; others may be closed meanwhile.
                         warn!(%error, "cannot accept a connection");
