@@ -303,8 +303,11 @@ enum Frame {
     Map { path: String, key: Option<String> },
 }
 
-/// The line of every path of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
-fn lines(text: &str) -> Result<Vec<HashMap<String, usize>>, usize> {
+/// The line of every path of a document.
+type Lines = HashMap<String, usize>;
+
+/// The lines of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
+fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     let mut all = Vec::new();
     let mut lines = HashMap::new();
     let mut frames: Vec<Frame> = Vec::new();
