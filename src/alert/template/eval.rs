@@ -262,9 +262,11 @@ impl Evaluation<'_> {
     fn function(&mut self, name: &str, arguments: &[Value]) -> Result<Value, String> {
         if name != "tmpl" {
             let value = functions::call(name, arguments, self.scope);
-            let value = value.and_then(|value| match &value {
-                Value::Text(text) => short(text.len()).map(|()| value),
-                _ => Ok(value),
+            let value = value.and_then(|value| {
+                if let Value::Text(text) = &value {
+                    short(text.len())?;
+                }
+                Ok(value)
             });
             return value.map_err(|error| format!("error calling {name}: {error}"));
         }
