@@ -1,5 +1,6 @@
 //! What is wrong with a file, where, and what to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One mistake in a configuration or rule file.
@@ -23,10 +24,25 @@ impl fmt::Display for Problem {
         }
         f.write_str(": ")?;
         if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
+            write!(f, "{}: ", one_line(&self.path))?;
         }
-        f.write_str(&self.message)
+        f.write_str(&one_line(&self.message))
     }
+}
+
+/// Keys and values of a file may hold line breaks, and be repeated in what is said of them.
+fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().map(|c| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    });
+    Cow::Owned(shown.collect())
 }
 
 /// Every mistake found in one pass, sorted by file and line; shown one a line.
@@ -85,5 +101,24 @@ impl fmt::Display for Problems {
             write!(f, "{problem}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Problem;
+
+    #[test]
+    fn a_problem_is_one_line_whatever_the_file_says() {
+        let problem = Problem {
+            file: "web.yml".to_owned(),
+            line: 7,
+            path: "a\nb".to_owned(),
+            message: "there is no x\n\ty\u{1b}[0m, é".to_owned(),
+        };
+        assert_eq!(
+            problem.to_string(),
+            r"web.yml:7: a\nb: there is no x\n\ty\u{1b}[0m, é"
+        );
     }
 }

@@ -77,8 +77,11 @@ pub(crate) struct Document {
     pub(crate) file: String,
     /// Its content.
     pub(crate) root: Value,
-    lines: HashMap<String, usize>,
+    lines: Lines,
 }
+
+/// The line of each path.
+type Lines = HashMap<String, usize>;
 
 impl Document {
     /// Parses the first document of a text.
@@ -309,7 +312,7 @@ type Lines = HashMap<String, usize>;
 /// The lines of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
 fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     let mut all = Vec::new();
-    let mut lines = HashMap::new();
+    let mut lines = Lines::new();
     let mut frames: Vec<Frame> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
@@ -369,7 +372,7 @@ fn join(path: &str, key: &str) -> String {
 }
 
 /// The path of the value that starts here.
-fn place(frames: &mut [Frame], lines: &mut HashMap<String, usize>, line: usize) -> String {
+fn place(frames: &mut [Frame], lines: &mut Lines, line: usize) -> String {
     let path = match frames.last_mut() {
         None => String::new(),
         Some(Frame::List { path, next }) => {

@@ -140,8 +140,10 @@ impl Service {
         let receiving = supervisor.token(RECEIVING);
         let task = control::hang_ups(hang_ups, commands, receiving.clone());
         supervisor.spawn(RECEIVING, "signals", task);
+        // Who is told that it is ready finds it open.
+        drop(desk.open.set(open.clone()));
         let task = Loop {
-            open: open.clone(),
+            open,
             shared,
             durable: store.is_durable(),
             commands: queue,
@@ -152,7 +154,6 @@ impl Service {
             },
         };
         supervisor.spawn(RECEIVING, "commands", task.run(receiving));
-        drop(desk.open.set(open));
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
         opening::close(store, ended).await
     }

@@ -39,7 +39,10 @@ pub(super) fn write(
         &folder.join("sidewatch.yaml"),
         &configuration(url, range, replayed),
     )?;
-    super::write(&folder.join("values.yaml"), &values(replayed))
+    super::write(
+        &folder.join("values.yaml"),
+        &values(url, range, replayed),
+    )
 }
 
 /// JSON is YAML, and quotes everything.
@@ -71,26 +74,31 @@ fn configuration(url: &str, range: Duration, replayed: &Replayed) -> String {
     out
 }
 
-fn values(replayed: &Replayed) -> String {
+fn values(url: &str, range: Duration, replayed: &Replayed) -> String {
     let model = &replayed.model;
     let namespace = model.namespace.as_deref().unwrap_or("default");
-    let port = model.targets.iter().find_map(|target| {
-        let (_, port) = target.get("instance")?.rsplit_once(':')?;
-        port.parse::<u16>().ok()
-    });
-    format!(
+    let mut out = format!(
         "# One judge for all replicas: helm install {name}-judge helm/sidewatch -n {namespace} -f values.yaml\n\
          model:\n  id: {id}\n\
          rules:\n  packs: [{pack}]\n\
-         judge:\n  enabled: true\n  target:\n\
-         \x20   # A guess: the headless Service of the model's pods, as kubectl get service shows it.\n\
-         \x20   headlessService: {service}\n    port: {port}\n\
-         alerting:\n  mode: direct\n  alertmanagers: []\n\
-         retraining:\n  # Decides and records, and sends nothing until you say so.\n  dryRun: true\n  webhooks: []\n",
+         judge:\n  enabled: true\n  source:\n\
+         \x20   # As it was reached from here; in the cluster it may have another name.\n\
+         \x20   prometheus: {url}\n    matchers:\n",
         name = model.name,
         id = quoted(&model.name),
         pack = model.pack,
-        service = quoted(&format!("{}.{namespace}.svc", model.name)),
-        port = port.unwrap_or(8000),
+        url = quoted(url),
+    );
+    for matcher in &model.matchers {
+        writeln!(out, "    - {}", quoted(&matcher.to_string())).ok();
+    }
+    write!(
+        out,
+        "  backfill: {{enabled: true, range: {}}}\n\
+         alerting:\n  mode: direct\n  alertmanagers: []\n\
+         retraining:\n  # Decides and records, and sends nothing until you say so.\n  dryRun: true\n  webhooks: []\n",
+        format_duration(range)
     )
+    .ok();
+    out
 }
