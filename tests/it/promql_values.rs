@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidewatch::metric::Timestamp;
 use sidewatch::promql::notation::{parse_metric, parse_values};
-use sidewatch::promql::{Batch, Evaluation, Expr, Query, format_value};
+use sidewatch::promql::{Batch, Evaluation, Expr, Options, Query, format_value};
 use sidewatch::series::is_absent;
 
 fn at(seconds: u64) -> Timestamp {
@@ -131,4 +131,20 @@ fn only_a_quantile_beyond_its_ends_is_warned_of() {
         let found = evaluate(&mut query(text), &batch, 2).warnings;
         assert_eq!(found.len(), warnings, "{text}: {found:?}");
     }
+}
+
+#[test]
+fn the_samples_of_all_selectors_of_an_evaluation_count_towards_the_most() {
+    let batch = minutes(&[("x", "3 1 2"), ("y", "3 1 2")]);
+    let options = Options {
+        max_samples: 5,
+        ..Options::default()
+    };
+    let eval = |text: &str| {
+        let mut query = Query::with_options(Expr::parse(text).unwrap(), options);
+        query.eval(&batch, at(120)).map(|_| ())
+    };
+    assert_eq!(eval("sum_over_time(x[5m])"), Ok(()));
+    let error = eval("sum_over_time(x[5m]) + sum_over_time(y[5m])").unwrap_err();
+    assert!(error.to_string().contains("more than 5 samples"), "{error}");
 }

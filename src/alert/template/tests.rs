@@ -155,6 +155,7 @@ fn humanized_numbers_are_prometheus() {
         ("humanize", 1.0, "1"),
         ("humanize", 1_234_567.0, "1.235M"),
         ("humanize", 0.12, "120m"),
+        ("humanize", 0.001, "1m"),
         ("humanize", -0.12, "-120m"),
         ("humanize", f64::INFINITY, "+Inf"),
         ("humanize", f64::NAN, "NaN"),
@@ -233,8 +234,8 @@ fn conditions_follow_go() {
             "true nothing",
         ),
         (
-            "{{ eq 1 1 }} {{ eq 1 2 }} {{ eq 3 1 2 3 }} {{ ne 1 2 }}",
-            "true false true true",
+            "{{ eq 1 1 }} {{ eq 1 2 }} {{ eq 3 1 2 3 }} {{ ne 1 2 }} {{ eq nil nil }}",
+            "true false true true true",
         ),
         (
             "{{ if eq $labels.job `a` `b` `api` }}one of{{ end }}",

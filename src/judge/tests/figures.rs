@@ -1,10 +1,10 @@
 //! Figures by hand, and where river 0.26.1 sees a first change.
 
-use super::{ROWS, at, built, config, noise, sample};
+use super::{Context, ROWS, at, built, config, noise, sample};
 use crate::judge::novelty::Novelty;
 use crate::judge::streaming::Streaming;
 use crate::judge::{EwmaParams, EwmaStrategy, Registry, State, Table, ThresholdStrategy};
-use crate::metric::Labels;
+use crate::metric::{Direction, Labels};
 
 fn near(value: Option<f64>, expected: f64) -> bool {
     value.is_some_and(|value| (value - expected).abs() < 1e-12)
@@ -210,4 +210,39 @@ fn the_first_change_after_a_flat_course_is_learnt() {
     // A tenth of the difference belongs to that hour of the day.
     let centre = seasonal.judge(&at(100.0, 324 * 3600)).expected.centre;
     assert!(centre.is_some_and(|centre| centre > 100.5), "{centre:?}");
+}
+
+#[test]
+fn a_level_that_stays_elsewhere_is_the_new_usual_of_seasonal() {
+    let mut seasonal = built(r#"{"type":"seasonal","relearn_after":3}"#);
+    for hour in 0..300 {
+        seasonal.judge(&at(
+            100.0 + noise(u32::try_from(hour).unwrap()),
+            hour * 3600,
+        ));
+    }
+    for hour in 300..303 {
+        assert!(seasonal.judge(&at(1000.0, hour * 3600)).is_anomalous());
+    }
+    let centre = seasonal.judge(&at(1000.0, 303 * 3600)).expected.centre;
+    assert!(
+        centre.is_some_and(|centre| (centre - 1000.0).abs() < 3.0),
+        "{centre:?}"
+    );
+}
+
+#[test]
+fn shift_sees_only_the_side_that_is_watched() {
+    let alarms = |direction, jump: f64| {
+        let context = Context { direction, ..ROWS };
+        let shift = Registry::built_in().build(&config(r#"{"type":"shift"}"#), &context);
+        let mut shift = shift.unwrap();
+        let values = (0..400).map(|i| noise(i) + if i < 250 { 0.0 } else { jump });
+        values
+            .filter(|x| shift.judge(&sample(*x)).is_anomalous())
+            .count()
+            > 0
+    };
+    assert!(alarms(Direction::Above, 3.0) && alarms(Direction::Below, -3.0));
+    assert!(!alarms(Direction::Above, -3.0) && !alarms(Direction::Below, 3.0));
 }

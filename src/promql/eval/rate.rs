@@ -245,6 +245,16 @@ mod tests {
     }
 
     #[test]
+    fn the_steady_path_declines_a_reset_where_the_ring_is_cut() {
+        let row = Row {
+            times: [&[15_000, 30_000], &[45_000, 60_000]],
+            values: [&[5.0, 10.0], &[7.0, 8.0]],
+        };
+        let steady = Extrapolator::new(Extrapolation::Rate).steady(&row, WINDOW);
+        assert_eq!(steady, None);
+    }
+
+    #[test]
     fn the_steady_path_declines_resets_and_gaps_anywhere() {
         for length in [2, 16, 17, 33, 50] {
             let values: Vec<f64> = (0..length).map(f64::from).collect();
