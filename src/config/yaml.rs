@@ -306,10 +306,7 @@ enum Frame {
     Map { path: String, key: Option<String> },
 }
 
-/// The line of every path of a document.
-type Lines = HashMap<String, usize>;
-
-/// The lines of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
+/// The line of every path of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
 fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     let mut all = Vec::new();
     let mut lines = Lines::new();

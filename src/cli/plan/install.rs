@@ -39,10 +39,7 @@ pub(super) fn write(
         &folder.join("sidewatch.yaml"),
         &configuration(url, range, replayed),
     )?;
-    super::write(
-        &folder.join("values.yaml"),
-        &values(url, range, replayed),
-    )
+    super::write(&folder.join("values.yaml"), &values(url, range, replayed))
 }
 
 /// JSON is YAML, and quotes everything.
