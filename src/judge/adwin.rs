@@ -22,7 +22,7 @@ pub(super) struct AdwinParams {
 }
 
 /// Bifet and Gavaldà (2007) as river 0.26 computes it: O(log n) memory, 16 bytes for each of up to 6 log₂(n) buckets; cuts are tried
-/// every `clock` samples. A cut drops the old half, so a lasting shift is one event.
+/// every `clock` samples. A cut drops the oldest part, so a lasting shift ends as an event.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Adwin {
     tick: u64,
