@@ -216,5 +216,13 @@ async fn a_plan_finds_every_kind_of_server_of_the_corpus_within_a_minute() {
     let values = fs::read_to_string(dir.path().join("install/ml-llama-3-8b/values.yaml")).unwrap();
     let values: Value = serde_yaml::from_str(&values).unwrap();
     assert_eq!(values["rules"]["packs"][0], "vllm");
-    assert_eq!(values["judge"]["target"]["port"], 8000);
+    let source = &values["judge"]["source"];
+    assert!(
+        source["prometheus"]
+            .as_str()
+            .unwrap()
+            .starts_with("http://127.0.0.1:")
+    );
+    assert!(source["matchers"][0].as_str().unwrap().contains("job="));
+    assert_eq!(values["judge"]["backfill"]["range"], "1w");
 }
