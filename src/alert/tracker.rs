@@ -105,7 +105,7 @@ impl Tracker {
         }
         if self.entries.is_empty() {
             // What is healthy and was healthy says nothing, so nobody asks for its labels.
-            observations.retain(|observation| is_active(rule, observation.condition));
+            observations.retain(|observation| is_active(effective(rule, observation.condition)));
         }
         let Some(labelled) = label(pass, observations) else {
             return;
@@ -154,7 +154,7 @@ impl Tracker {
     ) {
         let condition = effective(pass.rule, observation.condition);
         let Pass { rule, at, .. } = *pass;
-        if !is_active(rule, observation.condition) {
+        if !is_active(condition) {
             let Some(entry) = self.entries.get_mut(labels) else {
                 return;
             };
@@ -460,12 +460,9 @@ impl Tracker {
     }
 }
 
-/// Whether a condition begins an alert under the rule's `no_data`.
-fn is_active(rule: &Rule, condition: Condition) -> bool {
-    matches!(
-        effective(rule, condition),
-        Condition::Active | Condition::Held
-    )
+/// Whether an alert begins with a condition, once it is known what that means under the rule.
+fn is_active(condition: Condition) -> bool {
+    matches!(condition, Condition::Active | Condition::Held)
 }
 
 fn is_limit(entry: &Entry) -> bool {

@@ -31,13 +31,10 @@ struct Answer {
 
 impl Remote {
     pub(super) fn new(url: &str, settings: Settings) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
         Ok(Self {
             base: format!("{}/api/v1/retraining/outbox", url.trim_end_matches('/')),
             client: Client::new(settings),
-            runtime: runtime.map_err(|error| error.to_string())?,
+            runtime: super::one_thread().map_err(|error| error.to_string())?,
         })
     }
 

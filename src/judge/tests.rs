@@ -203,15 +203,19 @@ fn a_flat_series_has_a_floor_and_its_first_change_is_seen() {
     assert_eq!(ewma.judge(&sample(101.0)).state, State::Anomalous);
 }
 
+/// What `ewma` says about 400 values whose level moves by so much after the first half.
+fn states_around_a_shift(by: f64) -> Vec<State> {
+    let mut ewma = EwmaStrategy::new(EwmaParams::default());
+    let level = |i| if i < 200 { 0.0 } else { by };
+    let values = (0..400).map(|i| noise(i) + level(i));
+    values
+        .map(|value| ewma.judge(&sample(value)).state)
+        .collect()
+}
+
 #[test]
 fn a_level_shift_alerts_and_then_becomes_the_new_normal() {
-    let mut ewma = EwmaStrategy::new(EwmaParams::default());
-    let states: Vec<State> = (0..400)
-        .map(|i| {
-            ewma.judge(&sample(noise(i) + if i < 200 { 0.0 } else { 1000.0 }))
-                .state
-        })
-        .collect();
+    let states = states_around_a_shift(1000.0);
     assert_eq!(states[200..250], [State::Anomalous; 50]);
     assert_eq!(states[250..300], [State::WarmingUp; 50]);
     assert_eq!(states[300..400], [State::Ok; 100]);

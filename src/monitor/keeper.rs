@@ -72,7 +72,7 @@ impl HandOver {
 
 /// Where the loop of ticks leaves its results and the writer finds them.
 #[derive(Debug, Default)]
-pub(super) struct Counter {
+pub(super) struct Mailbox {
     left: Mutex<Left>,
     wake: Notify,
 }
@@ -83,7 +83,7 @@ struct Left {
     closed: bool,
 }
 
-impl Counter {
+impl Mailbox {
     fn change(&self, change: impl FnOnce(&mut Left)) {
         change(&mut self.left.lock().unwrap_or_else(PoisonError::into_inner));
         self.wake.notify_one();
@@ -111,7 +111,7 @@ impl Counter {
 #[derive(Debug)]
 pub(super) struct Keeper {
     store: Arc<Store>,
-    counter: Arc<Counter>,
+    mailbox: Arc<Mailbox>,
     durable: watch::Receiver<bool>,
     last_learnt: Option<Timestamp>,
 }
@@ -119,12 +119,12 @@ pub(super) struct Keeper {
 impl Keeper {
     /// A keeper, and the task that writes to this store, waiting for it no longer than `patience` before it delivers.
     pub(super) fn new(store: Arc<Store>, delivery: Delivery, patience: Duration) -> (Self, Writer) {
-        let counter = Arc::<Counter>::default();
+        let mailbox = Arc::<Mailbox>::default();
         let (writer, durable) =
-            Writer::new(Arc::clone(&store), Arc::clone(&counter), delivery, patience);
+            Writer::new(Arc::clone(&store), Arc::clone(&mailbox), delivery, patience);
         let keeper = Self {
             store,
-            counter,
+            mailbox,
             durable,
             last_learnt: None,
         };
@@ -159,7 +159,7 @@ impl Keeper {
         if !(work.memory.learnt.is_empty() && work.memory.counted.is_empty()) {
             self.last_learnt = work.at;
         }
-        self.counter.change(|left| match &mut left.work {
+        self.mailbox.change(|left| match &mut left.work {
             Some(earlier) => earlier.overlay(work),
             none => *none = Some(work),
         });
@@ -181,6 +181,6 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.counter.change(|left| left.closed = true);
+        self.mailbox.change(|left| left.closed = true);
     }
 }

@@ -96,13 +96,7 @@ impl Ticking {
             at = next;
         }
         self.shared.set_stopping();
-        let mut memory = self.monitor.remember(true);
-        memory.urgent = true;
-        let last = HandOver {
-            at: Some(at),
-            memory,
-            ..HandOver::default()
-        };
+        let last = self.everything(at);
         self.keeper.finish(last).await;
         info!("no more scrapes");
     }
@@ -181,6 +175,17 @@ impl Ticking {
         work
     }
 
+    /// All that is known, to be written at once.
+    fn everything(&mut self, at: Timestamp) -> HandOver {
+        let mut memory = self.monitor.remember(true);
+        memory.urgent = true;
+        HandOver {
+            at: Some(at),
+            memory,
+            ..HandOver::default()
+        }
+    }
+
     /// Obeys commands until the next tick and gives its time; `None` when it is time to stop.
     async fn idle(&mut self, last: Timestamp, stop: &CancellationToken) -> Option<Timestamp> {
         loop {
@@ -216,14 +221,11 @@ impl Ticking {
                     progress: 1.0,
                     error: None,
                 });
-                let mut memory = self.monitor.remember(true);
-                memory.urgent = true;
-                self.keeper.give(HandOver {
-                    at: Some(at),
-                    memory,
+                let work = HandOver {
                     after: vec![Box::new(move |store| progress.finish(store))],
-                    ..HandOver::default()
-                });
+                    ..self.everything(at)
+                };
+                self.keeper.give(work);
             }
         }
         self.publish(at);

@@ -65,16 +65,16 @@ impl Watching {
         }
         self.judged.clear();
         values.retain(|value| !rollout.is_gone(&value.labels));
-        let all = values.iter().map(|value| &value.labels);
-        let versioned = all.clone().any(|series| version(series).is_some());
-        let series = all.filter(|_| versioned);
-        let present: HashSet<Labels> = series.clone().filter_map(kin).collect();
+        let series = values.iter().map(|value| &value.labels);
+        let versioned: Vec<&Labels> = series.filter(|series| version(series).is_some()).collect();
+        let present: HashSet<Labels> = versioned.iter().filter_map(|series| kin(series)).collect();
         // After a restart the versions that alerts are about are known from them alone.
         let alerts = if self.versions.is_empty() && !present.is_empty() {
             self.tracker.alerts(&watch.alert, pass.context)
         } else {
             Vec::new()
         };
+        let series = versioned.into_iter();
         let series = series.chain(alerts.iter().map(|alert| &alert.series));
         self.versions.note(series, pass.at, rollout.grace);
         let mut observations = Vec::with_capacity(values.len());

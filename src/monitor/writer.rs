@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::error;
 
-use super::keeper::{Counter, LEARNT_EVERY};
+use super::keeper::{LEARNT_EVERY, Mailbox};
 use super::memory::{GATES, Memory};
 use super::outlets::Delivery;
 use crate::metric::Timestamp;
@@ -25,7 +25,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Writes a monitor's memory and delivers what had to be written first.
 #[derive(Debug)]
 pub(super) struct Writer {
-    counter: Arc<Counter>,
+    mailbox: Arc<Mailbox>,
     delivery: Delivery,
     disk: Disk,
     durable: watch::Sender<bool>,
@@ -34,13 +34,13 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         store: Arc<Store>,
-        counter: Arc<Counter>,
+        mailbox: Arc<Mailbox>,
         delivery: Delivery,
         patience: Duration,
     ) -> (Self, watch::Receiver<bool>) {
         let (durable, seen) = watch::channel(store.is_durable());
         let writer = Self {
-            counter,
+            mailbox,
             delivery,
             disk: Disk::new(store, patience),
             durable,
@@ -50,7 +50,7 @@ impl Writer {
 
     /// Writes and tells until the keeper is gone and everything that it was given is told.
     pub(super) async fn run(mut self) {
-        while let Some(work) = self.counter.take().await {
+        while let Some(work) = self.mailbox.take().await {
             let at = work.at.unwrap_or_default();
             let entries = self.disk.commit(work.memory, work.entries, at).await;
             let durable = self.disk.is_durable();

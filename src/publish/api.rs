@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::page::anchor;
 use super::query::Query;
+use super::shared::Shared;
 use super::snapshot::{Alert, Build, Point, Rule, RuleKind, Snapshot};
 use crate::metric::{Timestamp, format_duration};
 
@@ -13,18 +14,15 @@ use crate::metric::{Timestamp, format_duration};
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// The data behind a path, or why there is none; `None` when there is no such path.
-pub(super) fn data(
-    path: &str,
-    query: &Query,
-    snapshot: &Snapshot,
-) -> Option<Result<Value, String>> {
+pub(super) fn data(path: &str, query: &Query, shared: &Shared) -> Option<Result<Value, String>> {
+    let snapshot = shared.snapshot();
     let found = match path {
-        "/api/v1/rules" => rules(query, snapshot),
-        "/api/v1/alerts" => Ok(alerts(snapshot)),
-        "/api/v1/signals" => Ok(signals(snapshot)),
-        "/api/v1/targets" | "/api/v1/status/targets" => targets(query, snapshot),
+        "/api/v1/rules" => rules(query, &snapshot),
+        "/api/v1/alerts" => Ok(alerts(&snapshot)),
+        "/api/v1/signals" => Ok(signals(&shared.charted())),
+        "/api/v1/targets" | "/api/v1/status/targets" => targets(query, &snapshot),
         "/api/v1/status/buildinfo" => Ok(build_info()),
-        "/api/v1/status/config" => Ok(configuration(snapshot)),
+        "/api/v1/status/config" => Ok(configuration(&snapshot)),
         _ => return None,
     };
     Some(found)

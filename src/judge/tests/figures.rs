@@ -1,6 +1,6 @@
 //! Figures by hand, and where river 0.26.1 sees a first change.
 
-use super::{Context, ROWS, at, built, config, noise, sample};
+use super::{Context, ROWS, at, built, config, noise, sample, states_around_a_shift};
 use crate::judge::novelty::Novelty;
 use crate::judge::streaming::Streaming;
 use crate::judge::{EwmaParams, EwmaStrategy, Registry, State, Table, ThresholdStrategy};
@@ -55,13 +55,7 @@ fn a_value_at_the_limit_of_ewma_is_no_step_towards_learning_anew() {
 
 #[test]
 fn a_level_that_falls_becomes_the_new_normal_too() {
-    let mut ewma = EwmaStrategy::new(EwmaParams::default());
-    let states: Vec<State> = (0..400)
-        .map(|i| {
-            ewma.judge(&sample(noise(i) - if i < 200 { 0.0 } else { 1000.0 }))
-                .state
-        })
-        .collect();
+    let states = states_around_a_shift(-1000.0);
     assert_eq!(states[200..250], [State::Anomalous; 50]);
     assert_eq!(states[250..300], [State::WarmingUp; 50]);
     assert_eq!(states[300..400], [State::Ok; 100]);

@@ -1,7 +1,6 @@
 //! What each path answers.
 
 use std::io::Write as _;
-use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -138,11 +137,7 @@ fn api_page(path: &str, query: Option<&str>, shared: &Shared) -> Page {
         status,
         ..Page::json(api::error(kind, message))
     };
-    let snapshot = match path {
-        "/api/v1/signals" => Arc::new(shared.charted()),
-        _ => shared.snapshot(),
-    };
-    match api::data(path, &Query::parse(query), &snapshot) {
+    match api::data(path, &Query::parse(query), shared) {
         Some(Ok(data)) => Page::json(api::success(&data)),
         Some(Err(message)) => refused(StatusCode::BAD_REQUEST, "bad_data", &message),
         None => {
