@@ -61,3 +61,5 @@ pub mod relay;
 pub mod runtime;
 
 pub mod cli;
+
+pub mod reference;

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use super::catalogue;
 use super::control::Control;
 use super::counters::Counters;
 use super::encode::{Exposition, Writer};
-use super::families::{Family, Kind, families};
+use super::families::families;
+use super::family::Family;
 use super::history::History;
 use super::server::Http;
 use super::signals;
@@ -158,17 +160,12 @@ impl Shared {
         let mut page = Writer::new(format);
         signals::write(&snapshot, &mut page);
         let more = self.more.get().map(|more| more()).unwrap_or_default();
-        let standby = Family::new(
-            Kind::Gauge,
-            "sidewatch_standby",
-            "Whether another process has the store, and this one waits for its end.",
-        );
         let is_standby = f64::from(u8::from(self.is_standby()));
-        let standby = standby.with(self.model.clone(), is_standby);
-        let all = families(&snapshot).into_iter().chain([standby]).chain(more);
-        for family in all.chain(self.counters.families()) {
-            page.family(&family);
+        let standby = Family::new(&catalogue::STANDBY).with(self.model.clone(), is_standby);
+        for family in families(&snapshot).iter().chain([&standby]).chain(&more) {
+            page.family(family);
         }
+        self.counters.write(&mut page);
         page.finish()
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may name. `docs/ARCHITECTURE.md` draws the same picture.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("metric", &[]),
     ("scrape", &["metric", "runtime"]),
     ("series", &["metric"]),
@@ -45,6 +45,10 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "metric", "scrape", "series", "promql", "map", "judge", "alert", "notify", "publish",
             "state", "config", "history", "monitor", "relay", "runtime",
         ],
+    ),
+    (
+        "reference",
+        &["config", "publish", "relay", "scrape", "cli"],
     ),
     ("main", &["cli"]),
 ];
