@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::judge::Band;
 use crate::metric::{Labels, Metric, Timestamp};
 
 /// The states a signal can be in, as `sidewatch_signal_state` enumerates them.
@@ -178,17 +179,6 @@ pub struct Point {
     pub score: Option<f64>,
     /// The verdict, for a judged value.
     pub state: Option<&'static str>,
-}
-
-/// An expected band; a side that is `None` is open or unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Band {
-    /// Lowest normal value.
-    pub lower: Option<f64>,
-    /// What was expected.
-    pub centre: Option<f64>,
-    /// Highest normal value.
-    pub upper: Option<f64>,
 }
 
 /// A pending or firing alert.

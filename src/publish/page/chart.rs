@@ -194,8 +194,9 @@ fn polylines(
 #[cfg(test)]
 mod tests {
     use super::{chart, words};
+    use crate::judge::Band;
     use crate::metric::Timestamp;
-    use crate::publish::{Band, Point, Signal};
+    use crate::publish::{Point, Signal};
 
     fn signal(values: &[Option<f64>]) -> Signal {
         let points = values.iter().zip(0_u32..).map(|(value, second)| Point {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::judge::Band;
 use crate::metric::{Labels, Timestamp, format_duration};
-use crate::publish::snapshot::{Band, Signal};
+use crate::publish::snapshot::Signal;
 
 /// Text that is safe inside an element or a quoted attribute.
 #[must_use]
