@@ -1,4 +1,4 @@
-//! Families → text 0.0.4 or OpenMetrics 1.0.
+//! Writes families as text 0.0.4 or OpenMetrics 1.0.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use prometheus::proto::{Metric, MetricFamily, MetricType};
 
 use super::family::{Description, Family, Kind};
 
-/// A format of the page.
+/// A format of `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposition {
     /// Prometheus text 0.0.4.
@@ -16,7 +16,8 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// What the client asked for: OpenMetrics where it ranks at least as high as text, text otherwise.
+    /// The format that the header `Accept` ranks highest; the first one of equals, and text if neither
+    /// is named.
     #[must_use]
     pub fn negotiate(accept: &str) -> Self {
         let mut best = (Self::Text, 0.0);
@@ -49,7 +50,7 @@ impl Exposition {
     }
 }
 
-/// A page being written.
+/// Writes a page.
 pub(super) struct Writer {
     format: Exposition,
     out: String,
@@ -63,7 +64,7 @@ impl Writer {
         }
     }
 
-    /// Makes room for this many bytes more.
+    /// Reserves space for this many more bytes.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.out.reserve(bytes);
     }
@@ -165,7 +166,7 @@ pub(super) fn label((prefix, name): (&str, &str), value: &str, start: usize, out
     out.push('"');
 }
 
-/// Both formats know only the classic alphabet, so other characters become `_`, as `escaping=underscores` says.
+/// Both formats allow only the classic characters; others become `_`, as `escaping=underscores` announces.
 fn label_name(name: &str, out: &mut String) {
     let plain = |c: u8| c == b'_' || c.is_ascii_alphanumeric();
     if name.bytes().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {

@@ -1,6 +1,7 @@
-//! What the outside may look at: `/metrics`, the API and the status page, over one listener.
+//! `/metrics`, the API and the status page, served by one listener.
 //!
-//! The monitor hands over a [`Snapshot`] after every tick; readers see the last whole one and never wait for a tick.
+//! The monitor publishes a [`Snapshot`] after every tick. Readers use the last complete one and never wait
+//! for a tick.
 
 mod api;
 pub mod catalogue;
@@ -26,6 +27,7 @@ pub use encode::Exposition;
 pub use error::Error;
 pub use family::{Description, Family, Kind, Label, Sample, ServedBy, Unit};
 pub use page::{escape, number};
+pub(crate) use page::{extremes, position};
 pub use probe::probe_page;
 pub use query::Query;
 pub use server::{Handler, Reply, Server, web};

@@ -1,4 +1,5 @@
-//! The families of the signals: most of the page, written without allocating for each series.
+//! The families of the signals. They are most of the page, so they are written without an allocation
+//! per series.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -9,9 +10,10 @@ use super::family::Description;
 use super::snapshot::{STATES, Signal, Snapshot};
 use crate::metric::Labels;
 
-/// Labels that mean something on our own metrics; a series' own of the same name is renamed, as Prometheus does.
+/// Labels that Sidewatch's own metrics use. A label of the series with such a name gets the prefix
+/// `exported_`, as in Prometheus.
 const RESERVED: [&str; 5] = ["quantile", "le", "state", "rule", "metric"];
-/// Labels that Prometheus adds itself when there is one target.
+/// Labels of the target. They are left out when there is only one: Prometheus adds its own.
 const IDENTITY: [&str; 4] = ["job", "instance", "namespace", "pod"];
 
 /// The value that a family shows of a signal; `None` while it is unknown.
@@ -38,7 +40,7 @@ fn anomaly(signal: &Signal) -> Option<f64> {
 
 /// Writes every family of the signals that has a value.
 pub(super) fn write(snapshot: &Snapshot, out: &mut Writer) {
-    let blocks = Blocks::of(snapshot);
+    let blocks = LabelBlocks::of(snapshot);
     out.reserve(blocks.text.len() * 11 + blocks.signals.len() * 500);
     for (family, read) in FAMILIES {
         let known = blocks
@@ -80,13 +82,13 @@ const STATE_LABELS: [&str; STATES.len()] = [
     "state=\"idle\"",
 ];
 
-/// The labels of each signal, written once for all its series.
-struct Blocks<'a> {
+/// The labels of each signal as text, written once for all its series.
+struct LabelBlocks<'a> {
     text: String,
     signals: Vec<(&'a Signal, Range<usize>)>,
 }
 
-impl<'a> Blocks<'a> {
+impl<'a> LabelBlocks<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
         let mut text = String::with_capacity(snapshot.signals.len() * 96);
         let mut signals = Vec::with_capacity(snapshot.signals.len());
@@ -96,7 +98,7 @@ impl<'a> Blocks<'a> {
             signals.push((signal, start..text.len()));
         }
         let mut blocks = Self { text, signals };
-        // Two watches of one name and series would be one series twice.
+        // Two watches of one name and series would write one series twice.
         let mut seen = HashSet::with_capacity(blocks.signals.len());
         let text = &blocks.text;
         blocks
