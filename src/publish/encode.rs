@@ -124,9 +124,15 @@ impl Writer {
 
     /// A counter or gauge of the `prometheus` crate with all its samples.
     pub(super) fn gathered(&mut self, family: &MetricFamily) {
-        let (kind, value): (Kind, fn(&Metric) -> f64) = match family.get_field_type() {
-            MetricType::COUNTER => (Kind::Counter, |metric| metric.get_counter().get_value()),
-            _ => (Kind::Gauge, |metric| metric.get_gauge().get_value()),
+        let is_counter = family.get_field_type() == MetricType::COUNTER;
+        let kind = if is_counter {
+            Kind::Counter
+        } else {
+            Kind::Gauge
+        };
+        let value = |metric: &Metric| match kind {
+            Kind::Counter => metric.get_counter().get_value(),
+            Kind::Gauge => metric.get_gauge().get_value(),
         };
         self.metadata(kind, family.name(), family.help());
         for metric in family.get_metric() {

@@ -190,3 +190,61 @@ fn sidewatch(snapshot: &Snapshot) -> [Family; 4] {
         Family::new(&catalogue::BUILD_INFO).with(Labels::new([("version", Build::VERSION)]), 1.0),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::families;
+    use crate::metric::Labels;
+    use crate::publish::{
+        Backfill, Definition, Discovery, Group, Peer, Receiver, Rule, RuleKind, Snapshot, Target,
+    };
+
+    /// A snapshot with a sample in every family.
+    fn full() -> Snapshot {
+        let rule = Rule {
+            definition: Arc::new(Definition {
+                kind: RuleKind::Watch,
+                labels: vec![("severity".to_owned(), "page".to_owned())],
+                ..Definition::default()
+            }),
+            ..Rule::default()
+        };
+        Snapshot {
+            model: Labels::new([("model_id", "m"), ("model_version", "1")]),
+            targets: vec![Target {
+                up: Some(true),
+                failures: vec![("timeout", 1)],
+                ..Target::default()
+            }],
+            groups: vec![Group {
+                rules: vec![rule],
+                ..Group::default()
+            }],
+            peers: vec![Peer::default()],
+            receivers: vec![Receiver::default()],
+            discovery: Some(Discovery {
+                targets: Some(1),
+                ..Discovery::default()
+            }),
+            backfill: Some(Backfill::default()),
+            source_skew: Some(0.0),
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn every_label_of_every_family_is_described() {
+        let families = families(&full());
+        assert!(families.len() > 30, "{}", families.len());
+        for family in families {
+            let missing = family.undescribed_labels();
+            assert!(
+                missing.is_empty(),
+                "{}: {missing:?}",
+                family.description.name
+            );
+        }
+    }
+}

@@ -200,3 +200,25 @@ impl Family {
         self
     }
 }
+
+#[cfg(test)]
+impl Family {
+    /// Labels of samples that the description does not have.
+    pub(crate) fn undescribed_labels(&self) -> Vec<&str> {
+        let model = super::catalogue::MODEL.iter();
+        let model = model.filter(|_| self.description.has_model);
+        let described: Vec<&str> = self
+            .description
+            .labels
+            .iter()
+            .chain(model)
+            .map(|label| label.name)
+            .collect();
+        self.samples
+            .iter()
+            .flat_map(|sample| sample.labels.iter())
+            .map(|(name, _)| name)
+            .filter(|name| !described.contains(name))
+            .collect()
+    }
+}

@@ -69,3 +69,20 @@ fn by_word<'a>(
 fn value(counter: &AtomicU64) -> f64 {
     counter.load(Ordering::Relaxed) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Counters;
+
+    #[test]
+    fn every_label_of_every_family_is_described() {
+        for family in Counters::default().families() {
+            let missing = family.undescribed_labels();
+            assert!(
+                missing.is_empty(),
+                "{}: {missing:?}",
+                family.description.name
+            );
+        }
+    }
+}

@@ -216,7 +216,10 @@ mod tests {
         let http = Http::new(&Labels::new([("model_id", "m")]));
         http.reject(Rejected::CrossSite);
         let families = http.gather();
-        let names: Vec<&str> = families.iter().map(|family| family.name()).collect();
+        let names: Vec<&str> = families
+            .iter()
+            .map(prometheus::proto::MetricFamily::name)
+            .collect();
         assert_eq!(
             names,
             [
