@@ -24,7 +24,7 @@ tools: ## Install the programs that the tests talk to
 	scripts/tools
 
 docs: ## Write docs/reference and build the API documentation
-	SIDEWATCH_WRITE_REFERENCE=1 cargo test --locked --test it -- reference
+	SIDEWATCH_BLESS=1 cargo test --locked --test it -- reference
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 
 image: ## Build and check the container image
