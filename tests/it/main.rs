@@ -49,7 +49,7 @@ mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
-mod promql_suite; // Prometheus' own test suite
+mod promql_suite; // scripts in Prometheus' test language
 mod promql_values; // figures by hand, evaluation after evaluation
 mod reference; // generated pages are up to date
 mod relay; // Alertmanager's webhook becomes retraining requests
