@@ -37,13 +37,12 @@ fn body() -> String {
     ));
     for command in commands {
         out.push('\n');
-        out.push_str(&section(command));
+        out.push_str(&section(command, &root));
     }
     out
 }
 
-/// The commands that can be run or have options that their subcommands share, depth first and
-/// sorted by name.
+/// The commands that can be run, depth first and sorted by name.
 fn collect<'a>(command: &'a Command, found: &mut Vec<&'a Command>) {
     let mut children: Vec<&Command> = command
         .get_subcommands()
@@ -51,7 +50,7 @@ fn collect<'a>(command: &'a Command, found: &mut Vec<&'a Command>) {
         .collect();
     children.sort_by_key(|child| child.get_name());
     for child in children {
-        if !child.has_subcommands() || options(child).any(|arg| !arg.is_global_set()) {
+        if !child.has_subcommands() {
             found.push(child);
         }
         collect(child, found);
@@ -60,7 +59,12 @@ fn collect<'a>(command: &'a Command, found: &mut Vec<&'a Command>) {
 
 const OPTION_HEAD: [&str; 3] = ["Option", "Default", "Meaning"];
 
-fn section(command: &Command) -> String {
+/// The section of a command. The options of `root` belong to every command and are left out.
+fn section(command: &Command, root: &Command) -> String {
+    let is_shared = |arg: &Arg| {
+        root.get_arguments()
+            .any(|shared| shared.get_id() == arg.get_id())
+    };
     let name = full_name(command);
     let about = command.get_about().map(ToString::to_string);
     let usage = command.clone().render_usage().to_string();
@@ -78,9 +82,7 @@ fn section(command: &Command) -> String {
             .map(|arg| [code(&value_names(arg)), meaning(arg)]);
         out.push_str(&table(["Argument", "Meaning"], rows));
     }
-    let mut own: Vec<&Arg> = options(command)
-        .filter(|arg| !arg.is_global_set())
-        .collect();
+    let mut own: Vec<&Arg> = options(command).filter(|arg| !is_shared(arg)).collect();
     own.sort_by_key(|arg| arg.get_long());
     if !own.is_empty() {
         out.push('\n');

@@ -50,6 +50,29 @@ fn every_file_in_the_folder_is_a_page() {
     }
 }
 
+/// Every long option of a command and its subcommands, without help and version.
+fn long_options(command: &clap::Command, found: &mut BTreeSet<String>) {
+    let longs = command.get_arguments().filter_map(clap::Arg::get_long);
+    let known = longs.filter(|long| !["help", "version"].contains(long));
+    found.extend(known.map(|long| format!("`--{long}")));
+    for child in command.get_subcommands() {
+        long_options(child, found);
+    }
+}
+
+#[test]
+fn no_option_of_the_command_line_is_left_out() {
+    let page = PAGES.iter().find(|page| page.file == "cli.md").unwrap();
+    let text = page.render();
+    let mut options = BTreeSet::new();
+    long_options(&sidewatch::cli::command(), &mut options);
+    assert!(options.len() > 40, "{options:?}");
+    for option in options {
+        let ends = ["`", "="].map(|end| format!("{option}{end}"));
+        assert!(ends.iter().any(|end| text.contains(end)), "{option}");
+    }
+}
+
 /// Text files below a folder, or the file itself.
 fn texts(path: &Path, found: &mut Vec<PathBuf>) {
     if path.is_dir() {
