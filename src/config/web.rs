@@ -39,12 +39,11 @@ pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
         files: Vec::new(),
     };
     if let Some(mut fields) = reader.root().fields() {
-        let mut http2 = true;
         if let Some(node) = fields.get("http_server_config") {
-            http2 = http(&node, &mut web.headers);
+            http(&node, &mut web.headers);
         }
         if let Some(node) = fields.get("tls_server_config") {
-            web.tls = tls(&node, base, http2, &mut web.files);
+            web.tls = tls(&node, base, &mut web.files);
         }
         web.rate_limit = fields.get("rate_limit").and_then(|node| rate_limit(&node));
         // An empty list of users would let everybody in, which nobody writes it for.
@@ -57,11 +56,12 @@ pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
     reader.finish().into_result(web)
 }
 
-fn http(node: &Node<'_>, headers: &mut Headers) -> bool {
+fn http(node: &Node<'_>, headers: &mut Headers) {
     let Some(mut fields) = node.fields() else {
-        return true;
+        return;
     };
-    let http2 = fields.boolean("http2").unwrap_or(true);
+    // `true` allows HTTP/2 and does not demand it. The server speaks HTTP/1.1 either way.
+    fields.boolean("http2");
     if let Some(node) = fields.get("headers") {
         for (name, node) in node.entries().unwrap_or_default() {
             // Nothing behind the name means that the header is not sent.
@@ -76,7 +76,6 @@ fn http(node: &Node<'_>, headers: &mut Headers) -> bool {
         }
     }
     fields.finish();
-    http2
 }
 
 fn rate_limit(node: &Node<'_>) -> Option<RateLimit> {
@@ -122,7 +121,7 @@ fn users(node: &Node<'_>) -> Users {
     users
 }
 
-fn tls(node: &Node<'_>, base: &Path, http2: bool, files: &mut Vec<PathBuf>) -> Option<Acceptor> {
+fn tls(node: &Node<'_>, base: &Path, files: &mut Vec<PathBuf>) -> Option<Acceptor> {
     let mut fields = node.fields()?;
     let cert = material(&mut fields, "cert", "cert_file", base, files);
     let key = material(&mut fields, "key", "key_file", base, files);
@@ -156,7 +155,6 @@ fn tls(node: &Node<'_>, base: &Path, http2: bool, files: &mut Vec<PathBuf>) -> O
         cipher_suites,
         curves,
         prefer_server_suites,
-        http2,
     };
     let built = Acceptor::new(&tls);
     let report = |wrong: Vec<(Field, String)>| {

@@ -1,43 +1,22 @@
 //! What the server refused, by reason, and the state of its web configuration.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
-
-use super::super::counters::registered;
 use super::super::families::{Family, Kind};
 use crate::metric::Labels;
 
-const REFUSED: (&str, &str) = (
-    "sidewatch_http_connections_refused_total",
-    "Connections closed by the server to protect itself.",
-);
-const REJECTED: (&str, &str) = (
-    "sidewatch_http_requests_rejected_total",
-    "Requests not answered with what they asked for, to protect the server.",
-);
-const OPEN: (&str, &str) = ("sidewatch_http_connections", "Connections that are open.");
-const RELOADED: (&str, &str) = (
-    "sidewatch_web_config_last_reload_successful",
-    "Whether the web configuration file and its certificates could be read last time.",
-);
-const NOT_AFTER: (&str, &str) = (
-    "sidewatch_web_certificate_not_after_timestamp_seconds",
-    "When the certificate of the server ends.",
-);
-
-/// Nothing known yet.
+/// Value of a gauge that is not shown.
 const UNKNOWN: i64 = i64::MIN;
 
 /// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// Every place was taken by connections in the middle of an answer.
+    /// The limit was reached, and every connection had a request under way.
     Limit,
-    /// Its place was needed by another connection.
+    /// It made room for another connection.
     Evicted,
-    /// The TLS handshake failed: no common version, no or no good certificate of the client, no TLS at all.
+    /// The TLS handshake failed: no common version, no valid client certificate, or no TLS at all.
     Handshake,
     /// The TLS handshake took too long.
     HandshakeTimeout,
@@ -47,57 +26,25 @@ pub(super) enum Refused {
     RequestTimeout,
     /// The client did not take its answer.
     SlowReader,
-    /// Its answers held the most memory when there was no more.
-    Memory,
-    /// Too many HTTP/2 streams reset.
-    ResetFlood,
-    /// Too many HTTP/2 frames that carry nothing.
-    ControlFlood,
-    /// The head of an HTTP/2 request is too large.
-    HeaderTooLarge,
-    /// HTTP/2 that is none.
-    Protocol,
 }
 
 impl Refused {
-    const ALL: [Self; 12] = [
-        Self::Limit,
-        Self::Evicted,
-        Self::Handshake,
-        Self::HandshakeTimeout,
-        Self::HeaderTimeout,
-        Self::RequestTimeout,
-        Self::SlowReader,
-        Self::Memory,
-        Self::ResetFlood,
-        Self::ControlFlood,
-        Self::HeaderTooLarge,
-        Self::Protocol,
+    /// Values of the label `reason`, in the order of the variants.
+    const REASONS: [&str; 7] = [
+        "limit",
+        "evicted",
+        "tls_handshake",
+        "tls_handshake_timeout",
+        "header_timeout",
+        "request_timeout",
+        "slow_reader",
     ];
-
-    /// The label.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Limit => "limit",
-            Self::Evicted => "evicted",
-            Self::Handshake => "tls_handshake",
-            Self::HandshakeTimeout => "tls_handshake_timeout",
-            Self::HeaderTimeout => "header_timeout",
-            Self::RequestTimeout => "request_timeout",
-            Self::SlowReader => "slow_reader",
-            Self::Memory => "memory",
-            Self::ResetFlood => "reset_flood",
-            Self::ControlFlood => "control_flood",
-            Self::HeaderTooLarge => "header_too_large",
-            Self::Protocol => "protocol_error",
-        }
-    }
 }
 
 /// Why a request was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejected {
-    /// No or a wrong password.
+    /// A missing or wrong password.
     Unauthorized,
     /// Too many passwords are being compared.
     AuthBusy,
@@ -105,155 +52,156 @@ pub(super) enum Rejected {
     RateLimited,
     /// A head that is too large.
     HeaderTooLarge,
-    /// A head that is no HTTP, or has no usable `Host`.
+    /// A head that is not HTTP, or has no usable `Host`.
     Malformed,
     /// A body that is too large.
     BodyTooLarge,
     /// A body that took too long.
     BodyTimeout,
-    /// Another site's page asks a browser to change something here.
+    /// Another site's page makes a browser change something here.
     CrossSite,
-    /// No memory for one more answer.
-    Overloaded,
-    /// The client did not take its answer from an HTTP/2 stream.
-    StreamTimeout,
 }
 
 impl Rejected {
-    const ALL: [Self; 10] = [
-        Self::Unauthorized,
-        Self::AuthBusy,
-        Self::RateLimited,
-        Self::HeaderTooLarge,
-        Self::Malformed,
-        Self::BodyTooLarge,
-        Self::BodyTimeout,
-        Self::CrossSite,
-        Self::Overloaded,
-        Self::StreamTimeout,
+    /// Values of the label `reason`, in the order of the variants.
+    const REASONS: [&str; 8] = [
+        "unauthorized",
+        "auth_busy",
+        "rate_limited",
+        "header_too_large",
+        "malformed",
+        "body_too_large",
+        "body_timeout",
+        "cross_site",
     ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Unauthorized => "unauthorized",
-            Self::AuthBusy => "auth_busy",
-            Self::RateLimited => "rate_limited",
-            Self::HeaderTooLarge => "header_too_large",
-            Self::Malformed => "malformed",
-            Self::BodyTooLarge => "body_too_large",
-            Self::BodyTimeout => "body_timeout",
-            Self::CrossSite => "cross_site",
-            Self::Overloaded => "overloaded",
-            Self::StreamTimeout => "stream_timeout",
-        }
-    }
 }
 
-/// Counters of one server, born at 0; clones count together.
+/// Counters of one server, which begin at 0; clones count together.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Http {
-    registry: Registry,
-    refused: IntCounterVec,
-    rejected: IntCounterVec,
-    open: IntGauge,
-    /// 0, 1 or unknown, which is not shown.
-    reloaded: Arc<AtomicI64>,
-    not_after: Arc<AtomicI64>,
+pub(in super::super) struct Http(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
     model: Labels,
+    refused: [AtomicU64; Refused::REASONS.len()],
+    rejected: [AtomicU64; Rejected::REASONS.len()],
+    open: AtomicI64,
+    /// 0, 1 or unknown.
+    reloaded: AtomicI64,
+    /// Unix seconds or unknown.
+    not_after: AtomicI64,
 }
 
 impl Http {
     /// Counters that carry the labels of the model.
     pub(in super::super) fn new(model: &Labels) -> Self {
-        let registry = Registry::new();
-        let opts = |(name, help): (&str, &str)| {
-            let labels = model
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()));
-            Opts::new(name, help).const_labels(labels.collect())
-        };
-        let counter = |what| {
-            let counter = IntCounterVec::new(opts(what), &["reason"])
-                .expect("names and labels are fixed and valid");
-            let registered = registry.register(Box::new(counter.clone()));
-            debug_assert!(registered.is_ok(), "every name is registered once");
-            counter
-        };
-        let (refused, rejected) = (counter(REFUSED), counter(REJECTED));
-        for reason in Refused::ALL {
-            refused.with_label_values(&[reason.as_str()]).reset();
-        }
-        for reason in Rejected::ALL {
-            rejected.with_label_values(&[reason.as_str()]).reset();
-        }
-        let open = IntGauge::with_opts(opts(OPEN)).expect("names and labels are fixed and valid");
-        let registered = registry.register(Box::new(open.clone()));
-        debug_assert!(registered.is_ok(), "every name is registered once");
-        Self {
-            refused,
-            rejected,
-            open,
-            registry,
-            reloaded: Arc::new(AtomicI64::new(UNKNOWN)),
-            not_after: Arc::new(AtomicI64::new(UNKNOWN)),
+        Self(Arc::new(Counts {
             model: model.clone(),
-        }
+            refused: Default::default(),
+            rejected: Default::default(),
+            open: AtomicI64::new(0),
+            reloaded: AtomicI64::new(UNKNOWN),
+            not_after: AtomicI64::new(UNKNOWN),
+        }))
     }
 
     /// Counts a connection that was closed.
     pub(super) fn refuse(&self, reason: Refused) {
-        self.refused.with_label_values(&[reason.as_str()]).inc();
+        self.0.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request that was rejected.
     pub(super) fn reject(&self, reason: Rejected) {
-        self.rejected.with_label_values(&[reason.as_str()]).inc();
+        self.0.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says how many connections are open.
-    pub(super) fn set_open(&self, count: usize) {
-        self.open.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// One more connection is open.
+    pub(super) fn connection_opened(&self) {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says whether the web configuration could be read, and when the certificate in force ends, in Unix seconds.
-    pub(super) fn web_reload(&self, good: bool, not_after: Option<i64>) {
-        self.reloaded.store(good.into(), Ordering::Relaxed);
-        self.not_after
-            .store(not_after.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    /// One connection fewer is open.
+    pub(super) fn connection_closed(&self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Records whether the web configuration could be read, and when the certificate in force ends, in Unix seconds.
+    pub(super) fn web_reload(&self, successful: bool, not_after: Option<i64>) {
+        let not_after = not_after.unwrap_or(UNKNOWN);
+        self.0.reloaded.store(successful.into(), Ordering::Relaxed);
+        self.0.not_after.store(not_after, Ordering::Relaxed);
     }
 
     /// Everything as families.
     pub(in super::super) fn families(&self) -> Vec<Family> {
-        let gathered = self.registry.gather();
-        let counted = [
-            (REFUSED, Kind::Counter),
-            (REJECTED, Kind::Counter),
-            (OPEN, Kind::Gauge),
+        let counts = &*self.0;
+        let gauges = [
+            (
+                "sidewatch_http_connections",
+                "Connections that are open.",
+                &counts.open,
+            ),
+            (
+                "sidewatch_web_config_last_reload_successful",
+                "Whether the web configuration file and its certificates could be read last time.",
+                &counts.reloaded,
+            ),
+            (
+                "sidewatch_web_certificate_not_after_timestamp_seconds",
+                "When the certificate of the server ends.",
+                &counts.not_after,
+            ),
         ];
-        let mut families: Vec<Family> = counted
-            .into_iter()
-            .filter_map(|(about, kind)| registered(&gathered, kind, about))
-            .collect();
-        for ((name, help), value) in [(RELOADED, &self.reloaded), (NOT_AFTER, &self.not_after)] {
-            let value = value.load(Ordering::Relaxed);
+        let mut families = vec![
+            counts.by_reason(
+                "sidewatch_http_connections_refused_total",
+                "Connections closed by the server to protect itself.",
+                Refused::REASONS.iter().zip(&counts.refused),
+            ),
+            counts.by_reason(
+                "sidewatch_http_requests_rejected_total",
+                "Requests not answered with what they asked for, to protect the server.",
+                Rejected::REASONS.iter().zip(&counts.rejected),
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            let value = gauge.load(Ordering::Relaxed);
             if value != UNKNOWN {
                 #[expect(clippy::cast_precision_loss, reason = "seconds fit")]
                 let value = value as f64;
-                let family = Family::new(Kind::Gauge, name, help);
-                families.push(family.with(self.model.clone(), value));
+                families
+                    .push(Family::new(Kind::Gauge, name, help).with(counts.model.clone(), value));
             }
         }
         families
     }
 }
 
+impl Counts {
+    fn by_reason<'a>(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        counts: impl Iterator<Item = (&'a &'static str, &'a AtomicU64)>,
+    ) -> Family {
+        counts.fold(
+            Family::new(Kind::Counter, name, help),
+            |family, (reason, count)| {
+                #[expect(clippy::cast_precision_loss, reason = "counts")]
+                let value = count.load(Ordering::Relaxed) as f64;
+                family.with(self.model.with("reason", reason), value)
+            },
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Http, Rejected};
+    use super::{Http, Refused, Rejected};
     use crate::metric::Labels;
 
     #[test]
-    fn every_reason_is_born_at_zero_and_carries_the_model() {
+    fn every_reason_begins_at_zero_and_carries_the_model() {
         let http = Http::new(&Labels::new([("model_id", "m")]));
         http.reject(Rejected::CrossSite);
         let families = http.families();
@@ -266,7 +214,7 @@ mod tests {
                 "sidewatch_http_connections",
             ]
         );
-        assert_eq!(families[0].samples.len(), 12);
+        assert_eq!(families[0].samples.len(), 7);
         assert!(
             families[0]
                 .samples
@@ -279,5 +227,17 @@ mod tests {
             .filter(|sample| sample.value > 0.5);
         let labels: Vec<_> = counted.map(|sample| sample.labels.to_string()).collect();
         assert_eq!(labels, [r#"{model_id="m", reason="cross_site"}"#]);
+    }
+
+    #[test]
+    fn reasons_are_in_the_order_of_the_variants() {
+        let refused = Refused::REASONS[Refused::SlowReader as usize];
+        let rejected = Rejected::REASONS[Rejected::BodyTimeout as usize];
+        assert_eq!((refused, rejected), ("slow_reader", "body_timeout"));
+        assert_eq!(Refused::REASONS[Refused::Evicted as usize], "evicted");
+        assert_eq!(
+            Rejected::REASONS[Rejected::RateLimited as usize],
+            "rate_limited"
+        );
     }
 }

@@ -1,8 +1,7 @@
-//! The HTTP server: the only folder that touches hyper and rustls.
+//! The HTTP/1.1 server: the only folder that uses hyper and rustls.
 //!
-//! A connection is admitted by `connections`, perhaps at another's cost; `serve` speaks TLS and HTTP on it, `gate`
-//! checks each request (rate, `Host`, password, origin, size), and `routes` or the control answer. `answers` and the
-//! sweep over all connections end what holds too much or takes too long.
+//! `listener` accepts connections and `connection` limits their number and their time; `serve` speaks TLS and HTTP
+//! on each; `gate` checks every request (rate, `Host`, password, origin, size); `routes` or the control answers it.
 //!
 //! | route | answer |
 //! |---|---|
@@ -15,23 +14,22 @@
 //! | `/api/v1/status/config` | the files of the configuration, without secrets |
 //! | `/probe?target=URL&module=NAME` | scrapes a known target now and judges once, when modules are configured |
 //! | `POST /-/reload` | reads the configuration again, with `--web.enable-lifecycle` |
-//! | `/api/v1/retraining/outbox`, `POST …/outbox/retry`, `POST …/outbox/drop` | retraining requests on their way |
+//! | `/api/v1/retraining/outbox`, `POST …/outbox/retry`, `POST …/outbox/drop` | pending retraining requests |
 //! | `POST /api/v1/retraining/ID/done` | a retraining is over |
 
-mod answers;
-mod connections;
+mod body;
+mod connection;
 mod counters;
-mod embedded;
-mod frames;
 mod gate;
-mod held;
-mod io;
 mod listener;
+mod reply;
 mod routes;
 mod serve;
+mod stream;
 pub mod web;
 
 pub(super) use counters::Http;
 
-pub use embedded::{Handler, Reply};
+pub use body::Handler;
 pub use listener::Server;
+pub use reply::Reply;

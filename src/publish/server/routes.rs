@@ -1,34 +1,31 @@
 //! What each path answers.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderName,
+    HeaderValue, VARY,
 };
-use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper::{Method, Request, StatusCode, Uri};
 
 use super::super::encode::Exposition;
 use super::super::query::Query;
 use super::super::shared::Shared;
 use super::super::{api, page};
+use super::reply::{self, Answer, text};
 
 /// Bodies below this are not worth compressing.
 const GZIP_FROM: usize = 1024;
 
-/// An answer in one piece.
-pub(super) type Answer = Response<Full<Bytes>>;
-
-/// An answer before it is compressed.
+/// A page before it is compressed.
 struct Page {
     status: StatusCode,
     content_type: &'static str,
-    body: Vec<u8>,
-    headers: Vec<(HeaderName, &'static str)>,
+    body: String,
 }
 
 impl Page {
@@ -36,8 +33,7 @@ impl Page {
         Self {
             status: StatusCode::OK,
             content_type,
-            body: body.into_bytes(),
-            headers: Vec::new(),
+            body,
         }
     }
 
@@ -48,67 +44,62 @@ impl Page {
         }
     }
 
-    fn json(text: String) -> Self {
-        Self::new("application/json", text)
-    }
-
-    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.push((name, value));
-        self
-    }
-
-    fn compressed(self) -> Self {
-        if self.body.len() < GZIP_FROM {
-            return self;
-        }
-        let mut encoder =
-            GzEncoder::new(Vec::with_capacity(self.body.len() / 8), Compression::fast());
-        match encoder
-            .write_all(&self.body)
-            .and_then(|()| encoder.finish())
-        {
-            Ok(body) => Self { body, ..self }.with(CONTENT_ENCODING, "gzip"),
-            Err(_) => self,
+    fn json(status: StatusCode, text: String) -> Self {
+        Self {
+            status,
+            ..Self::new("application/json", text)
         }
     }
 
-    fn into_answer(self) -> Answer {
-        let mut answer = Response::new(Full::new(Bytes::from(self.body)));
-        *answer.status_mut() = self.status;
+    /// The answer, compressed when the client takes that and it is worth it.
+    fn into_answer(self, gzip: bool) -> Answer {
+        let compressed = gzip && self.body.len() >= GZIP_FROM;
+        let compressed = compressed
+            .then(|| compress(self.body.as_bytes()))
+            .and_then(Result::ok);
+        let is_compressed = compressed.is_some();
+        let body = compressed.unwrap_or_else(|| self.body.into_bytes());
+        let mut answer = reply::answer(self.status, self.content_type, body);
         let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        for (name, value) in self.headers {
-            headers.insert(name, HeaderValue::from_static(value));
+        if is_compressed {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         answer
     }
 }
 
+fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 8), Compression::fast());
+    encoder.write_all(body)?;
+    encoder.finish()
+}
+
 /// Answers a request from what is shared.
 pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let refused = Page::text(
+    let is_head = request.method() == Method::HEAD;
+    if request.method() != Method::GET && !is_head {
+        let mut refused = text(
             StatusCode::METHOD_NOT_ALLOWED,
             "only GET and HEAD are served here\n",
         );
-        return refused.with(ALLOW, "GET, HEAD").into_answer();
+        refused
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
     }
     let header = |name: HeaderName| {
         let value = request.headers().get(name);
         value.and_then(|value| value.to_str().ok()).unwrap_or("")
     };
     let page = page_of(request.uri(), header(ACCEPT), shared);
-    let page = if accepts_gzip(header(ACCEPT_ENCODING)) {
-        page.compressed()
-    } else {
-        page
-    };
-    let answer = page.into_answer();
-    if request.method() == Method::HEAD {
-        let (parts, _) = answer.into_parts();
-        return Response::from_parts(parts, Full::default());
+    let mut answer = page.into_answer(accepts_gzip(header(ACCEPT_ENCODING)));
+    if request.uri().path() == "/" {
+        let policy = HeaderValue::from_static(page::POLICY.as_str());
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    if is_head {
+        return answer.map(|_| Full::default());
     }
     answer
 }
@@ -121,28 +112,26 @@ fn page_of(uri: &Uri, accept: &str, shared: &Shared) -> Page {
             Page::new(format.content_type(), shared.metrics(format))
         }
         "/-/healthy" => Page::text(StatusCode::OK, "sidewatch is healthy\n"),
-        "/-/ready" => ready(shared),
+        "/-/ready" => match shared.readiness() {
+            Ok(()) => Page::text(StatusCode::OK, "sidewatch is ready\n"),
+            Err(why) => Page::text(StatusCode::SERVICE_UNAVAILABLE, why),
+        },
         "/" => {
             let html = page::render(&shared.charted(), page::Part::of(query));
             Page::new("text/html; charset=utf-8", html)
         }
-        .with(CONTENT_SECURITY_POLICY, page::POLICY.as_str()),
         _ if path.starts_with("/api/") => api_page(path, query, shared),
         _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
     }
 }
 
 fn api_page(path: &str, query: Option<&str>, shared: &Shared) -> Page {
-    let refused = |status, kind, message: &str| Page {
-        status,
-        ..Page::json(api::error(kind, message))
-    };
     match api::data(path, &Query::parse(query), shared) {
-        Some(Ok(data)) => Page::json(api::success(&data)),
-        Some(Err(message)) => refused(StatusCode::BAD_REQUEST, "bad_data", &message),
+        Some(Ok(data)) => Page::json(StatusCode::OK, api::success(&data)),
+        Some(Err(message)) => Page::json(StatusCode::BAD_REQUEST, api::error("bad_data", &message)),
         None => {
             let message = "no such path; see /api/v1/rules, alerts, signals, targets, status/config, status/buildinfo";
-            refused(StatusCode::NOT_FOUND, "not_found", message)
+            Page::json(StatusCode::NOT_FOUND, api::error("not_found", message))
         }
     }
 }
@@ -161,13 +150,6 @@ fn accepts_gzip(header: &str) -> bool {
         any |= name == "*" && wanted;
     }
     any
-}
-
-fn ready(shared: &Shared) -> Page {
-    match shared.readiness() {
-        Ok(()) => Page::text(StatusCode::OK, "sidewatch is ready\n"),
-        Err(why) => Page::text(StatusCode::SERVICE_UNAVAILABLE, why),
-    }
 }
 
 #[cfg(test)]

@@ -13,12 +13,12 @@ use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::client::{not_after, verifier};
-use super::{Field, Material, Tls};
+use super::{Field, Material, Tls, Version};
 
-/// What a mistake is about, and the mistake.
-type Wrong = (Field, String);
+/// A mistake, and the key that it is about.
+type Mistake = (Field, String);
 
-/// Does the handshakes.
+/// TLS settings with their certificates; equal when settings and certificates are.
 #[derive(Clone)]
 pub struct Acceptor {
     config: Arc<ServerConfig>,
@@ -34,13 +34,21 @@ impl fmt::Debug for Acceptor {
     }
 }
 
+impl PartialEq for Acceptor {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Acceptor {}
+
 impl Acceptor {
-    /// Reads the certificates and puts everything together.
+    /// Reads the certificates and checks everything.
     ///
     /// # Errors
     /// Every mistake with the key that it is about.
-    pub fn new(tls: &Tls) -> Result<Self, Vec<Wrong>> {
-        let mut wrong = check(tls);
+    pub fn new(tls: &Tls) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = check(tls);
         let mut hash = Sha256::new();
         hash.update(format!("{tls:?}"));
         let mut read = |field: Field, material: &Material| {
@@ -49,26 +57,26 @@ impl Acceptor {
             hash.update(&bytes);
             Ok(bytes)
         };
-        let chain = read(Field::Cert, &tls.cert).and_then(|pem| chain(&pem));
+        let chain = read(Field::Cert, &tls.cert).and_then(|pem| certificates(&pem, Field::Cert));
         let key = read(Field::Key, &tls.key).and_then(|pem| key(&pem));
         let roots = match &tls.client_ca {
             Some(ca) => read(Field::ClientCa, ca).and_then(|pem| roots(&pem)),
             None => Ok(RootCertStore::empty()),
         };
-        let mut take = |error: Wrong| wrong.push(error);
+        let mut take = |mistake: Mistake| mistakes.push(mistake);
         let parts = (
             chain.map_err(&mut take),
             key.map_err(&mut take),
             roots.map_err(&mut take),
         );
         let (Ok(chain), Ok(key), Ok(roots)) = parts else {
-            return Err(wrong);
+            return Err(mistakes);
         };
-        if !wrong.is_empty() {
-            return Err(wrong);
+        if !mistakes.is_empty() {
+            return Err(mistakes);
         }
         let not_after = chain.first().and_then(not_after);
-        let config = server_config(tls, chain, key, roots).map_err(|error| vec![error])?;
+        let config = server_config(tls, chain, key, roots).map_err(|mistake| vec![mistake])?;
         Ok(Self {
             config: Arc::new(config),
             digest: hash.finalize().into(),
@@ -76,65 +84,57 @@ impl Acceptor {
         })
     }
 
-    /// When the server's certificate ends, in Unix seconds.
+    /// When the server's certificate expires, in Unix seconds.
     #[must_use]
     pub fn not_after(&self) -> Option<i64> {
         self.not_after
     }
 
-    /// Whether settings and certificates are the same.
-    pub(in super::super) fn is_same(&self, other: &Self) -> bool {
-        self.digest == other.digest
-    }
-
-    /// What tokio needs.
-    pub(in super::super) fn acceptor(&self) -> TlsAcceptor {
+    /// The acceptor for connections.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 }
 
 /// What is wrong before any file is read.
-fn check(tls: &Tls) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
-    let mut say = |field: Field, message: &str| wrong.push((field, message.to_owned()));
-    if tls.min_version > tls.max_version {
-        say(Field::MinVersion, "must not be newer than max_version");
-    }
+fn check(tls: &Tls) -> Vec<Mistake> {
     let verifies = tls.client_auth.verifies();
-    if verifies && tls.client_ca.is_none() {
-        say(
+    let max_is_12 = tls.max_version == Version::V12;
+    let has_suite_of_12 = tls.suites().iter().any(|suite| suite.tls13().is_none());
+    let rules = [
+        (
+            tls.min_version > tls.max_version,
+            Field::MinVersion,
+            "must not be newer than max_version",
+        ),
+        (
+            verifies && tls.client_ca.is_none(),
             Field::ClientAuth,
             "needs client_ca_file, the authorities that sign the certificates of clients",
-        );
-    }
-    if !verifies && tls.client_ca.is_some() {
-        say(
+        ),
+        (
+            !verifies && tls.client_ca.is_some(),
             Field::ClientCa,
             "is not used without client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven",
-        );
-    }
-    if !verifies && !tls.allowed_sans.is_empty() {
-        say(
+        ),
+        (
+            !verifies && !tls.allowed_sans.is_empty(),
             Field::Sans,
-            "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven, since a certificate that nobody verifies can carry any name",
-        );
-    }
-    let suites = tls.suites();
-    let only_newest = suites.iter().all(|suite| suite.tls13().is_some());
-    if only_newest && tls.versions().len() == 1 && tls.max_version == super::Version::V12 {
-        say(
+            "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven, since an unverified certificate can carry any name",
+        ),
+        (
+            max_is_12 && tls.min_version == Version::V12 && !has_suite_of_12,
             Field::CipherSuites,
             "has no suite for TLS 1.2, which max_version asks for",
-        );
-    }
-    wrong
+        ),
+    ];
+    let broken = rules.into_iter().filter(|(is_broken, ..)| *is_broken);
+    broken
+        .map(|(_, field, message)| (field, message.to_owned()))
+        .collect()
 }
 
-fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Wrong> {
-    certificates(pem, Field::Cert)
-}
-
-fn certificates(pem: &[u8], field: Field) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+fn certificates(pem: &[u8], field: Field) -> Result<Vec<CertificateDer<'static>>, Mistake> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -146,14 +146,14 @@ fn certificates(pem: &[u8], field: Field) -> Result<Vec<CertificateDer<'static>>
     }
 }
 
-fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Wrong> {
+fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Mistake> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
         let message = "has no private key in it; PEM without a passphrase is expected";
         (Field::Key, message.to_owned())
     })
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, Wrong> {
+fn roots(pem: &[u8]) -> Result<RootCertStore, Mistake> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(pem, Field::ClientCa)? {
         roots
@@ -168,7 +168,7 @@ fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     roots: RootCertStore,
-) -> Result<ServerConfig, Wrong> {
+) -> Result<ServerConfig, Mistake> {
     let mut provider = CryptoProvider {
         cipher_suites: tls.suites(),
         ..default_provider()
@@ -191,9 +191,6 @@ fn server_config(
         .with_single_cert(chain, key)
         .map_err(|error| (Field::Key, format!("does not fit cert_file: {error}")))?;
     config.ignore_client_order = tls.prefer_server_suites;
-    if tls.http2 {
-        config.alpn_protocols.push(b"h2".to_vec());
-    }
     config.alpn_protocols.push(b"http/1.1".to_vec());
     if !resumes {
         // A resumed session is not verified again, and a certificate may have expired meanwhile.

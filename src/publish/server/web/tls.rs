@@ -1,4 +1,4 @@
-//! TLS settings in exporter-toolkit's words, and what rustls makes of them.
+//! TLS settings as exporter-toolkit names them, and their meaning for rustls.
 
 use std::fmt;
 use std::fs;
@@ -167,8 +167,6 @@ pub struct Tls {
     pub curves: Vec<&'static dyn SupportedKxGroup>,
     /// Whether the server's order of suites counts.
     pub prefer_server_suites: bool,
-    /// Whether HTTP/2 is offered.
-    pub http2: bool,
 }
 
 impl Tls {
