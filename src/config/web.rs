@@ -7,8 +7,8 @@ use super::problem::Problems;
 use super::read::{Fields, Node, Reader};
 use super::yaml::{Document, Value};
 use crate::publish::web::{
-    Acceptor, ClientAuth, Field, Headers, Material, RateLimit, Tls, Users, Version, Web,
-    cipher_suite, curve,
+    Acceptor, ClientAuth, Headers, Material, RateLimit, Tls, Users, Version, Web, cipher_suite,
+    curve,
 };
 
 /// Reads a web configuration file and the certificates that it names, relative to its folder.
@@ -156,34 +156,12 @@ fn tls(node: &Node<'_>, base: &Path, files: &mut Vec<PathBuf>) -> Option<Accepto
         curves,
         prefer_server_suites,
     };
-    let built = Acceptor::new(&tls);
-    let report = |wrong: Vec<(Field, String)>| {
-        for (field, message) in wrong {
-            place.problem_below(key_of(field, &tls), message);
+    let report = |mistakes: Vec<(String, String)>| {
+        for (key, message) in mistakes {
+            place.problem_below(&key, message);
         }
     };
-    built.map_err(report).ok()
-}
-
-/// The key that a mistake is about, as it is written.
-fn key_of(field: Field, tls: &Tls) -> &'static str {
-    let written = |material: &Material, text: &'static str, file: &'static str| match material {
-        Material::Text(_) => text,
-        Material::File(_) => file,
-    };
-    match field {
-        Field::Cert => written(&tls.cert, "cert", "cert_file"),
-        Field::Key => written(&tls.key, "key", "key_file"),
-        Field::ClientCa => match &tls.client_ca {
-            Some(ca) => written(ca, "client_ca", "client_ca_file"),
-            None => "client_ca_file",
-        },
-        Field::ClientAuth => "client_auth_type",
-        Field::Sans => "client_allowed_sans",
-        Field::CipherSuites => "cipher_suites",
-        Field::Curves => "curve_preferences",
-        Field::MinVersion => "min_version",
-    }
+    Acceptor::new(&tls).map_err(report).ok()
 }
 
 fn material(

@@ -25,7 +25,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 /// How far a connection has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// TLS is being set up.
     Handshake,
     /// The head of a request is awaited or has begun.
     Header,
@@ -33,7 +32,7 @@ enum Phase {
     Request,
     /// Between requests.
     Idle,
-    /// Closed to make room.
+    /// Closed to make room for another connection.
     Evicted,
 }
 
@@ -72,7 +71,7 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that begins with the TLS handshake.
     pub(super) fn new(counters: Http) -> Self {
-        counters.connection_opened();
+        counters.add_open(1);
         Self {
             state: Mutex::new(State {
                 phase: Phase::Handshake,
@@ -162,26 +161,23 @@ impl Connection {
         }
     }
 
-    /// Since when the server waits for the client; none while it works on a request.
-    fn waiting_since(&self) -> Option<Instant> {
+    /// Since when the server waits for the client, and whether it has had a request from it; none while it works
+    /// on a request.
+    fn waiting(&self) -> Option<(bool, Instant)> {
         let state = self.state.lock();
         match state.phase {
-            Phase::Request => state.blocked,
-            Phase::Handshake | Phase::Header | Phase::Idle => Some(state.since),
+            Phase::Handshake | Phase::Header => Some((false, state.since)),
+            Phase::Idle => Some((true, state.since)),
+            Phase::Request => state.blocked.map(|since| (true, since)),
             Phase::Evicted => None,
         }
-    }
-
-    fn evict(&self) {
-        self.enter(&mut self.state.lock(), Phase::Evicted);
-        self.counters.connection_closed();
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.state.get_mut().phase != Phase::Evicted {
-            self.counters.connection_closed();
+            self.counters.add_open(-1);
         }
     }
 }
@@ -202,25 +198,23 @@ impl Connections {
         }
     }
 
-    /// Takes in a connection. At the limit, the one whose client has kept the server waiting for longest is
-    /// closed; without such a client, the new connection is refused.
+    /// Takes in a connection. At the limit, the one that has kept the server waiting for longest is closed, and
+    /// first those that have not sent a request; when none does, the new connection is refused.
     pub(super) fn admit(&mut self) -> Option<Arc<Connection>> {
         self.open.retain(|connection| connection.strong_count() > 0);
         if self.open.len() >= MAX_CONNECTIONS {
-            let waiting = self
-                .open
-                .iter()
-                .enumerate()
-                .filter_map(|(index, connection)| {
-                    let since = connection.upgrade()?.waiting_since()?;
-                    Some((since, index))
-                });
+            let open = self.open.iter().enumerate();
+            let waiting = open.filter_map(|(index, connection)| {
+                let waiting = connection.upgrade()?.waiting()?;
+                Some((waiting, index))
+            });
             let Some((_, index)) = waiting.min() else {
                 self.counters.refuse(Refused::Limit);
                 return None;
             };
             if let Some(evicted) = self.open.swap_remove(index).upgrade() {
-                evicted.evict();
+                evicted.enter(&mut evicted.state.lock(), Phase::Evicted);
+                self.counters.add_open(-1);
             }
         }
         let connection = Arc::new(Connection::new(self.counters.clone()));
@@ -264,15 +258,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_the_limit_the_client_that_keeps_the_server_waiting_for_longest_makes_room() {
+    async fn at_the_limit_the_longest_wait_for_a_first_request_ends_before_any_other() {
         let mut connections = connections();
-        let waiting = fill(&mut connections, 1).remove(0);
+        let idle = fill(&mut connections, 1).remove(0);
+        idle.request_began();
+        idle.answered();
+        idle.flushed();
         advance(Duration::from_secs(1)).await;
-        let others = fill(&mut connections, MAX_CONNECTIONS - 1);
-        others[0].request_began();
+        let silent = fill(&mut connections, 1).remove(0);
+        advance(Duration::from_secs(1)).await;
+        let others = fill(&mut connections, MAX_CONNECTIONS - 2);
         let fresh = connections.admit().unwrap();
-        assert_eq!(waiting.expired().await, Some(Refused::Evicted));
-        for open in others.iter().chain([&fresh]) {
+        assert_eq!(silent.expired().await, Some(Refused::Evicted));
+        for open in others.iter().chain([&idle, &fresh]) {
             assert!(open.deadline().0 > Instant::now());
         }
     }

@@ -16,65 +16,53 @@ pub(super) enum Refused {
     Limit,
     /// It made room for another connection.
     Evicted,
-    /// The TLS handshake failed: no common version, no valid client certificate, or no TLS at all.
+    /// No common version, no valid client certificate, or no TLS at all.
     Handshake,
-    /// The TLS handshake took too long.
     HandshakeTimeout,
-    /// The head of a request took too long.
     HeaderTimeout,
-    /// A request took too long.
     RequestTimeout,
     /// The client did not take its answer.
     SlowReader,
 }
 
-impl Refused {
-    /// Values of the label `reason`, in the order of the variants.
-    const REASONS: [&str; 7] = [
-        "limit",
-        "evicted",
-        "tls_handshake",
-        "tls_handshake_timeout",
-        "header_timeout",
-        "request_timeout",
-        "slow_reader",
-    ];
-}
+/// The label `reason` of closed connections, in the order of [`Refused`].
+const REFUSED: [&str; 7] = [
+    "limit",
+    "evicted",
+    "tls_handshake",
+    "tls_handshake_timeout",
+    "header_timeout",
+    "request_timeout",
+    "slow_reader",
+];
 
 /// Why a request was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejected {
-    /// A missing or wrong password.
     Unauthorized,
     /// Too many passwords are being compared.
     AuthBusy,
-    /// Over the configured rate.
     RateLimited,
-    /// A head that is too large.
     HeaderTooLarge,
-    /// A head that is not HTTP, or has no usable `Host`.
+    /// Not HTTP, or no usable `Host`.
     Malformed,
-    /// A body that is too large.
     BodyTooLarge,
-    /// A body that took too long.
     BodyTimeout,
     /// Another site's page makes a browser change something here.
     CrossSite,
 }
 
-impl Rejected {
-    /// Values of the label `reason`, in the order of the variants.
-    const REASONS: [&str; 8] = [
-        "unauthorized",
-        "auth_busy",
-        "rate_limited",
-        "header_too_large",
-        "malformed",
-        "body_too_large",
-        "body_timeout",
-        "cross_site",
-    ];
-}
+/// The label `reason` of rejected requests, in the order of [`Rejected`].
+const REJECTED: [&str; 8] = [
+    "unauthorized",
+    "auth_busy",
+    "rate_limited",
+    "header_too_large",
+    "malformed",
+    "body_too_large",
+    "body_timeout",
+    "cross_site",
+];
 
 /// Counters of one server, which begin at 0; clones count together.
 #[derive(Debug, Clone)]
@@ -83,8 +71,8 @@ pub(in super::super) struct Http(Arc<Counts>);
 #[derive(Debug)]
 struct Counts {
     model: Labels,
-    refused: [AtomicU64; Refused::REASONS.len()],
-    rejected: [AtomicU64; Rejected::REASONS.len()],
+    refused: [AtomicU64; REFUSED.len()],
+    rejected: [AtomicU64; REJECTED.len()],
     open: AtomicI64,
     /// 0, 1 or unknown.
     reloaded: AtomicI64,
@@ -115,17 +103,12 @@ impl Http {
         self.0.rejected[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One more connection is open.
-    pub(super) fn connection_opened(&self) {
-        self.0.open.fetch_add(1, Ordering::Relaxed);
+    /// Adds to the number of open connections.
+    pub(super) fn add_open(&self, change: i64) {
+        self.0.open.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// One connection fewer is open.
-    pub(super) fn connection_closed(&self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Records whether the web configuration could be read, and when the certificate in force ends, in Unix seconds.
+    /// Records whether the web configuration could be read, and when the certificate in force expires, in Unix seconds.
     pub(super) fn web_reload(&self, successful: bool, not_after: Option<i64>) {
         let not_after = not_after.unwrap_or(UNKNOWN);
         self.0.reloaded.store(successful.into(), Ordering::Relaxed);
@@ -135,69 +118,61 @@ impl Http {
     /// Everything as families.
     pub(in super::super) fn families(&self) -> Vec<Family> {
         let counts = &*self.0;
+        let refused = Family::new(
+            Kind::Counter,
+            "sidewatch_http_connections_refused_total",
+            "Connections closed by the server to protect itself.",
+        );
+        let rejected = Family::new(
+            Kind::Counter,
+            "sidewatch_http_requests_rejected_total",
+            "Requests not answered with what they asked for, to protect the server.",
+        );
+        let gauge = |name, help| Family::new(Kind::Gauge, name, help);
+        let open = gauge("sidewatch_http_connections", "Connections that are open.");
+        let reloaded = gauge(
+            "sidewatch_web_config_last_reload_successful",
+            "Whether the web configuration file and its certificates could be read last time.",
+        );
+        let not_after = gauge(
+            "sidewatch_web_certificate_not_after_timestamp_seconds",
+            "When the certificate of the server ends.",
+        );
         let gauges = [
-            (
-                "sidewatch_http_connections",
-                "Connections that are open.",
-                &counts.open,
-            ),
-            (
-                "sidewatch_web_config_last_reload_successful",
-                "Whether the web configuration file and its certificates could be read last time.",
-                &counts.reloaded,
-            ),
-            (
-                "sidewatch_web_certificate_not_after_timestamp_seconds",
-                "When the certificate of the server ends.",
-                &counts.not_after,
-            ),
+            (open, &counts.open),
+            (reloaded, &counts.reloaded),
+            (not_after, &counts.not_after),
         ];
-        let mut families = vec![
-            counts.by_reason(
-                "sidewatch_http_connections_refused_total",
-                "Connections closed by the server to protect itself.",
-                Refused::REASONS.iter().zip(&counts.refused),
-            ),
-            counts.by_reason(
-                "sidewatch_http_requests_rejected_total",
-                "Requests not answered with what they asked for, to protect the server.",
-                Rejected::REASONS.iter().zip(&counts.rejected),
-            ),
-        ];
-        for (name, help, gauge) in gauges {
+        let gauges = gauges.into_iter().filter_map(|(family, gauge)| {
             let value = gauge.load(Ordering::Relaxed);
-            if value != UNKNOWN {
-                #[expect(clippy::cast_precision_loss, reason = "seconds fit")]
-                let value = value as f64;
-                families
-                    .push(Family::new(Kind::Gauge, name, help).with(counts.model.clone(), value));
-            }
-        }
+            #[expect(clippy::cast_precision_loss, reason = "seconds fit")]
+            (value != UNKNOWN).then(|| family.with(counts.model.clone(), value as f64))
+        });
+        let mut families = vec![
+            counts.by_reason(refused, &REFUSED, &counts.refused),
+            counts.by_reason(rejected, &REJECTED, &counts.rejected),
+        ];
+        families.extend(gauges);
         families
     }
 }
 
 impl Counts {
-    fn by_reason<'a>(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        counts: impl Iterator<Item = (&'a &'static str, &'a AtomicU64)>,
-    ) -> Family {
-        counts.fold(
-            Family::new(Kind::Counter, name, help),
-            |family, (reason, count)| {
+    fn by_reason(&self, family: Family, reasons: &[&str], counts: &[AtomicU64]) -> Family {
+        reasons
+            .iter()
+            .zip(counts)
+            .fold(family, |family, (reason, count)| {
                 #[expect(clippy::cast_precision_loss, reason = "counts")]
                 let value = count.load(Ordering::Relaxed) as f64;
                 family.with(self.model.with("reason", reason), value)
-            },
-        )
+            })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Http, Refused, Rejected};
+    use super::{Http, REFUSED, REJECTED, Refused, Rejected};
     use crate::metric::Labels;
 
     #[test]
@@ -231,13 +206,10 @@ mod tests {
 
     #[test]
     fn reasons_are_in_the_order_of_the_variants() {
-        let refused = Refused::REASONS[Refused::SlowReader as usize];
-        let rejected = Rejected::REASONS[Rejected::BodyTimeout as usize];
+        let refused = REFUSED[Refused::SlowReader as usize];
+        let rejected = REJECTED[Rejected::BodyTimeout as usize];
         assert_eq!((refused, rejected), ("slow_reader", "body_timeout"));
-        assert_eq!(Refused::REASONS[Refused::Evicted as usize], "evicted");
-        assert_eq!(
-            Rejected::REASONS[Rejected::RateLimited as usize],
-            "rate_limited"
-        );
+        assert_eq!(REFUSED[Refused::Evicted as usize], "evicted");
+        assert_eq!(REJECTED[Rejected::RateLimited as usize], "rate_limited");
     }
 }

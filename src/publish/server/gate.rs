@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::MAX_BODY;
 use super::counters::{Http, Rejected};
-use super::reply::{Answer, text};
+use super::reply::{Answer, Reply};
 use super::web::{Active, Login, Passwords, Reloader};
 
 /// Answers one request.
@@ -127,7 +127,8 @@ impl Gate {
     }
 }
 
-fn header<'a>(request: &'a Request<Incoming>, name: &HeaderName) -> &'a str {
+/// The text of a header; empty when it is missing or not ASCII.
+pub(super) fn header<'a>(request: &'a Request<Incoming>, name: &HeaderName) -> &'a str {
     let value = request.headers().get(name);
     value.and_then(|value| value.to_str().ok()).unwrap_or("")
 }
@@ -173,33 +174,24 @@ fn is_cross_site(request: &Request<Incoming>, host: Option<&Authority>) -> bool 
 }
 
 fn refusal(rejected: Rejected) -> Answer {
-    let (status, body) = match rejected {
-        Rejected::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized\n"),
+    let (status, text) = match rejected {
+        Rejected::Unauthorized => (401, "unauthorized\n"),
         Rejected::AuthBusy => (
-            StatusCode::TOO_MANY_REQUESTS,
+            429,
             "too many passwords are being compared, try again later\n",
         ),
-        Rejected::RateLimited => (
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many requests, try again later\n",
-        ),
-        Rejected::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"),
-        Rejected::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n"),
-        Rejected::HeaderTooLarge => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "the head is too large\n",
-        ),
-        Rejected::Malformed => (StatusCode::BAD_REQUEST, "one valid Host is needed\n"),
-        Rejected::CrossSite => (
-            StatusCode::FORBIDDEN,
-            "pages of other sites may not change anything here\n",
-        ),
+        Rejected::RateLimited => (429, "too many requests, try again later\n"),
+        Rejected::BodyTooLarge => (413, "the body is too large\n"),
+        Rejected::BodyTimeout => (408, "the body took too long\n"),
+        Rejected::HeaderTooLarge => (431, "the head is too large\n"),
+        Rejected::Malformed => (400, "one valid Host is needed\n"),
+        Rejected::CrossSite => (403, "pages of other sites may not change anything here\n"),
     };
-    let mut answer = text(status, body);
-    if status == StatusCode::UNAUTHORIZED {
+    let mut answer = Answer::from(Reply::text(status, text));
+    if status == 401 {
         let scheme = HeaderValue::from_static("Basic realm=\"sidewatch\", charset=\"UTF-8\"");
         answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-    } else if status == StatusCode::TOO_MANY_REQUESTS {
+    } else if status == 429 {
         answer
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));

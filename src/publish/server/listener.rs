@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, ready};
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::{Request, StatusCode};
 use tokio::net::TcpListener;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
@@ -17,11 +17,11 @@ use tracing::{debug, info, warn};
 
 use super::super::Error;
 use super::super::shared::Shared;
-use super::body::{Handler, control, handle};
+use super::body::{Handler, read};
 use super::connection::Connections;
 use super::counters::Http;
 use super::gate::{Gate, Respond};
-use super::reply::text;
+use super::reply::Reply;
 use super::routes::answer;
 use super::serve::serve;
 use super::web::{Load, Reloader, Web};
@@ -92,16 +92,33 @@ impl Server {
     /// Serves the routes until stopped, then gives open connections a moment to finish.
     pub async fn run(self, shared: Arc<Shared>, stop: CancellationToken) {
         let counters = shared.http().clone();
-        let respond = move |request: Request<Incoming>| match shared.control(request.uri().path()) {
-            Some(to) => control(request, to).boxed(),
-            None => ready(answer(&request, &shared)).boxed(),
+        let respond = move |request: Request<Incoming>| {
+            let Some(control) = shared.control(request.uri().path()) else {
+                return ready(answer(&request, &shared)).boxed();
+            };
+            let reply = async move {
+                match read(request).await {
+                    Ok(call) => control.call(call).await.into(),
+                    Err(refused) => refused.into(),
+                }
+            };
+            reply.boxed()
         };
         self.accept(Box::new(respond), counters, stop).await;
     }
 
     /// Serves a handler of the caller's instead of the routes, such as the demo's model server.
     pub async fn run_with(self, handler: Handler, stop: CancellationToken) {
-        let respond = move |request| handle(request, Arc::clone(&handler)).boxed();
+        let respond = move |request| {
+            let handler = Arc::clone(&handler);
+            let reply = async move {
+                match read(request).await {
+                    Ok(call) => handler(&call.method, &call.path, &call.body).into(),
+                    Err(refused) => refused.into(),
+                }
+            };
+            reply.boxed()
+        };
         let counters = Http::new(&Labels::empty());
         self.accept(Box::new(respond), counters, stop).await;
     }
@@ -109,14 +126,11 @@ impl Server {
     /// Serves only `/-/healthy` and `/-/ready`, so that the kubelet needs neither password nor certificate.
     pub async fn run_health(self, shared: Arc<Shared>, stop: CancellationToken) {
         let respond = move |request: Request<Incoming>| {
-            ready(match request.uri().path() {
+            let answer = match request.uri().path() {
                 "/-/healthy" | "/-/ready" => answer(&request, &shared),
-                _ => text(
-                    StatusCode::NOT_FOUND,
-                    "only /-/healthy and /-/ready are served here\n",
-                ),
-            })
-            .boxed()
+                _ => Reply::text(404, "only /-/healthy and /-/ready are served here\n").into(),
+            };
+            ready(answer).boxed()
         };
         let counters = Http::new(&Labels::empty());
         self.accept(Box::new(respond), counters, stop).await;

@@ -5,10 +5,10 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 
-/// An answer in one piece.
+/// An answer as hyper sends it.
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// What a [`Handler`](super::Handler) or a [`Control`](super::super::Control) answers.
+/// An answer to a request.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The status code.
@@ -19,29 +19,30 @@ pub struct Reply {
     pub body: String,
 }
 
-impl From<Reply> for Answer {
-    fn from(reply: Reply) -> Self {
-        let status = StatusCode::from_u16(reply.status);
-        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        answer(status, reply.content_type, reply.body)
+impl Reply {
+    /// A reply with a body of some media type.
+    pub(super) fn new(status: u16, content_type: &'static str, body: String) -> Self {
+        Self {
+            status,
+            content_type,
+            body,
+        }
+    }
+
+    /// A reply in plain text.
+    pub(super) fn text(status: u16, text: &str) -> Self {
+        Self::new(status, "text/plain; charset=utf-8", text.to_owned())
     }
 }
 
-/// An answer of any media type.
-pub(super) fn answer(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer
-}
-
-/// An answer in plain text.
-pub(super) fn text(status: StatusCode, text: &'static str) -> Answer {
-    answer(status, "text/plain; charset=utf-8", text)
+impl From<Reply> for Answer {
+    fn from(reply: Reply) -> Self {
+        let mut answer = Self::new(Full::from(reply.body));
+        let status = StatusCode::from_u16(reply.status);
+        *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        answer
+    }
 }

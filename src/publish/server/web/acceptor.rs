@@ -13,10 +13,10 @@ use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::client::{not_after, verifier};
-use super::{Field, Material, Tls, Version};
+use super::{Material, Tls, Version};
 
-/// A mistake, and the key that it is about.
-type Mistake = (Field, String);
+/// The key of `tls_server_config` that a mistake is about, and the mistake.
+type Mistake = (String, String);
 
 /// TLS settings with their certificates; equal when settings and certificates are.
 #[derive(Clone)]
@@ -46,35 +46,30 @@ impl Acceptor {
     /// Reads the certificates and checks everything.
     ///
     /// # Errors
-    /// Every mistake with the key that it is about.
+    /// Every mistake, with the key of `tls_server_config` that it is about.
     pub fn new(tls: &Tls) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = check(tls);
         let mut hash = Sha256::new();
         hash.update(format!("{tls:?}"));
-        let mut read = |field: Field, material: &Material| {
-            let bytes = material.read().map_err(|message| (field, message))?;
-            hash.update(bytes.len().to_le_bytes());
-            hash.update(&bytes);
-            Ok(bytes)
+        let mut read = |material: &Material| {
+            let pem = material.read()?;
+            hash.update(pem.len().to_le_bytes());
+            hash.update(&pem);
+            Ok(pem)
         };
-        let chain = read(Field::Cert, &tls.cert).and_then(|pem| certificates(&pem, Field::Cert));
-        let key = read(Field::Key, &tls.key).and_then(|pem| key(&pem));
+        let chain = read(&tls.cert).and_then(|pem| certificates(&pem));
+        let key = read(&tls.key).and_then(|pem| private_key(&pem));
         let roots = match &tls.client_ca {
-            Some(ca) => read(Field::ClientCa, ca).and_then(|pem| roots(&pem)),
+            Some(material) => read(material).and_then(|pem| roots(&pem)),
             None => Ok(RootCertStore::empty()),
         };
-        let mut take = |mistake: Mistake| mistakes.push(mistake);
-        let parts = (
-            chain.map_err(&mut take),
-            key.map_err(&mut take),
-            roots.map_err(&mut take),
-        );
-        let (Ok(chain), Ok(key), Ok(roots)) = parts else {
+        let chain = keep(chain, tls.cert.key("cert"), &mut mistakes);
+        let key = keep(key, tls.key.key("key"), &mut mistakes);
+        let roots = keep(roots, tls.client_ca_key(), &mut mistakes);
+        let (Some(chain), Some(key), Some(roots), true) = (chain, key, roots, mistakes.is_empty())
+        else {
             return Err(mistakes);
         };
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
         let not_after = chain.first().and_then(not_after);
         let config = server_config(tls, chain, key, roots).map_err(|mistake| vec![mistake])?;
         Ok(Self {
@@ -96,69 +91,67 @@ impl Acceptor {
     }
 }
 
+fn keep<T>(part: Result<T, String>, key: String, mistakes: &mut Vec<Mistake>) -> Option<T> {
+    part.map_err(|message| mistakes.push((key, message))).ok()
+}
+
 /// What is wrong before any file is read.
 fn check(tls: &Tls) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut require = |holds: bool, key: &str, message: &str| {
+        if !holds {
+            mistakes.push((key.to_owned(), message.to_owned()));
+        }
+    };
     let verifies = tls.client_auth.verifies();
-    let max_is_12 = tls.max_version == Version::V12;
-    let has_suite_of_12 = tls.suites().iter().any(|suite| suite.tls13().is_none());
-    let rules = [
-        (
-            tls.min_version > tls.max_version,
-            Field::MinVersion,
-            "must not be newer than max_version",
-        ),
-        (
-            verifies && tls.client_ca.is_none(),
-            Field::ClientAuth,
-            "needs client_ca_file, the authorities that sign the certificates of clients",
-        ),
-        (
-            !verifies && tls.client_ca.is_some(),
-            Field::ClientCa,
-            "is not used without client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven",
-        ),
-        (
-            !verifies && !tls.allowed_sans.is_empty(),
-            Field::Sans,
-            "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven, since an unverified certificate can carry any name",
-        ),
-        (
-            max_is_12 && tls.min_version == Version::V12 && !has_suite_of_12,
-            Field::CipherSuites,
-            "has no suite for TLS 1.2, which max_version asks for",
-        ),
-    ];
-    let broken = rules.into_iter().filter(|(is_broken, ..)| *is_broken);
-    broken
-        .map(|(_, field, message)| (field, message.to_owned()))
-        .collect()
+    require(
+        tls.min_version <= tls.max_version,
+        "min_version",
+        "must not be newer than max_version",
+    );
+    require(
+        !verifies || tls.client_ca.is_some(),
+        "client_auth_type",
+        "needs client_ca_file, the authorities that sign the certificates of clients",
+    );
+    require(
+        verifies || tls.client_ca.is_none(),
+        &tls.client_ca_key(),
+        "is not used without client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven",
+    );
+    require(
+        verifies || tls.allowed_sans.is_empty(),
+        "client_allowed_sans",
+        "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven, since an unverified certificate can carry any name",
+    );
+    let only_12 = (tls.min_version, tls.max_version) == (Version::V12, Version::V12);
+    require(
+        !only_12 || tls.suites().iter().any(|suite| suite.tls13().is_none()),
+        "cipher_suites",
+        "has no suite for TLS 1.2, which max_version asks for",
+    );
+    mistakes
 }
 
-fn certificates(pem: &[u8], field: Field) -> Result<Vec<CertificateDer<'static>>, Mistake> {
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err((
-            field,
-            "has no certificate in it; PEM is expected".to_owned(),
-        )),
-        Err(error) => Err((field, format!("is not PEM: {error}"))),
+    let found = found.map_err(|error| format!("is not PEM: {error}"))?;
+    if found.is_empty() {
+        return Err("has no certificate in it; PEM is expected".to_owned());
     }
+    Ok(found)
 }
 
-fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Mistake> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        let message = "has no private key in it; PEM without a passphrase is expected";
-        (Field::Key, message.to_owned())
-    })
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| "has no private key in it; PEM without a passphrase is expected".to_owned())
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, Mistake> {
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem, Field::ClientCa)? {
-        roots
-            .add(certificate)
-            .map_err(|error| (Field::ClientCa, format!("is no authority: {error}")))?;
+    for certificate in certificates(pem)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("is no authority: {error}"))?;
     }
     Ok(roots)
 }
@@ -178,21 +171,22 @@ fn server_config(
     }
     let provider = Arc::new(provider);
     let verifier = verifier(tls.client_auth, roots, &tls.allowed_sans, &provider)
-        .map_err(|message| (Field::ClientCa, message))?;
+        .map_err(|message| (tls.client_ca_key(), message))?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&tls.versions())
-        .map_err(|error| (Field::CipherSuites, error.to_string()))?;
-    let resumes = verifier.is_none();
+        .map_err(|error| ("cipher_suites".to_owned(), error.to_string()))?;
+    let verifies = verifier.is_some();
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| (Field::Key, format!("does not fit cert_file: {error}")))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        let message = format!("does not fit {}: {error}", tls.cert.key("cert"));
+        (tls.key.key("key"), message)
+    })?;
     config.ignore_client_order = tls.prefer_server_suites;
-    config.alpn_protocols.push(b"http/1.1".to_vec());
-    if !resumes {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if verifies {
         // A resumed session is not verified again, and a certificate may have expired meanwhile.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;

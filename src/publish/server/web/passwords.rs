@@ -1,20 +1,18 @@
 //! Comparing passwords. bcrypt is slow on purpose, so comparisons are limited, run off the async threads, and right
 //! passwords are remembered.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
-use tokio::sync::Semaphore;
+use tokio::sync;
 use tokio::task::spawn_blocking;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 
 use super::Users;
 
-/// Comparisons at a time; the rest of the process needs the other core.
-const MAX_RUNNING: usize = 1;
 /// Comparisons running or waiting for one address.
 const MAX_WAITING_PER_ADDRESS: usize = 4;
 /// Comparisons running or waiting for all addresses.
@@ -38,8 +36,9 @@ pub(in super::super) struct Passwords {
     /// Random, so that remembered digests reveal nothing about passwords.
     key: [u8; 32],
     remembered: Mutex<VecDeque<[u8; 32]>>,
-    running: Semaphore,
-    waiting: Mutex<HashMap<IpAddr, usize>>,
+    /// Held while a comparison runs: one at a time, since the rest of the process needs a core too.
+    running: sync::Mutex<()>,
+    waiting: Mutex<Vec<IpAddr>>,
 }
 
 impl Passwords {
@@ -51,7 +50,7 @@ impl Passwords {
         Self {
             key,
             remembered: Mutex::default(),
-            running: Semaphore::new(MAX_RUNNING),
+            running: sync::Mutex::default(),
             waiting: Mutex::default(),
         }
     }
@@ -65,16 +64,15 @@ impl Passwords {
     ) -> Login {
         let known = users.hash(name);
         let digest = self.digest([name, password, known.unwrap_or("")]);
-        if known.is_some() && self.remembers(&digest) {
+        let is_remembered = || known.is_some() && self.remembered.lock().contains(&digest);
+        if is_remembered() {
             return Login::Right;
         }
         let Some(_place) = Place::take(&self.waiting, from) else {
             return Login::Busy;
         };
-        let Ok(_running) = self.running.acquire().await else {
-            return Login::Busy;
-        };
-        if known.is_some() && self.remembers(&digest) {
+        let _running = self.running.lock().await;
+        if is_remembered() {
             return Login::Right;
         }
         let hash = known.map_or_else(|| users.decoy_hash(), str::to_owned);
@@ -98,10 +96,6 @@ impl Passwords {
         mac.finalize().into_bytes().into()
     }
 
-    fn remembers(&self, digest: &[u8; 32]) -> bool {
-        self.remembered.lock().contains(digest)
-    }
-
     fn remember(&self, digest: [u8; 32]) {
         let mut remembered = self.remembered.lock();
         if remembered.len() >= MAX_REMEMBERED {
@@ -111,35 +105,30 @@ impl Passwords {
     }
 }
 
-/// A place in the queue of an address.
+/// A place in the queue, given up when dropped.
 struct Place<'a> {
-    waiting: &'a Mutex<HashMap<IpAddr, usize>>,
+    waiting: &'a Mutex<Vec<IpAddr>>,
     from: IpAddr,
 }
 
 impl<'a> Place<'a> {
-    fn take(waiting: &'a Mutex<HashMap<IpAddr, usize>>, from: IpAddr) -> Option<Self> {
-        let mut counts = waiting.lock();
-        if counts.values().sum::<usize>() >= MAX_WAITING {
+    /// A place for a client at this address; none when too many are taken.
+    fn take(waiting: &'a Mutex<Vec<IpAddr>>, from: IpAddr) -> Option<Self> {
+        let mut addresses = waiting.lock();
+        let same = addresses.iter().filter(|address| **address == from);
+        if same.count() >= MAX_WAITING_PER_ADDRESS || addresses.len() >= MAX_WAITING {
             return None;
         }
-        let count = counts.entry(from).or_default();
-        if *count >= MAX_WAITING_PER_ADDRESS {
-            return None;
-        }
-        *count += 1;
+        addresses.push(from);
         Some(Self { waiting, from })
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut counts = self.waiting.lock();
-        if let Some(count) = counts.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.from);
-            }
+        let mut addresses = self.waiting.lock();
+        if let Some(index) = addresses.iter().position(|address| *address == self.from) {
+            addresses.swap_remove(index);
         }
     }
 }
