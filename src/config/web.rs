@@ -31,13 +31,7 @@ pub fn load_web(path: &Path) -> Result<Web, Problems> {
 pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
     let document = Document::parse(file, text)?;
     let reader = Reader::new(&document);
-    let mut web = Web {
-        tls: None,
-        users: Users::default(),
-        headers: Headers::default(),
-        rate_limit: None,
-        files: Vec::new(),
-    };
+    let mut web = Web::default();
     if let Some(mut fields) = reader.root().fields() {
         if let Some(node) = fields.get("http_server_config") {
             http(&node, &mut web.headers);

@@ -14,8 +14,6 @@ use hyper::header::{
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 use tokio::task::yield_now;
-use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 
 use super::body::MAX_BODY;
 use super::counters::{Http, Rejected};
@@ -28,89 +26,56 @@ pub(super) type Respond =
 
 /// Checks the requests of one listener.
 pub(super) struct Gate {
-    respond: Respond,
-    web: Option<Arc<Reloader>>,
-    passwords: Passwords,
-    counters: Http,
-    stop: CancellationToken,
+    /// Answers what passes.
+    pub(super) respond: Respond,
+    /// TLS, users, headers and rate limit.
+    pub(super) web: Arc<Reloader>,
+    /// Compares passwords.
+    pub(super) passwords: Passwords,
+    /// Counts what does not pass.
+    pub(super) counters: Http,
 }
 
 impl Gate {
-    /// A gate before these answers; without a web configuration, neither TLS nor passwords are needed.
-    pub(super) fn new(
-        respond: Respond,
-        web: Option<Arc<Reloader>>,
-        counters: Http,
-        stop: CancellationToken,
-    ) -> Self {
-        Self {
-            respond,
-            web,
-            passwords: Passwords::new(),
-            counters,
-            stop,
-        }
-    }
-
-    /// What counts for this listener.
-    pub(super) fn counters(&self) -> &Http {
-        &self.counters
-    }
-
-    /// TLS as it is now, and what is cancelled when its connections should end after what they are doing.
-    pub(super) fn tls(&self) -> (Option<TlsAcceptor>, CancellationToken) {
-        match &self.web {
-            Some(web) => web.active().tls(),
-            None => (None, self.stop.clone()),
-        }
-    }
-
     /// Checks a request and answers it.
     pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Answer {
         // A client that sends requests without waiting for answers takes turns with the others.
         yield_now().await;
-        let active = self.web.as_ref().map(|web| web.active());
-        let (mut answer, rejected) = match self.check(&request, active.as_deref(), from).await {
-            Err(rejected) => (refusal(rejected), Some(rejected)),
+        let active = self.web.active();
+        let mut answer = match self.check(&request, &active, from).await {
             Ok(()) => {
                 let answer = (self.respond)(request).await;
-                let rejected = match answer.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => Some(Rejected::BodyTooLarge),
-                    StatusCode::REQUEST_TIMEOUT => Some(Rejected::BodyTimeout),
-                    _ => None,
-                };
-                (answer, rejected)
+                match answer.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => self.counters.reject(Rejected::BodyTooLarge),
+                    StatusCode::REQUEST_TIMEOUT => self.counters.reject(Rejected::BodyTimeout),
+                    _ => {}
+                }
+                answer
+            }
+            Err(rejected) => {
+                self.counters.reject(rejected);
+                refusal(rejected)
             }
         };
-        if let Some(rejected) = rejected {
-            self.counters.reject(rejected);
-        }
-        if let Some(active) = &active {
-            active.web().headers.add_to(answer.headers_mut());
-        }
+        active.web.headers.add_to(answer.headers_mut());
         answer
     }
 
     async fn check(
         &self,
         request: &Request<Incoming>,
-        active: Option<&Active>,
+        active: &Active,
         from: IpAddr,
     ) -> Result<(), Rejected> {
-        if active.is_some_and(|active| !active.is_within_rate()) {
+        if !active.is_within_rate() {
             return Err(Rejected::RateLimited);
         }
         let host = host(request)?;
-        if let Some(active) = active
-            && !active.web().users.is_empty()
-        {
+        let users = &active.web.users;
+        if !users.is_empty() {
             let (name, password) = credentials(request).ok_or(Rejected::Unauthorized)?;
-            let users = &active.web().users;
-            match self
-                .passwords
-                .compare(users, (&name, &password), from)
-                .await
-            {
+            let login = self.passwords.compare(users, (&name, &password), from);
+            match login.await {
                 Login::Right => {}
                 Login::Wrong => return Err(Rejected::Unauthorized),
                 Login::Busy => return Err(Rejected::AuthBusy),

@@ -24,7 +24,7 @@ use super::gate::{Gate, Respond};
 use super::reply::Reply;
 use super::routes::answer;
 use super::serve::serve;
-use super::web::{Load, Reloader, Web};
+use super::web::{Load, Passwords, Reloader, Web};
 use crate::metric::Labels;
 
 /// Time for open connections to finish when stopping.
@@ -137,14 +137,17 @@ impl Server {
     }
 
     async fn accept(self, respond: Respond, counters: Http, stop: CancellationToken) {
-        let (mut tasks, mut reloading) = (JoinSet::new(), JoinSet::new());
-        let web = self.web.map(|(web, load)| {
-            let web = Arc::new(Reloader::new(web, load, counters.clone(), stop.clone()));
-            reloading.spawn(Arc::clone(&web).follow_files());
-            web
-        });
+        let web = Arc::new(Reloader::new(self.web, counters.clone(), stop.clone()));
+        let mut reloading = JoinSet::new();
+        reloading.spawn(Arc::clone(&web).follow_files());
         let mut connections = Connections::new(counters.clone());
-        let gate = Arc::new(Gate::new(respond, web, counters, stop.clone()));
+        let gate = Arc::new(Gate {
+            respond,
+            web,
+            passwords: Passwords::new(),
+            counters,
+        });
+        let mut tasks = JoinSet::new();
         loop {
             tokio::select! {
                 biased;

@@ -41,7 +41,7 @@ pub(super) async fn serve(
     };
     if let Some(reason) = reason {
         debug!(?reason, "connection closed");
-        gate.counters().refuse(reason);
+        gate.counters.refuse(reason);
     }
 }
 
@@ -55,7 +55,7 @@ async fn converse(
         debug!(%error, "connection ended");
         return Ok(());
     }
-    let (tls, stop) = gate.tls();
+    let (tls, stop) = gate.web.active().tls();
     let Some(tls) = tls else {
         over_http1(stream, from, connection, gate, stop).await;
         return Ok(());
@@ -133,8 +133,8 @@ async fn over_http1<S>(
     let Err(error) = ended else { return };
     debug!(%error, "connection ended");
     if error.is_parse_too_large() {
-        gate.counters().reject(Rejected::HeaderTooLarge);
+        gate.counters.reject(Rejected::HeaderTooLarge);
     } else if error.is_parse() {
-        gate.counters().reject(Rejected::Malformed);
+        gate.counters.reject(Rejected::Malformed);
     }
 }

@@ -22,7 +22,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A configuration in force.
 pub(in super::super) struct Active {
-    web: Web,
+    /// What its file says.
+    pub(in super::super) web: Web,
     bucket: Option<Mutex<Bucket>>,
     /// Cancelled when the connections that use its TLS should end after what they are doing.
     retired: CancellationToken,
@@ -36,11 +37,6 @@ impl Active {
             web,
             retired,
         }
-    }
-
-    /// The configuration.
-    pub(in super::super) fn web(&self) -> &Web {
-        &self.web
     }
 
     /// TLS, and what is cancelled when its connections should end after what they are doing.
@@ -66,21 +62,24 @@ struct Last {
 /// Keeps the configuration in force up to date with its files.
 pub(in super::super) struct Reloader {
     active: RwLock<Arc<Active>>,
-    load: Load,
+    load: Option<Load>,
     last: Mutex<Last>,
     counters: Http,
     stop: CancellationToken,
 }
 
 impl Reloader {
-    /// Begins with what was read at the start; `stop` ends every connection.
+    /// Begins with what was read at the start, or with plain HTTP without users; `stop` ends every connection.
     pub(in super::super) fn new(
-        web: Web,
-        load: Load,
+        configured: Option<(Web, Load)>,
         counters: Http,
         stop: CancellationToken,
     ) -> Self {
-        counters.web_reload(true, web.not_after());
+        let (web, load) = configured.unzip();
+        let web = web.unwrap_or_default();
+        if load.is_some() {
+            counters.web_reload(true, web.not_after());
+        }
         let active = Active::new(web, stop.child_token());
         Self {
             active: RwLock::new(Arc::new(active)),
@@ -98,6 +97,9 @@ impl Reloader {
 
     /// Checks the files for changes until it is dropped.
     pub(in super::super) async fn follow_files(self: Arc<Self>) {
+        if self.load.is_none() {
+            return;
+        }
         let mut checks = interval(CHECK_INTERVAL);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -112,6 +114,7 @@ impl Reloader {
     /// Reads the files again when their content changed. A broken configuration keeps the last good one and is
     /// read again at every check. Blocks on the disk.
     fn check(&self) {
+        let Some(load) = &self.load else { return };
         let mut last = self.last.lock();
         let active = self.active();
         let fingerprint = fingerprint(&active.web.files);
@@ -119,7 +122,7 @@ impl Reloader {
             return;
         }
         last.fingerprint = Some(fingerprint);
-        let loaded = (self.load)().and_then(|web| {
+        let loaded = load().and_then(|web| {
             if web.tls.is_some() == active.web.tls.is_some() {
                 return Ok(web);
             }
@@ -129,7 +132,9 @@ impl Reloader {
             Ok(web) => {
                 last.problem = None;
                 self.counters.web_reload(true, web.not_after());
-                self.replace(web, &active);
+                if web != active.web {
+                    self.replace(web, &active);
+                }
             }
             Err(problem) => {
                 self.counters.web_reload(false, active.web.not_after());
@@ -144,9 +149,6 @@ impl Reloader {
     }
 
     fn replace(&self, web: Web, old: &Active) {
-        if web == old.web {
-            return;
-        }
         info!("the web configuration changed");
         let has_new_tls = web.tls != old.web.tls;
         let retired = if has_new_tls {
@@ -212,7 +214,11 @@ mod tests {
         });
         let counters = Http::new(&Labels::empty());
         let stop = CancellationToken::new();
-        let reloader = Reloader::new(load().unwrap(), Arc::clone(&load), counters.clone(), stop);
+        let reloader = Reloader::new(
+            Some((load().unwrap(), Arc::clone(&load))),
+            counters.clone(),
+            stop,
+        );
         let burst = |reloader: &Reloader| reloader.active().web.rate_limit.unwrap().burst;
         let good = |counters: &Http| {
             let families = counters.families();
