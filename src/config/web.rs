@@ -40,7 +40,7 @@ pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
             web.tls = tls(&node, base, &mut web.files);
         }
         web.rate_limit = fields.get("rate_limit").and_then(|node| rate_limit(&node));
-        // An empty list of users would let everybody in, which nobody writes it for.
+        // An empty list of users is an error: it would serve every request.
         fields.get("basic_auth_users");
         if let Some(node) = reader.root().peek("basic_auth_users") {
             web.users = users(&node);
@@ -104,7 +104,7 @@ fn users(node: &Node<'_>) -> Users {
         entries
     };
     if entries.is_empty() {
-        node.problem("names nobody, so that everybody could ask; add NAME: BCRYPT_HASH, or remove the key to serve without passwords");
+        node.problem("has no users, so every request would be served; add NAME: BCRYPT_HASH, or remove the key to serve without passwords");
     }
     for (name, node) in entries {
         let hash = node.peek_text().unwrap_or_default();
@@ -262,7 +262,7 @@ basic_auth_users:
     }
 
     #[test]
-    fn every_mistake_is_told_at_once_with_its_line() {
+    fn every_mistake_is_reported_at_once_with_its_line() {
         let text = "tls_server_config:
   cert_file: tls.crt
   key_file: tls.key
@@ -341,10 +341,10 @@ basic_auth: {}
     }
 
     #[test]
-    fn what_would_let_everybody_in_by_accident_is_refused() {
+    fn an_empty_list_of_users_is_refused() {
         for text in ["basic_auth_users:\n", "basic_auth_users: {}\n"] {
             let found = problems(text);
-            assert!(found[0].contains("names nobody"), "{found:?}");
+            assert!(found[0].contains("has no users"), "{found:?}");
         }
         assert_eq!(problems("{}\n"), Vec::<String>::new());
         let half = problems("tls_server_config: {cert_file: tls.crt}\n");

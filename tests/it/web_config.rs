@@ -201,7 +201,7 @@ async fn only_the_right_password_is_let_in_and_the_others_are_counted() {
 }
 
 #[tokio::test]
-async fn a_flood_of_wrong_passwords_does_not_delay_who_is_known() {
+async fn a_flood_of_wrong_passwords_does_not_delay_a_known_user() {
     let slow = bcrypt::hash("right", 10).unwrap();
     let web = format!("{TLS}basic_auth_users: {{alice: \"{slow}\"}}\n");
     let guarded = Guarded::start(&web).await;
@@ -331,7 +331,7 @@ async fn a_broken_file_keeps_the_last_good_one_and_shows() {
         assert_eq!(
             ask(&client, &url, None).await,
             401,
-            "{broken:?} lets nobody in"
+            "{broken:?} removed the users"
         );
         fs::write(&file, &good).unwrap();
         successful(1.0).await;
@@ -340,7 +340,7 @@ async fn a_broken_file_keeps_the_last_good_one_and_shows() {
     successful(0.0).await;
     let output = guarded.process.output();
     assert!(
-        output.contains("web.yml:1: basic_auth_users: names nobody"),
+        output.contains("web.yml:1: basic_auth_users: has no users"),
         "{output}"
     );
     assert!(output.contains("key_file: cannot read"), "{output}");

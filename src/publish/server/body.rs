@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::super::control::{Call, Credentials};
 use super::super::query::Query;
 use super::gate::header;
-use super::reply::Reply;
+use super::reply::{Answer, Reply};
 
 /// Largest body that is read, in bytes.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
@@ -22,8 +22,19 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Answers a request, given its method, path and body.
 pub type Handler = Arc<dyn Fn(&str, &str, &[u8]) -> Reply + Send + Sync>;
 
-/// Reads a request with its body; the error is the reply to the client.
-pub(super) async fn read(request: Request<Incoming>) -> Result<Call, Reply> {
+/// Reads a request with its body and answers it.
+pub(super) async fn respond<F>(request: Request<Incoming>, reply: impl FnOnce(Call) -> F) -> Answer
+where
+    F: Future<Output = Reply>,
+{
+    match read(request).await {
+        Ok(call) => reply(call).await.into(),
+        Err(refused) => refused.into(),
+    }
+}
+
+/// The request with its body; the error is the reply to the client.
+async fn read(request: Request<Incoming>) -> Result<Call, Reply> {
     let mut call = Call {
         method: request.method().as_str().to_owned(),
         path: request.uri().path().to_owned(),

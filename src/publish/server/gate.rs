@@ -21,13 +21,13 @@ use super::reply::{Answer, Reply};
 use super::web::{Active, Login, Passwords, Reloader};
 
 /// Answers one request.
-pub(super) type Respond =
+pub(super) type Service =
     Box<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// Checks the requests of one listener.
 pub(super) struct Gate {
     /// Answers what passes.
-    pub(super) respond: Respond,
+    pub(super) service: Service,
     /// TLS, users, headers and rate limit.
     pub(super) web: Arc<Reloader>,
     /// Compares passwords.
@@ -44,7 +44,7 @@ impl Gate {
         let active = self.web.active();
         let mut answer = match self.check(&request, &active, from).await {
             Ok(()) => {
-                let answer = (self.respond)(request).await;
+                let answer = (self.service)(request).await;
                 match answer.status() {
                     StatusCode::PAYLOAD_TOO_LARGE => self.counters.reject(Rejected::BodyTooLarge),
                     StatusCode::REQUEST_TIMEOUT => self.counters.reject(Rejected::BodyTimeout),

@@ -16,11 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::Error;
+use super::super::control::Call;
 use super::super::shared::Shared;
-use super::body::{Handler, read};
+use super::body::{Handler, respond};
 use super::connection::Connections;
 use super::counters::Http;
-use super::gate::{Gate, Respond};
+use super::gate::{Gate, Service};
 use super::reply::Reply;
 use super::routes::answer;
 use super::serve::serve;
@@ -92,40 +93,27 @@ impl Server {
     /// Serves the routes until stopped, then gives open connections a moment to finish.
     pub async fn run(self, shared: Arc<Shared>, stop: CancellationToken) {
         let counters = shared.http().clone();
-        let respond = move |request: Request<Incoming>| {
-            let Some(control) = shared.control(request.uri().path()) else {
-                return ready(answer(&request, &shared)).boxed();
-            };
-            let reply = async move {
-                match read(request).await {
-                    Ok(call) => control.call(call).await.into(),
-                    Err(refused) => refused.into(),
-                }
-            };
-            reply.boxed()
+        let service = move |request: Request<Incoming>| match shared.control(request.uri().path()) {
+            Some(control) => respond(request, move |call| control.call(call)).boxed(),
+            None => ready(answer(&request, &shared)).boxed(),
         };
-        self.accept(Box::new(respond), counters, stop).await;
+        self.accept(Box::new(service), counters, stop).await;
     }
 
     /// Serves a handler of the caller's instead of the routes, such as the demo's model server.
     pub async fn run_with(self, handler: Handler, stop: CancellationToken) {
-        let respond = move |request| {
+        let service = move |request| {
             let handler = Arc::clone(&handler);
-            let reply = async move {
-                match read(request).await {
-                    Ok(call) => handler(&call.method, &call.path, &call.body).into(),
-                    Err(refused) => refused.into(),
-                }
-            };
-            reply.boxed()
+            let reply = move |call: Call| ready(handler(&call.method, &call.path, &call.body));
+            respond(request, reply).boxed()
         };
         let counters = Http::new(&Labels::empty());
-        self.accept(Box::new(respond), counters, stop).await;
+        self.accept(Box::new(service), counters, stop).await;
     }
 
     /// Serves only `/-/healthy` and `/-/ready`, so that the kubelet needs neither password nor certificate.
     pub async fn run_health(self, shared: Arc<Shared>, stop: CancellationToken) {
-        let respond = move |request: Request<Incoming>| {
+        let service = move |request: Request<Incoming>| {
             let answer = match request.uri().path() {
                 "/-/healthy" | "/-/ready" => answer(&request, &shared),
                 _ => Reply::text(404, "only /-/healthy and /-/ready are served here\n").into(),
@@ -133,16 +121,16 @@ impl Server {
             ready(answer).boxed()
         };
         let counters = Http::new(&Labels::empty());
-        self.accept(Box::new(respond), counters, stop).await;
+        self.accept(Box::new(service), counters, stop).await;
     }
 
-    async fn accept(self, respond: Respond, counters: Http, stop: CancellationToken) {
+    async fn accept(self, service: Service, counters: Http, stop: CancellationToken) {
         let web = Arc::new(Reloader::new(self.web, counters.clone(), stop.clone()));
         let mut reloading = JoinSet::new();
         reloading.spawn(Arc::clone(&web).follow_files());
         let mut connections = Connections::new(counters.clone());
         let gate = Arc::new(Gate {
-            respond,
+            service,
             web,
             passwords: Passwords::new(),
             counters,
