@@ -54,13 +54,15 @@ impl Server {
     /// # Errors
     /// When the address is malformed or in use.
     pub async fn bind(address: &str) -> Result<Self, Error> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => Error::InUse(address.to_owned()),
-            io::ErrorKind::InvalidInput => Error::Address(address.to_owned()),
-            _ => Error::Listen {
-                address: address.to_owned(),
-                source,
-            },
+        let failed = |source: io::Error| {
+            let address = address.to_owned();
+            if source.kind() == io::ErrorKind::AddrInUse {
+                Error::InUse(address)
+            } else if source.kind() == io::ErrorKind::InvalidInput {
+                Error::Address(address)
+            } else {
+                Error::Listen { address, source }
+            }
         };
         let listener = match address.strip_prefix(':') {
             Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")).await,

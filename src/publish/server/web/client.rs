@@ -19,13 +19,16 @@ use x509_parser::parse_x509_certificate;
 
 use super::ClientAuth;
 
+/// A verifier of client certificates.
+type SharedVerifier = Arc<dyn ClientCertVerifier>;
+
 /// Verifies the certificates of clients as `client_auth_type` and `client_allowed_sans` say.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
     mandatory: bool,
     /// Verifies who signed the certificate; without, any certificate will do whose key the client has.
-    signed: Option<Arc<dyn ClientCertVerifier>>,
+    signed: Option<SharedVerifier>,
     /// When not empty, the certificate must have one of these names.
     allowed: Vec<String>,
 }
@@ -123,7 +126,7 @@ pub(super) fn verifier(
     roots: RootCertStore,
     allowed: &[String],
     provider: &Arc<CryptoProvider>,
-) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
+) -> Result<Option<SharedVerifier>, String> {
     if auth == ClientAuth::None {
         return Ok(None);
     }
