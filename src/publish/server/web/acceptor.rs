@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::ring::default_provider;
@@ -12,15 +13,16 @@ use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::client::{not_after, verifier};
-use super::{Tls, Version};
+use super::{Material, Tls, Version};
 
 /// The key of `tls_server_config` that a mistake is about, and the mistake.
 type Mistake = (String, String);
 
-/// TLS settings with their certificates.
+/// TLS settings with their certificates; equal when settings and certificates are.
 #[derive(Clone)]
 pub struct Acceptor {
     config: Arc<ServerConfig>,
+    digest: [u8; 32],
     not_after: Option<i64>,
 }
 
@@ -32,6 +34,14 @@ impl fmt::Debug for Acceptor {
     }
 }
 
+impl PartialEq for Acceptor {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Acceptor {}
+
 impl Acceptor {
     /// Reads the certificates and checks everything.
     ///
@@ -39,10 +49,18 @@ impl Acceptor {
     /// Every mistake, with the key of `tls_server_config` that it is about.
     pub fn new(tls: &Tls) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = check(tls);
-        let chain = tls.cert.read().and_then(|pem| certificates(&pem));
-        let key = tls.key.read().and_then(|pem| private_key(&pem));
+        let mut hash = Sha256::new();
+        hash.update(format!("{tls:?}"));
+        let mut read = |material: &Material| {
+            let pem = material.read()?;
+            hash.update(pem.len().to_le_bytes());
+            hash.update(&pem);
+            Ok(pem)
+        };
+        let chain = read(&tls.cert).and_then(|pem| certificates(&pem));
+        let key = read(&tls.key).and_then(|pem| private_key(&pem));
         let roots = match &tls.client_ca {
-            Some(client_ca) => client_ca.read().and_then(|pem| roots(&pem)),
+            Some(material) => read(material).and_then(|pem| roots(&pem)),
             None => Ok(RootCertStore::empty()),
         };
         let chain = keep(chain, tls.cert.key("cert"), &mut mistakes);
@@ -56,6 +74,7 @@ impl Acceptor {
         let config = server_config(tls, chain, key, roots).map_err(|mistake| vec![mistake])?;
         Ok(Self {
             config: Arc::new(config),
+            digest: hash.finalize().into(),
             not_after,
         })
     }

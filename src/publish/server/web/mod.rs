@@ -22,7 +22,7 @@ pub(super) use passwords::{Login, Passwords};
 pub(super) use reload::{Active, Reloader};
 
 /// A web configuration that passed every check.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Web {
     /// TLS; without, plain HTTP.
     pub tls: Option<Acceptor>,

@@ -25,7 +25,7 @@ pub(in super::super) struct Active {
     /// What its file says.
     pub(in super::super) web: Web,
     bucket: Option<Mutex<Bucket>>,
-    /// Cancelled when it is replaced: its connections end after their current request.
+    /// Cancelled when the connections that use its TLS should end after what they are doing.
     retired: CancellationToken,
 }
 
@@ -39,7 +39,7 @@ impl Active {
         }
     }
 
-    /// TLS, and what is cancelled when its connections should end after their current request.
+    /// TLS, and what is cancelled when its connections should end after what they are doing.
     pub(in super::super) fn tls(&self) -> (Option<TlsAcceptor>, CancellationToken) {
         let tls = self.web.tls.as_ref().map(Acceptor::acceptor);
         (tls, self.retired.clone())
@@ -111,9 +111,8 @@ impl Reloader {
         }
     }
 
-    /// Reads the files again when their content changed, and at the first check, since they may have changed since
-    /// they were read. A broken configuration keeps the last good one and is read again at every check. Blocks on
-    /// the disk.
+    /// Reads the files again when their content changed. A broken configuration keeps the last good one and is
+    /// read again at every check. Blocks on the disk.
     fn check(&self) {
         let Some(load) = &self.load else { return };
         let mut last = self.last.lock();
@@ -122,7 +121,7 @@ impl Reloader {
         if last.fingerprint == Some(fingerprint) && last.problem.is_none() {
             return;
         }
-        let is_first = last.fingerprint.replace(fingerprint).is_none();
+        last.fingerprint = Some(fingerprint);
         let loaded = load().and_then(|web| {
             if web.tls.is_some() == active.web.tls.is_some() {
                 return Ok(web);
@@ -133,11 +132,8 @@ impl Reloader {
             Ok(web) => {
                 last.problem = None;
                 self.counters.web_reload(true, web.not_after());
-                let fresh = Active::new(web, self.stop.child_token());
-                *self.active.write() = Arc::new(fresh);
-                active.retired.cancel();
-                if !is_first {
-                    info!("the web configuration changed");
+                if web != active.web {
+                    self.replace(web, &active);
                 }
             }
             Err(problem) => {
@@ -149,6 +145,20 @@ impl Reloader {
                     last.problem = Some(problem);
                 }
             }
+        }
+    }
+
+    fn replace(&self, web: Web, old: &Active) {
+        info!("the web configuration changed");
+        let has_new_tls = web.tls != old.web.tls;
+        let retired = if has_new_tls {
+            self.stop.child_token()
+        } else {
+            old.retired.clone()
+        };
+        *self.active.write() = Arc::new(Active::new(web, retired));
+        if has_new_tls {
+            old.retired.cancel();
         }
     }
 }
@@ -216,18 +226,17 @@ mod tests {
             let family = families.iter().find(|family| family.name == name);
             family.unwrap().samples[0].value
         };
-        reloader.check();
         let before = reloader.active();
+        reloader.check();
         reloader.check();
         assert!(Arc::ptr_eq(&before, &reloader.active()), "kept");
         fs::write(&file, "broken").unwrap();
         reloader.check();
         assert!(Arc::ptr_eq(&before, &reloader.active()), "kept");
-        assert!(!before.retired.is_cancelled());
         assert_eq!((burst(&reloader), good(&counters)), (1, 0.0));
         fs::write(&file, "7").unwrap();
         reloader.check();
         assert_eq!((burst(&reloader), good(&counters)), (7, 1.0));
-        assert!(before.retired.is_cancelled(), "older connections end");
+        assert!(!before.retired.is_cancelled(), "TLS is the same");
     }
 }
