@@ -22,6 +22,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two requests; longer than any usual scrape interval.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 
+/// Time that a connection has before it may be closed for another. Without, a flood of new connections would close
+/// each other before any could send its request.
+const MIN_WAIT: Duration = Duration::from_millis(250);
+
 /// How far a connection has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -200,26 +204,35 @@ impl Connections {
 
     /// Takes in a connection. At the limit, the one that has kept the server waiting for longest is closed, and
     /// first those that have not sent a request; when none does, the new connection is refused.
-    pub(super) fn admit(&mut self) -> Option<Arc<Connection>> {
-        self.open.retain(|connection| connection.strong_count() > 0);
-        if self.open.len() >= MAX_CONNECTIONS {
-            let open = self.open.iter().enumerate();
-            let waiting = open.filter_map(|(index, connection)| {
-                let waiting = connection.upgrade()?.waiting()?;
-                Some((waiting, index))
-            });
-            let Some((_, index)) = waiting.min() else {
+    pub(super) async fn admit(&mut self) -> Option<Arc<Connection>> {
+        loop {
+            self.open.retain(|connection| connection.strong_count() > 0);
+            if self.open.len() < MAX_CONNECTIONS {
+                let connection = Arc::new(Connection::new(self.counters.clone()));
+                self.open.push(Arc::downgrade(&connection));
+                return Some(connection);
+            }
+            let Some((since, index)) = self.longest_waiting() else {
                 self.counters.refuse(Refused::Limit);
                 return None;
             };
-            if let Some(evicted) = self.open.swap_remove(index).upgrade() {
+            if since.elapsed() < MIN_WAIT {
+                sleep_until(since + MIN_WAIT).await;
+            } else if let Some(evicted) = self.open.swap_remove(index).upgrade() {
                 evicted.enter(&mut evicted.state.lock(), Phase::Evicted);
                 self.counters.add_open(-1);
             }
         }
-        let connection = Arc::new(Connection::new(self.counters.clone()));
-        self.open.push(Arc::downgrade(&connection));
-        Some(connection)
+    }
+
+    /// The connection to close for another one, and since when it waits.
+    fn longest_waiting(&self) -> Option<(Instant, usize)> {
+        let open = self.open.iter().enumerate();
+        let waiting = open.filter_map(|(index, connection)| {
+            let (has_requested, since) = connection.upgrade()?.waiting()?;
+            Some((has_requested, since, index))
+        });
+        waiting.min().map(|(_, since, index)| (since, index))
     }
 }
 
@@ -231,8 +244,8 @@ mod tests {
     use tokio::time::{Instant, advance};
 
     use super::{
-        Connection, Connections, HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CONNECTIONS, REQUEST_TIMEOUT,
-        WRITE_TIMEOUT,
+        Connection, Connections, HEADER_TIMEOUT, IDLE_TIMEOUT, MAX_CONNECTIONS, MIN_WAIT,
+        REQUEST_TIMEOUT, WRITE_TIMEOUT,
     };
     use crate::metric::Labels;
     use crate::publish::server::counters::{Http, Refused};
@@ -241,13 +254,14 @@ mod tests {
         Connections::new(Http::new(&Labels::empty()))
     }
 
-    fn fill(connections: &mut Connections, count: usize) -> Vec<Arc<Connection>> {
-        let admitted = (0..count).map(|_| {
-            let connection = connections.admit().unwrap();
+    async fn fill(connections: &mut Connections, count: usize) -> Vec<Arc<Connection>> {
+        let mut open = Vec::new();
+        for _ in 0..count {
+            let connection = connections.admit().await.unwrap();
             connection.established();
-            connection
-        });
-        admitted.collect()
+            open.push(connection);
+        }
+        open
     }
 
     /// When and why it is closed if nothing more happens.
@@ -260,15 +274,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn at_the_limit_the_longest_wait_for_a_first_request_ends_before_any_other() {
         let mut connections = connections();
-        let idle = fill(&mut connections, 1).remove(0);
+        let idle = fill(&mut connections, 1).await.remove(0);
         idle.request_began();
         idle.answered();
         idle.flushed();
         advance(Duration::from_secs(1)).await;
-        let silent = fill(&mut connections, 1).remove(0);
+        let silent = fill(&mut connections, 1).await.remove(0);
         advance(Duration::from_secs(1)).await;
-        let others = fill(&mut connections, MAX_CONNECTIONS - 2);
-        let fresh = connections.admit().unwrap();
+        let others = fill(&mut connections, MAX_CONNECTIONS - 2).await;
+        let fresh = connections.admit().await.unwrap();
         assert_eq!(silent.expired().await, Some(Refused::Evicted));
         for open in others.iter().chain([&idle, &fresh]) {
             assert!(open.deadline().0 > Instant::now());
@@ -279,30 +293,42 @@ mod tests {
     async fn a_request_under_way_is_not_cut_off_for_another_connection_unless_its_client_is_stuck()
     {
         let mut connections = connections();
-        let open = fill(&mut connections, MAX_CONNECTIONS);
+        let open = fill(&mut connections, MAX_CONNECTIONS).await;
         for connection in &open {
             connection.request_began();
         }
-        assert!(connections.admit().is_none());
+        assert!(connections.admit().await.is_none());
         open[7].write_blocked();
-        assert!(connections.admit().is_some());
+        assert!(connections.admit().await.is_some());
         assert_eq!(open[7].expired().await, Some(Refused::Evicted));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_connections_leaves_each_some_time_to_send_its_request() {
+        let mut connections = connections();
+        let open = fill(&mut connections, MAX_CONNECTIONS).await;
+        let start = Instant::now();
+        let fresh = connections.admit().await.unwrap();
+        assert!(start.elapsed() >= MIN_WAIT);
+        let evicted = open.iter().filter(|one| one.deadline().0 <= Instant::now());
+        assert_eq!(evicted.count(), 1);
+        assert!(fresh.deadline().0 > Instant::now());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_ended_leaves_its_place() {
         let mut connections = connections();
-        let mut open = fill(&mut connections, MAX_CONNECTIONS);
+        let mut open = fill(&mut connections, MAX_CONNECTIONS).await;
         for connection in &open {
             connection.request_began();
         }
         open.pop();
-        assert!(connections.admit().is_some());
+        assert!(connections.admit().await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_has_to_come_in_time_however_often_a_byte_comes() {
-        let connection = fill(&mut connections(), 1).remove(0);
+        let connection = fill(&mut connections(), 1).await.remove(0);
         for _ in 0..3 {
             advance(HEADER_TIMEOUT / 4).await;
             connection.received();
@@ -313,7 +339,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_is_closed_late_and_not_counted_unless_a_head_begins() {
-        let connection = fill(&mut connections(), 1).remove(0);
+        let connection = fill(&mut connections(), 1).await.remove(0);
         connection.request_began();
         connection.answered();
         connection.flushed();
@@ -325,7 +351,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_closed_and_one_that_takes_little_has_a_limit_too() {
-        let connection = fill(&mut connections(), 1).remove(0);
+        let connection = fill(&mut connections(), 1).await.remove(0);
         connection.request_began();
         connection.answered();
         connection.write_blocked();

@@ -145,7 +145,7 @@ impl Server {
                 Some(_) = tasks.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, from)) => {
-                        if let Some(connection) = connections.admit() {
+                        if let Some(connection) = connections.admit().await {
                             tasks.spawn(serve(stream, from, connection, Arc::clone(&gate)));
                         }
                         // A client that has sent its request is served before another takes its place.
