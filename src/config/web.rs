@@ -7,8 +7,8 @@ use super::problem::Problems;
 use super::read::{Fields, Node, Reader};
 use super::yaml::{Document, Value};
 use crate::publish::web::{
-    Acceptor, ClientAuth, Field, Headers, Material, RateLimit, Tls, Users, Version, Web,
-    cipher_suite, curve,
+    Acceptor, ClientAuth, Headers, Material, RateLimit, Tls, Users, Version, Web, cipher_suite,
+    curve,
 };
 
 /// Reads a web configuration file and the certificates that it names, relative to its folder.
@@ -31,23 +31,16 @@ pub fn load_web(path: &Path) -> Result<Web, Problems> {
 pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
     let document = Document::parse(file, text)?;
     let reader = Reader::new(&document);
-    let mut web = Web {
-        tls: None,
-        users: Users::default(),
-        headers: Headers::default(),
-        rate_limit: None,
-        files: Vec::new(),
-    };
+    let mut web = Web::default();
     if let Some(mut fields) = reader.root().fields() {
-        let mut http2 = true;
         if let Some(node) = fields.get("http_server_config") {
-            http2 = http(&node, &mut web.headers);
+            http(&node, &mut web.headers);
         }
         if let Some(node) = fields.get("tls_server_config") {
-            web.tls = tls(&node, base, http2, &mut web.files);
+            web.tls = tls(&node, base, &mut web.files);
         }
         web.rate_limit = fields.get("rate_limit").and_then(|node| rate_limit(&node));
-        // An empty list of users would let everybody in, which nobody writes it for.
+        // An empty list of users is an error: it would serve every request.
         fields.get("basic_auth_users");
         if let Some(node) = reader.root().peek("basic_auth_users") {
             web.users = users(&node);
@@ -57,11 +50,12 @@ pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
     reader.finish().into_result(web)
 }
 
-fn http(node: &Node<'_>, headers: &mut Headers) -> bool {
+fn http(node: &Node<'_>, headers: &mut Headers) {
     let Some(mut fields) = node.fields() else {
-        return true;
+        return;
     };
-    let http2 = fields.boolean("http2").unwrap_or(true);
+    // `true` allows HTTP/2 and does not demand it. The server speaks HTTP/1.1 either way.
+    fields.boolean("http2");
     if let Some(node) = fields.get("headers") {
         for (name, node) in node.entries().unwrap_or_default() {
             // Nothing behind the name means that the header is not sent.
@@ -76,7 +70,6 @@ fn http(node: &Node<'_>, headers: &mut Headers) -> bool {
         }
     }
     fields.finish();
-    http2
 }
 
 fn rate_limit(node: &Node<'_>) -> Option<RateLimit> {
@@ -111,7 +104,7 @@ fn users(node: &Node<'_>) -> Users {
         entries
     };
     if entries.is_empty() {
-        node.problem("names nobody, so that everybody could ask; add NAME: BCRYPT_HASH, or remove the key to serve without passwords");
+        node.problem("has no users, so every request would be served; add NAME: BCRYPT_HASH, or remove the key to serve without passwords");
     }
     for (name, node) in entries {
         let hash = node.peek_text().unwrap_or_default();
@@ -122,7 +115,7 @@ fn users(node: &Node<'_>) -> Users {
     users
 }
 
-fn tls(node: &Node<'_>, base: &Path, http2: bool, files: &mut Vec<PathBuf>) -> Option<Acceptor> {
+fn tls(node: &Node<'_>, base: &Path, files: &mut Vec<PathBuf>) -> Option<Acceptor> {
     let mut fields = node.fields()?;
     let cert = material(&mut fields, "cert", "cert_file", base, files);
     let key = material(&mut fields, "key", "key_file", base, files);
@@ -156,36 +149,13 @@ fn tls(node: &Node<'_>, base: &Path, http2: bool, files: &mut Vec<PathBuf>) -> O
         cipher_suites,
         curves,
         prefer_server_suites,
-        http2,
     };
-    let built = Acceptor::new(&tls);
-    let report = |wrong: Vec<(Field, String)>| {
-        for (field, message) in wrong {
-            place.problem_below(key_of(field, &tls), message);
+    let report = |mistakes: Vec<(String, String)>| {
+        for (key, message) in mistakes {
+            place.problem_below(&key, message);
         }
     };
-    built.map_err(report).ok()
-}
-
-/// The key that a mistake is about, as it is written.
-fn key_of(field: Field, tls: &Tls) -> &'static str {
-    let written = |material: &Material, text: &'static str, file: &'static str| match material {
-        Material::Text(_) => text,
-        Material::File(_) => file,
-    };
-    match field {
-        Field::Cert => written(&tls.cert, "cert", "cert_file"),
-        Field::Key => written(&tls.key, "key", "key_file"),
-        Field::ClientCa => match &tls.client_ca {
-            Some(ca) => written(ca, "client_ca", "client_ca_file"),
-            None => "client_ca_file",
-        },
-        Field::ClientAuth => "client_auth_type",
-        Field::Sans => "client_allowed_sans",
-        Field::CipherSuites => "cipher_suites",
-        Field::Curves => "curve_preferences",
-        Field::MinVersion => "min_version",
-    }
+    Acceptor::new(&tls).map_err(report).ok()
 }
 
 fn material(
@@ -292,7 +262,7 @@ basic_auth_users:
     }
 
     #[test]
-    fn every_mistake_is_told_at_once_with_its_line() {
+    fn every_mistake_is_reported_at_once_with_its_line() {
         let text = "tls_server_config:
   cert_file: tls.crt
   key_file: tls.key
@@ -371,10 +341,10 @@ basic_auth: {}
     }
 
     #[test]
-    fn what_would_let_everybody_in_by_accident_is_refused() {
+    fn an_empty_list_of_users_is_refused() {
         for text in ["basic_auth_users:\n", "basic_auth_users: {}\n"] {
             let found = problems(text);
-            assert!(found[0].contains("names nobody"), "{found:?}");
+            assert!(found[0].contains("has no users"), "{found:?}");
         }
         assert_eq!(problems("{}\n"), Vec::<String>::new());
         let half = problems("tls_server_config: {cert_file: tls.crt}\n");

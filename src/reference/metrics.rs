@@ -98,8 +98,8 @@ fn values(family: &Description, label: &Label) -> Vec<&'static str> {
         "reason" if is(&catalogue::SCRAPE_FAILURES) => {
             Reason::ALL.iter().map(|reason| reason.as_str()).collect()
         }
-        "reason" if is(&catalogue::HTTP_CONNECTIONS_REFUSED) => refused_reasons().collect(),
-        "reason" if is(&catalogue::HTTP_REQUESTS_REJECTED) => rejected_reasons().collect(),
+        "reason" if is(&catalogue::HTTP_CONNECTIONS_REFUSED) => refused_reasons().to_vec(),
+        "reason" if is(&catalogue::HTTP_REQUESTS_REJECTED) => rejected_reasons().to_vec(),
         _ => Vec::new(),
     }
 }

@@ -13,130 +13,66 @@ const NO_LABELS: [&str; 0] = [];
 /// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// Every place was taken by connections in the middle of an answer.
+    /// The limit was reached, and every connection had a request under way.
     Limit,
-    /// Its place was needed by another connection.
+    /// It made room for another connection.
     Evicted,
-    /// The TLS handshake failed: no common version, no or no good certificate of the client, no TLS at all.
+    /// No common version, no valid client certificate, or no TLS at all.
     Handshake,
-    /// The TLS handshake took too long.
     HandshakeTimeout,
-    /// The head of a request took too long.
     HeaderTimeout,
-    /// A request took too long.
     RequestTimeout,
     /// The client did not take its answer.
     SlowReader,
-    /// Its answers held the most memory when there was no more.
-    Memory,
-    /// Too many HTTP/2 streams reset.
-    ResetFlood,
-    /// Too many HTTP/2 frames that carry nothing.
-    ControlFlood,
-    /// The head of an HTTP/2 request is too large.
-    HeaderTooLarge,
-    /// HTTP/2 that is none.
-    Protocol,
 }
 
-impl Refused {
-    const ALL: [Self; 12] = [
-        Self::Limit,
-        Self::Evicted,
-        Self::Handshake,
-        Self::HandshakeTimeout,
-        Self::HeaderTimeout,
-        Self::RequestTimeout,
-        Self::SlowReader,
-        Self::Memory,
-        Self::ResetFlood,
-        Self::ControlFlood,
-        Self::HeaderTooLarge,
-        Self::Protocol,
-    ];
-
-    /// The label.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Limit => "limit",
-            Self::Evicted => "evicted",
-            Self::Handshake => "tls_handshake",
-            Self::HandshakeTimeout => "tls_handshake_timeout",
-            Self::HeaderTimeout => "header_timeout",
-            Self::RequestTimeout => "request_timeout",
-            Self::SlowReader => "slow_reader",
-            Self::Memory => "memory",
-            Self::ResetFlood => "reset_flood",
-            Self::ControlFlood => "control_flood",
-            Self::HeaderTooLarge => "header_too_large",
-            Self::Protocol => "protocol_error",
-        }
-    }
-}
+/// The label `reason` of closed connections, in the order of [`Refused`].
+const REFUSED: [&str; 7] = [
+    "limit",
+    "evicted",
+    "tls_handshake",
+    "tls_handshake_timeout",
+    "header_timeout",
+    "request_timeout",
+    "slow_reader",
+];
 
 /// Why a request was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rejected {
-    /// No or a wrong password.
     Unauthorized,
     /// Too many passwords are being compared.
     AuthBusy,
-    /// Over the configured rate.
     RateLimited,
-    /// A head that is too large.
     HeaderTooLarge,
-    /// A head that is no HTTP, or has no usable `Host`.
+    /// Not HTTP, or no usable `Host`.
     Malformed,
-    /// A body that is too large.
     BodyTooLarge,
-    /// A body that took too long.
     BodyTimeout,
-    /// Another site's page asks a browser to change something here.
+    /// Another site's page makes a browser change something here.
     CrossSite,
-    /// No memory for one more answer.
-    Overloaded,
-    /// The client did not take its answer from an HTTP/2 stream.
-    StreamTimeout,
 }
 
-impl Rejected {
-    const ALL: [Self; 10] = [
-        Self::Unauthorized,
-        Self::AuthBusy,
-        Self::RateLimited,
-        Self::HeaderTooLarge,
-        Self::Malformed,
-        Self::BodyTooLarge,
-        Self::BodyTimeout,
-        Self::CrossSite,
-        Self::Overloaded,
-        Self::StreamTimeout,
-    ];
+/// The label `reason` of rejected requests, in the order of [`Rejected`].
+const REJECTED: [&str; 8] = [
+    "unauthorized",
+    "auth_busy",
+    "rate_limited",
+    "header_too_large",
+    "malformed",
+    "body_too_large",
+    "body_timeout",
+    "cross_site",
+];
 
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Unauthorized => "unauthorized",
-            Self::AuthBusy => "auth_busy",
-            Self::RateLimited => "rate_limited",
-            Self::HeaderTooLarge => "header_too_large",
-            Self::Malformed => "malformed",
-            Self::BodyTooLarge => "body_too_large",
-            Self::BodyTimeout => "body_timeout",
-            Self::CrossSite => "cross_site",
-            Self::Overloaded => "overloaded",
-            Self::StreamTimeout => "stream_timeout",
-        }
-    }
+/// The values of the label `reason` of refused connections.
+pub(crate) fn refused_reasons() -> &'static [&'static str] {
+    &REFUSED
 }
 
-/// The words of the label `reason` of refused connections.
-pub(crate) fn refused_reasons() -> impl Iterator<Item = &'static str> {
-    Refused::ALL.iter().map(|reason| reason.as_str())
-}
-
-/// The words of the label `reason` of rejected requests.
-pub(crate) fn rejected_reasons() -> impl Iterator<Item = &'static str> {
-    Rejected::ALL.iter().map(|reason| reason.as_str())
+/// The values of the label `reason` of rejected requests.
+pub(crate) fn rejected_reasons() -> &'static [&'static str] {
+    &REJECTED
 }
 
 /// Counters of one server; every reason starts at 0. Clones share their values.
@@ -164,30 +100,33 @@ impl Http {
             not_after: counted.gauge(&catalogue::WEB_CERTIFICATE_NOT_AFTER),
             counted,
         };
-        for reason in refused_reasons() {
+        for reason in REFUSED {
             http.refused.with_label_values(&[reason]).reset();
         }
-        for reason in rejected_reasons() {
+        for reason in REJECTED {
             http.rejected.with_label_values(&[reason]).reset();
         }
-        http.set_open(0);
+        http.add_open(0);
         http
     }
 
     /// Counts a connection that was closed.
     pub(super) fn refuse(&self, reason: Refused) {
-        self.refused.with_label_values(&[reason.as_str()]).inc();
+        self.refused
+            .with_label_values(&[REFUSED[reason as usize]])
+            .inc();
     }
 
     /// Counts a request that was rejected.
     pub(super) fn reject(&self, reason: Rejected) {
-        self.rejected.with_label_values(&[reason.as_str()]).inc();
+        self.rejected
+            .with_label_values(&[REJECTED[reason as usize]])
+            .inc();
     }
 
-    /// Sets the number of open connections.
-    pub(super) fn set_open(&self, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.open.with_label_values(&NO_LABELS).set(count);
+    /// Adds to the number of open connections.
+    pub(super) fn add_open(&self, change: i64) {
+        self.open.with_label_values(&NO_LABELS).add(change);
     }
 
     /// Sets whether the web configuration could be read, and when the certificate in force expires,
@@ -208,11 +147,11 @@ impl Http {
 
 #[cfg(test)]
 mod tests {
-    use super::{Http, Rejected, refused_reasons};
+    use super::{Http, REFUSED, REJECTED, Refused, Rejected};
     use crate::metric::Labels;
 
     #[test]
-    fn every_reason_is_born_at_zero_and_carries_the_model() {
+    fn every_reason_begins_at_zero_and_carries_the_model() {
         let http = Http::new(&Labels::new([("model_id", "m")]));
         http.reject(Rejected::CrossSite);
         let families = http.gather();
@@ -229,7 +168,7 @@ mod tests {
             ]
         );
         let refused = families[1].get_metric();
-        assert_eq!(refused.len(), refused_reasons().count());
+        assert_eq!(refused.len(), REFUSED.len());
         assert!(
             refused
                 .iter()
@@ -246,5 +185,14 @@ mod tests {
             })
             .collect();
         assert_eq!(labels, [[("model_id", "m"), ("reason", "cross_site")]]);
+    }
+
+    #[test]
+    fn reasons_are_in_the_order_of_the_variants() {
+        let refused = REFUSED[Refused::SlowReader as usize];
+        let rejected = REJECTED[Rejected::BodyTimeout as usize];
+        assert_eq!((refused, rejected), ("slow_reader", "body_timeout"));
+        assert_eq!(REFUSED[Refused::Evicted as usize], "evicted");
+        assert_eq!(REJECTED[Rejected::RateLimited as usize], "rate_limited");
     }
 }

@@ -13,12 +13,12 @@ use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::client::{not_after, verifier};
-use super::{Field, Material, Tls};
+use super::{Material, Tls, Version};
 
-/// What a mistake is about, and the mistake.
-type Wrong = (Field, String);
+/// The key of `tls_server_config` that a mistake is about, and the mistake.
+type Mistake = (String, String);
 
-/// Does the handshakes.
+/// TLS settings with their certificates; equal when settings and certificates are.
 #[derive(Clone)]
 pub struct Acceptor {
     config: Arc<ServerConfig>,
@@ -34,41 +34,44 @@ impl fmt::Debug for Acceptor {
     }
 }
 
+impl PartialEq for Acceptor {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Acceptor {}
+
 impl Acceptor {
-    /// Reads the certificates and puts everything together.
+    /// Reads the certificates and checks everything.
     ///
     /// # Errors
-    /// Every mistake with the key that it is about.
-    pub fn new(tls: &Tls) -> Result<Self, Vec<Wrong>> {
-        let mut wrong = check(tls);
+    /// Every mistake, with the key of `tls_server_config` that it is about.
+    pub fn new(tls: &Tls) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = check(tls);
         let mut hash = Sha256::new();
         hash.update(format!("{tls:?}"));
-        let mut read = |field: Field, material: &Material| {
-            let bytes = material.read().map_err(|message| (field, message))?;
-            hash.update(bytes.len().to_le_bytes());
-            hash.update(&bytes);
-            Ok(bytes)
+        let mut read = |material: &Material| {
+            let pem = material.read()?;
+            hash.update(pem.len().to_le_bytes());
+            hash.update(&pem);
+            Ok(pem)
         };
-        let chain = read(Field::Cert, &tls.cert).and_then(|pem| chain(&pem));
-        let key = read(Field::Key, &tls.key).and_then(|pem| key(&pem));
+        let chain = read(&tls.cert).and_then(|pem| certificates(&pem));
+        let key = read(&tls.key).and_then(|pem| private_key(&pem));
         let roots = match &tls.client_ca {
-            Some(ca) => read(Field::ClientCa, ca).and_then(|pem| roots(&pem)),
+            Some(material) => read(material).and_then(|pem| roots(&pem)),
             None => Ok(RootCertStore::empty()),
         };
-        let mut take = |error: Wrong| wrong.push(error);
-        let parts = (
-            chain.map_err(&mut take),
-            key.map_err(&mut take),
-            roots.map_err(&mut take),
-        );
-        let (Ok(chain), Ok(key), Ok(roots)) = parts else {
-            return Err(wrong);
+        let chain = keep(chain, tls.cert.key("cert"), &mut mistakes);
+        let key = keep(key, tls.key.key("key"), &mut mistakes);
+        let roots = keep(roots, tls.client_ca_key(), &mut mistakes);
+        let (Some(chain), Some(key), Some(roots), true) = (chain, key, roots, mistakes.is_empty())
+        else {
+            return Err(mistakes);
         };
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
         let not_after = chain.first().and_then(not_after);
-        let config = server_config(tls, chain, key, roots).map_err(|error| vec![error])?;
+        let config = server_config(tls, chain, key, roots).map_err(|mistake| vec![mistake])?;
         Ok(Self {
             config: Arc::new(config),
             digest: hash.finalize().into(),
@@ -76,89 +79,79 @@ impl Acceptor {
         })
     }
 
-    /// When the server's certificate ends, in Unix seconds.
+    /// When the server's certificate expires, in Unix seconds.
     #[must_use]
     pub fn not_after(&self) -> Option<i64> {
         self.not_after
     }
 
-    /// Whether settings and certificates are the same.
-    pub(in super::super) fn is_same(&self, other: &Self) -> bool {
-        self.digest == other.digest
-    }
-
-    /// What tokio needs.
-    pub(in super::super) fn acceptor(&self) -> TlsAcceptor {
+    /// The acceptor for connections.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.config))
     }
 }
 
+fn keep<T>(part: Result<T, String>, key: String, mistakes: &mut Vec<Mistake>) -> Option<T> {
+    part.map_err(|message| mistakes.push((key, message))).ok()
+}
+
 /// What is wrong before any file is read.
-fn check(tls: &Tls) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
-    let mut say = |field: Field, message: &str| wrong.push((field, message.to_owned()));
-    if tls.min_version > tls.max_version {
-        say(Field::MinVersion, "must not be newer than max_version");
-    }
+fn check(tls: &Tls) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut require = |holds: bool, key: &str, message: &str| {
+        if !holds {
+            mistakes.push((key.to_owned(), message.to_owned()));
+        }
+    };
     let verifies = tls.client_auth.verifies();
-    if verifies && tls.client_ca.is_none() {
-        say(
-            Field::ClientAuth,
-            "needs client_ca_file, the authorities that sign the certificates of clients",
-        );
-    }
-    if !verifies && tls.client_ca.is_some() {
-        say(
-            Field::ClientCa,
-            "is not used without client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven",
-        );
-    }
-    if !verifies && !tls.allowed_sans.is_empty() {
-        say(
-            Field::Sans,
-            "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven, since a certificate that nobody verifies can carry any name",
-        );
-    }
-    let suites = tls.suites();
-    let only_newest = suites.iter().all(|suite| suite.tls13().is_some());
-    if only_newest && tls.versions().len() == 1 && tls.max_version == super::Version::V12 {
-        say(
-            Field::CipherSuites,
-            "has no suite for TLS 1.2, which max_version asks for",
-        );
-    }
-    wrong
+    require(
+        tls.min_version <= tls.max_version,
+        "min_version",
+        "must not be newer than max_version",
+    );
+    require(
+        !verifies || tls.client_ca.is_some(),
+        "client_auth_type",
+        "needs client_ca_file, the authorities that sign the certificates of clients",
+    );
+    require(
+        verifies || tls.client_ca.is_none(),
+        &tls.client_ca_key(),
+        "is not used without client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven",
+    );
+    require(
+        verifies || tls.allowed_sans.is_empty(),
+        "client_allowed_sans",
+        "needs client_auth_type: RequireAndVerifyClientCert or VerifyClientCertIfGiven, since an unverified certificate can carry any name",
+    );
+    let only_12 = (tls.min_version, tls.max_version) == (Version::V12, Version::V12);
+    require(
+        !only_12 || tls.suites().iter().any(|suite| suite.tls13().is_none()),
+        "cipher_suites",
+        "has no suite for TLS 1.2, which max_version asks for",
+    );
+    mistakes
 }
 
-fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Wrong> {
-    certificates(pem, Field::Cert)
-}
-
-fn certificates(pem: &[u8], field: Field) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err((
-            field,
-            "has no certificate in it; PEM is expected".to_owned(),
-        )),
-        Err(error) => Err((field, format!("is not PEM: {error}"))),
+    let found = found.map_err(|error| format!("is not PEM: {error}"))?;
+    if found.is_empty() {
+        return Err("has no certificate in it; PEM is expected".to_owned());
     }
+    Ok(found)
 }
 
-fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Wrong> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        let message = "has no private key in it; PEM without a passphrase is expected";
-        (Field::Key, message.to_owned())
-    })
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| "has no private key in it; PEM without a passphrase is expected".to_owned())
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, Wrong> {
+fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(pem, Field::ClientCa)? {
-        roots
-            .add(certificate)
-            .map_err(|error| (Field::ClientCa, format!("is no authority: {error}")))?;
+    for certificate in certificates(pem)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("is no authority: {error}"))?;
     }
     Ok(roots)
 }
@@ -168,7 +161,7 @@ fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     roots: RootCertStore,
-) -> Result<ServerConfig, Wrong> {
+) -> Result<ServerConfig, Mistake> {
     let mut provider = CryptoProvider {
         cipher_suites: tls.suites(),
         ..default_provider()
@@ -178,24 +171,22 @@ fn server_config(
     }
     let provider = Arc::new(provider);
     let verifier = verifier(tls.client_auth, roots, &tls.allowed_sans, &provider)
-        .map_err(|message| (Field::ClientCa, message))?;
+        .map_err(|message| (tls.client_ca_key(), message))?;
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&tls.versions())
-        .map_err(|error| (Field::CipherSuites, error.to_string()))?;
-    let resumes = verifier.is_none();
+        .map_err(|error| ("cipher_suites".to_owned(), error.to_string()))?;
+    let verifies = verifier.is_some();
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| (Field::Key, format!("does not fit cert_file: {error}")))?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        let message = format!("does not fit {}: {error}", tls.cert.key("cert"));
+        (tls.key.key("key"), message)
+    })?;
     config.ignore_client_order = tls.prefer_server_suites;
-    if tls.http2 {
-        config.alpn_protocols.push(b"h2".to_vec());
-    }
-    config.alpn_protocols.push(b"http/1.1".to_vec());
-    if !resumes {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if verifies {
         // A resumed session is not verified again, and a certificate may have expired meanwhile.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;

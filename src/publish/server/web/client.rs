@@ -1,4 +1,4 @@
-//! Certificates of clients: which are asked for, and which names they must have.
+//! Certificates of clients: whether they are needed, who has to sign them, and which names they must have.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,28 +19,46 @@ use x509_parser::parse_x509_certificate;
 
 use super::ClientAuth;
 
-/// Takes any certificate whose key the client has, without asking who signed it.
+/// A verifier of client certificates.
+type SharedVerifier = Arc<dyn ClientCertVerifier>;
+
+/// Verifies the certificates of clients as `client_auth_type` and `client_allowed_sans` say.
 #[derive(Debug)]
-struct Unverified {
+struct Verifier {
     provider: Arc<CryptoProvider>,
     mandatory: bool,
+    /// Verifies who signed the certificate; without, any certificate will do whose key the client has.
+    signed: Option<SharedVerifier>,
+    /// When not empty, the certificate must have one of these names.
+    allowed: Vec<String>,
 }
 
-impl ClientCertVerifier for Unverified {
+impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        self.signed
+            .as_ref()
+            .map_or(&[], |signed| signed.root_hint_subjects())
     }
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        if let Some(signed) = &self.signed {
+            signed.verify_client_cert(end_entity, intermediates, now)?;
+        }
+        if !self.allowed.is_empty() {
+            let names = names(end_entity).ok_or(CertificateError::BadEncoding)?;
+            if !names.iter().any(|name| self.allowed.contains(name)) {
+                return Err(CertificateError::ApplicationVerificationFailure.into());
+            }
+        }
         Ok(ClientCertVerified::assertion())
     }
 
@@ -65,68 +83,8 @@ impl ClientCertVerifier for Unverified {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-/// Verifies as another does, and then looks for an allowed name.
-#[derive(Debug)]
-struct Named {
-    inner: Arc<dyn ClientCertVerifier>,
-    allowed: Vec<String>,
-}
-
-impl ClientCertVerifier for Named {
-    fn offer_client_auth(&self) -> bool {
-        self.inner.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.inner.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verified = self
-            .inner
-            .verify_client_cert(end_entity, intermediates, now)?;
-        let names = names(end_entity).ok_or(CertificateError::BadEncoding)?;
-        if names.iter().any(|name| self.allowed.contains(name)) {
-            return Ok(verified);
-        }
-        Err(CertificateError::ApplicationVerificationFailure.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
     }
 }
 
@@ -152,54 +110,39 @@ fn names(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
         | GeneralName::RegisteredID(_)
         | GeneralName::Invalid(..) => None,
     };
-    Some(
-        extension
-            .value
-            .general_names
-            .iter()
-            .filter_map(name)
-            .collect(),
-    )
+    let names = &extension.value.general_names;
+    Some(names.iter().filter_map(name).collect())
 }
 
-/// When a certificate ends, in Unix seconds.
+/// When a certificate expires, in Unix seconds.
 pub(super) fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
     let (_, parsed) = parse_x509_certificate(certificate).ok()?;
     Some(parsed.validity().not_after.timestamp())
 }
 
-/// Decides about certificates of clients.
-type Verifier = Arc<dyn ClientCertVerifier>;
-
-/// Who verifies the certificates of clients; none when none are asked for.
+/// The verifier of client certificates; none when no certificate is requested.
 pub(super) fn verifier(
     auth: ClientAuth,
     roots: RootCertStore,
     allowed: &[String],
     provider: &Arc<CryptoProvider>,
-) -> Result<Option<Verifier>, String> {
-    let provider = Arc::clone(provider);
-    let mandatory = matches!(auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify);
-    let inner: Verifier = match auth {
-        ClientAuth::None => return Ok(None),
-        ClientAuth::Request | ClientAuth::RequireAny => Arc::new(Unverified {
-            provider,
-            mandatory,
-        }),
-        ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
-            let mut builder =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            if !mandatory {
-                builder = builder.allow_unauthenticated();
-            }
-            builder.build().map_err(|error| error.to_string())?
-        }
-    };
-    if allowed.is_empty() {
-        return Ok(Some(inner));
+) -> Result<Option<SharedVerifier>, String> {
+    if auth == ClientAuth::None {
+        return Ok(None);
     }
-    let allowed = allowed.to_vec();
-    Ok(Some(Arc::new(Named { inner, allowed })))
+    let signed = if auth.verifies() {
+        let (roots, provider) = (Arc::new(roots), Arc::clone(provider));
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, provider);
+        Some(builder.build().map_err(|error| error.to_string())?)
+    } else {
+        None
+    };
+    Ok(Some(Arc::new(Verifier {
+        provider: Arc::clone(provider),
+        mandatory: matches!(auth, ClientAuth::RequireAny | ClientAuth::RequireAndVerify),
+        signed,
+        allowed: allowed.to_vec(),
+    })))
 }
 
 #[cfg(test)]

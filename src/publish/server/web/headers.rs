@@ -15,7 +15,7 @@ const ALLOWED: [(&str, HeaderName); 5] = [
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
 ];
 
-/// Headers for every answer, each of the allow-list.
+/// Headers for every answer, each on the allow-list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(HeaderName, HeaderValue)>);
 
@@ -23,7 +23,7 @@ impl Headers {
     /// Adds a header.
     ///
     /// # Errors
-    /// When the name is not of the allow-list or the value is none for it; the text says what would be right.
+    /// When the name is not on the allow-list or the value is invalid; the text says what would be valid.
     pub fn insert(&mut self, name: &str, value: &str) -> Result<(), String> {
         let Some((_, header)) = ALLOWED.iter().find(|(allowed, _)| *allowed == name) else {
             let names = ALLOWED.map(|(allowed, _)| allowed).join(", ");
@@ -46,8 +46,8 @@ impl Headers {
         Ok(())
     }
 
-    /// Adds the headers to an answer. A policy that the answer has already stays beside the configured one, so
-    /// that a browser keeps to both.
+    /// Adds the headers to an answer. A `Content-Security-Policy` that the answer already has stays beside the
+    /// configured one, and a browser applies both.
     pub(in super::super) fn add_to(&self, answer: &mut HeaderMap) {
         for (name, value) in &self.0 {
             if *name == CONTENT_SECURITY_POLICY {
@@ -67,7 +67,7 @@ mod tests {
     use super::Headers;
 
     #[test]
-    fn only_headers_of_the_allow_list_with_values_that_mean_something_are_taken() {
+    fn only_headers_on_the_allow_list_with_valid_values_are_accepted() {
         let mut headers = Headers::default();
         for (name, value) in [
             ("X-Frame-Options", "DENY"),

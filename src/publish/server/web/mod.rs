@@ -1,11 +1,11 @@
-//! What a web configuration file says, checked: TLS, users, headers, rate limit. Its format is exporter-toolkit's.
+//! The web configuration, checked: TLS, users, headers, rate limit. The file has exporter-toolkit's format.
 
 mod acceptor;
 mod client;
 mod headers;
-mod live;
 mod passwords;
 mod rate;
+mod reload;
 mod tls;
 mod users;
 
@@ -15,19 +15,18 @@ use std::sync::Arc;
 pub use acceptor::Acceptor;
 pub use headers::Headers;
 pub use rate::RateLimit;
-pub use tls::{ClientAuth, Field, Material, Tls, Version, cipher_suite, curve};
+pub use tls::{ClientAuth, Material, Tls, Version, cipher_suite, curve};
 pub use users::Users;
 
-pub(super) use live::{Active, Live, Reread};
 pub(super) use passwords::{Login, Passwords};
-pub(super) use rate::Bucket;
+pub(super) use reload::{Active, Reloader};
 
 /// A web configuration that passed every check.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Web {
     /// TLS; without, plain HTTP.
     pub tls: Option<Acceptor>,
-    /// Who may ask; everybody when there is nobody.
+    /// Users of basic authentication; when empty, no password is needed.
     pub users: Users,
     /// Headers of every answer.
     pub headers: Headers,
@@ -38,29 +37,12 @@ pub struct Web {
 }
 
 impl Web {
-    /// Whether nothing changed, in the files of TLS neither.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        let same_rest = self.users == other.users
-            && self.headers == other.headers
-            && self.rate_limit == other.rate_limit
-            && self.files == other.files;
-        same_rest && self.has_same_tls(other)
-    }
-
-    /// Whether TLS is the same.
-    pub(super) fn has_same_tls(&self, other: &Self) -> bool {
-        match (&self.tls, &other.tls) {
-            (Some(one), Some(other)) => one.is_same(other),
-            (one, other) => one.is_none() && other.is_none(),
-        }
-    }
-
-    /// When the server's certificate ends, in Unix seconds.
+    /// When the server's certificate expires, in Unix seconds.
     #[must_use]
     pub fn not_after(&self) -> Option<i64> {
         self.tls.as_ref().and_then(Acceptor::not_after)
     }
 }
 
-/// Reads the web configuration again; an error is told to people as it stands.
+/// Reads the web configuration again; the error is text for people.
 pub type Load = Arc<dyn Fn() -> Result<Web, String> + Send + Sync>;

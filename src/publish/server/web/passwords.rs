@@ -1,33 +1,31 @@
-//! Comparing passwords: costly on purpose, so bounded, off the async threads, and remembered.
+//! Comparing passwords. bcrypt is slow on purpose, so comparisons are limited, run off the async threads, and right
+//! passwords are remembered.
 
-use std::collections::{HashMap, VecDeque};
-use std::fmt;
+use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
 use hmac::{Hmac, Mac};
+use parking_lot::Mutex;
 use sha2::Sha256;
-use tokio::sync::Semaphore;
+use tokio::sync;
 use tokio::task::spawn_blocking;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 
 use super::Users;
 
-/// Comparisons at once: the rest of the process needs the other core.
-const AT_ONCE: usize = 1;
-/// Comparisons that one address may have under way or waiting.
-const WAITING_EACH: usize = 4;
-/// Comparisons under way or waiting, over all addresses.
-const WAITING_ALL: usize = 64;
-/// Right passwords remembered.
-const REMEMBERED: usize = 100;
+/// Comparisons running or waiting for one address.
+const MAX_WAITING_PER_ADDRESS: usize = 4;
+/// Comparisons running or waiting for all addresses.
+const MAX_WAITING: usize = 64;
+/// Right passwords that are remembered.
+const MAX_REMEMBERED: usize = 100;
 
-/// What came of a comparison.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Login {
-    /// The user with that password.
+    /// The user exists and this is the password.
     Right,
-    /// Nobody with that password.
+    /// There is no such user, or it is another password.
     Wrong,
     /// Not compared: too many others wait.
     Busy,
@@ -35,21 +33,16 @@ pub(in super::super) enum Login {
 
 /// Compares passwords with hashes.
 pub(in super::super) struct Passwords {
-    /// Random, so that what is remembered says nothing about passwords.
+    /// Random, so that remembered digests reveal nothing about passwords.
     key: [u8; 32],
     remembered: Mutex<VecDeque<[u8; 32]>>,
-    running: Semaphore,
-    waiting: Mutex<HashMap<IpAddr, usize>>,
-}
-
-impl fmt::Debug for Passwords {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passwords")
-    }
+    /// Held while a comparison runs: one at a time, since the rest of the process needs a core too.
+    running: sync::Mutex<()>,
+    waiting: Mutex<Vec<IpAddr>>,
 }
 
 impl Passwords {
-    /// Nothing remembered.
+    /// No password is remembered yet.
     pub(in super::super) fn new() -> Self {
         let mut key = [0; 32];
         let random = default_provider().secure_random.fill(&mut key);
@@ -57,7 +50,7 @@ impl Passwords {
         Self {
             key,
             remembered: Mutex::default(),
-            running: Semaphore::new(AT_ONCE),
+            running: sync::Mutex::default(),
             waiting: Mutex::default(),
         }
     }
@@ -71,19 +64,18 @@ impl Passwords {
     ) -> Login {
         let known = users.hash(name);
         let digest = self.digest([name, password, known.unwrap_or("")]);
-        if known.is_some() && self.remembers(&digest) {
+        let is_remembered = || known.is_some() && self.remembered.lock().contains(&digest);
+        if is_remembered() {
             return Login::Right;
         }
         let Some(_place) = Place::take(&self.waiting, from) else {
             return Login::Busy;
         };
-        let Ok(_running) = self.running.acquire().await else {
-            return Login::Busy;
-        };
-        if known.is_some() && self.remembers(&digest) {
+        let _running = self.running.lock().await;
+        if is_remembered() {
             return Login::Right;
         }
-        let hash = known.map_or_else(|| users.nobody(), str::to_owned);
+        let hash = known.map_or_else(|| users.decoy_hash(), str::to_owned);
         let password = password.to_owned();
         let compared = spawn_blocking(move || bcrypt::verify(password, &hash)).await;
         if known.is_some() && matches!(compared, Ok(Ok(true))) {
@@ -93,7 +85,7 @@ impl Passwords {
         Login::Wrong
     }
 
-    /// A keyed digest; lengths keep `a` + `bc` apart from `ab` + `c`.
+    /// A keyed digest; the lengths distinguish `a`, `bc` from `ab`, `c`.
     fn digest(&self, parts: [&str; 3]) -> [u8; 32] {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length is one");
@@ -104,55 +96,39 @@ impl Passwords {
         mac.finalize().into_bytes().into()
     }
 
-    fn remembers(&self, digest: &[u8; 32]) -> bool {
-        let remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        remembered.contains(digest)
-    }
-
     fn remember(&self, digest: [u8; 32]) {
-        let mut remembered = self
-            .remembered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED {
+        let mut remembered = self.remembered.lock();
+        if remembered.len() >= MAX_REMEMBERED {
             remembered.pop_front();
         }
         remembered.push_back(digest);
     }
 }
 
-/// A place in the queue of an address.
+/// A place in the queue, given up when dropped.
 struct Place<'a> {
-    waiting: &'a Mutex<HashMap<IpAddr, usize>>,
+    waiting: &'a Mutex<Vec<IpAddr>>,
     from: IpAddr,
 }
 
 impl<'a> Place<'a> {
-    fn take(waiting: &'a Mutex<HashMap<IpAddr, usize>>, from: IpAddr) -> Option<Self> {
-        let mut counts = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.values().sum::<usize>() >= WAITING_ALL {
+    /// A place for a client at this address; none when too many are taken.
+    fn take(waiting: &'a Mutex<Vec<IpAddr>>, from: IpAddr) -> Option<Self> {
+        let mut addresses = waiting.lock();
+        let same = addresses.iter().filter(|address| **address == from);
+        if same.count() >= MAX_WAITING_PER_ADDRESS || addresses.len() >= MAX_WAITING {
             return None;
         }
-        let count = counts.entry(from).or_default();
-        if *count >= WAITING_EACH {
-            return None;
-        }
-        *count += 1;
+        addresses.push(from);
         Some(Self { waiting, from })
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut counts = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.from);
-            }
+        let mut addresses = self.waiting.lock();
+        if let Some(index) = addresses.iter().position(|address| *address == self.from) {
+            addresses.swap_remove(index);
         }
     }
 }
@@ -161,7 +137,7 @@ impl Drop for Place<'_> {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
-    use super::{Login, Passwords, Place, WAITING_EACH};
+    use super::{Login, MAX_WAITING_PER_ADDRESS, Passwords, Place};
     use crate::publish::web::Users;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -185,7 +161,7 @@ mod tests {
             let found = passwords.compare(&users, (name, password), HERE).await;
             assert_eq!(found, login, "{name} {password}");
         }
-        assert_eq!(passwords.remembered.lock().unwrap().len(), 1);
+        assert_eq!(passwords.remembered.lock().len(), 1);
     }
 
     #[tokio::test]
@@ -198,9 +174,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_guesses_keeps_nobody_else_waiting() {
+    async fn an_address_that_guesses_does_not_keep_others_waiting() {
         let (passwords, users) = (Passwords::new(), users("secret"));
-        let held: Vec<_> = (0..WAITING_EACH)
+        let held: Vec<_> = (0..MAX_WAITING_PER_ADDRESS)
             .map(|_| Place::take(&passwords.waiting, HERE).unwrap())
             .collect();
         let ask = async |from: IpAddr| passwords.compare(&users, ("alice", "secret"), from).await;
@@ -208,6 +184,6 @@ mod tests {
         let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
         assert_eq!(ask(other).await, Login::Right);
         drop(held);
-        assert!(passwords.waiting.lock().unwrap().is_empty());
+        assert!(passwords.waiting.lock().is_empty());
     }
 }

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One token an interval, at most `burst` saved up.
+/// One token per interval, at most `burst` saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// Time to earn a token; never 0.
     pub interval: Duration,
-    /// Most tokens saved up, and how many there are at first; never 0.
+    /// Most tokens saved, and how many there are at first; never 0.
     pub burst: u32,
 }
 
-/// The tokens at hand.
-#[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Bucket {
+/// The tokens that are left.
+#[derive(Debug)]
+pub(super) struct Bucket {
     limit: RateLimit,
     tokens: f64,
     at: Instant,
@@ -23,7 +23,7 @@ pub(in super::super) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(in super::super) fn new(limit: RateLimit, now: Instant) -> Self {
+    pub(super) fn new(limit: RateLimit, now: Instant) -> Self {
         Self {
             limit,
             tokens: f64::from(limit.burst),
@@ -32,7 +32,7 @@ impl Bucket {
     }
 
     /// Takes a token when there is one.
-    pub(in super::super) fn take(&mut self, now: Instant) -> bool {
+    pub(super) fn take(&mut self, now: Instant) -> bool {
         let earned = (now - self.at).as_secs_f64() / self.limit.interval.as_secs_f64();
         self.tokens = (self.tokens + earned).min(f64::from(self.limit.burst));
         self.at = now;

@@ -1,8 +1,7 @@
-//! TLS settings in exporter-toolkit's words, and what rustls makes of them.
+//! TLS settings as exporter-toolkit names them, and their meaning for rustls.
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use tokio_rustls::rustls::crypto::SupportedKxGroup;
@@ -12,33 +11,12 @@ use tokio_rustls::rustls::{self, SupportedCipherSuite, SupportedProtocolVersion}
 /// Largest file of certificates that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Where a mistake is: the key of `tls_server_config`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
-    /// The server's certificates.
-    Cert,
-    /// Its private key.
-    Key,
-    /// The authorities of clients.
-    ClientCa,
-    /// How clients are authenticated.
-    ClientAuth,
-    /// Names that a client's certificate must have.
-    Sans,
-    /// Suites of TLS 1.2.
-    CipherSuites,
-    /// Groups of the key exchange.
-    Curves,
-    /// Oldest version.
-    MinVersion,
-}
-
-/// A text or the file that holds it.
+/// Certificates or a key in PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Material {
     /// As written in the configuration.
     Text(String),
-    /// Read each time.
+    /// In this file.
     File(PathBuf),
 }
 
@@ -52,7 +30,7 @@ impl fmt::Debug for Material {
 }
 
 impl Material {
-    /// The text.
+    /// The PEM.
     ///
     /// # Errors
     /// When the file cannot be read or is too large.
@@ -61,15 +39,23 @@ impl Material {
             Self::Text(text) => return Ok(text.clone().into_bytes()),
             Self::File(path) => path,
         };
-        let wrong = |error: io::Error| format!("cannot read {}: {error}", path.display());
-        let size = fs::metadata(path).map_err(wrong)?.len();
+        let failed = |error| format!("cannot read {}: {error}", path.display());
+        let size = fs::metadata(path).map_err(failed)?.len();
         if size > MAX_BYTES {
             let path = path.display();
             return Err(format!(
-                "{path} has {size} bytes, more than the {MAX_BYTES} that are read"
+                "{path} has {size} bytes, more than the limit of {MAX_BYTES}"
             ));
         }
-        fs::read(path).map_err(wrong)
+        fs::read(path).map_err(failed)
+    }
+
+    /// The key that holds it: `key` or `key_file`.
+    pub(super) fn key(&self, key: &str) -> String {
+        match self {
+            Self::Text(_) => key.to_owned(),
+            Self::File(_) => format!("{key}_file"),
+        }
     }
 }
 
@@ -167,35 +153,36 @@ pub struct Tls {
     pub curves: Vec<&'static dyn SupportedKxGroup>,
     /// Whether the server's order of suites counts.
     pub prefer_server_suites: bool,
-    /// Whether HTTP/2 is offered.
-    pub http2: bool,
 }
 
 impl Tls {
+    /// The key that holds the authorities of clients.
+    pub(super) fn client_ca_key(&self) -> String {
+        let client_ca = self.client_ca.as_ref();
+        client_ca.map_or_else(|| "client_ca_file".to_owned(), |ca| ca.key("client_ca"))
+    }
+
     /// The versions between the oldest and the newest.
     pub(super) fn versions(&self) -> Vec<&'static SupportedProtocolVersion> {
+        let wanted = self.min_version..=self.max_version;
         let all = [
             (Version::V12, &rustls::version::TLS12),
             (Version::V13, &rustls::version::TLS13),
         ];
-        let wanted = self.min_version..=self.max_version;
-        let kept = all
-            .into_iter()
-            .filter(|(version, _)| wanted.contains(version));
-        kept.map(|(_, version)| version).collect()
+        all.into_iter()
+            .filter_map(|(version, supported)| wanted.contains(&version).then_some(supported))
+            .collect()
     }
 
-    /// The wanted suites of TLS 1.2 and all of TLS 1.3.
+    /// The chosen suites of TLS 1.2 and all of TLS 1.3.
     pub(super) fn suites(&self) -> Vec<SupportedCipherSuite> {
-        let all = default_provider().cipher_suites.into_iter();
-        let newest = all.clone().filter(|suite| suite.tls13().is_some());
-        if self.cipher_suites.is_empty() {
-            return all.collect();
+        let mut suites = default_provider().cipher_suites;
+        if !self.cipher_suites.is_empty() {
+            suites.retain(|suite| suite.tls13().is_some());
+            let chosen = self.cipher_suites.iter().copied();
+            suites.extend(chosen.filter(|suite| suite.tls13().is_none()));
         }
-        let chosen = self.cipher_suites.iter().copied();
-        newest
-            .chain(chosen.filter(|suite| suite.tls13().is_none()))
-            .collect()
+        suites
     }
 }
 

@@ -1,16 +1,15 @@
-//! Names and bcrypt hashes of those who may ask.
+//! Users of basic authentication: names and bcrypt hashes.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use bcrypt::HashParts;
 
-/// The costliest hash that is accepted: at 16, one comparison takes several seconds of a core, for everybody who
-/// sends a wrong password.
+/// The highest bcrypt cost that is accepted. At 16, each wrong password takes several seconds of a core.
 const MAX_COST: u32 = 16;
 
-/// The cost of the work for a name that nobody has, when there is no hash to learn it from.
-const USUAL_COST: u32 = 10;
+/// The cost for an unknown name when there is no user.
+const DEFAULT_COST: u32 = 10;
 
 /// Users by name. Neither names nor hashes show in `Debug`.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -26,7 +25,7 @@ impl Users {
     /// Adds a user.
     ///
     /// # Errors
-    /// When the name or the hash cannot be used; the text never shows the hash.
+    /// When the name or the hash is invalid; the text never shows the hash.
     pub fn insert(&mut self, name: &str, hash: &str) -> Result<(), String> {
         if name.is_empty() || name.contains(':') || name.chars().any(char::is_control) {
             return Err("a user's name must not be empty nor hold a colon or control characters, which basic auth cannot send".to_owned());
@@ -44,7 +43,7 @@ impl Users {
         Ok(())
     }
 
-    /// Whether nobody is known, so that everybody may ask.
+    /// Whether there is no user, so that no password is needed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -55,13 +54,14 @@ impl Users {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A hash that no password has, as costly as the costliest, so that an unknown name takes as long as a known one.
-    pub(super) fn nobody(&self) -> String {
+    /// A hash that no password matches, with the highest cost of all users, so that an unknown name takes as long as
+    /// a known one.
+    pub(super) fn decoy_hash(&self) -> String {
         let costs = self
             .0
             .values()
             .filter_map(|hash| Some(hash.parse::<HashParts>().ok()?.get_cost()));
-        let cost = costs.max().unwrap_or(USUAL_COST);
+        let cost = costs.max().unwrap_or(DEFAULT_COST);
         format!("$2b${cost:02}${}", ".".repeat(53))
     }
 }
@@ -101,8 +101,8 @@ mod tests {
         let mut users = Users::default();
         users.insert("a", &bcrypt::hash("x", 4).unwrap()).unwrap();
         users.insert("b", &bcrypt::hash("x", 5).unwrap()).unwrap();
-        let nobody = users.nobody();
-        assert!(nobody.starts_with("$2b$05$"), "{nobody}");
-        assert!(!bcrypt::verify("x", &nobody).unwrap());
+        let decoy = users.decoy_hash();
+        assert!(decoy.starts_with("$2b$05$"), "{decoy}");
+        assert!(!bcrypt::verify("x", &decoy).unwrap());
     }
 }
