@@ -1,4 +1,5 @@
-//! `--rules=auto`: every server is taken for what it is, and a sidecar that starts first waits for it.
+//! `--rules=auto`: every server is recognised, and a sidecar that starts first waits for its
+//! server.
 
 use std::fs;
 use std::path::Path;

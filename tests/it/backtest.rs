@@ -1,4 +1,5 @@
-//! `sidewatch backtest`: the same past from every source, the shape of the answer, the report, and what other rules change.
+//! `sidewatch backtest`: the same history from every source, the format of the output, the
+//! report, and `--compare`.
 
 use std::fmt::Write as _;
 use std::fs;

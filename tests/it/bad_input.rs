@@ -1,4 +1,4 @@
-//! What the binary says of bad input, and that a running one never stops for it.
+//! Errors of the binary for bad input. A running process never stops because of it.
 
 use std::fs;
 use std::net::TcpListener;

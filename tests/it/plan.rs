@@ -1,4 +1,4 @@
-//! `sidewatch plan` before the real Prometheus: a week of ten kinds of server.
+//! `sidewatch plan` with the real Prometheus: a week of ten kinds of server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! `sidewatch plan` before servers that have little, much, or no answer.
+//! `sidewatch plan` with servers that have little data, much data, or do not answer.
 
 use std::fmt::Write as _;
 use std::process::Output;

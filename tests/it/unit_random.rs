@@ -1,5 +1,5 @@
-//! Random series through the same rules: promtool accepts the test file that our monitor writes, and neither accepts a
-//! wrong one.
+//! Random series through the same rules: promtool accepts the test file that the monitor
+//! writes, and neither program accepts a wrong one.
 
 use std::fmt::Write as _;
 use std::fs;
