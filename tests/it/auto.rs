@@ -1,5 +1,4 @@
-//! `--rules=auto`: every server is recognised, and a sidecar that starts first waits for its
-//! server.
+//! `--rules=auto`: every kind of server is recognised, also when it starts after the sidecar.
 
 use std::fs;
 use std::path::Path;

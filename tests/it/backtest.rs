@@ -1,5 +1,5 @@
-//! `sidewatch backtest`: the same history from every source, the format of the output, the
-//! report, and `--compare`.
+//! `sidewatch backtest`: equal results from every source, the output formats, the report, and the
+//! comparison of rules.
 
 use std::fmt::Write as _;
 use std::fs;

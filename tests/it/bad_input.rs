@@ -1,4 +1,4 @@
-//! Errors of the binary for bad input. A running process never stops because of it.
+//! Bad input: the binary reports mistakes at the start, and keeps running on errors of others.
 
 use std::fs;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! `sidewatch plan` with servers that have little data, much data, or do not answer.
+//! `sidewatch plan` against servers without series, with very many jobs, and with errors.
 
 use std::fmt::Write as _;
 use std::process::Output;

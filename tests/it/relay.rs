@@ -1,4 +1,4 @@
-//! The relay: Alertmanager's webhook becomes retraining requests, one per cool-down, and none
+//! The relay: notifications of Alertmanager become retraining requests, one per cool-down, and none
 //! is lost.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! Random series through the same rules: promtool accepts the test file that the monitor
-//! writes, and neither program accepts a wrong one.
+//! Random series: promtool accepts the results of our monitor as a test file, and both reject a
+//! wrong one.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,5 +1,5 @@
-//! `sidewatch test`: the same results as promtool on its files, and the additional kinds of
-//! tests.
+//! `sidewatch test`: the same results as promtool on its test files, and the additional kinds of
+//! assertions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
