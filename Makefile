@@ -1,4 +1,4 @@
-# The everyday commands. `make help` lists them; `.ci/run` is the whole proof.
+# The everyday commands. `make help` lists them; `.ci/run` runs every check.
 .DEFAULT_GOAL := help
 .PHONY: help check format clippy engine test tools docs image chart
 

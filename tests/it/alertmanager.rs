@@ -1,4 +1,4 @@
-//! Delivery to Alertmanager, against receivers that misbehave.
+//! Delivery to Alertmanager, with receivers that misbehave.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The lifecycle of alerts, against Prometheus' state machine and where we are better.
+//! The life cycle of alerts: equal to Prometheus' state machine, with documented improvements.
 
 use std::sync::Arc;
 use std::time::Duration;

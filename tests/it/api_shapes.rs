@@ -1,4 +1,5 @@
-//! The API beside the real Prometheus, what it refuses, and that it tells no secret.
+//! The API: the same shapes as the real Prometheus, refused requests, and no secret in any
+//! answer.
 
 use std::fs;
 use std::path::Path;

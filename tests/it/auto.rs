@@ -1,4 +1,4 @@
-//! `--rules=auto`: every server is taken for what it is, and a sidecar that starts first waits for it.
+//! `--rules=auto`: every kind of server is recognised, also when it starts after the sidecar.
 
 use std::fs;
 use std::path::Path;

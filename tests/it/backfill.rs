@@ -1,4 +1,5 @@
-//! `backfill`: strategies that start warm from the past of the real Prometheus, and a start that does not wait for it.
+//! `backfill`: strategies start warm from the history of the real Prometheus, and the start
+//! does not wait for it.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,5 @@
-//! `sidewatch backtest`: the same past from every source, the shape of the answer, the report, and what other rules change.
+//! `sidewatch backtest`: equal results from every source, the output formats, the report, and the
+//! comparison of rules.
 
 use std::fmt::Write as _;
 use std::fs;

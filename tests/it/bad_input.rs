@@ -1,4 +1,4 @@
-//! What the binary says of bad input, and that a running one never stops for it.
+//! Bad input: the binary reports mistakes at the start, and keeps running on errors of others.
 
 use std::fs;
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! The status page in a real Chromium, while the demonstration runs.
+//! The status page in a real Chromium, while the demo runs.
 
 use std::path::{Path, PathBuf};
 

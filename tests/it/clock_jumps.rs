@@ -1,4 +1,4 @@
-//! What a monitor makes of a clock that jumps, tick by tick.
+//! Clock jumps in a monitor, tick by tick.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Delivery to the real Alertmanager, alone and as a cluster of three, seen from the webhook behind it.
+//! Delivery to the real Alertmanager, alone and as a cluster of three, observed at the webhook
+//! behind it.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,6 @@
-//! One judge of three replicas before a cluster of three Alertmanagers is cut off from everybody, and restarted meanwhile: people hear
-//! exactly what is true, and every epoch asks once. `SIDEWATCH_CUT_SECONDS` is how long.
+//! One judge of three replicas, in front of a cluster of three Alertmanagers, is cut off from
+//! targets and receivers and restarted meanwhile. The notifications must be correct, with one
+//! request per epoch. `SIDEWATCH_CUT_SECONDS` sets the duration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,5 @@
-//! The HTTP API as Thanos, Mimir, VictoriaMetrics and proxies in front of them speak it, from their documents; none of them runs here.
+//! The HTTP API in the dialects of Thanos, Mimir, VictoriaMetrics and proxies, taken from their
+//! documentation. None of them runs here.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! Targets by name: what a DNS server says becomes targets of a running judge.
+//! Discovery: the answers of a DNS server become targets of a running judge.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};

@@ -1,4 +1,4 @@
-//! What the documents show is what the program accepts.
+//! The program accepts the examples in the documentation.
 
 use std::fs;
 use std::path::Path;

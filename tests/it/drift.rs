@@ -1,4 +1,5 @@
-//! Drift rules through the whole monitor: counters in, alerts with their buckets out, and what survives.
+//! Drift rules in a whole monitor: from counters to alerts with their buckets, and the state
+//! that survives.
 
 use std::fmt::Write as _;
 use std::fs;

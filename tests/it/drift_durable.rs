@@ -1,4 +1,4 @@
-//! What the binary has counted and learnt of drift across a restart and a crash.
+//! Drift counts and learned references of the binary, across a restart and a crash.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What the binary remembers across restarts, crashes and reloads, seen by its receivers.
+//! The state of the binary across restarts, crashes and reloads, observed by its receivers.
 
 use std::collections::BTreeSet;
 use std::fs;

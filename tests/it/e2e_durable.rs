@@ -1,4 +1,4 @@
-//! The binary beside the real Alertmanager, restarted, killed and reloaded in the middle of alerts.
+//! The binary beside the real Alertmanager, restarted, killed and reloaded while alerts fire.
 
 use std::fs;
 use std::path::Path;

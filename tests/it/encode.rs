@@ -1,4 +1,4 @@
-//! The page of `/metrics` as strict readers see it, over a real socket.
+//! The output of `/metrics` in strict parsers, over a real socket.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! The real reader against the obvious one, on bodies put together at random.
+//! The parser against the simple reference parser, on random bodies.
 
 use proptest::prelude::*;
 use sidewatch::scrape::Format;

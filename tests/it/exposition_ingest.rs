@@ -1,4 +1,4 @@
-//! What happens to parsed samples before they are stored: target labels, limits, timestamps.
+//! Processing of parsed samples before they are stored: target labels, limits, timestamps.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The memo of the last scrape: it saves work and never changes what is ingested.
+//! The memo of the last scrape saves work and never changes what is ingested.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Bodies of real model servers against Python's `prometheus_client`.
 //!
-//! Set `SIDEWATCH_PYTHON` to a Python that has `prometheus_client` 0.26; without it the test says so and passes.
+//! Set `SIDEWATCH_PYTHON` to a Python that has `prometheus_client` 0.26. Without it the test reports
+//! that and passes.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -1,4 +1,4 @@
-//! A slow, obvious reader of expositions, and the check that the real one agrees with it.
+//! A slow, simple parser of expositions, and the check that the real one agrees with it.
 //!
 //! It copies freely, works byte by byte and remembers nothing. The fuzz targets include this file too.
 

@@ -1,4 +1,5 @@
-//! The binary against every fault of its target and its receivers: afterwards every alert is right and every request has arrived.
+//! The binary under every fault of its target and receivers: afterwards every alert is correct
+//! and every request is delivered.
 
 use std::collections::BTreeSet;
 use std::fs;

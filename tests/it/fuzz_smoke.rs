@@ -1,4 +1,4 @@
-//! The fuzz targets for a moment, without a fuzzer: mutated seeds from a fixed random sequence.
+//! A short run of the fuzz targets without a fuzzer: mutated seeds from a fixed random sequence.
 //!
 //! `SIDEWATCH_FUZZ_ITERATIONS` mutants a target, or as many as `SIDEWATCH_FUZZ_SECONDS` allow, from the sequence of
 //! `SIDEWATCH_SEED`. `scripts/deep fuzz` is the real thing.

@@ -1,4 +1,5 @@
-//! Floods, slow and stuck clients: counted, refused, memory bounded, and a scrape is answered all the same.
+//! Floods, slow clients and stuck clients are counted and refused, memory stays bounded, and
+//! scrapes are still answered.
 
 use std::sync::Arc;
 use std::time::Duration;

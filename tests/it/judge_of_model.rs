@@ -1,5 +1,6 @@
-//! One judge, as the binary, of a model of three replicas that it finds by DNS, before the real Alertmanager: replicas are killed, the
-//! model is scaled to zero and back, versions roll, and people hear exactly what is true.
+//! The binary as the judge of a model with three replicas that it discovers by DNS, in front of
+//! the real Alertmanager. Replicas are killed, the model is scaled to zero and back, versions
+//! roll. The notifications must be correct.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};

@@ -1,4 +1,4 @@
-//! The flow of the architecture, enforced: which room may name which, and which file may name which library.
+//! Enforces the architecture: which module may use which, and which file may use which library.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Behaviour at the seams, in one binary.
+//! Integration tests, in one binary.
 #![expect(
     clippy::unwrap_used,
     reason = "a test fails where something is missing"
@@ -8,45 +8,45 @@
 mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
-mod alerts; // the state machine, as Prometheus and better
+mod alerts; // the state machine, compared with Prometheus
 mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
-mod backfill; // strategies that start warm from the real Prometheus
-mod backtest; // the same past from every source
-mod bad_input; // what the binary says of mistakes, and that it goes on
+mod backfill; // warm starts from the real Prometheus
+mod backtest; // the same history from every source
+mod bad_input; // errors for bad input; a running process goes on
 mod browser; // the status page in a real Chromium
 mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them
-mod cut_off; // a judge that reaches nobody for minutes, and is restarted meanwhile
-mod dialects; // what speaks Prometheus' API and is not Prometheus
+mod cut_off; // a judge without targets and receivers for minutes, restarted meanwhile
+mod dialects; // servers with the API of Prometheus
 mod discovery; // targets and Alertmanagers by name
-mod docs; // what the documents show is accepted
-mod drift; // drift rules through the whole monitor
-mod drift_durable; // and across restarts
-mod durable; // what the binary remembers across restarts, crashes and reloads
+mod docs; // examples in the documentation are accepted
+mod drift; // drift rules in a whole monitor
+mod drift_durable; // drift across restarts
+mod durable; // the state of the binary across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
-mod encode; // /metrics as strict readers see it
-mod exposition_differential;
-mod exposition_ingest;
+mod encode; // /metrics in strict parsers
+mod exposition_differential; // random bodies, against the reference parser
+mod exposition_ingest; // labels, limits and timestamps of parsed samples
 mod exposition_memo; // the memo of the last scrape changes cost, never samples
-mod exposition_openmetrics;
+mod exposition_openmetrics; // accepted and refused, row by row
 mod exposition_oracle; // the same samples as prometheus_client
-mod exposition_reference; // a slow, obvious parser
-mod exposition_text; // accept and reject, row by row
+mod exposition_reference; // a slow, simple parser
+mod exposition_text; // accepted and refused, row by row
 mod faults; // every fault of target and receivers
-mod fuzz_smoke; // the fuzz targets for a moment
-mod hostile_clients; // floods, slow and stuck clients, and a scrape that is answered all the same
-mod judge_of_model; // one judge of many replicas, before the real Alertmanager
-mod layers; // modules depend only downwards
-mod monitor; // one tick after another, no socket, no clock
-mod outbox; // kill -9 and the command
-mod packs; // right about their own tests
-mod plan; // what a Prometheus knows, before anything is installed
-mod plan_servers; // and before servers with little, much, or no answer
-mod probe; // scraped and judged on demand
-mod promql_coverage; // what the judge is told of windows that fill
-mod promql_oracle; // the evaluator beside the real Prometheus
+mod fuzz_smoke; // a short run of the fuzz targets
+mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
+mod judge_of_model; // one judge of many replicas, with the real Alertmanager
+mod layers; // allowed dependencies between modules
+mod monitor; // ticks without a socket or a clock
+mod outbox; // kill -9, and the command
+mod packs; // the packs' own tests
+mod plan; // sidewatch plan with the real Prometheus
+mod plan_servers; // and with servers that have little data, or do not answer
+mod probe; // one scrape, judged on demand
+mod promql_coverage; // coverage of windows that fill
+mod promql_oracle; // the evaluator compared with the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // scripts in Prometheus' test language
@@ -55,26 +55,26 @@ mod reference; // generated pages are up to date
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replica_invariance; // one, three or fifty replicas
-mod replicas; // three sidecars before three Alertmanagers
+mod replicas; // three sidecars and three Alertmanagers
 mod retrain; // gates, formats, deliveries
-mod rollout; // replicas and versions that come and go
+mod rollout; // replicas and versions that appear and disappear
 mod rule_files; // sixty mistakes, each with its message
-mod rules_doc; // what the documents show is free of slips
-mod schema; // editors know what the readers know
-mod scrape_auth;
+mod rules_doc; // no lint remark in the documentation
+mod schema; // the schemas agree with the readers
+mod scrape_auth; // credentials and headers
 mod scrape_http; // transport behaviour
-mod scrape_raw; // what only a raw listener can do
-mod scrape_tls;
-mod scrape_window; // from a body to the window
-mod soak; // everything at once for a while
+mod scrape_raw; // answers that need a raw listener
+mod scrape_tls; // client certificates
+mod scrape_window; // a simple window for tests
+mod soak; // all loads at once
 mod source; // the same rules over the real Prometheus
-mod status_page;
+mod status_page; // the page, the API and refused requests
 mod store; // restarts, crashes, damage
-mod torture; // what machine, network and target can do at their worst
+mod torture; // faults of machine, network and target
 mod torture_clock; // jumps and summer time
 mod torture_disk; // full, read-only, hanging
 mod twins; // promtool agrees on templates and states
-mod two_instances; // standby and take-over, and two judges at once
-mod unit_random; // random series, the same words as promtool
-mod unit_tests; // promtool agrees on tests of rules
-mod web_config; // TLS, passwords, certificates of clients, read again on change
+mod two_instances; // standby and takeover, and two judges at once
+mod unit_random; // random series, the same results as promtool
+mod unit_tests; // rule tests, compared with promtool
+mod web_config; // TLS, passwords, client certificates, reloaded on change

@@ -1,4 +1,4 @@
-//! One tick after another through every stage, without a socket or a clock.
+//! Ticks through every stage, without a socket or a clock.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Retraining requests across kill -9: none lost, duplicates share a key.
+//! Retraining requests survive kill -9: none is lost, and duplicates have the same key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,5 @@
-//! The packs' own tests: right about made-up counters, quiet before the fault of the recordings and right after it.
+//! The packs' own tests: correct on made-up counters, silent before the fault in a recording,
+//! and correct after it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

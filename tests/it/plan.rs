@@ -1,4 +1,4 @@
-//! `sidewatch plan` before the real Prometheus: a week of ten kinds of server.
+//! `sidewatch plan` against a real Prometheus with a week of every kind of server in the corpus.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! `sidewatch plan` before servers that have little, much, or no answer.
+//! `sidewatch plan` against servers without series, with very many jobs, and with errors.
 
 use std::fmt::Write as _;
 use std::process::Output;

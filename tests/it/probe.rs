@@ -1,4 +1,5 @@
-//! `/probe`: one scrape of a known target, judged once, and never of anybody else's choice.
+//! `/probe`: one scrape of a configured target, judged once. A request cannot choose another
+//! target.
 
 use std::fs;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! What the judge is told about windows that are still filling, and about targets that died.
+//! The coverage of windows, as the judge receives it: windows that are still filling, and
+//! targets that died.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 

@@ -1,5 +1,5 @@
-//! What an evaluation sees does not depend on how the samples came in: scrape by scrape with a plan that is kept, or all
-//! at once.
+//! An evaluation does not depend on how the samples arrived: scrape by scrape with a cached
+//! plan, or all at once.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 

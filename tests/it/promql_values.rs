@@ -1,4 +1,4 @@
-//! Figures by hand, by one query evaluated at several instants.
+//! Values computed by hand, for one query evaluated at several instants.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 

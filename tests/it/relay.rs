@@ -1,4 +1,5 @@
-//! The relay: Alertmanager's webhook becomes retraining requests, once for a cool-down and never lost.
+//! The relay: notifications of Alertmanager become retraining requests, one per cool-down, and none
+//! is lost.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Reloading: two hundred times under load, and by itself when a ConfigMap changes.
+//! Reloading: two hundred times under load, and automatically when a ConfigMap changes.
 
 use std::fs;
 use std::os::unix::fs::symlink;

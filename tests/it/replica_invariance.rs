@@ -1,7 +1,8 @@
-//! The same traffic over 1, 3 or 50 replicas gives the same verdicts: a model is a set of replicas, and counts add.
+//! The same traffic over 1, 3 or 50 replicas gives the same verdicts, because counts add up.
 //!
-//! Exactly, as long as no counter of the window has just begun: Prometheus' `increase` extrapolates a series no further back than to where
-//! it would have been zero, and that depends on the series. Then the values agree within what is extrapolated.
+//! Values are equal unless a counter has just started within the window. Prometheus' `increase`
+//! extrapolates a series back to where it would have been zero, which depends on the series. In
+//! that case the values agree within the extrapolation.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

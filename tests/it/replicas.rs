@@ -1,4 +1,5 @@
-//! Three sidecars of one model, as the binary, before a cluster of three real Alertmanagers.
+//! Three sidecars of one model, as the binary, in front of a cluster of three real
+//! Alertmanagers.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Retraining: the gate's decisions, and requests that arrive whatever the receiver does.
+//! Retraining: the decisions of the gate, and delivery of requests despite faulty receivers.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

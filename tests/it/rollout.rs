@@ -1,4 +1,5 @@
-//! Replicas and versions that come and go: what a judge of many replicas makes of it, tick by tick, no socket, no clock.
+//! Replicas and versions that appear and disappear: a judge of many replicas, tick by tick,
+//! without a socket or a clock.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Rule files as people write them: sixty mistakes, and what is said about each.
+//! Mistakes in rule files, sixty of them, each with its message.
 
 use std::fs;
 use std::path::Path;

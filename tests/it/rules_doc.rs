@@ -1,4 +1,4 @@
-//! Every rule file in the documents is one that the checker has nothing to say about.
+//! No rule file in the documentation has a lint remark.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The schemas say what the readers do: what is accepted, what is refused, and key by key.
+//! The schemas agree with the readers: what is accepted, what is refused, and each key.
 
 use std::collections::BTreeSet;
 use std::fs;

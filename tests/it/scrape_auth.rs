@@ -1,4 +1,4 @@
-//! `http_config`: credentials, headers and where they may go.
+//! `http_config`: credentials and headers, and the hosts to which they are sent.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A scrape over HTTP: what is sent, and what every kind of bad answer becomes.
+//! A scrape over HTTP: the request, and the result of every kind of bad answer.
 
 use std::sync::Arc;
 

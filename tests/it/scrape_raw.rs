@@ -1,4 +1,4 @@
-//! Answers that no HTTP library would send: dripping, cut, reset, endless.
+//! Answers that no HTTP library sends: dripping, truncated, reset, endless.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

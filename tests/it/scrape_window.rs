@@ -1,4 +1,4 @@
-//! A window small enough to be obviously right, for tests of the ingester.
+//! A simple window for tests of the ingester.
 
 use std::collections::HashMap;
 use std::sync::Arc;

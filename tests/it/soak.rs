@@ -1,5 +1,6 @@
-//! The binary for a while under everything at once: churn, exploding labels, counter resets, failing targets and receivers,
-//! reloads. `SIDEWATCH_SOAK_SECONDS` is how long, a minute by default; `scripts/deep soak` takes an hour.
+//! The binary under all loads at once: churn, label explosions, counter resets, failing targets
+//! and receivers, reloads. `SIDEWATCH_SOAK_SECONDS` sets the duration, a minute by default;
+//! `scripts/deep soak` runs for an hour.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

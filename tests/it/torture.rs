@@ -1,4 +1,4 @@
-//! What a machine, a network and a target can do to a sidecar at their worst. The list with its figures is `docs/RELIABILITY.md`.
+//! Faults of machine, network and target. `docs/RELIABILITY.md` lists them with figures.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

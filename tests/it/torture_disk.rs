@@ -1,6 +1,8 @@
-//! A disk that is full, read-only or hangs: the watching goes on, and what is remembered is on the disk again afterwards.
+//! A disk that is full, read-only or hangs: judging continues, and the state is on the disk
+//! again afterwards.
 //!
-//! The disks are a small tmpfs and an ext4 in a file; where mounting is not allowed, the tests skip.
+//! The disks are a small tmpfs and an ext4 in a file. Where mounting is not allowed, the tests
+//! skip.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Templates and alert states against Prometheus itself: promtool has to agree with what we compute.
+//! Templates and alert states against Prometheus itself: promtool must agree.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,5 @@
-//! Two instances of one judge: on one store, where the second stands by, and side by side behind the relay.
+//! Two instances of one judge: with one store, where the second stands by, and with two stores
+//! behind the relay.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Random series through the same rules: promtool accepts the test file that our monitor writes, and neither accepts a
+//! Random series: promtool accepts the results of our monitor as a test file, and both reject a
 //! wrong one.
 
 use std::fmt::Write as _;

@@ -1,4 +1,5 @@
-//! `sidewatch test`: promtool's verdicts on promtool's files, and the kinds of tests that are our own.
+//! `sidewatch test`: the same results as promtool on its test files, and the additional kinds of
+//! assertions.
 
 use std::fs;
 use std::path::{Path, PathBuf};

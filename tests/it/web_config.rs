@@ -1,4 +1,4 @@
-//! `--web.config.file`: TLS, passwords and certificates of clients, from the outside.
+//! `--web.config.file`: TLS, passwords and client certificates, seen by a client.
 
 use std::fs;
 use std::path::Path;
