@@ -41,6 +41,8 @@ pub use sidewatch_engine::judge;
 pub use alert::Alert;
 pub use sidewatch_engine::alert;
 
+pub use sidewatch_engine::rules;
+
 pub mod notify;
 pub use notify::{LogNotifier, RetrainRequest, RetrainingNotifier};
 

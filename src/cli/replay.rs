@@ -176,8 +176,8 @@ impl Player {
     /// A player at the beginning.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
-        let watches = rules.filter(|rule| matches!(rule, crate::config::rules::Rule::Watch(_)));
+        let rules = config.rules.rules();
+        let watches = rules.filter(|rule| matches!(rule, crate::rules::Rule::Watch(_)));
         let watches = watches.map(|rule| rule.name().to_owned()).collect();
         let outgoing = Outgoing::new(&config.settings);
         let monitor = ModelMonitor::new(Arc::new(config), &Registry::default());

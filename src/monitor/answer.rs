@@ -7,9 +7,9 @@ use super::asker::Asker;
 use super::rule::Pass;
 use crate::alert::{self, template};
 use crate::config::Config;
-use crate::config::rules::Rule;
 use crate::metric::{Matcher, Selector, Timestamp};
 use crate::promql::{Expr, Query};
+use crate::rules::Rule;
 use crate::series::{Limits, Window};
 
 /// Lends the window, and the source where there is one, to the templates of a rule while `act` runs.
@@ -60,7 +60,7 @@ fn answers(window: Arc<Window>, asker: Option<Arc<Asker>>, at: Timestamp) -> tem
 ///
 /// Of a text that `printf` makes only the names are known.
 pub(super) fn asked(config: &Config) -> (Vec<Selector>, Duration) {
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let rules = config.rules.rules();
     let texts = rules.flat_map(|rule| match rule {
         Rule::Record(_) => Vec::new(),
         Rule::Alert { alert, .. } => alert.queries(),

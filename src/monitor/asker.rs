@@ -13,10 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::model_monitor::{ModelMonitor, Scraped, Tick};
 use super::results::{Answer, Results};
-use crate::config::{Place, Recorded};
 use crate::history::Prometheus;
 use crate::metric::{Matcher, Selector, Timestamp};
 use crate::promql::Expr;
+use crate::rules::{Origin, Recorded};
 use crate::runtime::with_sources;
 
 /// Most different texts that one tick asks about.
@@ -60,12 +60,12 @@ impl Asker {
 
     /// The server's answer; `None` where the text asks for nothing but what is recorded here.
     pub(super) fn answer(&self, expr: &Expr) -> Option<Answer> {
-        match self.recorded.place_of_query(expr) {
-            Place::Here => None,
-            Place::Both => Some(Err(
+        match self.recorded.origin_of_query(expr) {
+            Origin::Recorded => None,
+            Origin::Mixed => Some(Err(
                 "it mixes recorded series with others, so that nobody can evaluate it".to_owned(),
             )),
-            Place::There => Some(self.ask(expr.narrowed(&self.matchers, &|_: &Selector| true))),
+            Origin::Remote => Some(self.ask(expr.narrowed(&self.matchers, &|_: &Selector| true))),
         }
     }
 

@@ -417,8 +417,8 @@ fn rehearsal(
 
 /// What somebody learns from: the expressions of records and watches, not those of plain alerts.
 fn asked(config: &Config, settings: &Settings) -> Vec<Question> {
-    use crate::config::rules::Rule;
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    use crate::rules::Rule;
+    let rules = config.rules.rules();
     let wanted: BTreeSet<&str> = rules
         .filter_map(|rule| match rule {
             Rule::Record(recording) => Some(recording.expr().text()),

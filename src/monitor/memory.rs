@@ -10,12 +10,12 @@ use super::model_monitor::ModelMonitor;
 use super::names::{self, claim};
 use super::rule::{Kind, RuleState};
 use crate::alert::{self, Tracker};
-use crate::config::rules::Rule;
 use crate::config::settings::Baseline;
 use crate::judge::{SeriesSnapshot, StrategyConfig};
 use crate::map::drift;
 use crate::metric::{Direction, Timestamp};
 use crate::notify::retrain::Gates;
+use crate::rules::Rule;
 use crate::state::{Kind as Record, Store};
 
 /// The one record of all gates.

@@ -19,13 +19,14 @@ use super::source::Asked;
 use super::target::TargetState;
 use super::targets::{Discovered, wanted};
 use crate::alert::{self, Alert};
-use crate::config::rules::{Group, Rule};
-use crate::config::{Config, Place, Recorded};
+use crate::config::Config;
 use crate::judge::{Registry, Verdict};
 use crate::metric::{Labels, MetricSample, Selector, SeriesFilter, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::notify::retrain::Gates;
 use crate::publish;
+use crate::rules::{Group, Rule};
+use crate::rules::{Origin, Recorded};
 use crate::scrape::{self, Exposition};
 use crate::series::Window;
 
@@ -321,7 +322,7 @@ pub(super) fn context(config: &Config) -> alert::Context {
 }
 
 pub(super) fn expressions(config: &Config) -> impl Iterator<Item = &crate::promql::Expr> {
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let rules = config.rules.rules();
     rules.flat_map(Rule::expressions)
 }
 
@@ -329,10 +330,10 @@ pub(super) fn expressions(config: &Config) -> impl Iterator<Item = &crate::promq
 pub(super) fn longest_reach(config: &Config) -> Duration {
     let source = config.settings.scrape.source.as_ref();
     let recorded = source.map(|_| Recorded::of(&config.rules));
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let rules = config.rules.rules();
     let here = |rule: &&Rule, expr: &&crate::promql::Expr| {
         let recorded = recorded.as_ref();
-        recorded.is_none_or(|recorded| recorded.place(rule, expr) == Place::Here)
+        recorded.is_none_or(|recorded| recorded.origin(rule, expr) == Origin::Recorded)
     };
     let longest = rules
         .flat_map(|rule| {

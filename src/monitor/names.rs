@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::config::rules::Rule;
-use crate::config::{Config, Recorded};
+use crate::config::Config;
+use crate::rules::Recorded;
+use crate::rules::Rule;
 
 /// A key for every rule in order: group and name, and a number where that is not enough. The file is no part of it, so that a
 /// file may be renamed.
@@ -57,7 +58,7 @@ pub(super) fn settling(config: &Config) -> Vec<Duration> {
         .source
         .as_ref()
         .map(|_| Recorded::of(&config.rules));
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let rules = config.rules.rules();
     rules
         .map(|rule| {
             let selected = rule

@@ -12,9 +12,10 @@ use super::model_monitor::ModelMonitor;
 use super::producers::Producers;
 use super::view;
 use crate::config::settings::{Alerting, Retraining};
-use crate::config::{Config, RuleSet, target::Target};
+use crate::config::{Config, target::Target};
 use crate::judge::Registry;
 use crate::publish::{Query, Reply, Snapshot, probe_page};
+use crate::rules::RuleSet;
 use crate::runtime::clock;
 use crate::runtime::http::redacted;
 

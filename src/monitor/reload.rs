@@ -237,7 +237,7 @@ impl ModelMonitor {
         let interval = config.settings.global.scrape_interval;
         let mut made = keys(&config).into_iter().zip(settling(&config));
         let mut counted = counted(&config).into_iter();
-        let mut fresh = |group: &crate::config::rules::Group| -> Vec<RuleState> {
+        let mut fresh = |group: &crate::rules::Group| -> Vec<RuleState> {
             let every = group.interval.unwrap_or(interval);
             let rules = group.rules.iter();
             rules

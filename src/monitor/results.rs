@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::asker::Asker;
-use crate::config::{Config, Place, Recorded};
+use crate::config::Config;
 use crate::metric::{Labels, Matcher, Selector, Timestamp};
 use crate::promql::{Expr, InstantSample};
+use crate::rules::{Origin, Recorded};
 
 /// Series with their values, or why there are none.
 pub type Answer = Result<Vec<(Labels, f64)>, String>;
@@ -50,16 +51,16 @@ pub struct Question {
 pub fn questions(config: &Config, matchers: &[Matcher]) -> Vec<Question> {
     let recorded = Recorded::of(&config.rules);
     let mut questions: Vec<Question> = Vec::new();
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let rules = config.rules.rules();
     let expressions = rules.flat_map(|rule| {
         let all = rule.expressions().into_iter();
         all.map(move |expr| (rule, expr))
     });
     for (rule, expr) in expressions {
-        let sent = match recorded.place(rule, expr) {
-            Place::Here => continue,
-            Place::There => Ok(expr.narrowed(matchers, &|_: &Selector| true)),
-            Place::Both => Err(
+        let sent = match recorded.origin(rule, expr) {
+            Origin::Recorded => continue,
+            Origin::Remote => Ok(expr.narrowed(matchers, &|_: &Selector| true)),
+            Origin::Mixed => Err(
                 "the expression mixes recorded series with others, so that no server can evaluate it"
                     .to_owned(),
             ),

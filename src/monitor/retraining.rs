@@ -8,13 +8,13 @@ use tracing::info;
 use super::results::Results;
 use super::rule::{Kind, RuleState};
 use crate::alert::Context;
-use crate::config::rules::{Retrain, Rule};
 use crate::config::settings::{Model, Settings};
 use crate::judge;
 use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::notify::retrain::{Attempt, Decision, GateKey, Gates, Policy};
 use crate::promql::Query;
+use crate::rules::{Retrain, Rule};
 use crate::series::Window;
 
 /// How often gates of series that are gone are looked for. Two looks have to miss one, so that it outlives a failed scrape.

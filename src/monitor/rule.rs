@@ -12,11 +12,11 @@ use super::rollout::Rollout;
 use super::traffic::Counted;
 use super::watch::Watching;
 use crate::alert::{self, Alert, Condition, Observation, Outcome, Tracker};
-use crate::config::rules::Rule;
 use crate::map::drift::Detector;
 use crate::map::{self, Source};
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::promql::{Expr, InstantSample, Options, Query};
+use crate::rules::Rule;
 use crate::series::Window;
 
 /// A rule and its state.

@@ -11,9 +11,10 @@ use tracing::{debug, info, warn};
 
 use super::asker::Asker;
 use super::results::{Answer, Question, Results, questions};
-use crate::config::{Config, Recorded};
+use crate::config::Config;
 use crate::history::{Limits, Prometheus};
 use crate::metric::{Matcher, Timestamp};
+use crate::rules::Recorded;
 use crate::runtime::{clock, with_sources};
 
 /// Questions under way at the same time.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::config::rules::Rule;
 use crate::map::Source;
 use crate::metric::{Labels, Selector, Timestamp};
+use crate::rules::Rule;
 use crate::series::{Row, Window, is_absent, is_stale};
 
 /// A range that an expression counts over.
@@ -19,7 +19,7 @@ pub(super) struct Counted {
 /// For every rule in order, the ranges that it counts over, those of the records that it reads included.
 pub(super) fn counted(config: &Config) -> Vec<Vec<Counted>> {
     let mut recorded: Vec<(&str, Vec<Counted>)> = Vec::new();
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
+    let rules = config.rules.rules();
     rules
         .map(|rule| {
             let mut own = Vec::new();

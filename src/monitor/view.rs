@@ -9,11 +9,11 @@ use super::source::Asked;
 use super::target::TargetState;
 use super::traffic::still_instances;
 use crate::alert;
-use crate::config::rules::Rule;
 use crate::judge::Verdict;
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::notify::retrain::ReceiverStats;
 use crate::publish::{self, Band, Signal, Snapshot};
+use crate::rules::Rule;
 use crate::runtime::http::redacted;
 
 /// What stays the same from one configuration to the next, shared by every snapshot.

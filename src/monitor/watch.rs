@@ -10,10 +10,10 @@ use super::rollout::{Rollout, Versions, kin, version};
 use super::rule::Pass;
 use super::traffic::{Counted, is_still};
 use crate::alert::{Condition, Expected, Explanation, Observation, Outcome, Tracker};
-use crate::config::rules::Watch;
 use crate::judge::{Context, Registry, State, Table, Verdict};
 use crate::metric::{Labels, MetricSample};
 use crate::promql::InstantSample;
+use crate::rules::Watch;
 
 /// The state of a watch.
 #[derive(Debug)]

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sidewatch::config::{Config, RuleReader, RuleSet, read_settings};
+use sidewatch::config::{Config, RuleReader, read_settings};
 use sidewatch::judge::{Registry, State};
 use sidewatch::metric::Timestamp;
 use sidewatch::monitor::{ModelMonitor, Scraped};
+use sidewatch::rules::RuleSet;
 use sidewatch::scrape::{Exposition, Format};
 
 /// The bounds are no ratio of so few requests: at the bound itself the last bit would decide.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch::alert::{Alert, State};
-use sidewatch::config::{Config, RuleReader, RuleSet, read_settings};
+use sidewatch::config::{Config, RuleReader, read_settings};
 use sidewatch::judge::{self, Registry};
 use sidewatch::metric::Timestamp;
 use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
+use sidewatch::rules::RuleSet;
 use sidewatch::scrape::{self, Exposition, Format};
 
 const INTERVAL: u32 = 15;

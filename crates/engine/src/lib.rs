@@ -22,4 +22,6 @@ pub mod judge;
 
 pub mod alert;
 
+pub mod rules;
+
 pub mod retrain;

@@ -176,8 +176,8 @@ fn wanted(sets: &[Rules<'_>]) -> Result<Vec<Selector>, Error> {
 }
 
 fn recorded(config: &Config) -> Vec<String> {
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
-    let records = rules.filter(|rule| matches!(rule, crate::config::rules::Rule::Record(_)));
+    let rules = config.rules.rules();
+    let records = rules.filter(|rule| matches!(rule, crate::rules::Rule::Record(_)));
     records.map(|rule| rule.name().to_owned()).collect()
 }
 

@@ -10,13 +10,14 @@ use super::find::Model;
 use crate::cli::Error;
 use crate::cli::outgoing::Delivery;
 use crate::cli::replay::{Player, Replay, unconfigured};
-use crate::config::rules::Rule;
+use crate::config::Config;
 use crate::config::settings::{Settings, Source};
-use crate::config::{Config, Recorded};
 use crate::history::{self, Prometheus, Range};
 use crate::judge::Registry;
 use crate::monitor::{Answers, Past, Question, questions};
 use crate::promql::Expr;
+use crate::rules::Recorded;
+use crate::rules::Rule;
 use crate::runtime::http;
 
 /// Questions under way at the same time.

@@ -2,8 +2,8 @@
 
 use super::{About, Found, Lint};
 use crate::alert;
-use crate::config::rules::Rule;
 use crate::metric::format_duration;
+use crate::rules::Rule;
 
 pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
     let Some(alert) = alerting(about.rule) else {

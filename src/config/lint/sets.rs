@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::alerts::alerting;
 use super::{About, Found, Known, Lint};
-use crate::config::rules::{Group, Rule};
 use crate::metric::Metric;
+use crate::rules::{Group, Rule};
 
 pub(super) fn lint(groups: &[Group], known: &Known<'_>, found: &mut Vec<Found>) {
     let mut seen: BTreeMap<(&str, &str, String), String> = BTreeMap::new();

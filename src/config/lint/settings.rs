@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Around, Found, Lint};
-use crate::config::rules::Rule;
 use crate::metric::format_duration;
+use crate::rules::Rule;
 
 /// How far an instant selector looks back.
 const LOOKBACK: Duration = Duration::from_secs(300);
@@ -35,13 +35,7 @@ pub(super) fn lint(around: &Around<'_>, found: &mut Vec<Found>) {
             ),
         );
     }
-    let mut rules = around
-        .config
-        .rules
-        .groups
-        .iter()
-        .flat_map(|group| &group.rules)
-        .peekable();
+    let mut rules = around.config.rules.rules().peekable();
     if rules.peek().is_none() {
         let message =
             "no rule was found, so nothing is watched; name a rule file or a pack".to_owned();

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{About, Found, Lint};
-use crate::config::rules::{Rule, Watch};
 use crate::metric::{Direction, Metric, format_duration};
+use crate::rules::{Rule, Watch};
 
 /// Longest time to learn that is taken for meant.
 const LONG: Duration = Duration::from_secs(24 * 3600);
