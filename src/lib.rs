@@ -55,8 +55,11 @@ pub use config::Config;
 
 pub mod history;
 
-pub mod monitor;
-pub use monitor::{ModelMonitor, MonitorError, Service};
+pub use monitor::ModelMonitor;
+pub use sidewatch_engine::{monitor, replay};
+
+pub mod service;
+pub use service::{MonitorError, Service};
 
 pub mod relay;
 

@@ -10,6 +10,7 @@ mod file;
 mod http;
 pub mod lint;
 mod load;
+mod monitor;
 pub mod packs;
 mod probe;
 mod problem;

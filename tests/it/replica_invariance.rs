@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -114,7 +113,7 @@ fn monitor() -> ModelMonitor {
         rules,
         ..Config::default()
     };
-    ModelMonitor::new(Arc::new(config), &registry)
+    config.monitor(&registry)
 }
 
 /// What a judge of this many replicas, which begin with these counters, says after each tick: watch, state, value.

@@ -1,7 +1,6 @@
 //! Replicas and versions that come and go: what a judge of many replicas makes of it, tick by tick, no socket, no clock.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch::alert::{Alert, State};
@@ -65,7 +64,7 @@ impl Replica {
         let timeout = Duration::from_secs(5);
         Scraped {
             result: if self.down {
-                Err(scrape::Error::Timeout { url, timeout })
+                Err(scrape::Error::Timeout { url, timeout }.into())
             } else {
                 Ok(Exposition::new(body, Format::Text, at))
             },
@@ -98,7 +97,7 @@ impl Bench {
             ..Config::default()
         };
         Self {
-            monitor: ModelMonitor::new(Arc::new(config), &registry),
+            monitor: config.monitor(&registry),
             tick: 0,
             replicas: Vec::new(),
         }

@@ -25,3 +25,7 @@ pub mod alert;
 pub mod rules;
 
 pub mod retrain;
+
+pub mod monitor;
+
+pub mod replay;

@@ -79,7 +79,7 @@ pub(super) fn words(signal: &Signal) -> String {
 }
 
 fn is_anomalous(point: &Point) -> bool {
-    matches!(point.state, Some("anomalous" | "frozen"))
+    point.state == Some("anomalous")
 }
 
 /// What the chart spans.
