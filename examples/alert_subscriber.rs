@@ -1,9 +1,8 @@
-//! Two subscribers to the broadcast of alerts, and a notifier of your own for retraining requests.
+//! Every change of every alert, tick by tick, and a notifier of your own for retraining requests.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error as StdError;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -12,7 +11,7 @@ use sidewatch::config::settings::{Settings, Target};
 use sidewatch::config::{Config, RuleReader};
 use sidewatch::judge::Registry;
 use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::{ModelMonitor, Scraped};
+use sidewatch::monitor::Scraped;
 use sidewatch::notify::{Error, RetrainRequest, RetrainingNotifier};
 use sidewatch::scrape::Exposition;
 
@@ -57,8 +56,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     let mut config = Config::assemble(settings, Path::new(""), &registry)?;
     config.rules.groups = reader.read("rules.yaml", RULES)?;
 
-    let mut monitor = ModelMonitor::new(Arc::new(config), &registry);
-    let (mut first, mut second) = (monitor.subscribe(), monitor.subscribe());
+    let mut monitor = config.monitor(&registry);
     let mut states = Vec::new();
     for (tick, accuracy) in [0.95, 0.8, 0.8, 0.95].into_iter().enumerate() {
         let at = Timestamp::from_secs_f64(15.0 * tick as f64);
@@ -67,16 +65,11 @@ async fn main() -> Result<(), Box<dyn StdError>> {
             result: Ok(Exposition::text(body, at)),
             duration: Duration::from_millis(3),
         };
-        let asked = monitor.observe(at, &[scraped]);
-        for request in &asked.requests {
+        let tick = monitor.observe(at, &[scraped]);
+        for request in &tick.requests {
             Printer.request(request).await?;
         }
-        while let Ok(alert) = first.try_recv() {
-            assert_eq!(
-                second.try_recv()?,
-                alert,
-                "every subscriber gets every change"
-            );
+        for alert in &tick.changes {
             println!("{at}: {alert}");
             states.push(alert.state);
         }

@@ -8,9 +8,9 @@ use sidewatch::config::settings::{Settings, Target};
 use sidewatch::config::{Config, RuleReader};
 use sidewatch::judge::Registry;
 use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::Service;
 use sidewatch::publish::Server;
 use sidewatch::scrape::{Error, Exposition, MetricProducer};
+use sidewatch::service::Service;
 
 const RULES: &str = "
 groups:

@@ -187,14 +187,13 @@ pub(crate) fn template(data: &[u8]) {
     match Template::parse(text) {
         Ok(template) => {
             let labels = Labels::named("x", [("model_name", "iris"), ("le", "0.5")]);
-            let query = |expr: &str| match expr.len() % 3 {
+            let query = |expr: &str, _: Timestamp| match expr.len() % 3 {
                 0 => Err("no".to_owned()),
                 1 => Ok(Vec::new()),
                 _ => Ok(vec![(Labels::named("q", [("a", "b")]), 1.5); 3]),
             };
             let context = Context {
                 external_url: "http://side:9755".to_owned(),
-                query: Some(std::sync::Arc::new(query)),
                 ..Context::default()
             };
             for value in [0.0, -1234.5678, f64::NAN, f64::INFINITY, 1e300] {
@@ -203,6 +202,7 @@ pub(crate) fn template(data: &[u8]) {
                     value,
                     at: NOW,
                     context: &context,
+                    query: Some(&query),
                 };
                 let expanded = template.expand(&scope);
                 assert_eq!(expanded, template.expand(&scope));

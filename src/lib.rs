@@ -41,6 +41,8 @@ pub use sidewatch_engine::judge;
 pub use alert::Alert;
 pub use sidewatch_engine::alert;
 
+pub use sidewatch_engine::rules;
+
 pub mod notify;
 pub use notify::{LogNotifier, RetrainRequest, RetrainingNotifier};
 
@@ -53,8 +55,11 @@ pub use config::Config;
 
 pub mod history;
 
-pub mod monitor;
-pub use monitor::{ModelMonitor, MonitorError, Service};
+pub use monitor::ModelMonitor;
+pub use sidewatch_engine::{monitor, replay};
+
+pub mod service;
+pub use service::{MonitorError, Service};
 
 pub mod relay;
 

@@ -13,9 +13,9 @@ use super::serving::Serving;
 use super::{Error, one_thread};
 use crate::config::Problems;
 use crate::config::relay::{self, load_relay};
-use crate::monitor::MonitorError;
 use crate::relay::Service;
 use crate::runtime::{stop_signal, with_sources};
+use crate::service::MonitorError;
 
 /// Takes Alertmanager's webhook (version 4) at `POST /api/v1/alertmanager` and asks for retraining.
 #[derive(Debug, Clone, Args)]

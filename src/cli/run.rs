@@ -15,10 +15,10 @@ use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings
 use crate::config::{Config, Problems, target};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
-use crate::monitor::{MonitorError, Service};
 use crate::runtime::stop_signal;
 use crate::runtime::with_sources;
 use crate::scrape::Exposition;
+use crate::service::{MonitorError, Service};
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Run {

@@ -8,9 +8,9 @@ use clap::Args;
 use super::Error;
 use super::run::listed;
 use crate::config::load_web;
-use crate::monitor::MonitorError;
 use crate::publish::Server;
 use crate::publish::web::{Load, Web};
+use crate::service::MonitorError;
 
 /// A web configuration and how to read it again.
 pub(super) type Guarded = (Web, Load);

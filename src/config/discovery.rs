@@ -173,7 +173,8 @@ mod tests {
         );
         let target = |address: &str| {
             let address: SocketAddr = address.parse().unwrap();
-            discovery.target(address, &super::super::settings::Model::default())
+            let model = super::super::settings::Model::default();
+            discovery.found_by(&model).target(address)
         };
         let first = target("10.0.0.7:8000");
         assert_eq!(first.url, "http://10.0.0.7:8000/metrics");

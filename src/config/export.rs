@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::rules::{Rule, RuleSet, Watch};
 use super::yaml::to_yaml;
 use crate::alert::{self, NoData};
 use crate::map::Source;
 use crate::metric::{Direction, Labels, format_duration};
 use crate::promql::ast::Type;
 use crate::promql::format_value;
+use crate::rules::{Rule, RuleSet, Watch};
 
 /// A rule as Prometheus writes it.
 #[derive(Serialize)]
@@ -224,8 +224,9 @@ fn push(text: &mut String, indent: usize, lines: &str) {
 #[cfg(test)]
 mod tests {
     use super::prometheus;
-    use crate::config::{RuleReader, RuleSet};
+    use crate::config::RuleReader;
     use crate::judge::Registry;
+    use crate::rules::RuleSet;
 
     #[test]
     fn what_prometheus_can_do_is_exported_and_the_rest_is_named() {

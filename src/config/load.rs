@@ -11,13 +11,14 @@ use super::file::{file_problem, read_settings};
 use super::packs;
 use super::problem::Problems;
 use super::redact;
-use super::rules::{Rule, RuleReader, RuleSet};
+use super::rules::RuleReader;
 use super::settings::Settings;
 use super::source::mixed;
 use super::yaml::MAX_FILE_BYTES;
 use crate::judge::Registry;
 use crate::map;
 use crate::map::drift::{DriftRule, Reference};
+use crate::rules::{Rule, RuleSet};
 
 /// Settings and rules that passed every check together.
 #[derive(Debug, Clone, Default)]
@@ -204,7 +205,7 @@ pub fn drift_rules(
 
 /// The reference files of drift rules, as they were read.
 fn references(rules: &RuleSet) -> Vec<Source> {
-    let all = rules.groups.iter().flat_map(|group| &group.rules);
+    let all = rules.rules();
     let mut found: Vec<Source> = Vec::new();
     for rule in all {
         if let Rule::Record(recording) = rule

@@ -73,8 +73,8 @@ pub fn text(name: &str) -> Option<&'static str> {
 mod tests {
     use super::{NAMES, PACKS, find};
     use crate::config::RuleReader;
-    use crate::config::rules::Rule;
     use crate::judge::Registry;
+    use crate::rules::Rule;
 
     #[test]
     fn every_pack_reads_without_a_problem_and_watches_something() {

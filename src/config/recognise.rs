@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::packs;
-use super::rules::{Rule, RuleReader};
+use super::rules::RuleReader;
 use crate::judge::Registry;
 use crate::promql::Expr;
+use crate::rules::Rule;
 
 /// The pack for a server.
 #[derive(Debug, Clone, PartialEq, Eq)]

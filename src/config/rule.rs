@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::drift::read_drift;
 use super::read::{Fields, Node};
-use super::rules::{Retrain, Rule, RuleReader, Watch, merged};
+use super::rules::{RuleReader, merged};
 use crate::alert::{self, Kind, NoData, Template};
 use crate::judge::{Context, StrategyConfig};
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Labels, Metric, format_duration};
 use crate::promql::Expr;
+use crate::rules::{Retrain, Rule, Watch};
 
 /// What a rule inherits and needs to know.
 pub(super) struct RuleContext<'a> {

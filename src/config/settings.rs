@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::metric::{Labels, Matcher};
+pub use crate::monitor::{Baseline, Model, Target};
 use crate::notify::alertmanager;
 use crate::notify::relabel;
 use crate::notify::retrain::{Format, Secret};
@@ -94,50 +95,6 @@ impl Default for Global {
             external_labels: Labels::empty(),
             external_url: String::new(),
         }
-    }
-}
-
-/// Which model is watched: labels on all that is exported and sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Model {
-    /// Label `model_id`. Default `default`.
-    pub id: String,
-    /// Label `model_version`; none by default.
-    pub version: Option<String>,
-    /// How long alerts of a replica or version that has just appeared stay pending, and how long those of a replica that is gone
-    /// stay. Default 5m.
-    pub rollout_grace: Duration,
-    /// What a new version of the model starts from.
-    pub baseline: Baseline,
-}
-
-/// What a new version of the model starts from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Baseline {
-    /// It is learnt anew.
-    #[default]
-    Reset,
-    /// What was learnt about the version before is taken as usual.
-    Carry,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self {
-            id: "default".to_owned(),
-            version: None,
-            rollout_grace: Duration::from_secs(300),
-            baseline: Baseline::Reset,
-        }
-    }
-}
-
-impl Model {
-    /// `model_id`, and `model_version` when there is one.
-    #[must_use]
-    pub fn labels(&self) -> Labels {
-        let version = self.version.as_deref().unwrap_or("");
-        Labels::new([("model_id", self.id.as_str()), ("model_version", version)])
     }
 }
 
@@ -238,15 +195,6 @@ impl Backfill {
             http: http::Settings::default(),
         }
     }
-}
-
-/// One `/metrics` endpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// Its URL, with scheme and path.
-    pub url: String,
-    /// Attached to each of its series; `job` and `instance` are always there.
-    pub labels: Labels,
 }
 
 /// Targets by name: one per address.

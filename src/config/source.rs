@@ -1,20 +1,15 @@
 //! `scrape.source` and `backfill`: a server that remembers, in the place of targets or before them, and what it is asked.
 
-use std::collections::BTreeSet;
-
 use super::file::{Around, expand, positive};
 use super::http::read_http;
 use super::problem::Problem;
 use super::read::{Fields, Node};
 use super::retraining::parse_matcher;
-use super::rules::{Rule, RuleSet};
 use super::settings::{Backfill, Global, Source};
 use super::target::is_http_url;
-use crate::metric::{Matcher, Selector};
+use crate::metric::Matcher;
 use crate::promql::Expr;
-
-/// Series that are ours wherever they are selected.
-const OWN: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
+use crate::rules::{Origin, Recorded, Rule, RuleSet};
 
 /// Reads `scrape.source`, which stands there alone.
 pub(super) fn source(
@@ -102,71 +97,6 @@ fn matchers(fields: &mut Fields<'_>, around: &Around<'_>) -> Vec<Matcher> {
     expanded.collect()
 }
 
-/// Which selectors of a set of rules find what the rules record themselves.
-#[derive(Debug, Clone, Default)]
-pub struct Recorded(BTreeSet<String>);
-
-/// Where an expression finds its series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In what the rules record, or nowhere, as a number does.
-    Here,
-    /// At the server.
-    There,
-    /// Partly here and partly there, so that nobody can evaluate it.
-    Both,
-}
-
-impl Recorded {
-    /// The names that these rules record.
-    #[must_use]
-    pub fn of(rules: &RuleSet) -> Self {
-        let rules = rules.groups.iter().flat_map(|group| &group.rules);
-        let records = rules.filter(|rule| matches!(rule, Rule::Record(_)));
-        Self(records.map(|rule| rule.name().to_owned()).collect())
-    }
-
-    /// Whether a selector names one of them.
-    #[must_use]
-    pub fn has(&self, selector: &Selector) -> bool {
-        let name = selector.metric_name();
-        name.is_some_and(|name| self.0.contains(name) || OWN.contains(&name))
-    }
-
-    /// Where an expression of a rule finds its series. In a record, its own name means the series that the servers have of that name.
-    #[must_use]
-    pub fn place(&self, rule: &Rule, expr: &Expr) -> Place {
-        let own = match rule {
-            Rule::Record(recording) => Some(recording.name.as_str()),
-            Rule::Alert { .. } | Rule::Watch(_) => None,
-        };
-        self.found(expr, own)
-    }
-
-    /// Where the text of a `query` in a template finds its series.
-    #[must_use]
-    pub fn place_of_query(&self, expr: &Expr) -> Place {
-        self.found(expr, None)
-    }
-
-    fn found(&self, expr: &Expr, own: Option<&str>) -> Place {
-        let (mut here, mut there) = (false, false);
-        for selector in expr.selectors() {
-            let itself = own.is_some() && selector.metric_name() == own;
-            if self.has(&selector) && !itself {
-                here = true;
-            } else {
-                there = true;
-            }
-        }
-        match (here, there) {
-            (_, false) => Place::Here,
-            (false, true) => Place::There,
-            (true, true) => Place::Both,
-        }
-    }
-}
-
 /// The expressions that neither the server nor this process can evaluate alone, those of templates included where they are written out.
 pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     let recorded = Recorded::of(rules);
@@ -174,11 +104,11 @@ pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     for group in &rules.groups {
         for (index, rule) in group.rules.iter().enumerate() {
             let expressions = rule.expressions().into_iter();
-            let both = expressions.filter(|expr| recorded.place(rule, expr) == Place::Both);
+            let both = expressions.filter(|expr| recorded.origin(rule, expr) == Origin::Mixed);
             let mut texts: Vec<String> = both.map(|expr| expr.text().to_owned()).collect();
             texts.extend(asked(rule).filter(|text| {
                 let expr = Expr::parse(text).ok();
-                expr.is_some_and(|expr| recorded.place_of_query(&expr) == Place::Both)
+                expr.is_some_and(|expr| recorded.origin_of_query(&expr) == Origin::Mixed)
             }));
             problems.extend(texts.into_iter().map(|text| Problem {
                 file: group.file.clone(),
@@ -197,22 +127,16 @@ pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
 
 /// What the templates of a rule ask for with `query`; texts that `printf` makes are known when they are rendered.
 fn asked(rule: &Rule) -> impl Iterator<Item = String> {
-    let texts = match rule {
-        Rule::Record(_) => Vec::new(),
-        Rule::Alert { alert, .. } => alert.queries(),
-        Rule::Watch(watch) => watch.alert.queries(),
-    };
-    texts.into_iter().filter(|text| !text.contains('%'))
+    let texts = rule.template_queries().into_iter();
+    texts.filter(|text| !text.contains('%'))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Recorded};
     use crate::config::packs::NAMES;
     use crate::config::{Config, Settings};
     use crate::judge::Registry;
     use crate::metric::format_duration;
-    use crate::promql::Expr;
 
     fn read(text: &str) -> Result<Settings, String> {
         let env = |name: &str| (name == "POD").then(|| "fraud-0".to_owned());
@@ -255,23 +179,6 @@ mod tests {
         let problems = read("scrape: {targets: [{url: http://a}]}\nbackfill: {range: 1d}\n");
         let problems = problems.unwrap_err();
         assert!(problems.contains("prometheus is missing"), "{problems}");
-    }
-
-    #[test]
-    fn an_expression_is_evaluated_where_all_its_series_are() {
-        let recorded = Recorded(["accuracy".to_owned(), "depth".to_owned()].into());
-        let place = |text: &str| recorded.found(&Expr::parse(text).unwrap(), Some("depth"));
-        assert_eq!(place("avg_over_time(accuracy[5m]) > 1"), Place::Here);
-        assert_eq!(place("vector(1)"), Place::Here);
-        assert_eq!(place("count(ALERTS)"), Place::Here);
-        assert_eq!(place("rate(x[5m])"), Place::There);
-        assert_eq!(place("accuracy * on () up"), Place::Both);
-        assert_eq!(
-            place("depth or queue_depth"),
-            Place::There,
-            "a record of its own name"
-        );
-        assert_eq!(place("{__name__=~\"acc.*\"}"), Place::There);
     }
 
     #[test]

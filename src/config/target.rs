@@ -1,7 +1,5 @@
 //! Who a target is: its URL's host, and the labels that tell it from others.
 
-use std::net::SocketAddr;
-
 pub use super::settings::Target;
 use super::settings::{Discovery, Model};
 use crate::metric::Labels;
@@ -48,15 +46,6 @@ impl Discovery {
     #[must_use]
     pub fn shared_labels(&self, model: &Model) -> Labels {
         complete_labels("", &self.labels, model).retain(|name| name != "instance")
-    }
-
-    /// The target at an address that was found.
-    #[must_use]
-    pub fn target(&self, address: SocketAddr, model: &Model) -> Target {
-        let scheme = if self.https { "https" } else { "http" };
-        let url = format!("{scheme}://{address}{}", self.path);
-        let labels = complete_labels(&url, &self.labels, model);
-        Target { url, labels }
     }
 }
 

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::api::{Matrix, query, seconds, whole};
 use super::{Error, Prometheus, Range};
 use crate::metric::{Labels, Matcher, Selector, Timestamp};
+use crate::monitor::Question;
+use crate::replay::RangeAnswer;
 
-/// The values of one series, by time.
-pub type Points = Vec<(Timestamp, f64)>;
+pub use crate::replay::Points;
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
@@ -83,6 +84,32 @@ impl Prometheus {
             found.push((series.metric, points.collect::<Result<Points, Error>>()?));
         }
         Ok(found)
+    }
+
+    /// The values of a rule's expression at every step of a range, by the expression as written. An
+    /// expression that the server refuses is an answer too.
+    ///
+    /// # Errors
+    /// When the server does not answer, or could later or about less.
+    pub async fn ask_about(
+        &self,
+        question: Question,
+        range: Range,
+    ) -> Result<(String, RangeAnswer), Error> {
+        let answer = match &question.sent {
+            Err(why) => Err(why.clone()),
+            Ok(sent) => match self.query_range(sent, range).await {
+                Ok(series) => Ok(series),
+                Err(Error::Api {
+                    message,
+                    too_large: false,
+                    again: false,
+                    ..
+                }) => Err(message),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok((question.written, answer))
     }
 
     /// The server's clock, to the millisecond.

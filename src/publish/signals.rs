@@ -32,7 +32,6 @@ fn anomaly(signal: &Signal) -> Option<f64> {
     let anomalous = match signal.state? {
         "ok" => false,
         "anomalous" => true,
-        "frozen" => signal.score.is_some_and(|score| score > 1.0),
         _ => return None,
     };
     Some(f64::from(u8::from(anomalous)))
@@ -78,7 +77,6 @@ const STATE_LABELS: [&str; STATES.len()] = [
     "state=\"anomalous\"",
     "state=\"insufficient_data\"",
     "state=\"stale\"",
-    "state=\"frozen\"",
     "state=\"idle\"",
 ];
 

@@ -8,13 +8,12 @@ use crate::judge::Band;
 use crate::metric::{Labels, Metric, Timestamp};
 
 /// The states a signal can be in, as `sidewatch_signal_state` enumerates them.
-pub const STATES: [&str; 7] = [
+pub const STATES: [&str; 6] = [
     "warming_up",
     "ok",
     "anomalous",
     "insufficient_data",
     "stale",
-    "frozen",
     "idle",
 ];
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
@@ -19,20 +18,21 @@ use super::counters::Counters;
 use super::ledger::Ledger;
 use super::message::Notification;
 use super::page::page;
-use crate::config::Problems;
 use crate::config::relay::Relay;
 use crate::metric::Labels;
-use crate::monitor::MonitorError;
-use crate::monitor::control::{self, Api, Command, text};
-use crate::monitor::{opening, receivers, webhooks};
 use crate::notify::Clock;
 use crate::notify::retrain::Deliveries;
 use crate::publish::{self, Call, Control, Credentials, Reply, Server, Shared, Snapshot};
 use crate::runtime::{Supervisor, clock, reload_signal};
+use crate::service::MonitorError;
+use crate::service::control::{self, Api, Command, text};
+use crate::service::open_store::{self, Place};
+use crate::service::reload::{self, LoaderOf};
+use crate::service::{receivers, serve, webhooks};
 use crate::state::{Store, StoreOutbox};
 
 /// Reads the configuration again, with every check.
-pub type Loader = Arc<dyn Fn() -> Result<Relay, Problems> + Send + Sync>;
+pub type Loader = LoaderOf<Relay>;
 
 /// Where Alertmanager posts.
 const WEBHOOK: &str = "/api/v1/alertmanager";
@@ -113,17 +113,15 @@ impl Service {
         let counters = Arc::clone(&desk.counters);
         shared.set_more(move || counters.families());
         shared.set_control(desk.clone().control());
-        let serving = supervisor.token(SERVING);
-        supervisor.spawn(SERVING, "server", server.run(Arc::clone(&shared), serving));
-        if let Some(health) = self.health {
-            let task = health.run_health(Arc::clone(&shared), supervisor.token(SERVING));
-            supervisor.spawn(SERVING, "health server", task);
-        }
+        serve(supervisor.stage(SERVING), &shared, server, self.health);
         let mut stop = pin!(stop);
         let path = self.relay.storage.as_deref();
-        let place = (path, self.standby);
-        let tasks = (&mut supervisor, DELIVERING);
-        let Some(store) = opening::open_unless(&mut stop, place, &shared, tasks).await? else {
+        let place = Place {
+            path,
+            standby: self.standby,
+        };
+        let stage = supervisor.stage(DELIVERING);
+        let Some(store) = open_store::open_unless(&mut stop, place, &shared, stage).await? else {
             supervisor.run(ready(()), GRACE).await;
             return Ok(());
         };
@@ -155,7 +153,7 @@ impl Service {
         };
         supervisor.spawn(RECEIVING, "commands", task.run(receiving));
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
-        opening::close(store, ended).await
+        open_store::close(store, ended).await
     }
 }
 
@@ -348,13 +346,7 @@ impl Loop {
 
     /// All or nothing: with any mistake the old configuration stays in force.
     async fn reload(&mut self) -> Result<(), String> {
-        let loaded = match self.loader.clone() {
-            None => Err("there is no file to read again".to_owned()),
-            Some(load) => match spawn_blocking(move || load()).await {
-                Ok(loaded) => loaded.map_err(|problems| problems.to_string()),
-                Err(error) => Err(format!("reading the configuration failed: {error}")),
-            },
-        };
+        let loaded = reload::load(self.loader.clone()).await;
         let before = Arc::clone(&self.open.relay.borrow());
         let relay = loaded.and_then(|relay| {
             if relay.storage == before.storage {

@@ -9,4 +9,4 @@ mod supervise;
 
 pub use signal::{reload_signal, stop_signal};
 pub use sources::with_sources;
-pub use supervise::{Ended, Supervisor};
+pub use supervise::{Ended, Stage, Supervisor};

@@ -31,6 +31,26 @@ pub struct Supervisor {
     stages: Vec<CancellationToken>,
 }
 
+/// A stage of a supervisor, in which tasks are spawned.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    supervisor: &'a mut Supervisor,
+    stage: usize,
+}
+
+impl Stage<'_> {
+    /// Cancelled when the tasks of this stage should end.
+    #[must_use]
+    pub fn token(&self) -> CancellationToken {
+        self.supervisor.token(self.stage)
+    }
+
+    /// Spawns a task that runs until the stage's token is cancelled.
+    pub fn spawn(&mut self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
+        self.supervisor.spawn(self.stage, name, task);
+    }
+}
+
 impl Supervisor {
     /// A supervisor with this many stages, stopped from the first to the last.
     #[must_use]
@@ -41,6 +61,14 @@ impl Supervisor {
             stages: (0..stages.max(1))
                 .map(|_| CancellationToken::new())
                 .collect(),
+        }
+    }
+
+    /// A stage by its position, 0 for the first to stop.
+    pub fn stage(&mut self, stage: usize) -> Stage<'_> {
+        Stage {
+            supervisor: self,
+            stage,
         }
     }
 

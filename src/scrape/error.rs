@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sidewatch_engine::exposition::{self, Reason};
 
-use crate::runtime::http;
+use crate::monitor::ScrapeFailure;
+use crate::runtime::{http, with_sources};
 
 /// Why a scrape failed. Nothing of it was ingested.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,15 @@ impl Error {
                 http::Kind::Credentials => Reason::Credentials,
                 http::Kind::Request | http::Kind::Other => Reason::Other,
             },
+        }
+    }
+}
+
+impl From<Error> for ScrapeFailure {
+    fn from(error: Error) -> Self {
+        Self {
+            reason: error.reason(),
+            message: with_sources(&error),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Clock jumps in a monitor, tick by tick.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::alert::State;
+use sidewatch::alert::{Alert, State};
 use sidewatch::config::settings::{Settings, Target};
 use sidewatch::config::{Config, RuleReader};
 use sidewatch::judge::{self, Registry};
@@ -41,11 +40,11 @@ fn monitor() -> ModelMonitor {
     config.rules.groups = RuleReader::new(&registry)
         .read("rules.yaml", RULES)
         .unwrap();
-    ModelMonitor::new(Arc::new(config), &registry)
+    config.monitor(&registry)
 }
 
 /// One tick as the running process makes it.
-fn tick(monitor: &mut ModelMonitor, at: Timestamp, count: u32) {
+fn tick(monitor: &mut ModelMonitor, at: Timestamp, count: u32) -> Vec<Alert> {
     let body = format!(
         "# TYPE errors counter\nerrors_total {}\nload 2\n",
         count * 15
@@ -53,22 +52,21 @@ fn tick(monitor: &mut ModelMonitor, at: Timestamp, count: u32) {
     monitor.follow_clock(at);
     let result = Ok(Exposition::text(body.into_bytes(), at));
     let duration = Duration::from_millis(5);
-    monitor.observe(at, &[Scraped { result, duration }]);
+    monitor.observe(at, &[Scraped { result, duration }]).changes
 }
 
 /// Every change of the alerts after a jump of the clock in the fifth tick, as name, state and tick.
 fn changes(jump: impl Fn(Timestamp) -> Timestamp) -> Vec<(String, State, u32)> {
     let mut monitor = monitor();
-    let mut receiver = monitor.subscribe();
     let mut seen = Vec::new();
     for number in 0..16 {
         let plain = START + STEP * number;
-        tick(
+        let changes = tick(
             &mut monitor,
             if number < 5 { plain } else { jump(plain) },
             number,
         );
-        while let Ok(alert) = receiver.try_recv() {
+        for alert in changes {
             seen.push((alert.rule.to_string(), alert.state, number));
         }
         if number > 5 {

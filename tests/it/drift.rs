@@ -37,11 +37,16 @@ fn config(folder: &Path, rules: &str) -> Result<Config, Problems> {
 fn monitor(rules: &str) -> ModelMonitor {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), rules).unwrap();
-    ModelMonitor::new(Arc::new(config), &Registry::built_in())
+    config.monitor(&Registry::built_in())
 }
 
 fn at(tick: u32) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000) + INTERVAL * tick
+}
+
+fn reload(monitor: &mut ModelMonitor, config: &Config, at: Timestamp) {
+    let rules = Arc::new(config.rules.clone());
+    monitor.reload(config.monitor_settings(), rules, at);
 }
 
 fn observe(monitor: &mut ModelMonitor, tick: u32, body: &str) -> Tick {
@@ -122,7 +127,7 @@ fn drift_from_an_inline_reference_alerts_with_its_buckets_and_resolves() {
     let mut monitor = monitor(&rules(
         "{buckets: {\"0.3\": 5000, \"0.7\": 3000, \"+Inf\": 2000}}",
     ));
-    let mut changes = monitor.subscribe();
+    let mut alerts = Vec::new();
     let mut server = Server::default();
     let mut states = Vec::new();
     for tick in 0..60 {
@@ -131,7 +136,7 @@ fn drift_from_an_inline_reference_alerts_with_its_buckets_and_resolves() {
         } else {
             BEFORE
         };
-        observe(&mut monitor, tick, &server.answer(shares));
+        alerts.extend(observe(&mut monitor, tick, &server.answer(shares)).changes);
         states.push(verdicts(&monitor)[0].clone());
     }
     let unknown = (
@@ -145,7 +150,6 @@ fn drift_from_an_inline_reference_alerts_with_its_buckets_and_resolves() {
             .all(|(state, _)| *state == judge::State::Ok)
     );
     assert_eq!(states[39].0, judge::State::Anomalous);
-    let alerts: Vec<Alert> = std::iter::from_fn(|| changes.try_recv().ok()).collect();
     let fired: Vec<&Alert> = alerts
         .iter()
         .filter(|alert| alert.state == State::Firing)
@@ -234,17 +238,25 @@ fn a_reload_that_changes_something_else_keeps_the_window_and_the_reference() {
     let folder = tempfile::tempdir().unwrap();
     let text = rules("{learn: 3m}");
     let first = config(folder.path(), &text).unwrap();
-    let mut monitor = ModelMonitor::new(Arc::new(first), &Registry::built_in());
+    let mut monitor = first.monitor(&Registry::built_in());
     let mut server = Server::default();
     for tick in 0..20 {
         observe(&mut monitor, tick, &server.answer(BEFORE));
     }
     let stricter = text.replace("min_samples: 500", "min_samples: 600\n      alpha: 0.001");
-    monitor.reload(Arc::new(config(folder.path(), &stricter).unwrap()), at(20));
+    reload(
+        &mut monitor,
+        &config(folder.path(), &stricter).unwrap(),
+        at(20),
+    );
     observe(&mut monitor, 20, &server.answer(BEFORE));
     assert_eq!(verdicts(&monitor)[0].0, judge::State::Ok);
     let regrouped = text.replace("by: [model_name]", "by: []");
-    monitor.reload(Arc::new(config(folder.path(), &regrouped).unwrap()), at(21));
+    reload(
+        &mut monitor,
+        &config(folder.path(), &regrouped).unwrap(),
+        at(21),
+    );
     observe(&mut monitor, 21, &server.answer(BEFORE));
     assert_eq!(verdicts(&monitor)[0].0, judge::State::WarmingUp);
 }
@@ -270,7 +282,7 @@ rules:
         .collect();
     assert!(names[1].ends_with("scores.yaml"), "{names:?}");
     let hash = found.hash();
-    let mut monitor = ModelMonitor::new(Arc::new(found), &Registry::built_in());
+    let mut monitor = found.monitor(&Registry::built_in());
     let mut server = Server::default();
     for tick in 0..10 {
         observe(&mut monitor, tick, &server.answer(BEFORE));
@@ -283,7 +295,7 @@ rules:
     .unwrap();
     let other = config(folder.path(), &text).unwrap();
     assert_ne!(other.hash(), hash);
-    monitor.reload(Arc::new(other), at(10));
+    reload(&mut monitor, &other, at(10));
     observe(&mut monitor, 10, &server.answer(BEFORE));
     let (state, why) = verdicts(&monitor).remove(0);
     assert_eq!(state, judge::State::InsufficientData);

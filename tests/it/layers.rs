@@ -18,7 +18,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
         &["scrape", "notify", "publish", "state", "runtime"],
     ),
     (
-        "monitor",
+        "service",
         &[
             "scrape", "notify", "publish", "state", "config", "history", "runtime",
         ],
@@ -26,13 +26,13 @@ const ROOMS: [(&str, &[&str]); 12] = [
     (
         "relay",
         &[
-            "notify", "publish", "state", "config", "history", "monitor", "runtime",
+            "notify", "publish", "state", "config", "history", "service", "runtime",
         ],
     ),
     (
         "cli",
         &[
-            "scrape", "notify", "publish", "state", "config", "history", "monitor", "relay",
+            "scrape", "notify", "publish", "state", "config", "history", "service", "relay",
             "runtime",
         ],
     ),

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch::alert::State;
@@ -35,7 +34,7 @@ fn monitor(rules: &str) -> ModelMonitor {
     let groups = reader.read("rules.yaml", rules).unwrap();
     let mut config = Config::assemble(settings, Path::new(""), &registry).unwrap();
     config.rules.groups = groups;
-    ModelMonitor::new(Arc::new(config), &registry)
+    config.monitor(&registry)
 }
 
 fn at(tick: u32) -> Timestamp {
@@ -49,7 +48,7 @@ fn observe(monitor: &mut ModelMonitor, tick: u32, body: &str) -> Tick {
 }
 
 fn fail(monitor: &mut ModelMonitor, tick: u32) -> Tick {
-    let result = Err(Error::Producer("nobody is there".to_owned()));
+    let result = Err(Error::Producer("nobody is there".to_owned()).into());
     let duration = Duration::from_millis(5);
     monitor.observe(at(tick), &[Scraped { result, duration }])
 }
@@ -118,16 +117,15 @@ groups:
 #[test]
 fn a_target_that_is_down_neither_resolves_nor_hides_an_alert() {
     let mut monitor = monitor(LOW);
-    let mut changes = monitor.subscribe();
-    observe(&mut monitor, 0, "accuracy 0.5\n");
+    let mut changes = observe(&mut monitor, 0, "accuracy 0.5\n").changes;
     for tick in 1..50 {
-        fail(&mut monitor, tick);
+        changes.extend(fail(&mut monitor, tick).changes);
     }
-    observe(&mut monitor, 50, "accuracy 0.95\n");
-    let mut states = Vec::new();
-    while let Ok(alert) = changes.try_recv() {
-        states.push((alert.state, alert.resolved_at));
-    }
+    changes.extend(observe(&mut monitor, 50, "accuracy 0.95\n").changes);
+    let states: Vec<_> = changes
+        .iter()
+        .map(|alert| (alert.state, alert.resolved_at))
+        .collect();
     assert_eq!(
         states,
         [(State::Firing, None), (State::Resolved, Some(at(50)))]
@@ -230,18 +228,15 @@ groups:
     annotations: {summary: '{{ query \"up\" | first | value }}'}
 ";
     let mut monitor = monitor(rules);
-    let mut changes = monitor.subscribe();
+    let mut summaries = Vec::new();
     for tick in 0..9 {
         let body = format!(
             "latency{{zone=\"a\"}} {}\nrequests_total {}\nworkers{{zone=\"a\"}} 7\nworkers{{zone=\"b\"}} 9\nother 1\n",
             if tick < 8 { 0.5 } else { 2.0 },
             tick * 15,
         );
-        observe(&mut monitor, tick, &body);
-    }
-    let mut summaries = Vec::new();
-    while let Ok(alert) = changes.try_recv() {
-        summaries.push(alert.summary().clone());
+        let tick = observe(&mut monitor, tick, &body);
+        summaries.extend(tick.changes.iter().map(|alert| alert.summary().clone()));
     }
     assert_eq!(summaries, ["60 requests, 7 workers", "1"]);
 }

@@ -6,14 +6,14 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sidewatch::config::{Config, RuleReader, RuleSet, read_settings};
+use sidewatch::config::{Config, RuleReader, read_settings};
 use sidewatch::judge::{Registry, State};
 use sidewatch::metric::Timestamp;
 use sidewatch::monitor::{ModelMonitor, Scraped};
+use sidewatch::rules::RuleSet;
 use sidewatch::scrape::{Exposition, Format};
 
 /// The bounds are no ratio of so few requests: at the bound itself the last bit would decide.
@@ -114,7 +114,7 @@ fn monitor() -> ModelMonitor {
         rules,
         ..Config::default()
     };
-    ModelMonitor::new(Arc::new(config), &registry)
+    config.monitor(&registry)
 }
 
 /// What a judge of this many replicas, which begin with these counters, says after each tick: watch, state, value.

@@ -2,14 +2,14 @@
 //! without a socket or a clock.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch::alert::{Alert, State};
-use sidewatch::config::{Config, RuleReader, RuleSet, read_settings};
+use sidewatch::config::{Config, RuleReader, read_settings};
 use sidewatch::judge::{self, Registry};
 use sidewatch::metric::Timestamp;
 use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
+use sidewatch::rules::RuleSet;
 use sidewatch::scrape::{self, Exposition, Format};
 
 const INTERVAL: u32 = 15;
@@ -65,7 +65,7 @@ impl Replica {
         let timeout = Duration::from_secs(5);
         Scraped {
             result: if self.down {
-                Err(scrape::Error::Timeout { url, timeout })
+                Err(scrape::Error::Timeout { url, timeout }.into())
             } else {
                 Ok(Exposition::new(body, Format::Text, at))
             },
@@ -98,7 +98,7 @@ impl Bench {
             ..Config::default()
         };
         Self {
-            monitor: ModelMonitor::new(Arc::new(config), &registry),
+            monitor: config.monitor(&registry),
             tick: 0,
             replicas: Vec::new(),
         }

@@ -173,18 +173,18 @@ async fn local_scrapes_and_the_prometheus_that_scraped_the_same_give_the_same_ve
         "{{targets: [{{url: \"http://{}/metrics\", labels: {{job: m}}}}]}}",
         target.address
     );
-    let mut local = ModelMonitor::new(Arc::new(config(dir.path(), &local)), &Registry::default());
-    let there = Arc::new(config(
+    let mut local = config(dir.path(), &local).monitor(&Registry::default());
+    let there = config(
         dir.path(),
         &format!("{{source: {{prometheus: \"{url}\"}}}}"),
-    ));
-    let asked = questions(&there, &[]);
+    );
+    let asked = questions(&there.rules, &[]);
     assert_eq!(
         asked.len(),
         5,
         "what is recorded here is evaluated here: {asked:?}"
     );
-    let mut remote = ModelMonitor::new(Arc::clone(&there), &Registry::default());
+    let mut remote = there.monitor(&Registry::default());
     let prometheus = Prometheus::new(&url, http::Settings::default());
     let mut states = std::collections::BTreeSet::new();
     for (step, (at, serial)) in scrapes.into_iter().enumerate() {
@@ -203,7 +203,7 @@ async fn local_scrapes_and_the_prometheus_that_scraped_the_same_give_the_same_ve
                 answer.map_err(|error| error.to_string()),
             );
         }
-        remote.observe_with(at, &[], Some(&results));
+        remote.observe_results(at, &mut results);
         assert_eq!(remote.failures().next(), None);
         if step >= FILLED {
             let (ours, theirs) = (judged(&local), judged(&remote));

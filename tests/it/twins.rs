@@ -127,13 +127,8 @@ fn promtool_expands_templates_to_the_same_text() {
     let series = Labels::named("metric", labels);
     for value in VALUES {
         let number: f64 = value.parse().unwrap();
-        let answer = series.clone();
-        let context = Context {
-            query: Some(std::sync::Arc::new(move |_: &str| {
-                Ok(vec![(answer.clone(), number)])
-            })),
-            ..Context::default()
-        };
+        let answer = |_: &str, _: Timestamp| Ok(vec![(series.clone(), number)]);
+        let context = Context::default();
         let mut annotations = String::new();
         let mut expected = String::new();
         for (n, source) in TEMPLATES.iter().enumerate() {
@@ -143,6 +138,7 @@ fn promtool_expands_templates_to_the_same_text() {
                 value: number,
                 at: Timestamp::from_millis(0),
                 context: &context,
+                query: Some(&answer),
             });
             writeln!(annotations, "      a{n}: {}", quoted(source)).unwrap();
             writeln!(expected, "        a{n}: {}", quoted(&text)).unwrap();

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch::alert::State;
@@ -152,7 +151,7 @@ fn written(seed: u64) -> String {
     };
     let mut config = Config::assemble(settings, Path::new(""), &registry).unwrap();
     config.rules.groups = reader.read("r.yaml", RULES).unwrap();
-    let mut monitor = ModelMonitor::offline(Arc::new(config), &registry);
+    let mut monitor = config.offline_monitor(&registry);
     let values: Vec<Vec<f64>> = series
         .iter()
         .map(|(_, text)| parse_values(text).unwrap())

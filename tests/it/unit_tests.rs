@@ -218,7 +218,7 @@ tests:
   r.test.yaml:6: tests[0].input_series[0].values: not a value: "1+x2"; write a number, a+bxn, a-bxn, axn, _, _xn or stale
   r.test.yaml:7: tests[0].input_series[1].values: native histograms are not evaluated here; write the buckets as series with le
   r.test.yaml:8: tests[0].start_timestamp: not a time: "yesterday"; write Unix seconds or RFC 3339
-  r.test.yaml:10: tests[0].verdict_test[0].exp_verdicts[0].state: not a state: "fine"; states are warming_up, ok, anomalous, insufficient_data, stale, frozen
+  r.test.yaml:10: tests[0].verdict_test[0].exp_verdicts[0].state: not a state: "fine"; states are warming_up, ok, anomalous, insufficient_data, stale
   r.test.yaml:12: tests[0].promql_expr_test[0].expr: argument 1 of rate must be a range vector, found an instant vector: add a range such as [5m] (1:6 in "rate(x)")
   r.test.yaml:13: tests[0].promql_expr_test[1].exp_samples[0].histogram: native histograms are not evaluated here; test a quantile or a bucket of a classic one
   r.test.yaml:14: tests[0].alert_rule_tests: unknown key; did you mean alert_rule_test?

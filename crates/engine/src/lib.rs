@@ -22,4 +22,10 @@ pub mod judge;
 
 pub mod alert;
 
+pub mod rules;
+
 pub mod retrain;
+
+pub mod monitor;
+
+pub mod replay;

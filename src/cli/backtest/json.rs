@@ -37,7 +37,7 @@ impl Serialize for Answer<'_> {
         answer.serialize_field("start", &replay.span.map(|(first, _)| seconds(first)))?;
         answer.serialize_field("end", &replay.span.map(|(_, last)| seconds(last)))?;
         answer.serialize_field("silent", &replay.silent)?;
-        answer.serialize_field("failed_scrapes", &replay.failed.0)?;
+        answer.serialize_field("failed_scrapes", &replay.failed.count)?;
         if let Some((after, comparison)) = self.compared {
             answer.serialize_field("comparison", &compare(replay, after, comparison))?;
         }

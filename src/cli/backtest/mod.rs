@@ -145,7 +145,7 @@ impl Backtest {
         let mut players = Vec::new();
         for set in &sets {
             let config = set.load(history.interval, &history.targets);
-            players.push(Player::new(config.map_err(|problems| told(&problems))?));
+            players.push(Player::new(&config.map_err(|problems| told(&problems))?));
         }
         play(history, &mut players, &mut progress)?;
         Ok(players.into_iter().map(Player::finish).collect())
@@ -163,7 +163,7 @@ fn wanted(sets: &[Rules<'_>]) -> Result<Vec<Selector>, Error> {
         let config = set.load(DEFAULT_STEP, &[Labels::empty()]);
         let config = config.map_err(|problems| told(&problems))?;
         let recorded = recorded(&config);
-        for selector in selectors(&config) {
+        for selector in selectors(&config.rules) {
             let own = selector
                 .metric_name()
                 .is_some_and(|name| recorded.contains(&name.to_owned()));
@@ -176,8 +176,8 @@ fn wanted(sets: &[Rules<'_>]) -> Result<Vec<Selector>, Error> {
 }
 
 fn recorded(config: &Config) -> Vec<String> {
-    let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
-    let records = rules.filter(|rule| matches!(rule, crate::config::rules::Rule::Record(_)));
+    let rules = config.rules.rules();
+    let records = rules.filter(|rule| matches!(rule, crate::rules::Rule::Record(_)));
     records.map(|rule| rule.name().to_owned()).collect()
 }
 
@@ -190,7 +190,7 @@ fn play(history: History, players: &mut [Player], progress: &mut Progress) -> Re
             .into_iter()
             .map(|result| Scraped {
                 duration: result.as_ref().map_or(Duration::ZERO, |e| e.duration),
-                result,
+                result: result.map_err(Into::into),
             })
             .collect();
         for player in players.iter_mut() {

@@ -26,11 +26,12 @@ pub(super) fn print(out: &mut dyn Write, replay: &Replay) -> io::Result<()> {
     if !replay.silent.is_empty() {
         writeln!(out, "never had a value: {}", replay.silent.join(", "))?;
     }
-    if let (failed, Some(error)) = &replay.failed {
+    if let Some(error) = &replay.failed.last {
+        let failed = replay.failed.count;
         writeln!(
             out,
             "{}, the last: {error}",
-            count(*failed, "scrape failed", "scrapes failed")
+            count(failed, "scrape failed", "scrapes failed")
         )?;
     }
     writeln!(out, "{}", sum(replay))

@@ -21,9 +21,9 @@ use crate::config::target::{Target, complete_labels};
 use crate::config::{Config, RuleReader, Source};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
-use crate::monitor::{MonitorError, Service};
 use crate::publish::{Handler, Server};
 use crate::runtime::{Supervisor, stop_signal, with_sources};
+use crate::service::{MonitorError, Service};
 
 /// Time between two scrapes of the demonstration.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -10,13 +10,15 @@ use super::find::Model;
 use crate::cli::Error;
 use crate::cli::outgoing::Delivery;
 use crate::cli::replay::{Player, Replay, unconfigured};
-use crate::config::rules::Rule;
+use crate::config::Config;
 use crate::config::settings::{Settings, Source};
-use crate::config::{Config, Recorded};
 use crate::history::{self, Prometheus, Range};
 use crate::judge::Registry;
-use crate::monitor::{Answers, Past, Question, questions};
+use crate::monitor::{Question, questions};
 use crate::promql::Expr;
+use crate::replay::{Answers, Past};
+use crate::rules::Recorded;
+use crate::rules::Rule;
 use crate::runtime::http;
 
 /// Questions under way at the same time.
@@ -65,14 +67,14 @@ pub(super) async fn replay(
     range: Range,
 ) -> Result<Replayed, Error> {
     let config = config(url, &model, range.step)?;
-    let asked = questions(&config, &model.matchers);
-    let mut player = Player::new(config.clone());
+    let asked = questions(&config.rules, &model.matchers);
+    let mut player = Player::new(&config);
     let mut waiting = vec![range];
     while let Some(range) = waiting.pop() {
         match ask(prometheus, &asked, range).await {
             Ok(answers) => {
-                for (at, results) in Past::new(range, answers) {
-                    player.recall(at, &results);
+                for (at, results) in Past::new(range.start, range.end, range.step, answers) {
+                    player.recall(at, results);
                 }
             }
             Err(history::Error::Api {
@@ -129,7 +131,7 @@ async fn ask(
     range: Range,
 ) -> Result<Answers, history::Error> {
     let asked: Vec<Question> = asked.to_vec();
-    let answers = stream::iter(asked).map(|question| question.ask(prometheus, range));
+    let answers = stream::iter(asked).map(|question| prometheus.ask_about(question, range));
     let mut answers = answers.buffered(CONCURRENCY);
     let mut all = Answers::default();
     while let Some(answer) = answers.next().await {

@@ -172,13 +172,12 @@ pub(super) fn verdict_test(fields: &mut Fields<'_>) -> Option<VerdictTest> {
 }
 
 fn state(node: &Node<'_>) -> Option<String> {
-    const STATES: [State; 6] = [
+    const STATES: [State; 5] = [
         State::WarmingUp,
         State::Ok,
         State::Anomalous,
         State::InsufficientData,
         State::Stale,
-        State::Frozen,
     ];
     let text = node.text()?;
     if !STATES.iter().any(|state| state.as_str() == text) {

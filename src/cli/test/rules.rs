@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::file::{File, Test};
-use crate::config::rules::{Group, Rule};
 use crate::config::settings::Settings;
 use crate::config::{Config, Problem, Problems};
 use crate::judge::Registry;
+use crate::rules::{Group, Rule};
 
 /// Ranges may be as long as a test wants them: nothing is forgotten.
 const RETENTION: Duration = Duration::from_secs(1000 * 365 * 86_400);

@@ -1,7 +1,6 @@
 //! One test: samples in, tick by tick through the whole monitor, and what it says beside what is expected.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::assertion::{AlertTest, At, ExprTest, VerdictTest};
@@ -16,8 +15,7 @@ use crate::monitor::ModelMonitor;
 
 /// Runs the parts of a test that have samples of their own.
 pub(super) fn run(file: &File, test: &Test, loaded: &Loaded) -> Vec<Failure> {
-    let config = Arc::new(rules::for_test(loaded, file, test));
-    let mut monitor = ModelMonitor::offline(config, &Registry::default());
+    let mut monitor = rules::for_test(loaded, file, test).offline_monitor(&Registry::default());
     let watches: BTreeSet<&str> = loaded.watches();
     let mut failures = Vec::new();
     let mut feed = Feed::new(test);

@@ -2,8 +2,8 @@
 
 use super::{Finding, Lint, RuleContext};
 use crate::alert;
-use crate::config::rules::Rule;
 use crate::metric::format_duration;
+use crate::rules::Rule;
 
 pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
     let Some(alert) = alerting(context.rule) else {

@@ -2,10 +2,10 @@
 
 use super::walk::{selected, walk};
 use super::{Finding, Lint, RuleContext};
-use crate::config::rules::Rule;
 use crate::metric::Metric;
 use crate::promql::Expr;
 use crate::promql::ast::{BinaryOp, Kind, Node};
+use crate::rules::Rule;
 
 /// Words in the names of counters that appear with the first failure.
 const FAILURES: [&str; 5] = ["error", "fail", "exception", "reject", "abort"];

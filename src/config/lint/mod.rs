@@ -25,11 +25,11 @@ pub use selection::Lints;
 
 use super::exposed::Exposed;
 use super::problem::Problem;
-use super::rules::{Group, Rule};
 use super::yaml::Document;
 use super::{Config, Source};
 use crate::map::Recording;
 use crate::promql::Expr;
+use crate::rules::{Group, Rule};
 
 /// One remark.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

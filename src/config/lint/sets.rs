@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::alerts::alerting;
 use super::{Finding, Lint, RuleContext, SetContext};
-use crate::config::rules::{Group, Rule};
 use crate::metric::Metric;
+use crate::rules::{Group, Rule};
 
 pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<(&str, &str, String), String> = BTreeMap::new();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Finding, Lint, LintContext};
-use crate::config::rules::Rule;
 use crate::metric::format_duration;
+use crate::rules::Rule;
 
 /// How far an instant selector looks back, as in Prometheus.
 const LOOKBACK: Duration = Duration::from_secs(300);
@@ -35,13 +35,7 @@ pub(super) fn lint(input: &LintContext<'_>, findings: &mut Vec<Finding>) {
             ),
         );
     }
-    let mut rules = input
-        .config
-        .rules
-        .groups
-        .iter()
-        .flat_map(|group| &group.rules)
-        .peekable();
+    let mut rules = input.config.rules.rules().peekable();
     if rules.peek().is_none() {
         let message =
             "no rule was found, so nothing is watched; name a rule file or a pack".to_owned();

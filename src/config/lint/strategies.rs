@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Finding, Lint, RuleContext};
-use crate::config::rules::{Rule, Watch};
 use crate::metric::{Direction, Metric, format_duration};
+use crate::rules::{Rule, Watch};
 
 /// A longer warm-up is reported.
 const MAX_WARM_UP: Duration = Duration::from_secs(24 * 3600);

@@ -182,7 +182,7 @@ fn signal_card(signal: &Signal, out: &mut String) {
 fn class(state: &str) -> &'static str {
     match state {
         "ok" => "good",
-        "anomalous" | "frozen" => "bad",
+        "anomalous" => "bad",
         _ => "wait",
     }
 }

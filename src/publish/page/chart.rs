@@ -81,7 +81,7 @@ pub(super) fn words(signal: &Signal) -> String {
 }
 
 fn is_anomalous(point: &Point) -> bool {
-    matches!(point.state, Some("anomalous" | "frozen"))
+    point.state == Some("anomalous")
 }
 
 /// The range of times and values that the chart shows.

@@ -43,7 +43,7 @@ impl Counts {
             up: targets(Some(true)),
             down: targets(Some(false)),
             judged: states().count(),
-            anomalous: signals("anomalous") + signals("frozen"),
+            anomalous: signals("anomalous"),
             idle: signals("idle"),
             unknown: signals("warming_up") + signals("insufficient_data") + signals("stale"),
             rules: rules().count(),
@@ -210,7 +210,6 @@ fn plural(count: usize, one: &str, many: &str) -> String {
 pub(super) fn rank(signal: &Signal) -> u8 {
     match signal.state {
         Some("anomalous") => 0,
-        Some("frozen") => 1,
         Some("stale") => 2,
         Some("insufficient_data") => 3,
         Some("warming_up") => 4,

@@ -21,5 +21,5 @@ pub use explanation::Explanation;
 pub use outcome::{Changes, Condition, Observation, Outcome};
 pub use pass::lease;
 pub use rule::{Kind, NoData, Rule, RuleLabels};
-pub use template::{Context, Template};
+pub use template::{Answerer, Context, Environment, Template};
 pub use tracker::{Snapshot, Tracker};

@@ -8,13 +8,14 @@ use crate::metric::{Labels, Timestamp};
 
 use super::entry::Entry;
 use super::rule::Pair;
-use super::template::Scope;
+use super::template::{Answerer, Environment, Scope};
 use super::{Alert, Changes, Condition, Context, Kind, NoData, Observation, Rule};
 
 /// One evaluation in progress.
 pub(super) struct Pass<'a> {
     pub(super) rule: &'a Rule,
     pub(super) context: &'a Context,
+    pub(super) query: Option<Answerer<'a>>,
     pub(super) at: Timestamp,
     pub(super) changes: Changes,
     /// Where the rule's alerts can be looked at.
@@ -22,10 +23,16 @@ pub(super) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(rule: &'a Rule, at: Timestamp, context: &'a Context) -> Self {
+    pub(super) fn new(
+        rule: &'a Rule,
+        at: Timestamp,
+        environment: impl Into<Environment<'a>>,
+    ) -> Self {
+        let Environment { context, query } = environment.into();
         Self {
             rule,
             context,
+            query,
             at,
             changes: Changes::default(),
             url: generator_url(rule, context),
@@ -69,6 +76,7 @@ pub(super) fn label(
             value: observation.value,
             at: pass.at,
             context: pass.context,
+            query: pass.query,
         };
         let labels = pass.rule.alert_labels(&scope);
         if seen.insert(labels.clone()) {
@@ -88,13 +96,18 @@ pub(super) fn label(
 /// The texts of an alert: the rule's own, and for a watch what explains it.
 pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
     let Pass {
-        rule, context, at, ..
+        rule,
+        context,
+        query,
+        at,
+        ..
     } = *pass;
     let scope = Scope {
         labels: &entry.series,
         value: entry.value,
         at,
         context,
+        query,
     };
     let mut pairs: Vec<Pair> = Vec::new();
     if rule.kind == Kind::Watch {

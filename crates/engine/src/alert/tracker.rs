@@ -9,7 +9,7 @@ use crate::metric::{Labels, Timestamp};
 
 use super::entry::{Entry, Step};
 use super::pass::{Pass, annotations, effective, generator_url, label, lease, mark_no_data};
-use super::template::Scope;
+use super::template::{Environment, Scope};
 use super::{Alert, Changes, Condition, Context, Kind, NoData, Observation, Outcome, Rule, State};
 
 /// A rule's alerts as the store keeps them.
@@ -20,7 +20,7 @@ pub struct Snapshot {
 }
 
 /// The state of one rule. Keep it when the rule file is reloaded and call [`Tracker::adopt`].
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Tracker {
     entries: BTreeMap<Labels, Entry>,
     evaluated_at: Option<Timestamp>,
@@ -38,15 +38,15 @@ impl Tracker {
         Self::default()
     }
 
-    /// Takes in one evaluation.
-    pub fn evaluate(
+    /// Takes in one evaluation; the environment is that of its templates.
+    pub fn evaluate<'a>(
         &mut self,
-        rule: &Rule,
+        rule: &'a Rule,
         at: Timestamp,
         outcome: Outcome,
-        context: &Context,
+        environment: impl Into<Environment<'a>>,
     ) -> Changes {
-        let mut pass = Pass::new(rule, at, context);
+        let mut pass = Pass::new(rule, at, environment);
         self.skip_outage(rule, at);
         match outcome {
             Outcome::Failed(error) => pass.changes.error = Some(error),
@@ -372,6 +372,7 @@ impl Tracker {
                 value: entry.value,
                 at,
                 context,
+                query: None,
             };
             !entry.synthetic && rule.alert_labels(&scope) != entry.labels
         })
@@ -439,6 +440,12 @@ impl Tracker {
             .values()
             .filter(|e| e.state == State::Firing && !e.synthetic);
         firing.map(|entry| entry.alert(&rule.name, &url)).collect()
+    }
+
+    /// The series that have a pending or firing alert.
+    pub fn active_series(&self) -> impl Iterator<Item = &Labels> {
+        let active = self.entries.values().filter(|entry| entry.is_active());
+        active.map(|entry| &entry.series)
     }
 
     /// How many alerts are in this state.

@@ -1,6 +1,8 @@
 //! `any_of` and `all_of`: several strategies on one series.
 
 use serde::Deserialize;
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -62,9 +64,8 @@ fn any_rank(verdict: &Verdict) -> (u8, f64) {
     let score = verdict.score.unwrap_or(0.0);
     match verdict.state {
         State::Anomalous => (3, score),
-        State::Frozen if score > 1.0 => (3, score),
         State::WarmingUp | State::InsufficientData | State::Stale | State::Idle => (2, score),
-        State::Ok | State::Frozen => (1, score),
+        State::Ok => (1, score),
     }
 }
 
@@ -123,6 +124,11 @@ macro_rules! composition {
 
             fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
                 restore($kind, &mut self.0, snapshot)
+            }
+
+            fn idle_retention(&self) -> Duration {
+                let parts = self.0.iter().map(|part| part.idle_retention());
+                parts.max().unwrap_or_default()
             }
 
             fn cooldown(&self) -> usize {

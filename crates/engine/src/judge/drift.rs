@@ -1,6 +1,7 @@
 //! `drift`: the statistic of a drift rule against its critical value.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -52,6 +53,10 @@ impl ThresholdStrategy for DriftStrategy {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot::of(KIND, 1, &())
+    }
+
+    fn idle_retention(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! `static`: fixed bounds.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -80,6 +81,10 @@ impl ThresholdStrategy for StaticThresholdStrategy {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot::of(KIND, 1, &())
+    }
+
+    fn idle_retention(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {

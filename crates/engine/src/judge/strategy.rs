@@ -1,6 +1,7 @@
 //! The strategy: one judge for one series.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,11 +27,10 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     /// When the snapshot is of another kind or version, or damaged; nothing is changed then.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error>;
 
-    /// Learns from past samples, oldest first, without anybody hearing of it.
-    fn warm(&mut self, past: &[MetricSample]) {
-        for sample in past {
-            let _verdict = self.judge(sample);
-        }
+    /// How long what was learnt about a series is kept after the series was last seen. A week by
+    /// default, so that every hour of the week comes again; zero for a strategy that learns nothing.
+    fn idle_retention(&self) -> Duration {
+        Duration::from_secs(7 * 86_400)
     }
 
     /// Rows after an event in which only a higher score is a new event. Event lists (`score`) use it; live, the alert's own state

@@ -34,7 +34,7 @@ pub struct Counts {
     pub not_finite: u64,
     /// Samples of series beyond the cap, which were not judged.
     pub refused: u64,
-    /// Series forgotten because nobody saw them any more.
+    /// Series that left because they were gone or idle.
     pub evicted: u64,
 }
 
@@ -145,21 +145,46 @@ impl Table {
         restored
     }
 
-    /// Learns from past samples, oldest first.
-    pub fn warm(&mut self, past: &[MetricSample]) {
-        for sample in past {
-            let _verdict = self.judge(sample);
-        }
+    /// Whether there is room for so many more series.
+    #[must_use]
+    pub fn has_room_for(&self, more: usize) -> bool {
+        self.entries.len() + more <= self.cap
     }
 
-    /// Forgets series that nobody saw for longer than `idle` and says how many.
-    pub fn evict(&mut self, now: Timestamp, idle: Duration) -> usize {
+    /// How many series have to leave so that all of these have room.
+    pub fn lacking_room<'a>(&self, wanted: impl Iterator<Item = &'a Labels>) -> usize {
+        let new = wanted.filter(|labels| !self.entries.contains_key(*labels));
+        (self.entries.len() + new.count()).saturating_sub(self.cap)
+    }
+
+    /// Evicts at most `count` series, those that were seen longest ago first, and none to `keep`.
+    pub fn evict_oldest(&mut self, count: usize, keep: impl Fn(&Labels) -> bool) {
+        let idle = self.entries.iter().filter(|(labels, _)| !keep(labels));
+        let mut idle: Vec<(Timestamp, Labels)> = idle
+            .map(|(labels, entry)| (entry.seen, labels.clone()))
+            .collect();
+        idle.sort_unstable();
+        idle.truncate(count);
+        for (_, labels) in &idle {
+            self.entries.remove(labels);
+        }
+        self.counts.evicted += idle.len() as u64;
+    }
+
+    /// Evicts series that were not seen for longer than `retention` and than what was learnt about
+    /// them is of use, and none to `keep`.
+    pub fn evict_idle(
+        &mut self,
+        now: Timestamp,
+        retention: Duration,
+        mut keep: impl FnMut(&Labels) -> bool,
+    ) {
         let before = self.entries.len();
-        self.entries
-            .retain(|_, entry| now.since(entry.seen) <= idle);
-        let gone = before - self.entries.len();
-        self.counts.evicted += gone as u64;
-        gone
+        self.entries.retain(|labels, entry| {
+            let idle = now.since(entry.seen);
+            idle <= retention || idle <= entry.strategy.idle_retention() || keep(labels)
+        });
+        self.counts.evicted += (before - self.entries.len()) as u64;
     }
 
     /// Forgets the series that are known to be gone.

@@ -290,10 +290,15 @@ fn the_number_of_series_is_capped_and_unseen_ones_leave() {
         table.judge(&one);
     }
     assert_eq!((table.counts().series, table.counts().refused), (2, 1));
-    assert_eq!(
-        table.evict(Timestamp::from_millis(100_000), Duration::from_secs(60)),
-        1
-    );
+    // What ewma learnt is of use for a week.
+    let minute = Duration::from_secs(60);
+    table.evict_idle(Timestamp::from_millis(100_000), minute, |_| false);
+    assert_eq!(table.counts().series, 2);
+    let week = Duration::from_secs(7 * 86_400);
+    let later = Timestamp::from_millis(50_000) + week;
+    table.evict_idle(later, minute, |_| true);
+    assert_eq!(table.counts().series, 2);
+    table.evict_idle(later, minute, |_| false);
     assert_eq!((table.counts().series, table.counts().evicted), (1, 1));
 }
 

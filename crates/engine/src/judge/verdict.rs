@@ -21,21 +21,18 @@ pub enum State {
     InsufficientData,
     /// The value is older than it should be.
     Stale,
-    /// Judged by what was known before an incident; learning is suspended.
-    Frozen,
     /// Nothing happens that could be judged: no traffic, or no replica at all.
     Idle,
 }
 
 impl State {
     /// Every state, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 6] = [
         Self::WarmingUp,
         Self::Ok,
         Self::Anomalous,
         Self::InsufficientData,
         Self::Stale,
-        Self::Frozen,
         Self::Idle,
     ];
 
@@ -48,7 +45,6 @@ impl State {
             Self::Anomalous => "anomalous",
             Self::InsufficientData => "insufficient_data",
             Self::Stale => "stale",
-            Self::Frozen => "frozen",
             Self::Idle => "idle",
         }
     }

@@ -84,13 +84,7 @@ fn words(judged: &Judged) -> String {
 }
 
 pub(super) fn is_anomalous(point: &Point) -> bool {
-    match point.state {
-        State::Anomalous => true,
-        State::Frozen => point.score > 1.0,
-        State::Ok | State::WarmingUp | State::InsufficientData | State::Stale | State::Idle => {
-            false
-        }
-    }
+    point.state == State::Anomalous
 }
 
 /// Unknown is never shown as normal.

@@ -214,8 +214,9 @@ fn footer(replay: &Replay, out: &mut String) {
         let silent = escape(&replay.silent.join(", "));
         write!(out, "<p>Never had a value: {silent}</p>").ok();
     }
-    if let (failed, Some(error)) = &replay.failed {
-        let failed = count(*failed, "scrape failed", "scrapes failed");
+    if let Some(error) = &replay.failed.last {
+        let failed = replay.failed.count;
+        let failed = count(failed, "scrape failed", "scrapes failed");
         write!(out, "<p>{failed}, the last: {}</p>", escape(error)).ok();
     }
     let version = crate::publish::Build::VERSION;

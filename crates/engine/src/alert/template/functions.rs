@@ -406,12 +406,10 @@ fn samples(name: &str, arguments: &[Value], scope: &Scope<'_>) -> Option<Result<
 
 fn query(arguments: &[Value], scope: &Scope<'_>) -> Result<Value, String> {
     let expression = text(arguments, 0)?;
-    let ask = scope
-        .context
+    let answer = scope
         .query
-        .as_ref()
         .ok_or("queries in templates are not available here")?;
-    let samples = ask(expression)?;
+    let samples = answer(expression, scope.at)?;
     let values = samples
         .into_iter()
         .map(|(labels, value)| Value::sample(labels, value));

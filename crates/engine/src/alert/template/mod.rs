@@ -25,11 +25,14 @@ use crate::metric::{Labels, Timestamp};
 pub use functions::query_escape;
 use parse::Node;
 
-/// Answers `query` inside a template: the samples of a PromQL expression at the evaluation's time.
-pub type Query = Arc<dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String> + Send + Sync>;
+/// The samples of a PromQL expression that a template asks for, or why there are none.
+pub type QueryAnswer = Result<Vec<(Labels, f64)>, String>;
+
+/// Answers `query` inside a template, at the evaluation's time.
+pub type Answerer<'a> = &'a dyn Fn(&str, Timestamp) -> QueryAnswer;
 
 /// What every template of a process can see, besides its own alert.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Context {
     /// `$externalLabels`.
     pub external_labels: Labels,
@@ -39,22 +42,37 @@ pub struct Context {
     pub identity: Labels,
     /// Hash of the loaded configuration, shown in explained alerts; empty when unknown.
     pub config_hash: String,
-    /// Answers the `query` function; without it a template that queries fails alone.
-    pub query: Option<Query>,
 }
 
-impl fmt::Debug for Context {
+/// What the templates of one evaluation can see: the context, and perhaps the answers to `query`.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// External labels and URL, identity.
+    pub context: &'a Context,
+    /// Answers the `query` function; without it a template that queries fails alone.
+    pub query: Option<Answerer<'a>>,
+}
+
+impl<'a> From<&'a Context> for Environment<'a> {
+    fn from(context: &'a Context) -> Self {
+        Self {
+            context,
+            query: None,
+        }
+    }
+}
+
+impl fmt::Debug for Environment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context")
-            .field("external_labels", &self.external_labels)
-            .field("external_url", &self.external_url)
-            .field("identity", &self.identity)
-            .finish_non_exhaustive()
+        f.debug_struct("Environment")
+            .field("context", self.context)
+            .field("answers_queries", &self.query.is_some())
+            .finish()
     }
 }
 
 /// What one rendering sees.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// `$labels`: the sample's labels, `__name__` included.
     pub labels: &'a Labels,
@@ -62,8 +80,20 @@ pub struct Scope<'a> {
     pub value: f64,
     /// The evaluation's time, for `now`.
     pub at: Timestamp,
-    /// External labels, external URL, `query`.
+    /// External labels and URL, identity.
     pub context: &'a Context,
+    /// Answers the `query` function.
+    pub query: Option<Answerer<'a>>,
+}
+
+impl fmt::Debug for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("labels", self.labels)
+            .field("value", &self.value)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A template that cannot be loaded: where and why.
@@ -161,6 +191,7 @@ impl Template {
             value: f64::NAN,
             at: Timestamp::default(),
             context: &Context::default(),
+            query: None,
         };
         eval::render_data(&self.tree, &scope, &value::Value::from_json(data))
     }

@@ -1,21 +1,22 @@
-use std::sync::Arc;
-
-use super::{Context, Scope, Template};
+use super::{Context, QueryAnswer, Scope, Template};
 use crate::metric::{Labels, Timestamp};
 
 fn context() -> Context {
     Context {
         external_labels: Labels::new([("cluster", "eu1")]),
         external_url: "https://side.example/watch/".to_owned(),
-        query: Some(Arc::new(|expression| match expression {
-            "up" => Ok(vec![
-                (Labels::named("up", [("job", "b")]), 1.0),
-                (Labels::named("up", [("job", "a")]), 0.0),
-            ]),
-            "none" => Ok(Vec::new()),
-            other => Err(format!("no such series: {other}")),
-        })),
         ..Context::default()
+    }
+}
+
+fn answer(expression: &str, _at: Timestamp) -> QueryAnswer {
+    match expression {
+        "up" => Ok(vec![
+            (Labels::named("up", [("job", "b")]), 1.0),
+            (Labels::named("up", [("job", "a")]), 0.0),
+        ]),
+        "none" => Ok(Vec::new()),
+        other => Err(format!("no such series: {other}")),
     }
 }
 
@@ -27,6 +28,7 @@ fn render_with(text: &str, value: f64) -> Result<String, String> {
         value,
         at: Timestamp::from_millis(1_500_000_000_250),
         context: &context(),
+        query: Some(&answer),
     })
 }
 
@@ -460,6 +462,7 @@ fn a_failure_is_text_and_never_more() {
         value: 1.0,
         at: Timestamp::default(),
         context: &Context::default(),
+        query: None,
     });
     assert!(
         text.starts_with("<error expanding template: error calling reReplaceAll"),
@@ -496,6 +499,7 @@ proptest::proptest! {
                 value: 1.0,
                 at: Timestamp::default(),
                 context: &Context::default(),
+                query: None,
             });
             proptest::prop_assert!(rendered.map_or(true, |text| text.len() <= 64 * 1024));
         }

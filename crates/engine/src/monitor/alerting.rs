@@ -1,0 +1,64 @@
+//! A plain alert at work: what its expression returns is active.
+
+use std::collections::HashSet;
+
+use crate::alert::{self, Condition, Observation, Outcome, Tracker};
+use crate::metric::Labels;
+use crate::promql::InstantSample;
+
+/// An evaluation up to the alerts, which need answers to the queries of templates.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) outcome: Outcome,
+    /// The kin of every series with a version that is there now.
+    pub(super) present: HashSet<Labels>,
+}
+
+/// An alerting rule and its state.
+#[derive(Debug)]
+pub struct Alerting {
+    pub(super) rule: alert::Rule,
+    pub(super) tracker: Tracker,
+}
+
+impl Alerting {
+    pub(super) fn new(rule: &alert::Rule) -> Self {
+        Self {
+            rule: rule.clone(),
+            tracker: Tracker::new(),
+        }
+    }
+
+    /// What the values of this tick say. While the window fills, an active alert that the
+    /// expression does not return is unsure.
+    pub(super) fn observe(
+        &self,
+        values: Vec<InstantSample>,
+        is_settled: bool,
+        context: &alert::Context,
+    ) -> Observed {
+        let active = values
+            .into_iter()
+            .map(|sample| Observation::active(sample.labels, sample.value));
+        let mut observations: Vec<Observation> = active.collect();
+        if !is_settled {
+            observations.extend(self.unseen(&observations, context));
+        }
+        Observed {
+            outcome: Outcome::Observed(observations),
+            present: HashSet::new(),
+        }
+    }
+
+    fn unseen(&self, observed: &[Observation], context: &alert::Context) -> Vec<Observation> {
+        let all = self.tracker.alerts(&self.rule, context).into_iter();
+        let active = all.filter(|alert| alert.state != alert::State::Resolved);
+        active
+            .filter(|alert| observed.iter().all(|seen| seen.labels != alert.series))
+            .map(|alert| Observation {
+                condition: Condition::Unsure,
+                ..Observation::active(alert.series, alert.value)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,227 @@
+//! When a firing watch asks for a new model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tracing::info;
+
+use super::results::Results;
+use super::rule::{Kind, RuleState};
+use super::settings::{Model, RetrainingSettings, Settings};
+use crate::alert::Context;
+use crate::judge;
+use crate::metric::{Labels, Timestamp};
+use crate::promql::Query;
+use crate::retrain::{Attempt, Decision, GateKey, Gates, Policy, RetrainRequest};
+use crate::rules::Retrain;
+use crate::series::Window;
+
+/// How often gates of series that are gone are looked for. Two looks have to miss one, so that it outlives a failed scrape.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// A look for the gates of a rule whose series are gone.
+#[derive(Debug)]
+struct Sweep {
+    at: Timestamp,
+    missed: BTreeSet<GateKey>,
+}
+
+/// The gates of every (rule, series) and the switches in front of them.
+#[derive(Debug)]
+pub(super) struct Retraining {
+    pub(super) gates: Gates,
+    /// The last look of each rule.
+    sweeps: BTreeMap<String, Sweep>,
+    settings: RetrainingSettings,
+    model: Model,
+}
+
+/// What vetoes are evaluated over.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) window: &'a Window,
+    /// What a server said; empty where none was asked.
+    pub(super) results: &'a Results,
+}
+
+impl Retraining {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            gates: Gates::default(),
+            sweeps: BTreeMap::new(),
+            settings: settings.retraining.clone(),
+            model: settings.model.clone(),
+        }
+    }
+
+    /// Other switches after a reload; the gates stay.
+    pub(super) fn reconfigure(&mut self, settings: &Settings) {
+        let gates = std::mem::take(&mut self.gates);
+        let sweeps = std::mem::take(&mut self.sweeps);
+        *self = Self {
+            gates,
+            sweeps,
+            ..Self::new(settings)
+        };
+    }
+
+    /// What a rule asks for after its evaluation.
+    pub(super) fn decide(
+        &mut self,
+        rule: &RuleState,
+        known: Known<'_>,
+        context: &Context,
+        at: Timestamp,
+    ) -> Vec<RetrainRequest> {
+        let Kind::Watch(watching) = &rule.kind else {
+            return Vec::new();
+        };
+        let watch = &watching.watch;
+        let Some(retrain) = &watch.retrain else {
+            return Vec::new();
+        };
+        let policy = Policy {
+            cooldown: retrain.cooldown,
+            after: retrain.after,
+            in_flight_timeout: self.settings.in_flight_timeout.unwrap_or(retrain.cooldown),
+            dry_run: self.settings.dry_run,
+        };
+        for (sample, verdict) in &watching.judged {
+            let key = GateKey::new(&watch.alert.name, &sample.labels);
+            match verdict.state {
+                judge::State::Anomalous => self.gates.gate(&key).verdict(&policy, true),
+                judge::State::Ok => self.gates.gate(&key).verdict(&policy, false),
+                judge::State::WarmingUp
+                | judge::State::InsufficientData
+                | judge::State::Stale
+                | judge::State::Idle => {}
+            }
+        }
+        let mut requests = Vec::new();
+        let firing = watching.tracker.firing(&watch.alert, context);
+        let judged = watching.judged.iter().map(|(sample, _)| &sample.labels);
+        let known_series = judged.chain(firing.iter().map(|alert| &alert.series));
+        self.sweep(&watch.alert.name, &policy, known_series, at);
+        for alert in firing {
+            let key = GateKey::new(&watch.alert.name, &alert.series);
+            let version = self.model.version.as_deref().unwrap_or("");
+            let attempt = Attempt {
+                model: (&self.model.id, version),
+                at,
+                fired_at: alert.fired_at,
+                enabled: self.settings.enabled,
+            };
+            let decision = self
+                .gates
+                .gate(&key)
+                .decide(&policy, &key, &attempt, || vetoed(retrain, known, at));
+            match decision {
+                Decision::Request { id } => {
+                    requests.push(RetrainRequest::new(id, attempt.model, &alert, at));
+                }
+                Decision::DryRun { id } => {
+                    info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)");
+                }
+                Decision::Hold(_) => {}
+            }
+        }
+        requests
+    }
+
+    /// Forgets what was decided about series that are gone, or every series that ever was would be remembered.
+    fn sweep<'a>(
+        &mut self,
+        rule: &str,
+        policy: &Policy,
+        known: impl Iterator<Item = &'a Labels>,
+        at: Timestamp,
+    ) {
+        let Some(last) = self.sweeps.get_mut(rule) else {
+            let missed = BTreeSet::new();
+            self.sweeps.insert(rule.to_owned(), Sweep { at, missed });
+            return;
+        };
+        if at.since(last.at) < SWEEP_EVERY {
+            return;
+        }
+        let known: BTreeSet<GateKey> = known.map(|series| GateKey::new(rule, series)).collect();
+        let idle = self.gates.idle(rule, policy, at).cloned();
+        let missed: BTreeSet<GateKey> = idle.filter(|key| !known.contains(key)).collect();
+        self.gates
+            .retain(|key| !(missed.contains(key) && last.missed.contains(key)));
+        *last = Sweep { at, missed };
+    }
+}
+
+/// Whether `unless` returns something.
+fn vetoed(
+    retrain: &Retrain,
+    Known { window, results }: Known<'_>,
+    at: Timestamp,
+) -> Result<bool, String> {
+    let Some(expr) = &retrain.unless else {
+        return Ok(false);
+    };
+    if let Some(answer) = results.get(expr) {
+        return answer.clone().map(|values| !values.is_empty());
+    }
+    let evaluation = Query::new(expr.clone())
+        .eval(window, at)
+        .map_err(|error| error.to_string())?;
+    let values = evaluation
+        .value
+        .into_vector(at)
+        .map_err(|error| error.to_string())?;
+    Ok(!values.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+    use super::{GateKey, Policy, Retraining, SWEEP_EVERY};
+    use crate::metric::{Labels, Timestamp};
+
+    #[test]
+    fn series_that_are_gone_for_two_looks_are_forgotten_and_those_that_hold_something_back_are_not()
+    {
+        let series = |user: &str| Labels::new([("user", user)]);
+        let mut retraining = Retraining::new(&Settings::default());
+        let policy = Policy::default();
+        let start = Timestamp::from_millis(1_700_000_000_000);
+        for user in ["here", "gone", "asked"] {
+            let key = GateKey::new("Bad", &series(user));
+            retraining.gates.gate(&key).verdict(&policy, true);
+        }
+        let asked = GateKey::new("Bad", &series("asked"));
+        let attempt = super::Attempt {
+            model: ("m", "1"),
+            at: start,
+            fired_at: Some(start),
+            enabled: true,
+        };
+        let decision = retraining
+            .gates
+            .gate(&asked)
+            .decide(&policy, &asked, &attempt, || Ok(false));
+        assert!(matches!(decision, super::Decision::Request { .. }));
+        let here = [series("here")];
+        let mut left = Vec::new();
+        for look in 0..4 {
+            let at = start + SWEEP_EVERY * look;
+            retraining.sweep("Bad", &policy, here.iter(), at);
+            left.push(retraining.gates.len());
+        }
+        assert_eq!(left, [3, 3, 2, 2]);
+        // The cool-down of six hours is over, and so is what was under way.
+        for look in [200, 201] {
+            let at = start + SWEEP_EVERY * look;
+            retraining.sweep("Bad", &policy, here.iter(), at);
+        }
+        let rest: Vec<_> = retraining
+            .gates
+            .iter()
+            .map(|(key, _)| &key.series)
+            .collect();
+        assert_eq!(rest, [&series("here")]);
+    }
+}

@@ -1,0 +1,431 @@
+//! One running rule: its expression with a cached plan, what it remembers, how it fares.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::alerting::{Alerting, Observed};
+use super::pass::Pass;
+use super::queries::TemplateQueries;
+use super::recorder::Recorder;
+use super::traffic::CountedRange;
+use super::watch::{Filled, Watching};
+use crate::alert::{self, Alert, Environment, Outcome, Tracker};
+use crate::judge::Registry;
+use crate::metric::{Labels, Timestamp};
+use crate::promql::{Expr, InstantSample, Options, Query};
+use crate::rules::Rule;
+
+/// A rule and its state.
+#[derive(Debug)]
+pub struct RuleState {
+    /// How it is found again after a restart or reload.
+    pub(super) key: String,
+    /// Owner of recorded series, unique among the rules.
+    pub(super) owner: u64,
+    pub(super) health: Health,
+    pub(super) kind: Kind,
+    query: Query,
+    /// Its templates ask for more PromQL.
+    asks: bool,
+    /// How long after a start the expression may lack data.
+    settling: Duration,
+    /// Until this time, missing series do not resolve restored alerts: the window is still filling.
+    unsettled_until: Option<Timestamp>,
+    /// What lies before was learnt already, while the past is replayed for other rules.
+    pub(super) learnt_until: Option<Timestamp>,
+}
+
+/// How the last evaluation went.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// When it was.
+    pub at: Option<Timestamp>,
+    /// How long it took.
+    pub took: Duration,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Whether it found no series at all.
+    pub empty: bool,
+    /// Evaluations since the start.
+    pub evaluations: u64,
+    /// Evaluations that failed since the start.
+    pub failures: u64,
+    /// Alerts that began to fire since the start.
+    pub fired: u64,
+}
+
+/// A rule with what it remembers.
+#[derive(Debug)]
+pub enum Kind {
+    /// `record`: a value under a new name.
+    Record(Recorder),
+    /// `alert`: fires while its expression returns something.
+    Alert(Alerting),
+    /// `watch`: fires while its strategy finds the value anomalous.
+    Watch(Box<Watching>),
+}
+
+/// What a rule is made of besides its text.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) key: String,
+    pub(super) owner: u64,
+    /// Time between two evaluations.
+    pub(super) interval: Duration,
+    pub(super) settling: Duration,
+    pub(super) counted: Vec<CountedRange>,
+}
+
+/// An evaluation that needs answers to the queries of templates before it can go on.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    observed: Observed,
+    took: Duration,
+    /// What has to be answered.
+    pub(super) queries: Vec<String>,
+}
+
+impl RuleState {
+    pub(super) fn new(rule: &Rule, setup: Setup, registry: &Registry) -> Self {
+        let options = Options {
+            default_subquery_step: setup.interval,
+            ..Options::default()
+        };
+        let query = |expr: &Expr| Query::with_options(expr.clone(), options);
+        let (kind, query) = match rule {
+            Rule::Record(recording) => (
+                Kind::Record(Recorder::new(recording)),
+                query(recording.expr()),
+            ),
+            Rule::Alert { expr, alert } => (Kind::Alert(Alerting::new(alert)), query(expr)),
+            Rule::Watch(watch) => {
+                let watching = Watching::new(watch, registry, setup.counted);
+                (Kind::Watch(Box::new(watching)), query(&watch.expr))
+            }
+        };
+        Self {
+            key: setup.key,
+            owner: setup.owner,
+            health: Health::default(),
+            kind,
+            query,
+            asks: rule.alert().is_some_and(alert::Rule::asks),
+            settling: setup.settling,
+            unsettled_until: None,
+            learnt_until: None,
+        }
+    }
+
+    /// The name behind `record`, `alert` or `watch`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Record(recorder) => &recorder.recording.name,
+            Kind::Alert(alerting) => &alerting.rule.name,
+            Kind::Watch(watching) => &watching.watch.alert.name,
+        }
+    }
+
+    /// How the last evaluation went.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The rule with what it remembers.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// Every expression of the rule.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let veto = match &self.kind {
+            Kind::Watch(watching) => watching.watch.retrain.as_ref(),
+            Kind::Record(_) | Kind::Alert(_) => None,
+        };
+        let veto = veto.and_then(|retrain| retrain.unless.as_ref());
+        std::iter::once(self.query.expr()).chain(veto)
+    }
+
+    /// The ranges that its value is counted over, for a watch.
+    pub(super) fn ranges(&self) -> &[CountedRange] {
+        match &self.kind {
+            Kind::Watch(watching) => &watching.counted,
+            Kind::Alert(_) | Kind::Record(_) => &[],
+        }
+    }
+
+    /// The rule and its alerts, when it has any.
+    pub(super) fn alerting(&self) -> Option<(&alert::Rule, &Tracker)> {
+        match &self.kind {
+            Kind::Record(_) => None,
+            Kind::Alert(alerting) => Some((&alerting.rule, &alerting.tracker)),
+            Kind::Watch(watching) => Some((&watching.watch.alert, &watching.tracker)),
+        }
+    }
+
+    pub(super) fn alerting_mut(&mut self) -> Option<(&alert::Rule, &mut Tracker)> {
+        match &mut self.kind {
+            Kind::Record(_) => None,
+            Kind::Alert(alerting) => Some((&alerting.rule, &mut alerting.tracker)),
+            Kind::Watch(watching) => Some((&watching.watch.alert, &mut watching.tracker)),
+        }
+    }
+
+    /// The rule and its alerts, out of a rule that is gone.
+    pub(super) fn into_alerting(self) -> Option<(alert::Rule, Tracker)> {
+        match self.kind {
+            Kind::Record(_) => None,
+            Kind::Alert(alerting) => Some((alerting.rule, alerting.tracker)),
+            Kind::Watch(watching) => Some((watching.watch.alert, watching.tracker)),
+        }
+    }
+
+    /// Continues with alerts from before; those that the rule would no longer give are resolved.
+    pub(super) fn take_tracker(
+        &mut self,
+        before: Tracker,
+        at: Timestamp,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
+        let Some((rule, tracker)) = self.alerting_mut() else {
+            return Vec::new();
+        };
+        *tracker = before;
+        tracker.adopt(rule, at, context).alerts
+    }
+
+    /// The window is empty from now on; what fires is kept until it could be known better.
+    pub(super) fn settle(&mut self, at: Timestamp) {
+        self.unsettled_until = Some(at + self.settling);
+    }
+
+    /// Keeps what an earlier version of the rule knew.
+    pub(super) fn inherit(
+        &mut self,
+        before: Self,
+        is_same_model: bool,
+        at: Timestamp,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
+        self.owner = before.owner;
+        self.health = before.health;
+        self.unsettled_until = before.unsettled_until;
+        if before.query.expr().text() == self.query.expr().text() {
+            self.query = before.query;
+        } else {
+            self.settle(at);
+        }
+        let tracker = match (before.kind, &mut self.kind) {
+            (Kind::Record(before), Kind::Record(recorder)) => {
+                recorder.inherit(before, is_same_model);
+                return Vec::new();
+            }
+            (Kind::Record(_), _) => return Vec::new(),
+            (Kind::Watch(mut before), Kind::Watch(watching)) => {
+                watching.inherit(&mut before, is_same_model);
+                before.tracker
+            }
+            (Kind::Watch(before), _) => before.tracker,
+            (Kind::Alert(before), _) => before.tracker,
+        };
+        self.take_tracker(tracker, at, context)
+    }
+
+    /// Ends the alerts of series that carry one of these instances, and forgets what was learnt
+    /// about them.
+    pub(super) fn end_of(
+        &mut self,
+        instances: &HashSet<String>,
+        at: Timestamp,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
+        let Some((rule, tracker)) = self.alerting_mut() else {
+            return Vec::new();
+        };
+        let gone = |series: &Labels| {
+            let instance = series.get("instance");
+            instance.is_some_and(|instance| instances.contains(instance))
+        };
+        let ended = tracker.retire(rule, at, context, gone).alerts;
+        if let Kind::Watch(watching) = &mut self.kind {
+            watching.table.forget(gone);
+        }
+        ended
+    }
+
+    /// Renews every lease at the next [`due`](Self::due).
+    pub(super) fn renew(&mut self) {
+        if let Some((_, tracker)) = self.alerting_mut() {
+            tracker.renew_leases();
+        }
+    }
+
+    /// Evaluates the rule at this tick's time, as far as it can be without more answers.
+    pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) -> Result<(), Waiting> {
+        if self.learns() && self.learnt_until.is_some_and(|until| pass.at <= until) {
+            return Ok(());
+        }
+        let started = (pass.stopwatch)();
+        let (values, is_filled) = match values(&mut self.query, pass) {
+            Ok(found) => found,
+            Err(error) => {
+                self.fail(&error, pass);
+                self.finish(Some(error), started, 0, pass);
+                return Ok(());
+            }
+        };
+        self.health.empty = values.is_empty();
+        let filled = Filled {
+            own: is_filled,
+            upstream: self.unsettled_until.is_none_or(|until| pass.at >= until),
+        };
+        let observed = match &mut self.kind {
+            Kind::Record(recorder) => {
+                let error = recorder.take(&values, self.owner, pass);
+                self.finish(error, started, 0, pass);
+                return Ok(());
+            }
+            Kind::Alert(alerting) => alerting.observe(values, filled.upstream, pass.context),
+            Kind::Watch(watching) => watching.observe(values, filled, pass),
+        };
+        let took = (pass.stopwatch)().saturating_sub(started);
+        self.resume(
+            Waiting {
+                observed,
+                took,
+                queries: Vec::new(),
+            },
+            pass,
+        )
+    }
+
+    /// Goes on with an evaluation, now that more queries of templates are answered.
+    pub(super) fn resume(&mut self, waiting: Waiting, pass: &mut Pass<'_>) -> Result<(), Waiting> {
+        let started = (pass.stopwatch)().saturating_sub(waiting.took);
+        let Some((rule, tracker)) = self.alerting() else {
+            return Ok(());
+        };
+        let queries = self.missing_queries(rule, tracker, &waiting.observed.outcome, pass);
+        if !queries.is_empty() {
+            return Err(Waiting { queries, ..waiting });
+        }
+        let before = pass.changes.len();
+        let Observed { outcome, present } = waiting.observed;
+        let error = self.track(outcome, pass);
+        if let Kind::Watch(watching) = &mut self.kind {
+            watching.end_superseded(&present, pass);
+        }
+        let new = pass.changes.iter().skip(before);
+        let fired = new.filter(|alert| alert.state == alert::State::Firing);
+        let fired = fired.count() as u64;
+        self.finish(error, started, fired, pass);
+        Ok(())
+    }
+
+    /// What the templates will ask of the server that was not answered yet: a rehearsal on a copy of
+    /// the alerts tells.
+    fn missing_queries(
+        &self,
+        rule: &alert::Rule,
+        tracker: &Tracker,
+        outcome: &Outcome,
+        pass: &Pass<'_>,
+    ) -> Vec<String> {
+        if !self.asks || pass.results.template_answers().is_none() {
+            return Vec::new();
+        }
+        let queries = TemplateQueries::new(pass.window, pass.results, pass.recorded);
+        let environment = Environment {
+            context: pass.context,
+            query: Some(&|text, at| queries.answer(text, at)),
+        };
+        let mut copy = tracker.clone();
+        copy.evaluate(rule, pass.at, outcome.clone(), environment);
+        queries.into_missing()
+    }
+
+    /// Takes the outcome to the alerts; gives why the rule is not healthy.
+    fn track(&mut self, outcome: Outcome, pass: &mut Pass<'_>) -> Option<String> {
+        let asks = self.asks;
+        let (rule, tracker) = self.alerting_mut()?;
+        let queries = TemplateQueries::new(pass.window, pass.results, pass.recorded);
+        let answer = |text: &str, at: Timestamp| queries.answer(text, at);
+        let environment = Environment {
+            context: pass.context,
+            query: if asks { Some(&answer) } else { None },
+        };
+        let changes = tracker.evaluate(rule, pass.at, outcome, environment);
+        pass.changes.extend(changes.alerts);
+        changes.error
+    }
+
+    fn learns(&self) -> bool {
+        match &self.kind {
+            Kind::Record(recorder) => recorder.detector.is_some(),
+            Kind::Alert(_) => false,
+            Kind::Watch(_) => true,
+        }
+    }
+
+    fn finish(
+        &mut self,
+        error: Option<String>,
+        started: Duration,
+        fired: u64,
+        pass: &mut Pass<'_>,
+    ) {
+        if error.is_none() {
+            self.record_alerts(pass);
+        }
+        self.health.at = Some(pass.at);
+        self.health.took = (pass.stopwatch)().saturating_sub(started);
+        self.health.evaluations += 1;
+        self.health.failures += u64::from(error.is_some());
+        self.health.fired += fired;
+        self.health.error = error;
+    }
+
+    fn fail(&mut self, error: &str, pass: &mut Pass<'_>) {
+        // What was known before is not what is known now.
+        match &mut self.kind {
+            Kind::Record(recorder) => {
+                recorder.samples.clear();
+                pass.window.end_records(self.owner, pass.at);
+            }
+            Kind::Watch(watching) => watching.judged.clear(),
+            Kind::Alert(_) => {}
+        }
+        let failed = Outcome::Failed(error.to_owned());
+        if let Some((rule, tracker)) = self.alerting_mut() {
+            tracker.evaluate(rule, pass.at, failed, pass.context);
+        }
+    }
+
+    /// Alerts that receivers should get now.
+    pub(super) fn due(
+        &mut self,
+        at: Timestamp,
+        resend_delay: Duration,
+        context: &alert::Context,
+    ) -> Vec<Alert> {
+        self.alerting_mut()
+            .map(|(rule, tracker)| tracker.due(rule, at, resend_delay, context))
+            .unwrap_or_default()
+    }
+}
+
+/// The values of a rule's expression, and whether the windows behind them are filled. A server's
+/// answer wins over the window.
+fn values(query: &mut Query, pass: &Pass<'_>) -> Result<(Vec<InstantSample>, bool), String> {
+    if let Some(answer) = pass.results.get(query.expr()) {
+        return answer.clone().map(|values| (values, true));
+    }
+    let evaluation = query
+        .eval(&*pass.window, pass.at)
+        .map_err(|error| error.to_string())?;
+    let complete = evaluation.coverage.is_sufficient();
+    let values = evaluation.value.into_vector(pass.at);
+    Ok((values.map_err(|error| error.to_string())?, complete))
+}

@@ -1,0 +1,230 @@
+//! What a monitor needs to know besides its rules.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::alert;
+use crate::exposition::Limits;
+use crate::metric::Labels;
+use crate::series;
+
+/// What a monitor needs to know besides its rules; the configuration makes it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which model is watched.
+    pub model: Model,
+    /// The targets that are listed.
+    pub targets: Vec<Target>,
+    /// How targets that are found by name look; `None` when all are listed.
+    pub discovery: Option<Discovery>,
+    /// Whether a server evaluates the expressions, in the place of targets.
+    pub is_remote: bool,
+    /// How a scrape is taken in.
+    pub ingest: Ingest,
+    /// Most series kept in the window.
+    pub series_limit: usize,
+    /// Time between scrapes, and between evaluations unless a group says otherwise.
+    pub interval: Duration,
+    /// Longest time that the queries of templates may look back.
+    pub retention: Duration,
+    /// Time before a firing alert is sent again.
+    pub resend_delay: Duration,
+    /// Labels that templates see as `$externalLabels`.
+    pub external_labels: Labels,
+    /// Where users reach the process, for links in alerts; empty for none.
+    pub external_url: String,
+    /// Hash of the configuration, shown in alerts.
+    pub config_hash: String,
+    /// When to ask for a new model.
+    pub retraining: RetrainingSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            targets: Vec::new(),
+            discovery: None,
+            is_remote: false,
+            ingest: Ingest::default(),
+            series_limit: 100_000,
+            interval: Duration::from_secs(15),
+            retention: Duration::from_secs(3600),
+            resend_delay: Duration::from_secs(60),
+            external_labels: Labels::empty(),
+            external_url: String::new(),
+            config_hash: String::new(),
+            retraining: RetrainingSettings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// What templates and alert identities see. The identity is the model, and the target's where
+    /// there is only one.
+    pub(super) fn context(&self) -> alert::Context {
+        let mut identity = self.model.labels();
+        if let ([target], None) = (self.targets.as_slice(), &self.discovery) {
+            let own = target
+                .labels
+                .retain(|name| ["instance", "pod", "namespace"].contains(&name));
+            identity = own.overlaid_with(&identity);
+        }
+        alert::Context {
+            external_labels: self.external_labels.clone(),
+            external_url: self.external_url.trim_end_matches('/').to_owned(),
+            identity,
+            config_hash: self.config_hash.clone(),
+        }
+    }
+
+    /// The sizes of a window for expressions that look back by `reach`.
+    pub(super) fn window_limits(&self, reach: Duration) -> series::Limits {
+        series::Limits {
+            retention: reach + self.interval * 2,
+            interval: self.interval,
+            max_series: self.series_limit,
+        }
+    }
+
+    /// Every target: those that are listed, then those at the addresses that were found.
+    pub(super) fn all_targets(&self, addresses: Option<&[SocketAddr]>) -> Vec<Target> {
+        let mut targets = self.targets.clone();
+        let Some(discovery) = &self.discovery else {
+            return targets;
+        };
+        for address in addresses.unwrap_or_default() {
+            let found = discovery.target(*address);
+            // A replica that is also listed is one target.
+            let instance = found.labels.get("instance");
+            if targets
+                .iter()
+                .all(|known| known.labels.get("instance") != instance)
+            {
+                targets.push(found);
+            }
+        }
+        targets
+    }
+}
+
+/// Which model is watched: labels on all that is exported and sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Label `model_id`. Default `default`.
+    pub id: String,
+    /// Label `model_version`; none by default.
+    pub version: Option<String>,
+    /// How long alerts of a replica or version that has just appeared stay pending, and how long
+    /// those of a replica that is gone stay. Default 5m.
+    pub rollout_grace: Duration,
+    /// What a new version of the model starts from.
+    pub baseline: Baseline,
+}
+
+/// What a new version of the model starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Baseline {
+    /// It is learnt anew.
+    #[default]
+    Reset,
+    /// What was learnt about the version before is taken as usual.
+    Carry,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            id: "default".to_owned(),
+            version: None,
+            rollout_grace: Duration::from_secs(300),
+            baseline: Baseline::Reset,
+        }
+    }
+}
+
+impl Model {
+    /// `model_id`, and `model_version` when there is one.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        let version = self.version.as_deref().unwrap_or("");
+        Labels::new([("model_id", self.id.as_str()), ("model_version", version)])
+    }
+}
+
+/// One `/metrics` endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its URL, with scheme and path.
+    pub url: String,
+    /// Attached to each of its series; `job` and `instance` are always there.
+    pub labels: Labels,
+}
+
+/// What the targets that are found by name have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discovery {
+    /// The name that is looked up; another name is about other targets.
+    pub name: String,
+    /// Whether the targets are reached by https.
+    pub https: bool,
+    /// Path of every target, query included.
+    pub path: String,
+    /// Attached to each of their series, besides `instance`.
+    pub labels: Labels,
+}
+
+impl Discovery {
+    /// The target at an address that was found; the address is its `instance`.
+    #[must_use]
+    pub fn target(&self, address: SocketAddr) -> Target {
+        let scheme = if self.https { "https" } else { "http" };
+        Target {
+            url: format!("{scheme}://{address}{}", self.path),
+            labels: self.labels.with("instance", &address.to_string()),
+        }
+    }
+}
+
+/// How a scrape is taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingest {
+    /// What one scrape may contain.
+    pub limits: Limits,
+    /// Whether labels of the exposition win over the target's. Default false.
+    pub honor_labels: bool,
+    /// Whether timestamps in the exposition are used. Default true.
+    pub honor_timestamps: bool,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            honor_labels: false,
+            honor_timestamps: true,
+        }
+    }
+}
+
+/// The switches in front of requests for a new model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetrainingSettings {
+    /// The one switch that stops every request. Default true.
+    pub enabled: bool,
+    /// Decide and log, but make no request. Default false.
+    pub dry_run: bool,
+    /// How long a request counts as under way unless it is reported done; the rule's cool-down by
+    /// default.
+    pub in_flight_timeout: Option<Duration>,
+}
+
+impl Default for RetrainingSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dry_run: false,
+            in_flight_timeout: None,
+        }
+    }
+}

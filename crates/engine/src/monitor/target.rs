@@ -1,0 +1,194 @@
+//! One target: its ingester, its block in the window, and how its last scrape went.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::settings::{Ingest, Target};
+use crate::exposition::{Exposition, Ingested, Ingester, Reason};
+use crate::metric::{Labels, SeriesFilter, Timestamp};
+use crate::series::{ScrapeStats, TargetId, Window};
+
+/// What scraping one target gave.
+#[derive(Debug)]
+pub struct Scraped {
+    /// The exposition, or why there is none.
+    pub result: Result<Exposition, ScrapeFailure>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Why there is no exposition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScrapeFailure {
+    /// The word for it in a metric label.
+    pub reason: Reason,
+    /// What happened and what to do about it, on one line.
+    pub message: String,
+}
+
+/// A target as the monitor sees it.
+#[derive(Debug)]
+pub struct TargetState {
+    pub(super) url: String,
+    pub(super) labels: Labels,
+    pub(super) id: TargetId,
+    pub(super) last: Option<LastScrape>,
+    failures: Vec<(&'static str, u64)>,
+    refused: u64,
+    /// When discovery first gave it; `None` when it was there from the start.
+    pub(super) appeared: Option<Timestamp>,
+    ingester: Ingester,
+}
+
+/// How the last scrape went.
+#[derive(Debug, Clone)]
+pub struct LastScrape {
+    /// When it was.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// What it contained.
+    pub counts: Ingested,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl TargetState {
+    pub(super) fn new(
+        target: &Target,
+        ingest: &Ingest,
+        filter: Arc<SeriesFilter>,
+        window: &mut Window,
+    ) -> Self {
+        let labels = target.labels.clone();
+        let ingester = Ingester::new(
+            ingest.limits.clone(),
+            labels.clone(),
+            ingest.honor_labels,
+            ingest.honor_timestamps,
+            filter,
+        );
+        Self {
+            url: target.url.clone(),
+            id: window.add_target(labels.clone()),
+            labels,
+            last: None,
+            failures: Reason::ALL
+                .iter()
+                .map(|reason| (reason.as_str(), 0))
+                .collect(),
+            refused: 0,
+            appeared: None,
+            ingester,
+        }
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its labels.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// How the last scrape went; `None` before the first.
+    #[must_use]
+    pub fn last(&self) -> Option<&LastScrape> {
+        self.last.as_ref()
+    }
+
+    /// Failed scrapes by reason since the start; every reason is there.
+    #[must_use]
+    pub fn failures(&self) -> &[(&'static str, u64)] {
+        &self.failures
+    }
+
+    /// Samples refused by the limit on stored series since the start.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Whether the last scrape was good.
+    pub(super) fn is_up(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.error.is_none())
+    }
+
+    /// The same target, which appeared at this time; `None` when it was there from the start.
+    pub(super) fn since(self, appeared: Option<Timestamp>) -> Self {
+        Self { appeared, ..self }
+    }
+
+    /// Another set of rules wants other series.
+    pub(super) fn set_filter(&mut self, filter: Arc<SeriesFilter>) {
+        self.ingester.set_filter(filter);
+    }
+
+    /// Puts the outcome of a scrape into the window: all of it, or a failure that makes every series
+    /// stale.
+    pub(super) fn take(&mut self, window: &mut Window, at: Timestamp, scraped: &Scraped) {
+        let duration = scraped.duration;
+        let Some(block) = window.target_mut(self.id) else {
+            return;
+        };
+        let (body_bytes, result) = match &scraped.result {
+            Ok(exposition) => {
+                block.begin(at);
+                (
+                    exposition.body.len(),
+                    self.ingester.ingest(exposition, block),
+                )
+            }
+            Err(failure) => {
+                block.fail(at, duration);
+                self.count_failure(failure.reason);
+                self.last = Some(LastScrape {
+                    at,
+                    duration,
+                    body_bytes: 0,
+                    counts: Ingested::default(),
+                    error: Some(failure.message.clone()),
+                });
+                return;
+            }
+        };
+        let (counts, error) = match result {
+            Ok(counts) => {
+                block.commit(&ScrapeStats {
+                    duration,
+                    samples: counts.samples,
+                    samples_post_relabeling: counts.post_relabeling,
+                    series_added: counts.added,
+                });
+                self.refused += counts.refused;
+                (counts, None)
+            }
+            Err(error) => {
+                block.rollback();
+                block.fail(at, duration);
+                self.count_failure(error.reason());
+                (self.ingester.last(), Some(error.to_string()))
+            }
+        };
+        self.last = Some(LastScrape {
+            at,
+            duration,
+            body_bytes,
+            counts,
+            error,
+        });
+    }
+
+    fn count_failure(&mut self, reason: Reason) {
+        let reason = reason.as_str();
+        if let Some((_, count)) = self.failures.iter_mut().find(|(name, _)| *name == reason) {
+            *count += 1;
+        }
+    }
+}

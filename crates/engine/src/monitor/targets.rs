@@ -1,0 +1,135 @@
+//! Targets that come and go: what discovery found, which are new, which are gone.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::model_monitor::ModelMonitor;
+use super::rollout::Rollout;
+use super::selection::filter;
+use super::settings::{Baseline, Target};
+use super::target::{Scraped, TargetState};
+use crate::alert::Alert;
+use crate::metric::Timestamp;
+
+impl ModelMonitor {
+    /// Takes the addresses that the name of `scrape.discovery` has now; one target each. Returns the positions of those that are new.
+    ///
+    /// A target that stays keeps its samples. The series of one that is gone get stale markers and leave the window when no range
+    /// reaches them any more; its alerts stay as they are for `model.rollout_grace`, since a replica that crashes is
+    /// gone for a moment too. No address at all is `idle`: nothing runs that could be judged.
+    pub fn discovered(&mut self, addresses: &[SocketAddr], at: Timestamp) -> Vec<usize> {
+        if self.discovered.addresses.as_deref() == Some(addresses) {
+            return Vec::new();
+        }
+        let before = self.instances();
+        self.discovered.addresses = Some(addresses.to_vec());
+        self.replace_targets(true, at);
+        let after = self.instances();
+        let gone = self.discovered.change(&before, &after, at);
+        let new: Vec<usize> = (0..self.targets.len())
+            .filter(|index| {
+                let instance = self.targets[*index].labels.get("instance");
+                instance.is_some_and(|instance| !before.contains(instance))
+            })
+            .collect();
+        info!(
+            targets = self.targets.len(),
+            new = new.len(),
+            gone,
+            "the set of targets changed"
+        );
+        new
+    }
+
+    fn instances(&self) -> HashSet<String> {
+        let targets = self.targets.iter();
+        let named = targets.filter_map(|target| target.labels.get("instance"));
+        named.map(str::to_owned).collect()
+    }
+
+    /// Other targets, or others in their place; one that is the same keeps its samples where it is
+    /// taken in as before.
+    pub(super) fn replace_targets(&mut self, is_same_ingest: bool, at: Timestamp) {
+        let filter = Arc::new(filter(&self.rules));
+        let wanted = self.targets();
+        // Targets present before the first tick do not count as newly appeared.
+        let appeared = self.last_tick.map(|_| at);
+        let mut old = std::mem::take(&mut self.targets);
+        let mut places: Vec<Option<TargetState>> = Vec::with_capacity(wanted.len());
+        for target in &wanted {
+            let same = old.iter().position(|known| {
+                is_same_ingest && known.url == target.url && known.labels == target.labels
+            });
+            places.push(same.map(|index| old.swap_remove(index)));
+        }
+        // A target that goes makes room first: one that comes back with other limits goes on in its
+        // old block.
+        for gone in old {
+            self.window.remove_target(gone.id, at);
+        }
+        for (target, known) in wanted.iter().zip(places) {
+            let mut state = known.unwrap_or_else(|| {
+                let ingest = &self.settings.ingest;
+                TargetState::new(target, ingest, Arc::clone(&filter), &mut self.window)
+                    .since(appeared)
+            });
+            state.set_filter(Arc::clone(&filter));
+            self.targets.push(state);
+        }
+    }
+
+    /// The targets that should be scraped, in the order in which [`observe`](Self::observe) expects their scrapes.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        self.settings
+            .all_targets(self.discovered.addresses.as_deref())
+    }
+
+    /// The first scrape of targets that are new, between two ticks: a counter's first value is known
+    /// before it is evaluated. By their positions.
+    pub fn take_early(&mut self, at: Timestamp, scraped: Vec<(usize, Scraped)>) {
+        for (index, scraped) in scraped {
+            if let Some(target) = self.targets.get_mut(index) {
+                target.take(&mut self.window, at, &scraped);
+            }
+        }
+    }
+
+    /// Whether discovery says that there is nothing to scrape, as after scaling to zero.
+    fn is_idle(&self) -> bool {
+        let found = self.discovered.addresses.as_ref();
+        self.settings.discovery.is_some() && self.targets.is_empty() && found.is_some()
+    }
+
+    /// What this tick knows of replicas and versions that come and go.
+    pub(super) fn rollout(&self, at: Timestamp) -> Rollout {
+        let model = &self.settings.model;
+        let young = self.targets.iter().filter(|target| {
+            let appeared = target.appeared;
+            appeared.is_some_and(|appeared| at.since(appeared) < model.rollout_grace)
+        });
+        Rollout {
+            gone: self.discovered.ended(),
+            grace: model.rollout_grace,
+            carry: model.baseline == Baseline::Carry,
+            idle: self.is_idle(),
+            complete: self.targets.iter().all(TargetState::is_up),
+            young: young
+                .filter_map(|target| target.labels.get("instance"))
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+
+    /// Ends the alerts of replicas that have been gone for longer than the grace.
+    pub(super) fn end_departed(&mut self, at: Timestamp) -> Vec<Alert> {
+        let grace = self.settings.model.rollout_grace;
+        // No range reaches it any more, not even one over a record of another range.
+        let remembered = grace + self.window.limits().retention * 2;
+        let ending = self.discovered.end(at, grace, remembered);
+        self.end_of(&ending, at)
+    }
+}

@@ -1,0 +1,197 @@
+//! One pass over everything: scrapes in; alerts, requests and what changed out.
+
+use tracing::{debug, warn};
+
+use super::model_monitor::ModelMonitor;
+use super::pass::Pass;
+use super::results::Results;
+use super::retraining::Known;
+use super::rollout::Rollout;
+use super::rule::{Kind, Waiting};
+use super::target::Scraped;
+use crate::alert::Alert;
+use crate::metric::Timestamp;
+use crate::retrain::RetrainRequest;
+
+/// Everything that a tick changed and that is to be done about it.
+#[derive(Debug, Default)]
+pub struct Tick {
+    /// Alerts that Alertmanager should get now: changes and repetitions.
+    pub alerts: Vec<Alert>,
+    /// Every alert whose state changed, in order, for subscribers and the log.
+    pub changes: Vec<Alert>,
+    /// Requests for a new model.
+    pub requests: Vec<RetrainRequest>,
+}
+
+/// A tick under way: the rules before its position are evaluated.
+#[derive(Debug)]
+pub struct TickInProgress {
+    at: Timestamp,
+    rollout: Rollout,
+    changes: Vec<Alert>,
+    /// The positions of the groups that are due.
+    due: Vec<usize>,
+    /// The position of the group among those, and of the rule in the group.
+    group: usize,
+    rule: usize,
+    waiting: Option<Waiting>,
+}
+
+/// How far a tick got.
+#[derive(Debug)]
+pub enum Progress {
+    /// Templates ask the server for more PromQL before the tick can go on.
+    Asks {
+        /// Goes on with [`ModelMonitor::advance`].
+        tick: Box<TickInProgress>,
+        /// What has to be answered in the results.
+        queries: Vec<String>,
+    },
+    /// It is over.
+    Done(Tick),
+}
+
+impl ModelMonitor {
+    /// One tick: takes in what was scraped from each target, in their order, and evaluates the
+    /// groups that are due.
+    pub fn observe(&mut self, at: Timestamp, scraped: &[Scraped]) -> Tick {
+        let tick = self.begin(at, scraped);
+        self.finish(tick, &mut Results::default())
+    }
+
+    /// One tick of a monitor whose series are at a server: takes what the server said about the
+    /// rules' expressions.
+    pub fn observe_results(&mut self, at: Timestamp, results: &mut Results) -> Tick {
+        let tick = self.begin(at, &[]);
+        self.finish(tick, results)
+    }
+
+    fn finish(&mut self, tick: TickInProgress, results: &mut Results) -> Tick {
+        let mut progress = self.advance(tick, results);
+        loop {
+            match progress {
+                Progress::Done(tick) => return tick,
+                Progress::Asks { tick, queries } => {
+                    for query in queries {
+                        let why = "the server does not answer queries of templates here";
+                        results.put_template_answer(query, Err(why.to_owned()));
+                    }
+                    progress = self.advance(*tick, results);
+                }
+            }
+        }
+    }
+
+    /// The first part of a tick: takes in what was scraped from each target, in their order.
+    pub fn begin(&mut self, at: Timestamp, scraped: &[Scraped]) -> TickInProgress {
+        for (target, scraped) in self.targets.iter_mut().zip(scraped) {
+            target.take(&mut self.window, at, scraped);
+            if let Some(error) = target.last.as_ref().and_then(|last| last.error.as_ref()) {
+                warn!(target = target.url, error, "scrape failed");
+            }
+        }
+        self.window.sweep(at);
+        let departed = self.end_departed(at);
+        let groups = self.groups.iter().enumerate();
+        let due = groups.filter(|(_, group)| group.is_due(at));
+        TickInProgress {
+            at,
+            rollout: self.rollout(at),
+            changes: departed,
+            due: due.map(|(index, _)| index).collect(),
+            group: 0,
+            rule: 0,
+            waiting: None,
+        }
+    }
+
+    /// The second part: evaluates the groups that are due, until it is over or templates ask the
+    /// server for more.
+    pub fn advance(&mut self, mut tick: TickInProgress, results: &Results) -> Progress {
+        let mut pass = Pass {
+            window: &mut self.window,
+            context: &self.context,
+            rollout: &tick.rollout,
+            at: tick.at,
+            evidence: &mut self.evidence,
+            results,
+            recorded: &self.recorded,
+            alert_series: self.alert_series,
+            stopwatch: self.stopwatch,
+            changes: std::mem::take(&mut tick.changes),
+        };
+        let mut asked = None;
+        'groups: while let Some(index) = tick.due.get(tick.group) {
+            let group = &mut self.groups[*index];
+            while let Some(rule) = group.rules.get_mut(tick.rule) {
+                let evaluated = match tick.waiting.take() {
+                    Some(waiting) => rule.resume(waiting, &mut pass),
+                    None => rule.evaluate(&mut pass),
+                };
+                if let Err(waiting) = evaluated {
+                    asked = Some(waiting);
+                    break 'groups;
+                }
+                if let Some(error) = &rule.health.error {
+                    debug!(rule = rule.name(), error, "evaluation failed");
+                }
+                tick.rule += 1;
+            }
+            group.last = Some(tick.at);
+            tick.group += 1;
+            tick.rule = 0;
+        }
+        tick.changes = pass.changes;
+        match asked {
+            Some(mut waiting) => {
+                let queries = std::mem::take(&mut waiting.queries);
+                tick.waiting = Some(waiting);
+                let tick = Box::new(tick);
+                Progress::Asks { tick, queries }
+            }
+            None => Progress::Done(self.conclude(tick, results)),
+        }
+    }
+
+    /// The last part: what is to be sent, who is asked for a new model, and which series leave.
+    fn conclude(&mut self, evaluated: TickInProgress, results: &Results) -> Tick {
+        let TickInProgress {
+            at, changes, due, ..
+        } = evaluated;
+        let mut tick = Tick {
+            changes,
+            ..Tick::default()
+        };
+        let resend_delay = self.settings.resend_delay;
+        for index in due {
+            for rule in &mut self.groups[index].rules {
+                tick.alerts
+                    .extend(rule.due(at, resend_delay, &self.context));
+                let known = Known {
+                    window: &self.window,
+                    results,
+                };
+                let requests = self.retraining.decide(rule, known, &self.context, at);
+                tick.requests.extend(requests);
+            }
+        }
+        tick.alerts.extend(self.due_retired(at));
+        if !evaluated.rollout.idle {
+            self.evict_idle(at);
+        }
+        self.stored.urgent |= !tick.changes.is_empty() || !tick.requests.is_empty();
+        self.last_tick = Some(at);
+        tick
+    }
+
+    /// Evicts the series of watches that left long ago.
+    fn evict_idle(&mut self, at: Timestamp) {
+        let retention = self.window.limits().retention;
+        for rule in self.rules_mut() {
+            if let Kind::Watch(watching) = &mut rule.kind {
+                watching.evict_idle(at, retention);
+            }
+        }
+    }
+}

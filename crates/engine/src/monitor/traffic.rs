@@ -1,0 +1,149 @@
+//! Whether anything moved behind a value: a ratio of counters that stand still says nothing about the model.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::map::Source;
+use crate::metric::{Labels, Selector, Timestamp};
+use crate::rules::{Rule, RuleSet};
+use crate::series::{Row, Window, is_absent, is_stale};
+
+/// A range that an expression counts over.
+#[derive(Debug, Clone)]
+pub(super) struct CountedRange {
+    selector: Selector,
+    reach: Duration,
+}
+
+/// For every rule in order, the ranges that it counts over, those of the records that it reads included.
+pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
+    let mut recorded: Vec<(&str, Vec<CountedRange>)> = Vec::new();
+    let rules = rules.rules();
+    rules
+        .map(|rule| {
+            let mut own = Vec::new();
+            let window = match rule {
+                Rule::Record(recording) => match &recording.source {
+                    Source::Drift(drift) => Some(drift.window),
+                    Source::Expr(_) => None,
+                },
+                Rule::Alert { .. } | Rule::Watch(_) => None,
+            };
+            // A veto against retraining says nothing about the value.
+            let first = rule.expressions().into_iter().take(1);
+            let selected = first.flat_map(|expr| expr.selected(Duration::ZERO));
+            for selected in selected {
+                let sources = recorded
+                    .iter()
+                    .filter(|(name, _)| selected.selector.may_match_name(name));
+                let before = own.len();
+                own.extend(sources.flat_map(|(_, counted)| counted.iter().cloned()));
+                // A drift rule counts by itself what it selects at one instant.
+                let reach = selected.range.map(|_| selected.reach).or(window);
+                if own.len() == before
+                    && let Some(reach) = reach
+                {
+                    own.push(CountedRange {
+                        selector: selected.selector,
+                        reach,
+                    });
+                }
+            }
+            if let Rule::Record(recording) = rule {
+                recorded.push((&recording.name, own.clone()));
+            }
+            own
+        })
+        .collect()
+}
+
+/// How a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Motion {
+    Unknown,
+    Still,
+    Moved,
+}
+
+/// Two values and all of them equal is still; one that is no number cannot be counted.
+fn motion(row: Row<'_>) -> Motion {
+    let values = row.values.iter().flat_map(|piece| piece.iter().copied());
+    let mut first = None;
+    let mut count = 0;
+    for value in values.filter(|value| !is_absent(*value) && !is_stale(*value)) {
+        let start: f64 = *first.get_or_insert(value);
+        if value.is_nan() || value.to_bits() != start.to_bits() {
+            return Motion::Moved;
+        }
+        count += 1;
+    }
+    if count < 2 {
+        Motion::Unknown
+    } else {
+        Motion::Still
+    }
+}
+
+/// Whether the counters behind a value are there and none of them moved. Those of other series than the value's do not count, as far as
+/// labels tell.
+pub(super) fn is_still(
+    window: &Window,
+    counted: &[CountedRange],
+    of: &Labels,
+    at: Timestamp,
+) -> bool {
+    let related = |labels: &Labels| {
+        let shared = of.iter().filter(|(name, _)| *name != Labels::NAME);
+        shared
+            .filter_map(|(name, value)| labels.get(name).map(|own| own == value))
+            .all(|same| same)
+    };
+    let mut still = false;
+    let mut moved = false;
+    for counted in counted {
+        let since = at - counted.reach;
+        window.select(&counted.selector, &mut |id, labels| {
+            if moved || !related(labels) {
+                return;
+            }
+            match motion(window.row(id, window.range(id.block, since, at))) {
+                Motion::Unknown => {}
+                Motion::Still => still = true,
+                Motion::Moved => moved = true,
+            }
+        });
+    }
+    still && !moved
+}
+
+/// The instances on which something that the rules count is there and nothing moved.
+pub(super) fn still_instances<'a>(
+    window: &Window,
+    counted: impl Iterator<Item = &'a CountedRange>,
+    at: Timestamp,
+) -> HashMap<String, bool> {
+    let mut still: HashMap<String, bool> = HashMap::new();
+    for counted in counted {
+        let since = at - counted.reach;
+        window.select(&counted.selector, &mut |id, labels| {
+            let Some(instance) = labels.get("instance") else {
+                return;
+            };
+            if still.get(instance) == Some(&false) {
+                return;
+            }
+            let is_still = match motion(window.row(id, window.range(id.block, since, at))) {
+                Motion::Unknown => return,
+                Motion::Still => true,
+                Motion::Moved => false,
+            };
+            match still.get_mut(instance) {
+                Some(known) => *known &= is_still,
+                None => {
+                    still.insert(instance.to_owned(), is_still);
+                }
+            }
+        });
+    }
+    still
+}

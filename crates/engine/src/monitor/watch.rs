@@ -1,0 +1,288 @@
+//! A watch at work: values → verdicts → what alerts and retraining decide by.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::alerting::Observed;
+use super::pass::Pass;
+use super::rollout::{Rollout, Versions, kin, version};
+use super::traffic::{CountedRange, is_still};
+use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
+use crate::judge::{Context, Counts, Registry, State, Table, Verdict};
+use crate::metric::{Labels, MetricSample, Timestamp};
+use crate::promql::InstantSample;
+use crate::rules::Watch;
+
+/// A watch and its state.
+#[derive(Debug)]
+pub struct Watching {
+    pub(super) watch: Watch,
+    pub(super) table: Table,
+    pub(super) tracker: Tracker,
+    pub(super) judged: Vec<(MetricSample, Verdict)>,
+    /// The ranges that the value is counted over.
+    pub(super) counted: Vec<CountedRange>,
+    versions: Versions,
+    strategy: String,
+    window: Option<Duration>,
+    /// The expression is a series as it is, so that what stands behind a record stands behind the
+    /// value.
+    judges_a_record: bool,
+}
+
+/// Whether what a watch is evaluated over is filled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled {
+    /// The windows of its own expression are.
+    pub(super) own: bool,
+    /// Those of the rules before it are, after a restart.
+    pub(super) upstream: bool,
+}
+
+impl Watching {
+    pub(super) fn new(watch: &Watch, registry: &Registry, counted: Vec<CountedRange>) -> Self {
+        let context = Context {
+            direction: watch.direction,
+            interval: watch.alert.interval,
+        };
+        let ranges = watch.expr.selected(Duration::ZERO).into_iter();
+        let window = ranges.filter_map(|selected| selected.range).max();
+        Self {
+            table: Table::new(registry, &watch.strategy, &context),
+            tracker: Tracker::new(),
+            judged: Vec::new(),
+            counted,
+            versions: Versions::default(),
+            strategy: watch.strategy.to_string(),
+            window,
+            judges_a_record: watch.expr.selector().is_some(),
+            watch: watch.clone(),
+        }
+    }
+
+    /// The rule as written.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The values and verdicts of the last evaluation.
+    #[must_use]
+    pub fn judged(&self) -> &[(MetricSample, Verdict)] {
+        &self.judged
+    }
+
+    /// How many series are held, and how many samples were refused by the limit.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.table.counts()
+    }
+
+    /// Judges the values of this tick.
+    pub(super) fn observe(
+        &mut self,
+        mut values: Vec<InstantSample>,
+        filled: Filled,
+        pass: &Pass<'_>,
+    ) -> Observed {
+        let rollout = pass.rollout;
+        if rollout.idle {
+            return self.idle(pass.at);
+        }
+        self.judged.clear();
+        values.retain(|value| !rollout.is_gone(&value.labels));
+        let present = self.note_versions(&values, pass);
+        self.make_room(&values);
+        let mut observations = Vec::with_capacity(values.len());
+        for value in values {
+            let evidence = self
+                .judges_a_record
+                .then(|| pass.evidence.of(&value.labels))
+                .flatten();
+            let sample = MetricSample {
+                evidence,
+                ..MetricSample::new(
+                    self.watch.metric.clone(),
+                    value.labels,
+                    value.value,
+                    pass.at,
+                )
+            };
+            let verdict = if filled.own {
+                self.judge(&sample, pass)
+            } else {
+                Verdict::insufficient("the window of the expression is still filling")
+            };
+            let mut observation = self.observation(&sample, &verdict);
+            if !filled.upstream && observation.condition == Condition::Healthy {
+                observation.condition = Condition::Unsure;
+            }
+            let young = rollout.is_young(&self.versions, &sample.labels, pass.at);
+            if young && observation.condition == Condition::Active {
+                observation.condition = Condition::Held;
+            }
+            observations.push(observation);
+            self.judged.push((sample, verdict));
+        }
+        Observed {
+            outcome: Outcome::Observed(observations),
+            present,
+        }
+    }
+
+    /// Notes which versions of a model are there; gives the kin of their series.
+    fn note_versions(&mut self, values: &[InstantSample], pass: &Pass<'_>) -> HashSet<Labels> {
+        let series = values.iter().map(|value| &value.labels);
+        let versioned: Vec<&Labels> = series.filter(|series| version(series).is_some()).collect();
+        let present: HashSet<Labels> = versioned.iter().filter_map(|series| kin(series)).collect();
+        // After a restart the versions that alerts are about are known from them alone.
+        let alerts = if self.versions.is_empty() && !present.is_empty() {
+            self.tracker.alerts(&self.watch.alert, pass.context)
+        } else {
+            Vec::new()
+        };
+        let series = versioned.into_iter();
+        let series = series.chain(alerts.iter().map(|alert| &alert.series));
+        self.versions.note(series, pass.at, pass.rollout.grace);
+        present
+    }
+
+    /// Ends the alerts of versions that others have taken the place of, as after rolling back.
+    pub(super) fn end_superseded(&mut self, present: &HashSet<Labels>, pass: &mut Pass<'_>) {
+        if !pass.rollout.complete || present.is_empty() {
+            return;
+        }
+        let (at, grace) = (pass.at, pass.rollout.grace);
+        let versions = &self.versions;
+        let gone = |series: &Labels| versions.is_superseded(series, present, at, grace);
+        let ended = self
+            .tracker
+            .retire(&self.watch.alert, at, pass.context, gone);
+        pass.changes.extend(ended.alerts);
+    }
+
+    /// Judges a value; that of counters which stand still is no value.
+    fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Verdict {
+        self.carry(sample, pass.rollout);
+        let verdict = self.table.judge(sample);
+        let unknown = sample.value.is_nan() && verdict.state == State::InsufficientData;
+        if unknown && is_still(pass.window, &self.counted, &sample.labels, pass.at) {
+            return Verdict::idle("there is no traffic: nothing that is counted moved");
+        }
+        verdict
+    }
+
+    /// A new version starts from what was learnt about the one before, when it is to.
+    fn carry(&mut self, sample: &MetricSample, rollout: &Rollout) {
+        if !rollout.carry {
+            return;
+        }
+        let Some(model) = kin(&sample.labels) else {
+            return;
+        };
+        let is_kin = |other: &Labels| kin(other).as_ref() == Some(&model);
+        if self.table.inherit(&sample.labels, is_kin) {
+            info!(labels = %sample.labels, "a new version starts from what was learnt about the one before");
+        }
+    }
+
+    /// Makes room for the new series of this tick where the limit is reached: series that are not
+    /// there now and have no active alert leave, those that were seen longest ago first.
+    fn make_room(&mut self, values: &[InstantSample]) {
+        if self.table.has_room_for(values.len()) {
+            return;
+        }
+        let values = values.iter().filter(|value| value.value.is_finite());
+        let present: HashSet<&Labels> = values.map(|value| &value.labels).collect();
+        let lacking = self.table.lacking_room(present.iter().copied());
+        if lacking == 0 {
+            return;
+        }
+        let active: HashSet<&Labels> = self.tracker.active_series().collect();
+        self.table.evict_oldest(lacking, |series| {
+            present.contains(series) || active.contains(series)
+        });
+    }
+
+    /// Evicts the series that were not seen for so long that what was learnt about them is of no
+    /// use, unless they have an active alert.
+    pub(super) fn evict_idle(&mut self, at: Timestamp, retention: Duration) {
+        let tracker = &self.tracker;
+        let mut active: Option<HashSet<&Labels>> = None;
+        self.table.evict_idle(at, retention, |series| {
+            let active = active.get_or_insert_with(|| tracker.active_series().collect());
+            active.contains(series)
+        });
+    }
+
+    /// Nothing runs: what was judged last is shown as idle, and every alert stays as it is.
+    fn idle(&mut self, at: Timestamp) -> Observed {
+        let mut series = self.table.series();
+        series.extend(self.judged.drain(..).map(|(sample, _)| sample.labels));
+        series.sort();
+        series.dedup();
+        let idle = series.into_iter().map(|labels| {
+            let sample = MetricSample::new(self.watch.metric.clone(), labels, f64::NAN, at);
+            (
+                sample,
+                Verdict::idle("nothing runs that could be judged: scaled to zero"),
+            )
+        });
+        self.judged.extend(idle);
+        Observed {
+            outcome: Outcome::Idle,
+            present: HashSet::new(),
+        }
+    }
+
+    /// Continues with what an earlier version of the watch knew, apart from its alerts.
+    pub(super) fn inherit(&mut self, before: &mut Self, is_same_model: bool) {
+        std::mem::swap(&mut self.versions, &mut before.versions);
+        let (was, is) = (&before.watch, &self.watch);
+        let is_same = was.strategy == is.strategy
+            && was.direction == is.direction
+            && was.alert.interval == is.alert.interval;
+        if is_same && is_same_model {
+            std::mem::swap(&mut self.table, &mut before.table);
+            std::mem::swap(&mut self.judged, &mut before.judged);
+        }
+    }
+
+    fn observation(&self, sample: &MetricSample, verdict: &Verdict) -> Observation {
+        let condition = match verdict.state {
+            State::Anomalous => Condition::Active,
+            State::Ok => Condition::Healthy,
+            State::WarmingUp | State::InsufficientData | State::Idle => Condition::Unsure,
+            State::Stale => Condition::NoData,
+        };
+        let explanation =
+            (condition == Condition::Active).then(|| Arc::new(self.explain(sample, verdict)));
+        Observation {
+            labels: sample.labels.clone(),
+            value: sample.value,
+            condition,
+            explanation,
+        }
+    }
+
+    fn explain(&self, sample: &MetricSample, verdict: &Verdict) -> Explanation {
+        let evidence = sample.evidence.as_deref();
+        Explanation {
+            strategy: self.strategy.clone(),
+            why: verdict.why.to_string(),
+            unit: sample.metric.unit().to_owned(),
+            score: verdict.score,
+            expected: verdict.expected,
+            window: self
+                .window
+                .or(evidence.and_then(|evidence| evidence.window)),
+            samples: evidence.map(|evidence| evidence.samples),
+            contributions: evidence
+                .map(|evidence| evidence.contributions.clone())
+                .unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The past through a monitor: which alerts fired, and how every value was judged.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::alert::{Alert, State};
+use crate::judge::{self, Registry, Verdict};
+use crate::metric::{Labels, Metric, MetricSample, Timestamp};
+use crate::monitor::{ModelMonitor, Results, Scraped, Settings, Tick};
+use crate::rules::{Rule, RuleSet};
+
+/// An alert that fired.
+#[derive(Debug, Clone)]
+pub struct Fired {
+    /// As it was when it fired.
+    pub alert: Alert,
+    /// When it ended; `None` while it still fired at the end.
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// One judgement; a number that is unknown is NaN.
+#[derive(Debug, Clone, Copy)]
+pub struct Point {
+    /// When.
+    pub at: Timestamp,
+    /// The value.
+    pub value: f64,
+    /// Least normal value.
+    pub lower: f64,
+    /// Greatest normal value.
+    pub upper: f64,
+    /// 1 is at the limit.
+    pub score: f64,
+    /// What the strategy said.
+    pub state: judge::State,
+}
+
+/// Every judgement of one series by one watch.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// The watch.
+    pub rule: Arc<str>,
+    /// What the value is about.
+    pub metric: Metric,
+    /// The series, without its name.
+    pub labels: Labels,
+    /// The judgements, oldest first.
+    pub points: Vec<Point>,
+}
+
+/// Everything that a replay said.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// Alerts in the order in which they fired.
+    pub fired: Vec<Fired>,
+    /// Judgements, by watch and labels.
+    pub judged: Vec<Judged>,
+    /// Watches that never saw a value.
+    pub silent: Vec<String>,
+    /// Steps that were replayed.
+    pub scrapes: usize,
+    /// The first and last step.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Scrapes that failed, all targets together.
+    pub failed: Failed,
+}
+
+/// Scrapes that failed.
+#[derive(Debug, Default)]
+pub struct Failed {
+    /// How many.
+    pub count: usize,
+    /// Why the last one did.
+    pub last: Option<String>,
+}
+
+/// A monitor that replays the past, and keeps what it said.
+#[derive(Debug)]
+pub struct Player {
+    monitor: ModelMonitor,
+    watches: Vec<String>,
+    replay: Replay,
+    /// Where the judgements of a series are, by watch.
+    places: HashMap<Arc<str>, HashMap<Labels, usize>>,
+}
+
+impl Player {
+    /// A player at the beginning.
+    #[must_use]
+    pub fn new(settings: Settings, rules: Arc<RuleSet>, registry: &Registry) -> Self {
+        let watches = rules.rules().filter(|rule| matches!(rule, Rule::Watch(_)));
+        Self {
+            watches: watches.map(|rule| rule.name().to_owned()).collect(),
+            monitor: ModelMonitor::new(settings, rules, registry),
+            replay: Replay::default(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// One tick: what each target answered, in their order.
+    pub fn step(&mut self, at: Timestamp, scraped: &[Scraped]) -> Tick {
+        let tick = self.monitor.observe(at, scraped);
+        self.note(at, &tick);
+        tick
+    }
+
+    /// One tick: what a server said about the rules' expressions.
+    pub fn recall(&mut self, at: Timestamp, mut results: Results) -> Tick {
+        let tick = self.monitor.observe_results(at, &mut results);
+        self.note(at, &tick);
+        tick
+    }
+
+    fn note(&mut self, at: Timestamp, tick: &Tick) {
+        let replay = &mut self.replay;
+        replay.scrapes += 1;
+        let first = replay.span.map_or(at, |(first, _)| first);
+        replay.span = Some((first, at));
+        for error in self.monitor.scrape_errors() {
+            replay.failed.count += 1;
+            if replay.failed.last.as_deref() != Some(error) {
+                replay.failed.last = Some(error.to_owned());
+            }
+        }
+        for alert in &tick.changes {
+            replay.change(alert);
+        }
+        for (rule, sample, verdict) in self.monitor.judged() {
+            let place = match self.places.get(rule).and_then(|of| of.get(&sample.labels)) {
+                Some(place) => *place,
+                None => self.replay.place(&mut self.places, rule, sample),
+            };
+            if let Some(judged) = self.replay.judged.get_mut(place) {
+                judged.points.push(point(at, sample, verdict));
+            }
+        }
+    }
+
+    /// The end of the past.
+    #[must_use]
+    pub fn finish(self) -> Replay {
+        let mut replay = self.replay;
+        let silent = |watch: &String| !replay.judged.iter().any(|judged| *judged.rule == **watch);
+        replay.silent = self.watches.into_iter().filter(silent).collect();
+        replay.silent.dedup();
+        let key = |judged: &Judged| (Arc::clone(&judged.rule), judged.labels.to_string());
+        replay.judged.sort_by_cached_key(key);
+        replay
+    }
+}
+
+impl Replay {
+    fn change(&mut self, alert: &Alert) {
+        match alert.state {
+            State::Firing => self.fired.push(Fired {
+                alert: alert.clone(),
+                resolved_at: None,
+            }),
+            State::Resolved => {
+                let open = self.fired.iter_mut().rev();
+                let mut open = open.filter(|fired| fired.resolved_at.is_none());
+                if let Some(fired) = open.find(|fired| fired.alert.labels == alert.labels) {
+                    fired.resolved_at = alert.resolved_at;
+                }
+            }
+            State::Pending => {}
+        }
+    }
+
+    /// A new place for the judgements of a series.
+    fn place(
+        &mut self,
+        places: &mut HashMap<Arc<str>, HashMap<Labels, usize>>,
+        rule: &str,
+        sample: &MetricSample,
+    ) -> usize {
+        let rule: Arc<str> = rule.into();
+        self.judged.push(Judged {
+            rule: Arc::clone(&rule),
+            metric: sample.metric.clone(),
+            labels: sample.labels.without_name(),
+            points: Vec::new(),
+        });
+        let place = self.judged.len() - 1;
+        let of_rule = places.entry(rule).or_default();
+        of_rule.insert(sample.labels.clone(), place);
+        place
+    }
+}
+
+fn point(at: Timestamp, sample: &MetricSample, verdict: &Verdict) -> Point {
+    let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
+    Point {
+        at,
+        value: sample.value,
+        lower: known(verdict.expected.lower),
+        upper: known(verdict.expected.upper),
+        score: known(verdict.score),
+        state: verdict.state,
+    }
+}

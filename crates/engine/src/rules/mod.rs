@@ -1,0 +1,152 @@
+//! The rules as meant: checked, with every default filled in. Reading them from YAML is not done here.
+
+mod recorded;
+
+pub use recorded::{Origin, Recorded};
+
+use std::time::Duration;
+
+use crate::alert;
+use crate::judge::StrategyConfig;
+use crate::map::drift::DriftRule;
+use crate::map::{Recording, Source};
+use crate::metric::{Direction, Metric};
+use crate::promql::Expr;
+
+/// Every rule of every file, in order.
+#[derive(Debug, Clone, Default)]
+pub struct RuleSet {
+    /// The groups, by file and then as written.
+    pub groups: Vec<Group>,
+}
+
+impl RuleSet {
+    /// The rules of every group, in order.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.groups.iter().flat_map(|group| &group.rules)
+    }
+}
+
+/// Rules that are evaluated one after the other, so that a later one sees what an earlier one recorded.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// The file as the user named it.
+    pub file: String,
+    /// Where in the file it stands.
+    pub place: Place,
+    /// Unique within its file.
+    pub name: String,
+    /// Time between evaluations; the scrape interval when `None`.
+    pub interval: Option<Duration>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+}
+
+/// Where a group stands in its file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Which YAML document of the file, from 0; empty documents do not count.
+    pub document: usize,
+    /// The path in the document, such as `groups[0]` or `spec.groups[2]`.
+    pub path: String,
+}
+
+/// One rule of a group.
+#[derive(Debug, Clone)]
+pub enum Rule {
+    /// `record`: a value under a new name, perhaps a model metric.
+    Record(Recording),
+    /// `alert`: fires while its expression returns something, as in Prometheus.
+    Alert {
+        /// The condition.
+        expr: Expr,
+        /// Timing, labels and annotations.
+        alert: alert::Rule,
+    },
+    /// `watch`: fires while its strategy finds the value anomalous.
+    Watch(Box<Watch>),
+}
+
+impl Rule {
+    /// The name behind `record`, `alert` or `watch`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Record(recording) => &recording.name,
+            Self::Alert { alert, .. } => &alert.name,
+            Self::Watch(watch) => &watch.alert.name,
+        }
+    }
+
+    /// The drift behind a record.
+    #[must_use]
+    pub fn drift(&self) -> Option<&DriftRule> {
+        match self {
+            Self::Record(Recording {
+                source: Source::Drift(drift),
+                ..
+            }) => Some(drift),
+            Self::Record(_) | Self::Alert { .. } | Self::Watch(_) => None,
+        }
+    }
+
+    /// Timing, labels and annotations of the rule's alerts; `None` for a record.
+    #[must_use]
+    pub fn alert(&self) -> Option<&alert::Rule> {
+        match self {
+            Self::Record(_) => None,
+            Self::Alert { alert, .. } => Some(alert),
+            Self::Watch(watch) => Some(&watch.alert),
+        }
+    }
+
+    /// The PromQL that the rule's templates ask for with `query`, as far as it is written out.
+    #[must_use]
+    pub fn template_queries(&self) -> Vec<String> {
+        self.alert().map(alert::Rule::queries).unwrap_or_default()
+    }
+
+    /// Every expression of the rule, a watch's veto of retraining included.
+    #[must_use]
+    pub fn expressions(&self) -> Vec<&Expr> {
+        match self {
+            Self::Record(recording) => vec![recording.expr()],
+            Self::Alert { expr, .. } => vec![expr],
+            Self::Watch(watch) => {
+                let veto = watch
+                    .retrain
+                    .as_ref()
+                    .and_then(|retrain| retrain.unless.as_ref());
+                std::iter::once(&watch.expr).chain(veto).collect()
+            }
+        }
+    }
+}
+
+/// A judged alert.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// The value that is judged.
+    pub expr: Expr,
+    /// What the value is about.
+    pub metric: Metric,
+    /// The side that is bad.
+    pub direction: Direction,
+    /// How it is judged.
+    pub strategy: StrategyConfig,
+    /// Timing, labels and annotations of its alert.
+    pub alert: alert::Rule,
+    /// When to ask for a new model.
+    pub retrain: Option<Retrain>,
+}
+
+/// When a firing watch asks for a new model.
+#[derive(Debug, Clone)]
+pub struct Retrain {
+    /// At most one request in this time. Default 6h.
+    pub cooldown: Duration,
+    /// At least this many of the last evaluations must be anomalous; `(1, 1)` by default.
+    pub after: (u32, u32),
+    /// No request while this returns something.
+    pub unless: Option<Expr>,
+}

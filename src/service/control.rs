@@ -1,0 +1,257 @@
+//! What the outside asks a running process to do, over HTTP and by signal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::probe::Prober;
+use super::reload::LoaderOf;
+use crate::config::Config;
+use crate::notify::retrain::Deliveries;
+use crate::publish::{Call, Control, Reply};
+use crate::scrape::Exposition;
+
+/// Reads the configuration again, with every check.
+pub type Loader = LoaderOf<Config>;
+
+/// Looks at each scrape; the configuration is read again when it says that it has learnt what the target is.
+pub type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
+
+/// Commands that wait for the tick to end; more are refused.
+const QUEUE: usize = 16;
+/// Largest number of keys in one request.
+const MAX_KEYS: usize = 10_000;
+
+/// What only the loop of ticks can do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Read the configuration again; the answer is every problem.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// A retraining is over; the answer says whether it was under way.
+    Done(String, oneshot::Sender<bool>),
+}
+
+/// A queue of commands.
+pub(crate) fn queue() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
+    mpsc::channel(QUEUE)
+}
+
+/// Turns each SIGHUP into a reload.
+pub(crate) async fn hang_ups(
+    mut signal: Signal,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(()) = signal.recv() => {
+                info!(signal = "SIGHUP", "reloading");
+                // The loop logs how it goes.
+                let (reply, _) = oneshot::channel();
+                if commands.try_send(Command::Reload(reply)).is_err() {
+                    warn!("too many reloads at once; this one is left out");
+                }
+            }
+        }
+    }
+}
+
+/// Reads the configuration every so often and asks for a reload when it is not what it was: neither rename nor link
+/// of a file matters, only what it says.
+pub(super) async fn poll(
+    loader: Loader,
+    every: Duration,
+    mut known: String,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(every) => {}
+        }
+        let load = Arc::clone(&loader);
+        // Problems count as content: they are told once, and a file that is mended is taken up.
+        let Ok(seen) = spawn_blocking(move || match load() {
+            Ok(config) => config.hash(),
+            Err(problems) => problems.to_string(),
+        })
+        .await
+        else {
+            continue;
+        };
+        if seen == known {
+            continue;
+        }
+        info!("the configuration has changed; reloading");
+        let (reply, _) = oneshot::channel();
+        // A full queue has a reload in it, or the next look asks again.
+        if commands.try_send(Command::Reload(reply)).is_ok() {
+            known = seen;
+        }
+    }
+}
+
+/// Answers the paths of [`Control`].
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) deliveries: Deliveries,
+    /// `--web.enable-lifecycle`.
+    pub(crate) lifecycle: bool,
+    /// `None` where there is nothing to probe.
+    pub(crate) prober: Option<Prober>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    keys: Vec<String>,
+}
+
+impl Api {
+    pub(crate) fn control(self) -> Control {
+        Control::new(move |call| -> BoxFuture<'static, Reply> {
+            let api = self.clone();
+            Box::pin(async move { api.answer(&call).await })
+        })
+    }
+
+    pub(crate) async fn answer(&self, call: &Call) -> Reply {
+        let post = call.method == "POST" || call.method == "PUT";
+        if call.path == "/probe" {
+            return match (&*call.method, &self.prober) {
+                ("GET", Some(prober)) => prober.answer(&call.query).await,
+                ("GET", None) => text(404, "not found\n"),
+                _ => text(405, "only GET probes\n"),
+            };
+        }
+        let rest = call.path.strip_prefix("/api/v1/retraining/");
+        match rest {
+            None if post => self.reload().await,
+            None => text(405, "only POST and PUT reload\n"),
+            Some("outbox") if call.method == "GET" || call.method == "HEAD" => self.list(),
+            Some("outbox") => error(405, "bad_data", "only GET lists the outbox"),
+            Some(_) if !post => error(405, "bad_data", "only POST changes something"),
+            Some("outbox/retry") => self.change(call, true).await,
+            Some("outbox/drop") => self.change(call, false).await,
+            Some(rest) => match rest.strip_suffix("/done") {
+                Some(id) if !id.is_empty() => self.done(id).await,
+                _ => error(404, "not_found", "no such path"),
+            },
+        }
+    }
+
+    async fn reload(&self) -> Reply {
+        if !self.lifecycle {
+            return text(
+                403,
+                "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP\n",
+            );
+        }
+        let (reply, answer) = oneshot::channel();
+        if self.commands.try_send(Command::Reload(reply)).is_err() {
+            return text(503, "too many reloads at once, or stopping\n");
+        }
+        match answer.await {
+            Ok(Ok(())) => text(200, "reloaded\n"),
+            Ok(Err(problems)) => text(
+                500,
+                &format!("the old configuration stays in force\n{problems}\n"),
+            ),
+            Err(_) => text(503, "sidewatch is stopping\n"),
+        }
+    }
+
+    fn list(&self) -> Reply {
+        success(&json!(self.deliveries.list()))
+    }
+
+    async fn change(&self, call: &Call, retry: bool) -> Reply {
+        // A page in somebody's browser can post text, but not JSON, to another host unasked.
+        if !call.content_type.starts_with("application/json") {
+            return error(415, "bad_data", "Content-Type: must be application/json");
+        }
+        let keys = match serde_json::from_slice::<Keys>(&call.body) {
+            Ok(Keys { keys }) if keys.len() <= MAX_KEYS => keys,
+            Ok(_) => {
+                let text = format!("keys: at most {MAX_KEYS} at once");
+                return error(400, "bad_data", &text);
+            }
+            Err(problem) => {
+                let text = format!("the body must be {{\"keys\": [...]}}: {problem}");
+                return error(400, "bad_data", &text);
+            }
+        };
+        let mut unknown = Vec::new();
+        for key in keys {
+            let changed = if retry {
+                self.deliveries.retry(&key).await
+            } else {
+                self.deliveries.drop_entry(&key).await
+            };
+            match changed {
+                Ok(true) => info!(key, retry, "the outbox was changed by hand"),
+                Ok(false) => unknown.push(key),
+                Err(problem) => return error(500, "internal", &problem.to_string()),
+            }
+        }
+        if unknown.is_empty() {
+            return success(&json!([]));
+        }
+        let text = format!("not in the outbox: {}", unknown.join(", "));
+        error(404, "not_found", &text)
+    }
+
+    async fn done(&self, id: &str) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        let sent = self
+            .commands
+            .try_send(Command::Done(id.to_owned(), reply))
+            .is_ok();
+        let known = if sent { answer.await.ok() } else { None };
+        match known {
+            Some(true) => success(&json!({ "id": id })),
+            Some(false) => error(
+                404,
+                "not_found",
+                "no retraining with this key is under way; it was reported before, or timed out",
+            ),
+            None => error(503, "unavailable", "too many commands at once, or stopping"),
+        }
+    }
+}
+
+pub(crate) fn text(status: u16, body: &str) -> Reply {
+    Reply {
+        status,
+        content_type: "text/plain; charset=utf-8",
+        body: body.to_owned(),
+    }
+}
+
+fn success(data: &serde_json::Value) -> Reply {
+    Reply {
+        status: 200,
+        content_type: "application/json",
+        body: json!({ "status": "success", "data": data }).to_string(),
+    }
+}
+
+fn error(status: u16, kind: &str, message: &str) -> Reply {
+    Reply {
+        status,
+        content_type: "application/json",
+        body: json!({ "status": "error", "errorType": kind, "error": message }).to_string(),
+    }
+}

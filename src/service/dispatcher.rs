@@ -1,0 +1,195 @@
+//! Where alerts and requests for a new model go: Alertmanagers, webhooks, notifiers of another crate.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+
+use super::error::MonitorError;
+use super::transport::HttpTransport;
+use crate::alert::Alert;
+use crate::config::Config;
+use crate::config::settings::{Mode, Retraining, Settings};
+use crate::notify::alertmanager::{self, PeerSettings, Stats};
+use crate::notify::relabel::{self, Relabel};
+use crate::notify::retrain::{Deliveries, Entry, Receiver, ReceiverStats, Webhook};
+use crate::notify::{Alertmanagers, Clock, RetrainRequest, RetrainingNotifier};
+use crate::runtime::{Stage, clock};
+use crate::state::{Store, StoreOutbox};
+
+/// How long another crate's receiver is tried before a request counts as dead.
+const NOTIFIER_EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Queues in front of Alertmanager and the receivers of retraining requests.
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    delivery: Delivery,
+    notifiers: Notifiers,
+    grace: Duration,
+}
+
+/// Where alerts and requests are handed over. Cloning shares the queues.
+#[derive(Debug, Clone)]
+pub(super) struct Delivery {
+    pub(super) alertmanagers: Alertmanagers,
+    pub(super) deliveries: Deliveries,
+}
+
+impl Delivery {
+    /// Hands over without waiting for the network; the entries are in the outbox already.
+    pub(super) fn deliver(&self, alerts: &[Alert], entries: Vec<Entry>) {
+        self.alertmanagers.send(alerts);
+        if !entries.is_empty() {
+            self.deliveries.enqueue(entries);
+        }
+    }
+}
+
+/// Receivers of another crate.
+struct Notifiers(Vec<Arc<dyn RetrainingNotifier>>);
+
+impl fmt::Debug for Notifiers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Notifiers").field(&self.0.len()).finish()
+    }
+}
+
+impl Dispatcher {
+    /// Prepares the queues and spawns the loops that empty them.
+    pub(super) fn new(
+        config: &Config,
+        notifiers: Vec<Arc<dyn RetrainingNotifier>>,
+        store: Arc<Store>,
+        mut stage: Stage<'_>,
+        grace: Duration,
+    ) -> Result<Self, MonitorError> {
+        let clock: Clock = Arc::new(clock::now);
+        let (alertmanagers, runner) = Alertmanagers::new(peers(config, &clock, grace));
+        stage.spawn("alertmanager", runner.run(stage.token()));
+        let outbox = Arc::new(StoreOutbox::new(store));
+        let receivers = receivers(config, &notifiers, &clock);
+        let (deliveries, runner) = Deliveries::new(receivers, outbox, clock, grace)?;
+        stage.spawn("retraining", runner.run(stage.token()));
+        Ok(Self {
+            delivery: Delivery {
+                alertmanagers,
+                deliveries,
+            },
+            notifiers: Notifiers(notifiers),
+            grace,
+        })
+    }
+
+    /// Other receivers after a reload; those that stay keep their queues.
+    pub(super) fn reconfigure(&self, config: &Config) {
+        let clock: Clock = Arc::new(clock::now);
+        self.delivery
+            .alertmanagers
+            .reconfigure(peers(config, &clock, self.grace));
+        self.delivery
+            .deliveries
+            .reconfigure(receivers(config, &self.notifiers.0, &clock));
+    }
+
+    /// The requests on their way.
+    pub(super) fn deliveries(&self) -> &Deliveries {
+        &self.delivery.deliveries
+    }
+
+    /// For the writer, which delivers what has been written.
+    pub(super) fn delivery(&self) -> Delivery {
+        self.delivery.clone()
+    }
+
+    /// What the outbox has to hold for these requests before they are delivered.
+    pub(super) fn route(&self, requests: &[RetrainRequest]) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for request in requests {
+            let routed = self.deliveries().route(request);
+            let (id, rule, receivers) = (&request.id, &request.rule, routed.len());
+            info!(id, rule, receivers, "asking for retraining");
+            entries.extend(routed);
+        }
+        entries
+    }
+
+    /// How deliveries to Alertmanager fare, per peer.
+    pub(super) fn alertmanagers(&self) -> Vec<Stats> {
+        self.delivery.alertmanagers.stats()
+    }
+
+    /// How retraining requests fare, per receiver.
+    pub(super) fn receivers(&self) -> Vec<ReceiverStats> {
+        self.deliveries().stats()
+    }
+}
+
+/// The Alertmanagers, none when Prometheus owns the alerts.
+fn peers(config: &Config, clock: &Clock, grace: Duration) -> alertmanager::Settings {
+    let Settings {
+        alerting, global, ..
+    } = &config.settings;
+    let direct = alerting.alertmanagers.iter();
+    let peers = direct
+        .filter(|_| alerting.mode == Mode::Direct)
+        .map(|peer| PeerSettings {
+            url: peer.url.clone(),
+            timeout: peer.timeout,
+            relabel: steps(&peer.relabel),
+            transport: HttpTransport::shared(&peer.http),
+            discovery: peer.discovery,
+        });
+    let mut settings = alertmanager::Settings::new(peers.collect(), Arc::clone(clock));
+    settings.external_labels = global.external_labels.clone();
+    settings.relabel = steps(&alerting.relabel);
+    settings.capacity = alerting.queue_capacity;
+    settings.grace = grace;
+    settings
+}
+
+fn steps(specs: &[relabel::Spec]) -> Vec<Relabel> {
+    let checked = specs.iter().cloned().map(Relabel::try_new);
+    // Every step was checked when the configuration was read.
+    checked.filter_map(Result::ok).collect()
+}
+
+fn receivers(
+    config: &Config,
+    notifiers: &[Arc<dyn RetrainingNotifier>],
+    clock: &Clock,
+) -> Vec<Receiver> {
+    let webhooks = webhooks(&config.settings.retraining, clock);
+    let own = notifiers
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(index, notifier)| Receiver {
+            name: format!("notifier-{index}"),
+            matchers: Vec::new(),
+            notifier,
+            expiry: NOTIFIER_EXPIRY,
+        });
+    webhooks.into_iter().chain(own).collect()
+}
+
+/// The webhooks of a configuration as receivers.
+pub(crate) fn webhooks(retraining: &Retraining, clock: &Clock) -> Vec<Receiver> {
+    let webhooks = retraining.webhooks.iter();
+    webhooks
+        .map(|webhook| Receiver {
+            name: webhook.name.clone(),
+            matchers: webhook.matchers.clone(),
+            notifier: Arc::new(Webhook {
+                url: webhook.url.as_str().into(),
+                format: webhook.format.clone(),
+                secret: webhook.secret.clone(),
+                headers: Vec::new(),
+                timeout: webhook.timeout,
+                transport: HttpTransport::shared(&webhook.http),
+                clock: Arc::clone(clock),
+            }),
+            expiry: webhook.expiry,
+        })
+        .collect()
+}

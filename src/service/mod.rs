@@ -1,0 +1,36 @@
+//! The running process: the loop of ticks and the tasks around it.
+//!
+//! ```text
+//! producers, remote ─▶ tick loop ─▶ store handle ─▶ writer ─▶ store, then dispatcher
+//! (scrapes, answers)   (engine)     (a channel)              (Alertmanager, webhooks)
+//! ```
+
+mod backfill;
+pub(crate) mod control;
+mod dispatcher;
+mod error;
+pub(crate) mod open_store;
+mod probe;
+mod producers;
+pub(crate) mod reload;
+mod reloading;
+mod remote;
+mod schedule;
+#[expect(clippy::module_inception, reason = "the service of the module")]
+mod service;
+mod snapshot;
+mod store_handle;
+mod stored;
+mod template_querier;
+mod tick_loop;
+mod tick_output;
+mod transport;
+mod writer;
+
+pub(crate) use dispatcher::webhooks;
+pub(crate) use service::serve;
+pub(crate) use snapshot::receivers;
+
+pub use control::{Loader, Recogniser};
+pub use error::MonitorError;
+pub use service::Service;

@@ -1,0 +1,136 @@
+//! `/probe?target=URL&module=NAME`: scrapes a known target now, and judges once by the rules of a module.
+//!
+//! The URL that is scraped is the configuration's, never the request's: nobody can aim Sidewatch at another host.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tracing::subscriber::{NoSubscriber, with_default};
+
+use super::producers::Producers;
+use super::snapshot;
+use crate::config::Config;
+use crate::config::settings::{Alerting, Retraining};
+use crate::judge::Registry;
+use crate::monitor::Target;
+use crate::publish::{Query, Reply, Snapshot, probe_page};
+use crate::rules::RuleSet;
+use crate::runtime::clock;
+use crate::runtime::http::redacted;
+
+/// Probes at once; more are refused.
+const MAX_PROBES: usize = 4;
+
+/// A target that may be scraped, and what to judge it by.
+type Wanted<'a> = (&'a Target, &'a RuleSet);
+/// A status and the remedy.
+type Refused = (u16, String);
+
+/// Answers `/probe` under the configuration that is in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Prober {
+    current: watch::Receiver<Arc<Config>>,
+    registry: Registry,
+    slots: Arc<Semaphore>,
+}
+
+impl Prober {
+    pub(super) fn new(current: watch::Receiver<Arc<Config>>, registry: Registry) -> Self {
+        Self {
+            current,
+            registry,
+            slots: Arc::new(Semaphore::new(MAX_PROBES)),
+        }
+    }
+
+    pub(super) async fn answer(&self, query: &Query) -> Reply {
+        let config = Arc::clone(&self.current.borrow());
+        let (target, rules) = match wanted(&config, query) {
+            Ok(wanted) => wanted,
+            Err((status, message)) => return text(status, message),
+        };
+        let Ok(_slot) = self.slots.try_acquire() else {
+            return text(
+                503,
+                format!("{MAX_PROBES} probes are under way; try again later\n"),
+            );
+        };
+        let config = Arc::new(alone(&config, target, rules));
+        let started = Instant::now();
+        let (snapshot, success) = self.probe(config).await;
+        text(200, probe_page(&snapshot, success, started.elapsed()))
+    }
+
+    async fn probe(&self, config: Arc<Config>) -> (Snapshot, bool) {
+        let at = clock::now();
+        let targets = &config.settings.scrape.targets;
+        let scraped = Producers::new(&config, targets).scrape_all(at).await;
+        // What a probe finds is answered, and is no event of this process.
+        with_default(NoSubscriber::new(), || {
+            let mut monitor = config.monitor(&self.registry);
+            monitor.observe(at, &scraped);
+            snapshot::probed(&config, &monitor, at)
+        })
+    }
+}
+
+/// What is asked for, when it is allowed; else the status and the remedy.
+fn wanted<'a>(config: &'a Config, query: &Query) -> Result<Wanted<'a>, Refused> {
+    if config.modules.is_empty() {
+        let remedy = "probing is off; name a module under probe.modules in the configuration\n";
+        return Err((404, remedy.to_owned()));
+    }
+    let missing = |what: &str| {
+        let text = format!("{what} is missing; ask for /probe?target=URL&module=NAME\n");
+        (400, text)
+    };
+    let name = query.first("module").ok_or_else(|| missing("module"))?;
+    let module = config.modules.get(name).ok_or_else(|| {
+        let known: Vec<&str> = config.modules.keys().map(String::as_str).collect();
+        (
+            400,
+            format!("no module has this name; there are {}\n", known.join(", ")),
+        )
+    })?;
+    let asked = query.first("target").ok_or_else(|| missing("target"))?;
+    let settings = &config.settings;
+    let known = settings
+        .scrape
+        .targets
+        .iter()
+        .chain(&settings.probe.targets);
+    let target = known.into_iter().find(|target| {
+        target.url == asked
+            || redacted(&target.url) == asked
+            || target.labels.get("instance") == Some(asked)
+    });
+    let target = target.ok_or_else(|| {
+        let text = "the target is neither among scrape.targets nor probe.targets; add it there\n";
+        (403, text.to_owned())
+    })?;
+    Ok((target, module))
+}
+
+/// The same configuration for this target and these rules alone, with nobody to tell.
+fn alone(config: &Config, target: &Target, rules: &RuleSet) -> Config {
+    let mut settings = config.settings.clone();
+    settings.scrape.targets = vec![target.clone()];
+    settings.scrape.discovery = None;
+    settings.alerting = Alerting::default();
+    settings.retraining = Retraining::default();
+    settings.storage.path = None;
+    Config {
+        settings,
+        rules: rules.clone(),
+        ..Config::default()
+    }
+}
+
+fn text(status: u16, body: String) -> Reply {
+    Reply {
+        status,
+        content_type: "text/plain; version=0.0.4; charset=utf-8",
+        body,
+    }
+}

@@ -1,0 +1,145 @@
+//! The producers of expositions: one per target, in the order of the targets.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use crate::config::Config;
+use crate::config::settings::Scrape;
+use crate::metric::Timestamp;
+use crate::monitor::{ScrapeFailure, Scraped, Target};
+use crate::runtime::http::Client;
+use crate::scrape::{self, Format, HttpProducer, MetricProducer};
+
+/// A target and its producer.
+type TargetProducer = (Target, Box<dyn MetricProducer>);
+
+/// The producers of all targets.
+pub(super) struct Producers {
+    all: Vec<TargetProducer>,
+    client: Arc<Client>,
+    scrape: Scrape,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Producers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producers")
+            .field("targets", &self.all.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Producers {
+    /// An HTTP producer for each of these targets.
+    pub(super) fn new(config: &Config, targets: &[Target]) -> Self {
+        let scrape = config.settings.scrape.clone();
+        let mut producers = Self {
+            all: Vec::new(),
+            client: Arc::new(Client::new(scrape.http.clone())),
+            scrape,
+            timeout: config.settings.global.scrape_timeout,
+        };
+        producers.retarget(targets);
+        producers
+    }
+
+    /// Puts another producer in the place of one.
+    pub(super) fn replace(&mut self, position: usize, producer: Box<dyn MetricProducer>) {
+        if let Some((_, place)) = self.all.get_mut(position) {
+            *place = producer;
+        }
+    }
+
+    /// Other targets; one that stays keeps its producer, with its connection.
+    pub(super) fn retarget(&mut self, targets: &[Target]) {
+        let old = std::mem::take(&mut self.all).into_iter();
+        let mut old: HashMap<String, TargetProducer> = old
+            .map(|(target, producer)| (target.url.clone(), (target, producer)))
+            .collect();
+        let all = targets.iter().map(|target| {
+            let known = old.remove(&target.url);
+            let producer = match known {
+                Some((known, producer)) if known == *target => producer,
+                _ => self.producer(&target.url),
+            };
+            (target.clone(), producer)
+        });
+        self.all = all.collect();
+    }
+
+    /// Another configuration; the way to scrape may be another.
+    pub(super) fn reconfigure(&mut self, config: &Config, targets: &[Target]) {
+        let is = &config.settings;
+        let same = self.timeout == is.global.scrape_timeout
+            && self.scrape.http == is.scrape.http
+            && self.scrape.body_size_limit == is.scrape.body_size_limit
+            && self.scrape.fallback_protocol == is.scrape.fallback_protocol;
+        if same {
+            self.retarget(targets);
+        } else {
+            *self = Self::new(config, targets);
+        }
+    }
+
+    fn producer(&self, url: &str) -> Box<dyn MetricProducer> {
+        let fallback = self.scrape.fallback_protocol.as_ref().map(|protocol| {
+            if protocol.starts_with("OpenMetrics") {
+                Format::OpenMetrics
+            } else {
+                Format::Text
+            }
+        });
+        let target = scrape::Target {
+            timeout: self.timeout,
+            body_size_limit: self.scrape.body_size_limit,
+            fallback,
+            ..scrape::Target::new(url)
+        };
+        Box::new(HttpProducer::new(target, Arc::clone(&self.client)))
+    }
+
+    /// Asks every target at once; each answers, fails or times out, so that one that hangs costs the others its timeout and no more.
+    pub(super) async fn scrape_all(&mut self, at: Timestamp) -> Vec<Scraped> {
+        let limit = self.timeout;
+        let producers = self.all.iter_mut();
+        join_all(producers.map(|(_, producer)| scrape(&mut **producer, at, limit))).await
+    }
+
+    /// Asks those at these positions, within `limit`; one that does not answer in time is left out.
+    pub(super) async fn scrape_some(
+        &mut self,
+        positions: &[usize],
+        at: Timestamp,
+        limit: Duration,
+    ) -> Vec<(usize, Scraped)> {
+        let limit = limit.min(self.timeout);
+        let all = self.all.iter_mut().enumerate();
+        let some = all.filter(|(position, _)| positions.contains(position));
+        let scrapes = some.map(|(position, (_, producer))| async move {
+            let scraped = timeout(limit, scrape(&mut **producer, at, limit)).await;
+            scraped.ok().map(|scraped| (position, scraped))
+        });
+        join_all(scrapes).await.into_iter().flatten().collect()
+    }
+}
+
+async fn scrape(producer: &mut dyn MetricProducer, at: Timestamp, limit: Duration) -> Scraped {
+    let started = Instant::now();
+    // The producer has the same limit; this one is for producers that forget theirs.
+    let result = match timeout(limit + limit / 10, producer.produce(at)).await {
+        Ok(result) => result,
+        Err(_) => Err(scrape::Error::Timeout {
+            url: "the producer".to_owned(),
+            timeout: limit,
+        }),
+    };
+    Scraped {
+        result: result.map_err(ScrapeFailure::from),
+        duration: started.elapsed(),
+    }
+}

@@ -1,0 +1,334 @@
+//! The tasks around a monitor: scrapes before each tick, deliveries and the server after it.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::Signal;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::backfill::{Backfill, BackfillEvent};
+use super::control::{self, Api, Command, Loader, Recogniser};
+use super::dispatcher::Dispatcher;
+use super::error::MonitorError;
+use super::open_store::{self, Place};
+use super::probe::Prober;
+use super::producers::Producers;
+use super::remote::RemoteSource;
+use super::snapshot::Fixed;
+use super::store_handle::StoreHandle;
+use super::stored::stored_state;
+use super::tick_loop::{TickLoop, announce, lookup};
+use super::writer::{WRITE_TIMEOUT, Writer};
+use crate::alert::Alert;
+use crate::config::Config;
+use crate::judge::Registry;
+use crate::monitor::ModelMonitor;
+use crate::notify::RetrainingNotifier;
+use crate::publish;
+use crate::runtime::dns::{self, Resolve};
+use crate::runtime::{Stage, Supervisor, clock, reload_signal};
+use crate::scrape::MetricProducer;
+use crate::scrape::discovery::{Discovery, Handle};
+use crate::state::Store;
+
+/// Changes of alerts that a slow subscriber may fall behind by before it loses the oldest.
+const SUBSCRIBER_CAPACITY: usize = 1024;
+
+/// How long queues may drain at stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The stages of stopping, first to last.
+const WATCHING: usize = 0;
+const DELIVERING: usize = 1;
+const SERVING: usize = 2;
+
+/// A monitor with everything that it talks to. Build it, subscribe, bind the server, run it.
+pub struct Service {
+    config: Arc<Config>,
+    registry: Registry,
+    monitor: ModelMonitor,
+    subscribers: broadcast::Sender<Alert>,
+    producers: Producers,
+    resolver: Arc<dyn Resolve>,
+    notifiers: Vec<Arc<dyn RetrainingNotifier>>,
+    loader: Option<Loader>,
+    recogniser: Option<Recogniser>,
+    lifecycle: bool,
+    /// Time between two looks at the files.
+    polling: Option<Duration>,
+    health: Option<publish::Server>,
+    standby: bool,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("producers", &self.producers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// A service for a checked configuration, with an HTTP producer for each of its targets.
+    #[must_use]
+    pub fn new(config: Config, registry: &Registry) -> Self {
+        let config = Arc::new(config);
+        let monitor = config.monitor(registry).with_stopwatch(clock::elapsed);
+        let producers = Producers::new(&config, &monitor.targets());
+        let (subscribers, _) = broadcast::channel(SUBSCRIBER_CAPACITY);
+        Self {
+            config,
+            registry: registry.clone(),
+            monitor,
+            subscribers,
+            producers,
+            resolver: Arc::new(dns::Resolver),
+            notifiers: Vec::new(),
+            loader: None,
+            recogniser: None,
+            lifecycle: false,
+            polling: None,
+            health: None,
+            standby: false,
+        }
+    }
+
+    /// Replaces the producer of the target at this position of the configuration.
+    #[must_use]
+    pub fn with_producer(mut self, target: usize, producer: Box<dyn MetricProducer>) -> Self {
+        self.producers.replace(target, producer);
+        self
+    }
+
+    /// Asks another resolver for the addresses of `scrape.discovery`.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// Adds a receiver of retraining requests beside the configured webhooks.
+    #[must_use]
+    pub fn with_notifier(mut self, notifier: Arc<dyn RetrainingNotifier>) -> Self {
+        self.notifiers.push(notifier);
+        self
+    }
+
+    /// Reads the configuration again with `loader` at every SIGHUP, and at `POST /-/reload` when `over_http` is set.
+    #[must_use]
+    pub fn with_reload(mut self, loader: Loader, over_http: bool) -> Self {
+        self.loader = Some(loader);
+        self.lifecycle = over_http;
+        self
+    }
+
+    /// Shows each scrape to `recogniser`, and reads the configuration again when it has learnt what the target is.
+    #[must_use]
+    pub fn with_recogniser(mut self, recogniser: Recogniser) -> Self {
+        self.recogniser = Some(recogniser);
+        self
+    }
+
+    /// Looks every so often whether the configuration has changed, and reloads it then; needs [`Service::with_reload`].
+    #[must_use]
+    pub fn with_polling(mut self, every: Duration) -> Self {
+        self.polling = Some(every).filter(|every| !every.is_zero());
+        self
+    }
+
+    /// Answers `/-/healthy` and `/-/ready` on a listener of their own as well.
+    #[must_use]
+    pub fn with_health(mut self, server: publish::Server) -> Self {
+        self.health = Some(server);
+        self
+    }
+
+    /// Waits for a store that another process has, instead of failing.
+    #[must_use]
+    pub fn with_standby(self, standby: bool) -> Self {
+        Self { standby, ..self }
+    }
+
+    /// Every change of every alert from now on, for any number of subscribers.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Alert> {
+        self.subscribers.subscribe()
+    }
+
+    /// Runs until `stop` completes, then ends the tick, drains the queues and closes the server last.
+    ///
+    /// # Errors
+    /// When the deliveries cannot be prepared, or a task that should run for ever ended.
+    pub async fn run(
+        mut self,
+        server: publish::Server,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), MonitorError> {
+        let hang_ups = reload_signal()?;
+        let mut supervisor = Supervisor::new(3);
+        let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
+        serve(
+            supervisor.stage(SERVING),
+            &shared,
+            server,
+            self.health.take(),
+        );
+        let mut stop = pin!(stop);
+        let place = Place {
+            path: self.config.settings.storage.path.as_deref(),
+            standby: self.standby,
+        };
+        let stage = supervisor.stage(DELIVERING);
+        let Some(store) = open_store::open_unless(&mut stop, place, &shared, stage).await? else {
+            supervisor.run(ready(()), GRACE).await;
+            return Ok(());
+        };
+        let task = self.prepare(&mut supervisor, &store, shared, hang_ups)?;
+        let watching = task.run(supervisor.token(WATCHING));
+        supervisor.spawn(WATCHING, "watching", watching);
+        let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
+        open_store::close(store, ended).await
+    }
+
+    /// The loop of ticks over an open store, and the tasks beside it.
+    fn prepare(
+        mut self,
+        supervisor: &mut Supervisor,
+        store: &Arc<Store>,
+        shared: Arc<publish::Shared>,
+        hang_ups: Signal,
+    ) -> Result<TickLoop, MonitorError> {
+        let at = clock::now();
+        if store.is_kept() {
+            let changes = self.monitor.restore(stored_state(store), at);
+            announce(&changes, &self.subscribers);
+        }
+        let dispatcher = Dispatcher::new(
+            &self.config,
+            self.notifiers,
+            Arc::clone(store),
+            supervisor.stage(DELIVERING),
+            GRACE,
+        )?;
+        let (commands, queue) = control::queue();
+        let (current, in_force) = watch::channel(Arc::clone(&self.config));
+        let api = Api {
+            commands: commands.clone(),
+            deliveries: dispatcher.deliveries().clone(),
+            lifecycle: self.lifecycle,
+            prober: Some(Prober::new(in_force, self.registry.clone())),
+        };
+        shared.set_control(api.control());
+        let polling = self.loader.clone().zip(self.polling);
+        let polling = polling.map(|(loader, every)| Polling {
+            loader,
+            every,
+            known: self.config.hash(),
+        });
+        let mut watching = supervisor.stage(WATCHING);
+        request_reloads(&mut watching, hang_ups, polling, commands);
+        let events = learn_from_history(&mut watching, &self.config, &self.registry, store);
+        let backfill = events.as_ref().map(|_| publish::Backfill {
+            state: "running",
+            ..publish::Backfill::default()
+        });
+        Ok(TickLoop {
+            config_hash: self.config.hash(),
+            monitor: self.monitor,
+            producers: self.producers,
+            remote: RemoteSource::new(&self.config),
+            round: None,
+            backfill_events: events,
+            backfill,
+            discovery: look_up(&mut watching, &self.config, self.resolver),
+            store: write_beside(&mut watching, store, &dispatcher),
+            dispatcher,
+            shared,
+            subscribers: self.subscribers,
+            commands: queue,
+            loader: self.loader,
+            recogniser: self.recogniser,
+            loading: None,
+            reload: publish::Reload {
+                succeeded_at: at,
+                error: None,
+            },
+            fixed: Fixed::of(&self.config),
+            current,
+            config: self.config,
+        })
+    }
+}
+
+/// The servers, first to begin and last to end.
+pub(crate) fn serve(
+    mut stage: Stage<'_>,
+    shared: &Arc<publish::Shared>,
+    server: publish::Server,
+    health: Option<publish::Server>,
+) {
+    stage.spawn("server", server.run(Arc::clone(shared), stage.token()));
+    if let Some(health) = health {
+        let task = health.run_health(Arc::clone(shared), stage.token());
+        stage.spawn("health server", task);
+    }
+}
+
+/// The task that writes what ticks leave; it ends after them.
+fn write_beside(stage: &mut Stage<'_>, store: &Arc<Store>, dispatcher: &Dispatcher) -> StoreHandle {
+    let (handle, writer) = Writer::new(Arc::clone(store), dispatcher.delivery(), WRITE_TIMEOUT);
+    stage.spawn("writing", writer.run());
+    handle
+}
+
+/// The task that learns from history, where that is configured.
+fn learn_from_history(
+    stage: &mut Stage<'_>,
+    config: &Config,
+    registry: &Registry,
+    store: &Arc<Store>,
+) -> Option<mpsc::Receiver<BackfillEvent>> {
+    let (backfill, events) = Backfill::new(config, registry, store, clock::now())?;
+    stage.spawn("backfill", backfill.run(stage.token()));
+    Some(events)
+}
+
+/// The task that looks up where the targets are.
+fn look_up(stage: &mut Stage<'_>, config: &Config, resolver: Arc<dyn Resolve>) -> Handle {
+    let (handle, lookups) = Discovery::new(lookup(config), resolver);
+    stage.spawn("discovery", lookups.run(stage.token()));
+    handle
+}
+
+/// How the files of the configuration are watched.
+struct Polling {
+    loader: Loader,
+    every: Duration,
+    /// The hash of the configuration in force.
+    known: String,
+}
+
+/// The tasks that ask for a reload: at SIGHUP, and when the files have changed.
+fn request_reloads(
+    stage: &mut Stage<'_>,
+    hang_ups: Signal,
+    polling: Option<Polling>,
+    commands: mpsc::Sender<Command>,
+) {
+    if let Some(polling) = polling {
+        let Polling {
+            loader,
+            every,
+            known,
+        } = polling;
+        let task = control::poll(loader, every, known, commands.clone(), stage.token());
+        stage.spawn("polling", task);
+    }
+    stage.spawn(
+        "signals",
+        control::hang_ups(hang_ups, commands, stage.token()),
+    );
+}

@@ -1,0 +1,357 @@
+//! The loop of ticks: scrape, evaluate, store, deliver; and between two ticks, commands from outside.
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::backfill::BackfillEvent;
+use super::control::{Command, Loader, Recogniser};
+use super::dispatcher::Dispatcher;
+use super::producers::Producers;
+use super::reload::{self, Loading};
+use super::remote::{RemoteSource, Round, RoundStats};
+use super::schedule::{next_tick, schedule};
+use super::snapshot::{self, Around, Fixed};
+use super::store_handle::StoreHandle;
+use super::tick_output::TickOutput;
+use crate::alert::Alert;
+use crate::config::Config;
+use crate::metric::Timestamp;
+use crate::monitor::{ModelMonitor, Progress, Scraped, Tick};
+use crate::publish;
+use crate::runtime::clock;
+use crate::scrape::Exposition;
+use crate::scrape::discovery::{Handle, Lookup};
+
+/// The loop of ticks.
+pub(super) struct TickLoop {
+    /// The configuration in force.
+    pub(super) config: Arc<Config>,
+    pub(super) config_hash: String,
+    pub(super) monitor: ModelMonitor,
+    pub(super) producers: Producers,
+    pub(super) discovery: Handle,
+    /// Evaluates the expressions where there are no targets.
+    pub(super) remote: Option<RemoteSource>,
+    /// How it answered last.
+    pub(super) round: Option<RoundStats>,
+    pub(super) backfill_events: Option<mpsc::Receiver<BackfillEvent>>,
+    /// How far the backfill is.
+    pub(super) backfill: Option<publish::Backfill>,
+    pub(super) dispatcher: Dispatcher,
+    pub(super) store: StoreHandle,
+    pub(super) shared: Arc<publish::Shared>,
+    pub(super) subscribers: broadcast::Sender<Alert>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) loader: Option<Loader>,
+    pub(super) recogniser: Option<Recogniser>,
+    /// The configuration that is being read again.
+    pub(super) loading: Option<Loading<Config>>,
+    pub(super) reload: publish::Reload,
+    pub(super) fixed: Fixed,
+    /// The configuration in force, for readers that do not wait for a tick.
+    pub(super) current: watch::Sender<Arc<Config>>,
+}
+
+impl TickLoop {
+    /// First scrape at once, then on the schedule, whatever disk, receivers and reloads do
+    /// meanwhile. Scrapes never overlap.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut at = clock::now();
+        // Re-send restored firing alerts before the first evaluation.
+        let alerts = self.monitor.due(at);
+        self.hand_over(
+            at,
+            Tick {
+                alerts,
+                ..Tick::default()
+            },
+        );
+        self.publish(at);
+        if self.first_answer(&stop).await {
+            at = clock::now();
+        }
+        loop {
+            let due = self.monitor.due_expressions(at);
+            let taken = join(self.producers.scrape_all(at), async {
+                Some(self.remote.as_mut()?.ask(at, &due).await)
+            });
+            let (scraped, round) = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                taken = taken => taken,
+            };
+            if let Some(back) = self.monitor.follow_clock(at) {
+                self.dispatcher.deliveries().set_back(back);
+            }
+            let tick = self.observe(at, &scraped, round).await;
+            let is_recognised = self.recognise(&scraped);
+            drop(scraped);
+            debug!(%at, alerts = tick.alerts.len(), requests = tick.requests.len(), "tick");
+            self.hand_over(at, tick);
+            if is_recognised {
+                // How it went is logged and on the page.
+                let loaded = reload::load(self.loader.clone()).await;
+                let _result = self.reload(loaded, at);
+            }
+            self.publish(at);
+            self.shared.set_ready();
+            let Some(next) = self.idle(at, &stop).await else {
+                break;
+            };
+            at = next;
+        }
+        self.shared.set_stopping();
+        let last = self.everything(at);
+        self.store.finish(last).await;
+        info!("no more scrapes");
+    }
+
+    /// One tick. Between its parts, the remote source answers what templates ask for.
+    async fn observe(&mut self, at: Timestamp, scraped: &[Scraped], round: Option<Round>) -> Tick {
+        let Some(Round {
+            mut results,
+            mut templates,
+            stats,
+        }) = round
+        else {
+            self.round = None;
+            return self.monitor.observe(at, scraped);
+        };
+        self.round = Some(stats);
+        let mut tick = self.monitor.begin(at, scraped);
+        loop {
+            match self.monitor.advance(tick, &results) {
+                Progress::Done(tick) => return tick,
+                Progress::Asks {
+                    tick: under_way,
+                    queries,
+                } => {
+                    templates.answer(queries, &mut results).await;
+                    tick = *under_way;
+                }
+            }
+        }
+    }
+
+    /// Waits for the first answer about the name that targets are found by, so that the first scrape is at once; not for long.
+    async fn first_answer(&mut self, stop: &CancellationToken) -> bool {
+        if lookup(&self.config).is_none() {
+            return false;
+        }
+        let limit = self.config.settings.global.scrape_timeout;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return false,
+            heard = timeout(limit, self.discovery.changed()) => if heard.is_err() {
+                info!("no answer yet about where the targets are");
+            }
+        }
+        self.take_discovered(clock::now());
+        true
+    }
+
+    /// Takes up the answer about the name that is configured now. Returns the positions of targets that are new.
+    fn take_discovered(&mut self, at: Timestamp) -> Vec<usize> {
+        let found = self.discovery.found();
+        let wanted = lookup(&self.config).map(|lookup| lookup.question);
+        let addresses = found.addresses.filter(|_| found.question == wanted);
+        let Some(addresses) = addresses else {
+            return Vec::new();
+        };
+        let new = self.monitor.discovered(&addresses, at);
+        self.producers.retarget(&self.monitor.targets());
+        new
+    }
+
+    /// The targets are others; new ones are scraped at once, as far as the time to the next tick allows.
+    async fn retarget(&mut self, next: Timestamp, stop: &CancellationToken) {
+        let at = clock::now();
+        let new = self.take_discovered(at);
+        if !new.is_empty() {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                scraped = self.producers.scrape_some(&new, at, next.since(at)) => {
+                    self.monitor.take_early(at, scraped);
+                }
+            }
+        }
+        // Nothing was evaluated: what is judged is as of the last tick.
+        self.publish(self.monitor.last_tick().unwrap_or(at));
+    }
+
+    /// Hands what happened to the writer, and every change to the subscribers.
+    pub(super) fn hand_over(&mut self, at: Timestamp, tick: Tick) {
+        announce(&tick.changes, &self.subscribers);
+        let output = TickOutput {
+            alerts: tick.alerts,
+            entries: self.dispatcher.route(&tick.requests),
+            ..self.changed(at)
+        };
+        self.store.give(output);
+    }
+
+    /// The state to be written now.
+    fn changed(&mut self, at: Timestamp) -> TickOutput {
+        let mut output = TickOutput {
+            at: Some(at),
+            ..TickOutput::default()
+        };
+        if self.store.is_kept() {
+            let with_knowledge = self.store.wants_learnt(at);
+            output.state = self.monitor.state_changes(with_knowledge);
+        }
+        output
+    }
+
+    /// All that is known, to be written at once.
+    fn everything(&mut self, at: Timestamp) -> TickOutput {
+        let mut state = self.monitor.state_changes(true);
+        state.urgent = true;
+        TickOutput {
+            at: Some(at),
+            state,
+            ..TickOutput::default()
+        }
+    }
+
+    /// Carries out commands until the next tick and gives its time; `None` when it is time to stop.
+    async fn idle(&mut self, last: Timestamp, stop: &CancellationToken) -> Option<Timestamp> {
+        loop {
+            // Another configuration may have another schedule.
+            let next = next_tick(schedule(&self.config), last, clock::now());
+            let mut heard = false;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return None,
+                Some(command) = self.commands.recv(), if self.loading.is_none() => self.carry_out(command),
+                loaded = reload::end(&mut self.loading) => self.loaded(loaded),
+                Some(event) = next_event(self.backfill_events.as_mut()) => self.backfilled(event),
+                true = self.discovery.changed() => heard = true,
+                // Nothing was evaluated: what is judged is as of the last tick.
+                () = self.store.changed() => self.publish(self.monitor.last_tick().unwrap_or(last)),
+                next = Self::at(next) => return Some(next),
+            }
+            if heard {
+                self.retarget(next, stop).await;
+            }
+        }
+    }
+
+    /// Takes up how far a backfill is, or what it learnt.
+    fn backfilled(&mut self, event: BackfillEvent) {
+        let at = clock::now();
+        match event {
+            BackfillEvent::Progress(progress) => self.backfill = Some(progress),
+            BackfillEvent::Learnt(progress) => {
+                self.monitor.adopt(&progress.knowledge());
+                self.backfill = Some(publish::Backfill {
+                    state: "done",
+                    progress: 1.0,
+                    error: None,
+                });
+                let output = TickOutput {
+                    after: vec![Box::new(move |store| progress.finish(store))],
+                    ..self.everything(at)
+                };
+                self.store.give(output);
+            }
+        }
+        self.publish(at);
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        let at = clock::now();
+        match command {
+            Command::Reload(reply) => self.loading = Some(Loading::new(self.loader.clone(), reply)),
+            Command::Done(id, reply) => {
+                let known = self.monitor.retrained(&id);
+                info!(id, known, "retraining reported done");
+                let output = TickOutput {
+                    after: vec![Box::new(move |_| {
+                        // The receiver may be gone.
+                        let _gone = reply.send(known);
+                    })],
+                    ..self.changed(at)
+                };
+                self.store.give(output);
+            }
+        }
+    }
+
+    /// Whether a target has just turned out to be what rules are there for.
+    fn recognise(&self, scraped: &[Scraped]) -> bool {
+        let Some(recognise) = &self.recogniser else {
+            return false;
+        };
+        let mut expositions = scraped
+            .iter()
+            .filter_map(|scraped| scraped.result.as_ref().ok());
+        expositions.any(|exposition: &Exposition| recognise(exposition))
+    }
+
+    /// Waits for a time and gives it.
+    async fn at(time: Timestamp) -> Timestamp {
+        sleep_until(Instant::now() + time.since(clock::now())).await;
+        time
+    }
+
+    pub(super) fn publish(&self, at: Timestamp) {
+        let around = Around {
+            config: &self.config,
+            fixed: &self.fixed,
+            dispatcher: &self.dispatcher,
+            round: self.round.as_ref(),
+            backfill: self.backfill.as_ref(),
+            discovery: self.discovered(),
+            durable: self.store.is_durable(),
+            reload: &self.reload,
+            config_hash: &self.config_hash,
+        };
+        self.shared
+            .publish(snapshot::snapshot(&self.monitor, around, at));
+    }
+
+    /// How the targets are found, as it is shown.
+    fn discovered(&self) -> Option<publish::Discovery> {
+        let lookup = lookup(&self.config)?;
+        let found = self.discovery.found();
+        let current = found.question.as_ref() == Some(&lookup.question);
+        let count = |addresses: Vec<_>| addresses.len() as u64;
+        Some(publish::Discovery {
+            name: lookup.question.to_string(),
+            targets: found.addresses.filter(|_| current).map(count),
+            lookups: found.lookups,
+            failures: found.failures,
+            error: found.error.filter(|_| current),
+        })
+    }
+}
+
+/// Logs every change of an alert and sends it to the subscribers.
+pub(super) fn announce(changes: &[Alert], subscribers: &broadcast::Sender<Alert>) {
+    for alert in changes {
+        info!(
+            alert = %alert.rule, state = %alert.state, labels = %alert.labels, value = alert.value,
+            summary = alert.summary(), "alert changed"
+        );
+        // Sending fails only without subscribers.
+        drop(subscribers.send(alert.clone()));
+    }
+}
+
+/// The next event of a backfill; never any where there is none.
+async fn next_event(events: Option<&mut mpsc::Receiver<BackfillEvent>>) -> Option<BackfillEvent> {
+    events?.recv().await
+}
+
+/// What is looked up under a configuration.
+pub(super) fn lookup(config: &Config) -> Option<Lookup> {
+    let discovery = config.settings.scrape.discovery.as_ref();
+    discovery.map(|discovery| discovery.lookup.clone())
+}
