@@ -23,6 +23,8 @@
 pub mod metric;
 pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
+pub mod describe;
+
 pub mod scrape;
 pub use scrape::MetricProducer;
 
@@ -57,6 +59,8 @@ pub mod monitor;
 pub use monitor::{ModelMonitor, MonitorError, Service};
 
 pub mod relay;
+
+pub mod reference;
 
 pub mod runtime;
 

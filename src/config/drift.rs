@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::baseline::{counts, read_references};
-use super::read::{Fields, Node};
+
 use super::rule::{RuleContext, choice, parse_expr};
-use super::yaml::MAX_FILE_BYTES;
+use super::text::MAX_FILE_BYTES;
+use crate::describe::{Fields, Node};
 use crate::map::drift::{Baseline, DriftParams, DriftRule, Reference, References, Statistic};
 use crate::promql::Expr;
 

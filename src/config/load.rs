@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::file::{file_problem, read_settings};
+use super::file::read_settings;
 use super::packs;
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::redact;
 use super::rules::{Rule, RuleReader, RuleSet};
 use super::settings::Settings;
 use super::source::mixed;
-use super::yaml::MAX_FILE_BYTES;
+use super::text::read;
 use crate::judge::Registry;
 use crate::map;
 use crate::map::drift::{DriftRule, Reference};
@@ -234,7 +234,7 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
     }
     let path = base.join(name);
     let paths = if name.contains('*') {
-        matching(&path).map_err(|message| file_problem(name, message))?
+        matching(&path).map_err(|message| Problem::of_file(name, message))?
     } else {
         vec![path]
     };
@@ -257,7 +257,7 @@ fn with_packs(problems: Problems, name: &str) -> Problems {
         return problems;
     }
     let known = packs::NAMES.join(", ");
-    file_problem(
+    Problem::of_file(
         name,
         format!("neither a file nor a pack; packs are {known}, and auto"),
     )
@@ -316,21 +316,6 @@ fn wildcard(pattern: &str, name: &str) -> bool {
         rest = after;
     }
     rest.is_empty()
-}
-
-pub(super) fn read(path: &Path) -> Result<String, Problems> {
-    let file = path.display().to_string();
-    let wrong = |message: String| Problems::from(file_problem(&file, message));
-    let size = fs::metadata(path)
-        .map_err(|error| wrong(format!("cannot be read: {error}")))?
-        .len();
-    if size > MAX_FILE_BYTES as u64 {
-        return Err(wrong(format!(
-            "has {size} bytes, more than the {MAX_FILE_BYTES} that are read"
-        )));
-    }
-    let bytes = fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned()))
 }
 
 #[cfg(test)]

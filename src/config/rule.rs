@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::drift::read_drift;
-use super::read::{Fields, Node};
 use super::rules::{Retrain, Rule, RuleReader, Watch, merged};
 use crate::alert::{self, Kind, NoData, Template};
+use crate::describe::{Fields, Node};
 use crate::judge::{Context, StrategyConfig};
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Labels, Metric, format_duration};

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::problem::Problems;
-use super::read::{Fields, Node, Reader};
 use super::rule::{RuleContext, read_rule};
 use super::settings::{Global, Storage};
 use super::yaml::Document;
 use crate::alert;
+use crate::describe::{Fields, Node, Reader};
 use crate::judge::{Registry, StrategyConfig};
 use crate::map::drift::DriftRule;
 use crate::map::{Recording, Source};
@@ -171,7 +171,7 @@ impl<'a> RuleReader<'a> {
     ) -> Result<(Vec<Group>, Problems), Problems> {
         let documents = Document::parse_all(file, text)?;
         let several = documents.len() > 1;
-        let readers: Vec<Reader<'_>> = documents.iter().map(Reader::new).collect();
+        let readers: Vec<Reader<'_>> = documents.iter().map(Document::reader).collect();
         let roots: Vec<(usize, Node<'_>)> = readers
             .iter()
             .map(Reader::root)
@@ -195,8 +195,8 @@ impl<'a> RuleReader<'a> {
         }
         let groups = file.groups;
         let mut problems = Problems::default();
-        for reader in readers {
-            problems.extend(reader.finish());
+        for (document, reader) in documents.iter().zip(readers) {
+            problems.extend(document.problems(reader.finish()));
         }
         Ok((groups, problems))
     }

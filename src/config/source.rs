@@ -1,106 +1,14 @@
-//! `scrape.source` and `backfill`: a server that remembers, in the place of targets or before them, and what it is asked.
+//! Where an expression finds its series: in what the rules record, or at the server of `scrape.source`.
 
 use std::collections::BTreeSet;
 
-use super::file::{Around, expand, positive};
-use super::http::read_http;
 use super::problem::Problem;
-use super::read::{Fields, Node};
-use super::retraining::parse_matcher;
 use super::rules::{Rule, RuleSet};
-use super::settings::{Backfill, Global, Source};
-use super::target::is_http_url;
-use crate::metric::{Matcher, Selector};
+use crate::metric::Selector;
 use crate::promql::Expr;
 
 /// Series that are ours wherever they are selected.
 const OWN: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
-
-/// Reads `scrape.source`, which stands there alone.
-pub(super) fn source(
-    node: &Node<'_>,
-    (global, alone): (&Global, bool),
-    around: &Around<'_>,
-) -> Option<Source> {
-    if !alone {
-        node.problem("stands in the place of targets and discovery; keep only one of them");
-    }
-    let mut fields = node.fields()?;
-    fields.required("prometheus");
-    let url = server(&mut fields, around);
-    let matchers = matchers(&mut fields, around);
-    let timeout = positive(&mut fields, "timeout").unwrap_or(global.scrape_timeout);
-    let query_offset = fields.duration("query_offset").unwrap_or_default();
-    let http = read_http(&mut fields, around.base);
-    fields.finish();
-    Some(Source {
-        url: url?,
-        matchers,
-        timeout,
-        query_offset,
-        http,
-    })
-}
-
-/// Reads `backfill`; the server and how it is reached are those of the source where nothing else is said.
-pub(super) fn backfill(
-    node: &Node<'_>,
-    source: Option<&Source>,
-    around: &Around<'_>,
-) -> Option<Backfill> {
-    let mut fields = node.fields()?;
-    if source.is_none() {
-        fields.required("prometheus");
-    }
-    let url = server(&mut fields, around);
-    let range = positive(&mut fields, "range").unwrap_or(Backfill::RANGE);
-    let timeout = positive(&mut fields, "timeout").unwrap_or(Backfill::TIMEOUT);
-    let matchers = matchers(&mut fields, around);
-    let http = read_http(&mut fields, around.base);
-    fields.finish();
-    let own = Backfill {
-        range,
-        timeout,
-        ..Backfill::new("")
-    };
-    match (url, source) {
-        (Some(url), _) => Some(Backfill {
-            url,
-            matchers,
-            http,
-            ..own
-        }),
-        (None, Some(source)) => Some(Backfill {
-            url: source.url.clone(),
-            matchers: source.matchers.clone(),
-            http: source.http.clone(),
-            ..own
-        }),
-        (None, None) => None,
-    }
-}
-
-fn server(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<String> {
-    let node = fields.get("prometheus")?;
-    let url = expand(&node, &node.text()?, around);
-    if !is_http_url(&url) {
-        node.problem(format!(
-            "must be a URL such as http://prometheus:9090, got {url:?}"
-        ));
-        return None;
-    }
-    Some(url.trim_end_matches('/').to_owned())
-}
-
-fn matchers(fields: &mut Fields<'_>, around: &Around<'_>) -> Vec<Matcher> {
-    let items = fields.list("matchers");
-    let expanded = items.iter().filter_map(|node| {
-        // What is expanded is the text: a variable in a regular expression is none before.
-        let found = parse_matcher(&expand(node, &node.text()?, around));
-        found.map_err(|message| node.problem(message)).ok()
-    });
-    expanded.collect()
-}
 
 /// Which selectors of a set of rules find what the rules record themselves.
 #[derive(Debug, Clone, Default)]

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::load::read;
+use super::text::read;
 use super::problem::Problems;
-use super::read::{Fields, Node, Reader};
-use super::yaml::{Document, Value};
+use super::yaml::Document;
+use crate::describe::{Fields, Node, Value};
 use crate::publish::web::{
     Acceptor, ClientAuth, Field, Headers, Material, RateLimit, Tls, Users, Version, Web,
     cipher_suite, curve,
@@ -30,7 +30,7 @@ pub fn load_web(path: &Path) -> Result<Web, Problems> {
 /// Every problem.
 pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
     let document = Document::parse(file, text)?;
-    let reader = Reader::new(&document);
+    let reader = document.reader();
     let mut web = Web {
         tls: None,
         users: Users::default(),
@@ -54,7 +54,7 @@ pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
         }
         fields.finish();
     }
-    reader.finish().into_result(web)
+    document.problems(reader.finish()).into_result(web)
 }
 
 fn http(node: &Node<'_>, headers: &mut Headers) -> bool {

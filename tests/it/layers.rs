@@ -5,15 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may name. `docs/ARCHITECTURE.md` draws the same picture.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("metric", &[]),
+    ("describe", &["metric"]),
     ("scrape", &["metric", "runtime"]),
     ("series", &["metric"]),
     ("promql", &["metric", "series"]),
-    ("map", &["metric", "promql"]),
-    ("judge", &["metric", "map"]),
-    ("alert", &["metric", "judge"]),
-    ("notify", &["metric", "alert", "runtime"]),
+    ("map", &["metric", "promql", "describe"]),
+    ("judge", &["metric", "map", "describe"]),
+    ("alert", &["metric", "judge", "describe"]),
+    ("notify", &["metric", "alert", "runtime", "describe"]),
     ("publish", &["metric", "runtime"]),
     ("history", &["metric", "scrape", "runtime"]),
     ("state", &["metric", "alert", "judge", "notify"]),
@@ -21,7 +22,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
         "config",
         &[
             "metric", "scrape", "series", "promql", "map", "judge", "alert", "notify", "publish",
-            "state", "runtime",
+            "state", "runtime", "describe",
         ],
     ),
     (
@@ -43,14 +44,15 @@ const ROOMS: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "metric", "scrape", "series", "promql", "map", "judge", "alert", "notify", "publish",
-            "state", "config", "history", "monitor", "relay", "runtime",
+            "state", "config", "history", "monitor", "relay", "runtime", "describe",
         ],
     ),
+    ("reference", &["config", "judge", "describe"]),
     ("main", &["cli"]),
 ];
 
 /// Rooms that know no I/O and no clock, and what they must not name.
-const PURE: [&str; 6] = ["metric", "series", "promql", "map", "judge", "alert"];
+const PURE: [&str; 7] = ["metric", "describe", "series", "promql", "map", "judge", "alert"];
 const IMPURE: [&str; 11] = [
     "tokio",
     "hyper",

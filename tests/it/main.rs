@@ -51,6 +51,7 @@ mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
 mod promql_values; // figures by hand, evaluation after evaluation
+mod reference_config; // docs/reference says what the code says of keys
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replica_invariance; // one, three or fifty replicas

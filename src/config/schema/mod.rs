@@ -1,48 +1,44 @@
 //! JSON Schemas of rule files and configuration files, for editors.
-//!
-//! The types here mirror the YAML as written and are never built: what reads files is `config`'s readers, which know lines and remedies. A test
-//! holds the two against each other, key by key.
 #![expect(dead_code, reason = "the types are described, never built")]
 
-mod http;
-mod receivers;
-mod relay;
 mod rules;
 mod scalars;
-mod settings;
-mod source;
 mod strategy;
 
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
+
+use super::relay::Relay;
+use super::settings::Settings;
+use crate::describe::{Shape, json_schema};
 
 /// The schema of rule files: Prometheus' own, with `watch`, and PrometheusRule manifests.
 #[must_use]
-pub fn rules() -> Schema {
+pub fn rules() -> Value {
     schema::<rules::RuleFile>("Sidewatch rules")
 }
 
 /// The schema of the runtime configuration.
 #[must_use]
-pub fn config() -> Schema {
-    schema::<settings::Configuration>("Sidewatch configuration")
+pub fn config() -> Value {
+    json_schema("Sidewatch configuration", &Settings::kind())
 }
 
 /// The schema of a relay's configuration.
 #[must_use]
-pub fn relay() -> Schema {
-    schema::<relay::Relay>("Sidewatch relay")
+pub fn relay() -> Value {
+    json_schema("Sidewatch relay", &Relay::kind())
 }
 
-fn schema<T: JsonSchema>(title: &str) -> Schema {
+fn schema<T: JsonSchema>(title: &str) -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
     if let Some(strategy) = schema.pointer_mut("/$defs/Strategy") {
         without_null(strategy);
     }
-    schema
+    schema.into()
 }
 
 /// A key with nothing behind it is an absent one everywhere but among the parameters of a strategy.

@@ -1,49 +1,105 @@
-//! Typed reading of a YAML tree that collects every problem instead of stopping at the first.
+//! Typed reading of a tree of values that collects every problem instead of stopping at the first.
 
 use std::cell::RefCell;
+use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
-use super::problem::{Problem, Problems};
-use super::yaml::{Document, Value};
+use super::key::Limits;
+use super::shape::Shape;
+use super::value::{Lines, Value};
 use crate::metric::{Labels, parse_duration};
 
-/// Reads one document; problems gather behind it.
+/// Looks up an environment variable.
+pub type Environment = dyn Fn(&str) -> Option<String>;
+
+/// Context for reading a file: where relative paths start, and the environment.
+#[derive(Clone, Copy)]
+pub struct ReadContext<'a> {
+    /// The folder that relative paths are below.
+    pub base: &'a Path,
+    /// The environment for `${VAR}`.
+    pub env: &'a Environment,
+}
+
+impl fmt::Debug for ReadContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadContext")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ReadContext<'_> {
+    /// No folder and an empty environment.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            base: Path::new(""),
+            env: &|_| None,
+        }
+    }
+}
+
+/// A mistake at a place of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The place, such as `groups[0].rules[2].strategy.alpha`; empty for the whole document.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Reads one document and collects what is wrong with it.
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
-    document: &'a Document,
-    problems: RefCell<Problems>,
+pub struct Reader<'a> {
+    root: &'a Value,
+    lines: Option<&'a Lines>,
+    context: ReadContext<'a>,
+    faults: RefCell<Vec<Fault>>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader without problems yet.
+    /// A reader of a tree without lines.
     #[must_use]
-    pub(crate) fn new(document: &'a Document) -> Self {
+    pub fn new(root: &'a Value, context: ReadContext<'a>) -> Self {
         Self {
-            document,
-            problems: RefCell::default(),
+            root,
+            lines: None,
+            context,
+            faults: RefCell::default(),
+        }
+    }
+
+    /// The same, with the line of every path.
+    #[must_use]
+    pub fn with_lines(self, lines: &'a Lines) -> Self {
+        Self {
+            lines: Some(lines),
+            ..self
         }
     }
 
     /// The whole document.
     #[must_use]
-    pub(crate) fn root(&'a self) -> Node<'a> {
+    pub fn root(&'a self) -> Node<'a> {
         Node {
             reader: self,
-            value: &self.document.root,
+            value: self.root,
             path: String::new(),
         }
     }
 
     /// What was found wrong.
     #[must_use]
-    pub(crate) fn finish(self) -> Problems {
-        self.problems.into_inner()
+    pub fn finish(self) -> Vec<Fault> {
+        self.faults.into_inner()
     }
 }
 
 /// A value and its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Node<'a> {
+pub struct Node<'a> {
     reader: &'a Reader<'a>,
     value: &'a Value,
     path: String,
@@ -52,40 +108,74 @@ pub(crate) struct Node<'a> {
 impl<'a> Node<'a> {
     /// The raw value.
     #[must_use]
-    pub(crate) fn value(&self) -> &'a Value {
+    pub fn value(&self) -> &'a Value {
         self.value
     }
 
     /// The line it stands on.
     #[must_use]
-    pub(crate) fn line(&self) -> usize {
-        self.reader.document.line(&self.path)
+    pub fn line(&self) -> usize {
+        self.reader.lines.map_or(0, |lines| lines.line(&self.path))
+    }
+
+    /// The folder that relative paths are below.
+    #[must_use]
+    pub fn base(&self) -> &'a Path {
+        self.reader.context.base
     }
 
     /// The place in its document, empty for the root.
     #[must_use]
-    pub(crate) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         &self.path
     }
 
     /// Adds a problem at this place.
-    pub(crate) fn problem(&self, message: impl Into<String>) {
+    pub fn problem(&self, message: impl Into<String>) {
         self.problem_below("", message);
     }
 
     /// Adds a problem at a place below this one; `below` is a path such as `alpha` or `of[0].type`.
-    pub(crate) fn problem_below(&self, below: &str, message: impl Into<String>) {
+    pub fn problem_below(&self, below: &str, message: impl Into<String>) {
         let path = match (self.path.is_empty(), below.is_empty()) {
             (_, true) => self.path.clone(),
             (true, false) => below.to_owned(),
             (false, false) if below.starts_with('[') => format!("{}{below}", self.path),
             (false, false) => format!("{}.{below}", self.path),
         };
-        self.push(self.reader.document.problem(&path, message));
+        let message = message.into();
+        self.reader.faults.borrow_mut().push(Fault { path, message });
     }
 
-    fn push(&self, problem: Problem) {
-        self.reader.problems.borrow_mut().push(problem);
+    /// Text in which `${VAR}` is replaced by the environment's value and `$$` by `$`; an unset
+    /// variable is a problem.
+    #[must_use]
+    pub fn expand(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            out.push_str(before);
+            if let Some(tail) = after.strip_prefix('$') {
+                out.push('$');
+                rest = tail;
+                continue;
+            }
+            let Some((name, tail)) = after
+                .strip_prefix('{')
+                .and_then(|after| after.split_once('}'))
+            else {
+                out.push('$');
+                rest = after;
+                continue;
+            };
+            match (self.reader.context.env)(name) {
+                Some(value) => out.push_str(&value),
+                None => self.problem(format!("the environment variable {name} is not set")),
+            }
+            rest = tail;
+        }
+        out.push_str(rest);
+        out
     }
 
     fn wrong<T>(&self, wanted: &str) -> Option<T> {
@@ -95,7 +185,7 @@ impl<'a> Node<'a> {
 
     /// Text; a number or boolean is taken as written.
     #[must_use]
-    pub(crate) fn text(&self) -> Option<String> {
+    pub fn text(&self) -> Option<String> {
         match self.value {
             Value::String(text) | Value::Number(_, text) => Some(text.clone()),
             Value::Bool(value) => Some(value.to_string()),
@@ -105,7 +195,7 @@ impl<'a> Node<'a> {
 
     /// A duration such as `30s`.
     #[must_use]
-    pub(crate) fn duration(&self) -> Option<Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         let text = self.text()?;
         parse_duration(&text)
             .map_err(|message| self.problem(message))
@@ -114,7 +204,7 @@ impl<'a> Node<'a> {
 
     /// `true` or `false`.
     #[must_use]
-    pub(crate) fn boolean(&self) -> Option<bool> {
+    pub fn boolean(&self) -> Option<bool> {
         match self.value {
             Value::Bool(value) => Some(*value),
             Value::Null | Value::Number(..) | Value::String(_) | Value::List(_) | Value::Map(_) => {
@@ -125,19 +215,29 @@ impl<'a> Node<'a> {
 
     /// A whole number from 0.
     #[must_use]
-    pub(crate) fn count(&self) -> Option<u64> {
-        let parsed = match self.value {
-            Value::Number(_, text) => text.parse().ok(),
+    pub fn count(&self) -> Option<u64> {
+        let count = self.peek_count();
+        count.or_else(|| self.wrong("a whole number, 0 or more"))
+    }
+
+    /// The whole number from 0 when this is one, without complaint when it is not.
+    #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+    #[expect(clippy::cast_sign_loss, reason = "the range is checked")]
+    pub(super) fn peek_count(&self) -> Option<u64> {
+        match self.value {
+            Value::Number(number, text) => text.parse().ok().or_else(|| {
+                let is_whole = (0.0..9e15).contains(number) && number.fract() == 0.0;
+                is_whole.then_some(*number as u64)
+            }),
             Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
                 None
             }
-        };
-        parsed.or_else(|| self.wrong("a whole number, 0 or more"))
+        }
     }
 
     /// A number that is finite.
     #[must_use]
-    pub(crate) fn number(&self) -> Option<f64> {
+    pub fn number(&self) -> Option<f64> {
         match self.value {
             Value::Number(number, _) if number.is_finite() => Some(*number),
             Value::Null
@@ -151,7 +251,7 @@ impl<'a> Node<'a> {
 
     /// A size in bytes: a number, or one with a unit such as `64MiB`.
     #[must_use]
-    pub(crate) fn bytes(&self) -> Option<u64> {
+    pub fn bytes(&self) -> Option<u64> {
         let text = self.text()?;
         let parsed = parse_bytes(&text);
         if parsed.is_none() {
@@ -164,7 +264,7 @@ impl<'a> Node<'a> {
 
     /// The items of a list.
     #[must_use]
-    pub(crate) fn list(&self) -> Option<Vec<Self>> {
+    pub fn list(&self) -> Option<Vec<Self>> {
         let Value::List(items) = self.value else {
             return self.wrong("a list");
         };
@@ -178,7 +278,7 @@ impl<'a> Node<'a> {
 
     /// The fields of a map.
     #[must_use]
-    pub(crate) fn fields(&self) -> Option<Fields<'a>> {
+    pub fn fields(&self) -> Option<Fields<'a>> {
         let Value::Map(entries) = self.value else {
             return self.wrong("a map");
         };
@@ -191,7 +291,7 @@ impl<'a> Node<'a> {
 
     /// A field by name without claiming it; `None` when this is no map.
     #[must_use]
-    pub(crate) fn peek(&self, key: &str) -> Option<Self> {
+    pub fn peek(&self, key: &str) -> Option<Self> {
         let Value::Map(entries) = self.value else {
             return None;
         };
@@ -199,9 +299,16 @@ impl<'a> Node<'a> {
         Some(self.child(name, value))
     }
 
+    /// Whether a map has this key with something behind it.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.peek(key)
+            .is_some_and(|node| *node.value() != Value::Null)
+    }
+
     /// The items when this is a list, without complaint when it is not.
     #[must_use]
-    pub(crate) fn peek_list(self) -> Vec<Self> {
+    pub fn peek_list(self) -> Vec<Self> {
         if matches!(self.value, Value::List(_)) {
             return self.list().unwrap_or_default();
         }
@@ -210,7 +317,7 @@ impl<'a> Node<'a> {
 
     /// The text when this is text, without complaint when it is not.
     #[must_use]
-    pub(crate) fn peek_text(&self) -> Option<String> {
+    pub fn peek_text(&self) -> Option<String> {
         let Value::String(text) = self.value else {
             return None;
         };
@@ -219,7 +326,7 @@ impl<'a> Node<'a> {
 
     /// Every key of a map with its value, for maps whose keys are data.
     #[must_use]
-    pub(crate) fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
+    pub fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
         let Value::Map(entries) = self.value else {
             return self.wrong("a map");
         };
@@ -231,9 +338,24 @@ impl<'a> Node<'a> {
         )
     }
 
+    /// Labels, checked for names that Prometheus refuses.
+    #[must_use]
+    pub fn labels(&self) -> Labels {
+        let pairs = self.text_map().unwrap_or_default();
+        for (name, _) in &pairs {
+            if name.is_empty() || name.starts_with("__") {
+                self.problem_below(
+                    name,
+                    "label names must not be empty or start with __, which is reserved",
+                );
+            }
+        }
+        Labels::new(pairs)
+    }
+
     /// Names and texts, such as labels or annotations.
     #[must_use]
-    pub(crate) fn text_map(&self) -> Option<Vec<(String, String)>> {
+    pub fn text_map(&self) -> Option<Vec<(String, String)>> {
         let pairs = self.entries()?.into_iter();
         Some(
             pairs
@@ -256,9 +378,9 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The fields of a map; what is not asked for by the end is an unknown key.
+/// The fields of a map; what is not read by the end is an unknown key.
 #[derive(Debug)]
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     node: Node<'a>,
     entries: &'a [(String, Value)],
     known: Vec<&'static str>,
@@ -267,12 +389,12 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The map itself.
     #[must_use]
-    pub(crate) fn node(&self) -> &Node<'a> {
+    pub fn node(&self) -> &Node<'a> {
         &self.node
     }
 
     /// A field when present; `key:` with nothing behind it counts as absent.
-    pub(crate) fn get(&mut self, key: &'static str) -> Option<Node<'a>> {
+    pub fn get(&mut self, key: &'static str) -> Option<Node<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
@@ -281,7 +403,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there.
-    pub(crate) fn required(&mut self, key: &'static str) -> Option<Node<'a>> {
+    pub fn required(&mut self, key: &'static str) -> Option<Node<'a>> {
         let found = self.get(key);
         if found.is_none() {
             self.node.problem(format!("{key} is missing"));
@@ -290,56 +412,69 @@ impl<'a> Fields<'a> {
     }
 
     /// Text, when present.
-    pub(crate) fn text(&mut self, key: &'static str) -> Option<String> {
+    pub fn text(&mut self, key: &'static str) -> Option<String> {
         self.get(key)?.text()
     }
 
     /// A duration, when present.
-    pub(crate) fn duration(&mut self, key: &'static str) -> Option<Duration> {
+    pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
         self.get(key)?.duration()
     }
 
     /// A boolean, when present.
-    pub(crate) fn boolean(&mut self, key: &'static str) -> Option<bool> {
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
         self.get(key)?.boolean()
     }
 
     /// A whole number, when present.
-    pub(crate) fn count(&mut self, key: &'static str) -> Option<u64> {
+    pub fn count(&mut self, key: &'static str) -> Option<u64> {
         self.get(key)?.count()
     }
 
     /// A list, empty when absent.
-    pub(crate) fn list(&mut self, key: &'static str) -> Vec<Node<'a>> {
+    pub fn list(&mut self, key: &'static str) -> Vec<Node<'a>> {
         self.get(key)
             .and_then(|node| node.list())
             .unwrap_or_default()
     }
 
     /// Texts of a list, empty when absent.
-    pub(crate) fn texts(&mut self, key: &'static str) -> Vec<String> {
+    pub fn texts(&mut self, key: &'static str) -> Vec<String> {
         self.list(key).iter().filter_map(Node::text).collect()
     }
 
-    /// Labels, checked for names that Prometheus refuses.
-    pub(crate) fn labels(&mut self, key: &'static str) -> Labels {
-        let Some(node) = self.get(key) else {
-            return Labels::empty();
-        };
-        let pairs = node.text_map().unwrap_or_default();
-        for (name, _) in &pairs {
-            if name.is_empty() || name.starts_with("__") {
-                node.problem_below(
-                    name,
-                    "label names must not be empty or start with __, which is reserved",
-                );
-            }
-        }
-        Labels::new(pairs)
+    /// Labels, empty when absent.
+    pub fn labels(&mut self, key: &'static str) -> Labels {
+        self.get(key).map(|node| node.labels()).unwrap_or_default()
     }
 
-    /// Reports every key that nobody asked for.
-    pub(crate) fn finish(self) {
+    /// The value of a described key, when present and right.
+    pub fn value<S: Shape>(&mut self, key: &'static str, limits: &Limits) -> Option<S::Value> {
+        if limits.must_be_set {
+            return self.required_value::<S>(key, limits);
+        }
+        S::read(&self.get(key)?, limits)
+    }
+
+    /// The value of a described key that must be there.
+    pub fn required_value<S: Shape>(
+        &mut self,
+        key: &'static str,
+        limits: &Limits,
+    ) -> Option<S::Value> {
+        let Some(node) = self.get(key) else {
+            let fault = match limits.hint {
+                "" => format!("{key} is missing"),
+                hint => format!("{key} is missing; {hint}"),
+            };
+            self.node.problem(fault);
+            return None;
+        };
+        S::read(&node, limits)
+    }
+
+    /// Reports every key that was not read.
+    pub fn finish(self) {
         for (key, _) in self.entries {
             if self.known.contains(&key.as_str()) {
                 continue;
@@ -368,53 +503,50 @@ fn parse_bytes(text: &str) -> Option<u64> {
 
 /// The known word closest to what was written, if it is close enough to be a slip.
 #[must_use]
-pub(crate) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
+    // Longer words are no slips, and the distance takes time that grows with the length.
+    if word.len() > 64 {
+        return None;
+    }
     let scored = known
         .iter()
-        .map(|candidate| (edit_distance(word, candidate), *candidate));
+        .map(|candidate| (strsim::levenshtein(word, candidate), *candidate));
     let (distance, candidate) = scored.min()?;
     (distance <= 2 && distance < candidate.len()).then_some(candidate)
 }
 
-/// Levenshtein distance in characters.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Reader, nearest, parse_bytes};
-    use crate::config::yaml::Document;
+    use super::{ReadContext, Reader, nearest, parse_bytes};
+    use crate::describe::Value;
 
     #[test]
     fn every_problem_of_a_document_is_found_in_one_pass() {
-        let document =
-            Document::parse("c.yaml", "interval: soon\ncount: -1\nlabls: {a: b}\n").unwrap();
-        let reader = Reader::new(&document);
+        let json = serde_json::json!({"interval": "soon", "count": -1, "labls": {"a": "b"}});
+        let root = Value::from(&json);
+        let reader = Reader::new(&root, ReadContext::empty());
         let mut fields = reader.root().fields().unwrap();
         assert_eq!(fields.duration("interval"), None);
         assert_eq!(fields.count("count"), None);
         assert!(fields.labels("labels").is_empty());
         fields.required("url");
         fields.finish();
-        let text = reader.finish().into_result(()).unwrap_err().to_string();
+        let faults = reader.finish();
+        let told: Vec<(&str, &str)> = faults
+            .iter()
+            .map(|fault| (fault.path.as_str(), fault.message.as_str()))
+            .collect();
         assert_eq!(
-            text,
-            "c.yaml:1: url is missing\n\
-             c.yaml:1: interval: not a duration: \"soon\"; write it as 30s, 5m or 1h30m\n\
-             c.yaml:2: count: must be a whole number, 0 or more, got -1\n\
-             c.yaml:3: labls: unknown key; did you mean labels?"
+            told,
+            [
+                (
+                    "interval",
+                    "not a duration: \"soon\"; write it as 30s, 5m or 1h30m"
+                ),
+                ("count", "must be a whole number, 0 or more, got -1"),
+                ("", "url is missing"),
+                ("labls", "unknown key; did you mean labels?"),
+            ]
         );
     }
 
@@ -426,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_recognised() {
+    fn a_misspelt_word_is_recognised() {
         assert_eq!(nearest("labls", &["labels", "expr"]), Some("labels"));
         assert_eq!(nearest("something", &["labels", "expr"]), None);
     }

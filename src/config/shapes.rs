@@ -1,0 +1,261 @@
+//! Values that only configuration files have: URLs, matchers and the like.
+
+use serde_json::json;
+
+use super::settings::{ModuleKeys, ProbeModule};
+use super::target::is_http_url;
+use crate::describe::{Kind, Limits, Node, Scalar, Shape, Word, read_word, worded};
+use crate::metric::{MatchOp, Matcher, pattern_error};
+use crate::notify::relabel::Action;
+use crate::runtime::dns::Record;
+
+static URL: Scalar = Scalar {
+    name: "URL",
+    doc: "An absolute URL with the scheme `http` or `https`; `${VAR}` is replaced by the environment variable `VAR`.",
+    schema: || json!({"type": "string", "pattern": "^(https?://.|.*\\$)"}),
+    show: |number| number.to_string(),
+};
+
+static MATCHER: Scalar = Scalar {
+    name: "matcher",
+    doc: "A label matcher in Alertmanager's form: a name, one of `=`, `!=`, `=~` and `!~`, and a value, such as `severity=\"page\"`.",
+    schema: || json!({"type": "string"}),
+    show: |number| number.to_string(),
+};
+
+/// The URL of an endpoint, kept as it is.
+#[derive(Debug)]
+pub(super) struct HttpUrl;
+
+impl Shape for HttpUrl {
+    type Value = String;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&URL)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<String> {
+        let url = node.expand(&node.text()?);
+        if !is_http_url(&url) {
+            let example = limits.example;
+            node.problem(format!("must be a URL such as {example}, got {url:?}"));
+            return None;
+        }
+        Some(url)
+    }
+}
+
+/// The base URL of a server, to which a path is appended.
+#[derive(Debug)]
+pub(super) struct ServerUrl;
+
+impl Shape for ServerUrl {
+    type Value = String;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&URL)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<String> {
+        let url = HttpUrl::read(node, limits)?;
+        Some(url.trim_end_matches('/').to_owned())
+    }
+}
+
+impl Shape for Matcher {
+    type Value = Self;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&MATCHER)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self> {
+        matcher(node, &node.text()?)
+    }
+}
+
+/// A matcher with `${VAR}`.
+#[derive(Debug)]
+pub(super) struct EnvMatcher;
+
+impl Shape for EnvMatcher {
+    type Value = Matcher;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&MATCHER)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Matcher> {
+        // Variables are replaced first: they may hold a regular expression.
+        matcher(node, &node.expand(&node.text()?))
+    }
+}
+
+fn matcher(node: &Node<'_>, text: &str) -> Option<Matcher> {
+    parse_matcher(text)
+        .map_err(|message| node.problem(message))
+        .ok()
+}
+
+/// A matcher such as `severity="page"`.
+fn parse_matcher(text: &str) -> Result<Matcher, String> {
+    let shape = || format!("must be a matcher such as severity=\"page\", got {text:?}");
+    let name_end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .ok_or_else(shape)?;
+    let (name, rest) = text.split_at(name_end);
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(shape());
+    }
+    let ops = [
+        ("=~", MatchOp::Regex),
+        ("!~", MatchOp::NotRegex),
+        ("!=", MatchOp::NotEqual),
+        ("=", MatchOp::Equal),
+    ];
+    let rest = rest.trim_start();
+    let (op, value) = ops
+        .into_iter()
+        .find_map(|(word, op)| Some((op, rest.strip_prefix(word)?)))
+        .ok_or_else(shape)?;
+    let value = value.trim();
+    let value = if value.starts_with('"') {
+        serde_json::from_str(value).map_err(|_| shape())?
+    } else {
+        value.to_owned()
+    };
+    Matcher::try_new(name, op, &value).map_err(|error| {
+        format!(
+            "{value:?} is not a regular expression: {}",
+            pattern_error(&error)
+        )
+    })
+}
+
+/// A syntax of expositions.
+#[derive(Debug)]
+pub(super) struct Protocol;
+
+impl Shape for Protocol {
+    type Value = String;
+
+    fn kind() -> Kind {
+        Kind::Words(protocols().into_iter().map(|(word, _)| word).collect())
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<String> {
+        read_word(node, limits, protocols())
+    }
+}
+
+fn protocols() -> Vec<(Word, String)> {
+    let known = [
+        "PrometheusText0.0.4",
+        "PrometheusText1.0.0",
+        "OpenMetricsText0.0.1",
+        "OpenMetricsText1.0.0",
+    ];
+    let words = known.map(|word| (Word { word, doc: "" }, word.to_owned()));
+    words.into()
+}
+
+worded! {
+    Record {
+        "A" => Self::A, "IPv4 addresses.";
+        "AAAA" => Self::Aaaa, "IPv6 addresses.";
+        "SRV" => Self::Srv, "Services with their ports.";
+    }
+}
+
+/// An action of relabelling, in any case.
+impl Shape for Action {
+    type Value = Self;
+
+    fn kind() -> Kind {
+        let words = Self::WORDS.map(|(word, _, doc)| Word { word, doc });
+        Kind::Words(words.into())
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Self> {
+        let found = Self::from_word(&node.text()?);
+        found.or_else(|| {
+            let words = Self::WORDS.map(|(word, action, doc)| (Word { word, doc }, action));
+            read_word(node, limits, words.into())
+        })
+    }
+
+    fn show(value: &Self) -> Option<String> {
+        Some(value.word().to_owned())
+    }
+}
+
+/// The modules of `/probe`, in the order written.
+#[derive(Debug)]
+pub(super) struct Modules;
+
+impl Shape for Modules {
+    type Value = Vec<ProbeModule>;
+
+    fn kind() -> Kind {
+        Kind::Map(Box::new(ModuleKeys::kind()))
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self::Value> {
+        let modules = node.entries()?.into_iter().filter_map(|(name, node)| {
+            let keys = ModuleKeys::read(&node, &Limits::NONE)?;
+            Some(ProbeModule {
+                name: name.to_owned(),
+                rules: keys.rules,
+            })
+        });
+        Some(modules.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_matcher;
+    use crate::config::read_settings;
+
+    #[test]
+    fn matchers_are_alertmanagers() {
+        for (text, yes, no) in [
+            ("a=b", "b", "c"),
+            ("a != \"x y\"", "z", "x y"),
+            ("a=~\"b|c\"", "c", "bc"),
+            ("a!~b.*", "c", "bc"),
+        ] {
+            let matcher = parse_matcher(text).unwrap();
+            assert!(matcher.matches(yes) && !matcher.matches(no), "{text}");
+        }
+        for wrong in ["", "a", "=b", "1a=b", "a=~(", "a=\"b"] {
+            assert!(parse_matcher(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_module_needs_rules_and_a_probe_needs_modules() {
+        let read = |probe: &str| {
+            let text = format!("scrape: {{targets: [{{url: http://a:1}}]}}\nprobe: {probe}\n");
+            read_settings("c.yaml", &text, &|_| None)
+        };
+        let good = read("{targets: [{url: http://b:2/metrics}], modules: {x: {rules: [vllm]}}}");
+        let probe = good.unwrap().probe;
+        assert_eq!(probe.targets[0].url, "http://b:2/metrics");
+        assert_eq!(probe.modules[0].name, "x");
+        for (wrong, problem) in [
+            ("{targets: []}", "c.yaml:2: probe: modules is missing"),
+            (
+                "{modules: {x: {}}}",
+                "c.yaml:2: probe.modules.x: rules is missing",
+            ),
+            (
+                "{modules: {x: {rules: [a], r: 1}}}",
+                "probe.modules.x.r: unknown key",
+            ),
+        ] {
+            let problems = read(wrong).unwrap_err().to_string();
+            assert!(problems.contains(problem), "{problems}");
+        }
+    }
+}

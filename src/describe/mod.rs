@@ -1,0 +1,24 @@
+//! One description per key: what a section of a file may hold, and everything that follows from it.
+//!
+//! [`section!`] declares a struct and describes its keys in one place. Reading (every problem at
+//! once), JSON Schema and reference pages are derived from the same declaration. The module does
+//! no I/O and knows nothing of YAML: files and strategies' parameters arrive as a tree of
+//! [`Value`]s.
+
+mod key;
+mod read;
+mod reference;
+mod schema;
+mod section;
+mod shape;
+mod value;
+
+pub use key::{Choice, Description, Key, Kind, Limits, Scalar, Word};
+pub use read::{Environment, Fault, Fields, Node, ReadContext, Reader, nearest};
+pub use reference::Page;
+pub use schema::json_schema;
+pub use section::Keys;
+pub(crate) use section::{section, worded, written};
+pub use shape::{Count, EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word};
+pub use value::{Lines, Value};
+pub(crate) use key::one_text;

@@ -1,0 +1,239 @@
+//! The macros that declare sections and words.
+
+use super::key::Description;
+use super::read::Fields;
+
+/// Keys that stand together in a map.
+pub trait Keys {
+    /// What they become.
+    type Value;
+
+    /// The keys, described.
+    fn description() -> Description;
+
+    /// Reads them; `None` when one that must be there is missing or wrong.
+    fn read_fields(fields: &mut Fields<'_>) -> Option<Self::Value>;
+}
+
+/// Declares a struct and describes the keys that it is read from.
+///
+/// ```text
+/// section! {
+///     /// What the section is about.
+///     #[check(function)]            // optional: `fn(&mut Self, &Node<'_>)` for rules between keys
+///     #[schema(json!({…}))]         // optional: JSON Schema keywords for the same rules
+///     pub struct Name {
+///         required {                // optional: keys without a default
+///             /// What it is.
+///             pub url: String as Url;
+///         }
+///         /// What it is.
+///         pub timeout: Duration = Duration::from_secs(10), above(0.0), example("30s");
+///         /// A field may be named otherwise than its key, and be read by another [`Shape`].
+///         pub hold @ "for": Duration = Duration::ZERO;
+///         flatten { pub http: Settings as HttpKeys; }   // optional: the keys of another section
+///     }
+/// }
+/// ```
+///
+/// What follows a default are methods of [`Limits`](super::Limits). A section without required
+/// keys implements `Default`.
+macro_rules! section {
+    (
+        $(#[doc = $doc:literal])+
+        $(#[check($check:path)])?
+        $(#[schema($schema:expr)])?
+        $vis:vis struct $name:ident {
+            $(required {
+                $(
+                    $(#[doc = $rdoc:literal])+
+                    $rvis:vis $rfield:ident $(@ $rkey:literal)?: $rty:ty $(as $rshape:ty)?
+                    $(, $roption:ident($($rarg:expr),*))*;
+                )+
+            })?
+            $(
+                $(#[doc = $kdoc:literal])+
+                $kvis:vis $field:ident $(@ $key:literal)?: $ty:ty $(as $shape:ty)? = $default:expr
+                $(, $option:ident($($arg:expr),*))*;
+            )*
+            $(flatten {
+                $(#[doc = $fdoc:literal])+
+                $fvis:vis $ffield:ident: $fty:ty as $fshape:ty;
+            })?
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq)]
+        $vis struct $name {
+            $($(
+                $(#[doc = $rdoc])+
+                $rvis $rfield: $rty,
+            )+)?
+            $(
+                $(#[doc = $kdoc])+
+                #[doc = concat!("\n\nDefault: `", stringify!($default), "`.")]
+                $kvis $field: $ty,
+            )*
+            $(
+                $(#[doc = $fdoc])+
+                $fvis $ffield: $fty,
+            )?
+        }
+
+        $crate::describe::section!(@default $name [$($($rfield)+)?] {
+            $($field: $default,)*
+            $($ffield: <$fty>::default(),)?
+        });
+
+        impl $crate::describe::Keys for $name {
+            type Value = Self;
+
+            fn description() -> $crate::describe::Description {
+                use $crate::describe::{Description, Key, Shape};
+                Description {
+                    name: stringify!($name),
+                    doc: $crate::describe::one_text(concat!($($doc),+)),
+                    keys: vec![
+                        $($(Key {
+                            name: $crate::describe::section!(@key $rfield $($rkey)?),
+                            doc: $crate::describe::one_text(concat!($($rdoc),+)),
+                            kind: <$crate::describe::section!(@shape $rty $(as $rshape)?) as Shape>::kind(),
+                            is_required: true,
+                            default: None,
+                            limits: $crate::describe::Limits::NONE$(.$roption($($rarg),*))*,
+                        },)+)?
+                        $({
+                            type Of = $crate::describe::section!(@shape $ty $(as $shape)?);
+                            let default: $ty = $default;
+                            let limits = $crate::describe::Limits::NONE$(.$option($($arg),*))*;
+                            Key {
+                                name: $crate::describe::section!(@key $field $($key)?),
+                                doc: $crate::describe::one_text(concat!($($kdoc),+)),
+                                kind: <Of as Shape>::kind(),
+                                is_required: limits.must_be_set,
+                                default: <Of as Shape>::show(&default),
+                                limits,
+                            }
+                        },)*
+                    ],
+                    flattened: vec![$(<$fshape as $crate::describe::Keys>::description())?],
+                    schema: $crate::describe::section!(@option $($schema)?),
+                }
+            }
+
+            fn read_fields(fields: &mut $crate::describe::Fields<'_>) -> Option<Self> {
+                $($(
+                    let $rfield = fields.required_value::<$crate::describe::section!(@shape $rty $(as $rshape)?)>(
+                        $crate::describe::section!(@key $rfield $($rkey)?),
+                        &$crate::describe::Limits::NONE$(.$roption($($rarg),*))*,
+                    );
+                )+)?
+                $(
+                    let $field = fields
+                        .value::<$crate::describe::section!(@shape $ty $(as $shape)?)>(
+                            $crate::describe::section!(@key $field $($key)?),
+                            &$crate::describe::Limits::NONE$(.$option($($arg),*))*,
+                        )
+                        .unwrap_or_else(|| $default);
+                )*
+                $(let $ffield = <$fshape as $crate::describe::Keys>::read_fields(fields);)?
+                let section = Self {
+                    $($($rfield: $rfield?,)+)?
+                    $($field,)*
+                    $($ffield: $ffield?,)?
+                };
+                $(
+                    let mut section = section;
+                    $check(&mut section, fields.node());
+                )?
+                Some(section)
+            }
+        }
+
+        impl $crate::describe::Shape for $name {
+            type Value = Self;
+
+            fn kind() -> $crate::describe::Kind {
+                $crate::describe::Kind::Section(<Self as $crate::describe::Keys>::description)
+            }
+
+            fn read(
+                node: &$crate::describe::Node<'_>,
+                _limits: &$crate::describe::Limits,
+            ) -> Option<Self> {
+                let mut fields = node.fields()?;
+                let section = <Self as $crate::describe::Keys>::read_fields(&mut fields);
+                fields.finish();
+                section
+            }
+        }
+    };
+    (@default $name:ident [] {$($body:tt)*}) => {
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($body)* }
+            }
+        }
+    };
+    (@default $name:ident [$($required:ident)+] {$($body:tt)*}) => {};
+    (@key $field:ident $key:literal) => { $key };
+    (@key $field:ident) => { stringify!($field) };
+    (@shape $ty:ty) => { $ty };
+    (@shape $ty:ty as $shape:ty) => { $shape };
+    (@option) => { None };
+    (@option $value:expr) => { Some($value) };
+}
+
+/// Declares which words stand for the values of an enum, and what each means.
+macro_rules! worded {
+    ($name:ty { $($word:literal => $value:expr, $doc:literal;)+ }) => {
+        impl $crate::describe::Shape for $name {
+            type Value = Self;
+
+            fn kind() -> $crate::describe::Kind {
+                let words = [$(($word, $doc)),+];
+                let words = words.map(|(word, doc)| $crate::describe::Word { word, doc });
+                $crate::describe::Kind::Words(words.to_vec())
+            }
+
+            fn read(
+                node: &$crate::describe::Node<'_>,
+                limits: &$crate::describe::Limits,
+            ) -> Option<Self> {
+                let words = vec![$(($crate::describe::Word { word: $word, doc: $doc }, $value)),+];
+                $crate::describe::read_word(node, limits, words)
+            }
+
+            fn show(value: &Self) -> Option<String> {
+                [$(($word, $value)),+]
+                    .into_iter()
+                    .find(|(_, known)| known == value)
+                    .map(|(word, _)| word.to_owned())
+            }
+        }
+    };
+}
+
+/// Declares that a type is read from the keys of a section and a function that converts them:
+/// `fn(Keys, &Node<'_>) -> Option<Type>`.
+macro_rules! written {
+    ($name:ty as $keys:ty, $convert:path) => {
+        impl $crate::describe::Shape for $name {
+            type Value = Self;
+
+            fn kind() -> $crate::describe::Kind {
+                <$keys as $crate::describe::Shape>::kind()
+            }
+
+            fn read(
+                node: &$crate::describe::Node<'_>,
+                limits: &$crate::describe::Limits,
+            ) -> Option<Self> {
+                let keys = <$keys as $crate::describe::Shape>::read(node, limits)?;
+                $convert(keys, node)
+            }
+        }
+    };
+}
+
+pub(crate) use {section, worded, written};
