@@ -29,7 +29,7 @@ section! {
         pub(super) record @ "type": Record = Record::Address,
             hint("or be left out for A and AAAA"), default_text("`A` and `AAAA`");
         /// Address and port of a DNS server other than those of `/etc/resolv.conf`.
-        pub(super) server: Option<SocketAddr> = None, example("127.0.0.1:8600");
+        pub(super) server: Option<SocketAddr> as Option<DnsServer> = None, example("127.0.0.1:8600");
         /// Longest time between look-ups.
         pub(super) refresh: Duration = REFRESH, at_least(1.0);
         /// How the targets are reached.
@@ -48,7 +48,7 @@ section! {
         pub(super) record @ "type": Record = Record::Address,
             hint("or be left out for A and AAAA"), default_text("`A` and `AAAA`");
         /// Address and port of a DNS server other than those of `/etc/resolv.conf`.
-        pub(super) server: Option<SocketAddr> = None, example("127.0.0.1:8600");
+        pub(super) server: Option<SocketAddr> as Option<DnsServer> = None, example("127.0.0.1:8600");
         /// Longest time between look-ups.
         pub(super) refresh: Duration = REFRESH, at_least(1.0);
     }
@@ -146,14 +146,17 @@ static ADDRESS: Scalar = Scalar {
     show: |number| number.to_string(),
 };
 
-impl Shape for SocketAddr {
-    type Value = Self;
+/// Address and port of a DNS server.
+pub(super) struct DnsServer;
+
+impl Shape for DnsServer {
+    type Value = SocketAddr;
 
     fn kind() -> Kind {
         Kind::Scalar(&ADDRESS)
     }
 
-    fn read(node: &Node<'_>, limits: &Limits) -> Option<Self> {
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<SocketAddr> {
         let text = node.text()?;
         let address = text.parse().ok();
         if address.is_none() {

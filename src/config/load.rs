@@ -1,17 +1,17 @@
 //! Files → the whole configuration, or every problem of every file.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::file::read_settings;
+use super::files::matching;
 use super::packs;
 use super::problem::{Problem, Problems};
 use super::redact;
-use super::rules::{Rule, RuleReader, RuleSet};
+use super::rules::{References, Rule, RuleReader, RuleSet};
 use super::settings::Settings;
 use super::source::mixed;
 use super::text::read;
@@ -187,12 +187,13 @@ pub fn drift_rules(
     let mut found = Vec::new();
     for name in names {
         for source in rule_sources(name, Path::new(""))? {
-            let (groups, wrong) = reader.read_all(&source.file, &source.text)?;
-            for problem in wrong.as_slice() {
-                if !problem.path.ends_with(".drift.reference.file") {
-                    problems.push(problem.clone());
+            let groups = match reader.read_with(&source.file, &source.text, References::Ignored) {
+                Ok(groups) => groups,
+                Err(wrong) => {
+                    problems.extend(wrong);
+                    continue;
                 }
-            }
+            };
             let rules = groups.iter().flat_map(|group| &group.rules);
             found.extend(
                 rules.filter_map(|rule| Some((rule.name().to_owned(), rule.drift()?.clone()))),
@@ -262,72 +263,4 @@ fn with_packs(problems: Problems, name: &str) -> Problems {
         format!("neither a file nor a pack; packs are {known}, and auto"),
     )
     .into()
-}
-
-/// Rule files whose name matches a pattern with `*` in its last part; `*.test.yaml` are tests, not rules.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
-    let dir = pattern.parent().unwrap_or(Path::new("."));
-    let name = pattern
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    if dir.to_string_lossy().contains('*') {
-        return Err("* may only stand in the last part of a path".to_owned());
-    }
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
-    let entries =
-        fs::read_dir(dir).map_err(|error| format!("cannot list {}: {error}", dir.display()))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            let file = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            wildcard(&name, &file) && !is_rule_test(&file) && path.is_file()
-        })
-        .collect();
-    found.sort();
-    Ok(found)
-}
-
-fn is_rule_test(file: &str) -> bool {
-    file.ends_with(".test.yaml") || file.ends_with(".test.yml")
-}
-
-/// Whether a name fits a pattern in which `*` stands for anything.
-fn wildcard(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some((_, after)) = rest.split_once(part) else {
-            return false;
-        };
-        rest = after;
-    }
-    rest.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wildcard;
-
-    #[test]
-    fn a_star_stands_for_anything() {
-        assert!(wildcard("*.yaml", "a.yaml"));
-        assert!(wildcard("vllm*.y*ml", "vllm-1.yml"));
-        assert!(wildcard("a*", "a"));
-        assert!(!wildcard("*.yaml", "a.yml"));
-        assert!(!wildcard("a*b*c", "acb"));
-    }
 }

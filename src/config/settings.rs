@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::discovery::TargetDiscovery;
 use super::http::HttpKeys;
-use super::shapes::{EnvMatcher, HttpUrl, Modules, ServerUrl};
-use crate::describe::{EnvLabels, EnvText, Folder, Size, section, worded};
+use super::shapes::{HttpUrl, Modules, ServerUrl};
+use crate::describe::{EnvLabels, EnvMatcher, EnvText, Folder, Size, section, worded};
 use crate::metric::{Labels, Matcher};
 use crate::notify::alertmanager;
 use crate::notify::relabel;

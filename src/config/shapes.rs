@@ -1,11 +1,10 @@
-//! Values that only configuration files have: URLs, matchers and the like.
+//! Values that only configuration files have: URLs and the like.
 
 use serde_json::json;
 
 use super::settings::{ModuleKeys, ProbeModule};
 use super::target::is_http_url;
 use crate::describe::{Kind, Limits, Node, Scalar, Shape, Word, read_word, worded};
-use crate::metric::{MatchOp, Matcher, pattern_error};
 use crate::notify::relabel::Action;
 use crate::runtime::dns::Record;
 
@@ -13,13 +12,6 @@ static URL: Scalar = Scalar {
     name: "URL",
     doc: "An absolute URL with the scheme `http` or `https`; `${VAR}` is replaced by the environment variable `VAR`.",
     schema: || json!({"type": "string", "pattern": "^(https?://.|.*\\$)"}),
-    show: |number| number.to_string(),
-};
-
-static MATCHER: Scalar = Scalar {
-    name: "matcher",
-    doc: "A label matcher in Alertmanager's form: a name, one of `=`, `!=`, `=~` and `!~`, and a value, such as `severity=\"page\"`.",
-    schema: || json!({"type": "string"}),
     show: |number| number.to_string(),
 };
 
@@ -60,76 +52,6 @@ impl Shape for ServerUrl {
         let url = HttpUrl::read(node, limits)?;
         Some(url.trim_end_matches('/').to_owned())
     }
-}
-
-impl Shape for Matcher {
-    type Value = Self;
-
-    fn kind() -> Kind {
-        Kind::Scalar(&MATCHER)
-    }
-
-    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self> {
-        matcher(node, &node.text()?)
-    }
-}
-
-/// A matcher with `${VAR}`.
-#[derive(Debug)]
-pub(super) struct EnvMatcher;
-
-impl Shape for EnvMatcher {
-    type Value = Matcher;
-
-    fn kind() -> Kind {
-        Kind::Scalar(&MATCHER)
-    }
-
-    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Matcher> {
-        // Variables are replaced first: they may hold a regular expression.
-        matcher(node, &node.expand(&node.text()?))
-    }
-}
-
-fn matcher(node: &Node<'_>, text: &str) -> Option<Matcher> {
-    parse_matcher(text)
-        .map_err(|message| node.problem(message))
-        .ok()
-}
-
-/// A matcher such as `severity="page"`.
-fn parse_matcher(text: &str) -> Result<Matcher, String> {
-    let shape = || format!("must be a matcher such as severity=\"page\", got {text:?}");
-    let name_end = text
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .ok_or_else(shape)?;
-    let (name, rest) = text.split_at(name_end);
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(shape());
-    }
-    let ops = [
-        ("=~", MatchOp::Regex),
-        ("!~", MatchOp::NotRegex),
-        ("!=", MatchOp::NotEqual),
-        ("=", MatchOp::Equal),
-    ];
-    let rest = rest.trim_start();
-    let (op, value) = ops
-        .into_iter()
-        .find_map(|(word, op)| Some((op, rest.strip_prefix(word)?)))
-        .ok_or_else(shape)?;
-    let value = value.trim();
-    let value = if value.starts_with('"') {
-        serde_json::from_str(value).map_err(|_| shape())?
-    } else {
-        value.to_owned()
-    };
-    Matcher::try_new(name, op, &value).map_err(|error| {
-        format!(
-            "{value:?} is not a regular expression: {}",
-            pattern_error(&error)
-        )
-    })
 }
 
 /// A syntax of expositions.
@@ -214,24 +136,7 @@ impl Shape for Modules {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_matcher;
     use crate::config::read_settings;
-
-    #[test]
-    fn matchers_are_alertmanagers() {
-        for (text, yes, no) in [
-            ("a=b", "b", "c"),
-            ("a != \"x y\"", "z", "x y"),
-            ("a=~\"b|c\"", "c", "bc"),
-            ("a!~b.*", "c", "bc"),
-        ] {
-            let matcher = parse_matcher(text).unwrap();
-            assert!(matcher.matches(yes) && !matcher.matches(no), "{text}");
-        }
-        for wrong in ["", "a", "=b", "1a=b", "a=~(", "a=\"b"] {
-            assert!(parse_matcher(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_module_needs_rules_and_a_probe_needs_modules() {

@@ -266,8 +266,7 @@ fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
-            // Its own limit: brackets are counted before they are reported.
-            Err(error) if error.info().starts_with("recursion") => {
+            Err(error) if open_brackets(text, error.marker().index()) > MAX_DEPTH => {
                 return Err(error.marker().line());
             }
             // serde_yaml will say what is wrong.
@@ -310,6 +309,16 @@ fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     }
     all.push(lines);
     Ok(all)
+}
+
+/// How many brackets are open at a character of the text. The parser has a limit of its own, and
+/// counts brackets before it reports them as events.
+fn open_brackets(text: &str, at: usize) -> usize {
+    text.chars().take(at).fold(0, |open: usize, c| match c {
+        '[' | '{' => open + 1,
+        ']' | '}' => open.saturating_sub(1),
+        _ => open,
+    })
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -256,6 +256,7 @@ impl Description {
 }
 
 /// The lines of a doc comment as one text.
-pub(crate) fn one_text(doc: &str) -> String {
+#[must_use]
+pub fn one_text(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -6,19 +6,23 @@
 //! [`Value`]s.
 
 mod key;
+mod matcher;
 mod read;
 mod reference;
 mod schema;
 mod section;
 mod shape;
 mod value;
+mod words;
 
 pub use key::{Choice, Description, Key, Kind, Limits, Scalar, Word};
+pub use matcher::EnvMatcher;
 pub use read::{Environment, Fault, Fields, Node, ReadContext, Reader, nearest};
 pub use reference::Page;
 pub use schema::json_schema;
 pub use section::Keys;
-pub(crate) use section::{section, worded, written};
+pub use crate::{section, worded, written};
 pub use shape::{Count, EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word};
 pub use value::{Lines, Value};
-pub(crate) use key::one_text;
+#[doc(hidden)]
+pub use key::one_text;

@@ -12,6 +12,8 @@ pub struct Page {
     /// The heading under which each section is explained.
     headings: BTreeMap<&'static str, String>,
     explained: BTreeSet<&'static str>,
+    /// Sections that are explained on another page.
+    pages: BTreeMap<&'static str, String>,
     scalars: BTreeMap<&'static str, &'static Scalar>,
 }
 
@@ -23,6 +25,7 @@ impl Page {
             text: format!("# {title}\n\n{about}\n"),
             headings: BTreeMap::new(),
             explained: BTreeSet::new(),
+            pages: BTreeMap::new(),
             scalars: BTreeMap::new(),
         }
     }
@@ -37,7 +40,7 @@ impl Page {
         let _ = write!(self.text, "\n## {heading}\n\n{}\n", section.doc);
         self.table(path, &section.keys, &section.flattened);
         for key in &section.keys {
-            self.below(&join(path, key.name), &key.kind);
+            self.kind(&join(path, key.name), &key.kind);
         }
         for flattened in &section.flattened {
             let heading = words_of(flattened.name);
@@ -45,9 +48,21 @@ impl Page {
         }
     }
 
-    /// Adds a paragraph.
-    pub fn paragraph(&mut self, text: &str) {
-        let _ = write!(self.text, "\n{text}\n");
+    /// A section that is explained on another page.
+    pub fn link_to(&mut self, name: &'static str, page: &str) {
+        self.explained.insert(name);
+        self.pages.insert(name, page.to_owned());
+    }
+
+    /// Adds the sections that a kind leads to; `path` is where it stands in the file.
+    pub fn kind(&mut self, path: &str, kind: &Kind) {
+        match kind {
+            Kind::Section(describe) => self.section(&format!("`{path}`"), path, &describe()),
+            Kind::List(item) => self.kind(&format!("{path}[]"), item),
+            Kind::Map(value) => self.kind(&format!("{path}.<name>"), value),
+            Kind::Choice(choice) => self.choice(path, choice),
+            Kind::Scalar(_) | Kind::Words(_) | Kind::Anything => {}
+        }
     }
 
     /// The whole page, with the types that it mentions.
@@ -67,7 +82,7 @@ impl Page {
         self.text
             .push_str("\n| Key | Type | Default | Meaning |\n|---|---|---|---|\n");
         for key in keys {
-            let kind = self.kind(&join(path, key.name), &key.kind);
+            let kind = self.type_of(&join(path, key.name), &key.kind);
             let default = default_of(key);
             let meaning = meaning(key);
             let _ = writeln!(
@@ -100,35 +115,28 @@ impl Page {
         }
     }
 
-    /// The sections that a kind leads to.
-    fn below(&mut self, path: &str, kind: &Kind) {
-        match kind {
-            Kind::Section(describe) => self.section(&format!("`{path}`"), path, &describe()),
-            Kind::List(item) => self.below(&format!("{path}[]"), item),
-            Kind::Map(value) => self.below(&format!("{path}.<name>"), value),
-            Kind::Choice(choice) => self.choice(path, choice),
-            Kind::Scalar(_) | Kind::Words(_) | Kind::Anything => {}
-        }
-    }
-
     fn choice(&mut self, path: &str, choice: &Choice) {
         if !self.explained.insert(choice.name) {
             return;
         }
-        self.headings.insert(choice.name, format!("`{path}`"));
-        let _ = write!(self.text, "\n## `{path}`\n\n{}\n", choice.doc);
-        for (word, section) in (choice.sections)() {
-            let heading = if choice.tag.is_empty() {
-                format!("`{path}`: {word}")
-            } else {
-                format!("`{}: {word}`", choice.tag)
-            };
-            self.section(&heading, path, &section);
+        if path.is_empty() {
+            let _ = write!(self.text, "\n{}\n", choice.doc);
+        } else {
+            self.headings.insert(choice.name, format!("`{path}`"));
+            let _ = write!(self.text, "\n## `{path}`\n\n{}\n", choice.doc);
+        }
+        let sections = (choice.sections)();
+        for (word, section) in &sections {
+            // Known before the first is explained, so that all of them can be linked.
+            self.headings.insert(section.name, format!("`{word}`"));
+        }
+        for (word, section) in &sections {
+            self.section(&format!("`{word}`"), path, section);
         }
     }
 
     /// The type in a table.
-    fn kind(&mut self, path: &str, kind: &Kind) -> String {
+    fn type_of(&mut self, path: &str, kind: &Kind) -> String {
         match kind {
             Kind::Scalar(scalar) => {
                 self.scalars.insert(scalar.name, scalar);
@@ -141,9 +149,9 @@ impl Page {
                     .collect();
                 words.join(", ")
             }
-            Kind::List(item) => format!("list of {}", self.kind(&format!("{path}[]"), item)),
+            Kind::List(item) => format!("list of {}", self.type_of(&format!("{path}[]"), item)),
             Kind::Map(value) => {
-                format!("map of {}", self.kind(&format!("{path}.<name>"), value))
+                format!("map of {}", self.type_of(&format!("{path}.<name>"), value))
             }
             Kind::Section(describe) => self.link(path, describe().name),
             Kind::Choice(choice) => self.link(path, choice.name),
@@ -152,6 +160,9 @@ impl Page {
     }
 
     fn link(&self, path: &str, section: &'static str) -> String {
+        if let Some(page) = self.pages.get(section) {
+            return format!("[{}]({page})", words_of(section).to_lowercase());
+        }
         let heading = self.headings.get(section);
         let heading = heading.map_or_else(|| format!("`{path}`"), Clone::clone);
         format!("[{heading}](#{})", anchor(&heading))

@@ -32,17 +32,20 @@ pub trait Keys {
 ///         /// A field may be named otherwise than its key, and be read by another [`Shape`].
 ///         pub hold @ "for": Duration = Duration::ZERO;
 ///         flatten { pub http: Settings as HttpKeys; }   // optional: the keys of another section
+///         unwritten { pub interval: Duration = Duration::ZERO; }   // optional: fields that are no keys
 ///     }
 /// }
 /// ```
 ///
 /// What follows a default are methods of [`Limits`](super::Limits). A section without required
 /// keys implements `Default`.
+#[macro_export]
 macro_rules! section {
     (
         $(#[doc = $doc:literal])+
         $(#[check($check:path)])?
         $(#[schema($schema:expr)])?
+        $(#[derive($($derive:ident),+)])?
         $vis:vis struct $name:ident {
             $(required {
                 $(
@@ -60,10 +63,16 @@ macro_rules! section {
                 $(#[doc = $fdoc:literal])+
                 $fvis:vis $ffield:ident: $fty:ty as $fshape:ty;
             })?
+            $(unwritten {
+                $(
+                    $(#[doc = $udoc:literal])+
+                    $uvis:vis $ufield:ident: $uty:ty = $udefault:expr;
+                )+
+            })?
         }
     ) => {
+        $crate::section!(@derive [$($($derive),+)?]
         $(#[doc = $doc])+
-        #[derive(Debug, Clone, PartialEq)]
         $vis struct $name {
             $($(
                 $(#[doc = $rdoc])+
@@ -78,60 +87,66 @@ macro_rules! section {
                 $(#[doc = $fdoc])+
                 $fvis $ffield: $fty,
             )?
-        }
+            $($(
+                $(#[doc = $udoc])+
+                $uvis $ufield: $uty,
+            )+)?
+        });
 
-        $crate::describe::section!(@default $name [$($($rfield)+)?] {
+        $crate::section!(@default $name [$($($rfield)+)?] {
             $($field: $default,)*
             $($ffield: <$fty>::default(),)?
+            $($($ufield: $udefault,)+)?
         });
 
         impl $crate::describe::Keys for $name {
             type Value = Self;
 
             fn description() -> $crate::describe::Description {
-                use $crate::describe::{Description, Key, Shape};
-                Description {
+                $crate::describe::Description {
                     name: stringify!($name),
                     doc: $crate::describe::one_text(concat!($($doc),+)),
                     keys: vec![
-                        $($(Key {
-                            name: $crate::describe::section!(@key $rfield $($rkey)?),
+                        $($($crate::describe::Key {
+                            name: $crate::section!(@key $rfield $($rkey)?),
                             doc: $crate::describe::one_text(concat!($($rdoc),+)),
-                            kind: <$crate::describe::section!(@shape $rty $(as $rshape)?) as Shape>::kind(),
+                            kind: <$crate::section!(@shape $rty $(as $rshape)?) as $crate::describe::Shape>::kind(),
                             is_required: true,
                             default: None,
                             limits: $crate::describe::Limits::NONE$(.$roption($($rarg),*))*,
                         },)+)?
                         $({
-                            type Of = $crate::describe::section!(@shape $ty $(as $shape)?);
+                            type Of = $crate::section!(@shape $ty $(as $shape)?);
                             let default: $ty = $default;
                             let limits = $crate::describe::Limits::NONE$(.$option($($arg),*))*;
-                            Key {
-                                name: $crate::describe::section!(@key $field $($key)?),
+                            $crate::describe::Key {
+                                name: $crate::section!(@key $field $($key)?),
                                 doc: $crate::describe::one_text(concat!($($kdoc),+)),
-                                kind: <Of as Shape>::kind(),
+                                kind: <Of as $crate::describe::Shape>::kind(),
                                 is_required: limits.must_be_set,
-                                default: <Of as Shape>::show(&default),
+                                default: <Of as $crate::describe::Shape>::show(&default),
                                 limits,
                             }
                         },)*
                     ],
                     flattened: vec![$(<$fshape as $crate::describe::Keys>::description())?],
-                    schema: $crate::describe::section!(@option $($schema)?),
+                    schema: $crate::section!(@option $($schema)?),
                 }
             }
 
             fn read_fields(fields: &mut $crate::describe::Fields<'_>) -> Option<Self> {
+                // A section may have no keys.
+                let _ = &fields;
                 $($(
-                    let $rfield = fields.required_value::<$crate::describe::section!(@shape $rty $(as $rshape)?)>(
-                        $crate::describe::section!(@key $rfield $($rkey)?),
+                    let $rfield = fields.required_value::<$crate::section!(@shape $rty $(as $rshape)?)>(
+                        $crate::section!(@key $rfield $($rkey)?),
                         &$crate::describe::Limits::NONE$(.$roption($($rarg),*))*,
                     );
                 )+)?
                 $(
                     let $field = fields
-                        .value::<$crate::describe::section!(@shape $ty $(as $shape)?)>(
-                            $crate::describe::section!(@key $field $($key)?),
+                        .value::<$crate::section!(@shape $ty $(as $shape)?)>(
+                            $crate::section!(@key $field $($key)?),
                             &$crate::describe::Limits::NONE$(.$option($($arg),*))*,
                         )
                         .unwrap_or_else(|| $default);
@@ -141,6 +156,7 @@ macro_rules! section {
                     $($($rfield: $rfield?,)+)?
                     $($field,)*
                     $($ffield: $ffield?,)?
+                    $($($ufield: $udefault,)+)?
                 };
                 $(
                     let mut section = section;
@@ -168,6 +184,14 @@ macro_rules! section {
             }
         }
     };
+    (@derive [] $($item:tt)+) => {
+        #[derive(Debug, Clone, PartialEq)]
+        $($item)+
+    };
+    (@derive [$($derive:ident),+] $($item:tt)+) => {
+        #[derive($($derive),+)]
+        $($item)+
+    };
     (@default $name:ident [] {$($body:tt)*}) => {
         impl Default for $name {
             fn default() -> Self {
@@ -185,6 +209,7 @@ macro_rules! section {
 }
 
 /// Declares which words stand for the values of an enum, and what each means.
+#[macro_export]
 macro_rules! worded {
     ($name:ty { $($word:literal => $value:expr, $doc:literal;)+ }) => {
         impl $crate::describe::Shape for $name {
@@ -216,6 +241,7 @@ macro_rules! worded {
 
 /// Declares that a type is read from the keys of a section and a function that converts them:
 /// `fn(Keys, &Node<'_>) -> Option<Type>`.
+#[macro_export]
 macro_rules! written {
     ($name:ty as $keys:ty, $convert:path) => {
         impl $crate::describe::Shape for $name {
@@ -235,5 +261,3 @@ macro_rules! written {
         }
     };
 }
-
-pub(crate) use {section, worded, written};

@@ -486,6 +486,7 @@ pub fn read_word<T>(node: &Node<'_>, limits: &Limits, words: Vec<(Word, T)>) -> 
     let text = node.text()?;
     let known: Vec<&str> = words.iter().map(|(word, _)| word.word).collect();
     let known = match known.as_slice() {
+        [only] => (*only).to_owned(),
         [one, other] => format!("{one} or {other}"),
         several => format!("one of {}", several.join(", ")),
     };

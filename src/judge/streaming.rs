@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Pace, Snapshot, ThresholdStrategy, Verdict};
+use super::{Context, Error, Pace, Snapshot, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, MetricSample, Timestamp};
 
 /// A finite value that is to be judged and learnt.
@@ -47,6 +47,17 @@ pub(super) struct Common {
     pub(super) direction: Direction,
     pub(super) interval: Duration,
     pub(super) cooldown: u32,
+}
+
+impl Common {
+    /// What the parameters say, or the rule where they are silent.
+    pub(super) fn new(context: &Context, direction: Option<Direction>, cooldown: u32) -> Self {
+        Self {
+            direction: direction.unwrap_or(context.direction),
+            interval: context.interval,
+            cooldown,
+        }
+    }
 }
 
 /// A strategy made of a core.

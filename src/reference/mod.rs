@@ -2,4 +2,4 @@
 
 mod config;
 
-pub use config::configuration;
+pub use config::{configuration, rules, strategies};

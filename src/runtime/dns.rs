@@ -44,19 +44,6 @@ pub enum Record {
     Srv,
 }
 
-impl Record {
-    /// The word in a configuration; `None` for the default.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "A" => Some(Self::A),
-            "AAAA" => Some(Self::Aaaa),
-            "SRV" => Some(Self::Srv),
-            _ => None,
-        }
-    }
-}
-
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {

@@ -25,3 +25,13 @@ fn is_current(page: &str, text: &str) {
 fn the_reference_of_configuration_files_is_current() {
     is_current("configuration.md", &reference::configuration());
 }
+
+#[test]
+fn the_reference_of_rule_files_is_current() {
+    is_current("rules.md", &reference::rules());
+}
+
+#[test]
+fn the_reference_of_strategies_is_current() {
+    is_current("strategies.md", &reference::strategies());
+}

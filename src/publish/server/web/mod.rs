@@ -15,7 +15,9 @@ use std::sync::Arc;
 pub use acceptor::Acceptor;
 pub use headers::Headers;
 pub use rate::RateLimit;
-pub use tls::{ClientAuth, Field, Material, Tls, Version, cipher_suite, curve};
+pub use tls::{
+    CipherSuite, ClientAuth, Field, KeyExchange, Material, Tls, Version, cipher_suite, curve,
+};
 pub use users::Users;
 
 pub(super) use live::{Active, Live, Reread};
