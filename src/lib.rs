@@ -20,28 +20,28 @@
 //!
 //! The folder `examples` has one of each.
 
-pub mod metric;
 pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+pub use sidewatch_engine::metric;
 
-pub mod describe;
+pub use sidewatch_engine::{describe, section};
 
 pub mod scrape;
 pub use scrape::MetricProducer;
 
-pub mod series;
+pub use sidewatch_engine::series;
 
-pub mod promql;
+pub use sidewatch_engine::promql;
 
-pub mod map;
+pub use sidewatch_engine::map;
 
-pub mod judge;
 pub use judge::{
     EwmaStrategy, StaticThresholdStrategy, StrategyConfig, StrategyFactory, ThresholdStrategy,
     Verdict,
 };
+pub use sidewatch_engine::judge;
 
-pub mod alert;
 pub use alert::Alert;
+pub use sidewatch_engine::alert;
 
 pub mod notify;
 pub use notify::{LogNotifier, RetrainRequest, RetrainingNotifier};

@@ -100,7 +100,7 @@ impl TargetState {
                 )
             }
             Err(error) => {
-                self.fail(error);
+                self.fail(error.reason());
                 block.fail(at, duration);
                 self.remember(
                     at,
@@ -126,15 +126,15 @@ impl TargetState {
             Err(error) => {
                 block.rollback();
                 block.fail(at, duration);
-                self.fail(&error);
+                self.fail(error.reason());
                 let counts = self.ingester.last();
                 self.remember(at, duration, body_bytes, counts, Some(with_sources(&error)));
             }
         }
     }
 
-    fn fail(&mut self, error: &scrape::Error) {
-        let reason = error.reason().as_str();
+    fn fail(&mut self, reason: scrape::Reason) {
+        let reason = reason.as_str();
         if let Some((_, count)) = self.failures.iter_mut().find(|(name, _)| *name == reason) {
             *count += 1;
         }

@@ -1,10 +1,9 @@
 //! Why a scrape failed, for people and for a metric label.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::limits::Limit;
-use super::parse;
+use sidewatch_engine::exposition::{self, Reason};
+
 use crate::runtime::http;
 
 /// Why a scrape failed. Nothing of it was ingested.
@@ -43,24 +42,9 @@ pub enum Error {
         /// What is wrong with the header.
         problem: String,
     },
-    /// A limit was exceeded.
-    #[error(
-        "{what} is {found}, over {setting} {limit}; raise {setting} or make the target expose less",
-        setting = .setting.as_str()
-    )]
-    Limit {
-        /// The setting.
-        setting: Limit,
-        /// Its value.
-        limit: u64,
-        /// What was found, 0 when the count was given up.
-        found: u64,
-        /// What was counted.
-        what: String,
-    },
-    /// The body is no valid exposition.
+    /// The exposition was refused.
     #[error(transparent)]
-    Syntax(#[from] parse::Error),
+    Exposition(#[from] exposition::Error),
     /// A custom producer failed.
     #[error("{0}")]
     Producer(String),
@@ -74,8 +58,7 @@ impl Error {
             Self::Timeout { .. } => Reason::Timeout,
             Self::Status { .. } => Reason::Status,
             Self::ContentType { .. } => Reason::ContentType,
-            Self::Limit { .. } => Reason::Limit,
-            Self::Syntax(_) => Reason::Syntax,
+            Self::Exposition(error) => error.reason(),
             Self::Producer(_) => Reason::Other,
             Self::Http(error) => match error.kind() {
                 http::Kind::Timeout => Reason::Timeout,
@@ -100,77 +83,5 @@ fn remedy(status: u16) -> &'static str {
         404 => "check the path",
         500.. => "look at the target's own log",
         _ => "check the target",
-    }
-}
-
-/// The closed set of words for failures of a scrape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
-    /// No complete answer in time.
-    Timeout,
-    /// No connection: refused, no route, no such host.
-    Connect,
-    /// The TLS handshake failed or the certificate was refused.
-    Tls,
-    /// The connection broke before the answer was complete.
-    Reset,
-    /// A redirect that leads nowhere or was not followed.
-    Redirect,
-    /// Another status than 200.
-    Status,
-    /// An unknown format.
-    ContentType,
-    /// A body that cannot be decompressed.
-    Encoding,
-    /// A secret or certificate file, or a token, could not be had.
-    Credentials,
-    /// A limit was exceeded.
-    Limit,
-    /// The body is no valid exposition.
-    Syntax,
-    /// Anything else.
-    Other,
-}
-
-impl Reason {
-    /// Every word, for counters that are born at 0.
-    pub const ALL: [Self; 12] = [
-        Self::Timeout,
-        Self::Connect,
-        Self::Tls,
-        Self::Reset,
-        Self::Redirect,
-        Self::Status,
-        Self::ContentType,
-        Self::Encoding,
-        Self::Credentials,
-        Self::Limit,
-        Self::Syntax,
-        Self::Other,
-    ];
-
-    /// The word as a label value.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Reset => "reset",
-            Self::Redirect => "redirect",
-            Self::Status => "status",
-            Self::ContentType => "content_type",
-            Self::Encoding => "encoding",
-            Self::Credentials => "credentials",
-            Self::Limit => "limit",
-            Self::Syntax => "syntax",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

@@ -11,19 +11,15 @@
 
 pub mod discovery;
 mod error;
-mod exposition;
-mod ingest;
-mod limits;
-pub mod lint;
 mod negotiate;
-pub mod parse;
 mod producer;
 mod schedule;
 
-pub use error::{Error, Reason};
-pub use exposition::{Body, Exposition, Format};
-pub use ingest::{Ingested, Ingester};
-pub use limits::{Limit, Limits};
+pub use sidewatch_engine::exposition::{
+    Body, Exposition, Format, Ingested, Ingester, Limit, Limits, Reason, lint, parse,
+};
+
+pub use error::Error;
 pub use negotiate::{ACCEPT, format_of};
 pub use producer::{HttpProducer, MetricProducer, Target};
 pub use schedule::Schedule;

@@ -1,6 +1,6 @@
 //! What is asked for and what came back: the `Accept` header and the answer's `Content-Type`.
 
-use super::exposition::Format;
+use sidewatch_engine::exposition::Format;
 
 /// The `Accept` header of Prometheus 3 with its default `scrape_protocols`.
 ///

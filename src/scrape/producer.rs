@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::exposition::{Body, Buffer};
 use super::negotiate::{ACCEPT, format_of};
 use super::{Error, Exposition, Format, Limit};
 use crate::metric::Timestamp;
 use crate::runtime::http::{self, Client, Method, Overflow, Request};
+use sidewatch_engine::exposition::{self, Body, Buffer};
 
 /// A source of expositions: a target's `/metrics`, or anything else that can be asked for one.
 ///
@@ -145,12 +145,13 @@ impl HttpProducer {
                 url: http::redacted(&self.target.url),
                 timeout: self.target.timeout,
             },
-            http::Kind::BodyTooLarge => Error::Limit {
+            http::Kind::BodyTooLarge => exposition::Error::Limit {
                 setting: Limit::BodySize,
                 limit: self.target.body_size_limit,
                 found: self.target.body_size_limit,
                 what: format!("the body of {}", http::redacted(&self.target.url)),
-            },
+            }
+            .into(),
             http::Kind::Connect
             | http::Kind::Tls
             | http::Kind::Reset

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sidewatch::metric::{Labels, SeriesFilter};
-use sidewatch::scrape::{Error, Exposition, Ingester, Limit, Limits};
+use sidewatch_engine::exposition::{Error, Exposition, Ingester, Limit, Limits};
 
 use crate::scrape_window::{NOW, Window, ingester, with};
 

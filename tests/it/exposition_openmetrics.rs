@@ -3,7 +3,7 @@
 //! Where the official corpus refuses a body and Prometheus takes it (values, grouping, histograms that make no sense), it
 //! is taken: those rows say so.
 
-use sidewatch::scrape::{Error, Exposition};
+use sidewatch_engine::exposition::{Error, Exposition};
 
 use crate::scrape_window::{NOW, Window, ingester};
 

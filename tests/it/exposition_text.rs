@@ -3,7 +3,7 @@
 //! The verdicts are those of Prometheus 3 (its parser's tests and measurements with the real program); the rows that
 //! deliberately differ say so in their name.
 
-use sidewatch::scrape::Error;
+use sidewatch_engine::exposition::Error;
 
 use crate::scrape_window::samples_of;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sidewatch::runtime::http::{Client, Settings};
 use sidewatch::scrape::{Error, Exposition, HttpProducer, Limit, MetricProducer, Reason, Target};
+use sidewatch_engine::exposition;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -191,10 +192,10 @@ async fn an_endless_body_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Limit {
+            Error::Exposition(exposition::Error::Limit {
                 setting: Limit::BodySize,
                 ..
-            }
+            })
         ),
         "{error}"
     );
@@ -214,10 +215,10 @@ async fn an_endless_line_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Limit {
+            Error::Exposition(exposition::Error::Limit {
                 setting: Limit::BodySize,
                 ..
-            }
+            })
         ),
         "{error}"
     );
@@ -231,10 +232,10 @@ async fn a_gzip_bomb_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Limit {
+            Error::Exposition(exposition::Error::Limit {
                 setting: Limit::BodySize,
                 ..
-            }
+            })
         ),
         "{error}"
     );

@@ -2,24 +2,26 @@
 
 mod delivery;
 mod format;
-mod gate;
 mod log;
 mod memory;
+mod notifier;
 mod outbox;
 mod receiver;
-mod request;
 mod runner;
 mod template;
 mod webhook;
 
+pub use sidewatch_engine::retrain::{
+    Attempt, Decision, Gate, GateKey, Gates, Hold, Policy, RetrainRequest, idempotency_key,
+};
+
 pub use delivery::Deliveries;
 pub use format::{Format, Message};
-pub use gate::{Attempt, Decision, Gate, GateKey, Gates, Hold, Policy};
 pub use log::LogNotifier;
 pub use memory::MemoryOutbox;
+pub use notifier::RetrainingNotifier;
 pub use outbox::{Entry, Outbox, Phase};
 pub use receiver::{Receiver, ReceiverStats};
-pub use request::{RetrainRequest, RetrainingNotifier, idempotency_key};
 pub use runner::Runner;
 pub use template::BodyTemplate;
 pub use webhook::{IDEMPOTENCY_KEY, SIGNATURE, Secret, Webhook};

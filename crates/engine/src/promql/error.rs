@@ -57,7 +57,6 @@ impl fmt::Display for Position {
 
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ErrorKind {
     /// The text is no PromQL.
     Syntax,

@@ -43,7 +43,7 @@ const EXACT: [f64; 23] = [
 /// Digits up to 2⁵³ and a power of ten up to 22 are both exact floats, so one division rounds correctly (Clinger, "How
 /// to read floating point numbers accurately"). Returns the value and the offset behind the newline.
 #[inline]
-pub(in crate::scrape) fn quick_value(body: &[u8], at: usize) -> Option<(f64, usize)> {
+pub(in crate::exposition) fn quick_value(body: &[u8], at: usize) -> Option<(f64, usize)> {
     let bytes = body.get(at..)?;
     let negative = bytes.first() == Some(&b'-');
     let start = usize::from(negative);

@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::openmetrics::{self, Found};
 use super::{Error, Family, Series, Span, text};
-use crate::scrape::Format;
+use crate::exposition::Format;
 
 /// What follows a sample's series.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -106,24 +106,24 @@ impl<'a> Parser<'a> {
     }
 
     /// Names and values of the last sample's exemplar, empty when it had none (OpenMetrics).
-    pub(in crate::scrape) fn exemplar(&self) -> &[(Span, Span)] {
+    pub(in crate::exposition) fn exemplar(&self) -> &[(Span, Span)] {
         &self.scratch.labels
     }
 
     /// The offset in the body.
     #[inline]
-    pub(in crate::scrape) fn at(&self) -> usize {
+    pub(in crate::exposition) fn at(&self) -> usize {
         self.cursor.at
     }
 
     /// Goes to an offset.
     #[inline]
-    pub(in crate::scrape) fn go_to(&mut self, at: usize) {
+    pub(in crate::exposition) fn go_to(&mut self, at: usize) {
         self.cursor.at = at;
     }
 
     /// An error about the bytes from `token` on.
-    pub(in crate::scrape) fn error(&self, token: usize, message: String) -> Error {
+    pub(in crate::exposition) fn error(&self, token: usize, message: String) -> Error {
         Error::new(self.cursor.body, token, token, message)
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::metric::{Labels, Timestamp};
 
-pub(crate) use functions::query_escape;
+pub use functions::query_escape;
 use parse::Node;
 
 /// Answers `query` inside a template: the samples of a PromQL expression at the evaluation's time.

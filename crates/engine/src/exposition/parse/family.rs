@@ -36,7 +36,7 @@ impl FamilyType {
     }
 
     /// The type with this word in OpenMetrics.
-    pub(in crate::scrape) fn from_openmetrics(word: &[u8]) -> Option<Self> {
+    pub(in crate::exposition) fn from_openmetrics(word: &[u8]) -> Option<Self> {
         match word {
             b"unknown" => Some(Self::Unknown),
             b"gaugehistogram" => Some(Self::GaugeHistogram),
@@ -48,7 +48,7 @@ impl FamilyType {
     }
 
     /// Suffixes of the names of this type's samples.
-    pub(in crate::scrape) fn suffixes(self) -> &'static [&'static str] {
+    pub(in crate::exposition) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
             Self::Histogram => &["_bucket", "_sum", "_count", "_created"],

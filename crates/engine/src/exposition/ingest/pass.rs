@@ -7,10 +7,10 @@ use super::decide::{Decision, Policy, Refusal, depends_on_family};
 use super::memo::{Entry, Index, Memo, NOWHERE, State};
 use super::seen::Seen;
 use super::strings::Strings;
+use crate::exposition::parse::{Parser, Series, Suffix, quick_value};
+use crate::exposition::{Error, Exposition, Format, Limit};
 use crate::metric::hash_bytes;
 use crate::metric::{Appender, SeriesRef, Timestamp};
-use crate::scrape::parse::{Parser, Series, Suffix, quick_value};
-use crate::scrape::{Error, Exposition, Format, Limit};
 
 /// How far ahead of the scrape a sample's own timestamp may be, as in Prometheus.
 const MAX_AHEAD: Duration = Duration::from_secs(600);

@@ -1,6 +1,6 @@
 use super::{Lint, lint};
+use crate::exposition::Exposition;
 use crate::metric::Timestamp;
-use crate::scrape::Exposition;
 
 fn found(body: &str) -> Vec<(Lint, usize)> {
     let body = format!("{body}# EOF\n");

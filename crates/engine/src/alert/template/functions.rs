@@ -311,7 +311,8 @@ fn strip_domain(text: &str) -> String {
     }
 }
 
-pub(crate) fn query_escape(text: &str) -> String {
+/// Escapes text as Go's `url.QueryEscape` does.
+pub fn query_escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 /// The kind of a model metric.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum Metric {
     /// Time to answer one inference, in milliseconds.
     InferenceLatencyMs,

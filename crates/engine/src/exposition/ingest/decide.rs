@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::attach::attach;
 use super::strings::Strings;
+use crate::exposition::parse::{Family, FamilyType, Series, canonical_bound};
+use crate::exposition::{Error, Format, Limit, Limits};
 use crate::metric::{Labels, SeriesFilter};
-use crate::scrape::parse::{Family, FamilyType, Series, canonical_bound};
-use crate::scrape::{Error, Format, Limit, Limits};
 
 /// What happens to a series never seen before.
 #[derive(Debug)]

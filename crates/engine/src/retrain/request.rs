@@ -1,13 +1,10 @@
-//! A request to retrain, and who can be asked.
+//! A request to retrain.
 
-use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::alert::{Alert, Expected};
 use crate::metric::{Labels, Matcher, Timestamp};
-
-use super::super::Error;
 
 /// Why and what to retrain. Every retry and every replica of the same decision carries the same [`id`](Self::id).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,16 +124,4 @@ pub fn idempotency_key(
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// Something that can be asked to retrain: a webhook, the log, or a receiver of another crate.
-///
-/// A request is repeated until this answers `Ok`, an error that is not retryable, or the request expires; the same
-/// [`RetrainRequest::id`] may therefore arrive more than once.
-pub trait RetrainingNotifier: Send + Sync {
-    /// Asks once.
-    ///
-    /// # Errors
-    /// Why the request did not arrive, and whether trying again can help.
-    fn request<'a>(&'a self, request: &'a RetrainRequest) -> BoxFuture<'a, Result<(), Error>>;
 }

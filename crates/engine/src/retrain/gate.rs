@@ -54,7 +54,6 @@ impl Policy {
 
 /// Why no request goes out now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Hold {
     /// The alert does not fire.
     NotFiring,

@@ -75,7 +75,7 @@ pub struct Body {
 
 impl Body {
     /// Bytes whose buffer returns to `home` afterwards.
-    pub(super) fn lent(bytes: Vec<u8>, home: Arc<Buffer>) -> Self {
+    pub fn lent(bytes: Vec<u8>, home: Arc<Buffer>) -> Self {
         Self {
             bytes,
             home: Some(home),
@@ -83,7 +83,7 @@ impl Body {
     }
 
     /// The bytes, to be filled.
-    pub(super) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 }
@@ -142,11 +142,11 @@ impl From<&str> for Body {
 
 /// The one buffer a producer reads its bodies into.
 #[derive(Debug, Default)]
-pub(super) struct Buffer(Mutex<Vec<u8>>);
+pub struct Buffer(Mutex<Vec<u8>>);
 
 impl Buffer {
     /// The buffer, empty; a new one when it is still lent.
-    pub(super) fn take(&self) -> Vec<u8> {
+    pub fn take(&self) -> Vec<u8> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

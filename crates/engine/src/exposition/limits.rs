@@ -32,7 +32,6 @@ impl Default for Limits {
 
 /// One of the settings in [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Limit {
     /// [`Limits::body_size`].
     BodySize,

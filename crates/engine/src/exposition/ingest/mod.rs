@@ -13,8 +13,8 @@ mod strings;
 
 use std::sync::Arc;
 
+use crate::exposition::{Error, Exposition, Format, Limit, Limits};
 use crate::metric::{Appender, Labels, SeriesFilter};
-use crate::scrape::{Error, Exposition, Format, Limit, Limits};
 
 use decide::Policy;
 use memo::{Memo, State};

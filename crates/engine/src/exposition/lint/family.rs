@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Lint, Sample};
-use crate::scrape::parse::{FamilyType, parse_value};
+use crate::exposition::parse::{FamilyType, parse_value};
 
 /// Labels in order of name.
 type Pairs = Vec<(String, String)>;

@@ -1,0 +1,22 @@
+//! Text expositions: parsing, ingesting into an appender, and linting.
+//!
+//! ```text
+//! Exposition ─▶ Ingester ─▶ metric::Appender
+//! (one body)    (parse, memo, limits)
+//! ```
+//!
+//! The formats are Prometheus text 0.0.4 and 1.0.0 and OpenMetrics 1.0, read as Prometheus 3 reads them. A scrape is
+//! atomic: the owner of the [`Appender`](crate::metric::Appender) begins before [`Ingester::ingest`] and commits or
+//! rolls back after it.
+
+mod body;
+mod error;
+mod ingest;
+mod limits;
+pub mod lint;
+pub mod parse;
+
+pub use body::{Body, Buffer, Exposition, Format};
+pub use error::{Error, Reason};
+pub use ingest::{Ingested, Ingester};
+pub use limits::{Limit, Limits};

@@ -1,0 +1,27 @@
+//! The pure core of Sidewatch: expositions and time in; verdicts, alerts and retraining requests out.
+//!
+//! ```text
+//! exposition ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ alert ─▶ retrain
+//! (parse,       (recent   (expr     (Metric  (strategy (state    (the gate:
+//! lint)         window)   at now)   samples) verdict)  machine)  when to ask)
+//! ```
+//!
+//! Nothing here performs I/O or reads a clock: time arrives with the sample.
+
+pub mod metric;
+
+pub mod describe;
+
+pub mod exposition;
+
+pub mod series;
+
+pub mod promql;
+
+pub mod map;
+
+pub mod judge;
+
+pub mod alert;
+
+pub mod retrain;
