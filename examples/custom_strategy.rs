@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sidewatch::judge::{
-    Band, Context, Error, Problem, Registry, Side, Snapshot, StrategyConfig,
-    StrategyFactory, Table, ThresholdStrategy, Verdict, read_params,
+    Band, Context, Error, Problem, Registry, Side, Snapshot, StrategyConfig, StrategyFactory,
+    Table, ThresholdStrategy, Verdict, read_params,
 };
-use sidewatch::section;
 use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+use sidewatch::section;
 
 /// Remembers the last value.
 #[derive(Debug)]

@@ -5,7 +5,10 @@ use super::settings::{Alerting, Alertmanager};
 use crate::describe::{Node, written};
 use crate::notify::alertmanager::Discovery;
 
-written!(Discovery as AlertmanagerDiscovery, super::discovery::alertmanagers);
+written!(
+    Discovery as AlertmanagerDiscovery,
+    super::discovery::alertmanagers
+);
 
 /// Every Alertmanager is named once.
 pub(super) fn check_names(alerting: &mut Alerting, node: &Node<'_>) {

@@ -13,8 +13,7 @@ use crate::runtime::dns::{Question, Record};
 use crate::scrape::discovery::Lookup;
 
 /// What is wrong with TLS to an address that was looked up.
-pub(super) const NAMELESS: &str =
-    "addresses are no names that a certificate could be checked against; set tls_config.server_name";
+pub(super) const NAMELESS: &str = "addresses are no names that a certificate could be checked against; set tls_config.server_name";
 /// Time between look-ups of a name.
 const REFRESH: Duration = Duration::from_secs(30);
 
@@ -43,6 +42,7 @@ section! {
 
 section! {
     /// Makes every address of a host name an Alertmanager.
+    #[derive(Debug, Clone, Copy, PartialEq)]
     pub(super) struct AlertmanagerDiscovery {
         /// Which records are looked up. With `SRV` the URL's host is the name of the service.
         pub(super) record @ "type": Record = Record::Address,
@@ -96,16 +96,15 @@ pub(super) fn targets(keys: TargetDiscovery, node: &Node<'_>) -> Option<Discover
 }
 
 /// How Alertmanagers are found.
-#[expect(clippy::unnecessary_wraps, reason = "conversions may fail")]
 pub(super) fn alertmanagers(
     keys: AlertmanagerDiscovery,
     _node: &Node<'_>,
-) -> Option<alertmanager::Discovery> {
-    Some(alertmanager::Discovery {
+) -> alertmanager::Discovery {
+    alertmanager::Discovery {
         record: keys.record,
         server: keys.server,
         refresh: keys.refresh,
-    })
+    }
 }
 
 /// Name and port; an SRV name has none, since the records bring it.
@@ -263,9 +262,9 @@ mod tests {
             lines,
             [
                 "c.yaml:3: scrape.discovery.dns: must be a name, without scheme and path, such as fraud-headless.ml.svc:8000, got \"http://fraud/metrics\"",
-                "c.yaml:4: scrape.discovery.type: must be A, AAAA or SRV, or be left out for A and AAAA, got \"MX\"",
+                "c.yaml:4: scrape.discovery.type: must be one of A, AAAA, SRV, or be left out for A and AAAA, got \"MX\"",
                 "c.yaml:5: scrape.discovery.path: must begin with /, such as /metrics, got \"metrics\"",
-                "c.yaml:7: scrape.discovery.refresh: must be at least 1s",
+                "c.yaml:7: scrape.discovery.refresh: must be at least 1s, got 10ms",
                 "c.yaml:8: scrape.discovery.server: must be the address and port of a DNS server, such as 127.0.0.1:8600, got \"localhost\"",
                 "c.yaml:9: scrape.discovery.labels.instance: would be the same for every replica; it is each one's address by itself",
                 "c.yaml:10: scrape.discovery.port: unknown key; known keys are dns, type, server, refresh, scheme, path, labels",

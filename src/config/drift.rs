@@ -76,9 +76,7 @@ fn counters(keys: &DriftKeys, node: &Node<'_>) -> Option<(Expr, String)> {
             Some((keys.counter.clone()?, label?))
         }
         [false, true, false] => {
-            node.problem(
-                "label is missing: the label of counter that tells the categories apart",
-            );
+            node.problem("label is missing: the label of counter that tells the categories apart");
             None
         }
         _ => {
@@ -156,7 +154,9 @@ fn from_file(file: &str, rule: &str, node: &Node<'_>, context: &RuleContext<'_>)
         }
     };
     if context.references == References::Required {
-        problems.into_iter().for_each(|problem| node.problem(problem));
+        problems
+            .into_iter()
+            .for_each(|problem| node.problem(problem));
     }
     Reference::File { file, text, series }
 }

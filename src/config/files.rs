@@ -66,12 +66,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("a[1]");
         fs::create_dir(&folder).unwrap();
-        for name in ["a.yaml", "vllm-1.yml", "vllm.yaml", "vllm.test.yaml", "b.txt"] {
+        for name in [
+            "a.yaml",
+            "vllm-1.yml",
+            "vllm.yaml",
+            "vllm.test.yaml",
+            "b.txt",
+        ] {
             fs::write(folder.join(name), "").unwrap();
         }
         let names = |files: Vec<std::path::PathBuf>| -> Vec<String> {
             let names = files.iter().filter_map(|file| file.file_name());
-            names.map(|name| name.to_string_lossy().into_owned()).collect()
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
         };
         let found = |pattern: &str| names(matching(&folder.join(pattern)).unwrap());
         assert_eq!(found("*.yaml"), ["a.yaml", "vllm.yaml"]);
@@ -79,6 +87,10 @@ mod tests {
         assert_eq!(found("a*b*c"), Vec::<String>::new());
         let all = names(rule_files_in(&folder).unwrap());
         assert_eq!(all, ["a.yaml", "vllm-1.yml", "vllm.yaml"]);
-        assert!(matching(&folder.join("none/*.yaml")).unwrap_err().starts_with("cannot list"));
+        assert!(
+            matching(&folder.join("none/*.yaml"))
+                .unwrap_err()
+                .starts_with("cannot list")
+        );
     }
 }

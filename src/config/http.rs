@@ -40,11 +40,11 @@ impl Keys for HttpKeys {
     type Value = http::Settings;
 
     fn description() -> Description {
-        HttpClient::description()
+        HttpClientSettings::description()
     }
 
     fn read_fields(fields: &mut Fields<'_>) -> Option<http::Settings> {
-        let keys = HttpClient::read_fields(fields)?;
+        let keys = HttpClientSettings::read_fields(fields)?;
         Some(settings(keys, fields.node()))
     }
 }
@@ -53,7 +53,7 @@ section! {
     /// How a server is reached: the keys of Prometheus' `http_config`. At most one of `basic_auth`,
     /// `authorization`, `oauth2` and `bearer_token` may be set. Files are relative to the file that
     /// names them, and secrets in files are read again for every request.
-    struct HttpClient {
+    struct HttpClientSettings {
         /// Basic authentication.
         basic_auth: Option<BasicAuth> = None;
         /// Any other `Authorization` header.
@@ -181,7 +181,7 @@ worded! {
 
 section! {
     /// The proxy between Sidewatch and a server.
-    struct ProxyConfig {
+    struct ProxySettings {
         /// The proxy's address.
         proxy_url: Option<Secret> = None;
         /// Hosts, domains and networks that are reached without the proxy, with commas between them.
@@ -228,11 +228,11 @@ impl Keys for ProxyKeys {
     type Value = Proxy;
 
     fn description() -> Description {
-        ProxyConfig::description()
+        ProxySettings::description()
     }
 
     fn read_fields(fields: &mut Fields<'_>) -> Option<Proxy> {
-        let keys = ProxyConfig::read_fields(fields)?;
+        let keys = ProxySettings::read_fields(fields)?;
         Some(proxy(keys, fields.node()))
     }
 }
@@ -256,7 +256,12 @@ impl Shape for Headers {
             let files = keys.files.into_iter().map(Secret::File);
             Some(Header {
                 name: name.to_owned(),
-                values: keys.values.into_iter().chain(keys.secrets).chain(files).collect(),
+                values: keys
+                    .values
+                    .into_iter()
+                    .chain(keys.secrets)
+                    .chain(files)
+                    .collect(),
             })
         });
         Some(headers.collect())
@@ -284,8 +289,13 @@ impl Shape for ConnectHeaders {
     }
 }
 
-fn settings(keys: HttpClient, node: &Node<'_>) -> http::Settings {
-    let bearer = either(node, "bearer_token", keys.bearer_token, keys.bearer_token_file);
+fn settings(keys: HttpClientSettings, node: &Node<'_>) -> http::Settings {
+    let bearer = either(
+        node,
+        "bearer_token",
+        keys.bearer_token,
+        keys.bearer_token_file,
+    );
     let given = [
         node.has("basic_auth"),
         node.has("authorization"),
@@ -340,10 +350,14 @@ fn authorization(keys: Authorization, node: &Node<'_>) -> Auth {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "conversions may fail")]
-fn oauth2(keys: OAuth2Keys, node: &Node<'_>) -> Option<OAuth2> {
-    let secret = either(node, "client_secret", keys.client_secret, keys.client_secret_file);
-    Some(OAuth2 {
+fn oauth2(keys: OAuth2Keys, node: &Node<'_>) -> OAuth2 {
+    let secret = either(
+        node,
+        "client_secret",
+        keys.client_secret,
+        keys.client_secret_file,
+    );
+    OAuth2 {
         client_id: keys.client_id,
         client_secret: secret.unwrap_or_default(),
         token_url: keys.token_url,
@@ -351,11 +365,10 @@ fn oauth2(keys: OAuth2Keys, node: &Node<'_>) -> Option<OAuth2> {
         endpoint_params: keys.endpoint_params,
         tls: keys.tls_config,
         proxy: keys.proxy,
-    })
+    }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "conversions may fail")]
-fn tls(keys: TlsConfig, node: &Node<'_>) -> Option<Tls> {
+fn tls(keys: TlsConfig, node: &Node<'_>) -> Tls {
     let tls = Tls {
         ca: either(node, "ca", keys.ca, keys.ca_file),
         cert: either(node, "cert", keys.cert, keys.cert_file),
@@ -368,10 +381,10 @@ fn tls(keys: TlsConfig, node: &Node<'_>) -> Option<Tls> {
     if tls.cert.is_some() != tls.key.is_some() {
         node.problem("cert and key belong together; set both or neither");
     }
-    Some(tls)
+    tls
 }
 
-fn proxy(keys: ProxyConfig, node: &Node<'_>) -> Proxy {
+fn proxy(keys: ProxySettings, node: &Node<'_>) -> Proxy {
     match keys.proxy_url {
         Some(_) if keys.proxy_from_environment => {
             node.problem("proxy_url and proxy_from_environment exclude each other");

@@ -6,9 +6,9 @@ use super::settings::Settings;
 use super::yaml::{Scalar, scalars};
 use crate::describe::{Description, Keys, Kind};
 
-/// What stands where a secret stood, as Prometheus writes it.
+/// The placeholder of a secret, as Prometheus writes it.
 const HIDDEN: &str = "<secret>";
-/// A comment with one of these words may be a secret that was used once.
+/// A comment with one of these words may hold an old secret.
 const SUSPECT: [&str; 7] = [
     "passw",
     "secret",
@@ -121,7 +121,7 @@ fn blank(written: &str) -> String {
     out
 }
 
-/// What stands between two scalars: structure, which stays, and comments, which stay when they are harmless.
+/// The text between two scalars: structure stays, and comments stay when they are harmless.
 fn comments(between: &str, secrets: &[&str]) -> String {
     let mut out = String::with_capacity(between.len());
     for line in between.split_inclusive('\n') {

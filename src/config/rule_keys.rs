@@ -165,7 +165,10 @@ section! {
 
 /// A record has one source.
 fn check_source(_record: &mut RecordKeys, node: &Node<'_>) {
-    match (node.has("expr"), node.peek("drift").filter(|_| node.has("drift"))) {
+    match (
+        node.has("expr"),
+        node.peek("drift").filter(|_| node.has("drift")),
+    ) {
         (true, Some(drift)) => drift.problem("stands in the place of expr; keep one of them"),
         (false, None) => node.problem("expr is missing"),
         (true, None) | (false, Some(_)) => {}

@@ -113,10 +113,7 @@ impl Shape for LabelTemplates {
 }
 
 /// The texts that are templates; the others are reported.
-pub(super) fn templates(
-    node: &Node<'_>,
-    texts: Vec<(String, String)>,
-) -> Vec<(String, Template)> {
+pub(super) fn templates(node: &Node<'_>, texts: Vec<(String, String)>) -> Vec<(String, Template)> {
     let parsed = texts.into_iter().filter_map(|(name, text)| {
         let template = Template::parse(&text)
             .map_err(|error| node.problem_below(&name, error.to_string()))
@@ -159,7 +156,9 @@ impl Shape for RecordName {
         let name = node.text()?;
         if name.is_empty() || name.contains(['{', '}']) {
             let example = limits.example;
-            node.problem(format!("must be a metric name such as {example}, got {name:?}"));
+            node.problem(format!(
+                "must be a metric name such as {example}, got {name:?}"
+            ));
         }
         Some(name)
     }
@@ -223,9 +222,9 @@ macro_rules! constant {
             }
 
             fn read(node: &Node<'_>, limits: &Limits) -> Option<()> {
-                // What it should have been has been said; reading goes on.
-                let _ = read_word(node, limits, vec![(Word { word: $word, doc: "" }, ())]);
-                Some(())
+                // Another word has been reported; reading goes on.
+                let word = Word { word: $word, doc: "" };
+                Some(read_word(node, limits, vec![(word, ())]).unwrap_or_default())
             }
         }
     };

@@ -250,13 +250,7 @@ impl<'a> RuleReader<'a> {
         }
     }
 
-    fn group(
-        &self,
-        file: &FileState<'_>,
-        place: Place,
-        keys: GroupKeys,
-        node: &Node<'_>,
-    ) -> Group {
+    fn group(&self, file: &FileState<'_>, place: Place, keys: GroupKeys, node: &Node<'_>) -> Group {
         let interval = keys.interval.filter(|interval| !interval.is_zero());
         let context = RuleContext {
             file: file.name,

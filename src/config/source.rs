@@ -21,7 +21,7 @@ pub enum Place {
     Here,
     /// At the server.
     There,
-    /// Partly here and partly there, so that nobody can evaluate it.
+    /// Partly here and partly there: it cannot be evaluated as a whole.
     Both,
 }
 

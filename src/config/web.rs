@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::problem::Problems;
 use super::text::read;
 use super::yaml::Document;
-use crate::describe::{
-    Kind, Limits, Node, ReadContext, Shape, TEXT, section,
-};
+use crate::describe::{Kind, Limits, Node, ReadContext, Shape, TEXT, section};
 use crate::publish::web::{
     Acceptor, CipherSuite, ClientAuth, Field, Headers, KeyExchange, Material, RateLimit, Tls,
     Users, Version, Web, cipher_suite, curve,
@@ -128,9 +126,9 @@ pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
         }
         web.headers = http.headers;
         web.users = keys.basic_auth_users;
-        web.rate_limit = keys.rate_limit.and_then(|keys| {
-            rate_limit(&keys, &root.peek("rate_limit")?)
-        });
+        web.rate_limit = keys
+            .rate_limit
+            .and_then(|keys| rate_limit(&keys, &root.peek("rate_limit")?));
     }
     // With nothing behind the key, requests would need no password although users were meant.
     if root.peek("basic_auth_users").is_some() && !root.has("basic_auth_users") {
@@ -185,8 +183,16 @@ fn tls(
         allowed_sans: keys.client_allowed_sans,
         min_version: keys.min_version.unwrap_or(Version::V12),
         max_version: keys.max_version.unwrap_or(Version::V13),
-        cipher_suites: keys.cipher_suites.into_iter().map(|suite| suite.0).collect(),
-        curves: keys.curve_preferences.into_iter().map(|curve| curve.0).collect(),
+        cipher_suites: keys
+            .cipher_suites
+            .into_iter()
+            .map(|suite| suite.0)
+            .collect(),
+        curves: keys
+            .curve_preferences
+            .into_iter()
+            .map(|curve| curve.0)
+            .collect(),
         prefer_server_suites: keys.prefer_server_cipher_suites,
         http2,
     };
@@ -296,7 +302,9 @@ impl<T: Parse> Shape for Parsed<T> {
 
     fn read(node: &Node<'_>, _limits: &Limits) -> Option<T> {
         let text = node.text().filter(|text| !text.is_empty())?;
-        T::parse(&text).map_err(|message| node.problem(message)).ok()
+        T::parse(&text)
+            .map_err(|message| node.problem(message))
+            .ok()
     }
 }
 
@@ -487,7 +495,7 @@ basic_auth: {}
     }
 
     #[test]
-    fn what_would_let_everybody_in_by_accident_is_refused() {
+    fn an_empty_list_of_users_and_half_a_certificate_are_refused() {
         for text in ["basic_auth_users:\n", "basic_auth_users: {}\n"] {
             let found = problems(text);
             assert!(found[0].contains("names no user"), "{found:?}");

@@ -56,11 +56,11 @@ pub(super) fn check_names(retraining: &mut Retraining, node: &Node<'_>) {
 }
 
 /// The receiver that the keys describe.
-pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Option<Webhook> {
+pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Webhook {
     let format = format(&keys, node);
     let default = Webhook::new(&keys.url);
     let secret = secret(&keys, node);
-    Some(Webhook {
+    Webhook {
         name: Some(keys.name)
             .filter(|name| !name.is_empty())
             .unwrap_or(default.name),
@@ -71,7 +71,7 @@ pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Option<Webhook> {
         expiry: keys.expiry,
         timeout: keys.timeout,
         http: keys.http,
-    })
+    }
 }
 
 fn format(keys: &WebhookKeys, node: &Node<'_>) -> Format {
@@ -82,10 +82,18 @@ fn format(keys: &WebhookKeys, node: &Node<'_>) -> Format {
     let name = keys.format.unwrap_or(FormatName::CloudEvents);
     for (key, value, of) in [
         ("pipeline_id", &keys.pipeline_id, FormatName::Kubeflow),
-        ("pipeline_version_id", &keys.pipeline_version_id, FormatName::Kubeflow),
+        (
+            "pipeline_version_id",
+            &keys.pipeline_version_id,
+            FormatName::Kubeflow,
+        ),
         ("experiment_id", &keys.experiment_id, FormatName::Kubeflow),
         ("event_type", &keys.event_type, FormatName::Github),
-        ("workflow_template", &keys.workflow_template, FormatName::Argo),
+        (
+            "workflow_template",
+            &keys.workflow_template,
+            FormatName::Argo,
+        ),
         ("template_file", &keys.template_file, FormatName::Template),
         ("content_type", &keys.content_type, FormatName::Template),
     ] {
@@ -149,8 +157,7 @@ fn read_template(path: &Path, content_type: &str) -> Result<BodyTemplate, String
         return Err(unreadable(std::io::Error::other(text)));
     }
     let text = fs::read_to_string(path).map_err(unreadable)?;
-    BodyTemplate::parse(&text, content_type)
-        .map_err(|error| format!("{}: {error}", path.display()))
+    BodyTemplate::parse(&text, content_type).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn secret(keys: &WebhookKeys, node: &Node<'_>) -> Option<Secret> {

@@ -38,17 +38,53 @@ pub enum Action {
 impl Action {
     /// Each action's word and what it does.
     pub(crate) const WORDS: [(&'static str, Self, &'static str); 11] = [
-        ("replace", Self::Replace, "Sets the target label when the regex matches."),
+        (
+            "replace",
+            Self::Replace,
+            "Sets the target label when the regex matches.",
+        ),
         ("keep", Self::Keep, "Drops alerts that do not match."),
         ("drop", Self::Drop, "Drops alerts that match."),
-        ("keepequal", Self::KeepEqual, "Drops alerts whose source differs from the target label."),
-        ("dropequal", Self::DropEqual, "Drops alerts whose source equals the target label."),
-        ("hashmod", Self::HashMod, "Sets the target label to a hash of the source labels, modulo."),
-        ("labelmap", Self::LabelMap, "Copies labels whose name matches."),
-        ("labeldrop", Self::LabelDrop, "Removes labels whose name matches."),
-        ("labelkeep", Self::LabelKeep, "Removes labels whose name does not match."),
-        ("lowercase", Self::Lowercase, "Sets the target label to the source in lower case."),
-        ("uppercase", Self::Uppercase, "Sets the target label to the source in upper case."),
+        (
+            "keepequal",
+            Self::KeepEqual,
+            "Drops alerts whose source differs from the target label.",
+        ),
+        (
+            "dropequal",
+            Self::DropEqual,
+            "Drops alerts whose source equals the target label.",
+        ),
+        (
+            "hashmod",
+            Self::HashMod,
+            "Sets the target label to a hash of the source labels, modulo.",
+        ),
+        (
+            "labelmap",
+            Self::LabelMap,
+            "Copies labels whose name matches.",
+        ),
+        (
+            "labeldrop",
+            Self::LabelDrop,
+            "Removes labels whose name matches.",
+        ),
+        (
+            "labelkeep",
+            Self::LabelKeep,
+            "Removes labels whose name does not match.",
+        ),
+        (
+            "lowercase",
+            Self::Lowercase,
+            "Sets the target label to the source in lower case.",
+        ),
+        (
+            "uppercase",
+            Self::Uppercase,
+            "Sets the target label to the source in upper case.",
+        ),
     ];
 
     /// The action with this word, in any case, if there is one.
@@ -62,7 +98,9 @@ impl Action {
     }
 
     pub(crate) fn word(self) -> &'static str {
-        let known = Self::WORDS.into_iter().find(|(_, action, _)| *action == self);
+        let known = Self::WORDS
+            .into_iter()
+            .find(|(_, action, _)| *action == self);
         known.map_or("", |(word, ..)| word)
     }
 }
@@ -298,7 +336,10 @@ mod tests {
     fn a_wrong_step_names_the_key() {
         let wrong = |spec| Relabel::try_new(spec).unwrap_err();
         assert_eq!(wrong(spec("replace", &["a"], "(", "d", "")).key, "regex");
-        assert_eq!(wrong(spec("replace", &["a"], "x", "", "")).key, "target_label");
+        assert_eq!(
+            wrong(spec("replace", &["a"], "x", "", "")).key,
+            "target_label"
+        );
         let zero = Spec {
             modulus: 0,
             ..spec("hashmod", &["a"], "x", "d", "")

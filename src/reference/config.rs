@@ -1,9 +1,9 @@
 //! The reference of configuration files, rule files and strategies.
 
 use crate::config::relay::Relay;
+use crate::config::rule_keys::RULE_FILE;
 use crate::config::settings::Settings;
 use crate::config::web::WebConfiguration;
-use crate::config::rule_keys::RULE_FILE;
 use crate::describe::{Keys, Page, Shape};
 use crate::judge::StrategyConfig;
 
@@ -17,9 +17,9 @@ pub fn configuration() -> String {
          is an error. `sidewatch check config FILE` reports every mistake with its line, and \
          `sidewatch schema config` prints a JSON Schema for editors.",
     );
-    page.section("Configuration file", "", &Settings::description());
-    page.section("Relay", "", &Relay::description());
-    page.section("Web configuration file", "", &WebConfiguration::description());
+    page.part("Configuration file", &Settings::description());
+    page.part("Relay", &Relay::description());
+    page.part("Web configuration file", &WebConfiguration::description());
     page.finish()
 }
 

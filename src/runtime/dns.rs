@@ -76,7 +76,7 @@ pub struct Answer {
     pub ttl: Option<Duration>,
 }
 
-/// A question that nobody answered.
+/// A question without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the name {name} cannot be looked up: {why}")]
 pub struct Error {
@@ -95,7 +95,7 @@ pub trait Resolve: Send + Sync + fmt::Debug {
     fn resolve<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, Error>>;
 }
 
-/// The servers of `/etc/resolv.conf`, read again for every question, and `/etc/hosts`. Nothing is cached: who asks decides when.
+/// The servers of `/etc/resolv.conf`, read again for every question, and `/etc/hosts`. Nothing is cached: the caller decides when.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Resolver;
 

@@ -25,9 +25,7 @@ impl Checker {
     fn new(schema: &Value) -> Self {
         let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
         let url = "http://localhost/schema.json";
-        compiler
-            .add_resource(url, schema.clone())
-            .unwrap();
+        compiler.add_resource(url, schema.clone()).unwrap();
         let index = compiler.compile(url, &mut schemas).unwrap();
         Self { schemas, index }
     }

@@ -197,6 +197,9 @@ pub enum Kind {
     Anything,
 }
 
+/// The value of a tag, or the name of an alternative, and its section.
+pub type Alternative = (&'static str, Description);
+
 /// A section that is one of several.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice {
@@ -207,7 +210,7 @@ pub struct Choice {
     /// The key whose value says which one it is; empty when the keys themselves do.
     pub tag: &'static str,
     /// The value of the tag, and the section.
-    pub sections: fn() -> Vec<(&'static str, Description)>,
+    pub sections: fn() -> Vec<Alternative>,
 }
 
 /// A kind of single value, such as a duration.

@@ -15,14 +15,16 @@ mod shape;
 mod value;
 mod words;
 
-pub use key::{Choice, Description, Key, Kind, Limits, Scalar, Word};
+pub use crate::{section, worded, written};
+#[doc(hidden)]
+pub use key::one_text;
+pub use key::{Alternative, Choice, Description, Key, Kind, Limits, Scalar, Word};
 pub use matcher::EnvMatcher;
 pub use read::{Environment, Fault, Fields, Node, ReadContext, Reader, nearest};
 pub use reference::Page;
 pub use schema::json_schema;
 pub use section::Keys;
-pub use crate::{section, worded, written};
-pub use shape::{Count, EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word};
+pub use shape::{
+    Count, EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word,
+};
 pub use value::{Lines, Value};
-#[doc(hidden)]
-pub use key::one_text;

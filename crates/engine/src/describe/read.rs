@@ -144,7 +144,10 @@ impl<'a> Node<'a> {
             (false, false) => format!("{}.{below}", self.path),
         };
         let message = message.into();
-        self.reader.faults.borrow_mut().push(Fault { path, message });
+        self.reader
+            .faults
+            .borrow_mut()
+            .push(Fault { path, message });
     }
 
     /// Text in which `${VAR}` is replaced by the environment's value and `$$` by `$`; an unset
@@ -481,6 +484,7 @@ impl<'a> Fields<'a> {
             }
             let hint = match nearest(key, &self.known) {
                 Some(known) => format!("unknown key; did you mean {known}?"),
+                None if self.known.is_empty() => "unknown key; there are none here".to_owned(),
                 None => format!("unknown key; known keys are {}", self.known.join(", ")),
             };
             self.node.problem_below(key, hint);

@@ -1,7 +1,6 @@
 //! Descriptions as a reference page in Markdown.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use super::key::{Choice, Description, Key, Kind, Scalar, Word};
 
@@ -9,11 +8,13 @@ use super::key::{Choice, Description, Key, Kind, Scalar, Word};
 #[derive(Debug)]
 pub struct Page {
     text: String,
-    /// The heading under which each section is explained.
-    headings: BTreeMap<&'static str, String>,
+    /// Which part of the page this is: the beginning of every anchor.
+    part: String,
+    /// The link to each section.
+    links: BTreeMap<&'static str, String>,
     explained: BTreeSet<&'static str>,
-    /// Sections that are explained on another page.
-    pages: BTreeMap<&'static str, String>,
+    /// The sets of words that were explained.
+    words: BTreeSet<Vec<&'static str>>,
     scalars: BTreeMap<&'static str, &'static Scalar>,
 }
 
@@ -23,21 +24,28 @@ impl Page {
     pub fn new(title: &str, about: &str) -> Self {
         Self {
             text: format!("# {title}\n\n{about}\n"),
-            headings: BTreeMap::new(),
+            part: String::new(),
+            links: BTreeMap::new(),
             explained: BTreeSet::new(),
-            pages: BTreeMap::new(),
+            words: BTreeSet::new(),
             scalars: BTreeMap::new(),
         }
     }
 
+    /// Begins a part of the page: the description of another file, whose keys may have the same names.
+    pub fn part(&mut self, heading: &str, section: &Description) {
+        self.part = format!("{}-", anchor(heading));
+        self.section(heading, "", section);
+    }
+
     /// Adds a section and everything below it; `path` is where it stands in the file, and
     /// `heading` what it is called.
-    pub fn section(&mut self, heading: &str, path: &str, section: &Description) {
+    fn section(&mut self, heading: &str, path: &str, section: &Description) {
         if !self.explained.insert(section.name) {
             return;
         }
-        self.headings.insert(section.name, heading.to_owned());
-        let _ = write!(self.text, "\n## {heading}\n\n{}\n", section.doc);
+        self.heading(heading, section.name);
+        self.text.push_str(&format!("\n{}\n", section.doc));
         self.table(path, &section.keys, &section.flattened);
         for key in &section.keys {
             self.kind(&join(path, key.name), &key.kind);
@@ -48,10 +56,19 @@ impl Page {
         }
     }
 
+    /// Writes a heading with an anchor that is unique on the page.
+    fn heading(&mut self, heading: &str, section: &'static str) {
+        let id = format!("{}{}", self.part, anchor(heading));
+        self.text
+            .push_str(&format!("\n<a id=\"{id}\"></a>\n\n## {heading}\n"));
+        self.links.insert(section, format!("[{heading}](#{id})"));
+    }
+
     /// A section that is explained on another page.
     pub fn link_to(&mut self, name: &'static str, page: &str) {
         self.explained.insert(name);
-        self.pages.insert(name, page.to_owned());
+        let link = format!("[{}]({page})", words_of(name).to_lowercase());
+        self.links.insert(name, link);
     }
 
     /// Adds the sections that a kind leads to; `path` is where it stands in the file.
@@ -70,7 +87,8 @@ impl Page {
     pub fn finish(mut self) -> String {
         self.text.push_str("\n## Types\n\n");
         for scalar in self.scalars.values() {
-            let _ = writeln!(self.text, "- **{}**: {}", scalar.name, scalar.doc);
+            self.text
+                .push_str(&format!("- **{}**: {}\n", scalar.name, scalar.doc));
         }
         self.text
     }
@@ -85,33 +103,36 @@ impl Page {
             let kind = self.type_of(&join(path, key.name), &key.kind);
             let default = default_of(key);
             let meaning = meaning(key);
-            let _ = writeln!(
-                self.text,
-                "| `{}` | {kind} | {default} | {meaning} |",
+            self.text.push_str(&format!(
+                "| `{}` | {kind} | {default} | {meaning} |\n",
                 key.name
-            );
+            ));
         }
         for section in flattened {
             let heading = words_of(section.name);
-            let _ = writeln!(
-                self.text,
-                "| … | | | The keys of [{heading}](#{}) as well. |",
-                anchor(&heading)
-            );
+            let link = self.links.get(section.name).cloned();
+            let link =
+                link.unwrap_or_else(|| format!("[{heading}](#{}{})", self.part, anchor(&heading)));
+            self.text
+                .push_str(&format!("| … | | | The keys of {link} as well. |\n"));
         }
         for key in keys {
             if let Kind::Words(words) = &key.kind
                 && words.iter().any(|word| !word.doc.is_empty())
+                && self
+                    .words
+                    .insert(words.iter().map(|word| word.word).collect())
             {
-                self.words(key.name, words);
+                self.explain_words(key.name, words);
             }
         }
     }
 
-    fn words(&mut self, key: &str, words: &[Word]) {
-        let _ = write!(self.text, "\nValues of `{key}`:\n\n");
+    fn explain_words(&mut self, key: &str, words: &[Word]) {
+        self.text.push_str(&format!("\nValues of `{key}`:\n\n"));
         for word in words {
-            let _ = writeln!(self.text, "- `{}`: {}", word.word, word.doc);
+            self.text
+                .push_str(&format!("- `{}`: {}\n", word.word, word.doc));
         }
     }
 
@@ -120,16 +141,12 @@ impl Page {
             return;
         }
         if path.is_empty() {
-            let _ = write!(self.text, "\n{}\n", choice.doc);
+            self.text.push_str(&format!("\n{}\n", choice.doc));
         } else {
-            self.headings.insert(choice.name, format!("`{path}`"));
-            let _ = write!(self.text, "\n## `{path}`\n\n{}\n", choice.doc);
+            self.heading(&format!("`{path}`"), choice.name);
+            self.text.push_str(&format!("\n{}\n", choice.doc));
         }
         let sections = (choice.sections)();
-        for (word, section) in &sections {
-            // Known before the first is explained, so that all of them can be linked.
-            self.headings.insert(section.name, format!("`{word}`"));
-        }
         for (word, section) in &sections {
             self.section(&format!("`{word}`"), path, section);
         }
@@ -160,12 +177,11 @@ impl Page {
     }
 
     fn link(&self, path: &str, section: &'static str) -> String {
-        if let Some(page) = self.pages.get(section) {
-            return format!("[{}]({page})", words_of(section).to_lowercase());
-        }
-        let heading = self.headings.get(section);
-        let heading = heading.map_or_else(|| format!("`{path}`"), Clone::clone);
-        format!("[{heading}](#{})", anchor(&heading))
+        self.links.get(section).cloned().unwrap_or_else(|| {
+            // It is explained further down.
+            let heading = format!("`{path}`");
+            format!("[{heading}](#{}{})", self.part, anchor(&heading))
+        })
     }
 }
 
@@ -191,23 +207,28 @@ fn default_of(key: &Key) -> String {
 
 fn meaning(key: &Key) -> String {
     let mut text = cell(&key.doc);
-    let show = |number: f64| match &key.kind {
-        Kind::Scalar(scalar) => (scalar.show)(number),
-        _ => number.to_string(),
+    let is_list = matches!(key.kind, Kind::List(_));
+    let show = |number: f64| {
+        if let Kind::Scalar(scalar) = &key.kind {
+            (scalar.show)(number)
+        } else {
+            number.to_string()
+        }
     };
     let limits = key.limits.words(&show);
-    let items = match &key.kind {
-        Kind::List(_) if !limits.is_empty() => " entries",
-        _ => "",
-    };
     if !limits.is_empty() {
-        let _ = write!(text, " {}{items}.", capital(&limits));
+        let limits = match (is_list, key.limits.at_most) {
+            (false, _) => capital(&limits),
+            (true, None) => "Not empty".to_owned(),
+            (true, Some(_)) => format!("{} entries", capital(&limits)),
+        };
+        text.push_str(&format!(" {limits}."));
     }
     if key.limits.is_secret {
         text.push_str(" Secret: it is never shown.");
     }
     if !key.limits.example.is_empty() {
-        let _ = write!(text, " Example: `{}`.", cell(key.limits.example));
+        text.push_str(&format!(" Example: `{}`.", cell(key.limits.example)));
     }
     text
 }
@@ -238,11 +259,11 @@ fn words_of(name: &str) -> String {
     out
 }
 
-/// The anchor that a heading has when it is rendered.
+/// The anchor of a heading: `scrape.targets[]` → `scrape-targets-item`.
 fn anchor(heading: &str) -> String {
-    let kept = heading
+    let text = heading.replace("[]", ".item").replace(['.', ' '], "-");
+    let kept = text
         .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-    let kept: String = kept.flat_map(char::to_lowercase).collect();
-    kept.replace(' ', "-")
+        .filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    kept.flat_map(char::to_lowercase).collect()
 }

@@ -9,7 +9,11 @@ use super::key::{Choice, Description, Key, Kind, Limits, Word};
 pub fn json_schema(title: &str, kind: &Kind) -> Json {
     let mut schema = Schema::default();
     let mut root = schema.kind(kind, &Limits::NONE);
-    set(&mut root, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    set(
+        &mut root,
+        "$schema",
+        "https://json-schema.org/draft/2020-12/schema",
+    );
     set(&mut root, "title", title);
     set(&mut root, "$defs", Json::Object(schema.definitions));
     root
@@ -34,7 +38,8 @@ impl Schema {
             Kind::Words(words) => any_word(words),
             Kind::List(item) => {
                 let mut list = json!({"type": "array", "items": self.kind(item, &Limits::NONE)});
-                for (keyword, limit) in [("minItems", limits.at_least), ("maxItems", limits.at_most)]
+                for (keyword, limit) in
+                    [("minItems", limits.at_least), ("maxItems", limits.at_most)]
                 {
                     if let Some(limit) = limit {
                         set(&mut list, keyword, number(limit));

@@ -240,7 +240,7 @@ macro_rules! worded {
 }
 
 /// Declares that a type is read from the keys of a section and a function that converts them:
-/// `fn(Keys, &Node<'_>) -> Option<Type>`.
+/// `fn(Keys, &Node<'_>) -> Type`, or `-> Option<Type>` when that may fail.
 #[macro_export]
 macro_rules! written {
     ($name:ty as $keys:ty, $convert:path) => {
@@ -256,8 +256,118 @@ macro_rules! written {
                 limits: &$crate::describe::Limits,
             ) -> Option<Self> {
                 let keys = <$keys as $crate::describe::Shape>::read(node, limits)?;
-                $convert(keys, node)
+                $convert(keys, node).into()
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use crate::describe::{Keys, Limits, ReadContext, Reader, Shape, Value, json_schema};
+
+    section! {
+        /// How a thing
+        /// is done.
+        #[check(not_both)]
+        struct Thing {
+            required {
+                /// Its name.
+                name: String, example("a");
+            }
+            /// How long it takes.
+            time @ "for": Duration = Duration::from_secs(15), at_least(1.0);
+            /// How sure it is.
+            share: f64 = 0.5, between(0.0, 1.0), hint("a share");
+            /// A password.
+            password: Option<String> = None, secret();
+            flatten {
+                /// Further keys.
+                more: More as More;
+            }
+        }
+    }
+
+    section! {
+        /// More.
+        struct More {
+            /// How many.
+            count: u32 = 3, within(1.0, 10.0);
+        }
+    }
+
+    fn not_both(thing: &mut Thing, node: &crate::describe::Node<'_>) {
+        if thing.password.is_some() && node.has("count") {
+            node.problem("password and count exclude each other");
+        }
+    }
+
+    type Read = (Option<Thing>, Vec<(String, String)>);
+
+    fn read(json: &serde_json::Value) -> Read {
+        let root = Value::from(json);
+        let reader = Reader::new(&root, ReadContext::empty());
+        let thing = Thing::read(&reader.root(), &Limits::NONE);
+        let faults = reader.finish().into_iter();
+        (
+            thing,
+            faults.map(|fault| (fault.path, fault.message)).collect(),
+        )
+    }
+
+    #[test]
+    fn a_section_is_read_with_its_defaults() {
+        let (thing, faults) = read(&json!({"name": "x", "for": "2m", "count": null}));
+        assert_eq!(faults, []);
+        let thing = thing.unwrap();
+        assert_eq!((thing.name.as_str(), thing.time.as_secs()), ("x", 120));
+        assert_eq!((thing.share, thing.more), (0.5, More { count: 3 }));
+    }
+
+    #[test]
+    fn every_fault_of_a_section_is_reported_at_once() {
+        let (thing, faults) =
+            read(&json!({"for": "10ms", "share": 1, "count": 11, "nam": 1, "password": "p"}));
+        assert!(thing.is_none());
+        let wanted = [
+            ("", "name is missing"),
+            ("for", "must be at least 1s, got 10ms"),
+            ("share", "must be between 0 and 1, a share, got 1"),
+            ("count", "must be from 1 to 10, got 11"),
+            ("nam", "unknown key; did you mean name?"),
+        ];
+        let told: Vec<(&str, &str)> = faults
+            .iter()
+            .map(|(path, message)| (path.as_str(), message.as_str()))
+            .collect();
+        assert_eq!(told, wanted);
+        let (_, faults) = read(&json!({"name": "x", "count": 2, "password": "p"}));
+        assert_eq!(faults[0].1, "password and count exclude each other");
+        let (_, faults) = read(&json!({"name": "x", "count": 1.5}));
+        assert_eq!(faults[0].1, "must be a whole number from 1 to 10, got 1.5");
+    }
+
+    #[test]
+    fn a_section_describes_itself() {
+        let section = Thing::description();
+        assert_eq!(section.doc, "How a thing is done.");
+        let names: Vec<&str> = section.all_keys().iter().map(|key| key.name).collect();
+        assert_eq!(names, ["name", "for", "share", "password", "count"]);
+        let default = |name: &str| {
+            let keys = section.all_keys();
+            let key = keys.into_iter().find(|key| key.name == name)?;
+            key.default.clone()
+        };
+        assert_eq!(default("for").as_deref(), Some("15s"));
+        assert_eq!(default("password"), None);
+        let schema = json_schema("thing", &Thing::kind());
+        let thing = &schema["$defs"]["Thing"];
+        assert_eq!(thing["required"], json!(["name"]));
+        assert_eq!(thing["properties"]["count"]["maximum"], 10);
+        assert_eq!(thing["properties"]["share"]["exclusiveMaximum"], 1);
+    }
 }

@@ -130,7 +130,8 @@ impl Adwin {
                     continue;
                 }
                 let change = (self.total - u0) / n1 - u0 / n0;
-                let m = 1.0 / (n0 - f64::from(params.min_window) + 1.0) + 1.0 / (n1 - f64::from(params.min_window) + 1.0);
+                let m = 1.0 / (n0 - f64::from(params.min_window) + 1.0)
+                    + 1.0 / (n1 - f64::from(params.min_window) + 1.0);
                 let bound =
                     (2.0 * m * variance * confidence).max(0.0).sqrt() + 2.0 / 3.0 * confidence * m;
                 let ratio = change.abs() / bound;

@@ -9,7 +9,7 @@ use super::{
     Context, EwmaParams, Registry, StrategyFactory, adwin, auto, compose, drift, ewma, mad,
     novelty, page_hinkley, seasonal, shift, statics,
 };
-use crate::describe::{Description, Keys};
+use crate::describe::{Alternative, Description, Keys};
 
 type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
 type Describe = fn() -> Description;
@@ -34,15 +34,35 @@ const ALL: [(&str, Build, Describe); 12] = [
     ("static", statics::build, statics::StaticParams::description),
     ("ewma", ewma::build, EwmaParams::description),
     ("mad", mad::build, mad::MadParams::description),
-    ("seasonal", seasonal::build, seasonal::SeasonalParams::description),
-    ("novelty", novelty::build, novelty::NoveltyParams::description),
+    (
+        "seasonal",
+        seasonal::build,
+        seasonal::SeasonalParams::description,
+    ),
+    (
+        "novelty",
+        novelty::build,
+        novelty::NoveltyParams::description,
+    ),
     ("auto", auto::build, auto::AutoParams::description),
     ("shift", shift::build, shift::ShiftParams::description),
-    ("page_hinkley", page_hinkley::build, page_hinkley::PageHinkleyParams::description),
+    (
+        "page_hinkley",
+        page_hinkley::build,
+        page_hinkley::PageHinkleyParams::description,
+    ),
     ("adwin", adwin::build, adwin::AdwinParams::description),
     ("drift", drift::build, drift::DriftParams::description),
-    ("any_of", compose::build_any, compose::AnyOfParams::description),
-    ("all_of", compose::build_all, compose::AllOfParams::description),
+    (
+        "any_of",
+        compose::build_any,
+        compose::AnyOfParams::description,
+    ),
+    (
+        "all_of",
+        compose::build_all,
+        compose::AllOfParams::description,
+    ),
 ];
 
 /// The factory of each.
@@ -53,7 +73,9 @@ pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
 }
 
 /// The parameters of each.
-pub(super) fn descriptions() -> Vec<(&'static str, Description)> {
+pub(super) fn descriptions() -> Vec<Alternative> {
     let described = ALL.into_iter();
-    described.map(|(kind, _, describe)| (kind, describe())).collect()
+    described
+        .map(|(kind, _, describe)| (kind, describe()))
+        .collect()
 }

@@ -65,7 +65,7 @@ struct Memory {
 }
 
 impl EwmaStrategy {
-    /// A strategy that has learnt nothing yet.
+    /// A strategy that has learned nothing yet.
     #[must_use]
     pub fn new(params: EwmaParams) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl EwmaStrategy {
         memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
-    /// Counts anomalous samples in a row on one side; after enough of them the new level is learnt from the start.
+    /// Counts anomalous samples in a row on one side; after enough of them the new level is learned from the start.
     fn follow(&mut self, side: Option<Side>) {
         let run = self.memory.run;
         self.memory.run = match side {

@@ -116,7 +116,7 @@ impl Novelty {
         left
     }
 
-    /// The novelty of a value, which is then learnt.
+    /// The novelty of a value, which is then learned.
     fn novelty(&mut self, warm_up: u32, step: Step) -> f64 {
         let live = self.seen >= warm_up;
         self.seen = self.seen.saturating_add(1);

@@ -12,7 +12,7 @@ use crate::metric::Direction;
 /// Deepest nesting of `any_of` and `all_of`.
 const DEEPEST: usize = 8;
 
-/// What a strategy is told about its rule.
+/// What a strategy needs to know about its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// Which side is bad.
@@ -33,7 +33,7 @@ pub trait StrategyFactory: Send + Sync {
     /// The `type:` it builds.
     fn kind(&self) -> &'static str;
 
-    /// Builds a strategy that has learnt nothing yet. [`read_params`](super::read_params) reads and checks `params`.
+    /// Builds a strategy that has learned nothing yet. [`read_params`](super::read_params) reads and checks `params`.
     ///
     /// # Errors
     /// Every mistake in the parameters.
@@ -91,7 +91,7 @@ impl Registry {
         self.build(config, context).err().unwrap_or_default()
     }
 
-    /// Builds a strategy that has learnt nothing yet.
+    /// Builds a strategy that has learned nothing yet.
     ///
     /// # Errors
     /// Every mistake in the configuration.

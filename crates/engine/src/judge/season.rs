@@ -81,7 +81,7 @@ impl Season {
         self.level += x - self.expected(at);
     }
 
-    /// The residual of a value, which is then learnt.
+    /// The residual of a value, which is then learned.
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     pub(super) fn residual(&mut self, at: Timestamp, x: f64) -> f64 {
         if self.seen == 0 {
