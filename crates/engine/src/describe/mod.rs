@@ -5,6 +5,7 @@
 //! no I/O and knows nothing of YAML: files and strategies' parameters arrive as a tree of
 //! [`Value`]s.
 
+mod fields;
 mod key;
 mod matcher;
 mod read;
@@ -16,11 +17,12 @@ mod value;
 mod words;
 
 pub use crate::{section, worded, written};
+pub use fields::{Fields, nearest};
 #[doc(hidden)]
 pub use key::one_text;
 pub use key::{Alternative, Choice, Description, Key, Kind, Limits, Scalar, Word};
 pub use matcher::EnvMatcher;
-pub use read::{Environment, Fault, Fields, Node, ReadContext, Reader, nearest};
+pub use read::{Environment, Fault, Node, ReadContext, Reader};
 pub use reference::Page;
 pub use schema::json_schema;
 pub use section::Keys;

@@ -5,8 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::key::Limits;
-use super::shape::Shape;
+use super::fields::Fields;
 use super::value::{Lines, Value};
 use crate::metric::{Labels, parse_duration};
 
@@ -56,6 +55,7 @@ pub struct Reader<'a> {
     root: &'a Value,
     lines: Option<&'a Lines>,
     context: ReadContext<'a>,
+    null_is_absent: bool,
     faults: RefCell<Vec<Fault>>,
 }
 
@@ -67,6 +67,7 @@ impl<'a> Reader<'a> {
             root,
             lines: None,
             context,
+            null_is_absent: true,
             faults: RefCell::default(),
         }
     }
@@ -76,6 +77,15 @@ impl<'a> Reader<'a> {
     pub fn with_lines(self, lines: &'a Lines) -> Self {
         Self {
             lines: Some(lines),
+            ..self
+        }
+    }
+
+    /// The same, but `null` is a value like any other, where it usually counts as absent.
+    #[must_use]
+    pub fn with_null_as_value(self) -> Self {
+        Self {
+            null_is_absent: false,
             ..self
         }
     }
@@ -285,11 +295,7 @@ impl<'a> Node<'a> {
         let Value::Map(entries) = self.value else {
             return self.wrong("a map");
         };
-        Some(Fields {
-            node: self.clone(),
-            entries,
-            known: Vec::new(),
-        })
+        Some(Fields::new(self.clone(), entries))
     }
 
     /// A field by name without claiming it; `None` when this is no map.
@@ -305,8 +311,12 @@ impl<'a> Node<'a> {
     /// Whether a map has this key with something behind it.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.peek(key)
-            .is_some_and(|node| *node.value() != Value::Null)
+        self.peek(key).is_some_and(|node| !node.is_absent())
+    }
+
+    /// Whether this counts as if the key were not there.
+    pub(super) fn is_absent(&self) -> bool {
+        *self.value == Value::Null && self.reader.null_is_absent
     }
 
     /// The items when this is a list, without complaint when it is not.
@@ -367,7 +377,7 @@ impl<'a> Node<'a> {
         )
     }
 
-    fn child(&self, key: &str, value: &'a Value) -> Self {
+    pub(super) fn child(&self, key: &str, value: &'a Value) -> Self {
         let path = if self.path.is_empty() {
             key.to_owned()
         } else {
@@ -377,117 +387,6 @@ impl<'a> Node<'a> {
             reader: self.reader,
             value,
             path,
-        }
-    }
-}
-
-/// The fields of a map; what is not read by the end is an unknown key.
-#[derive(Debug)]
-pub struct Fields<'a> {
-    node: Node<'a>,
-    entries: &'a [(String, Value)],
-    known: Vec<&'static str>,
-}
-
-impl<'a> Fields<'a> {
-    /// The map itself.
-    #[must_use]
-    pub fn node(&self) -> &Node<'a> {
-        &self.node
-    }
-
-    /// A field when present; `key:` with nothing behind it counts as absent.
-    pub fn get(&mut self, key: &'static str) -> Option<Node<'a>> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
-        let (name, value) = self.entries.iter().find(|(name, _)| name == key)?;
-        (*value != Value::Null).then(|| self.node.child(name, value))
-    }
-
-    /// A field that must be there.
-    pub fn required(&mut self, key: &'static str) -> Option<Node<'a>> {
-        let found = self.get(key);
-        if found.is_none() {
-            self.node.problem(format!("{key} is missing"));
-        }
-        found
-    }
-
-    /// Text, when present.
-    pub fn text(&mut self, key: &'static str) -> Option<String> {
-        self.get(key)?.text()
-    }
-
-    /// A duration, when present.
-    pub fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        self.get(key)?.duration()
-    }
-
-    /// A boolean, when present.
-    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        self.get(key)?.boolean()
-    }
-
-    /// A whole number, when present.
-    pub fn count(&mut self, key: &'static str) -> Option<u64> {
-        self.get(key)?.count()
-    }
-
-    /// A list, empty when absent.
-    pub fn list(&mut self, key: &'static str) -> Vec<Node<'a>> {
-        self.get(key)
-            .and_then(|node| node.list())
-            .unwrap_or_default()
-    }
-
-    /// Texts of a list, empty when absent.
-    pub fn texts(&mut self, key: &'static str) -> Vec<String> {
-        self.list(key).iter().filter_map(Node::text).collect()
-    }
-
-    /// Labels, empty when absent.
-    pub fn labels(&mut self, key: &'static str) -> Labels {
-        self.get(key).map(|node| node.labels()).unwrap_or_default()
-    }
-
-    /// The value of a described key, when present and right.
-    pub fn value<S: Shape>(&mut self, key: &'static str, limits: &Limits) -> Option<S::Value> {
-        if limits.must_be_set {
-            return self.required_value::<S>(key, limits);
-        }
-        S::read(&self.get(key)?, limits)
-    }
-
-    /// The value of a described key that must be there.
-    pub fn required_value<S: Shape>(
-        &mut self,
-        key: &'static str,
-        limits: &Limits,
-    ) -> Option<S::Value> {
-        let Some(node) = self.get(key) else {
-            let fault = match limits.hint {
-                "" => format!("{key} is missing"),
-                hint => format!("{key} is missing; {hint}"),
-            };
-            self.node.problem(fault);
-            return None;
-        };
-        S::read(&node, limits)
-    }
-
-    /// Reports every key that was not read.
-    pub fn finish(self) {
-        for (key, _) in self.entries {
-            if self.known.contains(&key.as_str()) {
-                continue;
-            }
-            let hint = match nearest(key, &self.known) {
-                Some(known) => format!("unknown key; did you mean {known}?"),
-                None if self.known.is_empty() => "unknown key; there are none here".to_owned(),
-                None => format!("unknown key; known keys are {}", self.known.join(", ")),
-            };
-            self.node.problem_below(key, hint);
         }
     }
 }
@@ -505,23 +404,9 @@ fn parse_bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(scale)
 }
 
-/// The known word closest to what was written, if it is close enough to be a slip.
-#[must_use]
-pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
-    // Longer words are no slips, and the distance takes time that grows with the length.
-    if word.len() > 64 {
-        return None;
-    }
-    let scored = known
-        .iter()
-        .map(|candidate| (strsim::levenshtein(word, candidate), *candidate));
-    let (distance, candidate) = scored.min()?;
-    (distance <= 2 && distance < candidate.len()).then_some(candidate)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ReadContext, Reader, nearest, parse_bytes};
+    use super::{ReadContext, Reader, parse_bytes};
     use crate::describe::Value;
 
     #[test]
@@ -559,11 +444,5 @@ mod tests {
         assert_eq!(parse_bytes("64MiB"), Some(64 << 20));
         assert_eq!(parse_bytes("10"), Some(10));
         assert_eq!(parse_bytes("ten"), None);
-    }
-
-    #[test]
-    fn a_misspelt_word_is_recognised() {
-        assert_eq!(nearest("labls", &["labels", "expr"]), Some("labels"));
-        assert_eq!(nearest("something", &["labels", "expr"]), None);
     }
 }

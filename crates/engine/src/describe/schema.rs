@@ -74,7 +74,8 @@ impl Schema {
             required.push(Json::from(key));
         }
         for key in section.all_keys() {
-            properties.insert(key.name.to_owned(), self.key(key));
+            // Parameters of a tagged section are never null.
+            properties.insert(key.name.to_owned(), self.key(key, tag.is_none()));
             if key.is_required {
                 required.push(key.name.into());
             }
@@ -113,9 +114,9 @@ impl Schema {
         json!({"$ref": format!("#/$defs/{}", choice.name)})
     }
 
-    fn key(&mut self, key: &Key) -> Json {
+    fn key(&mut self, key: &Key, nullable: bool) -> Json {
         let mut schema = self.kind(&key.kind, &key.limits);
-        if !key.is_required {
+        if nullable && !key.is_required {
             schema = or_nothing(schema);
         }
         let mut doc = key.doc.clone();

@@ -14,7 +14,7 @@ pub fn read_params<K: Keys, T>(
     make: impl FnOnce(K::Value, &Node<'_>) -> T,
 ) -> Result<T, Vec<Problem>> {
     let root = Value::from(map);
-    let reader = Reader::new(&root, ReadContext::empty());
+    let reader = Reader::new(&root, ReadContext::empty()).with_null_as_value();
     let made = reader.root().fields().and_then(|mut fields| {
         let keys = K::read_fields(&mut fields);
         let node = fields.node().clone();
