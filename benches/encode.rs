@@ -7,8 +7,9 @@ use std::hint::black_box;
 use std::io::{self, Write};
 
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
+use sidewatch::judge::Band;
 use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::publish::{Band, Exposition, STATES, Shared, Signal, Snapshot, Target};
+use sidewatch::publish::{Exposition, STATES, Shared, Signal, Snapshot, Target};
 
 const SIGNALS: u32 = 909;
 

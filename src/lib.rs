@@ -60,8 +60,8 @@ pub use monitor::{ModelMonitor, MonitorError, Service};
 
 pub mod relay;
 
-pub mod reference;
-
 pub mod runtime;
 
 pub mod cli;
+
+pub mod reference;

@@ -13,7 +13,7 @@ use super::check_report::Report;
 use super::check_target::Where;
 use super::check_web;
 use crate::config::exposed::Exposed;
-use crate::config::lint::{Around, Lints, remarks};
+use crate::config::lint::{Lint, LintContext, Lints, remarks};
 use crate::config::settings::{Settings, Storage, Target};
 use crate::config::{Config, Problems, export, packs, rule_files_in};
 use crate::judge::Registry;
@@ -24,6 +24,7 @@ pub(super) const LINT: u8 = 3;
 
 /// Check configuration and rule files: exit code 0, 1 when invalid, 3 when valid with remarks
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = lints())]
 pub struct Check {
     #[command(subcommand)]
     what: What,
@@ -80,7 +81,7 @@ struct Rules {
 
 #[derive(Debug, Clone, clap::Args)]
 struct How {
-    /// Remarks to make: all, none, or names with commas between them
+    /// Lints to apply: all, none, or names with commas between them; sidewatch check --help lists them
     #[arg(long, value_name = "LINTS", default_value = "all")]
     lint: Lints,
     /// Take remarks for mistakes: exit with 1 instead of 3
@@ -98,6 +99,16 @@ enum Format {
     Text,
     /// One object.
     Json,
+}
+
+/// The lints, for the end of the long help.
+fn lints() -> String {
+    let mut text = "Lints (remarks on valid rules):\n".to_owned();
+    for lint in Lint::ALL {
+        let description = lint.description();
+        text.push_str(&format!("  {}: {}\n", description.name, description.finds));
+    }
+    text
 }
 
 impl Check {
@@ -164,12 +175,12 @@ fn add_config(report: &mut Report, file: String, loaded: Result<Config, Problems
     match loaded {
         Err(problems) => report.invalid(file, &problems),
         Ok(config) => {
-            let around = Around {
+            let context = LintContext {
                 config: &config,
-                whole: true,
+                has_settings: true,
                 exposed: None,
             };
-            report.remarks.extend(remarks(&around, wanted));
+            report.remarks.extend(remarks(&context, wanted));
             report.valid(file, count(&config));
         }
     }
@@ -201,12 +212,12 @@ impl Rules {
                 }
             }
         }
-        let around = Around {
+        let context = LintContext {
             config: &whole,
-            whole: false,
+            has_settings: false,
             exposed: exposed.as_ref(),
         };
-        report.remarks.extend(remarks(&around, &self.how.lint));
+        report.remarks.extend(remarks(&context, &self.how.lint));
         if !self.export_prometheus {
             return self.how.finish(&report, out);
         }

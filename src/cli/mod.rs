@@ -115,6 +115,12 @@ enum Command {
     Outbox(outbox::Outbox),
 }
 
+/// The description of the command line.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Threads for a command that serves or waits for others.
 fn runtime(threads: usize) -> Result<Runtime, Error> {
     let built = Builder::new_multi_thread()
@@ -141,7 +147,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(&mut std::io::stdout().lock()),
         Command::Schema(schema) => schema.run(&mut std::io::stdout().lock()),
         Command::Completions(completions) => {
-            completions.run(Arguments::command(), &mut std::io::stdout().lock())
+            completions.run(command(), &mut std::io::stdout().lock())
         }
         Command::Backtest(backtest) => backtest.run(&mut std::io::stdout().lock()),
         Command::Plan(plan) => plan.run(&mut std::io::stdout().lock()),

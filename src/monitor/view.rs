@@ -13,7 +13,7 @@ use crate::config::rules::Rule;
 use crate::judge::Verdict;
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::notify::retrain::ReceiverStats;
-use crate::publish::{self, Band, Signal, Snapshot};
+use crate::publish::{self, Signal, Snapshot};
 use crate::runtime::http::redacted;
 
 /// What stays the same from one configuration to the next, shared by every snapshot.
@@ -185,11 +185,7 @@ fn judged_signal(name: &Arc<str>, sample: &MetricSample, verdict: &Verdict) -> S
         value: Some(sample.value).filter(|value| value.is_finite()),
         state: Some(verdict.state.as_str()),
         score: verdict.score.filter(|score| score.is_finite()),
-        expected: Band {
-            lower: verdict.expected.lower,
-            centre: verdict.expected.centre,
-            upper: verdict.expected.upper,
-        },
+        expected: verdict.expected,
         why: verdict.why.clone(),
         ..Signal::default()
     }

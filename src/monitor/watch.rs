@@ -9,7 +9,7 @@ use tracing::info;
 use super::rollout::{Rollout, Versions, kin, version};
 use super::rule::Pass;
 use super::traffic::{Counted, is_still};
-use crate::alert::{Condition, Expected, Explanation, Observation, Outcome, Tracker};
+use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
 use crate::config::rules::Watch;
 use crate::judge::{Context, Registry, State, Table, Verdict};
 use crate::metric::{Labels, MetricSample};
@@ -199,11 +199,7 @@ impl Watching {
             why: verdict.why.to_string(),
             unit: sample.metric.unit().to_owned(),
             score: verdict.score,
-            expected: Expected {
-                lower: verdict.expected.lower,
-                centre: verdict.expected.centre,
-                upper: verdict.expected.upper,
-            },
+            expected: verdict.expected,
             window: self
                 .window
                 .or(evidence.and_then(|evidence| evidence.window)),

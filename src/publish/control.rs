@@ -1,4 +1,4 @@
-//! What the outside may ask a running process to do.
+//! Calls that change a running process, and the control that answers them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Query, Reply};
 
-/// A request that is not answered from a snapshot, read whole.
+/// A complete request that is not answered from a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// `GET`, `POST`, …
@@ -24,7 +24,7 @@ pub struct Call {
     pub body: Vec<u8>,
 }
 
-/// A header `Authorization` that no log shows.
+/// A header `Authorization`, hidden from logs.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Credentials(pub String);
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// How a call is answered.
+/// Answers a call.
 type Answer = dyn Fn(Call) -> BoxFuture<'static, Reply> + Send + Sync;
 
 /// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/`, and to paths of its own.
@@ -59,7 +59,7 @@ impl Control {
         }
     }
 
-    /// Answers these paths too, whoever else would have.
+    /// Answers these paths too, instead of the server.
     #[must_use]
     pub fn with_paths(self, paths: &'static [&'static str]) -> Self {
         Self { paths, ..self }

@@ -1,31 +1,30 @@
-//! Events counted since the start, by rule, in a registry of the `prometheus` crate.
+//! Events counted since the start, by rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::IntCounterVec;
 
-use super::families::{Family, Kind, Sample};
+use super::catalogue;
+use super::encode::Writer;
+use super::registry::Counted;
 use super::server::Http;
 use super::snapshot::{RuleKind, Snapshot};
 use crate::metric::Labels;
 
-/// Alerts (none for a record), evaluations and failed ones.
-type Totals = (Option<u64>, u64, u64);
+/// The events of all rules of one name.
+#[derive(Debug, Default)]
+struct Totals {
+    /// Alerts that started to fire; `None` for a record.
+    fired: Option<u64>,
+    evaluations: u64,
+    failures: u64,
+}
 
-/// Name and help of each counter.
-const ALERTS: (&str, &str) = ("sidewatch_alerts_total", "Alerts that began to fire.");
-const EVALUATIONS: (&str, &str) = ("sidewatch_rule_evaluations_total", "Evaluations of a rule.");
-const FAILURES: (&str, &str) = (
-    "sidewatch_rule_evaluation_failures_total",
-    "Evaluations of a rule that failed.",
-);
-
-/// One counter a rule, born at 0 and gone with the rule.
+/// One counter for each rule. It starts at 0 and is removed with the rule.
 #[derive(Debug)]
 pub(super) struct Counters {
-    registry: Registry,
+    counted: Counted,
     alerts: IntCounterVec,
     evaluations: IntCounterVec,
     failures: IntCounterVec,
@@ -36,34 +35,23 @@ pub(super) struct Counters {
 impl Counters {
     /// Counters that carry the labels of the model.
     pub(super) fn new(model: &Labels) -> Self {
-        let registry = Registry::new();
-        let counter = |(name, help): (&str, &str)| {
-            let labels = model
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let opts = Opts::new(name, help).const_labels(labels.collect());
-            let counter =
-                IntCounterVec::new(opts, &["rule"]).expect("names and labels are fixed and valid");
-            let registered = registry.register(Box::new(counter.clone()));
-            debug_assert!(registered.is_ok(), "every name is registered once");
-            counter
-        };
+        let counted = Counted::new(model);
         Self {
-            alerts: counter(ALERTS),
-            evaluations: counter(EVALUATIONS),
-            failures: counter(FAILURES),
+            alerts: counted.counter(&catalogue::ALERTS),
+            evaluations: counted.counter(&catalogue::RULE_EVALUATIONS),
+            failures: counted.counter(&catalogue::RULE_EVALUATION_FAILURES),
             rules: Mutex::default(),
             http: Http::new(model),
-            registry,
+            counted,
         }
     }
 
-    /// What the server counts.
+    /// The counters of the web server.
     pub(super) fn http(&self) -> &Http {
         &self.http
     }
 
-    /// Brings every counter up to what the snapshot says, and removes those of rules that are gone.
+    /// Raises every counter to the totals of the snapshot, and removes those of rules that are gone.
     pub(super) fn follow(&self, snapshot: &Snapshot) {
         let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         // Two rules of one name share a counter.
@@ -71,17 +59,17 @@ impl Counters {
         for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
             let total = totals.entry(&rule.definition.name).or_default();
             if rule.definition.kind != RuleKind::Record {
-                *total.0.get_or_insert(0) += rule.fired;
+                *total.fired.get_or_insert(0) += rule.fired;
             }
-            total.1 += rule.evaluations;
-            total.2 += rule.failures;
+            total.evaluations += rule.evaluations;
+            total.failures += rule.failures;
         }
-        for (name, (fired, evaluations, failures)) in &totals {
-            if let Some(fired) = fired {
-                raise(&self.alerts, name, *fired);
+        for (name, total) in &totals {
+            if let Some(fired) = total.fired {
+                raise(&self.alerts, name, fired);
             }
-            raise(&self.evaluations, name, *evaluations);
-            raise(&self.failures, name, *failures);
+            raise(&self.evaluations, name, total.evaluations);
+            raise(&self.failures, name, total.failures);
         }
         for gone in known
             .iter()
@@ -95,43 +83,15 @@ impl Counters {
         *known = totals.keys().map(|name| (*name).to_owned()).collect();
     }
 
-    /// The counters as families.
-    pub(super) fn families(&self) -> Vec<Family> {
-        let gathered = self.registry.gather();
-        let families = [ALERTS, EVALUATIONS, FAILURES]
-            .into_iter()
-            .filter_map(|(name, help)| {
-                registered(&gathered, Kind::Counter, (name, help))
-                    .filter(|family| !family.samples.is_empty())
-            });
-        families.chain(self.http.families()).collect()
+    /// Writes the counters, and those of the web server.
+    pub(super) fn write(&self, out: &mut Writer) {
+        for family in self.counted.gather().iter().chain(&self.http.gather()) {
+            out.gathered(family);
+        }
     }
 }
 
-/// A family of the `prometheus` crate as one of ours.
-pub(super) fn registered(
-    gathered: &[MetricFamily],
-    kind: Kind,
-    (name, help): (&'static str, &'static str),
-) -> Option<Family> {
-    let found = gathered.iter().find(|family| family.name() == name)?;
-    let samples = found.get_metric().iter().map(|metric| Sample {
-        labels: metric
-            .get_label()
-            .iter()
-            .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
-            .collect(),
-        value: match kind {
-            Kind::Counter => metric.get_counter().get_value(),
-            Kind::Gauge => metric.get_gauge().get_value(),
-        },
-    });
-    let mut family = Family::new(kind, name, help);
-    family.samples = samples.collect();
-    Some(family)
-}
-
-/// A counter never goes back, whatever it is told.
+/// Raises a counter to a total; a lower total leaves it as it is.
 fn raise(counter: &IntCounterVec, rule: &str, total: u64) {
     let counter = counter.with_label_values(&[rule]);
     counter.inc_by(total.saturating_sub(counter.get()));
@@ -141,6 +101,7 @@ fn raise(counter: &IntCounterVec, rule: &str, total: u64) {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::encode::{Exposition, Writer};
     use super::super::snapshot::{Definition, Group, Rule, RuleKind, Snapshot};
     use super::Counters;
     use crate::metric::Labels;
@@ -167,15 +128,13 @@ mod tests {
     }
 
     fn page(counters: &Counters) -> Vec<String> {
-        let families = counters.families().into_iter();
-        families
-            .flat_map(|family| {
-                family.samples.into_iter().map(move |sample| {
-                    format!("{} {} {}", family.name, sample.labels, sample.value)
-                })
-            })
-            .filter(|line| line.contains("alerts_total"))
-            .collect()
+        let mut out = Writer::new(Exposition::Text);
+        counters.write(&mut out);
+        let page = out.finish();
+        let alerts = page
+            .lines()
+            .filter(|line| line.starts_with("sidewatch_alerts_total{"));
+        alerts.map(str::to_owned).collect()
     }
 
     #[test]
@@ -184,18 +143,18 @@ mod tests {
         counters.follow(&snapshot(&[("A", 0, 1)]));
         assert_eq!(
             page(&counters),
-            [r#"sidewatch_alerts_total {model_id="m", rule="A"} 0"#]
+            [r#"sidewatch_alerts_total{model_id="m",rule="A"} 0"#]
         );
         counters.follow(&snapshot(&[("A", 2, 2)]));
         counters.follow(&snapshot(&[("A", 0, 3)]));
         assert_eq!(
             page(&counters),
-            [r#"sidewatch_alerts_total {model_id="m", rule="A"} 2"#]
+            [r#"sidewatch_alerts_total{model_id="m",rule="A"} 2"#]
         );
         counters.follow(&snapshot(&[("B", 1, 1)]));
         assert_eq!(
             page(&counters),
-            [r#"sidewatch_alerts_total {model_id="m", rule="B"} 1"#]
+            [r#"sidewatch_alerts_total{model_id="m",rule="B"} 1"#]
         );
     }
 }

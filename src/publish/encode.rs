@@ -1,9 +1,12 @@
-//! Families → text 0.0.4 or OpenMetrics 1.0.
+//! Writes families as text 0.0.4 or OpenMetrics 1.0.
 
 use std::fmt::Write as _;
 
-use super::families::{Family, Kind};
-/// A format of the page.
+use prometheus::proto::{Metric, MetricFamily, MetricType};
+
+use super::family::{Description, Family, Kind};
+
+/// A format of `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exposition {
     /// Prometheus text 0.0.4.
@@ -13,7 +16,8 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// What the client asked for: OpenMetrics where it ranks at least as high as text, text otherwise.
+    /// The format that the header `Accept` ranks highest; the first one of equals, and text if neither
+    /// is named.
     #[must_use]
     pub fn negotiate(accept: &str) -> Self {
         let mut best = (Self::Text, 0.0);
@@ -46,7 +50,7 @@ impl Exposition {
     }
 }
 
-/// A page being written.
+/// Writes a page.
 pub(super) struct Writer {
     format: Exposition,
     out: String,
@@ -60,21 +64,21 @@ impl Writer {
         }
     }
 
-    /// Makes room for this many bytes more.
+    /// Reserves space for this many more bytes.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.out.reserve(bytes);
     }
 
     /// Help and type, before the samples of a family.
-    pub(super) fn head(&mut self, kind: Kind, name: &str, help: &str) {
+    pub(super) fn head(&mut self, family: &Description) {
+        self.metadata(family.kind, family.name, family.help);
+    }
+
+    fn metadata(&mut self, kind: Kind, name: &str, help: &str) {
         // OpenMetrics names a counter's family without the suffix of its samples.
         let name = match self.format {
             Exposition::OpenMetrics => name.strip_suffix("_total").unwrap_or(name),
             Exposition::Text => name,
-        };
-        let kind = match kind {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
         };
         for part in [
             "# HELP ",
@@ -84,7 +88,7 @@ impl Writer {
             "\n# TYPE ",
             name,
             " ",
-            kind,
+            kind.as_str(),
             "\n",
         ] {
             self.out.push_str(part);
@@ -109,16 +113,32 @@ impl Writer {
         out.push('\n');
     }
 
-    /// A family as a whole.
+    /// A family with all its samples.
     pub(super) fn family(&mut self, family: &Family) {
-        self.head(family.kind, family.name, family.help);
-        let mut labels = String::new();
+        self.head(family.description);
         for sample in &family.samples {
-            labels.clear();
-            for (name, value) in sample.labels.iter() {
-                label(("", name), value, 0, &mut labels);
-            }
-            self.sample(family.name, &labels, "", sample.value);
+            let labels = label_block(sample.labels.iter());
+            self.sample(family.description.name, &labels, "", sample.value);
+        }
+    }
+
+    /// A counter or gauge of the `prometheus` crate with all its samples.
+    pub(super) fn gathered(&mut self, family: &MetricFamily) {
+        let is_counter = family.get_field_type() == MetricType::COUNTER;
+        let kind = if is_counter {
+            Kind::Counter
+        } else {
+            Kind::Gauge
+        };
+        let value = |metric: &Metric| match kind {
+            Kind::Counter => metric.get_counter().get_value(),
+            Kind::Gauge => metric.get_gauge().get_value(),
+        };
+        self.metadata(kind, family.name(), family.help());
+        for metric in family.get_metric() {
+            let pairs = metric.get_label().iter();
+            let labels = label_block(pairs.map(|pair| (pair.name(), pair.value())));
+            self.sample(family.name(), &labels, "", value(metric));
         }
     }
 
@@ -129,6 +149,15 @@ impl Writer {
         }
         self.out
     }
+}
+
+/// All labels of one sample, as they stand between the braces.
+fn label_block<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = String::new();
+    for (name, value) in labels {
+        label(("", name), value, 0, &mut out);
+    }
+    out
 }
 
 /// Appends a label to the block that begins at `start`; `prefix` goes before its name.
@@ -143,7 +172,7 @@ pub(super) fn label((prefix, name): (&str, &str), value: &str, start: usize, out
     out.push('"');
 }
 
-/// Both formats know only the classic alphabet, so other characters become `_`, as `escaping=underscores` says.
+/// Both formats allow only the classic characters; others become `_`, as `escaping=underscores` announces.
 fn label_name(name: &str, out: &mut String) {
     let plain = |c: u8| c == b'_' || c.is_ascii_alphanumeric();
     if name.bytes().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
@@ -190,7 +219,7 @@ fn number(value: f64, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::families::{Family, Kind, Sample};
+    use super::super::family::{Description, Family};
     use super::{Exposition, Writer};
     use crate::metric::Labels;
 
@@ -201,12 +230,8 @@ mod tests {
     }
 
     fn family() -> Family {
-        let mut family = Family::new(Kind::Counter, "x_total", "Xs.");
-        family.samples.push(Sample {
-            labels: Labels::new([("a.b", "c\"d\n")]),
-            value: 1e-9,
-        });
-        family
+        static XS: Description = Description::counter("x_total", "Xs.");
+        Family::new(&XS).with(Labels::new([("a.b", "c\"d\n")]), 1e-9)
     }
 
     #[test]

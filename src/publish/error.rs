@@ -1,4 +1,4 @@
-//! Why nothing is served.
+//! Errors of the listener.
 
 use std::io;
 
@@ -6,18 +6,18 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address is no address.
+    /// The address is invalid.
     #[error("--web.listen-address: must be [HOST]:PORT such as :9755 or 127.0.0.1:9755, got {0:?}")]
     Address(String),
-    /// Somebody else listens there.
+    /// Another program uses the address.
     #[error("{0} is in use by another program; choose another --web.listen-address")]
     InUse(String),
-    /// Anything else that the operating system says.
+    /// Another error of the operating system.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address.
         address: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 }

@@ -1,127 +1,78 @@
-//! A snapshot as metric families: the list of the documentation, in its order.
+//! A snapshot as metric families, without the families of the signals.
 
 use std::collections::{HashMap, HashSet};
 
+use super::family::Family;
 use super::snapshot::{Backfill, Discovery, Rule, RuleKind, Snapshot};
-use super::{Build, process};
+use super::{Build, catalogue, process};
 use crate::metric::Labels;
 
-/// How a family is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Goes up and down.
-    Gauge,
-    /// Only grows; the name ends in `_total`.
-    Counter,
-}
-
-/// One value of a family.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// Its labels, without the name.
-    pub labels: Labels,
-    /// Its value.
-    pub value: f64,
-}
-
-/// Samples under one name.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Family {
-    /// The name.
-    pub name: &'static str,
-    /// One sentence.
-    pub help: &'static str,
-    /// Gauge or counter.
-    pub kind: Kind,
-    /// The samples.
-    pub samples: Vec<Sample>,
-}
-
-impl Family {
-    pub(super) fn new(kind: Kind, name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            help,
-            kind,
-            samples: Vec::new(),
-        }
-    }
-
-    fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self::new(Kind::Gauge, name, help)
-    }
-
-    fn counter(name: &'static str, help: &'static str) -> Self {
-        Self::new(Kind::Counter, name, help)
-    }
-
-    fn push(&mut self, labels: Labels, value: f64) {
-        self.samples.push(Sample { labels, value });
-    }
-
-    pub(super) fn with(mut self, labels: Labels, value: f64) -> Self {
-        self.push(labels, value);
-        self
-    }
-}
-
-/// Every family of a snapshot but those of its signals; those without samples are left out.
+/// Every family of a snapshot except those of its signals; families without samples are left out.
 pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
-    let mut all = alerts(snapshot);
-    all.extend(deliveries(snapshot));
+    let mut all = Vec::from(rules(snapshot));
+    all.extend(notifications(snapshot));
+    all.extend(retraining(snapshot));
     all.extend(targets(snapshot));
+    all.extend(
+        snapshot
+            .discovery
+            .iter()
+            .flat_map(|found| discovery(snapshot, found)),
+    );
+    all.extend(sidewatch(snapshot));
     all.extend(history(snapshot));
     all.extend(process::families());
     all.retain(|family| !family.samples.is_empty());
     all
 }
 
-/// A severity that is the same for every alert of the rule stands on the gauge, so that it can be routed by.
-fn severity(labels: &Labels, rule: &Rule) -> Labels {
-    let written = rule
+/// 1 for true, 0 for false.
+pub(super) fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn count(value: u64) -> f64 {
+    value as f64
+}
+
+/// Adds the rule's own severity, so that a Prometheus that alerts on the gauge can route by it. A
+/// template is left out: its value differs from alert to alert.
+fn with_severity(labels: &Labels, rule: &Rule) -> Labels {
+    let severity = rule
         .definition
         .labels
         .iter()
         .find(|(name, text)| name == "severity" && !text.contains("{{"));
-    written.map_or_else(|| labels.clone(), |(name, text)| labels.with(name, text))
+    severity.map_or_else(|| labels.clone(), |(name, text)| labels.with(name, text))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts")]
-fn alerts(snapshot: &Snapshot) -> Vec<Family> {
-    let mut active = Family::gauge(
-        "sidewatch_active_alerts",
-        "Alerts of a rule that are pending or firing.",
-    );
-    let mut missing = Family::gauge(
-        "sidewatch_mapping_missing",
-        "Whether a rule's expression found no series at all.",
-    );
-    let mut failing = Family::gauge(
-        "sidewatch_rule_evaluation_failing",
-        "Whether the last evaluation of a rule failed.",
-    );
-    let missed: HashSet<&String> = snapshot.missing.iter().collect();
-    let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
+fn rules(snapshot: &Snapshot) -> [Family; 3] {
+    let mut active = Family::new(&catalogue::ACTIVE_ALERTS);
+    let mut missing = Family::new(&catalogue::MAPPING_MISSING);
+    let mut failing = Family::new(&catalogue::RULE_EVALUATION_FAILING);
+    let without_series: HashSet<&String> = snapshot.missing.iter().collect();
+    let mut alerts: HashMap<(&str, &str), u64> = HashMap::new();
     for alert in &snapshot.alerts {
-        *counts.entry((&alert.rule, alert.state)).or_default() += 1;
+        *alerts.entry((&alert.rule, alert.state)).or_default() += 1;
     }
     for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
-        let labels = snapshot.model.with("rule", &rule.definition.name);
-        let found = missed.contains(&rule.definition.name);
-        missing.push(labels.clone(), f64::from(u8::from(found)));
-        failing.push(labels.clone(), f64::from(u8::from(rule.error.is_some())));
+        let name = &rule.definition.name;
+        let labels = snapshot.model.with("rule", name);
+        missing.push(labels.clone(), flag(without_series.contains(name)));
+        failing.push(labels.clone(), flag(rule.error.is_some()));
         if rule.definition.kind == RuleKind::Record {
             continue;
         }
         for state in ["pending", "firing"] {
-            let of = counts.get(&(&*rule.definition.name, state));
+            let active_now = alerts.get(&(name.as_str(), state)).copied();
             active.push(
-                severity(&labels, rule).with("state", state),
-                of.copied().unwrap_or(0) as f64,
+                with_severity(&labels, rule).with("state", state),
+                count(active_now.unwrap_or(0)),
             );
         }
     }
-    // Two rules of one name are one series.
+    // Rules of one name share a series; the highest value wins.
     for family in [&mut active, &mut missing, &mut failing] {
         family
             .samples
@@ -130,210 +81,170 @@ fn alerts(snapshot: &Snapshot) -> Vec<Family> {
             .samples
             .dedup_by(|later, kept| later.labels == kept.labels);
     }
-    vec![active, missing, failing]
+    [active, missing, failing]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts")]
-fn deliveries(snapshot: &Snapshot) -> Vec<Family> {
-    let mut sent = Family::counter(
-        "sidewatch_notifications_sent_total",
-        "Alerts that an Alertmanager accepted.",
-    );
-    let mut failed = Family::counter(
-        "sidewatch_notifications_failed_total",
-        "Alerts in attempts that failed.",
-    );
-    let mut dropped = Family::counter(
-        "sidewatch_notifications_dropped_total",
-        "Alerts that were given up.",
-    );
-    let mut queue = Family::gauge(
-        "sidewatch_notification_queue_length",
-        "Alerts that wait for an Alertmanager.",
-    );
+fn notifications(snapshot: &Snapshot) -> [Family; 4] {
+    let mut sent = Family::new(&catalogue::NOTIFICATIONS_SENT);
+    let mut failed = Family::new(&catalogue::NOTIFICATIONS_FAILED);
+    let mut dropped = Family::new(&catalogue::NOTIFICATIONS_DROPPED);
+    let mut queue = Family::new(&catalogue::NOTIFICATION_QUEUE);
     for peer in &snapshot.peers {
         let labels = snapshot.model.with("alertmanager", &peer.url);
-        sent.push(labels.clone(), peer.sent as f64);
-        failed.push(labels.clone(), peer.failed as f64);
-        dropped.push(labels.clone(), peer.dropped as f64);
-        queue.push(labels, peer.queue_length as f64);
+        sent.push(labels.clone(), count(peer.sent));
+        failed.push(labels.clone(), count(peer.failed));
+        dropped.push(labels.clone(), count(peer.dropped));
+        queue.push(labels, count(peer.queue_length));
     }
-    let mut requests = Family::counter(
-        "sidewatch_retraining_requests_total",
-        "Retraining requests that arrived.",
-    );
-    let mut failures = Family::counter(
-        "sidewatch_retraining_failures_total",
-        "Attempts to ask for retraining that failed.",
-    );
-    let mut outbox = Family::gauge(
-        "sidewatch_retraining_outbox_length",
-        "Retraining requests that wait.",
-    );
-    let mut dead = Family::gauge(
-        "sidewatch_retraining_dead_letters",
-        "Retraining requests that expired or were refused.",
-    );
-    for receiver in &snapshot.receivers {
-        let labels = snapshot.model.with("receiver", &receiver.name);
-        requests.push(labels.clone(), receiver.delivered as f64);
-        failures.push(labels.clone(), receiver.failed as f64);
-        outbox.push(labels.clone(), receiver.waiting as f64);
-        dead.push(labels, receiver.dead as f64);
-    }
-    vec![
-        sent, failed, dropped, queue, requests, failures, outbox, dead,
-    ]
+    [sent, failed, dropped, queue]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts")]
-fn targets(snapshot: &Snapshot) -> Vec<Family> {
-    let mut up = Family::gauge(
-        "sidewatch_target_up",
-        "Whether the last scrape of the target was good.",
-    );
-    let mut duration = Family::gauge(
-        "sidewatch_scrape_duration_seconds",
-        "Time the last scrape took.",
-    );
-    let mut samples = Family::gauge("sidewatch_scrape_samples", "Samples in the last scrape.");
-    let mut body = Family::gauge(
-        "sidewatch_scrape_body_bytes",
-        "Size of the last scrape's body.",
-    );
-    let mut failures = Family::counter(
-        "sidewatch_scrape_failures_total",
-        "Scrapes that failed, by reason.",
-    );
-    let mut refused = Family::counter(
-        "sidewatch_series_refused_total",
-        "Samples whose series the limit on stored series refused.",
-    );
-    let mut idle = Family::gauge(
-        "sidewatch_target_idle",
-        "Whether the target answers but has no traffic.",
-    );
+fn retraining(snapshot: &Snapshot) -> [Family; 4] {
+    let mut delivered = Family::new(&catalogue::RETRAINING_REQUESTS);
+    let mut failed = Family::new(&catalogue::RETRAINING_FAILURES);
+    let mut waiting = Family::new(&catalogue::RETRAINING_OUTBOX);
+    let mut dead = Family::new(&catalogue::RETRAINING_DEAD_LETTERS);
+    for receiver in &snapshot.receivers {
+        let labels = snapshot.model.with("receiver", &receiver.name);
+        delivered.push(labels.clone(), count(receiver.delivered));
+        failed.push(labels.clone(), count(receiver.failed));
+        waiting.push(labels.clone(), count(receiver.waiting));
+        dead.push(labels, count(receiver.dead));
+    }
+    [delivered, failed, waiting, dead]
+}
+
+fn targets(snapshot: &Snapshot) -> [Family; 8] {
+    let mut up = Family::new(&catalogue::TARGET_UP);
+    let mut idle = Family::new(&catalogue::TARGET_IDLE);
+    let mut duration = Family::new(&catalogue::SCRAPE_DURATION);
+    let mut samples = Family::new(&catalogue::SCRAPE_SAMPLES);
+    let mut body = Family::new(&catalogue::SCRAPE_BODY);
+    let mut failures = Family::new(&catalogue::SCRAPE_FAILURES);
+    let mut refused = Family::new(&catalogue::SERIES_REFUSED);
     for target in &snapshot.targets {
         let instance = target.labels.get("instance").unwrap_or(&target.url);
         let labels = snapshot.model.with("target", instance);
         if let Some(is_up) = target.up {
-            up.push(labels.clone(), f64::from(u8::from(is_up)));
-            idle.push(labels.clone(), f64::from(u8::from(target.idle)));
+            up.push(labels.clone(), flag(is_up));
+            idle.push(labels.clone(), flag(target.idle));
             duration.push(labels.clone(), target.duration.as_secs_f64());
-            samples.push(labels.clone(), target.samples as f64);
-            body.push(labels.clone(), target.body_bytes as f64);
+            samples.push(labels.clone(), count(target.samples));
+            body.push(labels.clone(), count(target.body_bytes));
         }
-        for (reason, count) in &target.failures {
-            failures.push(labels.with("reason", reason), *count as f64);
+        for (reason, failed) in &target.failures {
+            failures.push(labels.with("reason", reason), count(*failed));
         }
-        refused.push(labels, target.refused as f64);
+        refused.push(labels, count(target.refused));
     }
-    let series = Family::gauge("sidewatch_series", "Series in the window.");
-    let mut all = vec![
-        up,
-        idle,
-        duration,
-        samples,
-        body,
-        failures,
-        series.with(snapshot.model.clone(), snapshot.series as f64),
-        refused,
-    ];
-    all.extend(
-        snapshot
-            .discovery
-            .iter()
-            .flat_map(|of| discovery(snapshot, of)),
-    );
-    all.extend(process(snapshot));
-    all
+    let series =
+        Family::new(&catalogue::WINDOW_SERIES).with(snapshot.model.clone(), count(snapshot.series));
+    [up, idle, duration, samples, body, failures, series, refused]
 }
 
-/// How far it learnt from history, and how the clock of the server goes that it asks.
-fn history(snapshot: &Snapshot) -> Vec<Family> {
-    let mut progress = Family::gauge(
-        "sidewatch_backfill_progress_ratio",
-        "How much of the history was learnt from, between 0 and 1.",
-    );
-    let mut state = Family::gauge(
-        "sidewatch_backfill_state",
-        "Whether the backfill is in this state.",
-    );
-    let mut skew = Family::gauge(
-        "sidewatch_source_clock_skew_seconds",
-        "How far the clock of the source is ahead of ours; 0 below one second.",
-    );
+fn discovery(snapshot: &Snapshot, discovery: &Discovery) -> [Family; 3] {
+    let labels = snapshot.model.with("name", &discovery.name);
+    let mut targets = Family::new(&catalogue::DISCOVERED_TARGETS);
+    if let Some(found) = discovery.targets {
+        targets.push(labels.clone(), count(found));
+    }
+    [
+        targets,
+        Family::new(&catalogue::DNS_LOOKUPS).with(labels.clone(), count(discovery.lookups)),
+        Family::new(&catalogue::DNS_LOOKUP_FAILURES).with(labels, count(discovery.failures)),
+    ]
+}
+
+fn history(snapshot: &Snapshot) -> [Family; 3] {
+    let mut progress = Family::new(&catalogue::BACKFILL_PROGRESS);
+    let mut state = Family::new(&catalogue::BACKFILL_STATE_NOW);
+    let mut skew = Family::new(&catalogue::SOURCE_CLOCK_SKEW);
     if let Some(backfill) = &snapshot.backfill {
         progress.push(snapshot.model.clone(), backfill.progress);
         for name in Backfill::STATES {
-            let is = f64::from(u8::from(name == backfill.state));
-            state.push(snapshot.model.with("state", name), is);
+            state.push(
+                snapshot.model.with("state", name),
+                flag(name == backfill.state),
+            );
         }
     }
     if let Some(seconds) = snapshot.source_skew {
         skew.push(snapshot.model.clone(), seconds);
     }
-    vec![progress, state, skew]
+    [progress, state, skew]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts")]
-fn discovery(snapshot: &Snapshot, discovery: &Discovery) -> Vec<Family> {
-    let targets = Family::gauge(
-        "sidewatch_discovered_targets",
-        "Addresses at the last answer about the name; 0 is scaled to zero.",
-    );
-    let lookups = Family::counter(
-        "sidewatch_dns_lookups_total",
-        "Look-ups of the name that targets are found by.",
-    );
-    let failures = Family::counter(
-        "sidewatch_dns_lookup_failures_total",
-        "Look-ups that nobody answered; the targets of the last answer stay.",
-    );
-    let labels = snapshot.model.with("name", &discovery.name);
-    let known = discovery
-        .targets
-        .map(|count| (labels.clone(), count as f64));
-    vec![
-        known.into_iter().fold(targets, |family, (labels, count)| {
-            family.with(labels, count)
-        }),
-        lookups.with(labels.clone(), discovery.lookups as f64),
-        failures.with(labels, discovery.failures as f64),
+/// The store, the configuration and the version.
+fn sidewatch(snapshot: &Snapshot) -> [Family; 4] {
+    let model = || snapshot.model.clone();
+    let reload = &snapshot.reload;
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds stay far below 2^53"
+    )]
+    let reloaded_at = reload.succeeded_at.as_millis() as f64 / 1000.0;
+    [
+        Family::new(&catalogue::STORAGE_DURABLE).with(model(), flag(snapshot.durable)),
+        Family::new(&catalogue::CONFIG_RELOADED).with(model(), flag(reload.error.is_none())),
+        Family::new(&catalogue::CONFIG_RELOADED_AT).with(model(), reloaded_at),
+        Family::new(&catalogue::BUILD_INFO).with(Labels::new([("version", Build::VERSION)]), 1.0),
     ]
 }
 
-/// The process itself: its configuration, its store, its build.
-fn process(snapshot: &Snapshot) -> Vec<Family> {
-    let durable = Family::gauge(
-        "sidewatch_storage_durable",
-        "Whether state survives a restart.",
-    );
-    let reloaded = Family::gauge(
-        "sidewatch_config_last_reload_successful",
-        "Whether the last reload of the configuration succeeded.",
-    );
-    let reloaded_at = Family::gauge(
-        "sidewatch_config_last_reload_success_timestamp_seconds",
-        "When the configuration was last taken up.",
-    );
-    let build = Family::gauge(
-        "sidewatch_build_info",
-        "A constant 1 with the version of the program.",
-    );
-    vec![
-        durable.with(
-            snapshot.model.clone(),
-            f64::from(u8::from(snapshot.durable)),
-        ),
-        reloaded.with(
-            snapshot.model.clone(),
-            f64::from(u8::from(snapshot.reload.error.is_none())),
-        ),
-        reloaded_at.with(
-            snapshot.model.clone(),
-            snapshot.reload.succeeded_at.as_millis() as f64 / 1000.0,
-        ),
-        build.with(Labels::new([("version", Build::VERSION)]), 1.0),
-    ]
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::families;
+    use crate::metric::Labels;
+    use crate::publish::{
+        Backfill, Definition, Discovery, Group, Peer, Receiver, Rule, RuleKind, Snapshot, Target,
+    };
+
+    /// A snapshot with a sample in every family.
+    fn full() -> Snapshot {
+        let rule = Rule {
+            definition: Arc::new(Definition {
+                kind: RuleKind::Watch,
+                labels: vec![("severity".to_owned(), "page".to_owned())],
+                ..Definition::default()
+            }),
+            ..Rule::default()
+        };
+        Snapshot {
+            model: Labels::new([("model_id", "m"), ("model_version", "1")]),
+            targets: vec![Target {
+                up: Some(true),
+                failures: vec![("timeout", 1)],
+                ..Target::default()
+            }],
+            groups: vec![Group {
+                rules: vec![rule],
+                ..Group::default()
+            }],
+            peers: vec![Peer::default()],
+            receivers: vec![Receiver::default()],
+            discovery: Some(Discovery {
+                targets: Some(1),
+                ..Discovery::default()
+            }),
+            backfill: Some(Backfill::default()),
+            source_skew: Some(0.0),
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn every_label_of_every_family_is_described() {
+        let families = families(&full());
+        assert!(families.len() > 30, "{}", families.len());
+        for family in families {
+            let missing = family.undescribed_labels();
+            assert!(
+                missing.is_empty(),
+                "{}: {missing:?}",
+                family.description.name
+            );
+        }
+    }
 }

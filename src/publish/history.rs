@@ -7,14 +7,15 @@ use std::time::Duration;
 use super::snapshot::{Point, STATES, Signal, Snapshot};
 use crate::metric::{Keyed, Labels, Timestamp};
 
-/// Points of one signal: an hour at the usual interval of 15 s.
+/// Maximum number of points of one signal: an hour at the default interval of 15 s.
 const MAX_POINTS: usize = 240;
-/// Signals with a history; more are shown without a chart. The page has as many cards.
+/// Maximum number of signals with a history; others have no chart. The page shows as many cards.
 const MAX_SIGNALS: usize = 100;
-/// How long the history of a signal outlives the signal, so that a short gap does not empty its chart.
-const KEEP: Duration = Duration::from_secs(600);
+/// The history of a signal is kept this long after its last value, so that a short gap does not empty
+/// the chart.
+const RETENTION: Duration = Duration::from_secs(600);
 
-/// What tells one signal from another.
+/// The identity of a signal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     rule: Option<Arc<str>>,
@@ -31,27 +32,30 @@ impl Key {
         }
     }
 
-    /// Of an unchanged series this is a comparison of pointers.
+    /// Compares pointers first, so it is cheap for an unchanged series.
     fn is_of(&self, signal: &Signal) -> bool {
         self.labels == signal.labels && self.rule == signal.rule && self.metric == signal.metric
     }
 }
 
-/// A [`Point`] in a third of its size: NaN is unknown, and what only a chart shows has seven digits.
+/// A [`Point`] in a third of its size: NaN means unknown, and band and score have seven digits.
 #[derive(Debug, Clone, Copy)]
-struct Kept {
+struct StoredPoint {
     at: Timestamp,
     value: f64,
     lower: f32,
     upper: f32,
     score: f32,
-    /// The position in [`STATES`], and its length for none.
+    /// The index in [`STATES`]; its length means no state.
     state: u8,
 }
 
-impl Kept {
+impl StoredPoint {
     fn of(signal: &Signal, at: Timestamp) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "for the eye")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a chart needs no more digits"
+        )]
         let known = |value: Option<f64>| value.map_or(f32::NAN, |value| value as f32);
         let state = STATES.iter().position(|state| signal.state == Some(state));
         Self {
@@ -80,7 +84,7 @@ impl Kept {
 /// A bounded ring of points for each signal, in the order in which the signals came.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    charts: Vec<(Key, VecDeque<Kept>)>,
+    charts: Vec<(Key, VecDeque<StoredPoint>)>,
     places: HashMap<Key, usize, Keyed>,
 }
 
@@ -89,7 +93,7 @@ impl History {
     pub(super) fn record(&mut self, snapshot: &Snapshot) {
         let at = snapshot.at;
         self.forget(at);
-        // From one tick to the next, signals seldom come in another order.
+        // The order of the signals seldom changes between ticks.
         let (mut next, mut in_order) = (0, 0);
         for signal in &snapshot.signals {
             let expected = self.charts.get(next);
@@ -100,7 +104,7 @@ impl History {
                 self.place(signal)
             };
             let Some(place) = place else { continue };
-            push(&mut self.charts[place].1, Kept::of(signal, at));
+            push(&mut self.charts[place].1, StoredPoint::of(signal, at));
             next = place + 1;
             if in_order == MAX_SIGNALS {
                 break;
@@ -108,17 +112,17 @@ impl History {
         }
     }
 
-    /// Hands each signal its points, oldest first.
+    /// Gives each signal its points, oldest first.
     pub(super) fn fill(&self, signals: &mut [Signal]) {
         for signal in signals {
             if let Some(place) = self.places.get(&Key::of(signal)) {
                 let ring = &self.charts[*place].1;
-                signal.points = ring.iter().map(|kept| kept.point()).collect();
+                signal.points = ring.iter().map(|stored| stored.point()).collect();
             }
         }
     }
 
-    /// Where the points of a signal are; a new signal gets a place as long as there is one.
+    /// The index of the chart of a signal. A new signal gets one while there are fewer than [`MAX_SIGNALS`].
     fn place(&mut self, signal: &Signal) -> Option<usize> {
         let key = Key::of(signal);
         if let Some(place) = self.places.get(&key) {
@@ -132,11 +136,13 @@ impl History {
         Some(self.charts.len() - 1)
     }
 
-    /// Drops the charts of signals that are gone for long.
+    /// Drops the charts of signals without a recent value.
     fn forget(&mut self, at: Timestamp) {
         let before = self.charts.len();
-        self.charts
-            .retain(|(_, ring)| ring.back().is_some_and(|last| at.since(last.at) < KEEP));
+        self.charts.retain(|(_, ring)| {
+            ring.back()
+                .is_some_and(|last| at.since(last.at) < RETENTION)
+        });
         if self.charts.len() < before {
             let keys = self.charts.iter().map(|(key, _)| key.clone());
             self.places = keys.zip(0..).collect();
@@ -144,18 +150,18 @@ impl History {
     }
 }
 
-/// A snapshot of the same time replaces the point; one from before it (a clock set back) starts afresh.
-fn push(ring: &mut VecDeque<Kept>, kept: Kept) {
-    if ring.back().is_some_and(|last| last.at > kept.at) {
+/// A point of the same time replaces the last one; an earlier one (a clock set back) starts a new chart.
+fn push(ring: &mut VecDeque<StoredPoint>, point: StoredPoint) {
+    if ring.back().is_some_and(|last| last.at > point.at) {
         ring.clear();
     }
-    if ring.back().is_some_and(|last| last.at == kept.at) {
+    if ring.back().is_some_and(|last| last.at == point.at) {
         ring.pop_back();
     }
     if ring.len() == MAX_POINTS {
         ring.pop_front();
     }
-    ring.push_back(kept);
+    ring.push_back(point);
 }
 
 #[cfg(test)]

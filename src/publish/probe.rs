@@ -1,31 +1,25 @@
-//! What `/probe` answers: one scrape of one target, judged once.
+//! The page of `/probe`: one scrape of one target, judged once.
 
 use std::time::Duration;
 
+use super::catalogue;
 use super::encode::{Exposition, Writer};
-use super::families::Kind;
+use super::family::Family;
 use super::signals;
 use super::snapshot::Snapshot;
+use crate::metric::Labels;
 
-/// The page of a probe: whether it succeeded, how long it took, and the signals that one scrape can tell.
+/// The page of a probe: whether it succeeded, how long it took, and the signals that one scrape is
+/// enough for.
 #[must_use]
 pub fn probe_page(snapshot: &Snapshot, success: bool, took: Duration) -> String {
     let mut page = Writer::new(Exposition::Text);
     let success = if success { 1.0 } else { 0.0 };
-    for (name, help, value) in [
-        (
-            "probe_success",
-            "Whether the target was scraped and every rule evaluated.",
-            success,
-        ),
-        (
-            "probe_duration_seconds",
-            "Time that the probe took.",
-            took.as_secs_f64(),
-        ),
+    for (family, value) in [
+        (&catalogue::PROBE_SUCCESS, success),
+        (&catalogue::PROBE_DURATION, took.as_secs_f64()),
     ] {
-        page.head(Kind::Gauge, name, help);
-        page.sample(name, "", "", value);
+        page.family(&Family::new(family).with(Labels::empty(), value));
     }
     signals::write(snapshot, &mut page);
     page.finish()

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::families::{Family, Kind};
+use super::catalogue;
+use super::family::Family;
 use crate::metric::Labels;
 
 /// The kernel's clock ticks per second: 100 on every Linux that Rust supports.
@@ -10,63 +11,25 @@ const TICKS: f64 = 100.0;
 /// Bytes in a page on the platforms that Rust's Linux targets default to.
 const PAGE: f64 = 4096.0;
 
-/// The families of this process; what the kernel does not tell is left out.
+/// The families of this process, without those that the kernel gives no value for.
 pub(super) fn families() -> Vec<Family> {
-    let known = Known::read();
-    let gauge = Kind::Gauge;
+    let usage = Usage::read();
     [
-        (
-            Kind::Counter,
-            "process_cpu_seconds_total",
-            "User and system time spent.",
-            known.cpu,
-        ),
-        (
-            gauge,
-            "process_open_fds",
-            "Open file descriptors.",
-            known.files,
-        ),
-        (
-            gauge,
-            "process_max_fds",
-            "Most file descriptors that may be open.",
-            max_files(),
-        ),
-        (
-            gauge,
-            "process_virtual_memory_bytes",
-            "Size of the address space.",
-            known.virtual_memory,
-        ),
-        (
-            gauge,
-            "process_resident_memory_bytes",
-            "Memory in use.",
-            known.resident_memory,
-        ),
-        (
-            gauge,
-            "process_start_time_seconds",
-            "Start of the process since the epoch.",
-            known.started,
-        ),
-        (
-            gauge,
-            "process_threads",
-            "Threads of the process.",
-            known.threads,
-        ),
+        (&catalogue::PROCESS_CPU, usage.cpu),
+        (&catalogue::PROCESS_OPEN_FDS, usage.files),
+        (&catalogue::PROCESS_MAX_FDS, max_files()),
+        (&catalogue::PROCESS_VIRTUAL_MEMORY, usage.virtual_memory),
+        (&catalogue::PROCESS_RESIDENT_MEMORY, usage.resident_memory),
+        (&catalogue::PROCESS_START_TIME, usage.started),
+        (&catalogue::PROCESS_THREADS, usage.threads),
     ]
     .into_iter()
-    .filter_map(|(kind, name, help, value)| {
-        Some(Family::new(kind, name, help).with(Labels::empty(), value?))
-    })
+    .filter_map(|(family, value)| Some(Family::new(family).with(Labels::empty(), value?)))
     .collect()
 }
 
-/// What `/proc/self/stat` and its neighbours tell.
-struct Known {
+/// The values of `/proc/self/stat`, `/proc/self/fd` and `/proc/stat`; `None` where one is missing.
+struct Usage {
     cpu: Option<f64>,
     files: Option<f64>,
     virtual_memory: Option<f64>,
@@ -75,7 +38,7 @@ struct Known {
     threads: Option<f64>,
 }
 
-impl Known {
+impl Usage {
     fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         // The command's name may hold anything, parentheses included.

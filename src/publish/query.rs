@@ -1,11 +1,11 @@
-//! The parameters after the question mark.
+//! The query string of a URL.
 
 /// Names and values, decoded, in the order written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads `a=1&b=2`; what is no escape stays as it is.
+    /// Reads `a=1&b=2`. An invalid escape is kept as it is.
     #[must_use]
     pub fn parse(text: Option<&str>) -> Self {
         let pairs = text
@@ -31,7 +31,7 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Whether a name has no value at all, or this one among others: how Prometheus filters.
+    /// Whether the parameter is absent or has this value, which is how Prometheus filters.
     #[must_use]
     pub fn admits(&self, name: &str, value: &str) -> bool {
         let mut wanted = self.all(name).peekable();
@@ -39,7 +39,7 @@ impl Query {
     }
 }
 
-/// `+` is a space and `%41` is `A`.
+/// Decodes `+` to a space and `%41` to `A`.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

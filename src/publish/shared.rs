@@ -1,27 +1,29 @@
-//! What the monitor writes and the server reads.
+//! The state that the monitor writes and the server reads.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use super::catalogue;
 use super::control::Control;
 use super::counters::Counters;
 use super::encode::{Exposition, Writer};
-use super::families::{Family, Kind, families};
+use super::families::families;
+use super::family::Family;
 use super::history::History;
 use super::server::Http;
 use super::signals;
 use super::snapshot::Snapshot;
 use crate::metric::Labels;
 
-/// Where the process is in its life.
+/// Phases in the life of the process.
 const STARTING: u8 = 0;
 const READY: u8 = 1;
 const STOPPING: u8 = 2;
 const STANDBY: u8 = 3;
 
-/// Gives families that no snapshot holds.
-type More = dyn Fn() -> Vec<Family> + Send + Sync;
+/// Returns families that no snapshot holds.
+type MoreFamilies = dyn Fn() -> Vec<Family> + Send + Sync;
 
 /// The last whole snapshot, the counters, and whether the process is ready.
 pub struct Shared {
@@ -29,7 +31,7 @@ pub struct Shared {
     history: Mutex<History>,
     phase: AtomicU8,
     control: OnceLock<Control>,
-    more: OnceLock<Box<More>>,
+    more: OnceLock<Box<MoreFamilies>>,
     counters: Counters,
     model: Labels,
 }
@@ -43,7 +45,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// Nothing known yet, not ready. The labels of the model stand on every counter.
+    /// An empty state that is not ready. Every counter gets the labels of the model.
     #[must_use]
     pub fn new(model: &Labels) -> Self {
         Self {
@@ -77,7 +79,8 @@ impl Shared {
         Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The last whole snapshot as people look at it: each signal without its series' name, and with the points of its chart.
+    /// The last snapshot for people: each signal without the name of its series, and with the points of
+    /// its chart.
     #[must_use]
     pub fn charted(&self) -> Snapshot {
         let mut snapshot = Snapshot::clone(&self.snapshot());
@@ -91,23 +94,23 @@ impl Shared {
         snapshot
     }
 
-    /// Says who carries out what the outside asks for. Only the first counts.
+    /// Sets the control that answers calls. Only the first call has an effect.
     pub fn set_control(&self, control: Control) {
         drop(self.control.set(control));
     }
 
-    /// Who answers at this path, when it asks for something to be done.
+    /// The control, if it answers this path.
     pub(super) fn control(&self, path: &str) -> Option<Control> {
         let control = self.control.get();
         control.filter(|control| control.answers(path)).cloned()
     }
 
-    /// Says what else stands on `/metrics`. Only the first counts.
+    /// Adds families to `/metrics`. Only the first call has an effect.
     pub fn set_more(&self, more: impl Fn() -> Vec<Family> + Send + Sync + 'static) {
         drop(self.more.set(Box::new(more)));
     }
 
-    /// Whether another process has the store, and this one waits for its end.
+    /// Sets whether this process stands by until another one releases the store.
     pub fn set_standby(&self, is_standby: bool) {
         let (from, to) = if is_standby {
             (STARTING, STANDBY)
@@ -115,24 +118,24 @@ impl Shared {
             (STANDBY, STARTING)
         };
         let order = Ordering::Relaxed;
-        // Once ready or stopping, it is neither.
+        // A process that is ready or stopping keeps its phase.
         let _unchanged = self.phase.compare_exchange(from, to, order, order);
     }
 
-    /// The first evaluation is done.
+    /// Marks the first evaluation as done.
     pub fn set_ready(&self) {
-        // Once stopping, ready no more.
+        // A process that is stopping does not become ready.
         if self.phase.load(Ordering::Relaxed) == STARTING {
             self.phase.store(READY, Ordering::Relaxed);
         }
     }
 
-    /// The process is stopping.
+    /// Marks the process as stopping.
     pub fn set_stopping(&self) {
         self.phase.store(STOPPING, Ordering::Relaxed);
     }
 
-    /// Ready, or in a sentence why not.
+    /// `Ok` when ready, otherwise the reason in a sentence.
     pub(super) fn readiness(&self) -> Result<(), &'static str> {
         match self.phase.load(Ordering::Relaxed) {
             READY => Ok(()),
@@ -146,7 +149,7 @@ impl Shared {
         self.phase.load(Ordering::Relaxed) == STANDBY
     }
 
-    /// What the server counts.
+    /// The counters of the web server.
     pub(super) fn http(&self) -> &Http {
         self.counters.http()
     }
@@ -158,17 +161,12 @@ impl Shared {
         let mut page = Writer::new(format);
         signals::write(&snapshot, &mut page);
         let more = self.more.get().map(|more| more()).unwrap_or_default();
-        let standby = Family::new(
-            Kind::Gauge,
-            "sidewatch_standby",
-            "Whether another process has the store, and this one waits for its end.",
-        );
         let is_standby = f64::from(u8::from(self.is_standby()));
-        let standby = standby.with(self.model.clone(), is_standby);
-        let all = families(&snapshot).into_iter().chain([standby]).chain(more);
-        for family in all.chain(self.counters.families()) {
-            page.family(&family);
+        let standby = Family::new(&catalogue::STANDBY).with(self.model.clone(), is_standby);
+        for family in families(&snapshot).iter().chain([&standby]).chain(&more) {
+            page.family(family);
         }
+        self.counters.write(&mut page);
         page.finish()
     }
 }

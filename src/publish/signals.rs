@@ -1,48 +1,31 @@
-//! The families of the signals: most of the page, written without allocating for each series.
+//! The families of the signals. They are most of the page, so they are written without an allocation
+//! per series.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::catalogue;
 use super::encode::{Writer, label};
-use super::families::Kind;
+use super::family::Description;
 use super::snapshot::{STATES, Signal, Snapshot};
 use crate::metric::Labels;
 
-/// Labels that mean something on our own metrics; a series' own of the same name is renamed, as Prometheus does.
+/// Labels that Sidewatch's own metrics use. A label of the series with such a name gets the prefix
+/// `exported_`, as in Prometheus.
 const RESERVED: [&str; 5] = ["quantile", "le", "state", "rule", "metric"];
-/// Labels that Prometheus adds itself when there is one target.
+/// Labels of the target. They are left out when there is only one: Prometheus adds its own.
 const IDENTITY: [&str; 4] = ["job", "instance", "namespace", "pod"];
 
-/// What one family shows of a signal; `None` while it is unknown.
+/// The value that a family shows of a signal; `None` while it is unknown.
 type Read = fn(&Signal) -> Option<f64>;
 
-/// The families with one value a signal: name, help, value.
-const FAMILIES: [(&str, &str, Read); 5] = [
-    (
-        "sidewatch_metric_value",
-        "Value of a model metric, or of what a watch judges.",
-        |signal| signal.value,
-    ),
-    (
-        "sidewatch_anomaly",
-        "Whether the strategy finds the value anomalous.",
-        anomaly,
-    ),
-    (
-        "sidewatch_anomaly_score",
-        "Distance from normal; 1 is exactly at the limit.",
-        |signal| signal.score,
-    ),
-    (
-        "sidewatch_expected_lower",
-        "Lowest value that is normal now.",
-        |signal| signal.expected.lower,
-    ),
-    (
-        "sidewatch_expected_upper",
-        "Highest value that is normal now.",
-        |signal| signal.expected.upper,
-    ),
+/// The families with one value for each signal.
+const FAMILIES: [(&Description, Read); 5] = [
+    (&catalogue::METRIC_VALUE, |signal| signal.value),
+    (&catalogue::ANOMALY, anomaly),
+    (&catalogue::ANOMALY_SCORE, |signal| signal.score),
+    (&catalogue::EXPECTED_LOWER, |signal| signal.expected.lower),
+    (&catalogue::EXPECTED_UPPER, |signal| signal.expected.upper),
 ];
 
 fn anomaly(signal: &Signal) -> Option<f64> {
@@ -57,9 +40,9 @@ fn anomaly(signal: &Signal) -> Option<f64> {
 
 /// Writes every family of the signals that has a value.
 pub(super) fn write(snapshot: &Snapshot, out: &mut Writer) {
-    let blocks = Blocks::of(snapshot);
+    let blocks = LabelBlocks::of(snapshot);
     out.reserve(blocks.text.len() * 11 + blocks.signals.len() * 500);
-    for (name, help, read) in FAMILIES {
+    for (family, read) in FAMILIES {
         let known = blocks
             .signals
             .iter()
@@ -67,23 +50,23 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Writer) {
         let mut begun = false;
         for (value, place) in known {
             if !begun {
-                out.head(Kind::Gauge, name, help);
+                out.head(family);
                 begun = true;
             }
-            out.sample(name, blocks.at(place), "", value);
+            out.sample(family.name, blocks.at(place), "", value);
         }
     }
-    let name = "sidewatch_signal_state";
+    let family = &catalogue::SIGNAL_STATE_NOW;
     let mut begun = false;
     for (signal, place) in &blocks.signals {
         let Some(now) = signal.state else { continue };
         if !begun {
-            out.head(Kind::Gauge, name, "Which state a watched series is in.");
+            out.head(family);
             begun = true;
         }
         for (state, written) in STATES.into_iter().zip(STATE_LABELS) {
             let value = if state == now { 1.0 } else { 0.0 };
-            out.sample(name, blocks.at(place), written, value);
+            out.sample(family.name, blocks.at(place), written, value);
         }
     }
 }
@@ -99,13 +82,13 @@ const STATE_LABELS: [&str; STATES.len()] = [
     "state=\"idle\"",
 ];
 
-/// The labels of each signal, written once for all its series.
-struct Blocks<'a> {
+/// The labels of each signal as text, written once for all its series.
+struct LabelBlocks<'a> {
     text: String,
     signals: Vec<(&'a Signal, Range<usize>)>,
 }
 
-impl<'a> Blocks<'a> {
+impl<'a> LabelBlocks<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
         let mut text = String::with_capacity(snapshot.signals.len() * 96);
         let mut signals = Vec::with_capacity(snapshot.signals.len());
@@ -115,7 +98,7 @@ impl<'a> Blocks<'a> {
             signals.push((signal, start..text.len()));
         }
         let mut blocks = Self { text, signals };
-        // Two watches of one name and series would be one series twice.
+        // Two watches of one name and series would write one series twice.
         let mut seen = HashSet::with_capacity(blocks.signals.len());
         let text = &blocks.text;
         blocks

@@ -1,9 +1,10 @@
-//! What the monitor knew after a tick, as plain data.
+//! What the monitor knows after a tick, as plain data.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::judge::Band;
 use crate::metric::{Labels, Metric, Timestamp};
 
 /// The states a signal can be in, as `sidewatch_signal_state` enumerates them.
@@ -17,7 +18,7 @@ pub const STATES: [&str; 7] = [
     "idle",
 ];
 
-/// Everything that is shown, at one time.
+/// Everything that is served, as of one tick.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// The tick's time.
@@ -50,9 +51,9 @@ pub struct Snapshot {
     pub reload: Reload,
     /// The files of the configuration, without secrets.
     pub sources: Arc<[Source]>,
-    /// How far the backfill is; `None` without one.
+    /// The progress of the backfill; `None` without one.
     pub backfill: Option<Backfill>,
-    /// How far the clock of the server that evaluates the expressions is ahead, in seconds; `None` without one.
+    /// How far the clock of the remote source is ahead, in seconds; `None` without a source.
     pub source_skew: Option<f64>,
     /// Time between two ticks.
     pub interval: Duration,
@@ -67,7 +68,7 @@ pub struct Backfill {
     pub state: &'static str,
     /// Between 0 and 1.
     pub progress: f64,
-    /// Why it does not get on, or why it ended early.
+    /// Why it does not progress, or why it ended early.
     pub error: Option<String>,
 }
 
@@ -79,7 +80,7 @@ impl Backfill {
 /// A file of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Source {
-    /// Its name as the user wrote it.
+    /// Its name as written in the configuration.
     pub file: String,
     /// Its text, secrets replaced.
     pub text: String,
@@ -120,7 +121,7 @@ pub struct Target {
     pub labels: Labels,
     /// Whether the last scrape was good; `None` before the first.
     pub up: Option<bool>,
-    /// Whether it answers but nothing that the rules count moves: no traffic.
+    /// Whether it answers, but none of the counters that the rules use increases.
     pub idle: bool,
     /// When it was scraped last.
     pub last_scrape: Option<Timestamp>,
@@ -159,7 +160,7 @@ pub struct Signal {
     pub expected: Band,
     /// Why the state is what it is.
     pub why: Cow<'static, str>,
-    /// The last values, oldest first; filled when somebody looks at the charts.
+    /// The last values, oldest first; filled only for the page and the API.
     pub points: Vec<Point>,
 }
 
@@ -178,17 +179,6 @@ pub struct Point {
     pub score: Option<f64>,
     /// The verdict, for a judged value.
     pub state: Option<&'static str>,
-}
-
-/// An expected band; a side that is `None` is open or unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Band {
-    /// Lowest normal value.
-    pub lower: Option<f64>,
-    /// What was expected.
-    pub centre: Option<f64>,
-    /// Highest normal value.
-    pub upper: Option<f64>,
 }
 
 /// A pending or firing alert.

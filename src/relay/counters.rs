@@ -1,20 +1,13 @@
-//! What a relay counts.
+//! The counters of a relay.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::decision::Outcome;
 use crate::metric::Labels;
-use crate::publish::{Family, Kind, Sample};
+use crate::publish::{Description, Family, catalogue};
 
-/// What a notification was answered, by status.
-const RESULTS: [(&str, &str); 3] = [
-    ("accepted", "2xx: what it asks for is on the disk"),
-    (
-        "refused",
-        "4xx: not Alertmanager's webhook, or without the token",
-    ),
-    ("failed", "5xx: Alertmanager tries again"),
-];
+/// The answers to a notification, in the order of [`Counters::answered`].
+const RESULTS: [&str; 3] = ["accepted", "refused", "failed"];
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -25,17 +18,17 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// Counts an answer to a notification.
+    /// Counts a notification by the HTTP status of its answer.
     pub(super) fn answered(&self, status: u16) {
-        let place = match status {
+        let result = match status {
             ..400 => 0,
             400..500 => 1,
             500.. => 2,
         };
-        self.notifications[place].fetch_add(1, Ordering::Relaxed);
+        self.notifications[result].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what became of the alerts of a notification.
+    /// Counts the outcomes of the alerts of a notification, and the alerts that it left out.
     pub(super) fn decided(&self, outcomes: &[Outcome], truncated: u64) {
         for ((outcome, _), counter) in Outcome::ALL.iter().zip(&self.alerts) {
             let count = outcomes.iter().filter(|other| *other == outcome).count();
@@ -46,48 +39,50 @@ impl Counters {
 
     /// The counters as families.
     pub(super) fn families(&self) -> Vec<Family> {
-        let results = RESULTS.iter().map(|(word, _)| *word);
+        let results = RESULTS.into_iter().zip(&self.notifications);
         let outcomes = Outcome::ALL.iter().map(|(_, word)| *word);
         vec![
-            family(
-                "sidewatch_relay_notifications_total",
-                "Notifications from Alertmanager, by how they were answered.",
-                results.zip(&self.notifications).map(labelled("result")),
+            by_word(&catalogue::RELAY_NOTIFICATIONS, "result", results),
+            by_word(
+                &catalogue::RELAY_ALERTS,
+                "outcome",
+                outcomes.zip(&self.alerts),
             ),
-            family(
-                "sidewatch_relay_alerts_total",
-                "Alerts in accepted notifications, by what became of them.",
-                outcomes.zip(&self.alerts).map(labelled("outcome")),
-            ),
-            family(
-                "sidewatch_relay_truncated_alerts_total",
-                "Alerts that Alertmanager left out of notifications because of max_alerts.",
-                [(Labels::empty(), &self.truncated)].into_iter(),
-            ),
+            Family::new(&catalogue::RELAY_TRUNCATED_ALERTS)
+                .with(Labels::empty(), value(&self.truncated)),
         ]
     }
 }
 
-fn labelled<'a>(
-    name: &'static str,
-) -> impl Fn((&'static str, &'a AtomicU64)) -> (Labels, &'a AtomicU64) {
-    move |(word, counter)| (Labels::new([(name, word)]), counter)
+/// A family with one label, whose values are words.
+fn by_word<'a>(
+    description: &'static Description,
+    label: &str,
+    counters: impl Iterator<Item = (&'static str, &'a AtomicU64)>,
+) -> Family {
+    counters.fold(Family::new(description), |family, (word, counter)| {
+        family.with(Labels::new([(label, word)]), value(counter))
+    })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts")]
-fn family<'a>(
-    name: &'static str,
-    help: &'static str,
-    counters: impl Iterator<Item = (Labels, &'a AtomicU64)>,
-) -> Family {
-    let sample = |(labels, counter): (Labels, &AtomicU64)| Sample {
-        labels,
-        value: counter.load(Ordering::Relaxed) as f64,
-    };
-    Family {
-        name,
-        help,
-        kind: Kind::Counter,
-        samples: counters.map(sample).collect(),
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn value(counter: &AtomicU64) -> f64 {
+    counter.load(Ordering::Relaxed) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Counters;
+
+    #[test]
+    fn every_label_of_every_family_is_described() {
+        for family in Counters::default().families() {
+            let missing = family.undescribed_labels();
+            assert!(
+                missing.is_empty(),
+                "{}: {missing:?}",
+                family.description.name
+            );
+        }
     }
 }

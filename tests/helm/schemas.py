@@ -1,30 +1,23 @@
-"""Checks rendered objects against the schemas of every supported Kubernetes, and custom resources against theirs.
+"""Checks rendered objects against the schemas of every supported Kubernetes, and custom resources against
+those of schemas.yaml.
 
 kubernetes-validate only warns about a kind that it doesn't know, so every such kind must be named here.
 """
-import json
 import pathlib
 import sys
 
-import jsonschema
 import kubernetes_validate
 import yaml
+
+import kinds
 
 VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
 # First version whose schemas know a kind; the chart renders it by capability or on request only.
 SINCE = {("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
          ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): 36}
-SHARED = {"ServiceMonitor": "servicemonitor_v1.json", "PodMonitor": "podmonitor_v1.json",
-          "PrometheusRule": "prometheusrule_v1.json"}
+CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 WITHOUT_SCHEMA = {("kyverno.io/v1", "ClusterPolicy"), ("serving.kserve.io/v1beta1", "InferenceService")}
 NO_OBJECT = {"alertmanager.yaml", "relay-values.yaml"}
-
-
-def shared():
-    for base in (pathlib.Path("../shared"), pathlib.Path("../../shared")):
-        if (base / "schemas").is_dir():
-            return base / "schemas"
-    return None
 
 
 def builtin(document, where):
@@ -44,7 +37,7 @@ def builtin(document, where):
 
 
 def main(paths):
-    schemas, problems, checked, skipped = shared(), [], 0, set()
+    problems, checked, skipped = [], 0, set()
     for path in map(pathlib.Path, paths):
         if path.name in NO_OBJECT:
             continue
@@ -52,13 +45,8 @@ def main(paths):
             where = f"{path}: {document['kind']}/{document['metadata']['name']}"
             if (document["apiVersion"], document["kind"]) in WITHOUT_SCHEMA:
                 skipped.add(f"{document['kind']} (no schema at hand)")
-            elif document["kind"] in SHARED:
-                if schemas is None:
-                    skipped.add(f"{document['kind']} (no ../shared/schemas)")
-                    continue
-                schema = json.loads((schemas / SHARED[document["kind"]]).read_text(encoding="utf-8"))
-                for error in jsonschema.Draft7Validator(schema).iter_errors(document):
-                    problems.append(f"{where}: {error.json_path}: {error.message}")
+            elif document["kind"] in CUSTOM:
+                problems += [f"{where}: {problem}" for problem in kinds.problems(document["kind"], document)]
                 checked += 1
             else:
                 found, tried = builtin(document, where)

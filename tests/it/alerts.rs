@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch::alert::{
-    Alert, Changes, Condition, Context, Expected, Explanation, Kind, NoData, Observation, Outcome,
-    Rule, State, Template, Tracker,
+    Alert, Changes, Condition, Context, Explanation, Kind, NoData, Observation, Outcome, Rule,
+    State, Template, Tracker,
 };
+use sidewatch::judge::Band;
 use sidewatch::metric::{Labels, Timestamp};
 
 const RESEND: Duration = Duration::from_secs(60);
@@ -93,9 +94,9 @@ fn explanation() -> Explanation {
         strategy: "static (bound 0.92)".into(),
         why: "0.5 is below 0.92".into(),
         score: Some(1.456_522),
-        expected: Expected {
+        expected: Band {
             lower: Some(0.92),
-            ..Expected::default()
+            ..Band::default()
         },
         window: Some(secs(600)),
         samples: Some(1200),

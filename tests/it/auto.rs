@@ -11,89 +11,72 @@ use sidewatch::scrape::{Exposition, Format};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{Process, free_port, get_json, get_text, shared, until};
+use super::support::{Process, documented, free_port, get_json, get_text, recordings, until};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// What each folder of the corpus is; `None` for a server without a pack.
-fn wanted(dir: &str) -> Option<Option<&'static str>> {
-    let known = [
-        ("vllm", "vllm"),
-        ("sglang", "sglang"),
-        ("tgi", "tgi"),
-        ("triton", "triton"),
-        ("torchserve", "torchserve"),
-        ("tf_serving", "tf-serving"),
-        ("ray_serve", "ray-serve"),
-        ("seldon_core2", "seldon"),
-        ("seldon_v1", "prometheus-client"),
-        ("bentoml", "bentoml"),
-        ("mlserver", "mlserver"),
-        ("kserve", "kserve"),
-        ("nvidia_nim", "nim"),
-        ("fastapi", "fastapi"),
-        ("litserve", "prometheus-client"),
-        ("custom", "prometheus-client"),
-    ];
-    if dir.starts_with("llama_cpp") || dir.starts_with("dcgm") {
-        return Some(None);
-    }
-    let found = known.iter().find(|(prefix, _)| dir.starts_with(prefix));
-    found.map(|(_, pack)| Some(*pack))
-}
+/// The pack that each recorded server should get.
+const RECORDED: [(&str, &str); 6] = [
+    ("custom_multiprocess", "prometheus-client"),
+    ("custom_prometheus_client", "prometheus-client"),
+    ("kserve", "kserve"),
+    ("mlserver", "mlserver"),
+    ("torchserve", "torchserve"),
+    ("triton", "triton"),
+];
 
 fn bodies(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() {
             bodies(&path, found);
-        } else if name.ends_with(".txt") && !name.contains("ground_truth") {
+        } else if path.extension().is_some_and(|end| end == "txt") {
             found.push(path);
         }
     }
 }
 
+/// The pack that a body gets, if any.
+fn pack_of(body: impl Into<Vec<u8>>) -> Option<&'static str> {
+    let body = body.into();
+    let openmetrics = body.trim_ascii_end().ends_with(b"# EOF");
+    let format = if openmetrics {
+        Format::OpenMetrics
+    } else {
+        Format::Text
+    };
+    let exposition = Exposition::new(body, format, Timestamp::default());
+    let exposed = Exposed::read(&exposition).unwrap();
+    let names: Vec<&str> = exposed.names().collect();
+    recognise(&names).ok().map(|pack| pack.name)
+}
+
 #[test]
 fn every_body_of_every_server_gets_its_own_pack() {
-    let Some(corpus) = shared("corpus") else {
-        return;
-    };
+    let recordings = recordings();
     let (mut seen, mut wrong) = (0, Vec::new());
-    for entry in fs::read_dir(corpus).unwrap() {
-        let dir = entry.unwrap();
-        let name = dir.file_name().into_string().unwrap();
-        let Some(wanted) = wanted(&name).filter(|_| dir.path().is_dir()) else {
-            continue;
-        };
+    for (server, pack) in RECORDED {
         let mut files = Vec::new();
-        bodies(&dir.path(), &mut files);
+        bodies(&recordings.path().join(server), &mut files);
         for file in files {
             let body = fs::read(&file).unwrap();
-            let openmetrics = body.trim_ascii_end().ends_with(b"# EOF");
-            let format = if openmetrics {
-                Format::OpenMetrics
-            } else {
-                Format::Text
-            };
-            // Excerpts in documents are not always whole.
-            let exposition = Exposition::new(body, format, Timestamp::default());
-            let Ok(exposed) = Exposed::read(&exposition) else {
-                continue;
-            };
-            let names: Vec<&str> = exposed.names().collect();
-            if names.is_empty() {
+            if body.is_empty() {
+                // Several workers expose nothing before their first request.
                 continue;
             }
-            let found = recognise(&names).ok().map(|pack| pack.name);
+            let found = pack_of(body);
             seen += 1;
-            if found != wanted {
+            if found != Some(pack) {
                 wrong.push(format!("{}: {found:?}", file.display()));
             }
         }
     }
     assert!(seen > 100, "{seen}");
     assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(pack_of(documented::vllm("m")), Some("vllm"));
+    assert_eq!(pack_of(documented::poor_vllm("m")), Some("vllm"));
+    assert_eq!(pack_of(documented::tgi()), Some("tgi"));
+    assert_eq!(pack_of(documented::llama_cpp()), None);
 }
 
 fn start(dir: &Path, target: &str) -> (Process, String) {

@@ -14,7 +14,7 @@ use sidewatch::runtime::http;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use super::support::{Process, free_port, get_text, shared, tool, until};
+use super::support::{Process, free_port, get_text, recordings, tool, until};
 
 const START: i64 = 1_700_000_010;
 /// More than Prometheus answers at once.
@@ -480,13 +480,13 @@ fn packs() -> Vec<String> {
 }
 
 /// Folders of the corpus with scrapes in them: `corpus/SERVER/FOLDER/snap_0001.txt`.
-fn corpora(corpus: &Path) -> Vec<PathBuf> {
+fn recorded(root: &Path) -> Vec<PathBuf> {
     let below = |dir: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(dir).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
         paths.filter(|path| path.is_dir()).collect()
     };
-    let folders = below(corpus).into_iter().flat_map(|server| below(&server));
+    let folders = below(root).into_iter().flat_map(|server| below(&server));
     folders
         .filter(|dir| dir.join("snap_0001.txt").is_file())
         .collect()
@@ -541,12 +541,10 @@ fn check_shape(answer: &Json, place: &str) {
 }
 
 #[test]
-fn every_pack_replays_every_folder_of_the_corpus() {
-    let Some(corpus) = shared("corpus") else {
-        return;
-    };
+fn every_pack_replays_every_recording() {
+    let recordings = recordings();
     let (mut replayed, mut signals) = (0, 0);
-    for dir in corpora(&corpus) {
+    for dir in recorded(recordings.path()) {
         for pack in packs() {
             let answer = json(&Backtest {
                 rules: vec![pack.clone()],

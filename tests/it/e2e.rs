@@ -13,7 +13,7 @@ use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use super::support::{
-    Process, free_port, get_json, get_text, shared, start_alertmanager, tool, until,
+    Process, free_port, get_json, get_text, start_alertmanager, tool, unpack, until,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -109,11 +109,11 @@ fn named<'a>(alerts: &'a Value, name: &str) -> Option<&'a Value> {
 
 #[tokio::test]
 async fn a_real_servers_fault_reaches_the_real_alertmanager_after_it_happened_and_not_before() {
-    let (Some(snapshots), Some(am)) = (shared("corpus/kserve/snapshots"), tool("alertmanager"))
-    else {
+    let Some(am) = tool("alertmanager") else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
+    let snapshots = unpack("kserve", dir.path()).join("snapshots");
     let (target, served) = replay(&snapshots).await;
     let (_am, am_url) = alertmanager(&am, dir.path()).await;
     let webhook = MockServer::start().await;
@@ -221,14 +221,11 @@ fn epoch_seconds(text: &str) -> f64 {
 
 #[tokio::test]
 async fn the_real_prometheus_scrapes_us_and_promtool_finds_nothing_to_mend() {
-    let (Some(snapshots), Some(prometheus), Some(promtool)) = (
-        shared("corpus/kserve/snapshots"),
-        tool("prometheus"),
-        tool("promtool"),
-    ) else {
+    let (Some(prometheus), Some(promtool)) = (tool("prometheus"), tool("promtool")) else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
+    let snapshots = unpack("kserve", dir.path()).join("snapshots");
     let (target, _) = replay(&snapshots).await;
     fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
     let address = format!("127.0.0.1:{}", free_port());

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use sidewatch::judge::Band;
 use sidewatch::metric::{Labels, Timestamp};
 use sidewatch::publish::{
-    Alert, Band, Definition, Exposition, Group, Peer, Receiver, Rule, RuleKind, Server, Shared,
-    Signal, Snapshot, Target,
+    Alert, Definition, Exposition, Group, Peer, Receiver, Rule, RuleKind, Server, Shared, Signal,
+    Snapshot, Target,
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

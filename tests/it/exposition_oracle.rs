@@ -1,7 +1,6 @@
 //! Bodies of real model servers against Python's `prometheus_client`.
 //!
-//! Set `SIDEWATCH_PYTHON` to a Python that has `prometheus_client` 0.26; without it, or without the corpus beside the
-//! checkout, the test says so and passes.
+//! Set `SIDEWATCH_PYTHON` to a Python that has `prometheus_client` 0.26; without it the test says so and passes.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -13,6 +12,7 @@ use serde_json::json;
 use sidewatch::scrape::{Exposition, Format, Ingester, Limits, format_of};
 
 use crate::scrape_window::{NOW, Window, with};
+use crate::support::recordings;
 
 /// Labels, timestamp, and the value's bits in hexadecimal.
 type Sample = (Vec<(String, String)>, Option<i64>, String);
@@ -25,19 +25,10 @@ struct Answer {
     error: Option<String>,
 }
 
-/// The corpus beside the checkout or a worktree of it.
-fn corpus() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    ["../shared/corpus", "../../shared/corpus"]
-        .iter()
-        .map(|place| root.join(place))
-        .find(|place| place.is_dir())
-}
-
 fn bodies_in(dir: &Path, found: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(dir).expect("a readable corpus");
+    let entries = fs::read_dir(dir).expect("a readable recording");
     for entry in entries {
-        let path = entry.expect("a readable corpus").path();
+        let path = entry.expect("a readable recording").path();
         let kind = path.extension().and_then(|end| end.to_str());
         if path.is_dir() {
             bodies_in(&path, found);
@@ -58,7 +49,7 @@ fn format_of_file(path: &Path) -> Format {
 }
 
 fn body_of(path: &Path) -> Vec<u8> {
-    let bytes = fs::read(path).expect("a readable corpus");
+    let bytes = fs::read(path).expect("a readable recording");
     if !bytes.starts_with(b"\x1f\x8b") {
         return bytes;
     }
@@ -129,17 +120,14 @@ fn difference(path: &Path, theirs: Vec<Sample>, ours: Vec<Sample>) -> Option<Str
 }
 
 #[test]
-fn every_body_of_the_corpus_is_read_as_prometheus_client_reads_it() {
+fn every_recorded_body_is_read_as_prometheus_client_reads_it() {
     let Ok(python) = std::env::var("SIDEWATCH_PYTHON") else {
         println!("skipped: SIDEWATCH_PYTHON is not set to a Python with prometheus_client 0.26");
         return;
     };
-    let Some(corpus) = corpus() else {
-        println!("skipped: there is no corpus beside the checkout");
-        return;
-    };
+    let recordings = recordings();
     let mut files = Vec::new();
-    bodies_in(&corpus, &mut files);
+    bodies_in(recordings.path(), &mut files);
     files.sort();
     assert!(files.len() > 200, "{} bodies", files.len());
     let mut of_directory = PathBuf::new();

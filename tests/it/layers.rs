@@ -36,7 +36,10 @@ const ROOMS: [(&str, &[&str]); 12] = [
             "runtime",
         ],
     ),
-    ("reference", &["config"]),
+    (
+        "reference",
+        &["config", "publish", "relay", "scrape", "cli"],
+    ),
     ("main", &["cli"]),
 ];
 

@@ -49,9 +49,9 @@ mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
 mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
-mod promql_suite; // Prometheus' own test suite
+mod promql_suite; // scripts in Prometheus' test language
 mod promql_values; // figures by hand, evaluation after evaluation
-mod reference_config; // docs/reference says what the code says of keys
+mod reference; // generated pages are up to date
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replica_invariance; // one, three or fifty replicas

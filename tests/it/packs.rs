@@ -1,11 +1,12 @@
-//! The packs' own tests: right about made-up counters, quiet before the fault of the corpus and right after it.
+//! The packs' own tests: right about made-up counters, quiet before the fault of the recordings and right after it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use sidewatch::cli::test::{Format, Test};
+use tempfile::TempDir;
 
-use super::support::shared;
+use super::support::{SERVERS, unpack};
 
 fn rules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("rules")
@@ -21,18 +22,37 @@ fn files(suffix: &str) -> Vec<String> {
     names
 }
 
+/// A copy of the packs and their tests, with the recordings where the tests look for them.
+fn rules_beside_recordings() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, unpacked) = (
+        dir.path().join("rules"),
+        dir.path().join("tests/fixtures/recordings"),
+    );
+    fs::create_dir_all(&copy).unwrap();
+    fs::create_dir_all(&unpacked).unwrap();
+    for name in files(".yaml") {
+        let name = format!("{name}.yaml");
+        fs::copy(rules().join(&name), copy.join(&name)).unwrap();
+    }
+    for server in SERVERS {
+        unpack(server, &unpacked);
+    }
+    dir
+}
+
 #[test]
 fn every_pack_passes_its_tests() {
+    let dir = rules_beside_recordings();
     let test = Test {
         files: Vec::new(),
         run: None,
-        // A skipped corpus is told by `shared`.
-        require_snapshots: shared("corpus").is_some(),
+        require_snapshots: true,
         format: Format::Text,
     };
     let failed: Vec<String> = files(".test.yaml")
         .iter()
-        .map(|pack| test.report(&rules().join(format!("{pack}.test.yaml"))))
+        .map(|pack| test.report(&dir.path().join(format!("rules/{pack}.test.yaml"))))
         .filter(|report| !report.passed() || !report.remarks.is_empty())
         .map(|report| report.text())
         .collect();

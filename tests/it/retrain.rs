@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use sidewatch::alert::{Expected, Explanation, State};
+use sidewatch::alert::{Explanation, State};
+use sidewatch::judge::Band;
 use sidewatch::metric::{Labels, MatchOp, Matcher, Timestamp};
 use sidewatch::notify::retrain::{
     Attempt, BodyTemplate, Decision, Deliveries, Entry, Format, GateKey, Gates, Hold, MemoryOutbox,
@@ -34,7 +35,7 @@ fn request(id: &str) -> RetrainRequest {
     );
     alert.explanation = Some(Arc::new(Explanation {
         score: Some(1.5),
-        expected: Expected {
+        expected: Band {
             lower: Some(0.92),
             centre: None,
             upper: Some(f64::INFINITY),

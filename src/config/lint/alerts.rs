@@ -1,16 +1,16 @@
-//! Timing, labels and annotations of `alert` and `watch`.
+//! Lints about the timing, labels and annotations of `alert` and `watch`.
 
-use super::{About, Found, Lint};
+use super::{Finding, Lint, RuleContext};
 use crate::alert;
 use crate::config::rules::Rule;
 use crate::metric::format_duration;
 
-pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
-    let Some(alert) = alerting(about.rule) else {
+pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
+    let Some(alert) = alerting(context.rule) else {
         return;
     };
     if !alert.annotations.iter().any(|(name, _)| name == "summary") {
-        found.push(about.remark(
+        findings.push(context.remark(
             Lint::NoSummary,
             "annotations.summary",
             "is missing; say in a sentence what is wrong",
@@ -18,17 +18,17 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
     }
     for (name, template) in &alert.labels {
         if template.uses_value() {
-            found.push(about.remark(
+            findings.push(context.remark(
                 Lint::ValueInLabel,
                 &format!("labels.{name}"),
                 "$value makes a new alert of every value; put it into an annotation",
             ));
         }
     }
-    let interval = about.interval();
+    let interval = context.interval();
     let [hold, keep, every] = [alert.hold, alert.keep_firing_for, interval].map(format_duration);
     if !alert.hold.is_zero() && alert.hold < interval {
-        found.push(about.remark(
+        findings.push(context.remark(
             Lint::ShortFor,
             "for",
             format!(
@@ -37,7 +37,7 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
         ));
     }
     if !alert.keep_firing_for.is_zero() && alert.keep_firing_for < interval {
-        found.push(about.remark(
+        findings.push(context.remark(
             Lint::ShortKeepFiring,
             "keep_firing_for",
             format!("{keep} is shorter than the interval of {every} and bridges nothing; write {every} or more"),
@@ -45,7 +45,7 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// The alert of a rule that has one.
+/// The alert of an `alert` or `watch`.
 pub(super) fn alerting(rule: &Rule) -> Option<&alert::Rule> {
     match rule {
         Rule::Alert { alert, .. } => Some(alert),

@@ -1,17 +1,17 @@
-//! Functions and what they are given: rates, ranges, quantiles.
+//! Lints about functions and their arguments: rates, ranges, quantiles.
 
 use std::time::Duration;
 
 use super::walk::{called, selected, walk};
-use super::{About, Found, Known, Lint};
+use super::{Finding, Lint, RuleContext, SetContext};
 use crate::metric::format_duration;
 use crate::promql::ast::{AggregateOp, BinaryOp, Kind, Node};
 use crate::scrape::parse::FamilyType;
 
 /// Functions that need a counter.
-const OF_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
-/// Functions that mean nothing on a counter.
-const OF_GAUGES: [&str; 8] = [
+const COUNTER_FUNCTIONS: [&str; 3] = ["rate", "increase", "irate"];
+/// Functions whose result is meaningless for a counter.
+const GAUGE_FUNCTIONS: [&str; 8] = [
     "avg_over_time",
     "sum_over_time",
     "quantile_over_time",
@@ -21,8 +21,8 @@ const OF_GAUGES: [&str; 8] = [
     "deriv",
     "predict_linear",
 ];
-/// Functions of a range that need two samples.
-const OF_TWO: [&str; 8] = [
+/// Functions that need two samples in their range.
+const TWO_SAMPLE_FUNCTIONS: [&str; 8] = [
     "rate",
     "increase",
     "irate",
@@ -32,10 +32,10 @@ const OF_TWO: [&str; 8] = [
     "predict_linear",
     "stddev_over_time",
 ];
-/// Functions that ask whether and when a series is there, not for its value.
-const OF_PRESENCE: [&str; 3] = ["absent", "timestamp", "scalar"];
-/// Endings of names of gauges.
-const GAUGES: [&str; 24] = [
+/// Functions that use the presence or the time of a series, not its value.
+const PRESENCE_FUNCTIONS: [&str; 3] = ["absent", "timestamp", "scalar"];
+/// Endings of the names of gauges.
+const GAUGE_ENDINGS: [&str; 24] = [
     "_bytes",
     "_ratio",
     "_percent",
@@ -61,34 +61,34 @@ const GAUGES: [&str; 24] = [
     "_current",
     "_accuracy",
 ];
-/// Gauges whose name ends like a counter's: how much there is of something.
-const AMOUNTS: [&str; 3] = ["mem_total", "memory_total", "cpu_total"];
+/// Gauges of an amount, whose name ends like that of a counter.
+const AMOUNT_ENDINGS: [&str; 3] = ["mem_total", "memory_total", "cpu_total"];
 
-pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
-    // A drift rule counts what is new in its counters by itself.
-    if about.rule.drift().is_some() {
+pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
+    // A drift rule takes the increases of its counters itself.
+    if context.rule.drift().is_some() {
         return;
     }
-    for (key, expr) in about.expressions() {
-        walk(expr.root(), &mut |node, around| {
+    for (key, expr) in context.expressions() {
+        walk(expr.root(), &mut |node, ancestors| {
             if let Some((select, range)) = selected(node)
                 && let Some(name) = select.selector.metric_name()
             {
-                let function = around.last().and_then(|node| called(node));
+                let function = ancestors.last().and_then(|node| called(node));
                 let call = Call {
                     name,
                     range,
                     function,
                 };
-                found.extend(rate_of_gauge(&call, about, key));
-                found.extend(short_range(&call, about, key));
-                found.extend(counter_without_rate(&call, node, around, about, key));
+                findings.extend(rate_of_gauge(&call, context, key));
+                findings.extend(short_range(&call, context, key));
+                findings.extend(counter_without_rate(&call, node, ancestors, context, key));
             }
             if called(node) == Some("histogram_quantile")
                 && let Kind::Call(_, args) = &node.kind
                 && args.iter().any(loses_le)
             {
-                found.push(about.remark(
+                findings.push(context.remark(
                     Lint::QuantileWithoutLe,
                     key,
                     "histogram_quantile needs the buckets' bounds, but le is aggregated away; write sum by (le, …)",
@@ -98,109 +98,105 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// A selector in the function directly around it.
+/// A selector, and the function that it is an argument of.
 struct Call<'a> {
     name: &'a str,
     range: Option<i64>,
     function: Option<&'static str>,
 }
 
-fn rate_of_gauge(call: &Call<'_>, about: &About<'_>, key: &str) -> Option<Found> {
-    let function = call.function.filter(|name| OF_COUNTERS.contains(name))?;
-    let why = gauge(call.name, about.known)?;
+fn rate_of_gauge(call: &Call<'_>, context: &RuleContext<'_>, key: &str) -> Option<Finding> {
+    let function = call
+        .function
+        .filter(|name| COUNTER_FUNCTIONS.contains(name))?;
+    let why = gauge(call.name, context.set)?;
     let message = format!(
         "{function} needs a counter, but {} {why}; use deriv, delta or avg_over_time",
         call.name
     );
-    Some(about.remark(Lint::RateOfGauge, key, message))
+    Some(context.remark(Lint::RateOfGauge, key, message))
 }
 
-/// Why a metric is taken for a gauge, if it is.
-fn gauge(name: &str, known: &Known<'_>) -> Option<&'static str> {
-    if known.recorded.contains_key(name) {
+/// Why the metric is taken for a gauge; `None` if it is not.
+fn gauge(name: &str, set: &SetContext<'_>) -> Option<&'static str> {
+    if set.recorded.contains_key(name) {
         return Some("is recorded and goes up and down");
     }
-    match known
-        .around
-        .exposed
-        .and_then(|exposed| exposed.type_of(name))
-    {
+    match set.input.exposed.and_then(|exposed| exposed.type_of(name)) {
         Some(FamilyType::Gauge) => return Some("is a gauge of the target"),
         Some(FamilyType::Unknown) | None => {}
         Some(_) => return None,
     }
-    let looks = GAUGES.iter().any(|ending| name.ends_with(ending)) || name == "up";
+    let looks = GAUGE_ENDINGS.iter().any(|ending| name.ends_with(ending)) || name == "up";
     looks.then_some("looks like a gauge by its name")
 }
 
-fn short_range(call: &Call<'_>, about: &About<'_>, key: &str) -> Option<Found> {
-    let function = call.function.filter(|name| OF_TWO.contains(name))?;
+fn short_range(call: &Call<'_>, context: &RuleContext<'_>, key: &str) -> Option<Finding> {
+    let function = call
+        .function
+        .filter(|name| TWO_SAMPLE_FUNCTIONS.contains(name))?;
     let range = Duration::from_millis(u64::try_from(call.range?).ok()?);
-    let least = about.known.interval * 2;
+    let least = context.set.interval * 2;
     if range >= least {
         return None;
     }
-    let [range, least, interval] = [range, least, about.known.interval].map(format_duration);
+    let [range, least, interval] = [range, least, context.set.interval].map(format_duration);
     let message = format!(
         "{function} needs two samples, but [{range}] of {} holds fewer at a scrape interval of {interval}; write [{least}] or more",
         call.name
     );
-    Some(about.remark(Lint::ShortRange, key, message))
+    Some(context.remark(Lint::ShortRange, key, message))
 }
 
 fn counter_without_rate(
     call: &Call<'_>,
     node: &Node,
-    around: &[&Node],
-    about: &About<'_>,
+    ancestors: &[&Node],
+    context: &RuleContext<'_>,
     key: &str,
-) -> Option<Found> {
-    if !is_counter(call.name, about.known) {
+) -> Option<Finding> {
+    if !is_counter(call.name, context.set) {
         return None;
     }
     let message = match (call.range, call.function) {
-        (Some(_), Some(function)) if OF_GAUGES.contains(&function) => {
+        (Some(_), Some(function)) if GAUGE_FUNCTIONS.contains(&function) => {
             format!("{function} means nothing on the counter {}", call.name)
         }
-        (None, _) if !asks_for_presence(node, around) => {
+        (None, _) if !asks_for_presence(node, ancestors) => {
             format!("{} is a total since the server's start", call.name)
         }
         _ => return None,
     };
     let message = format!("{message}; write rate({}[1m]), or increase", call.name);
-    Some(about.remark(Lint::CounterWithoutRate, key, message))
+    Some(context.remark(Lint::CounterWithoutRate, key, message))
 }
 
-fn is_counter(name: &str, known: &Known<'_>) -> bool {
-    if known.recorded.contains_key(name) {
+fn is_counter(name: &str, set: &SetContext<'_>) -> bool {
+    if set.recorded.contains_key(name) {
         return false;
     }
-    match known
-        .around
-        .exposed
-        .and_then(|exposed| exposed.type_of(name))
-    {
+    match set.input.exposed.and_then(|exposed| exposed.type_of(name)) {
         Some(FamilyType::Counter) => return true,
         Some(FamilyType::Gauge) => return false,
         Some(_) | None => {}
     }
     let ending = name.ends_with("_total") || name.ends_with("_bucket");
-    ending && !AMOUNTS.iter().any(|amount| name.ends_with(amount))
+    ending && !AMOUNT_ENDINGS.iter().any(|amount| name.ends_with(amount))
 }
 
-/// Whether anything around a selector asks for the series' presence only.
-fn asks_for_presence(node: &Node, around: &[&Node]) -> bool {
-    let inner = around.iter().skip(1).copied().chain([node]);
-    around
+/// Whether any ancestor of a selector only asks whether the series is present.
+fn asks_for_presence(node: &Node, ancestors: &[&Node]) -> bool {
+    let inner = ancestors.iter().skip(1).copied().chain([node]);
+    ancestors
         .iter()
         .zip(inner)
         .any(|(outer, inner)| is_about_presence(outer, inner))
 }
 
-/// Whether a node around a selector asks for the series' presence, or reads it at many times.
+/// Whether a node only asks whether its child is present, or reads it at several times.
 fn is_about_presence(node: &Node, inner: &Node) -> bool {
     match &node.kind {
-        Kind::Call(function, _) => OF_PRESENCE.contains(&function.signature().name),
+        Kind::Call(function, _) => PRESENCE_FUNCTIONS.contains(&function.signature().name),
         Kind::Aggregate(aggregate) => matches!(
             aggregate.op,
             AggregateOp::Count | AggregateOp::Group | AggregateOp::CountValues

@@ -1,20 +1,20 @@
-//! What the value of an expression is: its unit, when it is there, what it is a share of.
+//! Lints about the value of an expression: its unit, and whether it is there while all is well.
 
 use super::walk::{selected, walk};
-use super::{About, Found, Lint};
+use super::{Finding, Lint, RuleContext};
 use crate::config::rules::Rule;
 use crate::metric::Metric;
 use crate::promql::Expr;
 use crate::promql::ast::{BinaryOp, Kind, Node};
 
-/// Words in the names of counters that are born with the first failure.
+/// Words in the names of counters that appear with the first failure.
 const FAILURES: [&str; 5] = ["error", "fail", "exception", "reject", "abort"];
-/// A unit of time that is no millisecond.
+/// A unit of time other than milliseconds.
 struct Unit {
-    /// How names in it end.
+    /// The ending of metric names in this unit.
     ending: &'static str,
     words: &'static str,
-    /// The numbers that convert it.
+    /// Factors in an expression that convert it to milliseconds, as `* 1000` or `/ 0.001` do.
     factors: [f64; 2],
 }
 
@@ -41,12 +41,12 @@ const fn unit(ending: &'static str, words: &'static str, factors: [f64; 2]) -> U
     }
 }
 
-pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
-    let (Some(expr), Some(metric)) = (about.expr(), metric(about.rule)) else {
+pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
+    let (Some(expr), Some(metric)) = (context.expr(), metric(context.rule)) else {
         return;
     };
-    if matches!(about.rule, Rule::Watch(_)) && is_filter(expr.root()) {
-        found.push(about.remark(
+    if matches!(context.rule, Rule::Watch(_)) && is_filter(expr.root()) {
+        findings.push(context.remark(
             Lint::FilteredWatch,
             "expr",
             "the comparison leaves a value only while something is wrong, so that nothing is known of what is normal; \
@@ -56,14 +56,14 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
     if metric == Metric::InferenceLatencyMs
         && let Some(unit) = other_unit(expr)
     {
-        found.push(about.remark(
+        findings.push(context.remark(
             Lint::LatencyUnit,
             "expr",
             format!("is in {unit}; inference_latency_ms is in milliseconds"),
         ));
     }
     if let Some(name) = errors_without_zero(expr.root()) {
-        found.push(about.remark(
+        findings.push(context.remark(
             Lint::ErrorsWithoutZero,
             "expr",
             format!(
@@ -74,7 +74,7 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
     }
 }
 
-/// The kind of model metric that the rule says its expression is.
+/// The kind of model metric that the rule declares.
 fn metric(rule: &Rule) -> Option<Metric> {
     match rule {
         Rule::Record(recording) => recording.metric.clone(),
@@ -105,7 +105,7 @@ fn other_unit(expr: &Expr) -> Option<&'static str> {
     (!converted).then_some(unit.words)
 }
 
-/// A name without what a histogram, summary or counter appends.
+/// A name without the suffix of a histogram, summary or counter.
 fn bare(name: &str) -> &str {
     let endings = ["_bucket", "_sum", "_count", "_total"];
     let found = endings.iter().find_map(|ending| name.strip_suffix(ending));
@@ -116,7 +116,7 @@ fn bare(name: &str) -> &str {
     found.unwrap_or(name)
 }
 
-/// The counter of failures above a division that nothing stands in for.
+/// A counter of failures in a numerator without an alternative (`or`) for its absence.
 fn errors_without_zero(root: &Node) -> Option<String> {
     let mut found = None;
     walk(root, &mut |node, _| {

@@ -1,15 +1,15 @@
-//! Templates that show a label which the expression does not have.
+//! The lint about templates that show a label which the expression does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::alerting;
-use super::{About, Found, Lint};
+use super::{Finding, Lint, RuleContext};
 use crate::map::{Recording, Source};
 use crate::promql::Expr;
 use crate::promql::ast::{AggregateOp, Binary, BinaryOp, Kind, Many, Node, Type};
 
-/// Functions that leave the labels of their first argument as they are.
-const KEEPING: [&str; 10] = [
+/// Functions whose result has the labels of their first argument.
+const LABEL_KEEPING: [&str; 10] = [
     "abs",
     "ceil",
     "floor",
@@ -21,14 +21,14 @@ const KEEPING: [&str; 10] = [
     "clamp_max",
     "clamp_min",
 ];
-/// Deepest chain of records that is followed.
-const DEEPEST: usize = 8;
+/// Maximum length of a chain of records that is followed.
+const MAX_RECORD_DEPTH: usize = 8;
 
-pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
-    let (Some(alert), Some(expr)) = (alerting(about.rule), about.expr()) else {
+pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
+    let (Some(alert), Some(expr)) = (alerting(context.rule), context.expr()) else {
         return;
     };
-    let Some(there) = labels(expr.root(), &about.known.recorded, 0) else {
+    let Some(there) = labels(expr.root(), &context.set.recorded, 0) else {
         return;
     };
     let texts = [
@@ -45,7 +45,7 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
                     } else {
                         known.join(", ")
                     };
-                    found.push(about.remark(
+                    findings.push(context.remark(
                         Lint::LabelNotThere,
                         &format!("{section}.{name}"),
                         format!("shows $labels.{label}, but the labels of the expression are: {known}; keep {label} with by, or leave it out"),
@@ -67,7 +67,8 @@ fn shown(source: &str) -> BTreeSet<&str> {
     .collect()
 }
 
-/// The labels that an expression over scraped series keeps, when it says itself which, as an aggregation with `by` does.
+/// The labels that an expression over scraped series keeps; `None` unless the expression itself
+/// determines them, as an aggregation with `by` does.
 #[must_use]
 pub fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
     labels(expr.root(), &Recorded::new(), 0)
@@ -76,9 +77,9 @@ pub fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
 /// Every record by its name.
 type Recorded<'a> = BTreeMap<&'a str, &'a Recording>;
 
-/// The labels of an expression's value, when the expression itself says which.
+/// The labels of an expression's value; `None` unless the expression itself determines them.
 fn labels(node: &Node, known: &Recorded<'_>, depth: usize) -> Option<BTreeSet<String>> {
-    if depth > DEEPEST {
+    if depth > MAX_RECORD_DEPTH {
         return None;
     }
     match &node.unwrapped().kind {
@@ -120,7 +121,7 @@ fn of_call(
             found.remove("le");
             Some(found)
         }
-        (name, [inner, ..]) if KEEPING.contains(&name) => labels(inner, known, depth),
+        (name, [inner, ..]) if LABEL_KEEPING.contains(&name) => labels(inner, known, depth),
         ("vector", _) => Some(BTreeSet::new()),
         _ => None,
     }

@@ -1,12 +1,14 @@
-//! What is valid and probably not meant: remarks about checked rules, each with its place and a remedy.
+//! Lints: remarks about rules that are valid but probably not what their author intended.
 //!
-//! A lint is a pure function over a rule and what is known around it. Each has a short stable name, so that it can be left out.
+//! A lint is a pure function of a rule and its context. [`Lint`] is the table of all lints; each has a
+//! stable name, by which it can be left out. A remark has the place of the mistake and a remedy.
 
 mod alerts;
 mod calls;
+mod catalogue;
 mod exprs;
 mod labels;
-mod names;
+mod selection;
 mod selectors;
 mod sets;
 mod settings;
@@ -17,8 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+pub use catalogue::{Description, Example, Lint};
 pub use labels::kept;
-pub use names::{Lint, Lints};
+pub use selection::Lints;
 
 use super::exposed::Exposed;
 use super::problem::Problem;
@@ -31,9 +34,9 @@ use crate::promql::Expr;
 /// One remark.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remark {
-    /// Where it is and what to do about it.
+    /// The place and the message.
     pub problem: Problem,
-    /// Which lint says so.
+    /// The lint that found it.
     pub lint: Lint,
 }
 
@@ -43,30 +46,31 @@ impl fmt::Display for Remark {
     }
 }
 
-/// What rules are looked at in the light of.
+/// What the lints look at.
 #[derive(Debug, Clone, Copy)]
-pub struct Around<'a> {
+pub struct LintContext<'a> {
     /// Settings and rules.
     pub config: &'a Config,
-    /// Whether the settings are the user's: targets and receivers count only then.
-    pub whole: bool,
-    /// What the target exposes, when that is known.
+    /// Whether the settings are those of a configuration file. Without one, lints about targets and
+    /// receivers are skipped.
+    pub has_settings: bool,
+    /// What the target exposes, if that is known.
     pub exposed: Option<&'a Exposed>,
 }
 
-/// Every remark of the wanted lints, by file and line.
+/// The remarks of the selected lints, sorted by file and line.
 #[must_use]
-pub fn remarks(around: &Around<'_>, wanted: &Lints) -> Vec<Remark> {
-    let groups = &around.config.rules.groups;
-    let known = Known::of(around);
-    let mut found = Vec::new();
+pub fn remarks(input: &LintContext<'_>, selected: &Lints) -> Vec<Remark> {
+    let groups = &input.config.rules.groups;
+    let set = SetContext::of(input);
+    let mut findings = Vec::new();
     for group in groups {
         for (index, rule) in group.rules.iter().enumerate() {
-            let about = About {
+            let context = RuleContext {
                 group,
                 index,
                 rule,
-                known: &known,
+                set: &set,
             };
             for lint in [
                 alerts::lint,
@@ -76,42 +80,45 @@ pub fn remarks(around: &Around<'_>, wanted: &Lints) -> Vec<Remark> {
                 strategies::lint,
                 labels::lint,
             ] {
-                lint(&about, &mut found);
+                lint(&context, &mut findings);
             }
         }
     }
-    sets::lint(groups, &known, &mut found);
-    settings::lint(around, &mut found);
-    let mut places = Places::new(&around.config.sources);
-    let wanted = found.into_iter().filter(|found| wanted.has(found.lint));
-    let mut remarks: Vec<Remark> = wanted.map(|found| places.locate(found)).collect();
+    sets::lint(groups, &set, &mut findings);
+    settings::lint(input, &mut findings);
+    let mut places = Places::new(&input.config.sources);
+    let mut remarks: Vec<Remark> = findings
+        .into_iter()
+        .filter(|finding| selected.has(finding.lint))
+        .map(|finding| places.locate(finding))
+        .collect();
     remarks.sort();
     remarks.dedup();
     remarks
 }
 
-/// What a lint knows around the rule that it looks at.
-struct Known<'a> {
-    around: &'a Around<'a>,
+/// What a lint knows about all rules.
+struct SetContext<'a> {
+    input: &'a LintContext<'a>,
     /// Time between scrapes.
     interval: Duration,
     /// Every record by its name.
     recorded: BTreeMap<&'a str, &'a Recording>,
-    /// Every selected metric that is pinned by its name, or may be matched by a pattern.
+    /// Every selector of every rule.
     used: Vec<crate::metric::Selector>,
 }
 
-impl<'a> Known<'a> {
-    fn of(around: &'a Around<'a>) -> Self {
-        let groups = &around.config.rules.groups;
+impl<'a> SetContext<'a> {
+    fn of(input: &'a LintContext<'a>) -> Self {
+        let groups = &input.config.rules.groups;
         let rules = || groups.iter().flat_map(|group| &group.rules);
         let recorded = rules().filter_map(|rule| match rule {
             Rule::Record(recording) => Some((recording.name.as_str(), recording)),
             Rule::Alert { .. } | Rule::Watch(_) => None,
         });
         Self {
-            around,
-            interval: around.config.settings.global.scrape_interval,
+            input,
+            interval: input.config.settings.global.scrape_interval,
             recorded: recorded.collect(),
             used: rules()
                 .flat_map(Rule::expressions)
@@ -121,21 +128,21 @@ impl<'a> Known<'a> {
     }
 }
 
-/// A rule that is looked at.
-struct About<'a> {
+/// What a lint knows about one rule.
+struct RuleContext<'a> {
     group: &'a Group,
     index: usize,
     rule: &'a Rule,
-    known: &'a Known<'a>,
+    set: &'a SetContext<'a>,
 }
 
-impl<'a> About<'a> {
+impl<'a> RuleContext<'a> {
     /// Time between evaluations.
     fn interval(&self) -> Duration {
-        self.group.interval.unwrap_or(self.known.interval)
+        self.group.interval.unwrap_or(self.set.interval)
     }
 
-    /// Every expression and the key it stands under.
+    /// Every expression of the rule, with its key.
     fn expressions(&self) -> impl Iterator<Item = (&'static str, &'a Expr)> {
         let watch = matches!(self.rule, Rule::Watch(_));
         let all = self.rule.expressions().into_iter().enumerate();
@@ -151,14 +158,14 @@ impl<'a> About<'a> {
         })
     }
 
-    /// The expression whose value the rule is about.
+    /// The main expression: `expr`.
     fn expr(&self) -> Option<&'a Expr> {
         self.rule.expressions().into_iter().next()
     }
 
-    fn remark(&self, lint: Lint, below: &str, message: impl Into<String>) -> Found {
+    fn remark(&self, lint: Lint, below: &str, message: impl Into<String>) -> Finding {
         let path = format!("{}.rules[{}]", self.group.place.path, self.index);
-        Found {
+        Finding {
             lint,
             file: self.group.file.clone(),
             document: self.group.place.document,
@@ -172,8 +179,8 @@ impl<'a> About<'a> {
     }
 }
 
-/// A remark before its line is known.
-struct Found {
+/// A remark whose line is not known yet.
+struct Finding {
     lint: Lint,
     file: String,
     document: usize,
@@ -181,39 +188,39 @@ struct Found {
     message: String,
 }
 
-/// The lines of every file.
+/// Finds the lines of findings; each file is parsed once.
 struct Places<'a> {
     sources: &'a [Source],
-    read: BTreeMap<String, Vec<Document>>,
-    seen: BTreeSet<String>,
+    parsed: BTreeMap<String, Vec<Document>>,
+    tried: BTreeSet<String>,
 }
 
 impl<'a> Places<'a> {
     fn new(sources: &'a [Source]) -> Self {
         Self {
             sources,
-            read: BTreeMap::new(),
-            seen: BTreeSet::new(),
+            parsed: BTreeMap::new(),
+            tried: BTreeSet::new(),
         }
     }
 
-    fn locate(&mut self, found: Found) -> Remark {
-        if self.seen.insert(found.file.clone())
-            && let Some(source) = self.sources.iter().find(|one| one.file == found.file)
+    fn locate(&mut self, finding: Finding) -> Remark {
+        if self.tried.insert(finding.file.clone())
+            && let Some(source) = self.sources.iter().find(|one| one.file == finding.file)
             && let Ok(documents) = Document::parse_all(&source.file, &source.text)
         {
-            self.read.insert(found.file.clone(), documents);
+            self.parsed.insert(finding.file.clone(), documents);
         }
-        let documents = self.read.get(&found.file);
-        let document = documents.and_then(|all| all.get(found.document));
-        let line = document.map_or(0, |document| document.line(&found.path));
+        let documents = self.parsed.get(&finding.file);
+        let document = documents.and_then(|all| all.get(finding.document));
+        let line = document.map_or(0, |document| document.line(&finding.path));
         Remark {
-            lint: found.lint,
+            lint: finding.lint,
             problem: Problem {
-                file: found.file,
+                file: finding.file,
                 line,
-                path: found.path,
-                message: found.message,
+                path: finding.path,
+                message: finding.message,
             },
         }
     }

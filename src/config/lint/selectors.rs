@@ -1,12 +1,12 @@
-//! Selectors that can select nothing.
+//! Lints about selectors that cannot match.
 
 use super::walk::{called, selected, walk};
-use super::{About, Found, Known, Lint};
+use super::{Finding, Lint, RuleContext, SetContext};
 use crate::metric::{Labels, MatchOp, Matcher, Selector};
 use crate::promql::ast::{BinaryOp, Kind, Node};
 
-/// Series that exist without a target exposing them.
-const OURS: [&str; 8] = [
+/// Series that exist although no target exposes them.
+const SYNTHETIC: [&str; 8] = [
     "up",
     "scrape_duration_seconds",
     "scrape_samples_scraped",
@@ -17,32 +17,32 @@ const OURS: [&str; 8] = [
     "ALERTS_FOR_STATE",
 ];
 
-pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
-    for (key, expr) in about.expressions() {
-        walk(expr.root(), &mut |node, around| {
+pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
+    for (key, expr) in context.expressions() {
+        walk(expr.root(), &mut |node, ancestors| {
             let Some((select, _)) = selected(node) else {
                 return;
             };
             let selector = &select.selector;
-            let why = contradiction(selector).or_else(|| foreign_label(selector, about.known));
+            let why = contradiction(selector).or_else(|| foreign_label(selector, context.set));
             if let Some(why) = why {
                 let message = format!("{selector} can never match: {why}");
-                found.push(about.remark(Lint::NeverMatches, key, message));
+                findings.push(context.remark(Lint::NeverMatches, key, message));
                 return;
             }
-            if !has_alternative(around)
-                && let Some(name) = unknown(selector, about.known)
+            if !has_alternative(ancestors)
+                && let Some(name) = unknown(selector, context.set)
             {
                 let message = format!(
-                    "no rule records {name} and the target does not expose it; if it is born later, as counters of errors are, give it an alternative with or"
+                    "no rule records {name} and the target does not expose it; if it appears later, as counters of errors do, give it an alternative with or"
                 );
-                found.push(about.remark(Lint::UnknownMetric, key, message));
+                findings.push(context.remark(Lint::UnknownMetric, key, message));
             }
         });
     }
 }
 
-/// Two matchers of one label that no value passes.
+/// Two matchers of one label that exclude each other.
 fn contradiction(selector: &Selector) -> Option<String> {
     let matchers = selector.matchers();
     matchers.iter().find_map(|matcher| {
@@ -60,7 +60,7 @@ fn contradiction(selector: &Selector) -> Option<String> {
     })
 }
 
-/// The only values that may pass, when they can be listed.
+/// The values that a matcher accepts, if they can be listed.
 fn values(matcher: &Matcher) -> Option<Vec<&str>> {
     match matcher.op() {
         MatchOp::Equal => Some(vec![matcher.value()]),
@@ -75,22 +75,22 @@ fn values(matcher: &Matcher) -> Option<Vec<&str>> {
     }
 }
 
-/// A label that the scrape attaches, with a value that it attaches to no target.
-fn foreign_label(selector: &Selector, known: &Known<'_>) -> Option<String> {
-    let settings = &known.around.config.settings;
-    if !known.around.whole || settings.scrape.honor_labels {
+/// A matcher on a label that the scrape attaches, with a value that no target gets.
+fn foreign_label(selector: &Selector, set: &SetContext<'_>) -> Option<String> {
+    let settings = &set.input.config.settings;
+    if !set.input.has_settings || settings.scrape.honor_labels {
         return None;
     }
     let recorded = selector
         .metric_name()
-        .is_none_or(|name| known.recorded.contains_key(name) || name.starts_with("ALERTS"));
+        .is_none_or(|name| set.recorded.contains_key(name) || name.starts_with("ALERTS"));
     let targets: Vec<&Labels> = settings
         .scrape
         .targets
         .iter()
         .map(|target| &target.labels)
         .collect();
-    // What is found by name has addresses that nobody knows yet.
+    // The addresses of discovered targets are not known yet.
     if recorded || targets.is_empty() || settings.scrape.discovery.is_some() {
         return None;
     }
@@ -111,17 +111,17 @@ fn foreign_label(selector: &Selector, known: &Known<'_>) -> Option<String> {
     })
 }
 
-/// The name of a metric that is neither recorded nor exposed.
-fn unknown<'s>(selector: &'s Selector, known: &Known<'_>) -> Option<&'s str> {
-    let exposed = known.around.exposed?;
+/// The name of the selected metric, if it is neither recorded nor exposed.
+fn unknown<'s>(selector: &'s Selector, set: &SetContext<'_>) -> Option<&'s str> {
+    let exposed = set.input.exposed?;
     let name = selector.metric_name()?;
-    let there = known.recorded.contains_key(name) || OURS.contains(&name) || exposed.has(name);
+    let there = set.recorded.contains_key(name) || SYNTHETIC.contains(&name) || exposed.has(name);
     (!there).then_some(name)
 }
 
-/// Whether something stands in for a selector that selects nothing.
-fn has_alternative(around: &[&Node]) -> bool {
-    around.iter().any(|node| {
+/// Whether an ancestor has an alternative for a selector without series.
+fn has_alternative(ancestors: &[&Node]) -> bool {
+    ancestors.iter().any(|node| {
         if let Kind::Binary(binary) = &node.kind {
             return matches!(binary.op, BinaryOp::Or | BinaryOp::Unless);
         }

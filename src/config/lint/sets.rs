@@ -1,26 +1,26 @@
-//! What only shows when rules are looked at together.
+//! Lints that compare rules with each other.
 
 use std::collections::BTreeMap;
 
 use super::alerts::alerting;
-use super::{About, Found, Known, Lint};
+use super::{Finding, Lint, RuleContext, SetContext};
 use crate::config::rules::{Group, Rule};
 use crate::metric::Metric;
 
-pub(super) fn lint(groups: &[Group], known: &Known<'_>, found: &mut Vec<Found>) {
+pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Finding>) {
     let mut seen: BTreeMap<(&str, &str, String), String> = BTreeMap::new();
     for group in groups {
         for (index, rule) in group.rules.iter().enumerate() {
-            let about = About {
+            let context = RuleContext {
                 group,
                 index,
                 rule,
-                known,
+                set,
             };
             let (kind, labels) = identity(rule);
             let key = (kind, rule.name(), labels);
             match seen.get(&key) {
-                Some(first) => found.push(about.remark(
+                Some(first) => findings.push(context.remark(
                     Lint::DuplicateRules,
                     kind,
                     format!(
@@ -32,12 +32,12 @@ pub(super) fn lint(groups: &[Group], known: &Known<'_>, found: &mut Vec<Found>) 
                     seen.insert(key, place);
                 }
             }
-            found.extend(unwatched(&about));
+            findings.extend(unwatched(&context));
         }
     }
 }
 
-/// The kind of a rule and its labels, in order.
+/// The kind of a rule and its labels, sorted.
 fn identity(rule: &Rule) -> (&'static str, String) {
     let Some(alert) = alerting(rule) else {
         let labels = match rule {
@@ -59,19 +59,19 @@ fn identity(rule: &Rule) -> (&'static str, String) {
     (kind, labels.join(","))
 }
 
-/// A latency, accuracy or drift that is recorded and looked at by no rule.
-fn unwatched(about: &About<'_>) -> Option<Found> {
-    let Rule::Record(recording) = about.rule else {
+/// A recorded latency, accuracy or drift that no rule uses.
+fn unwatched(context: &RuleContext<'_>) -> Option<Finding> {
+    let Rule::Record(recording) = context.rule else {
         return None;
     };
     let metric = recording
         .metric
         .as_ref()
         .filter(|metric| **metric != Metric::Custom)?;
-    let used = &about.known.used;
+    let used = &context.set.used;
     let name = recording.name.as_str();
     (!used.iter().any(|selector| selector.may_match_name(name))).then(|| {
-        about.remark(
+        context.remark(
             Lint::UnwatchedMetric,
             "record",
             format!("no rule looks at {name}; add a watch, or make it metric: custom when it is only to be seen ({metric} is to be judged)"),

@@ -1,22 +1,22 @@
-//! Settings against rules.
+//! Lints about the settings of a whole configuration.
 
 use std::time::Duration;
 
-use super::{Around, Found, Lint};
+use super::{Finding, Lint, LintContext};
 use crate::config::rules::Rule;
 use crate::metric::format_duration;
 
-/// How far an instant selector looks back.
+/// How far an instant selector looks back, as in Prometheus.
 const LOOKBACK: Duration = Duration::from_secs(300);
 
-pub(super) fn lint(around: &Around<'_>, found: &mut Vec<Found>) {
-    // A configuration file is the first source.
-    let Some(file) = around.config.sources.first().filter(|_| around.whole) else {
+pub(super) fn lint(input: &LintContext<'_>, findings: &mut Vec<Finding>) {
+    // The first source is the configuration file.
+    let Some(file) = input.config.sources.first().filter(|_| input.has_settings) else {
         return;
     };
-    let settings = &around.config.settings;
+    let settings = &input.config.settings;
     let mut remark = |lint, path: &str, message: String| {
-        found.push(Found {
+        findings.push(Finding {
             lint,
             file: file.file.clone(),
             document: 0,
@@ -35,7 +35,7 @@ pub(super) fn lint(around: &Around<'_>, found: &mut Vec<Found>) {
             ),
         );
     }
-    let mut rules = around
+    let mut rules = input
         .config
         .rules
         .groups

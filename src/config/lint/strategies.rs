@@ -1,51 +1,51 @@
-//! Strategies against the metric and the timing of their watch.
+//! Lints about a strategy, the metric it judges and the timing of its watch.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{About, Found, Lint};
+use super::{Finding, Lint, RuleContext};
 use crate::config::rules::{Rule, Watch};
 use crate::metric::{Direction, Metric, format_duration};
 
-/// Longest time to learn that is taken for meant.
-const LONG: Duration = Duration::from_secs(24 * 3600);
+/// A longer warm-up is reported.
+const MAX_WARM_UP: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
-    match about.rule {
+pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
+    match context.rule {
         Rule::Record(recording) => {
             if let (Some(metric), Some(direction)) = (&recording.metric, recording.direction) {
-                found.extend(wrong_side(about, metric, direction, "direction"));
+                findings.extend(wrong_side(context, metric, direction, "direction"));
             }
         }
         Rule::Watch(watch) => {
             let parts = parts("strategy", &watch.strategy.kind, &watch.strategy.params);
-            let side = wrong_side(about, &watch.metric, watch.direction, "direction");
+            let side = wrong_side(context, &watch.metric, watch.direction, "direction");
             let own = parts.iter().find_map(|part| {
                 let word = part.params.get("direction")?.as_str()?;
                 let all = [Direction::Above, Direction::Below, Direction::Both];
                 let direction = all.into_iter().find(|one| one.as_str() == word)?;
                 wrong_side(
-                    about,
+                    context,
                     &watch.metric,
                     direction,
                     &format!("{}.direction", part.path),
                 )
             });
-            found.extend(side.or(own));
+            findings.extend(side.or(own));
             for part in &parts {
-                found.extend(bounds(about, watch, part));
-                found.extend(warm_up(about, part));
+                findings.extend(bounds(context, watch, part));
+                findings.extend(warm_up(context, part));
             }
             if let [only] = parts.as_slice() {
-                found.extend(relearn(about, watch, only));
+                findings.extend(relearn(context, watch, only));
             }
         }
         Rule::Alert { .. } => {}
     }
 }
 
-/// A strategy that is no composition.
+/// A strategy that is not `any_of` or `all_of`.
 struct Part<'a> {
     path: String,
     kind: &'a str,
@@ -67,11 +67,11 @@ fn parts<'a>(path: &str, kind: &'a str, params: &'a Map<String, Value>) -> Vec<P
 }
 
 fn wrong_side(
-    about: &About<'_>,
+    context: &RuleContext<'_>,
     metric: &Metric,
     direction: Direction,
     below: &str,
-) -> Option<Found> {
+) -> Option<Finding> {
     let wrong = match metric {
         Metric::Accuracy => direction == Direction::Above,
         Metric::InferenceLatencyMs | Metric::PredictionDrift => direction == Direction::Below,
@@ -79,7 +79,7 @@ fn wrong_side(
     };
     let usual = metric.direction();
     wrong.then(|| {
-        about.remark(
+        context.remark(
             Lint::WrongSide,
             below,
             format!(
@@ -89,7 +89,7 @@ fn wrong_side(
     })
 }
 
-fn bounds(about: &About<'_>, watch: &Watch, part: &Part<'_>) -> Vec<Found> {
+fn bounds(context: &RuleContext<'_>, watch: &Watch, part: &Part<'_>) -> Vec<Finding> {
     if part.kind != "static" {
         return Vec::new();
     }
@@ -112,7 +112,7 @@ fn bounds(about: &About<'_>, watch: &Watch, part: &Part<'_>) -> Vec<Found> {
             }
         };
         let place = format!("{}.{name}", part.path);
-        Some(about.remark(Lint::BoundOutOfRange, &place, format!("{why}, got {bound}")))
+        Some(context.remark(Lint::BoundOutOfRange, &place, format!("{why}, got {bound}")))
     };
     ["bound", "lower", "upper"]
         .iter()
@@ -124,12 +124,12 @@ fn below(watch: &Watch) -> bool {
     watch.direction == Direction::Below
 }
 
-fn warm_up(about: &About<'_>, part: &Part<'_>) -> Option<Found> {
+fn warm_up(context: &RuleContext<'_>, part: &Part<'_>) -> Option<Finding> {
     let values = part.params.get("warm_up")?.as_u64()?;
-    let time = about.interval() * u32::try_from(values).ok()?;
-    (time > LONG).then(|| {
-        let [time, interval] = [time, about.interval()].map(format_duration);
-        about.remark(
+    let time = context.interval() * u32::try_from(values).ok()?;
+    (time > MAX_WARM_UP).then(|| {
+        let [time, interval] = [time, context.interval()].map(format_duration);
+        context.remark(
             Lint::LongWarmUp,
             &format!("{}.warm_up", part.path),
             format!("{values} values take {time} at an interval of {interval}, and nothing is judged before; write fewer"),
@@ -137,8 +137,8 @@ fn warm_up(about: &About<'_>, part: &Part<'_>) -> Option<Found> {
     })
 }
 
-/// After `relearn_after` anomalous values the level is learnt anew, which ends the anomaly.
-fn relearn(about: &About<'_>, watch: &Watch, part: &Part<'_>) -> Option<Found> {
+/// After `relearn_after` anomalous values the strategy learns the new level, which ends the anomaly.
+fn relearn(context: &RuleContext<'_>, watch: &Watch, part: &Part<'_>) -> Option<Finding> {
     if !matches!(part.kind, "ewma" | "seasonal") {
         return None;
     }
@@ -146,11 +146,11 @@ fn relearn(about: &About<'_>, watch: &Watch, part: &Part<'_>) -> Option<Found> {
         Some(value) => value.as_u64()?,
         None => 50,
     };
-    let time = about.interval() * u32::try_from(values).ok()?;
+    let time = context.interval() * u32::try_from(values).ok()?;
     let hold = watch.alert.hold;
     (hold >= time).then(|| {
         let [hold, time] = [hold, time].map(format_duration);
-        about.remark(
+        context.remark(
             Lint::ForBeyondRelearn,
             "for",
             format!(

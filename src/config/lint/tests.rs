@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{Around, Lints, remarks};
+use super::{Example, Lint, LintContext, Lints, remarks};
 use crate::config::exposed::Exposed;
 use crate::config::{Config, RuleReader, Source, read_settings};
 use crate::judge::Registry;
@@ -20,8 +20,8 @@ fn config(text: &str) -> Config {
     config
 }
 
-fn said(around: &Around<'_>) -> Vec<String> {
-    let all = remarks(around, &Lints::default());
+fn said(context: &LintContext<'_>) -> Vec<String> {
+    let all = remarks(context, &Lints::default());
     all.iter()
         .map(|remark| {
             let place = &remark.problem;
@@ -31,9 +31,9 @@ fn said(around: &Around<'_>) -> Vec<String> {
 }
 
 fn alone(config: &Config) -> Vec<String> {
-    said(&Around {
+    said(&LintContext {
         config,
-        whole: false,
+        has_settings: false,
         exposed: None,
     })
 }
@@ -275,13 +275,13 @@ fn what_the_target_exposes_decides() {
     ))
     .unwrap();
     let config = config(text);
-    let around = Around {
+    let context = LintContext {
         config: &config,
-        whole: false,
+        has_settings: false,
         exposed: Some(&exposed),
     };
     assert_eq!(
-        said(&around),
+        said(&context),
         [
             "4 groups[0].rules[0].expr rate-of-gauge",
             "6 groups[0].rules[2].expr unknown-metric",
@@ -302,13 +302,13 @@ fn a_whole_configuration_knows_targets_and_receivers() {
         is_settings: true,
     };
     config.sources.insert(0, whole);
-    let around = Around {
+    let context = LintContext {
         config: &config,
-        whole: true,
+        has_settings: true,
         exposed: None,
     };
     assert_eq!(
-        said(&around),
+        said(&context),
         [
             "1 global.scrape_interval too-long-scrape-interval",
             "1 retraining.webhooks retrain-without-webhook",
@@ -316,10 +316,54 @@ fn a_whole_configuration_knows_targets_and_receivers() {
         ]
     );
     config.rules.groups.clear();
-    let around = Around {
+    let context = LintContext {
         config: &config,
-        whole: true,
+        has_settings: true,
         exposed: None,
     };
-    assert!(said(&around).contains(&"1 rule_files no-rules".to_owned()));
+    assert!(said(&context).contains(&"1 rule_files no-rules".to_owned()));
+}
+
+/// Remarks on the example of a lint, in the context that it needs.
+fn on_example(lint: Lint) -> Vec<Lint> {
+    let exposed = Exposed::read(&Exposition::text(
+        b"queue_length 1\n".to_vec(),
+        Timestamp::default(),
+    ))
+    .unwrap();
+    let (settings, rules) = match lint.description().example {
+        Example::Rules(rules) => (None, rules),
+        Example::Configuration(settings, rules) => (Some(settings), rules),
+    };
+    let groups = match rules {
+        "" => "groups: []\n".to_owned(),
+        rules => format!(
+            "groups:\n- name: g\n  rules:\n  {}\n",
+            rules.trim_end().replace('\n', "\n  ")
+        ),
+    };
+    let mut config = config(&groups);
+    if let Some(settings) = settings {
+        config.settings = read_settings("c.yaml", settings, &|_| None).unwrap();
+        let source = Source {
+            file: "c.yaml".to_owned(),
+            text: settings.to_owned(),
+            is_settings: true,
+        };
+        config.sources.insert(0, source);
+    }
+    let context = LintContext {
+        config: &config,
+        has_settings: settings.is_some(),
+        exposed: Some(&exposed).filter(|_| lint == Lint::UnknownMetric),
+    };
+    let remarks = remarks(&context, &Lints::default());
+    remarks.iter().map(|remark| remark.lint).collect()
+}
+
+#[test]
+fn every_example_is_reported_by_its_own_lint_only() {
+    for lint in Lint::ALL {
+        assert_eq!(on_example(*lint), [*lint]);
+    }
 }

@@ -1,25 +1,25 @@
-//! Over the nodes of an expression.
+//! Traversal of an expression.
 
 use crate::promql::ast::{Kind, Node, Select};
 
-/// Sees a node and the nodes around it, outermost first.
+/// Called with a node and its ancestors, outermost first.
 type Visit<'v, 'a> = dyn FnMut(&'a Node, &[&'a Node]) + 'v;
 
-/// Calls `visit` for every node with the nodes around it, outermost first.
+/// Calls `visit` for every node, with its ancestors, outermost first.
 pub(super) fn walk<'a>(root: &'a Node, visit: &mut Visit<'_, 'a>) {
     below(root, &mut Vec::new(), visit);
 }
 
-fn below<'a>(node: &'a Node, around: &mut Vec<&'a Node>, visit: &mut Visit<'_, 'a>) {
-    visit(node, around);
-    around.push(node);
+fn below<'a>(node: &'a Node, ancestors: &mut Vec<&'a Node>, visit: &mut Visit<'_, 'a>) {
+    visit(node, ancestors);
+    ancestors.push(node);
     for child in node.children() {
-        below(child, around, visit);
+        below(child, ancestors, visit);
     }
-    around.pop();
+    ancestors.pop();
 }
 
-/// The selector of a node, and whether it is one of a range.
+/// The selector of a node, with its range in milliseconds if it has one.
 pub(super) fn selected(node: &Node) -> Option<(&Select, Option<i64>)> {
     match &node.kind {
         Kind::Select(select) => Some((select, None)),

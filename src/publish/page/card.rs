@@ -1,4 +1,4 @@
-//! Alerts and signals, a card each.
+//! The cards of alerts and signals.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::text::{anchor, clock, elapsed, escape, number, range, series};
 use crate::metric::Labels;
 use crate::publish::snapshot::{Alert, Signal, Snapshot};
 
-/// Cards of one kind on the page; the API has all.
+/// Maximum number of cards of one kind; the API lists all.
 const MAX_CARDS: usize = 100;
 
 pub(super) fn alerts(snapshot: &Snapshot, out: &mut String) {
@@ -47,7 +47,7 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     if let Some(text) = alert.annotations.get("description") {
         write!(out, "<p>{}</p>", escape(text)).ok();
     }
-    // Any other scheme could run something.
+    // Other schemes, such as javascript:, could run code.
     let web = |url: &&str| url.starts_with("https://") || url.starts_with("http://");
     if let Some(url) = alert.annotations.get("runbook_url").filter(web) {
         write!(
@@ -82,7 +82,7 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     out.push_str("</p></article>");
 }
 
-/// What wakes people comes first.
+/// Sort key: the most severe alerts come first.
 fn urgency(alert: &Alert) -> u8 {
     match alert.labels.get("severity") {
         Some("page" | "critical") => 0,
@@ -91,7 +91,8 @@ fn urgency(alert: &Alert) -> u8 {
     }
 }
 
-/// What tells the alert from others of this model; a single target stands in its own table.
+/// The labels that distinguish the alert from others of this model. With a single target, the labels
+/// of the target are left out.
 fn own(labels: &Labels, snapshot: &Snapshot) -> Labels {
     let target = match snapshot.targets.as_slice() {
         [target] => target.labels.clone(),
@@ -106,7 +107,7 @@ fn own(labels: &Labels, snapshot: &Snapshot) -> Labels {
     })
 }
 
-/// Whether the alert came from this signal: of the same rule, with no label that differs.
+/// Whether the alert came from this signal: the same rule, and no label that differs.
 fn explains(signal: &Signal, alert: &Alert) -> bool {
     signal.rule.as_deref() == Some(&*alert.rule)
         && signal

@@ -1,18 +1,20 @@
-//! A signal's history as inline SVG, with the same facts in words for those who cannot see it.
+//! A signal's history as inline SVG, with the same facts in words for screen readers.
 
 use std::fmt::Write as _;
 
+use super::scale::{extremes, position};
 use super::text::{clock, escape, number, range};
 use crate::publish::snapshot::{Point, Signal};
 
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 110.0;
-/// Room for the mark of an anomaly at the edge.
+/// Space at the edge for the mark of an anomaly.
 const MARGIN: f64 = 6.0;
-/// Room for the numbers beside the chart.
+/// Space for the numbers at the left.
 const LEFT: f64 = 52.0;
 
-/// Draws value, expected band and anomalies; empty while there are fewer than two points.
+/// Draws the value, its expected band and its anomalies; a short text instead while there are fewer
+/// than two points.
 pub(super) fn chart(signal: &Signal, id: &str, name: &str) -> String {
     let points = &signal.points;
     let Some(frame) = Frame::of(points) else {
@@ -82,7 +84,7 @@ fn is_anomalous(point: &Point) -> bool {
     matches!(point.state, Some("anomalous" | "frozen"))
 }
 
-/// What the chart spans.
+/// The range of times and values that the chart shows.
 struct Frame {
     first: Point,
     last: Point,
@@ -96,11 +98,8 @@ impl Frame {
         let shown = points
             .iter()
             .flat_map(|point| [point.value, point.lower, point.upper])
-            .flatten()
-            .filter(|value| value.is_finite());
-        let (low, high) = shown.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
+            .flatten();
+        let (low, high) = extremes(shown);
         (points.len() > 1 && low <= high).then_some(Self {
             first,
             last,
@@ -116,19 +115,12 @@ impl Frame {
         LEFT + share * (WIDTH - LEFT - MARGIN)
     }
 
-    /// A flat line runs through the middle. Halves are subtracted so that no range overflows.
     fn y(&self, value: f64) -> f64 {
-        let half = self.high / 2.0 - self.low / 2.0;
-        let share = if half > 0.0 {
-            (value / 2.0 - self.low / 2.0) / half
-        } else {
-            0.5
-        };
-        HEIGHT - MARGIN - share.clamp(0.0, 1.0) * (HEIGHT - 2.0 * MARGIN)
+        HEIGHT - MARGIN - position(value, self.low, self.high) * (HEIGHT - 2.0 * MARGIN)
     }
 }
 
-/// Lowest and highest number, with a line at each.
+/// Writes the lowest and the highest value, with a line at each.
 fn scale(frame: &Frame, out: &mut String) {
     let middle = frame.high.total_cmp(&frame.low).is_eq();
     let ends = if middle {
@@ -149,7 +141,8 @@ fn scale(frame: &Frame, out: &mut String) {
     }
 }
 
-/// One polygon for each run of points with a band, and a line along each edge; an open side reaches the end of the chart.
+/// Draws one polygon for each run of points with a band, and a line along each edge. An open side
+/// reaches the end of the chart.
 fn bands(points: &[Point], frame: &Frame, out: &mut String) {
     let has_band = |point: &Point| point.lower.is_some() || point.upper.is_some();
     for run in points.chunk_by(|a, b| has_band(a) == has_band(b)) {
@@ -171,7 +164,7 @@ fn bands(points: &[Point], frame: &Frame, out: &mut String) {
     polylines(points, frame, "edge", |point| point.upper, out);
 }
 
-/// One line for each run of known numbers, so that a gap is seen as a gap.
+/// Draws one line for each run of known values, so that a gap stays a gap.
 fn polylines(
     points: &[Point],
     frame: &Frame,
@@ -194,8 +187,9 @@ fn polylines(
 #[cfg(test)]
 mod tests {
     use super::{chart, words};
+    use crate::judge::Band;
     use crate::metric::Timestamp;
-    use crate::publish::{Band, Point, Signal};
+    use crate::publish::{Point, Signal};
 
     fn signal(values: &[Option<f64>]) -> Signal {
         let points = values.iter().zip(0_u32..).map(|(value, second)| Point {

@@ -1,20 +1,20 @@
-//! The answer to "is the model well?", and a line for each part of the answer.
+//! The headline (is the model well?) and the overview with one tile for each section.
 
 use std::fmt::Write as _;
 
 use super::text::{clock, escape};
 use crate::publish::snapshot::{RuleKind, Signal, Snapshot};
 
-/// What stands at the top.
+/// The text at the top of the page.
 pub(super) struct Headline {
     pub(super) class: &'static str,
-    /// What the model is, after its name.
+    /// The state of the model, as it follows its name.
     pub(super) verdict: &'static str,
-    /// Why.
+    /// The reason.
     pub(super) text: String,
 }
 
-/// How many of what.
+/// The numbers that headline and overview are made of.
 struct Counts {
     firing: usize,
     pending: usize,
@@ -58,7 +58,7 @@ fn is_scaled_to_zero(snapshot: &Snapshot) -> bool {
     snapshot.targets.is_empty() && discovery.is_some_and(|found| found.targets == Some(0))
 }
 
-/// The worst thing known comes first; what is not known is never called normal.
+/// The worst fact decides. An unknown state is never called normal.
 pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     let n = Counts::of(snapshot);
     let (class, verdict, text) = if n.firing > 0 {
@@ -102,7 +102,7 @@ pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     }
 }
 
-/// A tile for each section, with its state in words.
+/// Writes a tile for each section, with its state in words.
 pub(super) fn overview(snapshot: &Snapshot, out: &mut String) {
     let n = Counts::of(snapshot);
     out.push_str("<nav aria-label=\"overview\">");
@@ -206,7 +206,7 @@ fn plural(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Worst first, so that the cut of a long list drops the quiet ones.
+/// Sort key: worst first, so that a truncated list drops the normal signals.
 pub(super) fn rank(signal: &Signal) -> u8 {
     match signal.state {
         Some("anomalous") => 0,
@@ -219,7 +219,7 @@ pub(super) fn rank(signal: &Signal) -> u8 {
     }
 }
 
-/// The word of a rule file.
+/// The key of the rule kind in a rule file.
 pub(super) fn word(kind: RuleKind) -> &'static str {
     match kind {
         RuleKind::Record => "record",

@@ -1,11 +1,12 @@
-//! The status page: one self-contained document, rendered here, kept fresh by a few lines of script.
+//! The status page: one self-contained HTML document, refreshed by a short script.
 //!
-//! It reads from the top: is the model well, what is wrong and why, then the evidence. Without JavaScript it
-//! reloads itself. A hash in the policy names the only style and the only script that may run.
+//! From the top: whether the model is well, what is wrong and why, then the evidence. Without JavaScript
+//! the page reloads itself. The content security policy allows only its own style and script, by hash.
 
 mod card;
 mod chart;
 mod headline;
+mod scale;
 mod source;
 mod tables;
 mod text;
@@ -19,16 +20,19 @@ use sha2::{Digest as _, Sha256};
 
 use super::snapshot::Snapshot;
 use headline::{Headline, headline, overview};
+pub(crate) use scale::{extremes, position};
 pub(super) use text::anchor;
 use text::moment;
 pub use text::{escape, number};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
-/// The page follows the ticks, but asks no more and no less often than this.
-const REFRESH: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+/// The page asks for news once per tick, but within these bounds.
+const MIN_REFRESH: Duration = Duration::from_secs(1);
+const MAX_REFRESH: Duration = Duration::from_secs(5);
 
-/// Sent with the page: nothing from elsewhere, no frame around it, only our own style and script.
+/// The content security policy of the page: no external resource, no frame, only its own style and
+/// script.
 pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
     format!(
@@ -38,17 +42,17 @@ pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// How much of the page is wanted.
+/// How much of the page a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// Everything.
     Whole,
-    /// What changes from tick to tick, for the page's own script.
+    /// Only what changes with a tick, for the page's own script.
     Live,
 }
 
 impl Part {
-    /// What a query string asks for.
+    /// Reads the query string: `live`, or anything else for the whole page.
     pub(super) fn of(query: Option<&str>) -> Self {
         if query == Some("live") {
             Self::Live
@@ -72,7 +76,10 @@ pub(super) fn render(snapshot: &Snapshot, part: Part) -> String {
         verdict,
         text,
     } = headline(snapshot);
-    let every = snapshot.interval.clamp(REFRESH.0, REFRESH.1).as_millis();
+    let every = snapshot
+        .interval
+        .clamp(MIN_REFRESH, MAX_REFRESH)
+        .as_millis();
     let mut out = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\

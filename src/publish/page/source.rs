@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::text::{escape, moment};
 use crate::publish::snapshot::Snapshot;
 
-/// Lines of one file on the page; the API has all.
+/// Maximum number of lines of one file on the page; the API has all.
 const MAX_LINES: usize = 2000;
 
 pub(super) fn configuration(snapshot: &Snapshot, out: &mut String) {
@@ -51,7 +51,7 @@ pub(super) fn configuration(snapshot: &Snapshot, out: &mut String) {
     out.push_str("</section>");
 }
 
-/// A configuration that was refused, and why; nothing when the last one was taken up.
+/// Writes why the last configuration was refused; nothing if it was accepted.
 pub(super) fn refused(snapshot: &Snapshot, out: &mut String) {
     if let Some(problems) = &snapshot.reload.error {
         write!(

@@ -1,4 +1,4 @@
-//! Targets, deliveries, rules and what runs, a table each.
+//! The tables of targets, deliveries and rules, and the footer.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use crate::metric::format_duration;
 use crate::publish::Build;
 use crate::publish::snapshot::{Group, Snapshot};
 
-/// With no more rules than this, every group is shown open.
-const OPEN_RULES: usize = 20;
+/// Up to this number of rules, every group is shown open.
+const MAX_OPEN_RULES: usize = 20;
 
 pub(super) fn targets(snapshot: &Snapshot, out: &mut String) {
     out.push_str("<section id=\"targets\"><h2>Targets</h2><div class=\"scroll\"><table><tr><th>target<th>health<th>last scrape<th>took<th>samples<th>error</tr>");
@@ -83,7 +83,7 @@ pub(super) fn rules(snapshot: &Snapshot, out: &mut String) {
         .iter()
         .map(|group| group.rules.len())
         .sum::<usize>()
-        <= OPEN_RULES;
+        <= MAX_OPEN_RULES;
     for (index, group) in snapshot.groups.iter().enumerate() {
         let failing = group
             .rules

@@ -1,11 +1,12 @@
-//! Numbers, times and labels as people read them, safe inside HTML.
+//! Numbers, times and labels as text for people, and escaping for HTML.
 
 use std::time::Duration;
 
+use crate::judge::Band;
 use crate::metric::{Labels, Timestamp, format_duration};
-use crate::publish::snapshot::{Band, Signal};
+use crate::publish::snapshot::Signal;
 
-/// Text that is safe inside an element or a quoted attribute.
+/// Escapes text for an element or a quoted attribute.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -22,7 +23,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// Four significant digits.
+/// The number with four significant digits.
 #[must_use]
 pub fn number(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
@@ -47,7 +48,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// How long ago, to the second.
+/// The time from `from` to `to`, to the second.
 pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> String {
     let seconds = to.since(from).as_secs();
     format_duration(Duration::from_secs(seconds))
@@ -89,7 +90,7 @@ pub(super) fn series(labels: &Labels) -> String {
     pairs.join(" ")
 }
 
-/// The anchor of a signal: stable across restarts, so that a link in an alert keeps its meaning.
+/// The anchor of a signal. It is stable across restarts, so that a link in an alert stays valid.
 #[must_use]
 pub(in crate::publish) fn anchor(signal: &Signal) -> String {
     let name = signal

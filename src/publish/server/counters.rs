@@ -1,34 +1,14 @@
 //! What the server refused, by reason, and the state of its web configuration.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounterVec, IntGaugeVec};
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
-
-use super::super::counters::registered;
-use super::super::families::{Family, Kind};
+use super::super::catalogue;
+use super::super::registry::Counted;
 use crate::metric::Labels;
 
-const REFUSED: (&str, &str) = (
-    "sidewatch_http_connections_refused_total",
-    "Connections closed by the server to protect itself.",
-);
-const REJECTED: (&str, &str) = (
-    "sidewatch_http_requests_rejected_total",
-    "Requests not answered with what they asked for, to protect the server.",
-);
-const OPEN: (&str, &str) = ("sidewatch_http_connections", "Connections that are open.");
-const RELOADED: (&str, &str) = (
-    "sidewatch_web_config_last_reload_successful",
-    "Whether the web configuration file and its certificates could be read last time.",
-);
-const NOT_AFTER: (&str, &str) = (
-    "sidewatch_web_certificate_not_after_timestamp_seconds",
-    "When the certificate of the server ends.",
-);
-
-/// Nothing known yet.
-const UNKNOWN: i64 = i64::MIN;
+/// The labels of a family that has none.
+const NO_LABELS: [&str; 0] = [];
 
 /// Why a connection was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,55 +129,49 @@ impl Rejected {
     }
 }
 
-/// Counters of one server, born at 0; clones count together.
+/// The words of the label `reason` of refused connections.
+pub(crate) fn refused_reasons() -> impl Iterator<Item = &'static str> {
+    Refused::ALL.iter().map(|reason| reason.as_str())
+}
+
+/// The words of the label `reason` of rejected requests.
+pub(crate) fn rejected_reasons() -> impl Iterator<Item = &'static str> {
+    Rejected::ALL.iter().map(|reason| reason.as_str())
+}
+
+/// Counters of one server; every reason starts at 0. Clones share their values.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Http {
-    registry: Registry,
+    counted: Counted,
     refused: IntCounterVec,
     rejected: IntCounterVec,
-    open: IntGauge,
-    /// 0, 1 or unknown, which is not shown.
-    reloaded: Arc<AtomicI64>,
-    not_after: Arc<AtomicI64>,
-    model: Labels,
+    open: IntGaugeVec,
+    /// Absent until the web configuration was read again.
+    reloaded: IntGaugeVec,
+    /// Absent without TLS.
+    not_after: IntGaugeVec,
 }
 
 impl Http {
     /// Counters that carry the labels of the model.
     pub(in super::super) fn new(model: &Labels) -> Self {
-        let registry = Registry::new();
-        let opts = |(name, help): (&str, &str)| {
-            let labels = model
-                .iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()));
-            Opts::new(name, help).const_labels(labels.collect())
+        let counted = Counted::new(model);
+        let http = Self {
+            refused: counted.counter(&catalogue::HTTP_CONNECTIONS_REFUSED),
+            rejected: counted.counter(&catalogue::HTTP_REQUESTS_REJECTED),
+            open: counted.gauge(&catalogue::HTTP_CONNECTIONS),
+            reloaded: counted.gauge(&catalogue::WEB_CONFIG_RELOADED),
+            not_after: counted.gauge(&catalogue::WEB_CERTIFICATE_NOT_AFTER),
+            counted,
         };
-        let counter = |what| {
-            let counter = IntCounterVec::new(opts(what), &["reason"])
-                .expect("names and labels are fixed and valid");
-            let registered = registry.register(Box::new(counter.clone()));
-            debug_assert!(registered.is_ok(), "every name is registered once");
-            counter
-        };
-        let (refused, rejected) = (counter(REFUSED), counter(REJECTED));
-        for reason in Refused::ALL {
-            refused.with_label_values(&[reason.as_str()]).reset();
+        for reason in refused_reasons() {
+            http.refused.with_label_values(&[reason]).reset();
         }
-        for reason in Rejected::ALL {
-            rejected.with_label_values(&[reason.as_str()]).reset();
+        for reason in rejected_reasons() {
+            http.rejected.with_label_values(&[reason]).reset();
         }
-        let open = IntGauge::with_opts(opts(OPEN)).expect("names and labels are fixed and valid");
-        let registered = registry.register(Box::new(open.clone()));
-        debug_assert!(registered.is_ok(), "every name is registered once");
-        Self {
-            refused,
-            rejected,
-            open,
-            registry,
-            reloaded: Arc::new(AtomicI64::new(UNKNOWN)),
-            not_after: Arc::new(AtomicI64::new(UNKNOWN)),
-            model: model.clone(),
-        }
+        http.set_open(0);
+        http
     }
 
     /// Counts a connection that was closed.
@@ -210,74 +184,67 @@ impl Http {
         self.rejected.with_label_values(&[reason.as_str()]).inc();
     }
 
-    /// Says how many connections are open.
+    /// Sets the number of open connections.
     pub(super) fn set_open(&self, count: usize) {
-        self.open.set(i64::try_from(count).unwrap_or(i64::MAX));
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.open.with_label_values(&NO_LABELS).set(count);
     }
 
-    /// Says whether the web configuration could be read, and when the certificate in force ends, in Unix seconds.
+    /// Sets whether the web configuration could be read, and when the certificate in force expires,
+    /// in Unix seconds.
     pub(super) fn web_reload(&self, good: bool, not_after: Option<i64>) {
-        self.reloaded.store(good.into(), Ordering::Relaxed);
-        self.not_after
-            .store(not_after.unwrap_or(UNKNOWN), Ordering::Relaxed);
+        self.reloaded.with_label_values(&NO_LABELS).set(good.into());
+        match not_after {
+            Some(seconds) => self.not_after.with_label_values(&NO_LABELS).set(seconds),
+            None => self.not_after.reset(),
+        }
     }
 
-    /// Everything as families.
-    pub(in super::super) fn families(&self) -> Vec<Family> {
-        let gathered = self.registry.gather();
-        let counted = [
-            (REFUSED, Kind::Counter),
-            (REJECTED, Kind::Counter),
-            (OPEN, Kind::Gauge),
-        ];
-        let mut families: Vec<Family> = counted
-            .into_iter()
-            .filter_map(|(about, kind)| registered(&gathered, kind, about))
-            .collect();
-        for ((name, help), value) in [(RELOADED, &self.reloaded), (NOT_AFTER, &self.not_after)] {
-            let value = value.load(Ordering::Relaxed);
-            if value != UNKNOWN {
-                #[expect(clippy::cast_precision_loss, reason = "seconds fit")]
-                let value = value as f64;
-                let family = Family::new(Kind::Gauge, name, help);
-                families.push(family.with(self.model.clone(), value));
-            }
-        }
-        families
+    /// Every family that has a value.
+    pub(in super::super) fn gather(&self) -> Vec<MetricFamily> {
+        self.counted.gather()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Http, Rejected};
+    use super::{Http, Rejected, refused_reasons};
     use crate::metric::Labels;
 
     #[test]
     fn every_reason_is_born_at_zero_and_carries_the_model() {
         let http = Http::new(&Labels::new([("model_id", "m")]));
         http.reject(Rejected::CrossSite);
-        let families = http.families();
-        let names: Vec<&str> = families.iter().map(|family| family.name).collect();
+        let families = http.gather();
+        let names: Vec<&str> = families
+            .iter()
+            .map(prometheus::proto::MetricFamily::name)
+            .collect();
         assert_eq!(
             names,
             [
+                "sidewatch_http_connections",
                 "sidewatch_http_connections_refused_total",
                 "sidewatch_http_requests_rejected_total",
-                "sidewatch_http_connections",
             ]
         );
-        assert_eq!(families[0].samples.len(), 12);
+        let refused = families[1].get_metric();
+        assert_eq!(refused.len(), refused_reasons().count());
         assert!(
-            families[0]
-                .samples
+            refused
                 .iter()
-                .all(|sample| sample.value.abs() < 0.5)
+                .all(|metric| metric.get_counter().get_value() < 0.5)
         );
-        let counted = families[1]
-            .samples
+        let counted = families[2]
+            .get_metric()
             .iter()
-            .filter(|sample| sample.value > 0.5);
-        let labels: Vec<_> = counted.map(|sample| sample.labels.to_string()).collect();
-        assert_eq!(labels, [r#"{model_id="m", reason="cross_site"}"#]);
+            .filter(|metric| metric.get_counter().get_value() > 0.5);
+        let labels: Vec<Vec<(&str, &str)>> = counted
+            .map(|metric| {
+                let pairs = metric.get_label().iter();
+                pairs.map(|pair| (pair.name(), pair.value())).collect()
+            })
+            .collect();
+        assert_eq!(labels, [[("model_id", "m"), ("reason", "cross_site")]]);
     }
 }

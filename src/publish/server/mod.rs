@@ -32,6 +32,7 @@ mod serve;
 pub mod web;
 
 pub(super) use counters::Http;
+pub(crate) use counters::{refused_reasons, rejected_reasons};
 
 pub use embedded::{Handler, Reply};
 pub use listener::Server;

@@ -4,32 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::judge::Band;
 use crate::metric::{format_duration, rounded};
-
-/// The band a value was expected in, in the value's unit; a missing side is unbounded or unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Expected {
-    /// Lowest normal value.
-    pub lower: Option<f64>,
-    /// What was expected.
-    pub centre: Option<f64>,
-    /// Highest normal value.
-    pub upper: Option<f64>,
-}
-
-impl Expected {
-    /// `0.92 to 0.98`, `at least 0.92`, `at most 250`, or nothing when no side is known.
-    #[must_use]
-    pub fn describe(&self, unit: &str) -> Option<String> {
-        let show = |value: f64| with_unit(value, unit);
-        match (self.lower, self.upper) {
-            (Some(lower), Some(upper)) => Some(format!("{} to {}", rounded(lower), show(upper))),
-            (Some(lower), None) => Some(format!("at least {}", show(lower))),
-            (None, Some(upper)) => Some(format!("at most {}", show(upper))),
-            (None, None) => self.centre.map(|centre| format!("about {}", show(centre))),
-        }
-    }
-}
 
 /// What the judge knew when it found a value anomalous.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -44,7 +20,7 @@ pub struct Explanation {
     /// Distance from normal; 1 is exactly at the limit.
     pub score: Option<f64>,
     /// The band of normal values.
-    pub expected: Expected,
+    pub expected: Band,
     /// The time the value was computed over.
     pub window: Option<Duration>,
     /// Observations behind the value or the baseline.
@@ -70,7 +46,7 @@ impl Explanation {
         [
             ("why", known(&self.why)),
             ("value", Some(with_unit(value, &self.unit))),
-            ("expected", self.expected.describe(&self.unit)),
+            ("expected", describe(&self.expected, &self.unit)),
             ("score", self.score.map(rounded)),
             ("strategy", known(&self.strategy)),
             ("window", self.window.map(format_duration)),
@@ -80,6 +56,17 @@ impl Explanation {
         .into_iter()
         .filter_map(|(name, text)| text.map(|text| (name, text)))
         .collect()
+    }
+}
+
+/// `0.92 to 0.98`, `at least 0.92`, `at most 250`, or nothing when no side is known.
+fn describe(band: &Band, unit: &str) -> Option<String> {
+    let show = |value: f64| with_unit(value, unit);
+    match (band.lower, band.upper) {
+        (Some(lower), Some(upper)) => Some(format!("{} to {}", rounded(lower), show(upper))),
+        (Some(lower), None) => Some(format!("at least {}", show(lower))),
+        (None, Some(upper)) => Some(format!("at most {}", show(upper))),
+        (None, None) => band.centre.map(|centre| format!("about {}", show(centre))),
     }
 }
 
@@ -93,20 +80,21 @@ fn with_unit(value: f64, unit: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expected, Explanation};
+    use super::{Explanation, describe};
+    use crate::judge::Band;
 
     #[test]
     fn a_band_reads_like_a_sentence() {
-        let band = |lower, upper| Expected {
+        let band = |lower, upper| Band {
             lower,
             centre: None,
             upper,
         };
-        let text = |band: Expected, unit| band.describe(unit).unwrap_or_default();
+        let text = |band: Band, unit| describe(&band, unit).unwrap_or_default();
         assert_eq!(text(band(Some(0.92), Some(0.98)), ""), "0.92 to 0.98");
         assert_eq!(text(band(None, Some(250.0)), "ms"), "at most 250 ms");
         assert_eq!(text(band(Some(1.0 / 3.0), None), ""), "at least 0.333333");
-        assert_eq!(band(None, None).describe("ms"), None);
+        assert_eq!(describe(&band(None, None), "ms"), None);
     }
 
     #[test]

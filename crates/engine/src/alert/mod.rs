@@ -17,7 +17,7 @@ mod tracker;
 mod tests;
 
 pub use event::{Alert, State};
-pub use explanation::{Expected, Explanation};
+pub use explanation::Explanation;
 pub use outcome::{Changes, Condition, Observation, Outcome};
 pub use pass::lease;
 pub use rule::{Kind, NoData, Rule, RuleLabels};

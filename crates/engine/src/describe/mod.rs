@@ -7,9 +7,9 @@
 
 mod fields;
 mod key;
+mod markdown;
 mod matcher;
 mod read;
-mod reference;
 mod schema;
 mod section;
 mod shape;
@@ -21,9 +21,9 @@ pub use fields::{Fields, nearest};
 #[doc(hidden)]
 pub use key::one_text;
 pub use key::{Alternative, Choice, Description, Key, Kind, Limits, Scalar, Word};
+pub use markdown::Markdown;
 pub use matcher::EnvMatcher;
 pub use read::{Environment, Fault, Node, ReadContext, Reader};
-pub use reference::Page;
 pub use schema::json_schema;
 pub use section::Keys;
 pub use shape::{

@@ -1,7 +1,7 @@
 //! The macros that declare sections and words.
 
-use super::key::Description;
 use super::fields::Fields;
+use super::key::Description;
 
 /// Keys that stand together in a map.
 pub trait Keys {

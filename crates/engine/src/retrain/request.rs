@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::alert::{Alert, Expected};
+use crate::alert::Alert;
+use crate::judge::Band;
 use crate::metric::{Labels, Matcher, Timestamp};
 
 /// Why and what to retrain. Every retry and every replica of the same decision carries the same [`id`](Self::id).
@@ -29,7 +30,7 @@ pub struct RetrainRequest {
     /// Distance from normal, 1 at the limit.
     pub score: Option<f64>,
     /// The band that was expected.
-    pub expected: Expected,
+    pub expected: Band,
     /// Since when the condition holds.
     pub active_at: Timestamp,
     /// Since when the alert fires.
@@ -89,9 +90,9 @@ impl RetrainRequest {
 }
 
 /// JSON has no infinities.
-fn finite(band: Expected) -> Expected {
+fn finite(band: Band) -> Band {
     let only = |side: Option<f64>| side.filter(|value| value.is_finite());
-    Expected {
+    Band {
         lower: only(band.lower),
         centre: only(band.centre),
         upper: only(band.upper),

@@ -7,7 +7,7 @@ use super::axis::{Axis, LEFT, WIDTH};
 use crate::cli::replay::{Judged, Point};
 use crate::judge::State;
 use crate::metric::Timestamp;
-use crate::publish::{escape, number};
+use crate::publish::{escape, extremes, number, position};
 
 const HEIGHT: f64 = 150.0;
 /// Room above the highest and below the lowest value.
@@ -101,13 +101,6 @@ fn is_unknown(point: &Point) -> bool {
     )
 }
 
-fn extremes(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let finite = values.filter(|value| value.is_finite());
-    finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    })
-}
-
 /// The points without holes between them, thinned where they are many.
 fn stretches(points: &[Point]) -> Vec<Vec<Point>> {
     let distance = |a: &Point, b: &Point| b.at.since(a.at);
@@ -189,15 +182,8 @@ impl Scale {
         }
     }
 
-    /// A flat line runs through the middle. Halves are subtracted so that no range overflows.
     fn y(&self, value: f64) -> f64 {
-        let half = self.high / 2.0 - self.low / 2.0;
-        let share = if half > 0.0 {
-            (value / 2.0 - self.low / 2.0) / half
-        } else {
-            0.5
-        };
-        HEIGHT - MARGIN - share.clamp(0.0, 1.0) * (HEIGHT - 2.0 * MARGIN)
+        HEIGHT - MARGIN - position(value, self.low, self.high) * (HEIGHT - 2.0 * MARGIN)
     }
 
     fn draw(&self, out: &mut String) {

@@ -192,10 +192,10 @@ mod tests {
         let live = Live::new(load().unwrap(), Arc::clone(&load), counters.clone());
         let burst = |live: &Live| live.active().web.rate_limit.unwrap().burst;
         let good = |counters: &Http| {
-            let families = counters.families();
+            let families = counters.gather();
             let name = "sidewatch_web_config_last_reload_successful";
-            let family = families.iter().find(|family| family.name == name);
-            family.unwrap().samples[0].value
+            let family = families.iter().find(|family| family.name() == name);
+            family.unwrap().get_metric()[0].get_gauge().get_value()
         };
         live.reread();
         assert_eq!(live.reread(), Reread::Kept);

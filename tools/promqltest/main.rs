@@ -4,11 +4,14 @@
 //! JSON line per evaluation: `{"file", "line", "ok", "why"}`, where file and line are those of a comment
 //! `# upstream FILE:LINE` before it, and `ok` is null where the expression or its data is refused (native histograms,
 //! duration expressions and the like). An instant evaluation that passes must also pass as the middle of a range.
+//! `--required FILE` names evaluations that must pass, a line `FILE:LINE` each; the others may be refused. The exit code
+//! is 1 when an evaluation gives a wrong answer or a required one does not pass.
 
 mod data;
 mod judge;
 mod script;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +25,34 @@ struct Outcome {
     file: String,
     line: usize,
     verdict: Verdict,
+}
+
+/// What the command line asks for.
+struct Arguments {
+    dir: PathBuf,
+    json: Option<PathBuf>,
+    required: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn read() -> io::Result<Self> {
+        let usage = || io::Error::other("usage: promqltest DIR [--json FILE] [--required FILE]");
+        let mut args = std::env::args().skip(1);
+        let mut read = Self {
+            dir: PathBuf::from(args.next().ok_or_else(usage)?),
+            json: None,
+            required: None,
+        };
+        while let Some(option) = args.next() {
+            let place = match option.as_str() {
+                "--json" => &mut read.json,
+                "--required" => &mut read.required,
+                _ => return Err(usage()),
+            };
+            *place = Some(PathBuf::from(args.next().ok_or_else(usage)?));
+        }
+        Ok(read)
+    }
 }
 
 fn main() -> ExitCode {
@@ -38,14 +69,11 @@ fn main() -> ExitCode {
 }
 
 fn run(out: &mut dyn Write) -> io::Result<usize> {
-    let mut args = std::env::args().skip(1);
-    let usage = || io::Error::other("usage: promqltest DIR [--json FILE]");
-    let dir = PathBuf::from(args.next().ok_or_else(usage)?);
-    let json = match args.next().as_deref() {
-        None => None,
-        Some("--json") => Some(PathBuf::from(args.next().ok_or_else(usage)?)),
-        Some(_) => return Err(usage()),
-    };
+    let Arguments {
+        dir,
+        json,
+        required,
+    } = Arguments::read()?;
     let mut files: Vec<PathBuf> = fs::read_dir(&dir)?
         .map(|entry| entry.map(|e| e.path()))
         .collect::<Result<_, _>>()?;
@@ -58,10 +86,20 @@ fn run(out: &mut dyn Write) -> io::Result<usize> {
     if let Some(path) = json {
         write_json(&path, &outcomes)?;
     }
+    let mut missing = match required {
+        None => BTreeSet::new(),
+        Some(path) => fs::read_to_string(path)?
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+    };
     let (mut passed, mut failed, mut refused) = (0, 0, 0);
     for outcome in &outcomes {
         match &outcome.verdict {
-            Verdict::Passed => passed += 1,
+            Verdict::Passed => {
+                passed += 1;
+                missing.remove(&format!("{}:{}", outcome.file, outcome.line));
+            }
             Verdict::Refused(_) => refused += 1,
             Verdict::Failed(why) => {
                 failed += 1;
@@ -73,7 +111,10 @@ fn run(out: &mut dyn Write) -> io::Result<usize> {
         out,
         "promqltest: {passed} passed, {failed} failed, {refused} refused"
     )?;
-    Ok(failed)
+    for origin in &missing {
+        writeln!(out, "{origin}: must pass, and does not")?;
+    }
+    Ok(failed + missing.len())
 }
 
 fn run_file(path: &Path, outcomes: &mut Vec<Outcome>) -> io::Result<()> {

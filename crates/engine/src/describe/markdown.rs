@@ -6,7 +6,7 @@ use super::key::{Choice, Description, Key, Kind, Scalar, Word};
 
 /// A page that grows section by section; each section is explained once and linked afterwards.
 #[derive(Debug)]
-pub struct Page {
+pub struct Markdown {
     text: String,
     /// Which part of the page this is: the beginning of every anchor.
     part: String,
@@ -18,12 +18,12 @@ pub struct Page {
     scalars: BTreeMap<&'static str, &'static Scalar>,
 }
 
-impl Page {
-    /// A page with a title and a paragraph about it.
+impl Markdown {
+    /// A page that begins with a paragraph; its title stands above.
     #[must_use]
-    pub fn new(title: &str, about: &str) -> Self {
+    pub fn new(about: &str) -> Self {
         Self {
-            text: format!("# {title}\n\n{about}\n"),
+            text: format!("{about}\n"),
             part: String::new(),
             links: BTreeMap::new(),
             explained: BTreeSet::new(),
