@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sidewatch::judge::{
-    Band, Context, Error, Params, Problem, Registry, Side, Snapshot, StrategyConfig,
-    StrategyFactory, Table, ThresholdStrategy, Verdict,
+    Band, Context, Error, Problem, Registry, Side, Snapshot, StrategyConfig, StrategyFactory,
+    Table, ThresholdStrategy, Verdict, read_params,
 };
 use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+use sidewatch::section;
 
 /// Remembers the last value.
 #[derive(Debug)]
@@ -50,6 +51,14 @@ impl ThresholdStrategy for Jump {
     }
 }
 
+section! {
+    /// Anomalous when a value is more than a multiple of the one before it.
+    struct JumpParams {
+        /// The multiple.
+        factor: f64 = 2.0, above(1.0);
+    }
+}
+
 /// Makes `{type: jump, factor: 3}` mean something in a rule file.
 struct Jumps;
 
@@ -64,9 +73,9 @@ impl StrategyFactory for Jumps {
         _: &Context,
         _: &Registry,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
-        let mut params = Params::new(params);
-        let factor = params.positive("factor", 2.0);
-        params.finish(Box::new(Jump { factor, last: None }))
+        read_params::<JumpParams, _>(params, |JumpParams { factor }, _| {
+            Box::new(Jump { factor, last: None }) as Box<dyn ThresholdStrategy>
+        })
     }
 }
 

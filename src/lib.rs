@@ -23,6 +23,8 @@
 pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 pub use sidewatch_engine::metric;
 
+pub use sidewatch_engine::{describe, section};
+
 pub mod scrape;
 pub use scrape::MetricProducer;
 

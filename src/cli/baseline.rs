@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::feed::Feed;
 use super::snapshots::snapshots;
 use super::{Error, one_thread};
-use crate::config::{drift_rules, read_baselines, target, write_baselines};
+use crate::config::{drift_rules, read_baselines, write_baselines};
 use crate::judge::Registry;
 use crate::map::drift::{BaselineFile, DriftRule, Tally};
 use crate::metric::{Timestamp, parse_duration};
@@ -107,7 +107,7 @@ impl Baseline {
         url: &str,
         interval: Duration,
     ) -> Result<Recorder, Error> {
-        if !target::is_http_url(url) {
+        if !crate::describe::is_http_url(url) {
             return Err(Error::new(format!(
                 "--target: must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}"
             )));

@@ -15,7 +15,7 @@ use super::check_web;
 use crate::config::exposed::Exposed;
 use crate::config::lint::{Lint, LintContext, Lints, remarks};
 use crate::config::settings::{Settings, Storage, Target};
-use crate::config::{Config, Problems, export, packs};
+use crate::config::{Config, Problems, export, packs, rule_files_in};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 
@@ -272,17 +272,8 @@ fn rule_files(named: &[String]) -> Result<Vec<String>, Error> {
             files.push(name.clone());
             continue;
         }
-        let wrong = |error: io::Error| Error::new(format!("{name}: cannot be read: {error}"));
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(wrong)? {
-            let file = entry.map_err(wrong)?.path().display().to_string();
-            let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
-            if is_yaml && !file.ends_with(".test.yaml") && !file.ends_with(".test.yml") {
-                found.push(file);
-            }
-        }
-        found.sort();
-        files.extend(found);
+        let found = rule_files_in(path).map_err(Error::new)?;
+        files.extend(found.iter().map(|file| file.display().to_string()));
     }
     Ok(files)
 }

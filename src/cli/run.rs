@@ -137,7 +137,7 @@ impl Run {
             settings.model.id.clone_from(id);
         }
         settings.model.version.clone_from(&self.model_version);
-        if !target::is_http_url(url) {
+        if !crate::describe::is_http_url(url) {
             let message =
                 format!("must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}");
             return Err(flag_problem("--target", &message));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::problem::Problems;
-use super::read::{Node, Reader};
 use super::yaml::{Document, to_yaml};
+use crate::describe::{Node, Reader};
 use crate::map::drift::{Baseline, BaselineFile, BaselineSeries, References};
 use crate::metric::Labels;
 
@@ -14,7 +14,7 @@ use crate::metric::Labels;
 /// Every problem of the file at once.
 pub fn read_baselines(file: &str, text: &str) -> Result<BaselineFile, Problems> {
     let document = Document::parse(file, text)?;
-    let reader = Reader::new(&document);
+    let reader = document.reader();
     let rules = rules(&reader).into_iter().map(|(name, node)| {
         let series = node.list().unwrap_or_default();
         let series = series
@@ -27,7 +27,7 @@ pub fn read_baselines(file: &str, text: &str) -> Result<BaselineFile, Problems> 
         version: BaselineFile::VERSION,
         rules: rules.collect(),
     };
-    reader.finish().into_result(file)
+    document.problems(reader.finish()).into_result(file)
 }
 
 /// The text of a file of references.
@@ -41,7 +41,7 @@ pub fn write_baselines(file: &BaselineFile) -> Result<String, String> {
 /// The references of one rule.
 pub(super) fn read_references(file: &str, text: &str, rule: &str) -> Result<References, Problems> {
     let document = Document::parse(file, text)?;
-    let reader = Reader::new(&document);
+    let reader = document.reader();
     let own = rules(&reader).into_iter().find(|(name, _)| *name == rule);
     let references = match own {
         Some((_, own)) => {
@@ -60,7 +60,7 @@ pub(super) fn read_references(file: &str, text: &str, rule: &str) -> Result<Refe
             References::new()
         }
     };
-    reader.finish().into_result(references)
+    document.problems(reader.finish()).into_result(references)
 }
 
 fn rules<'a>(reader: &'a Reader<'a>) -> Vec<(&'a str, Node<'a>)> {

@@ -1,56 +1,110 @@
-//! `discovery:` of targets and of Alertmanagers → which name is looked up, and how.
+//! `discovery` of targets and of Alertmanagers: which name is looked up, and how.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::file::{Around, expanded_labels, expanded_text};
-use super::read::{Fields, Node};
+use serde_json::json;
+
 use super::settings::Discovery;
+use crate::describe::{EnvLabels, EnvText, Kind, Limits, Node, Scalar, Shape, section, worded};
+use crate::metric::Labels;
+use crate::notify::alertmanager;
 use crate::runtime::dns::{Question, Record};
 use crate::scrape::discovery::Lookup;
 
-/// Time between look-ups of a name, when it is not set.
+/// What is wrong with TLS to an address that was looked up.
+pub(super) const NAMELESS: &str = "addresses are no names that a certificate could be checked against; set tls_config.server_name";
+/// Time between look-ups of a name.
 const REFRESH: Duration = Duration::from_secs(30);
 
-/// `{dns: "fraud-headless.ml.svc:8000", type: A, path: /metrics, scheme: http, refresh: 30s, labels: {…}}`.
-pub(super) fn discovery(node: &Node<'_>, around: &Around<'_>) -> Option<Discovery> {
-    let mut fields = node.fields()?;
-    let name_node = fields.required("dns");
-    let name = expanded_text(&mut fields, "dns", around).unwrap_or_default();
-    let record = record(&mut fields);
-    let server = server(&mut fields);
-    let refresh = refresh(&mut fields);
-    let https = scheme(&mut fields);
-    let path = path(&mut fields);
-    let labels = expanded_labels(&mut fields, "labels", around);
-    if labels.get("instance").is_some() {
+section! {
+    /// Replicas that are found by name: one target per address.
+    pub(super) struct TargetDiscovery {
+        required {
+            /// A name with the port of the metrics, or the name of SRV records without a port.
+            pub(super) dns: String as EnvText, example("fraud-headless.ml.svc:8000");
+        }
+        /// Which records are looked up.
+        pub(super) record @ "type": Record = Record::Address,
+            hint("or be left out for A and AAAA"), default_text("`A` and `AAAA`");
+        /// Address and port of a DNS server other than those of `/etc/resolv.conf`.
+        pub(super) server: Option<SocketAddr> as Option<DnsServer> = None, example("127.0.0.1:8600");
+        /// Longest time between look-ups.
+        pub(super) refresh: Duration = REFRESH, at_least(1.0);
+        /// How the targets are reached.
+        pub(super) scheme: Scheme = Scheme::Http;
+        /// Path of the metrics, query included.
+        pub(super) path: String as Path = "/metrics".to_owned();
+        /// Labels of every series; `instance` is each replica's address.
+        pub(super) labels: Labels as EnvLabels = Labels::empty(), example("{namespace: ml}");
+    }
+}
+
+section! {
+    /// Makes every address of a host name an Alertmanager.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub(super) struct AlertmanagerDiscovery {
+        /// Which records are looked up. With `SRV` the URL's host is the name of the service.
+        pub(super) record @ "type": Record = Record::Address,
+            hint("or be left out for A and AAAA"), default_text("`A` and `AAAA`");
+        /// Address and port of a DNS server other than those of `/etc/resolv.conf`.
+        pub(super) server: Option<SocketAddr> as Option<DnsServer> = None, example("127.0.0.1:8600");
+        /// Longest time between look-ups.
+        pub(super) refresh: Duration = REFRESH, at_least(1.0);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+worded! {
+    Scheme {
+        "http" => Self::Http, "";
+        "https" => Self::Https, "";
+    }
+}
+
+/// The targets that the keys describe.
+pub(super) fn targets(keys: TargetDiscovery, node: &Node<'_>) -> Option<Discovery> {
+    if keys.labels.get("instance").is_some() {
         node.problem_below(
             "labels.instance",
             "would be the same for every replica; it is each one's address by itself",
         );
     }
-    fields.finish();
-    let (host, port) = match endpoint(&name, record) {
-        Ok(endpoint) => endpoint,
-        Err(message) => {
-            if let Some(node) = name_node {
-                node.problem(message);
-            }
-            return None;
-        }
-    };
+    let (host, port) = endpoint(&keys.dns, keys.record)
+        .map_err(|message| node.problem_below("dns", message))
+        .ok()?;
     let question = Question {
         host,
         port,
-        record,
-        server,
+        record: keys.record,
+        server: keys.server,
     };
     Some(Discovery {
-        lookup: Lookup { question, refresh },
-        https,
-        path,
-        labels,
+        lookup: Lookup {
+            question,
+            refresh: keys.refresh,
+        },
+        https: keys.scheme == Scheme::Https,
+        path: keys.path,
+        labels: keys.labels,
     })
+}
+
+/// How Alertmanagers are found.
+pub(super) fn alertmanagers(
+    keys: AlertmanagerDiscovery,
+    _node: &Node<'_>,
+) -> alertmanager::Discovery {
+    alertmanager::Discovery {
+        record: keys.record,
+        server: keys.server,
+        refresh: keys.refresh,
+    }
 }
 
 /// Name and port; an SRV name has none, since the records bring it.
@@ -84,65 +138,65 @@ fn endpoint(name: &str, record: Record) -> Result<(String, u16), String> {
     }
 }
 
-/// `type: A`, `AAAA` or `SRV`.
-pub(super) fn record(fields: &mut Fields<'_>) -> Record {
-    let Some(node) = fields.get("type") else {
-        return Record::Address;
-    };
-    let word = node.text().unwrap_or_default();
-    Record::from_word(&word).unwrap_or_else(|| {
-        node.problem(format!(
-            "must be A, AAAA or SRV, or be left out for A and AAAA, got {word:?}"
-        ));
-        Record::Address
-    })
+static ADDRESS: Scalar = Scalar {
+    name: "address",
+    doc: "An IP address and a port.",
+    schema: || json!({"type": "string"}),
+    show: |number| number.to_string(),
+};
+
+/// Address and port of a DNS server.
+pub(super) struct DnsServer;
+
+impl Shape for DnsServer {
+    type Value = SocketAddr;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&ADDRESS)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<SocketAddr> {
+        let text = node.text()?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            let example = limits.example;
+            node.problem(format!(
+                "must be the address and port of a DNS server, such as {example}, got {text:?}"
+            ));
+        }
+        address
+    }
 }
 
-/// `server: 127.0.0.1:8600`.
-pub(super) fn server(fields: &mut Fields<'_>) -> Option<SocketAddr> {
-    let node = fields.get("server")?;
-    let text = node.text()?;
-    let server = text.parse().ok();
-    if server.is_none() {
-        node.problem(format!(
-            "must be the address and port of a DNS server, such as 127.0.0.1:8600, got {text:?}"
-        ));
-    }
-    server
-}
+static PATH: Scalar = Scalar {
+    name: "URL path",
+    doc: "The part of a URL from its first `/`.",
+    schema: || json!({"type": "string", "pattern": "^/"}),
+    show: |number| number.to_string(),
+};
 
-/// `refresh: 30s`.
-pub(super) fn refresh(fields: &mut Fields<'_>) -> Duration {
-    let node = fields.get("refresh");
-    let refresh = node.as_ref().and_then(Node::duration).unwrap_or(REFRESH);
-    if refresh < Duration::from_secs(1)
-        && let Some(node) = node
-    {
-        node.problem("must be at least 1s");
-    }
-    refresh
-}
+/// The part of a URL behind host and port.
+#[derive(Debug)]
+pub(super) struct Path;
 
-fn scheme(fields: &mut Fields<'_>) -> bool {
-    let Some(node) = fields.get("scheme") else {
-        return false;
-    };
-    let word = node.text().unwrap_or_default();
-    if !["http", "https"].contains(&word.as_str()) {
-        node.problem(format!("must be http or https, got {word:?}"));
-    }
-    word == "https"
-}
+impl Shape for Path {
+    type Value = String;
 
-fn path(fields: &mut Fields<'_>) -> String {
-    let Some(node) = fields.get("path") else {
-        return "/metrics".to_owned();
-    };
-    let path = node.text().unwrap_or_default();
-    if !path.starts_with('/') || path.contains(char::is_whitespace) {
-        node.problem(format!("must begin with /, such as /metrics, got {path:?}"));
+    fn kind() -> Kind {
+        Kind::Scalar(&PATH)
     }
-    path
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<String> {
+        let path = node.text()?;
+        if !path.starts_with('/') || path.contains(char::is_whitespace) {
+            node.problem(format!("must begin with /, such as /metrics, got {path:?}"));
+        }
+        Some(path)
+    }
+
+    fn show(value: &String) -> Option<String> {
+        Some(value.clone())
+    }
 }
 
 #[cfg(test)]
@@ -209,9 +263,9 @@ mod tests {
             lines,
             [
                 "c.yaml:3: scrape.discovery.dns: must be a name, without scheme and path, such as fraud-headless.ml.svc:8000, got \"http://fraud/metrics\"",
-                "c.yaml:4: scrape.discovery.type: must be A, AAAA or SRV, or be left out for A and AAAA, got \"MX\"",
+                "c.yaml:4: scrape.discovery.type: must be one of A, AAAA, SRV, or be left out for A and AAAA, got \"MX\"",
                 "c.yaml:5: scrape.discovery.path: must begin with /, such as /metrics, got \"metrics\"",
-                "c.yaml:7: scrape.discovery.refresh: must be at least 1s",
+                "c.yaml:7: scrape.discovery.refresh: must be at least 1s, got 10ms",
                 "c.yaml:8: scrape.discovery.server: must be the address and port of a DNS server, such as 127.0.0.1:8600, got \"localhost\"",
                 "c.yaml:9: scrape.discovery.labels.instance: would be the same for every replica; it is each one's address by itself",
                 "c.yaml:10: scrape.discovery.port: unknown key; known keys are dns, type, server, refresh, scheme, path, labels",

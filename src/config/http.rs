@@ -3,293 +3,436 @@
 use std::path::{Path, PathBuf};
 
 use super::problem::Problems;
-use super::read::{Fields, Node, Reader};
 use super::yaml::Document;
-use crate::runtime::http::{Auth, Header, OAuth2, Proxy, Secret, Settings, Tls, TlsVersion};
-
-/// Headers that the client sets itself.
-const RESERVED: [&str; 8] = [
-    "authorization",
-    "host",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "user-agent",
-    "connection",
-    "keep-alive",
-];
+use crate::describe::{
+    Description, Fields, FilePath, Keys, Kind, Limits, Node, ReadContext, Shape, TEXT, TextMap,
+    section, worded, written,
+};
+use crate::runtime::http::{self, Auth, Header, OAuth2, Proxy, Secret, Tls, TlsVersion};
 
 /// Reads a file whose keys are those of http_config, as `promtool --http.config.file` takes it; relative files are beside it.
 ///
 /// # Errors
 /// Every problem of the file.
-pub fn http_client_settings(path: &Path) -> Result<Settings, Problems> {
+pub fn http_client_settings(path: &Path) -> Result<http::Settings, Problems> {
     let file = path.display().to_string();
-    let text = super::load::read(path)?;
+    let text = super::text::read(path)?;
     let document = Document::parse(&file, &text)?;
-    let reader = Reader::new(&document);
-    let settings = reader.root().fields().map(|mut fields| {
-        let settings = read_http(&mut fields, path.parent().unwrap_or(Path::new("")));
+    let reader = document.reader_in(ReadContext {
+        base: path.parent().unwrap_or(Path::new("")),
+        env: &|_| None,
+    });
+    let settings = reader.root().fields().and_then(|mut fields| {
+        let settings = HttpKeys::read_fields(&mut fields);
         fields.finish();
         settings
     });
-    reader.finish().into_result(settings.unwrap_or_default())
+    document
+        .problems(reader.finish())
+        .into_result(settings.unwrap_or_default())
 }
 
-/// Reads the http_config keys that stand among the other keys of a section; relative files are below `base`.
-pub(super) fn read_http(fields: &mut Fields<'_>, base: &Path) -> Settings {
-    let default = Settings::default();
-    Settings {
-        auth: auth(fields, base),
-        tls: fields
-            .get("tls_config")
-            .map(|node| tls(&node, base))
-            .unwrap_or_default(),
-        proxy: proxy(fields, base),
-        follow_redirects: fields
-            .boolean("follow_redirects")
-            .unwrap_or(default.follow_redirects),
-        enable_http2: fields
-            .boolean("enable_http2")
-            .unwrap_or(default.enable_http2),
-        headers: fields
-            .get("http_headers")
-            .map(|node| headers(&node, base))
-            .unwrap_or_default(),
+/// The `http_config` keys, which stand among the other keys of a section.
+#[derive(Debug)]
+pub(super) struct HttpKeys;
+
+impl Keys for HttpKeys {
+    type Value = http::Settings;
+
+    fn description() -> Description {
+        HttpClientSettings::description()
+    }
+
+    fn read_fields(fields: &mut Fields<'_>) -> Option<http::Settings> {
+        let keys = HttpClientSettings::read_fields(fields)?;
+        Some(settings(keys, fields.node()))
     }
 }
 
-fn auth(fields: &mut Fields<'_>, base: &Path) -> Auth {
-    let basic = fields.get("basic_auth");
-    let authorization = fields.get("authorization");
-    let oauth2 = fields.get("oauth2");
-    let bearer = secret(fields, "bearer_token", "bearer_token_file", base);
-    let given = [
-        basic.is_some(),
-        authorization.is_some(),
-        oauth2.is_some(),
-        bearer.is_some(),
-    ];
-    if given.iter().filter(|given| **given).count() > 1 {
-        fields.node().problem(
-            "at most one of basic_auth, authorization, oauth2 and bearer_token may be set",
-        );
-    }
-    if let Some(node) = basic {
-        return basic_auth(&node, base).unwrap_or_default();
-    }
-    if let Some(node) = authorization {
-        return scheme(&node, base).unwrap_or_default();
-    }
-    if let Some(node) = oauth2 {
-        return oauth(&node, base).unwrap_or_default();
-    }
-    bearer.map_or(Auth::None, |credentials| Auth::Authorization {
-        scheme: "Bearer".to_owned(),
-        credentials,
-    })
-}
-
-fn basic_auth(node: &Node<'_>, base: &Path) -> Option<Auth> {
-    let mut fields = node.fields()?;
-    let username = secret(&mut fields, "username", "username_file", base);
-    let password = secret(&mut fields, "password", "password_file", base);
-    fields.finish();
-    Some(Auth::Basic {
-        username: username.unwrap_or_default(),
-        password: password.unwrap_or_default(),
-    })
-}
-
-fn scheme(node: &Node<'_>, base: &Path) -> Option<Auth> {
-    let mut fields = node.fields()?;
-    let scheme = fields.text("type").unwrap_or_else(|| "Bearer".to_owned());
-    if scheme.trim().eq_ignore_ascii_case("basic") {
-        node.problem_below("type", "must not be basic; use basic_auth instead");
-    }
-    let credentials = secret(&mut fields, "credentials", "credentials_file", base);
-    fields.finish();
-    Some(Auth::Authorization {
-        scheme,
-        credentials: credentials.unwrap_or_default(),
-    })
-}
-
-fn oauth(node: &Node<'_>, base: &Path) -> Option<Auth> {
-    let mut fields = node.fields()?;
-    let client_id = fields.required("client_id").and_then(|node| node.text());
-    let client_secret = secret(&mut fields, "client_secret", "client_secret_file", base);
-    let token_url = fields.required("token_url").and_then(|node| node.text());
-    let scopes = fields.texts("scopes");
-    let params = fields
-        .get("endpoint_params")
-        .and_then(|node| node.text_map());
-    let tls = fields
-        .get("tls_config")
-        .map(|node| tls(&node, base))
-        .unwrap_or_default();
-    let proxy = proxy(&mut fields, base);
-    if let Some(node) = fields.get("grant_type")
-        && node
-            .text()
-            .is_some_and(|grant| grant != "client_credentials")
-    {
-        node.problem("only client_credentials is supported");
-    }
-    fields.finish();
-    Some(Auth::OAuth2(Box::new(OAuth2 {
-        client_id: client_id?,
-        client_secret: client_secret.unwrap_or_default(),
-        token_url: token_url?,
-        scopes,
-        endpoint_params: params.unwrap_or_default(),
-        tls,
-        proxy,
-    })))
-}
-
-fn tls(node: &Node<'_>, base: &Path) -> Tls {
-    let Some(mut fields) = node.fields() else {
-        return Tls::default();
-    };
-    let tls = Tls {
-        ca: secret(&mut fields, "ca", "ca_file", base),
-        cert: secret(&mut fields, "cert", "cert_file", base),
-        key: secret(&mut fields, "key", "key_file", base),
-        server_name: fields.text("server_name"),
-        insecure_skip_verify: fields.boolean("insecure_skip_verify").unwrap_or(false),
-        min_version: fields.get("min_version").and_then(|node| version(&node)),
-        max_version: fields.get("max_version").and_then(|node| version(&node)),
-    };
-    if tls.cert.is_some() != tls.key.is_some() {
-        node.problem("cert and key belong together; set both or neither");
-    }
-    fields.finish();
-    tls
-}
-
-fn version(node: &Node<'_>) -> Option<TlsVersion> {
-    match node.text()?.as_str() {
-        "TLS12" => Some(TlsVersion::V12),
-        "TLS13" => Some(TlsVersion::V13),
-        other => {
-            node.problem(format!(
-                "must be TLS12 or TLS13, got {other:?}; older versions are not spoken"
-            ));
-            None
+section! {
+    /// How a server is reached: the keys of Prometheus' `http_config`. At most one of `basic_auth`,
+    /// `authorization`, `oauth2` and `bearer_token` may be set. Files are relative to the file that
+    /// names them, and secrets in files are read again for every request.
+    struct HttpClientSettings {
+        /// Basic authentication.
+        basic_auth: Option<BasicAuth> = None;
+        /// Any other `Authorization` header.
+        authorization: Option<Authorization> = None;
+        /// OAuth 2.0 with client credentials.
+        oauth2: Option<OAuth2> = None;
+        /// A bearer token; better in a file.
+        bearer_token: Option<Secret> = None, secret();
+        /// A file with the bearer token.
+        bearer_token_file: Option<PathBuf> as Option<FilePath> = None;
+        /// Certificates and versions of TLS.
+        tls_config: Tls = Tls::default();
+        /// Whether a redirect is followed, at most 10 times.
+        follow_redirects: bool = true;
+        /// Whether HTTP/2 is offered over TLS.
+        enable_http2: bool = true;
+        /// Further headers by name; headers that the client sets itself are refused.
+        http_headers: Vec<Header> as Headers = Vec::new(),
+            secret(), example("{X-Scope-OrgID: {values: [team]}}");
+        flatten {
+            /// The proxy.
+            proxy: Proxy as ProxyKeys;
         }
     }
 }
 
-fn proxy(fields: &mut Fields<'_>, base: &Path) -> Proxy {
-    let url = fields.text("proxy_url");
-    let no_proxy = fields.text("no_proxy").unwrap_or_default();
-    let from_environment = fields.boolean("proxy_from_environment").unwrap_or(false);
-    let connect = fields
-        .get("proxy_connect_header")
-        .map(|node| connect_headers(&node, base));
-    match url {
-        Some(_) if from_environment => {
-            fields
-                .node()
-                .problem("proxy_url and proxy_from_environment exclude each other");
-            Proxy::None
+section! {
+    /// Basic authentication.
+    struct BasicAuth {
+        /// The user name.
+        username: Option<Secret> = None;
+        /// A file with the user name.
+        username_file: Option<PathBuf> as Option<FilePath> = None;
+        /// The password.
+        password: Option<Secret> = None, secret();
+        /// A file with the password.
+        password_file: Option<PathBuf> as Option<FilePath> = None;
+    }
+}
+
+section! {
+    /// An `Authorization` header.
+    struct Authorization {
+        /// The scheme; not `Basic`, which is `basic_auth`.
+        scheme @ "type": String = "Bearer".to_owned();
+        /// What follows the scheme.
+        credentials: Option<Secret> = None, secret();
+        /// A file with the credentials.
+        credentials_file: Option<PathBuf> as Option<FilePath> = None;
+    }
+}
+
+section! {
+    /// OAuth 2.0 with client credentials.
+    struct OAuth2Keys {
+        required {
+            /// The client's identifier.
+            client_id: String;
+            /// Where tokens are fetched.
+            token_url: String;
         }
-        Some(url) => Proxy::Url {
-            url: url.as_str().into(),
-            no_proxy,
-            connect_headers: connect.unwrap_or_default(),
-        },
-        None if from_environment => Proxy::Environment,
-        None => Proxy::None,
+        /// The client's secret.
+        client_secret: Option<Secret> = None, secret();
+        /// A file with the client's secret.
+        client_secret_file: Option<PathBuf> as Option<FilePath> = None;
+        /// Scopes to ask for.
+        scopes: Vec<String> = Vec::new();
+        /// Further form parameters of the token request.
+        endpoint_params: Vec<(String, String)> as TextMap = Vec::new(), secret();
+        /// TLS to the token server.
+        tls_config: Tls = Tls::default();
+        /// How the client proves who it is.
+        grant_type: Grant = Grant::ClientCredentials;
+        flatten {
+            /// The proxy to the token server.
+            proxy: Proxy as ProxyKeys;
+        }
+    }
+}
+
+/// The only grant that is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grant {
+    ClientCredentials,
+}
+
+worded! {
+    Grant {
+        "client_credentials" => Self::ClientCredentials, "";
+    }
+}
+
+section! {
+    /// Certificates and versions of TLS. `cert` and `key` belong together.
+    struct TlsConfig {
+        /// Certificates of the authorities to trust in the place of the system's, as PEM.
+        ca: Option<Secret> = None;
+        /// A file with the authorities.
+        ca_file: Option<PathBuf> as Option<FilePath> = None;
+        /// The client's certificate, as PEM.
+        cert: Option<Secret> = None;
+        /// A file with the certificate.
+        cert_file: Option<PathBuf> as Option<FilePath> = None;
+        /// The client's private key, as PEM.
+        key: Option<Secret> = None, secret();
+        /// A file with the key.
+        key_file: Option<PathBuf> as Option<FilePath> = None;
+        /// The name to expect in the server's certificate.
+        server_name: Option<String> = None, default_text("the host of the URL");
+        /// Whether any certificate is accepted.
+        insecure_skip_verify: bool = false;
+        /// The oldest version that is spoken.
+        min_version: Option<TlsVersion> = None, hint("older versions are not spoken");
+        /// The newest version that is spoken.
+        max_version: Option<TlsVersion> = None, hint("older versions are not spoken");
+    }
+}
+
+worded! {
+    TlsVersion {
+        "TLS12" => Self::V12, "";
+        "TLS13" => Self::V13, "";
+    }
+}
+
+section! {
+    /// The proxy between Sidewatch and a server.
+    struct ProxySettings {
+        /// The proxy's address.
+        proxy_url: Option<Secret> = None;
+        /// Hosts, domains and networks that are reached without the proxy, with commas between them.
+        no_proxy: String = String::new();
+        /// Whether `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name the proxy.
+        proxy_from_environment: bool = false;
+        /// Headers of the CONNECT request.
+        proxy_connect_header: Vec<Header> as ConnectHeaders = Vec::new(),
+            secret(), example("{X-Team: [fraud]}");
+    }
+}
+
+section! {
+    /// The values of a header.
+    struct HeaderKeys {
+        /// Values.
+        values: Vec<Secret> = Vec::new();
+        /// Values that are secret.
+        secrets: Vec<Secret> = Vec::new(), secret();
+        /// Files with values.
+        files: Vec<PathBuf> as Vec<FilePath> = Vec::new();
+    }
+}
+
+written!(Tls as TlsConfig, tls);
+written!(OAuth2 as OAuth2Keys, oauth2);
+
+impl Shape for Secret {
+    type Value = Self;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&TEXT)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self> {
+        Some(Self::Inline(node.text()?))
+    }
+}
+
+/// The keys of a proxy, which stand among the others.
+struct ProxyKeys;
+
+impl Keys for ProxyKeys {
+    type Value = Proxy;
+
+    fn description() -> Description {
+        ProxySettings::description()
+    }
+
+    fn read_fields(fields: &mut Fields<'_>) -> Option<Proxy> {
+        let keys = ProxySettings::read_fields(fields)?;
+        Some(proxy(keys, fields.node()))
+    }
+}
+
+/// `http_headers: {Name: {values: [], secrets: [], files: []}}`.
+struct Headers;
+
+impl Shape for Headers {
+    type Value = Vec<Header>;
+
+    fn kind() -> Kind {
+        Kind::Map(Box::new(HeaderKeys::kind()))
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Vec<Header>> {
+        let headers = node.entries()?.into_iter().filter_map(|(name, node)| {
+            if Header::is_reserved(name) {
+                node.problem("this header is set by sidewatch itself; remove it");
+            }
+            let keys = HeaderKeys::read(&node, &Limits::NONE)?;
+            let files = keys.files.into_iter().map(Secret::File);
+            Some(Header {
+                name: name.to_owned(),
+                values: keys
+                    .values
+                    .into_iter()
+                    .chain(keys.secrets)
+                    .chain(files)
+                    .collect(),
+            })
+        });
+        Some(headers.collect())
     }
 }
 
 /// `proxy_connect_header: {Name: [value, …]}`.
-fn connect_headers(node: &Node<'_>, _base: &Path) -> Vec<Header> {
-    let entries = node.entries().unwrap_or_default().into_iter();
-    entries
-        .map(|(name, node)| Header {
-            name: name.to_owned(),
-            values: node
-                .list()
-                .unwrap_or_default()
-                .iter()
-                .filter_map(|node| node.text().map(|text| text.as_str().into()))
-                .collect(),
-        })
-        .collect()
-}
+struct ConnectHeaders;
 
-/// `http_headers: {Name: {values: [], secrets: [], files: []}}`.
-fn headers(node: &Node<'_>, base: &Path) -> Vec<Header> {
-    let mut headers = Vec::new();
-    for (name, node) in node.entries().unwrap_or_default() {
-        if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-            node.problem("this header is set by sidewatch itself; remove it");
-        }
-        let Some(mut fields) = node.fields() else {
-            continue;
-        };
-        let inline = fields
-            .texts("values")
-            .into_iter()
-            .chain(fields.texts("secrets"));
-        let mut values: Vec<Secret> = inline.map(|text| text.as_str().into()).collect();
-        values.extend(
-            fields
-                .texts("files")
-                .iter()
-                .map(|file| Secret::File(below(base, file))),
-        );
-        fields.finish();
-        headers.push(Header {
-            name: name.to_owned(),
-            values,
+impl Shape for ConnectHeaders {
+    type Value = Vec<Header>;
+
+    fn kind() -> Kind {
+        Kind::Map(Box::new(Vec::<Secret>::kind()))
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Vec<Header>> {
+        let headers = node.entries()?.into_iter().filter_map(|(name, node)| {
+            Some(Header {
+                name: name.to_owned(),
+                values: Vec::<Secret>::read(&node, limits)?,
+            })
         });
+        Some(headers.collect())
     }
-    headers
 }
 
-/// A secret that is written here or stands in a file, never both.
-fn secret(
-    fields: &mut Fields<'_>,
-    inline: &'static str,
-    file: &'static str,
-    base: &Path,
+fn settings(keys: HttpClientSettings, node: &Node<'_>) -> http::Settings {
+    let bearer = either(
+        node,
+        "bearer_token",
+        keys.bearer_token,
+        keys.bearer_token_file,
+    );
+    let given = [
+        node.has("basic_auth"),
+        node.has("authorization"),
+        node.has("oauth2"),
+        bearer.is_some(),
+    ];
+    if given.iter().filter(|given| **given).count() > 1 {
+        node.problem(
+            "at most one of basic_auth, authorization, oauth2 and bearer_token may be set",
+        );
+    }
+    let below = |key| node.peek(key).unwrap_or_else(|| node.clone());
+    let auth = if let Some(keys) = keys.basic_auth {
+        basic_auth(keys, &below("basic_auth"))
+    } else if let Some(keys) = keys.authorization {
+        authorization(keys, &below("authorization"))
+    } else if let Some(oauth2) = keys.oauth2 {
+        Auth::OAuth2(Box::new(oauth2))
+    } else {
+        bearer.map_or(Auth::None, |credentials| Auth::Authorization {
+            scheme: "Bearer".to_owned(),
+            credentials,
+        })
+    };
+    http::Settings {
+        auth,
+        tls: keys.tls_config,
+        proxy: keys.proxy,
+        follow_redirects: keys.follow_redirects,
+        enable_http2: keys.enable_http2,
+        headers: keys.http_headers,
+    }
+}
+
+fn basic_auth(keys: BasicAuth, node: &Node<'_>) -> Auth {
+    let username = either(node, "username", keys.username, keys.username_file);
+    let password = either(node, "password", keys.password, keys.password_file);
+    Auth::Basic {
+        username: username.unwrap_or_default(),
+        password: password.unwrap_or_default(),
+    }
+}
+
+fn authorization(keys: Authorization, node: &Node<'_>) -> Auth {
+    if keys.scheme.trim().eq_ignore_ascii_case("basic") {
+        node.problem_below("type", "must not be basic; use basic_auth instead");
+    }
+    let credentials = either(node, "credentials", keys.credentials, keys.credentials_file);
+    Auth::Authorization {
+        scheme: keys.scheme,
+        credentials: credentials.unwrap_or_default(),
+    }
+}
+
+fn oauth2(keys: OAuth2Keys, node: &Node<'_>) -> OAuth2 {
+    let secret = either(
+        node,
+        "client_secret",
+        keys.client_secret,
+        keys.client_secret_file,
+    );
+    OAuth2 {
+        client_id: keys.client_id,
+        client_secret: secret.unwrap_or_default(),
+        token_url: keys.token_url,
+        scopes: keys.scopes,
+        endpoint_params: keys.endpoint_params,
+        tls: keys.tls_config,
+        proxy: keys.proxy,
+    }
+}
+
+fn tls(keys: TlsConfig, node: &Node<'_>) -> Tls {
+    let tls = Tls {
+        ca: either(node, "ca", keys.ca, keys.ca_file),
+        cert: either(node, "cert", keys.cert, keys.cert_file),
+        key: either(node, "key", keys.key, keys.key_file),
+        server_name: keys.server_name,
+        insecure_skip_verify: keys.insecure_skip_verify,
+        min_version: keys.min_version,
+        max_version: keys.max_version,
+    };
+    if tls.cert.is_some() != tls.key.is_some() {
+        node.problem("cert and key belong together; set both or neither");
+    }
+    tls
+}
+
+fn proxy(keys: ProxySettings, node: &Node<'_>) -> Proxy {
+    match keys.proxy_url {
+        Some(_) if keys.proxy_from_environment => {
+            node.problem("proxy_url and proxy_from_environment exclude each other");
+            Proxy::None
+        }
+        Some(url) => Proxy::Url {
+            url,
+            no_proxy: keys.no_proxy,
+            connect_headers: keys.proxy_connect_header,
+        },
+        None if keys.proxy_from_environment => Proxy::Environment,
+        None => Proxy::None,
+    }
+}
+
+/// A secret that is written in the configuration or stands in a file, never both.
+fn either(
+    node: &Node<'_>,
+    key: &str,
+    inline: Option<Secret>,
+    file: Option<PathBuf>,
 ) -> Option<Secret> {
-    let here = fields.text(inline);
-    let there = fields.text(file);
-    if here.is_some() && there.is_some() {
-        fields
-            .node()
-            .problem(format!("{inline} and {file} exclude each other"));
+    if inline.is_some() && file.is_some() {
+        node.problem(format!("{key} and {key}_file exclude each other"));
     }
-    here.map(|text| text.as_str().into())
-        .or_else(|| Some(Secret::File(below(base, &there?))))
-}
-
-fn below(base: &Path, file: &str) -> PathBuf {
-    base.join(file)
+    inline.or_else(|| file.map(Secret::File))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::read_http;
-    use crate::config::read::Reader;
+    use super::HttpKeys;
     use crate::config::yaml::Document;
+    use crate::describe::{Keys, ReadContext};
     use crate::runtime::http::{Auth, Secret, Settings};
 
     fn read(text: &str) -> Result<Settings, String> {
         let document = Document::parse("c.yaml", text).unwrap();
-        let reader = Reader::new(&document);
+        let reader = document.reader_in(ReadContext {
+            base: Path::new("/etc/sidewatch"),
+            env: &|_| None,
+        });
         let mut fields = reader.root().fields().unwrap();
-        let settings = read_http(&mut fields, Path::new("/etc/sidewatch"));
+        let settings = HttpKeys::read_fields(&mut fields).unwrap();
         fields.finish();
-        reader
-            .finish()
+        document
+            .problems(reader.finish())
             .into_result(settings)
             .map_err(|problems| problems.to_string())
     }
@@ -329,5 +472,17 @@ mod tests {
             problems.contains("c.yaml:3: tls_config.min_version: must be TLS12 or TLS13"),
             "{problems}"
         );
+    }
+
+    #[test]
+    fn headers_that_the_client_sets_are_refused_as_in_prometheus() {
+        let names = "Content-Type Accept-Encoding X-Prometheus-Scrape-Timeout-Seconds X-Mine";
+        let lines = names
+            .split(' ')
+            .map(|name| format!("  {name}: {{values: [a]}}\n"));
+        let problems = read(&format!("http_headers:\n{}", lines.collect::<String>())).unwrap_err();
+        let refused: Vec<&str> = problems.lines().collect();
+        assert_eq!(refused.len(), 3, "{problems}");
+        assert!(!problems.contains("X-Mine"), "{problems}");
     }
 }

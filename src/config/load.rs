@@ -1,20 +1,20 @@
 //! Files → the whole configuration, or every problem of every file.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::file::{file_problem, read_settings};
+use super::file::read_settings;
+use super::files::matching;
 use super::packs;
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::redact;
-use super::rules::RuleReader;
+use super::rules::{References, RuleReader};
 use super::settings::Settings;
 use super::source::mixed;
-use super::yaml::MAX_FILE_BYTES;
+use super::text::read;
 use crate::judge::Registry;
 use crate::map;
 use crate::map::drift::{DriftRule, Reference};
@@ -188,12 +188,13 @@ pub fn drift_rules(
     let mut found = Vec::new();
     for name in names {
         for source in rule_sources(name, Path::new(""))? {
-            let (groups, wrong) = reader.read_all(&source.file, &source.text)?;
-            for problem in wrong.as_slice() {
-                if !problem.path.ends_with(".drift.reference.file") {
-                    problems.push(problem.clone());
+            let groups = match reader.read_with(&source.file, &source.text, References::Ignored) {
+                Ok(groups) => groups,
+                Err(wrong) => {
+                    problems.extend(wrong);
+                    continue;
                 }
-            }
+            };
             let rules = groups.iter().flat_map(|group| &group.rules);
             found.extend(
                 rules.filter_map(|rule| Some((rule.name().to_owned(), rule.drift()?.clone()))),
@@ -235,7 +236,7 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
     }
     let path = base.join(name);
     let paths = if name.contains('*') {
-        matching(&path).map_err(|message| file_problem(name, message))?
+        matching(&path).map_err(|message| Problem::of_file(name, message))?
     } else {
         vec![path]
     };
@@ -258,92 +259,9 @@ fn with_packs(problems: Problems, name: &str) -> Problems {
         return problems;
     }
     let known = packs::NAMES.join(", ");
-    file_problem(
+    Problem::of_file(
         name,
         format!("neither a file nor a pack; packs are {known}, and auto"),
     )
     .into()
-}
-
-/// Rule files whose name matches a pattern with `*` in its last part; `*.test.yaml` are tests, not rules.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
-    let dir = pattern.parent().unwrap_or(Path::new("."));
-    let name = pattern
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    if dir.to_string_lossy().contains('*') {
-        return Err("* may only stand in the last part of a path".to_owned());
-    }
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
-    let entries =
-        fs::read_dir(dir).map_err(|error| format!("cannot list {}: {error}", dir.display()))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            let file = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned())
-                .unwrap_or_default();
-            wildcard(&name, &file) && !is_rule_test(&file) && path.is_file()
-        })
-        .collect();
-    found.sort();
-    Ok(found)
-}
-
-fn is_rule_test(file: &str) -> bool {
-    file.ends_with(".test.yaml") || file.ends_with(".test.yml")
-}
-
-/// Whether a name fits a pattern in which `*` stands for anything.
-fn wildcard(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some((_, after)) = rest.split_once(part) else {
-            return false;
-        };
-        rest = after;
-    }
-    rest.is_empty()
-}
-
-pub(super) fn read(path: &Path) -> Result<String, Problems> {
-    let file = path.display().to_string();
-    let wrong = |message: String| Problems::from(file_problem(&file, message));
-    let size = fs::metadata(path)
-        .map_err(|error| wrong(format!("cannot be read: {error}")))?
-        .len();
-    if size > MAX_FILE_BYTES as u64 {
-        return Err(wrong(format!(
-            "has {size} bytes, more than the {MAX_FILE_BYTES} that are read"
-        )));
-    }
-    let bytes = fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-    String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::wildcard;
-
-    #[test]
-    fn a_star_stands_for_anything() {
-        assert!(wildcard("*.yaml", "a.yaml"));
-        assert!(wildcard("vllm*.y*ml", "vllm-1.yml"));
-        assert!(wildcard("a*", "a"));
-        assert!(!wildcard("*.yaml", "a.yml"));
-        assert!(!wildcard("a*b*c", "acb"));
-    }
 }

@@ -1,22 +1,14 @@
 //! The text of a file as it may be shown: the same lines, without secrets.
 
-use super::yaml::{Scalar, scalars};
+use std::collections::BTreeSet;
 
-/// What stands where a secret stood, as Prometheus writes it.
+use super::settings::Settings;
+use super::yaml::{Scalar, scalars};
+use crate::describe::{Description, Keys, Kind};
+
+/// The placeholder of a secret, as Prometheus writes it.
 const HIDDEN: &str = "<secret>";
-/// Keys whose value is a secret.
-const KEYS: [&str; 7] = [
-    "password",
-    "credentials",
-    "bearer_token",
-    "client_secret",
-    "secret",
-    "key",
-    "secrets",
-];
-/// Keys below which every value may be one.
-const SECTIONS: [&str; 3] = ["http_headers", "proxy_connect_header", "endpoint_params"];
-/// A comment with one of these words may be a secret that was used once.
+/// A comment with one of these words may hold an old secret.
 const SUSPECT: [&str; 7] = [
     "passw",
     "secret",
@@ -32,6 +24,8 @@ pub(super) fn settings(text: &str) -> String {
     let Some(scalars) = scalars(text) else {
         return HIDDEN.to_owned();
     };
+    let keys = secret_keys(&Settings::description());
+    let is_secret = |path: &[String]| path.iter().any(|key| keys.contains(key.as_str()));
     let secrets: Vec<&Scalar> = scalars
         .iter()
         .filter(|scalar| is_secret(&scalar.path))
@@ -92,10 +86,23 @@ pub fn without_credentials(text: &str) -> String {
     out
 }
 
-fn is_secret(path: &[String]) -> bool {
-    let named = path.iter().rev().find(|key| !key.is_empty());
-    named.is_some_and(|key| KEYS.contains(&key.as_str()))
-        || path.iter().any(|key| SECTIONS.contains(&key.as_str()))
+/// The names of all keys that are described as secret, in a section and in those below it. A key of
+/// such a name is hidden wherever it stands, also where it is not known.
+fn secret_keys(section: &Description) -> BTreeSet<&'static str> {
+    let mut names = BTreeSet::new();
+    for key in section.all_keys() {
+        if key.limits.is_secret {
+            names.insert(key.name);
+        }
+        let mut kind = &key.kind;
+        while let Kind::List(inner) | Kind::Map(inner) = kind {
+            kind = inner;
+        }
+        if let Kind::Section(describe) = kind {
+            names.extend(secret_keys(&describe()));
+        }
+    }
+    names
 }
 
 /// As many lines as before, so that every other line keeps its number.
@@ -114,7 +121,7 @@ fn blank(written: &str) -> String {
     out
 }
 
-/// What stands between two scalars: structure, which stays, and comments, which stay when they are harmless.
+/// The text between two scalars: structure stays, and comments stay when they are harmless.
 fn comments(between: &str, secrets: &[&str]) -> String {
     let mut out = String::with_capacity(between.len());
     for line in between.split_inclusive('\n') {
@@ -143,6 +150,8 @@ fn comments(between: &str, secrets: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{settings, without_credentials};
+    use crate::config::Settings;
+    use crate::describe::Keys;
 
     /// Every place of a configuration that may hold a secret, and every way to write one.
     const EVERYTHING: &str = r#"# old password: s3cret-a
@@ -198,6 +207,27 @@ retraining:
         }
         assert!(shown.contains("  basic_auth: {username: me, password: <secret>}"));
         assert!(shown.contains("url: http://<secret>@127.0.0.1:8000/metrics  # harmless"));
+    }
+
+    #[test]
+    fn every_key_that_holds_a_secret_is_described_as_one() {
+        let keys = super::secret_keys(&Settings::description());
+        let keys: Vec<&str> = keys.into_iter().collect();
+        assert_eq!(
+            keys,
+            [
+                "bearer_token",
+                "client_secret",
+                "credentials",
+                "endpoint_params",
+                "http_headers",
+                "key",
+                "password",
+                "proxy_connect_header",
+                "secret",
+                "secrets"
+            ]
+        );
     }
 
     #[test]

@@ -3,40 +3,132 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{Around, Environment, positive};
-use super::load::read;
+use super::file::read_as;
 use super::problem::Problems;
-use super::read::{Fields, Node, Reader};
-use super::retraining::{matcher, retraining};
 use super::settings::Retraining;
-use super::yaml::Document;
+use super::text::read;
+use crate::describe::{Environment, FilePath, Folder, Kind, Limits, Node, Shape, section};
 use crate::metric::{Labels, Matcher};
 use crate::notify::retrain::Policy;
 
-/// What a relay does with the alerts that it is told of.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Relay {
-    /// Which alerts ask for a new model; the first that fits counts.
-    pub asks: Vec<Ask>,
-    /// Where an alert says what it is about.
-    pub labels: Identity,
-    /// Who is asked, and the switches in front of it.
-    pub retraining: Retraining,
-    /// Folder for what survives a restart; everything is in memory without it.
-    pub storage: Option<PathBuf>,
-    /// A file with the token that senders have to show; without it nobody needs one.
-    pub token: Option<PathBuf>,
+section! {
+    /// The configuration file of a relay: which alerts from Alertmanager's webhook become requests
+    /// for a new model.
+    #[check(check_receivers)]
+    pub struct Relay {
+        /// Which alerts ask for a new model; the first entry that fits counts.
+        pub asks @ "retrain": Vec<Ask> = Vec::new(),
+            must_be_set(), at_least(1.0),
+            hint("say which alerts ask, such as {matchers: ['retrain=\"true\"']}");
+        /// Which labels of an alert say what it is about.
+        pub labels: Identity = Identity::default();
+        /// The receivers of requests: at least one webhook.
+        pub retraining: Retraining = Retraining::default(), must_be_set();
+        /// What survives a restart; everything is in memory without it.
+        pub storage: Option<PathBuf> as StatePath = None;
+        /// What senders have to show; without it they need nothing.
+        pub token @ "authorization": Option<PathBuf> as TokenPath = None;
+    }
 }
 
-/// Alerts that ask for a new model.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ask {
-    /// The alert's labels must match all of them.
-    pub matchers: Vec<Matcher>,
-    /// Shortest time between two requests for one series. Default 6h.
-    pub cooldown: Duration,
-    /// Whether the end of the alert means that the retraining is over. Default false.
-    pub resolved_is_done: bool,
+section! {
+    /// Alerts that ask for a new model.
+    pub struct Ask {
+        required {
+            /// The alert's labels must match all of them.
+            pub matchers: Vec<Matcher>,
+                at_least(1.0), hint("without matchers every alert would ask for a new model"),
+                example("['retrain=\"true\"', 'severity=\"page\"']");
+        }
+        /// Shortest time between two requests for one series.
+        pub cooldown: Duration = Policy::default().cooldown, above(0.0);
+        /// Whether the end of the alert means that the retraining is over.
+        pub resolved_is_done: bool = false;
+    }
+}
+
+section! {
+    /// The labels that say what an alert is about.
+    #[check(name_labels)]
+    pub struct Identity {
+        /// The label with the model's id.
+        pub model: String = "model_id".to_owned();
+        /// The label with its version.
+        pub version: String = "model_version".to_owned();
+        /// Labels that tell senders apart and no models.
+        pub ignore: Vec<String> = vec!["replica".to_owned(), "prometheus_replica".to_owned()];
+    }
+}
+
+section! {
+    /// Where state is kept.
+    struct StateKeys {
+        required {
+            /// The folder.
+            path: Option<PathBuf> as Option<Folder>, example("/var/lib/sidewatch");
+        }
+    }
+}
+
+section! {
+    /// What senders have to show.
+    struct TokenKeys {
+        required {
+            /// A file with the token, relative to this file; it is read for every request.
+            credentials_file: PathBuf as FilePath;
+        }
+    }
+}
+
+/// `storage: {path: …}`.
+struct StatePath;
+
+impl Shape for StatePath {
+    type Value = Option<PathBuf>;
+
+    fn kind() -> Kind {
+        StateKeys::kind()
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Option<PathBuf>> {
+        StateKeys::read(node, limits).map(|keys| keys.path)
+    }
+}
+
+/// `authorization: {credentials_file: …}`.
+struct TokenPath;
+
+impl Shape for TokenPath {
+    type Value = Option<PathBuf>;
+
+    fn kind() -> Kind {
+        TokenKeys::kind()
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Option<PathBuf>> {
+        TokenKeys::read(node, limits).map(|keys| Some(keys.credentials_file))
+    }
+}
+
+/// A relay without receivers would do nothing.
+fn check_receivers(relay: &mut Relay, node: &Node<'_>) {
+    if node.has("retraining") && relay.retraining.webhooks.is_empty() {
+        node.problem_below(
+            "retraining.webhooks",
+            "must name at least one receiver, such as {url: \"http://argo:12000/retrain\"}",
+        );
+    }
+}
+
+/// An empty name of a label counts as absent.
+fn name_labels(identity: &mut Identity, _node: &Node<'_>) {
+    let default = Identity::default();
+    if identity.model.is_empty() {
+        identity.model = default.model;
+    }
+    if identity.version.is_empty() {
+        identity.version = default.version;
+    }
 }
 
 impl Ask {
@@ -47,27 +139,6 @@ impl Ask {
         self.matchers
             .iter()
             .all(|matcher| matcher.matches(&value(matcher.name())))
-    }
-}
-
-/// The labels that say what an alert is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The label with the model's id. Default `model_id`.
-    pub model: String,
-    /// The label with its version. Default `model_version`.
-    pub version: String,
-    /// Labels that tell senders apart and no models. Default `replica` and `prometheus_replica`.
-    pub ignore: Vec<String>,
-}
-
-impl Default for Identity {
-    fn default() -> Self {
-        Self {
-            model: "model_id".to_owned(),
-            version: "model_version".to_owned(),
-            ignore: vec!["replica".to_owned(), "prometheus_replica".to_owned()],
-        }
     }
 }
 
@@ -87,97 +158,7 @@ pub fn load_relay(path: &Path) -> Result<Relay, Problems> {
 /// # Errors
 /// Every problem of the file at once.
 pub fn read_relay(file: &str, text: &str, env: &Environment) -> Result<Relay, Problems> {
-    let document = Document::parse(file, text)?;
-    let reader = Reader::new(&document);
-    let base = Path::new(file).parent().unwrap_or(Path::new(""));
-    let around = Around::new(env, base);
-    let relay = reader.root().fields().map(|fields| relay(fields, &around));
-    reader.finish().into_result(relay.unwrap_or_default())
-}
-
-fn relay(mut fields: Fields<'_>, around: &Around<'_>) -> Relay {
-    let asks_node = fields.required("retrain");
-    let asks_list = asks_node.as_ref().and_then(Node::list).unwrap_or_default();
-    if let Some(node) = &asks_node
-        && asks_list.is_empty()
-    {
-        node.problem("must say which alerts ask, such as {matchers: ['retrain=\"true\"']}");
-    }
-    let labels = fields
-        .get("labels")
-        .and_then(|node| identity(&node))
-        .unwrap_or_default();
-    let retraining_node = fields.required("retraining");
-    let retraining = retraining_node
-        .as_ref()
-        .and_then(|node| retraining(node, around))
-        .unwrap_or_default();
-    if let Some(node) = retraining_node
-        && retraining.webhooks.is_empty()
-    {
-        let message =
-            "must name at least one receiver, such as {url: \"http://argo:12000/retrain\"}";
-        node.problem_below("webhooks", message);
-    }
-    let storage = fields.get("storage").and_then(|node| path(&node, "path"));
-    let token = fields
-        .get("authorization")
-        .and_then(|node| path(&node, "credentials_file"));
-    fields.finish();
-    Relay {
-        asks: asks_list.iter().filter_map(ask).collect(),
-        labels,
-        retraining,
-        storage,
-        token: token.map(|token| around.base.join(token)),
-    }
-}
-
-fn ask(node: &Node<'_>) -> Option<Ask> {
-    let mut fields = node.fields()?;
-    let matchers_node = fields.required("matchers");
-    let items = matchers_node.as_ref().and_then(Node::list);
-    if let (Some(node), Some([])) = (&matchers_node, items.as_deref()) {
-        node.problem("must not be empty, or every alert would ask for a new model");
-    }
-    let matchers = items.unwrap_or_default();
-    let cooldown = positive(&mut fields, "cooldown");
-    let resolved_is_done = fields.boolean("resolved_is_done").unwrap_or(false);
-    fields.finish();
-    Some(Ask {
-        matchers: matchers.iter().filter_map(matcher).collect(),
-        cooldown: cooldown.unwrap_or(Policy::default().cooldown),
-        resolved_is_done,
-    })
-}
-
-fn identity(node: &Node<'_>) -> Option<Identity> {
-    let mut fields = node.fields()?;
-    let default = Identity::default();
-    let mut label = |key, default| {
-        let label = fields.text(key);
-        label.filter(|label| !label.is_empty()).unwrap_or(default)
-    };
-    let (model, version) = (
-        label("model", default.model),
-        label("version", default.version),
-    );
-    let ignore = fields.get("ignore").is_some();
-    let listed = fields.texts("ignore");
-    fields.finish();
-    Some(Identity {
-        model,
-        version,
-        ignore: if ignore { listed } else { default.ignore },
-    })
-}
-
-/// A section that holds nothing but a path.
-fn path(node: &Node<'_>, key: &'static str) -> Option<PathBuf> {
-    let mut fields = node.fields()?;
-    let path = fields.required(key).and_then(|node| node.text());
-    fields.finish();
-    path.filter(|path| !path.is_empty()).map(PathBuf::from)
+    read_as::<Relay>(file, text, env)
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::problem::Problems;
-use super::read::{Fields, Node, Reader};
-use super::rule::{RuleContext, read_rule};
+use super::rule::{RuleContext, rule};
+use super::rule_keys::{GroupKeys, GroupsKeys, ManifestKeys};
+use super::rule_shapes::MANIFEST;
 use super::settings::{Global, Storage};
 use super::yaml::Document;
+use crate::describe::{Keys, Node, Reader};
 use crate::judge::Registry;
-use crate::metric::{Labels, Metric};
+use crate::metric::Metric;
 use crate::rules::{Group, Place};
 
 /// What reading rules needs to know.
@@ -21,6 +23,15 @@ pub struct RuleReader<'a> {
     pub retention: Duration,
     /// The scrape interval, for strategies that count samples.
     pub interval: Duration,
+}
+
+/// Whether the reference files of drift rules must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum References {
+    /// A file that is missing or wrong is a problem.
+    Required,
+    /// Rules are read without them, as when they are about to be recorded.
+    Ignored,
 }
 
 impl<'a> RuleReader<'a> {
@@ -41,19 +52,19 @@ impl<'a> RuleReader<'a> {
     /// # Errors
     /// Every problem of the file at once.
     pub fn read(&self, file: &str, text: &str) -> Result<Vec<Group>, Problems> {
-        let (groups, problems) = self.read_all(file, text)?;
-        problems.into_result(groups)
+        self.read_with(file, text, References::Required)
     }
 
-    /// What can be read of a file, and its problems.
-    pub(super) fn read_all(
+    /// Reads the text of one rule file whose reference files may be missing.
+    pub(super) fn read_with(
         &self,
         file: &str,
         text: &str,
-    ) -> Result<(Vec<Group>, Problems), Problems> {
+        references: References,
+    ) -> Result<Vec<Group>, Problems> {
         let documents = Document::parse_all(file, text)?;
         let several = documents.len() > 1;
-        let readers: Vec<Reader<'_>> = documents.iter().map(Reader::new).collect();
+        let readers: Vec<Reader<'_>> = documents.iter().map(Document::reader).collect();
         let roots: Vec<(usize, Node<'_>)> = readers
             .iter()
             .map(Reader::root)
@@ -64,126 +75,98 @@ impl<'a> RuleReader<'a> {
             .iter()
             .flat_map(|(_, root)| recorded_metrics(root))
             .collect();
-        let mut file = InFile {
+        let mut file = FileState {
             name: file,
             recorded,
             names: HashSet::new(),
             groups: Vec::new(),
+            references,
         };
         for (document, root) in roots {
-            if let Some(fields) = root.fields() {
-                self.document(&mut file, document, fields);
-            }
+            self.document(&mut file, document, &root);
         }
         let groups = file.groups;
         let mut problems = Problems::default();
-        for reader in readers {
-            problems.extend(reader.finish());
+        for (document, reader) in documents.iter().zip(readers) {
+            problems.extend(document.problems(reader.finish()));
         }
-        Ok((groups, problems))
+        problems.into_result(groups)
     }
 
-    fn document(&self, file: &mut InFile<'_>, document: usize, mut fields: Fields<'_>) {
-        let Some(kind) = fields.get("kind") else {
-            return self.groups(file, document, fields);
+    fn document(&self, file: &mut FileState<'_>, document: usize, root: &Node<'_>) {
+        let Some(mut fields) = root.fields() else {
+            return;
         };
-        if kind.text().as_deref() != Some(MANIFEST) {
-            kind.problem(format!("must be {MANIFEST}; nothing else holds rules"));
-        }
-        if let Some(version) = fields.required("apiVersion")
-            && version.text().is_some_and(|text| text != MANIFEST_VERSION)
-        {
-            version.problem(format!("must be {MANIFEST_VERSION}"));
-        }
-        fields.get("metadata");
-        fields.get("status");
-        let spec = fields.required("spec").and_then(|node| node.fields());
+        let is_manifest = root.has("kind");
+        let keys = if is_manifest {
+            ManifestKeys::read_fields(&mut fields).map(|manifest| manifest.spec)
+        } else {
+            GroupsKeys::read_fields(&mut fields)
+        };
         fields.finish();
-        if let Some(fields) = spec {
-            self.groups(file, document, fields);
-        }
-    }
-
-    fn groups(&self, file: &mut InFile<'_>, document: usize, mut fields: Fields<'_>) {
-        let nodes = fields.required("groups").and_then(|node| node.list());
-        fields.finish();
-        for node in &nodes.unwrap_or_default() {
-            let Some(mut group) = self.group(file.name, node, &file.recorded) else {
-                continue;
-            };
-            group.place = Place {
-                document,
-                path: node.path().to_owned(),
-            };
-            if !file.names.insert(group.name.clone()) {
+        let place = if is_manifest {
+            root.peek("spec")
+        } else {
+            Some(root.clone())
+        };
+        let nodes = place.and_then(|place| place.peek("groups"));
+        let nodes = nodes.map(Node::peek_list).unwrap_or_default();
+        let groups = keys.map(|keys| keys.groups).unwrap_or_default();
+        for (keys, node) in groups.into_iter().zip(&nodes) {
+            let Some(keys) = keys else { continue };
+            if !file.names.insert(keys.name.clone()) {
                 node.problem_below(
                     "name",
                     format!(
                         "the group {:?} is already in this file; give it another name",
-                        group.name
+                        keys.name
                     ),
                 );
             }
+            let place = Place {
+                document,
+                path: node.path().to_owned(),
+            };
+            let group = self.group(file, place, keys, node);
             file.groups.push(group);
         }
     }
 
-    fn group(&self, file: &str, node: &Node<'_>, recorded: &[(String, Metric)]) -> Option<Group> {
-        let mut fields = node.fields()?;
-        let name = fields
-            .required("name")
-            .and_then(|node| node.text())
-            .unwrap_or_default();
-        let interval_node = fields.get("interval");
-        let interval = interval_node
-            .as_ref()
-            .and_then(Node::duration)
-            .filter(|interval| !interval.is_zero());
-        if let Some(offset) = fields.get("query_offset")
-            && offset.duration().is_some_and(|offset| !offset.is_zero())
-        {
-            offset.problem("must be 0s: rules are evaluated on the scrape that just ended");
-        }
-        let limit = fields.count("limit").unwrap_or(0);
-        let labels = fields.labels("labels");
-        fields.get("partial_response_strategy");
-        let nodes = fields.list("rules");
-        fields.finish();
+    fn group(&self, file: &FileState<'_>, place: Place, keys: GroupKeys, node: &Node<'_>) -> Group {
+        let interval = keys.interval.filter(|interval| !interval.is_zero());
         let context = RuleContext {
-            file,
+            file: file.name,
             reader: self,
-            group: &name,
-            labels: &labels,
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            group: &keys.name,
+            labels: &keys.labels,
+            limit: keys.limit,
             interval: interval.unwrap_or(self.interval),
-            recorded,
+            recorded: &file.recorded,
+            references: file.references,
         };
-        let rules = nodes
-            .iter()
-            .filter_map(|node| read_rule(node, &context))
-            .collect();
-        Some(Group {
-            file: file.to_owned(),
-            place: Place::default(),
-            name,
+        let nodes = node.peek("rules").map(Node::peek_list).unwrap_or_default();
+        let rules = keys.rules.into_iter().zip(&nodes);
+        let rules = rules.filter_map(|(keys, node)| rule(keys?, node, &context));
+        Group {
+            file: file.name.to_owned(),
+            place,
+            name: keys.name.clone(),
             interval,
-            rules,
-        })
+            rules: rules.collect(),
+        }
     }
 }
 
-/// What a manifest of rules says it is.
-const MANIFEST: &str = "PrometheusRule";
-const MANIFEST_VERSION: &str = "monitoring.coreos.com/v1";
-
 /// What is known of a file while its documents are read.
-struct InFile<'a> {
+struct FileState<'a> {
     name: &'a str,
     /// Which names are model metrics.
     recorded: Vec<(String, Metric)>,
     /// The groups' names so far.
     names: HashSet<String>,
     groups: Vec<Group>,
+    /// Whether reference files must be there.
+    references: References,
 }
 
 /// Whether a document is a manifest of another kind.
@@ -211,15 +194,4 @@ fn recorded_metrics(root: &Node<'_>) -> Vec<(String, Metric)> {
         }
     }
     found
-}
-
-/// Labels of the group under those of the rule.
-pub(super) fn merged(group: &Labels, rule: Vec<(String, String)>) -> Vec<(String, String)> {
-    let inherited = group
-        .iter()
-        .filter(|(name, _)| rule.iter().all(|(own, _)| own != name));
-    let inherited: Vec<_> = inherited
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    inherited.into_iter().chain(rule).collect()
 }

@@ -1,8 +1,14 @@
-//! The runtime configuration as meant: checked, with every default filled in.
+//! The sections of the configuration file: every key, with its default, as checked settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::discovery::TargetDiscovery;
+use super::http::HttpKeys;
+use super::shapes::Modules;
+use crate::describe::{
+    EnvLabels, EnvMatcher, EnvText, Folder, HttpUrl, ServerUrl, Size, section, worded,
+};
 use crate::metric::{Labels, Matcher};
 pub use crate::monitor::{Baseline, Model, Target};
 use crate::notify::alertmanager;
@@ -13,46 +19,33 @@ use crate::scrape::discovery::Lookup;
 
 /// Limit for one request to a receiver.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a retraining request is tried.
+const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// Everything but the rules.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Settings {
-    /// Intervals and labels for the whole process.
-    pub global: Global,
-    /// Which model is watched.
-    pub model: Model,
-    /// What is scraped, and within which limits.
-    pub scrape: Scrape,
-    /// Rule files: paths, globs or names of packs, as written.
-    pub rule_files: Vec<String>,
-    /// Where history comes from.
-    pub backfill: Option<Backfill>,
-    /// Where alerts go.
-    pub alerting: Alerting,
-    /// Where retraining requests go.
-    pub retraining: Retraining,
-    /// What is kept, and for how long.
-    pub storage: Storage,
-    /// What `/probe` may do.
-    pub probe: Probe,
-}
-
-/// What `/probe` may do: nothing by default.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Probe {
-    /// Targets beside those that are scraped.
-    pub targets: Vec<Target>,
-    /// Rules to judge by, under a name.
-    pub modules: Vec<ProbeModule>,
-}
-
-/// A named choice of rules.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct ProbeModule {
-    /// What a request calls it.
-    pub name: String,
-    /// Rule files: paths, globs or names of packs, as written.
-    pub rules: Vec<String>,
+section! {
+    /// The configuration file. Every key has a default but `scrape`, which names the targets.
+    #[check(super::file::complete)]
+    pub struct Settings {
+        /// Intervals and labels for the whole process.
+        pub global: Global = Global::default();
+        /// Which model is watched.
+        pub model: Model = Model::default();
+        /// What is scraped, and within which limits.
+        pub scrape: Scrape = Scrape::default(), must_be_set();
+        /// Rule files relative to this file, with `*` in the last part of a path; names of packs;
+        /// or `auto` for the pack of whatever server the target turns out to be.
+        pub rule_files: Vec<String> = Vec::new(), example("[rules/*.yaml, vllm]");
+        /// Where history comes from, so that strategies start warm.
+        pub backfill: Option<Backfill> = None;
+        /// Where alerts go.
+        pub alerting: Alerting = Alerting::default();
+        /// Where retraining requests go.
+        pub retraining: Retraining = Retraining::default();
+        /// What is kept, and for how long.
+        pub storage: Storage = Storage::default();
+        /// What `/probe` may scrape, and by which rules it judges; without it `/probe` is off.
+        pub probe: Probe = Probe::default();
+    }
 }
 
 impl Settings {
@@ -74,125 +67,107 @@ impl Settings {
     }
 }
 
-/// Intervals and labels for the whole process.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Global {
-    /// Time between scrapes, and between evaluations unless a group says otherwise. Default 15s.
-    pub scrape_interval: Duration,
-    /// A scrape that takes longer fails. At most the interval; default 5s, or the interval when that is shorter.
-    pub scrape_timeout: Duration,
-    /// Added to alerts that lack them.
-    pub external_labels: Labels,
-    /// Where users reach this process, for links in alerts; empty for none.
-    pub external_url: String,
+section! {
+    /// Intervals and labels for the whole process.
+    #[check(super::file::fit_timeout)]
+    pub struct Global {
+        /// Time between scrapes, and between evaluations unless a group says otherwise.
+        pub scrape_interval: Duration = Duration::from_secs(15), at_least(0.1), example("30s");
+        /// A scrape that takes longer fails; at most the interval.
+        pub scrape_timeout: Duration = Duration::from_secs(5),
+            above(0.0), default_text("`5s`, or the interval when that is shorter");
+        /// Added to alerts that lack them.
+        pub external_labels: Labels as EnvLabels = Labels::empty(), example("{cluster: eu1}");
+        /// Where users reach this process, for links in alerts.
+        pub external_url: String as EnvText = String::new(), example("http://sidewatch.example:9095");
+    }
 }
 
-impl Default for Global {
-    fn default() -> Self {
-        Self {
-            scrape_interval: Duration::from_secs(15),
-            scrape_timeout: Duration::from_secs(5),
-            external_labels: Labels::empty(),
-            external_url: String::new(),
+section! {
+    /// What is scraped, and within which limits.
+    #[check(super::file::check_scrape)]
+    pub struct Scrape {
+        /// The targets: one for a sidecar; several are replicas of one model. Needed without
+        /// `discovery` and `source`.
+        pub targets: Vec<Target> = Vec::new(),
+            at_least(1.0),
+            hint("must name at least one target, such as {url: \"http://127.0.0.1:8000/metrics\"}; replicas behind a headless Service are found by scrape.discovery");
+        /// A server that evaluates the expressions, in the place of targets.
+        pub source: Option<Source> = None;
+        /// Replicas that are found by name: one target per address.
+        pub discovery: Option<Discovery> = None;
+        /// Whether labels of the target's exposition win over its configured labels.
+        pub honor_labels: bool = false;
+        /// Whether timestamps in the exposition are used.
+        pub honor_timestamps: bool = true;
+        /// Largest body after decompression.
+        pub body_size_limit: u64 as Size = 64 << 20;
+        /// Most samples in one scrape; 0 for no limit.
+        pub sample_limit: u64 = 0;
+        /// Most labels on one series; 0 for no limit.
+        pub label_limit: u64 = 0;
+        /// Longest label name in bytes; 0 for no limit.
+        pub label_name_length_limit: u64 = 0;
+        /// Longest label value in bytes; 0 for no limit.
+        pub label_value_length_limit: u64 = 0;
+        /// Most series kept in the window.
+        pub series_limit: u64 = 100_000;
+        /// The syntax assumed when the target names no usable content type.
+        pub fallback_protocol @ "fallback_scrape_protocol": Option<String> as Option<super::shapes::Protocol> = None;
+        flatten {
+            /// How the targets are reached.
+            pub http: http::Settings as HttpKeys;
         }
     }
 }
 
-/// What is scraped, and within which limits.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Scrape {
-    /// The targets, one for a sidecar.
-    pub targets: Vec<Target>,
-    /// Who evaluates the expressions where there are no targets.
-    pub source: Option<Source>,
-    /// More targets, one per address of a name.
-    pub discovery: Option<Discovery>,
-    /// Whether labels of the target's exposition win over its configured labels. Default false.
-    pub honor_labels: bool,
-    /// Whether timestamps in the exposition are used. Default true.
-    pub honor_timestamps: bool,
-    /// Largest body after decompression, in bytes. Default 64 MiB.
-    pub body_size_limit: u64,
-    /// Most samples in one scrape; 0 for no limit.
-    pub sample_limit: u64,
-    /// Most labels on one series; 0 for no limit.
-    pub label_limit: u64,
-    /// Longest label name in bytes; 0 for no limit.
-    pub label_name_length_limit: u64,
-    /// Longest label value in bytes; 0 for no limit.
-    pub label_value_length_limit: u64,
-    /// Most series kept in the window. Default 100,000.
-    pub series_limit: u64,
-    /// Assumed when the target names no usable content type: `PrometheusText0.0.4` and the like.
-    pub fallback_protocol: Option<String>,
-    /// How the targets are reached.
-    pub http: http::Settings,
-}
-
-impl Default for Scrape {
-    fn default() -> Self {
-        Self {
-            targets: Vec::new(),
-            source: None,
-            discovery: None,
-            honor_labels: false,
-            honor_timestamps: true,
-            body_size_limit: 64 << 20,
-            sample_limit: 0,
-            label_limit: 0,
-            label_name_length_limit: 0,
-            label_value_length_limit: 0,
-            series_limit: 100_000,
-            fallback_protocol: None,
-            http: http::Settings::default(),
+section! {
+    /// A Prometheus, Thanos, Mimir or VictoriaMetrics that evaluates the expressions, in the place of targets.
+    pub struct Source {
+        required {
+            /// Base URL; `/api/v1/query` is appended.
+            pub url @ "prometheus": String as ServerUrl, example("http://prometheus:9090");
+        }
+        /// Added to every selector that is evaluated there.
+        pub matchers: Vec<Matcher> as Vec<EnvMatcher> = Vec::new(), example("['job=\"fraud\"']");
+        /// Limit for all answers of one tick.
+        pub timeout: Duration = Duration::ZERO, above(0.0), default_text("the scrape timeout");
+        /// How far behind the clock expressions are evaluated, where samples arrive late.
+        pub query_offset: Duration = Duration::ZERO;
+        flatten {
+            /// How the server is reached.
+            pub http: http::Settings as HttpKeys;
         }
     }
 }
 
-/// A Prometheus, Thanos, Mimir or VictoriaMetrics that evaluates the expressions, in the place of targets.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    /// Base URL; `/api/v1/query` is appended.
-    pub url: String,
-    /// Added to every selector that is evaluated there.
-    pub matchers: Vec<Matcher>,
-    /// Limit for all answers of one tick. Default: the scrape timeout.
-    pub timeout: Duration,
-    /// How far behind the clock expressions are evaluated, where samples arrive late. Default 0s.
-    pub query_offset: Duration,
-    /// How it is reached.
-    pub http: http::Settings,
-}
-
-/// History from which strategies and references start warm.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Backfill {
-    /// Base URL; `/api/v1/query_range` is appended.
-    pub url: String,
-    /// Added to every selector.
-    pub matchers: Vec<Matcher>,
-    /// How far back it goes. Default 7d.
-    pub range: Duration,
-    /// How long it may take in all. Default 15m.
-    pub timeout: Duration,
-    /// How the server is reached.
-    pub http: http::Settings,
+section! {
+    /// History from which strategies and references start warm.
+    pub struct Backfill {
+        /// Base URL; `/api/v1/query_range` is appended.
+        pub url @ "prometheus": String as ServerUrl = String::new(),
+            default_text("that of `scrape.source`, with its matchers and client settings"),
+            example("http://prometheus:9090");
+        /// How far back it goes: a week, so that every hour of the week was seen once.
+        pub range: Duration = Duration::from_secs(7 * 86_400), above(0.0);
+        /// How long it may take in all.
+        pub timeout: Duration = Duration::from_secs(15 * 60), above(0.0);
+        /// Added to every selector.
+        pub matchers: Vec<Matcher> as Vec<EnvMatcher> = Vec::new(), example("['job=\"fraud\"']");
+        flatten {
+            /// How the server is reached.
+            pub http: http::Settings as HttpKeys;
+        }
+    }
 }
 
 impl Backfill {
-    /// A week, so that every hour of the week was seen once.
-    pub(super) const RANGE: Duration = Duration::from_secs(7 * 86_400);
-    pub(super) const TIMEOUT: Duration = Duration::from_secs(15 * 60);
-
     /// A backfill with the default for everything but its URL.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self {
             url: url.trim_end_matches('/').to_owned(),
-            matchers: Vec::new(),
-            range: Self::RANGE,
-            timeout: Self::TIMEOUT,
-            http: http::Settings::default(),
+            ..Self::default()
         }
     }
 }
@@ -200,44 +175,36 @@ impl Backfill {
 /// Targets by name: one per address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Discovery {
-    /// Which name, and how often it is looked up. Default every 30s.
+    /// Which name, and how often it is looked up.
     pub lookup: Lookup,
     /// Whether the targets are reached by https.
     pub https: bool,
-    /// Path of every target, query included. Default `/metrics`.
+    /// Path of every target, query included.
     pub path: String,
     /// Attached to each of their series; `job` and `instance` are always there.
     pub labels: Labels,
 }
 
-/// Where alerts go.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Alerting {
-    /// Who owns the alerts.
-    pub mode: Mode,
-    /// Every one gets every alert.
-    pub alertmanagers: Vec<Alertmanager>,
-    /// `alert_relabel_configs` before every Alertmanager's own; each has been checked.
-    pub relabel: Vec<relabel::Spec>,
-    /// Most alerts that wait for one Alertmanager. Default 10,000.
-    pub queue_capacity: usize,
-    /// Time before a firing alert is sent again. Default 1m.
-    pub resend_delay: Duration,
-}
+crate::describe::written!(Discovery as TargetDiscovery, super::discovery::targets);
 
-impl Default for Alerting {
-    fn default() -> Self {
-        Self {
-            mode: Mode::Direct,
-            alertmanagers: Vec::new(),
-            relabel: Vec::new(),
-            queue_capacity: 10_000,
-            resend_delay: Duration::from_secs(60),
-        }
+section! {
+    /// Where alerts go.
+    #[check(super::alerting::check_names)]
+    pub struct Alerting {
+        /// Which process owns the alerts.
+        pub mode: Mode = Mode::Direct;
+        /// Every Alertmanager receives every alert.
+        pub alertmanagers: Vec<Alertmanager> = Vec::new();
+        /// Steps of relabelling before every Alertmanager's own.
+        pub relabel @ "alert_relabel_configs": Vec<relabel::Spec> = Vec::new();
+        /// Most alerts that wait for one Alertmanager.
+        pub queue_capacity: usize = 10_000, within(1.0, 1_000_000.0);
+        /// Time before a firing alert is sent again.
+        pub resend_delay: Duration = Duration::from_secs(60), above(0.0);
     }
 }
 
-/// Who owns the alerts.
+/// Which process owns the alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// This process posts them to Alertmanager.
@@ -247,19 +214,32 @@ pub enum Mode {
     Metrics,
 }
 
-/// One Alertmanager.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Alertmanager {
-    /// Base URL; `/api/v2/alerts` is appended.
-    pub url: String,
-    /// Limit for one request. Default 10s.
-    pub timeout: Duration,
-    /// Every address that the URL's host name has is an Alertmanager; `None` for the URL as it is.
-    pub discovery: Option<alertmanager::Discovery>,
-    /// Its own `alert_relabel_configs`; each has been checked.
-    pub relabel: Vec<relabel::Spec>,
-    /// How it is reached.
-    pub http: http::Settings,
+worded! {
+    Mode {
+        "direct" => Self::Direct, "Sidewatch posts alerts to Alertmanager.";
+        "metrics" => Self::Metrics, "Prometheus alerts on the metrics of Sidewatch; nothing is posted.";
+    }
+}
+
+section! {
+    /// One Alertmanager.
+    #[check(super::alerting::check_certificate_name)]
+    pub struct Alertmanager {
+        required {
+            /// Base URL; `/api/v2/alerts` is appended.
+            pub url: String as ServerUrl, example("http://alertmanager:9093");
+        }
+        /// Limit for one request.
+        pub timeout: Duration = TIMEOUT, above(0.0);
+        /// Makes every address of the URL's host name an Alertmanager.
+        pub discovery: Option<alertmanager::Discovery> = None;
+        /// Its own steps of relabelling.
+        pub relabel @ "alert_relabel_configs": Vec<relabel::Spec> = Vec::new();
+        flatten {
+            /// How it is reached.
+            pub http: http::Settings as HttpKeys;
+        }
+    }
 }
 
 impl Alertmanager {
@@ -276,50 +256,87 @@ impl Alertmanager {
     }
 }
 
-/// Where retraining requests go.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Retraining {
-    /// The one switch that stops every request. Default true.
-    pub enabled: bool,
-    /// Decide and record, but send nothing. Default false.
-    pub dry_run: bool,
-    /// How long a request counts as under way when nobody reports it done; the rule's cool-down by default.
-    pub in_flight_timeout: Option<Duration>,
-    /// The receivers.
-    pub webhooks: Vec<Webhook>,
-}
-
-impl Default for Retraining {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            dry_run: false,
-            in_flight_timeout: None,
-            webhooks: Vec::new(),
-        }
+section! {
+    /// Where retraining requests go.
+    #[check(super::webhook::check_names)]
+    pub struct Retraining {
+        /// The one switch that stops every request.
+        pub enabled: bool = true;
+        /// Decide and record, but send nothing.
+        pub dry_run: bool = false;
+        /// How long a request counts as running when no one reports it done.
+        pub in_flight_timeout: Option<Duration> = None,
+            above(0.0), default_text("the cool-down of the rule"), example("12h");
+        /// The receivers.
+        pub webhooks: Vec<Webhook> = Vec::new();
     }
 }
 
 /// One receiver of retraining requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Webhook {
-    /// Unique; the outbox and the counters know it by this name. Default: the URL without its password.
+    /// Unique; the outbox and the counters know it by this name.
     pub name: String,
     /// Where the request is posted.
     pub url: String,
-    /// The shape of the body. Default `cloudevents`.
+    /// The shape of the body.
     pub format: Format,
     /// Signs the body.
     pub secret: Option<Secret>,
     /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule` count as labels.
     pub matchers: Vec<Matcher>,
-    /// How long a request is tried. Default 3d.
+    /// How long a request is tried.
     pub expiry: Duration,
-    /// Limit for one attempt. Default 10s.
+    /// Limit for one attempt.
     pub timeout: Duration,
     /// How it is reached.
     pub http: http::Settings,
 }
+
+section! {
+    /// One receiver of retraining requests.
+    pub(super) struct WebhookKeys {
+        required {
+            /// Where the request is posted.
+            pub(super) url: String as HttpUrl, example("http://argo:12000/retrain");
+        }
+        /// Unique; the outbox and the counters know the receiver by this name.
+        pub(super) name: String = String::new(), default_text("the URL without its password");
+        /// The shape of the body.
+        pub(super) format: Option<super::webhook::FormatName> = None, default_text("`cloudevents`");
+        /// For the format `kubeflow`, which needs it: the pipeline to run.
+        pub(super) pipeline_id: Option<String> = None;
+        /// For the format `kubeflow`: the version of the pipeline.
+        pub(super) pipeline_version_id: Option<String> = None, default_text("the newest");
+        /// For the format `kubeflow`: the experiment of the run.
+        pub(super) experiment_id: Option<String> = None, default_text("the default experiment");
+        /// For the format `github`: the type of the event.
+        pub(super) event_type: Option<String> = None, default_text("`retrain`");
+        /// For the format `argo`: the `WorkflowTemplate` to submit.
+        pub(super) workflow_template: Option<String> = None, default_text("none: an event is sent");
+        /// For the format `template`, which needs it: a file with the body, relative to this file.
+        pub(super) template_file: Option<String> = None;
+        /// For the format `template`: the content type of the body.
+        pub(super) content_type: Option<String> = None, default_text("`application/json`");
+        /// Signs the body.
+        pub(super) secret: Option<String> = None, secret();
+        /// A file with the secret, relative to this file; it is read for every request.
+        pub(super) secret_file: Option<PathBuf> as Option<crate::describe::FilePath> = None;
+        /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule`
+        /// count as labels.
+        pub(super) matchers: Vec<Matcher> = Vec::new(), example("['severity=\"page\"']");
+        /// How long a request is tried.
+        pub(super) expiry: Duration = EXPIRY, above(0.0);
+        /// Limit for one attempt.
+        pub(super) timeout: Duration = TIMEOUT, above(0.0);
+        flatten {
+            /// How it is reached.
+            pub(super) http: http::Settings as HttpKeys;
+        }
+    }
+}
+
+crate::describe::written!(Webhook as WebhookKeys, super::webhook::webhook);
 
 impl Webhook {
     /// A webhook with the default for everything but its URL.
@@ -331,27 +348,50 @@ impl Webhook {
             format: Format::CloudEvents,
             secret: None,
             matchers: Vec::new(),
-            expiry: Duration::from_secs(3 * 24 * 3600),
+            expiry: EXPIRY,
             timeout: TIMEOUT,
             http: http::Settings::default(),
         }
     }
 }
 
-/// What is kept, and for how long.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Storage {
-    /// Folder for state that survives a restart; everything is in memory without it.
-    pub path: Option<PathBuf>,
-    /// Longest window a rule may look back over. Default 1h.
-    pub retention: Duration,
+section! {
+    /// What is kept, and for how long.
+    pub struct Storage {
+        /// Folder for state that survives a restart; everything is in memory without it.
+        pub path: Option<PathBuf> as Option<Folder> = None, example("/var/lib/sidewatch");
+        /// Longest window a rule may look back over.
+        pub retention: Duration = Duration::from_secs(3600);
+    }
 }
 
-impl Default for Storage {
-    fn default() -> Self {
-        Self {
-            path: None,
-            retention: Duration::from_secs(3600),
+section! {
+    /// What `/probe` may scrape, and by which rules it judges.
+    pub struct Probe {
+        /// Targets beside those of `scrape`; no other can be probed.
+        pub targets: Vec<Target> = Vec::new();
+        /// Rules to judge by, under the name that a request gives.
+        pub modules: Vec<ProbeModule> as Modules = Vec::new(),
+            must_be_set(), hint("name one, such as modules: {vllm: {rules: [vllm]}}"), example("{vllm: {rules: [vllm]}}");
+    }
+}
+
+/// A named choice of rules.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProbeModule {
+    /// What a request calls it.
+    pub name: String,
+    /// Rule files: paths, globs or names of packs, as written.
+    pub rules: Vec<String>,
+}
+
+section! {
+    /// A named choice of rules.
+    pub(super) struct ModuleKeys {
+        required {
+            /// Rule files: paths, with `*` in their last part, or names of packs.
+            pub(super) rules: Vec<String>,
+                at_least(1.0), hint("name at least one rule file or pack"), example("[vllm]");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub use super::settings::Target;
 use super::settings::{Discovery, Model};
+use crate::describe::host;
 use crate::metric::Labels;
 
 /// Labels that Prometheus attaches to the series of a target, most of them in Kubernetes.
@@ -17,22 +18,6 @@ pub const ATTACHED: [&str; 10] = [
     "prometheus",
     "prometheus_replica",
 ];
-
-/// Whether this is an absolute http or https URL with a host.
-#[must_use]
-pub fn is_http_url(url: &str) -> bool {
-    host(url).is_some_and(|host| !host.is_empty())
-}
-
-/// `host:port` of a URL, without credentials; `None` when it is not http or https.
-fn host(url: &str) -> Option<&str> {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"))?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.rsplit('@').next()?;
-    (!host.contains(char::is_whitespace)).then_some(host)
-}
 
 /// `job` (the model's id) and `instance` (the URL's host and port) where the user gave none, as Prometheus would.
 #[must_use]

@@ -1,15 +1,93 @@
 //! The web configuration file, in exporter-toolkit's format → [`Web`].
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::load::read;
 use super::problem::Problems;
-use super::read::{Fields, Node, Reader};
-use super::yaml::{Document, Value};
+use super::text::read;
+use super::yaml::Document;
+use crate::describe::{Kind, Limits, Node, ReadContext, Shape, TEXT, section};
 use crate::publish::web::{
-    Acceptor, ClientAuth, Headers, Material, RateLimit, Tls, Users, Version, Web, cipher_suite,
-    curve,
+    Acceptor, CipherSuite, ClientAuth, Headers, KeyExchange, Material, RateLimit, Tls, Users,
+    Version, Web, cipher_suite, curve,
 };
+use crate::runtime::http::Secret;
+
+section! {
+    /// The web configuration file (`--web.config.file`), in exporter-toolkit's format: TLS,
+    /// passwords, headers and a rate limit for everything that Sidewatch serves.
+    #[derive(Debug)]
+    pub(crate) struct WebConfiguration {
+        /// TLS; without it everything is served as plain HTTP.
+        tls_server_config: Option<TlsServer> = None;
+        /// How requests are answered.
+        http_server_config: HttpServer = HttpServer::default();
+        /// Most requests in a time, over all clients.
+        rate_limit: Option<RateLimitKeys> = None;
+        /// Users and the bcrypt hashes of their passwords; without the key no password is needed.
+        basic_auth_users: Users as UserMap = Users::default(), secret(), example("{alice: $2y$10$…}");
+    }
+}
+
+section! {
+    /// TLS. A certificate and its key are needed, each inline or in a file.
+    #[derive(Debug)]
+    struct TlsServer {
+        /// The server's certificates, its own first, as PEM.
+        cert: Option<Secret> = None;
+        /// A file with the certificates, relative to this file; a new one is picked up.
+        cert_file: Option<String> = None;
+        /// The server's private key, as PEM.
+        key: Option<Secret> = None, secret();
+        /// A file with the key.
+        key_file: Option<String> = None;
+        /// Whether clients show certificates: `NoClientCert`, `RequestClientCert`,
+        /// `RequireAnyClientCert`, `VerifyClientCertIfGiven` or `RequireAndVerifyClientCert`.
+        client_auth_type: Option<ClientAuth> as Option<Parsed<ClientAuth>> = None,
+            default_text("`NoClientCert`");
+        /// The authorities of clients, as PEM.
+        client_ca: Option<Secret> = None;
+        /// A file with the authorities.
+        client_ca_file: Option<String> = None;
+        /// Names of which a client's certificate must have one.
+        client_allowed_sans: Vec<String> = Vec::new();
+        /// The oldest version that is spoken: `TLS12` or `TLS13`.
+        min_version: Option<Version> as Option<Parsed<Version>> = None, default_text("`TLS12`");
+        /// The newest version that is spoken: `TLS12` or `TLS13`.
+        max_version: Option<Version> as Option<Parsed<Version>> = None, default_text("`TLS13`");
+        /// Cipher suites of TLS 1.2, by their names in Go.
+        cipher_suites: Vec<Suite> as Vec<Parsed<Suite>> = Vec::new(),
+            default_text("all that are safe"), example("[TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]");
+        /// Curves, by their names in Go.
+        curve_preferences: Vec<Curve> as Vec<Parsed<Curve>> = Vec::new(),
+            default_text("all that are safe"), example("[X25519, CurveP256]");
+        /// Whether the server's order of cipher suites counts.
+        prefer_server_cipher_suites: bool = true;
+    }
+}
+
+section! {
+    /// How requests are answered.
+    #[derive(Debug)]
+    struct HttpServer {
+        /// Whether HTTP/2 is allowed; accepted for exporter-toolkit's sake. The server speaks
+        /// HTTP/1.1 only.
+        http2: bool = true;
+        /// Headers of every answer; those that exporter-toolkit knows.
+        headers: Headers as HeaderMap = Headers::default(), example("{X-Frame-Options: deny}");
+    }
+}
+
+section! {
+    /// Most requests in a time, over all clients.
+    #[derive(Debug)]
+    struct RateLimitKeys {
+        /// Time in which one more request is allowed; 0 for no limit.
+        interval: Duration = Duration::ZERO;
+        /// Most requests at once; 1 or more when there is an interval.
+        burst: u64 = 0;
+    }
+}
 
 /// Reads a web configuration file and the certificates that it names, relative to its folder.
 ///
@@ -30,35 +108,187 @@ pub fn load_web(path: &Path) -> Result<Web, Problems> {
 /// Every problem.
 pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
     let document = Document::parse(file, text)?;
-    let reader = Reader::new(&document);
+    let reader = document.reader_in(ReadContext {
+        base,
+        env: &|_| None,
+    });
+    let root = reader.root();
     let mut web = Web::default();
-    if let Some(mut fields) = reader.root().fields() {
-        if let Some(node) = fields.get("http_server_config") {
-            http(&node, &mut web.headers);
+    if let Some(keys) = WebConfiguration::read(&root, &Limits::NONE) {
+        let http = keys.http_server_config;
+        if let (Some(keys), Some(node)) = (keys.tls_server_config, root.peek("tls_server_config")) {
+            web.tls = tls(keys, &node, &mut web.files);
         }
-        if let Some(node) = fields.get("tls_server_config") {
-            web.tls = tls(&node, base, &mut web.files);
-        }
-        web.rate_limit = fields.get("rate_limit").and_then(|node| rate_limit(&node));
-        // An empty list of users is an error: it would serve every request.
-        fields.get("basic_auth_users");
-        if let Some(node) = reader.root().peek("basic_auth_users") {
-            web.users = users(&node);
-        }
-        fields.finish();
+        web.headers = http.headers;
+        web.users = keys.basic_auth_users;
+        web.rate_limit = keys
+            .rate_limit
+            .and_then(|keys| rate_limit(&keys, &root.peek("rate_limit")?));
     }
-    reader.finish().into_result(web)
+    // With nothing behind the key, requests would need no password although users were meant.
+    if root.peek("basic_auth_users").is_some() && !root.has("basic_auth_users") {
+        root.problem_below("basic_auth_users", NO_USERS);
+    }
+    document.problems(reader.finish()).into_result(web)
 }
 
-fn http(node: &Node<'_>, headers: &mut Headers) {
-    let Some(mut fields) = node.fields() else {
-        return;
+const NO_USERS: &str = "names no user, so that no password would be needed; add NAME: BCRYPT_HASH, or remove the key to serve without passwords";
+
+fn rate_limit(keys: &RateLimitKeys, node: &Node<'_>) -> Option<RateLimit> {
+    if keys.interval.is_zero() {
+        return None;
+    }
+    let burst = u32::try_from(keys.burst).unwrap_or(u32::MAX);
+    if burst == 0 {
+        node.problem_below(
+            "burst",
+            "must be 1 or more, since 0 lets no request through",
+        );
+        return None;
+    }
+    Some(RateLimit {
+        interval: keys.interval,
+        burst,
+    })
+}
+
+fn tls(keys: TlsServer, node: &Node<'_>, files: &mut Vec<PathBuf>) -> Option<Acceptor> {
+    let mut material = |key, inline, file| material(key, inline, file, node, files);
+    let cert = material("cert", keys.cert, keys.cert_file);
+    let key = material("key", keys.key, keys.key_file);
+    let client_ca = material("client_ca", keys.client_ca, keys.client_ca_file);
+    for name in ["cert", "key"] {
+        let file = format!("{name}_file");
+        if !node.has(name) && !node.has(&file) {
+            node.problem(format!(
+                "{file} is missing; remove tls_server_config to serve without TLS"
+            ));
+        }
+    }
+    let tls = Tls {
+        cert: cert?,
+        key: key?,
+        client_auth: keys.client_auth_type.unwrap_or_default(),
+        client_ca,
+        allowed_sans: keys.client_allowed_sans,
+        min_version: keys.min_version.unwrap_or(Version::V12),
+        max_version: keys.max_version.unwrap_or(Version::V13),
+        cipher_suites: keys
+            .cipher_suites
+            .into_iter()
+            .map(|suite| suite.0)
+            .collect(),
+        curves: keys
+            .curve_preferences
+            .into_iter()
+            .map(|curve| curve.0)
+            .collect(),
+        prefer_server_suites: keys.prefer_server_cipher_suites,
     };
-    // `true` allows HTTP/2 and does not demand it. The server speaks HTTP/1.1 either way.
-    fields.boolean("http2");
-    if let Some(node) = fields.get("headers") {
-        for (name, node) in node.entries().unwrap_or_default() {
-            // Nothing behind the name means that the header is not sent.
+    let report = |mistakes: Vec<(String, String)>| {
+        for (key, message) in mistakes {
+            node.problem_below(&key, message);
+        }
+    };
+    Acceptor::new(&tls).map_err(report).ok()
+}
+
+/// What stands under `key` or in the file under `key_file`; empty text counts as absent.
+fn material(
+    key: &str,
+    inline: Option<Secret>,
+    file: Option<String>,
+    node: &Node<'_>,
+    files: &mut Vec<PathBuf>,
+) -> Option<Material> {
+    let inline = inline.and_then(|secret| match secret {
+        Secret::Inline(text) => Some(text).filter(|text| !text.is_empty()),
+        Secret::File(_) => None,
+    });
+    let file = file.filter(|file| !file.is_empty());
+    match (inline, file) {
+        (Some(_), Some(_)) => {
+            node.problem(format!("at most one of {key} and {key}_file may be set"));
+            None
+        }
+        (Some(text), None) => Some(Material::Text(text)),
+        (None, Some(file)) => {
+            let path = node.base().join(file);
+            files.push(path.clone());
+            Some(Material::File(path))
+        }
+        (None, None) => None,
+    }
+}
+
+/// A cipher suite of TLS 1.2.
+#[derive(Debug)]
+struct Suite(CipherSuite);
+
+/// A group of the key exchange.
+#[derive(Debug)]
+struct Curve(KeyExchange);
+
+/// A word of exporter-toolkit, which is parsed by the server.
+trait Parse: Sized {
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+impl Parse for ClientAuth {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
+impl Parse for Version {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::parse(text)
+    }
+}
+
+impl Parse for Suite {
+    fn parse(text: &str) -> Result<Self, String> {
+        cipher_suite(text).map(Self)
+    }
+}
+
+impl Parse for Curve {
+    fn parse(text: &str) -> Result<Self, String> {
+        curve(text).map(Self)
+    }
+}
+
+/// A parsed word; empty text counts as absent.
+struct Parsed<T>(std::marker::PhantomData<T>);
+
+impl<T: Parse> Shape for Parsed<T> {
+    type Value = T;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&TEXT)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<T> {
+        let text = node.text().filter(|text| !text.is_empty())?;
+        T::parse(&text)
+            .map_err(|message| node.problem(message))
+            .ok()
+    }
+}
+
+/// `headers: {Name: value}`; a header with empty text is not sent.
+struct HeaderMap;
+
+impl Shape for HeaderMap {
+    type Value = Headers;
+
+    fn kind() -> Kind {
+        Kind::Map(Box::new(Kind::Scalar(&TEXT)))
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Headers> {
+        let mut headers = Headers::default();
+        for (name, node) in node.entries()? {
             if node.peek_text().is_some_and(|text| text.is_empty()) {
                 continue;
             }
@@ -68,142 +298,34 @@ fn http(node: &Node<'_>, headers: &mut Headers) {
                 node.problem(message);
             }
         }
+        Some(headers)
     }
-    fields.finish();
 }
 
-fn rate_limit(node: &Node<'_>) -> Option<RateLimit> {
-    let mut fields = node.fields()?;
-    let interval = fields.duration("interval").unwrap_or_default();
-    let burst = fields.count("burst");
-    let here = fields.node().clone();
-    fields.finish();
-    if interval.is_zero() {
-        return None;
-    }
-    let burst = burst.unwrap_or(0);
-    let burst = u32::try_from(burst).unwrap_or(u32::MAX);
-    if burst == 0 {
-        here.problem_below(
-            "burst",
-            "must be 1 or more, since 0 lets no request through",
-        );
-        return None;
-    }
-    Some(RateLimit { interval, burst })
-}
+/// `basic_auth_users: {name: hash}`.
+struct UserMap;
 
-fn users(node: &Node<'_>) -> Users {
-    let mut users = Users::default();
-    let entries = if *node.value() == Value::Null {
-        Vec::new()
-    } else {
-        let Some(entries) = node.entries() else {
-            return users;
-        };
-        entries
-    };
-    if entries.is_empty() {
-        node.problem("has no users, so every request would be served; add NAME: BCRYPT_HASH, or remove the key to serve without passwords");
+impl Shape for UserMap {
+    type Value = Users;
+
+    fn kind() -> Kind {
+        Kind::Map(Box::new(Kind::Scalar(&TEXT)))
     }
-    for (name, node) in entries {
-        let hash = node.peek_text().unwrap_or_default();
-        if let Err(message) = users.insert(name, &hash) {
-            node.problem(message);
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Users> {
+        let mut users = Users::default();
+        let entries = node.entries()?;
+        if entries.is_empty() {
+            node.problem(NO_USERS);
         }
+        for (name, node) in entries {
+            let hash = node.peek_text().unwrap_or_default();
+            if let Err(message) = users.insert(name, &hash) {
+                node.problem(message);
+            }
+        }
+        Some(users)
     }
-    users
-}
-
-fn tls(node: &Node<'_>, base: &Path, files: &mut Vec<PathBuf>) -> Option<Acceptor> {
-    let mut fields = node.fields()?;
-    let cert = material(&mut fields, "cert", "cert_file", base, files);
-    let key = material(&mut fields, "key", "key_file", base, files);
-    let client_ca = material(&mut fields, "client_ca", "client_ca_file", base, files);
-    let client_auth = word(&mut fields, "client_auth_type", ClientAuth::parse);
-    let min_version = word(&mut fields, "min_version", Version::parse);
-    let max_version = word(&mut fields, "max_version", Version::parse);
-    let allowed_sans = fields.texts("client_allowed_sans");
-    let cipher_suites = words(&mut fields, "cipher_suites", cipher_suite);
-    let curves = words(&mut fields, "curve_preferences", curve);
-    let prefer_server_suites = fields
-        .boolean("prefer_server_cipher_suites")
-        .unwrap_or(true);
-    for (found, one, other) in [(&cert, "cert", "cert_file"), (&key, "key", "key_file")] {
-        if found.is_none() && fields.get(one).is_none() && fields.get(other).is_none() {
-            let message =
-                format!("{other} is missing; remove tls_server_config to serve without TLS");
-            fields.node().problem(message);
-        }
-    }
-    let place = fields.node().clone();
-    fields.finish();
-    let tls = Tls {
-        cert: cert?,
-        key: key?,
-        client_auth: client_auth.unwrap_or_default(),
-        client_ca,
-        allowed_sans,
-        min_version: min_version.unwrap_or(Version::V12),
-        max_version: max_version.unwrap_or(Version::V13),
-        cipher_suites,
-        curves,
-        prefer_server_suites,
-    };
-    let report = |mistakes: Vec<(String, String)>| {
-        for (key, message) in mistakes {
-            place.problem_below(&key, message);
-        }
-    };
-    Acceptor::new(&tls).map_err(report).ok()
-}
-
-fn material(
-    fields: &mut Fields<'_>,
-    text: &'static str,
-    file: &'static str,
-    base: &Path,
-    files: &mut Vec<PathBuf>,
-) -> Option<Material> {
-    let written = fields.text(text).filter(|text| !text.is_empty());
-    let named = fields.text(file).filter(|path| !path.is_empty());
-    match (written, named) {
-        (Some(_), Some(_)) => {
-            let message = format!("at most one of {text} and {file} may be set");
-            fields.node().problem(message);
-            None
-        }
-        (Some(text), None) => Some(Material::Text(text)),
-        (None, Some(path)) => {
-            let path = base.join(path);
-            files.push(path.clone());
-            Some(Material::File(path))
-        }
-        (None, None) => None,
-    }
-}
-
-fn word<T>(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Option<T> {
-    let node = fields.get(key)?;
-    let text = node.text().filter(|text| !text.is_empty())?;
-    parse(&text).map_err(|message| node.problem(message)).ok()
-}
-
-fn words<T>(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Vec<T> {
-    let nodes = fields.list(key);
-    let parsed = nodes.iter().filter_map(|node| {
-        let text = node.text()?;
-        parse(&text).map_err(|message| node.problem(message)).ok()
-    });
-    parsed.collect()
 }
 
 #[cfg(test)]
@@ -344,7 +466,7 @@ basic_auth: {}
     fn an_empty_list_of_users_is_refused() {
         for text in ["basic_auth_users:\n", "basic_auth_users: {}\n"] {
             let found = problems(text);
-            assert!(found[0].contains("has no users"), "{found:?}");
+            assert!(found[0].contains("names no user"), "{found:?}");
         }
         assert_eq!(problems("{}\n"), Vec::<String>::new());
         let half = problems("tls_server_config: {cert_file: tls.crt}\n");

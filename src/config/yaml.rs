@@ -3,72 +3,14 @@
 //! `serde_yaml` decides what the text means; it keeps no positions, so the events of `saphyr-parser` tell the
 //! line of each path.
 
-use std::collections::HashMap;
-
 use saphyr_parser::{Event, Parser};
 
-use super::problem::Problem;
-
-/// The largest rule or configuration file that is read, in bytes.
-pub(crate) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
+use super::problem::{Problem, Problems};
+use super::text::MAX_FILE_BYTES;
+use crate::describe::{Fault, Lines, ReadContext, Reader, Value};
 
 /// Deepest nesting, as `serde_yaml` has it; it takes time, and the paths memory, that grow with the square of the depth.
 const MAX_DEPTH: usize = 128;
-
-/// A YAML value; keys are strings, and numbers keep their spelling.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
-    /// Nothing was written.
-    Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number and how it was written.
-    Number(f64, String),
-    /// Text.
-    String(String),
-    /// A list.
-    List(Vec<Value>),
-    /// A map in the order written.
-    Map(Vec<(String, Value)>),
-}
-
-impl Value {
-    /// What this is, with its article, for messages.
-    #[must_use]
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Null => "nothing".to_owned(),
-            Self::Bool(value) => value.to_string(),
-            Self::Number(_, text) => text.clone(),
-            Self::String(text) => format!("{text:?}"),
-            Self::List(_) => "a list".to_owned(),
-            Self::Map(_) => "a map".to_owned(),
-        }
-    }
-
-    /// The same value as JSON; numbers that JSON lacks (`.nan`, `.inf`) become text.
-    #[must_use]
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        match self {
-            Self::Null => serde_json::Value::Null,
-            Self::Bool(value) => (*value).into(),
-            Self::Number(value, text) => text
-                .parse::<i64>()
-                .map_or_else(
-                    |_| serde_json::Number::from_f64(*value).map(Into::into),
-                    |i| Some(i.into()),
-                )
-                .unwrap_or_else(|| text.clone().into()),
-            Self::String(text) => text.clone().into(),
-            Self::List(items) => items.iter().map(Self::to_json).collect(),
-            Self::Map(entries) => entries
-                .iter()
-                .map(|(key, value)| (key.clone(), value.to_json()))
-                .collect::<serde_json::Map<_, _>>()
-                .into(),
-        }
-    }
-}
 
 /// One parsed file.
 #[derive(Debug, Clone)]
@@ -79,9 +21,6 @@ pub(crate) struct Document {
     pub(crate) root: Value,
     lines: Lines,
 }
-
-/// The line of each path.
-type Lines = HashMap<String, usize>;
 
 impl Document {
     /// Parses the first document of a text.
@@ -146,16 +85,29 @@ impl Document {
     /// The line of a path, or of the nearest enclosing place that has one; 0 when unknown.
     #[must_use]
     pub(crate) fn line(&self, path: &str) -> usize {
-        let mut path = path;
-        loop {
-            if let Some(line) = self.lines.get(path) {
-                return *line;
-            }
-            let Some(cut) = path.rfind(['.', '[']) else {
-                return self.lines.get("").copied().unwrap_or(0);
-            };
-            path = path.get(..cut).unwrap_or("");
+        self.lines.line(path)
+    }
+
+    /// Reads the document; `${VAR}` and relative paths mean nothing in it.
+    #[must_use]
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        self.reader_in(ReadContext::empty())
+    }
+
+    /// Reads the document in a context.
+    #[must_use]
+    pub(crate) fn reader_in<'a>(&'a self, context: ReadContext<'a>) -> Reader<'a> {
+        Reader::new(&self.root, context).with_lines(&self.lines)
+    }
+
+    /// What a reader found wrong, with file and line.
+    #[must_use]
+    pub(crate) fn problems(&self, faults: Vec<Fault>) -> Problems {
+        let mut problems = Problems::default();
+        for fault in faults {
+            problems.push(self.problem(&fault.path, fault.message));
         }
+        problems
     }
 
     /// A problem at a path of this document.
@@ -309,13 +261,12 @@ enum Frame {
 /// The line of every path of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
 fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     let mut all = Vec::new();
-    let mut lines = Lines::new();
+    let mut lines = Lines::default();
     let mut frames: Vec<Frame> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
-            // Its own limit: brackets are counted before they are reported.
-            Err(error) if error.info().starts_with("recursion") => {
+            Err(error) if open_brackets(text, error.marker().index()) > MAX_DEPTH => {
                 return Err(error.marker().line());
             }
             // serde_yaml will say what is wrong.
@@ -343,7 +294,7 @@ fn lines(text: &str) -> Result<Vec<Lines>, usize> {
                     key: key @ None,
                 }) = frames.last_mut()
                 {
-                    lines.insert(join(path, &text), line);
+                    lines.set(join(path, &text), line);
                     *key = Some(text.into_owned());
                 } else {
                     place(&mut frames, &mut lines, line);
@@ -358,6 +309,16 @@ fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     }
     all.push(lines);
     Ok(all)
+}
+
+/// How many brackets are open at a character of the text. The parser has a limit of its own, and
+/// counts brackets before it reports them as events.
+fn open_brackets(text: &str, at: usize) -> usize {
+    text.chars().take(at).fold(0, |open: usize, c| match c {
+        '[' | '{' => open + 1,
+        ']' | '}' => open.saturating_sub(1),
+        _ => open,
+    })
 }
 
 fn join(path: &str, key: &str) -> String {
@@ -382,7 +343,7 @@ fn place(frames: &mut [Frame], lines: &mut Lines, line: usize) -> String {
             None => path.clone(),
         },
     };
-    lines.entry(path.clone()).or_insert(line);
+    lines.set_once(path.clone(), line);
     path
 }
 
@@ -393,7 +354,8 @@ pub(super) fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String, String> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Document, Value};
+    use super::Document;
+    use crate::describe::Value;
 
     const TEXT: &str = "groups:\n- name: a\n  rules:\n  - watch: X\n    strategy:\n      type: ewma\n      alpha: 2\n  - {alert: Y,\n     expr: up}\n";
 

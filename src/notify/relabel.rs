@@ -3,6 +3,7 @@
 use md5::{Digest, Md5};
 use regex::Regex;
 
+use crate::describe::{Node, section};
 use crate::metric::{Labels, pattern_error};
 
 /// What a relabelling step does.
@@ -35,18 +36,55 @@ pub enum Action {
 }
 
 impl Action {
-    const WORDS: [(&'static str, Self); 11] = [
-        ("replace", Self::Replace),
-        ("keep", Self::Keep),
-        ("drop", Self::Drop),
-        ("keepequal", Self::KeepEqual),
-        ("dropequal", Self::DropEqual),
-        ("hashmod", Self::HashMod),
-        ("labelmap", Self::LabelMap),
-        ("labeldrop", Self::LabelDrop),
-        ("labelkeep", Self::LabelKeep),
-        ("lowercase", Self::Lowercase),
-        ("uppercase", Self::Uppercase),
+    /// Each action's word and what it does.
+    pub(crate) const WORDS: [(&'static str, Self, &'static str); 11] = [
+        (
+            "replace",
+            Self::Replace,
+            "Sets the target label when the regex matches.",
+        ),
+        ("keep", Self::Keep, "Drops alerts that do not match."),
+        ("drop", Self::Drop, "Drops alerts that match."),
+        (
+            "keepequal",
+            Self::KeepEqual,
+            "Drops alerts whose source differs from the target label.",
+        ),
+        (
+            "dropequal",
+            Self::DropEqual,
+            "Drops alerts whose source equals the target label.",
+        ),
+        (
+            "hashmod",
+            Self::HashMod,
+            "Sets the target label to a hash of the source labels, modulo.",
+        ),
+        (
+            "labelmap",
+            Self::LabelMap,
+            "Copies labels whose name matches.",
+        ),
+        (
+            "labeldrop",
+            Self::LabelDrop,
+            "Removes labels whose name matches.",
+        ),
+        (
+            "labelkeep",
+            Self::LabelKeep,
+            "Removes labels whose name does not match.",
+        ),
+        (
+            "lowercase",
+            Self::Lowercase,
+            "Sets the target label to the source in lower case.",
+        ),
+        (
+            "uppercase",
+            Self::Uppercase,
+            "Sets the target label to the source in upper case.",
+        ),
     ];
 
     /// The action with this word, in any case, if there is one.
@@ -55,47 +93,54 @@ impl Action {
         let word = word.to_lowercase();
         Self::WORDS
             .into_iter()
-            .find(|(known, _)| *known == word)
-            .map(|(_, action)| action)
+            .find(|(known, ..)| *known == word)
+            .map(|(_, action, _)| action)
     }
 
-    fn word(self) -> &'static str {
-        let known = Self::WORDS.into_iter().find(|(_, action)| *action == self);
-        known.map_or("", |(word, _)| word)
+    pub(crate) fn word(self) -> &'static str {
+        let known = Self::WORDS
+            .into_iter()
+            .find(|(_, action, _)| *action == self);
+        known.map_or("", |(word, ..)| word)
     }
 }
 
-/// One relabelling step as written, with Prometheus' defaults.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Spec {
-    /// Labels whose values are joined.
-    pub source_labels: Vec<String>,
-    /// What stands between them.
-    pub separator: String,
-    /// Where the result goes.
-    pub target_label: String,
-    /// Matched against the whole joined value.
-    pub regex: String,
-    /// For `hashmod`.
-    pub modulus: u64,
-    /// The new value, `$1` for a group.
-    pub replacement: String,
-    /// What to do.
-    pub action: Action,
+section! {
+    /// A step of relabelling, as in Prometheus.
+    #[check(check)]
+    pub struct Spec {
+        /// Labels whose values are joined.
+        pub source_labels: Vec<String> = Vec::new();
+        /// What stands between them.
+        pub separator: String = ";".to_owned();
+        /// The label that is set.
+        pub target_label: String = String::new();
+        /// Matched against the whole joined value.
+        pub regex: String = "(.*)".to_owned();
+        /// For `hashmod`: hashes are taken modulo this.
+        pub modulus: u64 = 0;
+        /// The new value; `$1` stands for the first group of the regex.
+        pub replacement: String = "$1".to_owned();
+        /// What to do.
+        pub action: Action = Action::Replace;
+    }
 }
 
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            source_labels: Vec::new(),
-            separator: ";".to_owned(),
-            target_label: String::new(),
-            regex: "(.*)".to_owned(),
-            modulus: 0,
-            replacement: "$1".to_owned(),
-            action: Action::Replace,
-        }
+/// Reports what is wrong with a step.
+fn check(spec: &mut Spec, node: &Node<'_>) {
+    if let Err(error) = Relabel::try_new(spec.clone()) {
+        node.problem_below(error.key, error.message);
     }
+}
+
+/// The key of a step that is wrong, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {message}")]
+pub struct WrongStep {
+    /// The key, such as `regex`.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub message: String,
 }
 
 /// A checked relabelling step.
@@ -109,12 +154,14 @@ impl Relabel {
     /// Checks a step.
     ///
     /// # Errors
-    /// A sentence that names the key that is wrong.
-    pub fn try_new(spec: Spec) -> Result<Self, String> {
+    /// The key that is wrong.
+    pub fn try_new(spec: Spec) -> Result<Self, WrongStep> {
+        let wrong = |key, message: String| WrongStep { key, message };
         let pattern = format!("^(?s:{})$", spec.regex);
         let regex = Regex::new(&pattern).map_err(|error| {
             let why = pattern_error(&error);
-            format!("regex: {:?} is not a regular expression: {why}", spec.regex)
+            let message = format!("{:?} is not a regular expression: {why}", spec.regex);
+            wrong("regex", message)
         })?;
         let word = spec.action.word();
         let needs_target = matches!(
@@ -127,10 +174,12 @@ impl Relabel {
                 | Action::DropEqual
         );
         if needs_target && spec.target_label.is_empty() {
-            return Err(format!("target_label: needed by the action {word}"));
+            let message = format!("needed by the action {word}");
+            return Err(wrong("target_label", message));
         }
         if spec.action == Action::HashMod && spec.modulus == 0 {
-            return Err("modulus: must be at least 1 for the action hashmod".to_owned());
+            let message = "must be at least 1 for the action hashmod".to_owned();
+            return Err(wrong("modulus", message));
         }
         Ok(Self { spec, regex })
     }
@@ -286,13 +335,16 @@ mod tests {
     #[test]
     fn a_wrong_step_names_the_key() {
         let wrong = |spec| Relabel::try_new(spec).unwrap_err();
-        assert!(wrong(spec("replace", &["a"], "(", "d", "")).starts_with("regex: "));
-        assert!(wrong(spec("replace", &["a"], "x", "", "")).starts_with("target_label: "));
+        assert_eq!(wrong(spec("replace", &["a"], "(", "d", "")).key, "regex");
+        assert_eq!(
+            wrong(spec("replace", &["a"], "x", "", "")).key,
+            "target_label"
+        );
         let zero = Spec {
             modulus: 0,
             ..spec("hashmod", &["a"], "x", "d", "")
         };
-        assert!(wrong(zero).starts_with("modulus: "));
+        assert_eq!(wrong(zero).key, "modulus");
         assert_eq!(Action::from_word("nosuch"), None);
     }
 

@@ -4,6 +4,7 @@
 //! `SIDEWATCH_BLESS=1 cargo test --test it -- reference`.
 
 mod cli;
+mod config;
 mod lints;
 mod markdown;
 mod metrics;
@@ -22,7 +23,14 @@ pub struct Page {
 }
 
 /// Every page except the index, in the order of the index.
-pub const PAGES: &[Page] = &[cli::PAGE, lints::PAGE, metrics::PAGE];
+pub const PAGES: &[Page] = &[
+    config::CONFIGURATION,
+    config::RULES,
+    config::STRATEGIES,
+    cli::PAGE,
+    lints::PAGE,
+    metrics::PAGE,
+];
 
 /// The file name of the index.
 pub const INDEX: &str = "README.md";

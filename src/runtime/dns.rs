@@ -44,19 +44,6 @@ pub enum Record {
     Srv,
 }
 
-impl Record {
-    /// The word in a configuration; `None` for the default.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "A" => Some(Self::A),
-            "AAAA" => Some(Self::Aaaa),
-            "SRV" => Some(Self::Srv),
-            _ => None,
-        }
-    }
-}
-
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {
@@ -89,7 +76,7 @@ pub struct Answer {
     pub ttl: Option<Duration>,
 }
 
-/// A question that nobody answered.
+/// A question without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the name {name} cannot be looked up: {why}")]
 pub struct Error {
@@ -108,7 +95,7 @@ pub trait Resolve: Send + Sync + fmt::Debug {
     fn resolve<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, Error>>;
 }
 
-/// The servers of `/etc/resolv.conf`, read again for every question, and `/etc/hosts`. Nothing is cached: who asks decides when.
+/// The servers of `/etc/resolv.conf`, read again for every question, and `/etc/hosts`. Nothing is cached: the caller decides when.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Resolver;
 

@@ -340,7 +340,7 @@ async fn a_broken_file_keeps_the_last_good_one_and_shows() {
     successful(0.0).await;
     let output = guarded.process.output();
     assert!(
-        output.contains("web.yml:1: basic_auth_users: has no users"),
+        output.contains("web.yml:1: basic_auth_users: names no user"),
         "{output}"
     );
     assert!(output.contains("key_file: cannot read"), "{output}");

@@ -10,6 +10,8 @@
 
 pub mod metric;
 
+pub mod describe;
+
 pub mod exposition;
 
 pub mod series;

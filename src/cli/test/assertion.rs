@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::file::{each, interval};
-use crate::config::{Fields, Node, Value};
+use crate::describe::{Fields, Node, Value};
 use crate::judge::State;
 use crate::metric::Labels;
 use crate::promql::Expr;

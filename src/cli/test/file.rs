@@ -7,7 +7,8 @@ use super::assertion::{
     AlertTest, At, ExprTest, ScrapeTest, VerdictTest, alert_test, at, expr_test, metric,
     scrape_test, verdict_test,
 };
-use crate::config::{Document, Fields, Node, Problems, Reader};
+use crate::config::{Document, Problems};
+use crate::describe::{Fields, Node};
 use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::notation::parse_values;
@@ -70,7 +71,7 @@ impl File {
     pub(super) fn read(path: &Path, text: &str) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let document = Document::parse(&name, text)?;
-        let reader = Reader::new(&document);
+        let reader = document.reader();
         let file = reader.root().fields().map(|mut fields| {
             let evaluation_interval = interval(&mut fields, "evaluation_interval");
             let evaluation_interval = evaluation_interval.unwrap_or(EVALUATION_INTERVAL);
@@ -90,7 +91,7 @@ impl File {
             fields.finish();
             file
         });
-        let problems = reader.finish();
+        let problems = document.problems(reader.finish());
         match file {
             Some(file) => problems.into_result(file),
             None => Err(problems),

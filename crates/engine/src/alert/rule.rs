@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::describe::worded;
 use crate::metric::Labels;
 
 use super::template::{Scope, Template};
@@ -35,16 +36,11 @@ pub enum NoData {
     Ok,
 }
 
-impl NoData {
-    /// The behaviour with this word, if there is one.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        match word {
-            "keep" => Some(Self::Keep),
-            "alert" => Some(Self::Alert),
-            "ok" => Some(Self::Ok),
-            _ => None,
-        }
+worded! {
+    NoData {
+        "keep" => Self::Keep, "The alert stays as it is.";
+        "alert" => Self::Alert, "Missing data is a reason to alert.";
+        "ok" => Self::Ok, "Missing data is healthy, as in Prometheus.";
     }
 }
 

@@ -7,18 +7,29 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
-use crate::metric::rounded;
+use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use crate::describe::section;
+use crate::metric::{Direction, rounded};
 
 /// Buckets of one size before two are merged.
 const PER_ROW: usize = 5;
 
-#[derive(Debug, Clone)]
-pub(super) struct AdwinParams {
-    delta: f64,
-    clock: u32,
-    grace_period: u32,
-    min_window: f64,
+section! {
+    /// Adaptive windowing: a window that is cut where the means of its two parts differ.
+    pub(super) struct AdwinParams {
+        /// The confidence of a cut: the smaller, the fewer cuts.
+        pub(super) delta: f64 = 0.002, between(0.0, 1.0);
+        /// How many values lie between two tries of a cut.
+        pub(super) clock: u32 = 32, within(1.0, 100_000.0);
+        /// How many values come before the first try.
+        pub(super) grace_period: u32 = 10, within(2.0, 100_000.0);
+        /// The fewest values on either side of a cut.
+        pub(super) min_window: u32 = 5, within(1.0, 100_000.0);
+        /// How many values after an anomaly do not report another one, unless its score is higher.
+        pub(super) cooldown: u32 = 0, within(0.0, 100_000.0);
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of the rule");
+    }
 }
 
 /// Bifet and Gavaldà (2007) as river 0.26 computes it: O(log n) memory, 16 bytes for each of up to 6 log₂(n) buckets; cuts are tried
@@ -115,11 +126,12 @@ impl Adwin {
                 n0 += size(row);
                 u0 += bucket.total;
                 let n1 = self.width - n0;
-                if n0 < params.min_window || n1 < params.min_window.max(1.0) {
+                if n0 < f64::from(params.min_window) || n1 < f64::from(params.min_window).max(1.0) {
                     continue;
                 }
                 let change = (self.total - u0) / n1 - u0 / n0;
-                let m = 1.0 / (n0 - params.min_window + 1.0) + 1.0 / (n1 - params.min_window + 1.0);
+                let m = 1.0 / (n0 - f64::from(params.min_window) + 1.0)
+                    + 1.0 / (n1 - f64::from(params.min_window) + 1.0);
                 let bound =
                     (2.0 * m * variance * confidence).max(0.0).sqrt() + 2.0 / 3.0 * confidence * m;
                 let ratio = change.abs() / bound;
@@ -194,17 +206,8 @@ impl Core for Adwin {
 }
 
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
-    let mut params = Params::new(map);
-    let read = AdwinParams {
-        delta: params.between("delta", 0.002, 0.0, 1.0),
-        clock: params.count("clock", 32, 1..=100_000),
-        grace_period: params.count("grace_period", 10, 2..=100_000),
-        min_window: f64::from(params.count("min_window", 5, 1..=100_000)),
-    };
-    let common = Common {
-        direction: params.direction(context.direction),
-        interval: context.interval,
-        cooldown: params.count("cooldown", 0, 0..=100_000),
-    };
-    params.finish(Box::new(Streaming::<Adwin>::new(read, common)))
+    read_params::<AdwinParams, _>(map, |params, _| {
+        let common = Common::new(context, params.direction, params.cooldown);
+        Box::new(Streaming::<Adwin>::new(params, common)) as Box<dyn ThresholdStrategy>
+    })
 }

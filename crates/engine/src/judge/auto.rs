@@ -8,10 +8,11 @@ use super::novelty::{Novelty, NoveltyParams};
 use super::registry::Built;
 use super::streaming::{Common, Streaming};
 use super::{
-    Context, Error, EwmaParams, EwmaStrategy, Params, Registry, Snapshot, ThresholdStrategy,
-    Verdict,
+    Context, Error, EwmaParams, EwmaStrategy, Registry, Snapshot, ThresholdStrategy, Verdict,
+    read_params,
 };
-use crate::metric::MetricSample;
+use crate::describe::section;
+use crate::metric::{Direction, MetricSample};
 
 const KIND: &str = "auto";
 /// Samples after which novelty has half its final say.
@@ -88,21 +89,27 @@ impl ThresholdStrategy for Auto {
     }
 }
 
+section! {
+    /// Chooses by age: an `ewma` band while a series is young, `novelty` once it has a past.
+    pub(super) struct AutoParams {
+        /// Which side is bad.
+        direction: Option<Direction> = None, default_text("that of the rule");
+    }
+}
+
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
-    let mut params = Params::new(map);
-    let common = Common {
-        direction: params.direction(context.direction),
-        interval: context.interval,
-        cooldown: 60,
-    };
-    let ewma = EwmaParams {
-        direction: common.direction,
-        interval: common.interval,
-        ..EwmaParams::default()
-    };
-    params.finish(Box::new(Auto {
-        ewma: EwmaStrategy::new(ewma),
-        novelty: Streaming::new(NoveltyParams::default(), common),
-        seen: 0,
-    }))
+    read_params::<AutoParams, _>(map, |params, _| {
+        let novelty = NoveltyParams::default();
+        let common = Common::new(context, params.direction, novelty.cooldown);
+        let ewma = EwmaParams {
+            direction: common.direction,
+            interval: common.interval,
+            ..EwmaParams::default()
+        };
+        Box::new(Auto {
+            ewma: EwmaStrategy::new(ewma),
+            novelty: Streaming::new(novelty, common),
+            seen: 0,
+        }) as Box<dyn ThresholdStrategy>
+    })
 }

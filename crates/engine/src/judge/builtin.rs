@@ -1,16 +1,18 @@
-//! The strategies of this crate as factories.
+//! The strategies of this crate as factories, and their descriptions.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::registry::Built;
-use super::{Context, Registry, StrategyFactory};
 use super::{
-    adwin, auto, compose, drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics,
+    Context, EwmaParams, Registry, StrategyFactory, adwin, auto, compose, drift, ewma, mad,
+    novelty, page_hinkley, seasonal, shift, statics,
 };
+use crate::describe::{Alternative, Description, Keys};
 
 type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
+type Describe = fn() -> Description;
 
 struct BuiltIn {
     kind: &'static str,
@@ -28,22 +30,52 @@ impl StrategyFactory for BuiltIn {
 }
 
 /// Every built-in, in the order of the documentation.
+const ALL: [(&str, Build, Describe); 12] = [
+    ("static", statics::build, statics::StaticParams::description),
+    ("ewma", ewma::build, EwmaParams::description),
+    ("mad", mad::build, mad::MadParams::description),
+    (
+        "seasonal",
+        seasonal::build,
+        seasonal::SeasonalParams::description,
+    ),
+    (
+        "novelty",
+        novelty::build,
+        novelty::NoveltyParams::description,
+    ),
+    ("auto", auto::build, auto::AutoParams::description),
+    ("shift", shift::build, shift::ShiftParams::description),
+    (
+        "page_hinkley",
+        page_hinkley::build,
+        page_hinkley::PageHinkleyParams::description,
+    ),
+    ("adwin", adwin::build, adwin::AdwinParams::description),
+    ("drift", drift::build, drift::DriftParams::description),
+    (
+        "any_of",
+        compose::build_any,
+        compose::AnyOfParams::description,
+    ),
+    (
+        "all_of",
+        compose::build_all,
+        compose::AllOfParams::description,
+    ),
+];
+
+/// The factory of each.
 pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
-    let all: [(&'static str, Build); 12] = [
-        ("static", statics::build),
-        ("ewma", ewma::build),
-        ("mad", mad::build),
-        ("seasonal", seasonal::build),
-        ("novelty", novelty::build),
-        ("auto", auto::build),
-        ("shift", shift::build),
-        ("page_hinkley", page_hinkley::build),
-        ("adwin", adwin::build),
-        ("drift", drift::build),
-        ("any_of", compose::build_any),
-        ("all_of", compose::build_all),
-    ];
-    all.into_iter()
-        .map(|(kind, build)| Arc::new(BuiltIn { kind, build }) as Arc<dyn StrategyFactory>)
+    ALL.into_iter()
+        .map(|(kind, build, _)| Arc::new(BuiltIn { kind, build }) as Arc<dyn StrategyFactory>)
+        .collect()
+}
+
+/// The parameters of each.
+pub(super) fn descriptions() -> Vec<Alternative> {
+    let described = ALL.into_iter();
+    described
+        .map(|(kind, _, describe)| (kind, describe()))
         .collect()
 }

@@ -1,15 +1,16 @@
 //! `any_of` and `all_of`: several strategies on one series.
 
-use serde::Deserialize;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::registry::Built;
 use super::{
-    Context, Error, Params, Problem, Registry, Snapshot, State, StrategyConfig, ThresholdStrategy,
-    Verdict,
+    Context, Error, Problem, Registry, Snapshot, State, StrategyConfig, ThresholdStrategy, Verdict,
+    read_params,
 };
-use crate::metric::MetricSample;
+use crate::describe::{Node, section};
+use crate::metric::{Direction, MetricSample};
 
 /// Anomalous when any part is: the score is the greatest one.
 ///
@@ -112,7 +113,21 @@ fn memory(parts: &[Box<dyn ThresholdStrategy>]) -> usize {
 }
 
 macro_rules! composition {
-    ($name:ident, $kind:literal, $rank:ident, $build:ident) => {
+    ($name:ident, $params:ident, $doc:literal, $kind:literal, $rank:ident, $build:ident) => {
+        section! {
+            #[doc = $doc]
+            pub(super) struct $params {
+                required {
+                    /// The strategies.
+                    strategies: Vec<StrategyConfig>,
+                        within(1.0, 16.0), hint("write them as [{type: static, bound: 0.9}]"),
+                        example("[{type: static, bound: 0.9}, {type: ewma}]");
+                }
+                /// Which side is bad.
+                direction: Option<Direction> = None, default_text("that of the rule");
+            }
+        }
+
         impl ThresholdStrategy for $name {
             fn judge(&mut self, sample: &MetricSample) -> Verdict {
                 strongest(&mut self.0, sample, $rank)
@@ -144,65 +159,52 @@ macro_rules! composition {
             map: &Map<String, Value>,
             context: &Context,
             registry: &Registry,
-        ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
-            Ok(Box::new($name::new(parts(map, context, registry)?)))
+        ) -> Built {
+            read_params::<$params, _>(map, |params, node| {
+                let context = Context {
+                    direction: params.direction.unwrap_or(context.direction),
+                    interval: context.interval,
+                };
+                let parts = parts(&params.strategies, &context, registry, node);
+                Box::new($name::new(parts)) as Box<dyn ThresholdStrategy>
+            })
         }
     };
 }
 
-composition!(AnyOf, "any_of", any_rank, build_any);
-composition!(AllOf, "all_of", all_rank, build_all);
+composition!(
+    AnyOf,
+    AnyOfParams,
+    "Anomalous when at least one of its strategies says so.",
+    "any_of",
+    any_rank,
+    build_any
+);
+composition!(
+    AllOf,
+    AllOfParams,
+    "Anomalous when every one of its strategies says so.",
+    "all_of",
+    all_rank,
+    build_all
+);
 
+/// The strategies that can be built; problems of the others are reported at their place.
 fn parts(
-    map: &Map<String, Value>,
+    configs: &[StrategyConfig],
     context: &Context,
     registry: &Registry,
-) -> Result<Parts, Vec<Problem>> {
-    let mut params = Params::new(map);
-    let direction = params.direction(context.direction);
-    let context = Context {
-        direction,
-        interval: context.interval,
-    };
-    let mut built = Vec::new();
-    let list = params.raw("strategies").map(Value::as_array);
-    match list {
-        Some(Some(list)) if !list.is_empty() && list.len() <= 16 => {
-            for (at, value) in list.iter().enumerate() {
-                match part(value, &context, registry) {
-                    Ok(strategy) => built.push(strategy),
-                    Err(problems) => {
-                        params.extend(problems.into_iter().map(|problem| below(at, problem)));
-                    }
-                }
+    node: &Node<'_>,
+) -> Parts {
+    let built = configs.iter().enumerate().filter_map(|(at, config)| {
+        let report = |problems: Vec<Problem>| {
+            for problem in problems {
+                let dot = if problem.path.is_empty() { "" } else { "." };
+                let path = format!("strategies[{at}]{dot}{}", problem.path);
+                node.problem_below(&path, problem.message);
             }
-        }
-        _ => params.problem(
-            "strategies",
-            "must be a list of 1 to 16 strategies, such as [{type: static, bound: 0.9}]",
-        ),
-    }
-    params.finish(built)
-}
-
-fn part(
-    value: &Value,
-    context: &Context,
-    registry: &Registry,
-) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
-    let config = StrategyConfig::deserialize(value).map_err(|error| {
-        vec![Problem {
-            path: String::new(),
-            message: format!("{error}; write it as {{type: static, bound: 0.9}}"),
-        }]
-    })?;
-    registry.build(&config, context)
-}
-
-fn below(at: usize, problem: Problem) -> Problem {
-    let dot = if problem.path.is_empty() { "" } else { "." };
-    Problem {
-        path: format!("strategies[{at}]{dot}{}", problem.path),
-        message: problem.message,
-    }
+        };
+        registry.build(config, context).map_err(report).ok()
+    });
+    built.collect()
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::registry::Built;
-use super::{Band, Context, Error, Params, Registry, Side, Snapshot, ThresholdStrategy, Verdict};
+use super::{
+    Band, Context, Error, Registry, Side, Snapshot, ThresholdStrategy, Verdict, read_params,
+};
+use crate::describe::section;
 use crate::metric::MetricSample;
 
 const KIND: &str = "drift";
@@ -64,6 +67,13 @@ impl ThresholdStrategy for DriftStrategy {
     }
 }
 
+section! {
+    /// The statistic of a drift rule against its calibrated critical value; only for records with `drift`.
+    pub(super) struct DriftParams {}
+}
+
 pub(super) fn build(map: &Map<String, Value>, _context: &Context, _registry: &Registry) -> Built {
-    Params::new(map).finish(Box::new(DriftStrategy))
+    read_params::<DriftParams, _>(map, |_, _| {
+        Box::new(DriftStrategy) as Box<dyn ThresholdStrategy>
+    })
 }

@@ -7,52 +7,39 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::pace::weight;
+use super::registry::Built;
 use super::{
-    Band, Context, Error, Pace, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy,
-    Verdict,
+    Band, Context, Error, Pace, Registry, Side, Snapshot, ThresholdStrategy, Verdict, read_params,
 };
+use crate::describe::section;
 use crate::metric::{Direction, MetricSample, rounded};
 
 const KIND: &str = "ewma";
 
-/// Parameters of [`EwmaStrategy`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct EwmaParams {
-    /// Weight of a new sample, between 0 and 1.
-    pub alpha: f64,
-    /// Width of the band in standard deviations.
-    pub k_sigma: f64,
-    /// Samples before the first judgement.
-    pub warm_up: u32,
-    /// Least standard deviation, in the unit of the metric.
-    pub min_deviation: f64,
-    /// Least standard deviation as a share of the mean.
-    pub min_relative_deviation: f64,
-    /// A deviation is learnt up to this many standard deviations.
-    pub clip_sigma: f64,
-    /// Anomalous samples in a row on one side after which the level is learnt anew.
-    pub relearn_after: u32,
-    /// Rows of an event list after an event in which only a higher score counts.
-    pub cooldown: u32,
-    /// Which side is bad.
-    pub direction: Direction,
-    /// Time between samples; zero counts samples instead.
-    pub interval: Duration,
-}
-
-impl Default for EwmaParams {
-    fn default() -> Self {
-        Self {
-            alpha: 0.005,
-            k_sigma: 5.0,
-            warm_up: 50,
-            min_deviation: 1e-9,
-            min_relative_deviation: 1e-3,
-            clip_sigma: 6.0,
-            relearn_after: 50,
-            cooldown: 5,
-            direction: Direction::Both,
-            interval: Duration::ZERO,
+section! {
+    /// An adaptive band: an exponentially weighted mean and variance.
+    pub struct EwmaParams {
+        /// Weight of a new value.
+        pub alpha: f64 = 0.005, between(0.0, 1.0);
+        /// Half the width of the band, in standard deviations.
+        pub k_sigma: f64 = 5.0, above(0.0);
+        /// How many values are learned before the first is judged.
+        pub warm_up: u32 = 50, within(2.0, 1_000_000.0);
+        /// Least standard deviation, in the unit of the value.
+        pub min_deviation: f64 = 1e-9, above(0.0);
+        /// Least standard deviation as a share of the mean, added to `min_deviation`.
+        pub min_relative_deviation: f64 = 1e-3, at_least(0.0);
+        /// A value teaches no more than this many standard deviations.
+        pub clip_sigma: f64 = 6.0, above(0.0);
+        /// How many anomalous values in a row on one side make the level move there.
+        pub relearn_after: u32 = 50, within(1.0, 1_000_000.0);
+        /// How many values after an anomaly do not report another one, unless its score is higher.
+        pub cooldown: u32 = 5, within(0.0, 100_000.0);
+        /// Which side is bad.
+        pub direction: Direction = Direction::Both, default_text("that of the rule");
+        unwritten {
+            /// Time between samples; zero counts samples instead.
+            pub interval: Duration = Duration::ZERO;
         }
     }
 }
@@ -78,7 +65,7 @@ struct Memory {
 }
 
 impl EwmaStrategy {
-    /// A strategy that has learnt nothing yet.
+    /// A strategy that has learned nothing yet.
     #[must_use]
     pub fn new(params: EwmaParams) -> Self {
         Self {
@@ -101,7 +88,7 @@ impl EwmaStrategy {
         memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
-    /// Counts anomalous samples in a row on one side; after enough of them the new level is learnt from the start.
+    /// Counts anomalous samples in a row on one side; after enough of them the new level is learned from the start.
     fn follow(&mut self, side: Option<Side>) {
         let run = self.memory.run;
         self.memory.run = match side {
@@ -177,25 +164,12 @@ impl ThresholdStrategy for EwmaStrategy {
     }
 }
 
-pub(super) fn build(
-    map: &Map<String, Value>,
-    context: &Context,
-    _registry: &Registry,
-) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
-    let mut params = Params::new(map);
-    let own = EwmaParams::default();
-    let read = EwmaParams {
-        alpha: params.between("alpha", own.alpha, 0.0, 1.0),
-        k_sigma: params.positive("k_sigma", own.k_sigma),
-        warm_up: params.count("warm_up", own.warm_up, 2..=1_000_000),
-        min_deviation: params.positive("min_deviation", own.min_deviation),
-        min_relative_deviation: params
-            .not_negative("min_relative_deviation", own.min_relative_deviation),
-        clip_sigma: params.positive("clip_sigma", own.clip_sigma),
-        relearn_after: params.count("relearn_after", own.relearn_after, 1..=1_000_000),
-        cooldown: params.count("cooldown", own.cooldown, 0..=100_000),
-        direction: params.direction(context.direction),
-        interval: context.interval,
-    };
-    params.finish(Box::new(EwmaStrategy::new(read)))
+pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+    read_params::<EwmaParams, _>(map, |mut params, node| {
+        if !node.has("direction") {
+            params.direction = context.direction;
+        }
+        params.interval = context.interval;
+        Box::new(EwmaStrategy::new(params)) as Box<dyn ThresholdStrategy>
+    })
 }

@@ -8,19 +8,33 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
-use crate::metric::rounded;
+use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use crate::describe::{Node, section};
+use crate::metric::{Direction, rounded};
 
 /// Median absolute deviation to standard deviation of a normal distribution: `1/Φ⁻¹(3/4)`.
 pub(super) const TO_SIGMA: f64 = 1.482_602_218_505_602;
 
-#[derive(Debug, Clone)]
-pub(super) struct MadParams {
-    window: usize,
-    warm_up: usize,
-    k_sigma: f64,
-    min_deviation: f64,
-    min_relative_deviation: f64,
+section! {
+    /// A rolling median and median absolute deviation.
+    #[check(check)]
+    pub(super) struct MadParams {
+        /// How many values are remembered.
+        pub(super) window: usize = 300, within(5.0, 100_000.0);
+        /// How many values are learned before the first is judged; at most the window.
+        pub(super) warm_up: usize = 50,
+            within(3.0, 100_000.0), default_text("`50`, or the window when that is shorter");
+        /// Half the width of the band, in standard deviations.
+        pub(super) k_sigma: f64 = 6.0, above(0.0);
+        /// Least standard deviation, in the unit of the value.
+        pub(super) min_deviation: f64 = 1e-9, above(0.0);
+        /// Least standard deviation as a share of the median, added to `min_deviation`.
+        pub(super) min_relative_deviation: f64 = 1e-3, at_least(0.0);
+        /// How many values after an anomaly do not report another one, unless its score is higher.
+        pub(super) cooldown: u32 = 5, within(0.0, 100_000.0);
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of the rule");
+    }
 }
 
 /// Keeps the last `window` values, also sorted. O(log n) comparisons and one short move per sample; 16 bytes per value.
@@ -148,27 +162,19 @@ impl Core for Mad {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
-    let mut params = Params::new(map);
-    let window = params.count("window", 300, 5..=100_000);
-    let warm_up = params.count("warm_up", window.min(50), 3..=100_000);
-    if warm_up > window {
-        params.problem(
-            "warm_up",
-            format!("must not be longer than the window {window}, got {warm_up}"),
-        );
+/// The warm-up fits into the window.
+fn check(params: &mut MadParams, node: &Node<'_>) {
+    let (window, warm_up) = (params.window, params.warm_up);
+    if warm_up > window && node.has("warm_up") {
+        let message = format!("must not be longer than the window {window}, got {warm_up}");
+        node.problem_below("warm_up", message);
     }
-    let read = MadParams {
-        window: window as usize,
-        warm_up: warm_up as usize,
-        k_sigma: params.positive("k_sigma", 6.0),
-        min_deviation: params.positive("min_deviation", 1e-9),
-        min_relative_deviation: params.not_negative("min_relative_deviation", 1e-3),
-    };
-    let common = Common {
-        direction: params.direction(context.direction),
-        interval: context.interval,
-        cooldown: params.count("cooldown", 5, 0..=100_000),
-    };
-    params.finish(Box::new(Streaming::<Mad>::new(read, common)))
+    params.warm_up = warm_up.min(window);
+}
+
+pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+    read_params::<MadParams, _>(map, |params, _| {
+        let common = Common::new(context, params.direction, params.cooldown);
+        Box::new(Streaming::<Mad>::new(params, common)) as Box<dyn ThresholdStrategy>
+    })
 }

@@ -32,7 +32,7 @@ pub use compose::{AllOf, AnyOf};
 pub use config::StrategyConfig;
 pub use ewma::{EwmaParams, EwmaStrategy};
 pub use pace::Pace;
-pub use params::Params;
+pub use params::read_params;
 pub use registry::{Built, Context, Problem, Registry, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
 pub use strategy::{Data, Error, Snapshot, ThresholdStrategy};

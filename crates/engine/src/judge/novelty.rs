@@ -10,13 +10,22 @@ use super::record::Record;
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
+use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use crate::describe::section;
 use crate::metric::{Direction, rounded};
 
-#[derive(Debug, Clone)]
-pub(super) struct NoveltyParams {
-    threshold: f64,
-    warm_up: u32,
+section! {
+    /// How far a value is beyond everything that the series has done: its records, those of seasonal residuals, and shapes.
+    pub(super) struct NoveltyParams {
+        /// The novelty that is anomalous.
+        pub(super) threshold: f64 = 0.075, above(0.0);
+        /// How many values are learned before the first is judged.
+        pub(super) warm_up: u32 = 100, within(10.0, 1_000_000.0);
+        /// How many values after an anomaly do not report another one, unless its score is higher.
+        pub(super) cooldown: u32 = 60, within(0.0, 100_000.0);
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of the rule");
+    }
 }
 
 /// Adds up how far the series leaves its own record: of the value, of the extremes of five values, of seasonal residuals and of
@@ -107,7 +116,7 @@ impl Novelty {
         left
     }
 
-    /// The novelty of a value, which is then learnt.
+    /// The novelty of a value, which is then learned.
     fn novelty(&mut self, warm_up: u32, step: Step) -> f64 {
         let live = self.seen >= warm_up;
         self.seen = self.seen.saturating_add(1);
@@ -125,15 +134,6 @@ impl Novelty {
         sum += 0.5 * self.short.push(step.x, warm_up);
         sum += 0.5 * self.long.push(step.x, warm_up);
         sum
-    }
-}
-
-impl Default for NoveltyParams {
-    fn default() -> Self {
-        Self {
-            threshold: 0.075,
-            warm_up: 100,
-        }
     }
 }
 
@@ -211,16 +211,8 @@ impl Core for Novelty {
 }
 
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
-    let mut params = Params::new(map);
-    let own = NoveltyParams::default();
-    let read = NoveltyParams {
-        threshold: params.positive("threshold", own.threshold),
-        warm_up: params.count("warm_up", own.warm_up, 10..=1_000_000),
-    };
-    let common = Common {
-        direction: params.direction(context.direction),
-        interval: context.interval,
-        cooldown: params.count("cooldown", 60, 0..=100_000),
-    };
-    params.finish(Box::new(Streaming::<Novelty>::new(read, common)))
+    read_params::<NoveltyParams, _>(map, |params, _| {
+        let common = Common::new(context, params.direction, params.cooldown);
+        Box::new(Streaming::<Novelty>::new(params, common)) as Box<dyn ThresholdStrategy>
+    })
 }

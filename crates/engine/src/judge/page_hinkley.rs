@@ -7,15 +7,26 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
-use crate::metric::rounded;
+use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use crate::describe::section;
+use crate::metric::{Direction, rounded};
 
-#[derive(Debug, Clone)]
-pub(super) struct PageHinkleyParams {
-    delta: f64,
-    threshold: f64,
-    alpha: f64,
-    warm_up: u32,
+section! {
+    /// The Page-Hinkley test: the cumulative sum of deviations from the running mean.
+    pub(super) struct PageHinkleyParams {
+        /// The change that is tolerated, in the unit of the value.
+        pub(super) delta: f64 = 0.005, at_least(0.0);
+        /// The sum of deviations that is anomalous, in the unit of the value.
+        pub(super) threshold: f64 = 50.0, above(0.0);
+        /// The factor by which earlier deviations fade with each value.
+        pub(super) alpha: f64 = 0.9999, between(0.0, 1.0);
+        /// How many values are learned before the first is judged.
+        pub(super) warm_up: u32 = 30, within(1.0, 1_000_000.0);
+        /// How many values after an anomaly do not report another one, unless its score is higher.
+        pub(super) cooldown: u32 = 0, within(0.0, 100_000.0);
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of the rule");
+    }
 }
 
 /// Page (1954) and Hinkley (1971) as river 0.26 computes them; O(1), under 200 bytes. `delta` and `threshold` are in the unit of the
@@ -89,17 +100,8 @@ impl Core for PageHinkley {
 }
 
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
-    let mut params = Params::new(map);
-    let read = PageHinkleyParams {
-        delta: params.not_negative("delta", 0.005),
-        threshold: params.positive("threshold", 50.0),
-        alpha: params.between("alpha", 0.9999, 0.0, 1.0),
-        warm_up: params.count("warm_up", 30, 1..=1_000_000),
-    };
-    let common = Common {
-        direction: params.direction(context.direction),
-        interval: context.interval,
-        cooldown: params.count("cooldown", 0, 0..=100_000),
-    };
-    params.finish(Box::new(Streaming::<PageHinkley>::new(read, common)))
+    read_params::<PageHinkleyParams, _>(map, |params, _| {
+        let common = Common::new(context, params.direction, params.cooldown);
+        Box::new(Streaming::<PageHinkley>::new(params, common)) as Box<dyn ThresholdStrategy>
+    })
 }

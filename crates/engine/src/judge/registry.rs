@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::params::suggestion;
 use super::{StrategyConfig, ThresholdStrategy, builtin};
+use crate::describe::{Fault, nearest};
 use crate::metric::Direction;
 
 /// Deepest nesting of `any_of` and `all_of`.
 const DEEPEST: usize = 8;
 
-/// What a strategy is told about its rule.
+/// What a strategy needs to know about its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// Which side is bad.
@@ -21,14 +21,9 @@ pub struct Context {
     pub interval: Duration,
 }
 
-/// A mistake in a strategy's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The place below the strategy, such as `alpha` or `strategies[1].bound`; empty for the strategy itself.
-    pub path: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
+/// A mistake in a strategy's configuration, at a place below the strategy such as `alpha` or
+/// `strategies[1].bound`.
+pub type Problem = Fault;
 
 /// A strategy, or every mistake in its configuration.
 pub type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
@@ -38,7 +33,7 @@ pub trait StrategyFactory: Send + Sync {
     /// The `type:` it builds.
     fn kind(&self) -> &'static str;
 
-    /// Builds a strategy that has learnt nothing yet. [`Params`](super::Params) reads and checks `params`.
+    /// Builds a strategy that has learned nothing yet. [`read_params`](super::read_params) reads and checks `params`.
     ///
     /// # Errors
     /// Every mistake in the parameters.
@@ -96,7 +91,7 @@ impl Registry {
         self.build(config, context).err().unwrap_or_default()
     }
 
-    /// Builds a strategy that has learnt nothing yet.
+    /// Builds a strategy that has learned nothing yet.
     ///
     /// # Errors
     /// Every mistake in the configuration.
@@ -118,7 +113,10 @@ impl Registry {
             .find(|known| known.kind() == config.kind)
         else {
             let kinds: Vec<&str> = self.kinds().collect();
-            let hint = suggestion(&config.kind, &kinds);
+            let hint = match nearest(&config.kind, &kinds) {
+                Some(kind) => format!("; did you mean {kind}?"),
+                None => format!("; known are {}", kinds.join(", ")),
+            };
             return Err(vec![Problem {
                 path: "type".to_owned(),
                 message: format!("no strategy {:?}{hint}", config.kind),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::describe::worded;
 use crate::metric::Timestamp;
 
 /// Which hours share a level.
@@ -9,6 +10,13 @@ use crate::metric::Timestamp;
 pub(super) enum Period {
     Day,
     Week,
+}
+
+worded! {
+    Period {
+        "day" => Self::Day, "Each hour of the day has a usual level.";
+        "week" => Self::Week, "Each hour of the week has a usual level.";
+    }
 }
 
 impl Period {
@@ -73,7 +81,7 @@ impl Season {
         self.level += x - self.expected(at);
     }
 
-    /// The residual of a value, which is then learnt.
+    /// The residual of a value, which is then learned.
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     pub(super) fn residual(&mut self, at: Timestamp, x: f64) -> f64 {
         if self.seen == 0 {

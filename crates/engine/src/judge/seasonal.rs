@@ -8,20 +8,33 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
-use crate::metric::rounded;
+use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use crate::describe::section;
+use crate::metric::{Direction, rounded};
 
 /// Mean absolute deviation to standard deviation of a normal distribution: √(π/2).
 const TO_SIGMA: f64 = 1.253_314_137_315_500_1;
 
-#[derive(Debug, Clone)]
-pub(super) struct SeasonalParams {
-    period: Period,
-    k_sigma: f64,
-    warm_up: u32,
-    min_deviation: f64,
-    min_relative_deviation: f64,
-    relearn_after: u32,
+section! {
+    /// A usual level for each hour of the day or of the week, in UTC; what differs from it is judged.
+    pub(super) struct SeasonalParams {
+        /// What repeats itself.
+        pub(super) period: Period = Period::Day;
+        /// Half the width of the band, in standard deviations.
+        pub(super) k_sigma: f64 = 5.0, above(0.0);
+        /// How many values are learned before the first is judged.
+        pub(super) warm_up: u32 = 200, within(2.0, 1_000_000.0);
+        /// Least standard deviation, in the unit of the value.
+        pub(super) min_deviation: f64 = 1e-9, above(0.0);
+        /// Least standard deviation as a share of the expected value, added to `min_deviation`.
+        pub(super) min_relative_deviation: f64 = 1e-3, at_least(0.0);
+        /// How many anomalous values in a row on one side make the level move there.
+        pub(super) relearn_after: u32 = 50, within(1.0, 1_000_000.0);
+        /// How many values after an anomaly do not report another one, unless its score is higher.
+        pub(super) cooldown: u32 = 5, within(0.0, 100_000.0);
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of the rule");
+    }
 }
 
 /// Learns a level for each hour of the day (or week). O(1); 0.6 KB (2.9 KB for a week).
@@ -106,19 +119,8 @@ impl Seasonal {
 }
 
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
-    let mut params = Params::new(map);
-    let read = SeasonalParams {
-        period: [Period::Day, Period::Week][params.word("period", 0, &["day", "week"])],
-        k_sigma: params.positive("k_sigma", 5.0),
-        warm_up: params.count("warm_up", 200, 2..=1_000_000),
-        min_deviation: params.positive("min_deviation", 1e-9),
-        min_relative_deviation: params.not_negative("min_relative_deviation", 1e-3),
-        relearn_after: params.count("relearn_after", 50, 1..=1_000_000),
-    };
-    let common = Common {
-        direction: params.direction(context.direction),
-        interval: context.interval,
-        cooldown: params.count("cooldown", 5, 0..=100_000),
-    };
-    params.finish(Box::new(Streaming::<Seasonal>::new(read, common)))
+    read_params::<SeasonalParams, _>(map, |params, _| {
+        let common = Common::new(context, params.direction, params.cooldown);
+        Box::new(Streaming::<Seasonal>::new(params, common)) as Box<dyn ThresholdStrategy>
+    })
 }

@@ -8,19 +8,29 @@ use serde_json::{Map, Value};
 use super::normal::quantile;
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
-use crate::metric::rounded;
+use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use crate::describe::section;
+use crate::metric::{Direction, rounded};
 
 /// Bins of the conformal ranks.
 const BINS: usize = 64;
 /// Shifts that are looked for, in standard deviations.
 const SHIFTS: [f64; 8] = [0.25, 0.5, 1.0, 2.0, -0.25, -0.5, -1.0, -2.0];
 
-#[derive(Debug, Clone)]
-pub(super) struct ShiftParams {
-    budget: f64,
-    warm_up: usize,
-    whiten: bool,
+section! {
+    /// Small lasting shifts, with a guaranteed average time between false alarms.
+    pub(super) struct ShiftParams {
+        /// How many values lie between two false alarms on average.
+        pub(super) budget: f64 = 40_320.0, at_least(10.0);
+        /// How many values are learned before the first is judged.
+        pub(super) warm_up: usize = 200, within(20.0, 100_000.0);
+        /// Whether the dependence of a value on the one before it is removed.
+        pub(super) whiten: bool = true;
+        /// How many values after an anomaly do not report another one, unless its score is higher.
+        pub(super) cooldown: u32 = 0, within(0.0, 100_000.0);
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of the rule");
+    }
 }
 
 /// A conformal e-detector (Shin, Ramdas and Rinaldo 2022; Vovk et al. 2024) over binned ranks; O(64) time and memory.
@@ -183,25 +193,10 @@ impl Core for Shift {
 }
 
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
-    let mut params = Params::new(map);
-    let budget = params.optional("budget").unwrap_or(40_320.0);
-    if budget < 10.0 {
-        params.problem(
-            "budget",
-            format!("must be 10 samples between false alarms or more, got {budget}"),
-        );
-    }
-    let read = ShiftParams {
-        budget,
-        warm_up: params.count("warm_up", 200, 20..=100_000) as usize,
-        whiten: params.flag("whiten", true),
-    };
-    let common = Common {
-        direction: params.direction(context.direction),
-        interval: context.interval,
-        cooldown: params.count("cooldown", 0, 0..=100_000),
-    };
-    params.finish(Box::new(Streaming::<Shift>::new(read, common)))
+    read_params::<ShiftParams, _>(map, |params, _| {
+        let common = Common::new(context, params.direction, params.cooldown);
+        Box::new(Streaming::<Shift>::new(params, common)) as Box<dyn ThresholdStrategy>
+    })
 }
 
 #[cfg(test)]
@@ -214,6 +209,7 @@ mod tests {
             budget: 40_320.0,
             warm_up: 200,
             whiten: true,
+            ..ShiftParams::default()
         };
         let mut shift = Shift::new(&params);
         shift.first = [2.0, -2.0].repeat(50);

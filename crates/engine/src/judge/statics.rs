@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::registry::Built;
 use super::{
-    Band, Context, Error, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy, Verdict,
+    Band, Context, Error, Registry, Side, Snapshot, ThresholdStrategy, Verdict, read_params,
 };
+use crate::describe::{Node, section};
 use crate::metric::{Direction, MetricSample, rounded};
 
 const KIND: &str = "static";
@@ -92,47 +94,67 @@ impl ThresholdStrategy for StaticThresholdStrategy {
     }
 }
 
-pub(super) fn build(
-    map: &Map<String, Value>,
-    context: &Context,
-    _registry: &Registry,
-) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
-    let mut params = Params::new(map);
-    let direction = params.direction(context.direction);
-    let bound = params.optional("bound");
-    let (mut lower, mut upper) = (params.optional("lower"), params.optional("upper"));
-    let min_deviation = params.positive("min_deviation", 1e-9);
-    match bound {
-        Some(_) if lower.is_some() || upper.is_some() => {
-            params.problem(
-                "bound",
-                "must not stand beside lower or upper; keep one of the two forms",
-            );
-        }
-        Some(_) if direction == Direction::Both => {
-            params.problem(
-                "bound",
-                "has no side when the direction is both; write lower and upper",
-            );
-        }
-        Some(bound) if direction == Direction::Below => lower = Some(bound),
-        Some(bound) => upper = Some(bound),
-        None if ["bound", "lower", "upper"]
-            .iter()
-            .any(|name| map.contains_key(*name)) => {}
-        None => params.problem("bound", "is missing; write the limit, such as bound: 0.9"),
+section! {
+    /// Fixed bounds: `bound` on the bad side, or `lower` and `upper`, at least one of the three.
+    #[schema(json!({"anyOf": [{"required": ["bound"]}, {"required": ["lower"]}, {"required": ["upper"]}]}))]
+    pub(super) struct StaticParams {
+        /// Values beyond it, on the bad side, are anomalous.
+        bound: Option<f64> = None, example("0.9");
+        /// Values below it are anomalous.
+        lower: Option<f64> = None;
+        /// Values above it are anomalous.
+        upper: Option<f64> = None;
+        /// What the score is relative to when the bound is near 0.
+        min_deviation: f64 = 1e-9, above(0.0);
+        /// Which side is bad.
+        direction: Option<Direction> = None, default_text("that of the rule");
     }
-    if let (Some(low), Some(high)) = (lower, upper)
-        && low > high
-    {
-        params.problem(
-            "lower",
-            format!("must not be above upper {high}, got {low}"),
-        );
+}
+
+impl StaticParams {
+    /// The bounds below and above, with the side of `bound` resolved.
+    fn bounds(&self, direction: Direction, node: &Node<'_>) -> (Option<f64>, Option<f64>) {
+        let (lower, upper) = (self.lower, self.upper);
+        let bounds = match self.bound {
+            Some(_) if lower.is_some() || upper.is_some() => {
+                node.problem_below(
+                    "bound",
+                    "must not stand beside lower or upper; keep one of the two forms",
+                );
+                (lower, upper)
+            }
+            Some(_) if direction == Direction::Both => {
+                node.problem_below(
+                    "bound",
+                    "has no side when the direction is both; write lower and upper",
+                );
+                (lower, upper)
+            }
+            Some(bound) if direction == Direction::Below => (Some(bound), upper),
+            Some(bound) => (lower, Some(bound)),
+            None => (lower, upper),
+        };
+        if !["bound", "lower", "upper"].iter().any(|key| node.has(key)) {
+            node.problem_below("bound", "is missing; write the limit, such as bound: 0.9");
+        }
+        if let (Some(low), Some(high)) = bounds
+            && low > high
+        {
+            let message = format!("must not be above upper {high}, got {low}");
+            node.problem_below("lower", message);
+        }
+        bounds
     }
-    params.finish(Box::new(StaticThresholdStrategy {
-        lower,
-        upper,
-        min_deviation,
-    }))
+}
+
+pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+    read_params::<StaticParams, _>(map, |params, node| {
+        let direction = params.direction.unwrap_or(context.direction);
+        let (lower, upper) = params.bounds(direction, node);
+        Box::new(StaticThresholdStrategy {
+            lower,
+            upper,
+            min_deviation: params.min_deviation,
+        }) as Box<dyn ThresholdStrategy>
+    })
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Pace, Snapshot, ThresholdStrategy, Verdict};
+use super::{Context, Error, Pace, Snapshot, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, MetricSample, Timestamp};
 
-/// A finite value that is to be judged and learnt.
+/// A finite value that is to be judged and learned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) x: f64,
@@ -24,7 +24,7 @@ pub(super) trait Core: Clone + Debug + Send + Serialize + DeserializeOwned {
     /// What the configuration says.
     type Params: Debug + Clone + Send;
 
-    /// A memory that has learnt nothing.
+    /// A memory that has learned nothing.
     fn new(params: &Self::Params) -> Self;
 
     /// Judges, then learns.
@@ -41,12 +41,23 @@ pub(super) trait Core: Clone + Debug + Send + Serialize + DeserializeOwned {
     }
 }
 
-/// What is told to a [`Streaming`] strategy from outside its core.
+/// What a [`Streaming`] strategy needs besides its core.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common {
     pub(super) direction: Direction,
     pub(super) interval: Duration,
     pub(super) cooldown: u32,
+}
+
+impl Common {
+    /// What the parameters say, or the rule where they are silent.
+    pub(super) fn new(context: &Context, direction: Option<Direction>, cooldown: u32) -> Self {
+        Self {
+            direction: direction.unwrap_or(context.direction),
+            interval: context.interval,
+            cooldown,
+        }
+    }
 }
 
 /// A strategy made of a core.

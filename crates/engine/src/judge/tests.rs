@@ -75,9 +75,9 @@ fn every_mistake_is_reported_with_its_place_and_remedy() {
         [
             "strategies[0].alpha: must be between 0 and 1, got 1.5",
             "strategies[0].warm_up: must be a whole number from 2 to 1000000, got 1.5",
-            "strategies[0].k_sgima: unknown parameter; did you mean k_sigma?",
+            "strategies[0].k_sgima: unknown key; did you mean k_sigma?",
             "strategies[1].type: no strategy \"statik\"; did you mean static?",
-            "strategies[2].bound: must be a number, got null",
+            "strategies[2].bound: must be a number, got nothing",
         ]
     );
 }

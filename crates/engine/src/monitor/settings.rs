@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::alert;
+use crate::describe::{EnvLabels, EnvText, HttpUrl, Node, section, worded};
 use crate::exposition::Limits;
 use crate::metric::Labels;
 use crate::series;
@@ -108,39 +109,45 @@ impl Settings {
     }
 }
 
-/// Which model is watched: labels on all that is exported and sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Model {
-    /// Label `model_id`. Default `default`.
-    pub id: String,
-    /// Label `model_version`; none by default.
-    pub version: Option<String>,
-    /// How long alerts of a replica or version that has just appeared stay pending, and how long
-    /// those of a replica that is gone stay. Default 5m.
-    pub rollout_grace: Duration,
-    /// What a new version of the model starts from.
-    pub baseline: Baseline,
+section! {
+    /// Which model is watched: labels on everything that is exported and sent.
+    #[check(name_model)]
+    pub struct Model {
+        /// The label `model_id`.
+        pub id: String as EnvText = "default".to_owned(), example("fraud-detector");
+        /// The label `model_version`.
+        pub version: Option<String> as Option<EnvText> = None, example("7");
+        /// How long alerts of a replica or version that has just appeared stay pending, and how
+        /// long those of a replica that is gone stay.
+        pub rollout_grace: Duration = Duration::from_secs(300);
+        /// What a new version of the model starts from.
+        pub baseline: Baseline = Baseline::Reset;
+    }
 }
 
 /// What a new version of the model starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Baseline {
-    /// It is learnt anew.
+    /// It is learned anew.
     #[default]
     Reset,
-    /// What was learnt about the version before is taken as usual.
+    /// What was learned about the previous version is taken as normal.
     Carry,
 }
 
-impl Default for Model {
-    fn default() -> Self {
-        Self {
-            id: "default".to_owned(),
-            version: None,
-            rollout_grace: Duration::from_secs(300),
-            baseline: Baseline::Reset,
-        }
+worded! {
+    Baseline {
+        "reset" => Self::Reset, "What is normal is learned anew.";
+        "carry" => Self::Carry, "What was learned about the previous version is taken as normal.";
     }
+}
+
+/// An empty id means the default, an empty version none.
+fn name_model(model: &mut Model, _node: &Node<'_>) {
+    if model.id.is_empty() {
+        model.id = Model::default().id;
+    }
+    model.version = model.version.take().filter(|version| !version.is_empty());
 }
 
 impl Model {
@@ -152,13 +159,16 @@ impl Model {
     }
 }
 
-/// One `/metrics` endpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Target {
-    /// Its URL, with scheme and path.
-    pub url: String,
-    /// Attached to each of its series; `job` and `instance` are always there.
-    pub labels: Labels,
+section! {
+    /// One `/metrics` endpoint.
+    pub struct Target {
+        required {
+            /// Its URL, with scheme and path.
+            pub url: String as HttpUrl, example("http://127.0.0.1:8000/metrics");
+        }
+        /// Attached to each of its series; `job` and `instance` have defaults.
+        pub labels: Labels as EnvLabels = Labels::empty(), example("{pod: \"${POD_NAME}\"}");
+    }
 }
 
 /// What the targets that are found by name have in common.

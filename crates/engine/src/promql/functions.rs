@@ -168,36 +168,21 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 
 /// The known name nearest to a mistyped one.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    // Longer names are no slips, and the distance takes time that grows with the length.
+    if name.len() > 64 {
+        return None;
+    }
     let known = ALL.iter().map(|(_, s)| s.name);
     let known = known.chain(super::ast::AGGREGATES.iter().map(|(name, _)| *name));
     let scored = known.map(|candidate| {
         (
-            distance(name, candidate),
+            strsim::levenshtein(name, candidate),
             !candidate.starts_with(name),
             candidate,
         )
     });
     let (distance, _, best) = scored.min()?;
     (distance <= 2.max(name.len() / 4)).then_some(best)
-}
-
-/// Levenshtein's distance over bytes.
-fn distance(a: &str, b: &str) -> usize {
-    // A name this long is no slip of the pen.
-    if a.len() > 64 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use acceptor::Acceptor;
 pub use headers::Headers;
 pub use rate::RateLimit;
-pub use tls::{ClientAuth, Material, Tls, Version, cipher_suite, curve};
+pub use tls::{CipherSuite, ClientAuth, KeyExchange, Material, Tls, Version, cipher_suite, curve};
 pub use users::Users;
 
 pub(super) use passwords::{Login, Passwords};

@@ -11,6 +11,11 @@ use tokio_rustls::rustls::{self, SupportedCipherSuite, SupportedProtocolVersion}
 /// Largest file of certificates that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
+/// A suite of ciphers that rustls speaks.
+pub type CipherSuite = SupportedCipherSuite;
+/// A group of the key exchange that rustls speaks.
+pub type KeyExchange = &'static dyn SupportedKxGroup;
+
 /// Certificates or a key in PEM.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Material {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::describe::worded;
+
 /// A distance between two distributions, 0 when they are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +23,18 @@ pub enum Statistic {
     Wasserstein,
     /// Half the sum of the differences of shares, 0 to 1.
     TotalVariation,
+}
+
+worded! {
+    Statistic {
+        "jensen_shannon" => Self::JensenShannon, "Jensen-Shannon divergence in base 2, from 0 to 1.";
+        "jensen_shannon_distance" => Self::JensenShannonDistance, "Its square root, from 0 to 1.";
+        "psi" => Self::Psi, "Population stability index in nats, with half a count added to every bucket.";
+        "hellinger" => Self::Hellinger, "Hellinger distance, from 0 to 1.";
+        "kolmogorov_smirnov" => Self::KolmogorovSmirnov, "Greatest difference of the cumulative shares, from 0 to 1; needs ordered buckets.";
+        "wasserstein" => Self::Wasserstein, "Wasserstein-1 distance in the unit of the bucket bounds; needs ordered buckets.";
+        "total_variation" => Self::TotalVariation, "Half the sum of the differences of shares, from 0 to 1.";
+    }
 }
 
 impl Statistic {
@@ -47,12 +61,6 @@ impl Statistic {
             Self::Wasserstein => "wasserstein",
             Self::TotalVariation => "total_variation",
         }
-    }
-
-    /// The statistic with this word, if there is one.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.as_str() == word)
     }
 
     /// The statistic and its convention for people.

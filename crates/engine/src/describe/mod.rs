@@ -1,0 +1,34 @@
+//! One description per key: what a section of a file may hold, and everything that follows from it.
+//!
+//! [`section!`] declares a struct and describes its keys in one place. Reading (every problem at
+//! once), JSON Schema and reference pages are derived from the same declaration. The module does
+//! no I/O and knows nothing of YAML: files and strategies' parameters arrive as a tree of
+//! [`Value`]s.
+
+mod fields;
+mod key;
+mod markdown;
+mod matcher;
+mod read;
+mod schema;
+mod section;
+mod shape;
+mod url;
+mod value;
+mod words;
+
+pub use crate::{section, worded, written};
+pub use fields::{Fields, nearest};
+#[doc(hidden)]
+pub use key::one_text;
+pub use key::{Alternative, Choice, Description, Key, Kind, Limits, Scalar, Word};
+pub use markdown::Markdown;
+pub use matcher::EnvMatcher;
+pub use read::{Environment, Fault, Node, ReadContext, Reader};
+pub use schema::json_schema;
+pub use section::Keys;
+pub use shape::{
+    Count, EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word,
+};
+pub use url::{HttpUrl, ServerUrl, host, is_http_url};
+pub use value::{Lines, Value};

@@ -1,0 +1,68 @@
+//! URLs in configuration files.
+
+use serde_json::json;
+
+use super::{Kind, Limits, Node, Scalar, Shape};
+
+static URL: Scalar = Scalar {
+    name: "URL",
+    doc: "An absolute URL with the scheme `http` or `https`; `${VAR}` is replaced by the environment variable `VAR`.",
+    schema: || json!({"type": "string", "pattern": "^(https?://.|.*\\$)"}),
+    show: |number| number.to_string(),
+};
+
+/// The URL of an endpoint, kept as it is.
+#[derive(Debug)]
+pub struct HttpUrl;
+
+impl Shape for HttpUrl {
+    type Value = String;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&URL)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<String> {
+        let url = node.expand(&node.text()?);
+        if !is_http_url(&url) {
+            let example = limits.example;
+            node.problem(format!("must be a URL such as {example}, got {url:?}"));
+            return None;
+        }
+        Some(url)
+    }
+}
+
+/// The base URL of a server, to which a path is appended.
+#[derive(Debug)]
+pub struct ServerUrl;
+
+impl Shape for ServerUrl {
+    type Value = String;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&URL)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<String> {
+        let url = HttpUrl::read(node, limits)?;
+        Some(url.trim_end_matches('/').to_owned())
+    }
+}
+
+/// Whether this is an absolute http or https URL with a host.
+#[must_use]
+pub fn is_http_url(url: &str) -> bool {
+    host(url).is_some_and(|host| !host.is_empty())
+}
+
+/// `host:port` of a URL, without credentials; `None` when it is not http or https.
+#[must_use]
+pub fn host(url: &str) -> Option<&str> {
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?;
+    (!host.contains(char::is_whitespace)).then_some(host)
+}

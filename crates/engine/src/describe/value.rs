@@ -1,0 +1,111 @@
+//! A tree of values as written in a file, and the line of every place in it.
+
+use std::collections::HashMap;
+
+/// A value; keys are strings, and numbers keep their spelling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// Nothing was written.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number and how it was written.
+    Number(f64, String),
+    /// Text.
+    String(String),
+    /// A list.
+    List(Vec<Value>),
+    /// A map in the order written.
+    Map(Vec<(String, Value)>),
+}
+
+impl Value {
+    /// What this is, with its article, for messages.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(_, text) => text.clone(),
+            Self::String(text) => format!("{text:?}"),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a map".to_owned(),
+        }
+    }
+
+    /// The same value as JSON; numbers that JSON lacks (`.nan`, `.inf`) become text.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Number(value, text) => text
+                .parse::<i64>()
+                .map_or_else(
+                    |_| serde_json::Number::from_f64(*value).map(Into::into),
+                    |i| Some(i.into()),
+                )
+                .unwrap_or_else(|| text.clone().into()),
+            Self::String(text) => text.clone().into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => entries
+                .iter()
+                .map(|(key, value)| (key.clone(), value.to_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+}
+
+impl From<&serde_json::Value> for Value {
+    fn from(value: &serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(value) => Self::Bool(*value),
+            serde_json::Value::Number(number) => {
+                Self::Number(number.as_f64().unwrap_or(f64::NAN), number.to_string())
+            }
+            serde_json::Value::String(text) => Self::String(text.clone()),
+            serde_json::Value::Array(items) => Self::List(items.iter().map(Self::from).collect()),
+            serde_json::Value::Object(map) => Self::from(map),
+        }
+    }
+}
+
+impl From<&serde_json::Map<String, serde_json::Value>> for Value {
+    fn from(map: &serde_json::Map<String, serde_json::Value>) -> Self {
+        let entries = map.iter().map(|(key, value)| (key.clone(), value.into()));
+        Self::Map(entries.collect())
+    }
+}
+
+/// The line of every path of a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lines(HashMap<String, usize>);
+
+impl Lines {
+    /// Notes the line of a path.
+    pub fn set(&mut self, path: String, line: usize) {
+        self.0.insert(path, line);
+    }
+
+    /// Notes the line of a path that has none yet.
+    pub fn set_once(&mut self, path: String, line: usize) {
+        self.0.entry(path).or_insert(line);
+    }
+
+    /// The line of a path, or of the nearest enclosing place that has one; 0 when unknown.
+    #[must_use]
+    pub fn line(&self, path: &str) -> usize {
+        let mut path = path;
+        loop {
+            if let Some(line) = self.0.get(path) {
+                return *line;
+            }
+            let Some(cut) = path.rfind(['.', '[']) else {
+                return self.0.get("").copied().unwrap_or(0);
+            };
+            path = path.get(..cut).unwrap_or("");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Which rule files a pattern or a folder stands for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+
+/// Rule files whose path matches a pattern, in order; a file whose name ends in `.test.yaml` holds
+/// tests and no rules.
+///
+/// # Errors
+/// When it is no pattern, or a folder cannot be listed.
+pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    if let Some(folder) = pattern.parent()
+        && !folder.as_os_str().is_empty()
+        && !folder.to_string_lossy().contains('*')
+    {
+        fs::read_dir(folder)
+            .map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+    }
+    // Only * means something: other characters of patterns may stand in the name of a folder.
+    let text = pattern.to_string_lossy();
+    let parts: Vec<String> = text.split('*').map(Pattern::escape).collect();
+    let options = MatchOptions {
+        require_literal_separator: true,
+        ..MatchOptions::default()
+    };
+    let found = glob::glob_with(&parts.join("*"), options).map_err(|error| error.to_string())?;
+    let mut files = Vec::new();
+    for path in found {
+        let path = path.map_err(|error| {
+            format!("cannot list {}: {}", error.path().display(), error.error())
+        })?;
+        if path.is_file() && !is_rule_test(&path) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The rule files of a folder, in order.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn rule_files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = matching(&folder.join("*.yaml"))?;
+    files.extend(matching(&folder.join("*.yml"))?);
+    files.sort();
+    Ok(files)
+}
+
+fn is_rule_test(file: &Path) -> bool {
+    let name = file.to_string_lossy();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{matching, rule_files_in};
+
+    #[test]
+    fn a_star_stands_for_anything_in_a_name_and_tests_are_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a[1]");
+        fs::create_dir(&folder).unwrap();
+        for name in [
+            "a.yaml",
+            "vllm-1.yml",
+            "vllm.yaml",
+            "vllm.test.yaml",
+            "b.txt",
+        ] {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let names = |files: Vec<std::path::PathBuf>| -> Vec<String> {
+            let names = files.iter().filter_map(|file| file.file_name());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
+        };
+        let found = |pattern: &str| names(matching(&folder.join(pattern)).unwrap());
+        assert_eq!(found("*.yaml"), ["a.yaml", "vllm.yaml"]);
+        assert_eq!(found("vllm*.y*ml"), ["vllm-1.yml", "vllm.yaml"]);
+        assert_eq!(found("a*b*c"), Vec::<String>::new());
+        let all = names(rule_files_in(&folder).unwrap());
+        assert_eq!(all, ["a.yaml", "vllm-1.yml", "vllm.yaml"]);
+        assert!(
+            matching(&folder.join("none/*.yaml"))
+                .unwrap_err()
+                .starts_with("cannot list")
+        );
+    }
+}

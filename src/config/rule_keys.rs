@@ -1,0 +1,287 @@
+//! The sections of a rule file: every key, with its default.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::rule_shapes::{
+    Anything, CounterSelector, Expression, LabelTemplates, ManifestKind, ManifestVersion,
+    RecordName, RuleName, Share, Templates,
+};
+use crate::alert::{NoData, Template};
+use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
+use crate::judge::StrategyConfig;
+use crate::map::drift::{DriftParams, Statistic};
+use crate::metric::{Direction, Labels, Metric};
+use crate::notify::retrain::Policy;
+use crate::promql::Expr;
+
+/// A rule file: groups, alone or in a manifest.
+pub(crate) const RULE_FILE: Kind = Kind::Choice(Choice {
+    name: "RuleFile",
+    doc: "Groups of rules, as Prometheus writes them, or a PrometheusRule manifest with the same groups below `spec`.",
+    tag: "",
+    sections: || {
+        vec![
+            ("groups", GroupsKeys::description()),
+            ("manifest", ManifestKeys::description()),
+        ]
+    },
+});
+
+section! {
+    /// A rule file as Prometheus has it.
+    #[derive(Debug, Clone)]
+    pub(super) struct GroupsKeys {
+        /// Groups of rules.
+        pub(super) groups: Vec<Option<GroupKeys>> = Vec::new(), must_be_set();
+    }
+}
+
+section! {
+    /// A PrometheusRule manifest of the Prometheus operator.
+    #[derive(Debug, Clone)]
+    pub(super) struct ManifestKeys {
+        required {
+            /// The version of the manifest.
+            _version @ "apiVersion": () as ManifestVersion;
+            /// The kind of the manifest.
+            _kind @ "kind": () as ManifestKind;
+        }
+        /// Name and labels in the cluster; not looked at.
+        _metadata @ "metadata": () as Anything = ();
+        /// The groups.
+        pub(super) spec: GroupsKeys = GroupsKeys::default(), must_be_set();
+        /// Written by the cluster; not looked at.
+        _status @ "status": () as Anything = ();
+    }
+}
+
+section! {
+    /// Rules that are evaluated together, in order, so that a rule sees what the rules before it recorded.
+    #[check(check_offset)]
+    #[derive(Debug, Clone)]
+    pub(super) struct GroupKeys {
+        /// Unique within the file.
+        pub(super) name: String = String::new(), must_be_set();
+        /// Time between evaluations.
+        pub(super) interval: Option<Duration> = None, default_text("the scrape interval");
+        /// Only `0s`: rules are evaluated on the scrape that just ended.
+        query_offset: Duration = Duration::ZERO;
+        /// Most alerts of one rule that are pending or firing at once; 0 for no limit.
+        pub(super) limit: usize = 0;
+        /// Added to every rule of the group that does not have them.
+        pub(super) labels: Labels = Labels::empty();
+        /// For Thanos; not looked at.
+        _partial_response_strategy @ "partial_response_strategy": () as Anything = ();
+        /// The rules.
+        pub(super) rules: Vec<Option<RuleKeys>> = Vec::new();
+    }
+}
+
+/// Rules cannot look at another time than the group is evaluated at.
+fn check_offset(group: &mut GroupKeys, node: &Node<'_>) {
+    if !group.query_offset.is_zero() {
+        node.problem_below(
+            "query_offset",
+            "must be 0s: rules are evaluated on the scrape that just ended",
+        );
+    }
+}
+
+/// A rule as written: the first key says which kind it is.
+#[derive(Debug, Clone)]
+pub(super) enum RuleKeys {
+    Record(RecordKeys),
+    Alert(AlertKeys),
+    Watch(Box<WatchKeys>),
+}
+
+impl Shape for RuleKeys {
+    type Value = Self;
+
+    fn kind() -> Kind {
+        Kind::Choice(Choice {
+            name: "Rule",
+            doc: "A rule is one of `record`, `alert` and `watch`.",
+            tag: "",
+            sections: || {
+                vec![
+                    ("record", RecordKeys::description()),
+                    ("alert", AlertKeys::description()),
+                    ("watch", WatchKeys::description()),
+                ]
+            },
+        })
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Self> {
+        node.entries()?;
+        let kinds = ["record", "alert", "watch"];
+        let kinds = kinds.into_iter().filter(|kind| node.peek(kind).is_some());
+        match kinds.collect::<Vec<_>>().as_slice() {
+            ["record"] => RecordKeys::read(node, limits).map(Self::Record),
+            ["alert"] => AlertKeys::read(node, limits).map(Self::Alert),
+            ["watch"] => WatchKeys::read(node, limits).map(|watch| Self::Watch(Box::new(watch))),
+            [] => {
+                node.problem("one of record, alert or watch is missing");
+                None
+            }
+            several => {
+                node.problem(format!(
+                    "must be one of record, alert or watch, not {}",
+                    several.join(" and ")
+                ));
+                None
+            }
+        }
+    }
+}
+
+section! {
+    /// Gives a PromQL value, or the drift of a distribution, a name.
+    #[check(check_source)]
+    #[schema(json!({"oneOf": [{"required": ["expr"]}, {"required": ["drift"]}]}))]
+    #[derive(Debug, Clone)]
+    pub(super) struct RecordKeys {
+        required {
+            /// The name, for later rules and in the metrics of Sidewatch.
+            pub(super) record: String as RecordName, example("model:latency:p99");
+        }
+        /// What the value is about; makes it a signal, and says its unit and its bad side.
+        pub(super) metric: Option<Metric> = None;
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of `metric`");
+        /// The value. Either `expr` or `drift` must be there.
+        pub(super) expr: Option<Expr> as Option<Expression> = None,
+            example("sum by (model_name) (rate(request_errors_total[1m]))");
+        /// How far a distribution is from a reference, in the place of `expr`.
+        pub(super) drift: Option<DriftKeys> = None;
+        /// Added to every recorded series.
+        pub(super) labels: Labels = Labels::empty();
+    }
+}
+
+/// A record has one source.
+fn check_source(_record: &mut RecordKeys, node: &Node<'_>) {
+    match (
+        node.has("expr"),
+        node.peek("drift").filter(|_| node.has("drift")),
+    ) {
+        (true, Some(drift)) => drift.problem("stands in the place of expr; keep one of them"),
+        (false, None) => node.problem("expr is missing"),
+        (true, None) | (false, Some(_)) => {}
+    }
+}
+
+section! {
+    /// Fires while its expression returns something, as in Prometheus.
+    #[derive(Debug, Clone)]
+    pub(super) struct AlertKeys {
+        required {
+            /// The label `alertname`.
+            pub(super) alert: String as RuleName, example("ServerDown");
+            /// The condition.
+            pub(super) expr: Expr as Expression, example("up == 0");
+        }
+        /// How long the condition must hold before the alert fires.
+        pub(super) hold @ "for": Duration = Duration::ZERO;
+        /// How long the alert goes on after the condition ended.
+        pub(super) keep_firing_for: Duration = Duration::ZERO;
+        /// Added to the labels of the series; values are templates.
+        pub(super) labels: Vec<(String, Template)> as LabelTemplates = Vec::new();
+        /// Texts for people; values are templates.
+        pub(super) annotations: Vec<(String, Template)> as Templates = Vec::new();
+    }
+}
+
+section! {
+    /// Fires while its strategy finds the value anomalous.
+    #[derive(Debug, Clone)]
+    pub(super) struct WatchKeys {
+        required {
+            /// The label `alertname`.
+            pub(super) watch: String as RuleName, example("AccuracyDropped");
+            /// The value that is judged; not a comparison.
+            pub(super) expr: Expr as Expression, example("accuracy");
+            /// What is normal.
+            pub(super) strategy: StrategyConfig, example("{type: static, bound: 0.9}");
+        }
+        /// What the value is about.
+        pub(super) metric: Option<Metric> = None,
+            default_text("that of the record when `expr` is the name of one, else `custom`");
+        /// Which side is bad.
+        pub(super) direction: Option<Direction> = None, default_text("that of `metric`");
+        /// How long the value must be anomalous before the alert fires.
+        pub(super) hold @ "for": Duration = Duration::ZERO;
+        /// How long the alert goes on after the value is normal.
+        pub(super) keep_firing_for: Duration = Duration::ZERO;
+        /// What missing data means.
+        pub(super) no_data: NoData = NoData::Keep;
+        /// Added to the labels of the series; values are templates.
+        pub(super) labels: Vec<(String, Template)> as LabelTemplates = Vec::new();
+        /// Texts for people; values are templates.
+        pub(super) annotations: Vec<(String, Template)> as Templates = Vec::new();
+        /// Asks for a new model when the watch fires.
+        pub(super) retrain: Option<RetrainKeys> = None;
+    }
+}
+
+section! {
+    /// When a firing watch asks for a new model.
+    #[derive(Debug, Clone)]
+    pub(super) struct RetrainKeys {
+        /// At most one request in this time.
+        pub(super) cooldown: Duration = Policy::default().cooldown;
+        /// How many of the last evaluations must be anomalous.
+        pub(super) after: (u32, u32) as Share = (1, 1), example("3/5");
+        /// No request while this returns something.
+        pub(super) unless: Option<Expr> as Option<Expression> = None, example("up == 0");
+    }
+}
+
+section! {
+    /// How far a distribution is from a reference: either of the buckets of a `histogram`, or of a
+    /// `counter` whose categories are told apart by a `label`.
+    #[schema(json!({"oneOf": [{"required": ["histogram"]}, {"required": ["counter", "label"]}]}))]
+    #[derive(Debug, Clone)]
+    pub(super) struct DriftKeys {
+        required {
+            /// What the distribution is compared with.
+            pub(super) reference: ReferenceKeys, example("{learn: 24h}");
+        }
+        /// A selector of cumulative buckets.
+        pub(super) histogram: Option<Expr> as Option<CounterSelector> = None,
+            example("prediction_score_bucket");
+        /// A selector of counters, one for each category.
+        pub(super) counter: Option<Expr> as Option<CounterSelector> = None,
+            example("predictions_total");
+        /// The label of `counter` that tells the categories apart.
+        pub(super) label: Option<String> = None, example("predicted_class");
+        /// The labels that stay: there is one distribution for each of their values.
+        pub(super) by: Vec<String> = Vec::new(), example("[model_name]");
+        /// How much of the past is compared: at least two evaluations, at most 31d.
+        pub(super) window: Duration = Duration::from_secs(30 * 60);
+        /// The distance.
+        pub(super) statistic: Statistic = DriftParams::default().statistic;
+        /// Fewest samples in the window for a judgement.
+        pub(super) min_samples: u64 = DriftParams::default().min_samples, at_least(1.0);
+        /// The share of windows without a change that may exceed the critical value.
+        pub(super) alpha: f64 = DriftParams::default().alpha,
+            within(0.001, 0.5), hint("the share of windows without a change that may exceed the critical value");
+    }
+}
+
+section! {
+    /// What a distribution is compared with: one of the three.
+    #[schema(json!({"minProperties": 1, "maxProperties": 1}))]
+    pub(super) struct ReferenceKeys {
+        /// A file that `sidewatch baseline` has recorded, relative to the rule file.
+        pub(super) file: Option<String> = None, example("baselines/scores.yaml");
+        /// Learned from this much of the first samples.
+        pub(super) learn: Option<Duration> = None, above(0.0), example("24h");
+        /// Counts by upper bound, not cumulative, or by category.
+        pub(super) buckets: Option<BTreeMap<String, f64>> = None, example("{\"0.5\": 120, \"+Inf\": 4}");
+    }
+}

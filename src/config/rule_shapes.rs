@@ -1,0 +1,240 @@
+//! Values that only rule files have: PromQL, templates and names.
+
+use serde_json::json;
+
+use crate::alert::Template;
+use crate::describe::{Kind, Limits, Node, Scalar, Shape, TextMap, Word, read_word};
+use crate::metric::Labels;
+use crate::promql::Expr;
+
+/// What a manifest of rules says it is.
+pub(super) const MANIFEST: &str = "PrometheusRule";
+const MANIFEST_VERSION: &str = "monitoring.coreos.com/v1";
+
+static EXPRESSION: Scalar = Scalar {
+    name: "expression",
+    doc: "A PromQL expression. Its ranges reach back over at most `storage.retention`.",
+    schema: || json!({"type": ["string", "number"]}),
+    show: |number| number.to_string(),
+};
+
+static NAME: Scalar = Scalar {
+    name: "name",
+    doc: "Text that is not empty.",
+    schema: || json!({"type": ["string", "number", "boolean"], "minLength": 1}),
+    show: |number| number.to_string(),
+};
+
+static METRIC_NAME: Scalar = Scalar {
+    name: "metric name",
+    doc: "The name of a series, such as `model:latency:p99`.",
+    schema: || json!({"type": "string", "pattern": "^[^{}]+$"}),
+    show: |number| number.to_string(),
+};
+
+static SHARE: Scalar = Scalar {
+    name: "share",
+    doc: "`N/M`: at least N of the last M evaluations, with 1 ≤ N ≤ M ≤ 1000.",
+    schema: || json!({"type": "string", "pattern": "^ *[0-9]{1,4} */ *[0-9]{1,4} *$"}),
+    show: |number| number.to_string(),
+};
+
+/// A PromQL expression.
+pub(super) struct Expression;
+
+impl Shape for Expression {
+    type Value = Expr;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&EXPRESSION)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Expr> {
+        Expr::parse(&node.text()?)
+            .map_err(|error| node.problem(error.to_string()))
+            .ok()
+    }
+}
+
+/// A selector of counters, without anything around it.
+pub(super) struct CounterSelector;
+
+impl Shape for CounterSelector {
+    type Value = Expr;
+
+    fn kind() -> Kind {
+        Expression::kind()
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Expr> {
+        let expr = Expression::read(node, limits)?;
+        if expr.selector().is_none() {
+            node.problem(format!(
+                "must be a selector such as prediction_score_bucket{{model_name=\"a\"}}, without functions, offset or @; got {}",
+                expr.text()
+            ));
+            return None;
+        }
+        Some(expr)
+    }
+}
+
+/// Templates by name.
+pub(super) struct Templates;
+
+impl Shape for Templates {
+    type Value = Vec<(String, Template)>;
+
+    fn kind() -> Kind {
+        TextMap::kind()
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self::Value> {
+        Some(templates(node, node.text_map()?))
+    }
+}
+
+/// Labels whose values are templates.
+pub(super) struct LabelTemplates;
+
+impl Shape for LabelTemplates {
+    type Value = Vec<(String, Template)>;
+
+    fn kind() -> Kind {
+        Labels::kind()
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self::Value> {
+        let labels = node.labels();
+        let pairs = labels.iter();
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Some(templates(node, pairs.collect()))
+    }
+}
+
+/// The texts that are templates; the others are reported.
+pub(super) fn templates(node: &Node<'_>, texts: Vec<(String, String)>) -> Vec<(String, Template)> {
+    let parsed = texts.into_iter().filter_map(|(name, text)| {
+        let template = Template::parse(&text)
+            .map_err(|error| node.problem_below(&name, error.to_string()))
+            .ok()?;
+        Some((name, template))
+    });
+    parsed.collect()
+}
+
+/// The name of an alert.
+pub(super) struct RuleName;
+
+impl Shape for RuleName {
+    type Value = String;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&NAME)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<String> {
+        let name = node.text()?;
+        if name.is_empty() {
+            node.problem("must not be empty");
+        }
+        Some(name)
+    }
+}
+
+/// The name of a recorded series.
+pub(super) struct RecordName;
+
+impl Shape for RecordName {
+    type Value = String;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&METRIC_NAME)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<String> {
+        let name = node.text()?;
+        if name.is_empty() || name.contains(['{', '}']) {
+            let example = limits.example;
+            node.problem(format!(
+                "must be a metric name such as {example}, got {name:?}"
+            ));
+        }
+        Some(name)
+    }
+}
+
+/// `3/5`: three of the last five.
+pub(super) struct Share;
+
+impl Shape for Share {
+    type Value = (u32, u32);
+
+    fn kind() -> Kind {
+        Kind::Scalar(&SHARE)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<(u32, u32)> {
+        let text = node.text()?;
+        let share = text
+            .split_once('/')
+            .and_then(|(n, m)| Some((n.trim().parse().ok()?, m.trim().parse().ok()?)))
+            .filter(|(n, m)| *n >= 1 && n <= m && *m <= 1000);
+        if share.is_none() {
+            let example = limits.example;
+            node.problem(format!(
+                "must be N/M with 1 ≤ N ≤ M ≤ 1000, such as {example}, got {text:?}"
+            ));
+        }
+        share
+    }
+
+    fn show((n, m): &(u32, u32)) -> Option<String> {
+        Some(format!("{n}/{m}"))
+    }
+}
+
+/// A key that is not looked at.
+pub(super) struct Anything;
+
+impl Shape for Anything {
+    type Value = ();
+
+    fn kind() -> Kind {
+        Kind::Anything
+    }
+
+    fn read(_node: &Node<'_>, _limits: &Limits) -> Option<()> {
+        Some(())
+    }
+}
+
+macro_rules! constant {
+    ($(#[doc = $doc:literal])+ $name:ident $word:expr) => {
+        $(#[doc = $doc])+
+        pub(super) struct $name;
+
+        impl Shape for $name {
+            type Value = ();
+
+            fn kind() -> Kind {
+                Kind::Words(vec![Word { word: $word, doc: "" }])
+            }
+
+            fn read(node: &Node<'_>, limits: &Limits) -> Option<()> {
+                // Another word has been reported; reading goes on.
+                let word = Word { word: $word, doc: "" };
+                Some(read_word(node, limits, vec![(word, ())]).unwrap_or_default())
+            }
+        }
+    };
+}
+
+constant! {
+    /// `kind: PrometheusRule`.
+    ManifestKind MANIFEST
+}
+constant! {
+    /// `apiVersion: monitoring.coreos.com/v1`.
+    ManifestVersion MANIFEST_VERSION
+}

@@ -1,0 +1,238 @@
+//! `retraining.webhooks`: the format of a receiver and the keys that belong to it.
+
+use std::fs;
+use std::path::Path;
+
+use super::settings::{Retraining, Webhook, WebhookKeys};
+use crate::describe::{Node, worded};
+use crate::notify::retrain::{BodyTemplate, Format, Secret};
+
+/// Largest file with a template.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+
+/// The name of a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FormatName {
+    CloudEvents,
+    CloudEventsBinary,
+    Airflow,
+    Kubeflow,
+    Github,
+    Argo,
+    Alertmanager,
+    Template,
+}
+
+worded! {
+    FormatName {
+        "cloudevents" => Self::CloudEvents, "CloudEvents 1.0 in structured mode: Knative, Argo Events, KafkaSink.";
+        "cloudevents_binary" => Self::CloudEventsBinary, "CloudEvents 1.0 in binary mode: the attributes are headers.";
+        "airflow" => Self::Airflow, "A run of a DAG in Airflow.";
+        "kubeflow" => Self::Kubeflow, "A run of a pipeline in Kubeflow Pipelines.";
+        "github" => Self::Github, "A `repository_dispatch` of GitHub.";
+        "argo" => Self::Argo, "A workflow or an event of Argo Workflows.";
+        "alertmanager" => Self::Alertmanager, "Alertmanager's webhook, version 4.";
+        "template" => Self::Template, "A template of your own.";
+    }
+}
+
+/// Every webhook needs a name of its own.
+pub(super) fn check_names(retraining: &mut Retraining, node: &Node<'_>) {
+    let webhooks = &retraining.webhooks;
+    for (index, webhook) in webhooks.iter().enumerate() {
+        if webhooks[..index]
+            .iter()
+            .any(|other| other.name == webhook.name)
+        {
+            node.problem_below(
+                &format!("webhooks[{index}]"),
+                format!(
+                    "{:?} is the name of another webhook; give this one a name of its own",
+                    webhook.name
+                ),
+            );
+        }
+    }
+}
+
+/// The receiver that the keys describe.
+pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Webhook {
+    let format = format(&keys, node);
+    let default = Webhook::new(&keys.url);
+    let secret = secret(&keys, node);
+    Webhook {
+        name: Some(keys.name)
+            .filter(|name| !name.is_empty())
+            .unwrap_or(default.name),
+        url: keys.url,
+        format,
+        secret,
+        matchers: keys.matchers,
+        expiry: keys.expiry,
+        timeout: keys.timeout,
+        http: keys.http,
+    }
+}
+
+fn format(keys: &WebhookKeys, node: &Node<'_>) -> Format {
+    if keys.format.is_none() && node.has("format") {
+        // It is no format, which has been reported.
+        return Format::default();
+    }
+    let name = keys.format.unwrap_or(FormatName::CloudEvents);
+    for (key, value, of) in [
+        ("pipeline_id", &keys.pipeline_id, FormatName::Kubeflow),
+        (
+            "pipeline_version_id",
+            &keys.pipeline_version_id,
+            FormatName::Kubeflow,
+        ),
+        ("experiment_id", &keys.experiment_id, FormatName::Kubeflow),
+        ("event_type", &keys.event_type, FormatName::Github),
+        (
+            "workflow_template",
+            &keys.workflow_template,
+            FormatName::Argo,
+        ),
+        ("template_file", &keys.template_file, FormatName::Template),
+        ("content_type", &keys.content_type, FormatName::Template),
+    ] {
+        if value.is_some() && of != name {
+            let (of, name) = (word(of), word(name));
+            let message = format!("belongs to format: {of}, but the format is {name}");
+            node.problem_below(key, message);
+        }
+    }
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    match name {
+        FormatName::CloudEvents => Format::CloudEvents,
+        FormatName::CloudEventsBinary => Format::CloudEventsBinary,
+        FormatName::Airflow => Format::Airflow,
+        FormatName::Kubeflow => {
+            if text(&keys.pipeline_id).is_empty() {
+                node.problem("pipeline_id is missing; format: kubeflow runs a pipeline");
+            }
+            Format::Kubeflow {
+                pipeline_id: text(&keys.pipeline_id),
+                pipeline_version_id: text(&keys.pipeline_version_id),
+                experiment_id: text(&keys.experiment_id),
+            }
+        }
+        FormatName::Github => Format::Github {
+            event_type: given(&keys.event_type).unwrap_or("retrain").to_owned(),
+        },
+        FormatName::Argo => Format::Argo {
+            template: text(&keys.workflow_template),
+        },
+        FormatName::Alertmanager => Format::Alertmanager,
+        FormatName::Template => body(keys, node).map(Format::Template).unwrap_or_default(),
+    }
+}
+
+fn word(format: FormatName) -> String {
+    <FormatName as crate::describe::Shape>::show(&format).unwrap_or_default()
+}
+
+/// A text that is not empty.
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
+/// The template of the body, read from its file.
+fn body(keys: &WebhookKeys, node: &Node<'_>) -> Option<BodyTemplate> {
+    let Some(file) = given(&keys.template_file) else {
+        node.problem("template_file is missing; format: template fills a file of yours");
+        return None;
+    };
+    let content_type = given(&keys.content_type).unwrap_or("application/json");
+    read_template(&node.base().join(file), content_type)
+        .map_err(|message| node.problem_below("template_file", message))
+        .ok()
+}
+
+fn read_template(path: &Path, content_type: &str) -> Result<BodyTemplate, String> {
+    let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    if fs::metadata(path).map_err(unreadable)?.len() > MAX_TEMPLATE_BYTES {
+        let text = format!("has more than {MAX_TEMPLATE_BYTES} bytes");
+        return Err(unreadable(std::io::Error::other(text)));
+    }
+    let text = fs::read_to_string(path).map_err(unreadable)?;
+    BodyTemplate::parse(&text, content_type).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn secret(keys: &WebhookKeys, node: &Node<'_>) -> Option<Secret> {
+    if keys.secret.is_some() && keys.secret_file.is_some() {
+        let text = "secret and secret_file exclude each other; a file is read for every request";
+        node.problem(text);
+    }
+    if keys.secret.as_deref() == Some("") {
+        node.problem_below("secret", "must not be empty; remove it, or give a secret");
+    }
+    let inline = keys.secret.clone().map(Secret::Text);
+    inline.or_else(|| keys.secret_file.clone().map(Secret::File))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::read_settings;
+    use crate::config::settings::Retraining;
+    use crate::notify::retrain::{Format, Secret};
+
+    fn read(retraining: &str) -> Result<Retraining, String> {
+        let text =
+            format!("scrape: {{targets: [{{url: \"http://a:1\"}}]}}\nretraining:\n{retraining}");
+        let settings = read_settings("c.yaml", &text, &|_| None);
+        settings
+            .map(|settings| settings.retraining)
+            .map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn a_webhook_has_a_format_a_secret_a_route_and_an_expiry() {
+        let retraining = read(
+            "  in_flight_timeout: 12h\n  webhooks:\n  - url: https://me:pw@kf/apis\n    format: kubeflow\n    pipeline_id: p1\n    secret_file: key\n    matchers: ['severity=\"page\"', 'model_id=~\"fraud.*\"']\n    expiry: 1h\n  - {url: http://gh, format: github}\n",
+        )
+        .unwrap();
+        assert_eq!(
+            retraining.in_flight_timeout,
+            Some(Duration::from_secs(12 * 3600))
+        );
+        let first = &retraining.webhooks[0];
+        assert!(!first.name.contains("pw"), "{}", first.name);
+        assert_eq!(
+            first.format,
+            Format::Kubeflow {
+                pipeline_id: "p1".to_owned(),
+                pipeline_version_id: String::new(),
+                experiment_id: String::new(),
+            }
+        );
+        assert_eq!(first.secret, Some(Secret::File("key".into())));
+        assert!(first.matchers[1].matches("fraud-detector"));
+        assert_eq!(first.expiry, Duration::from_secs(3600));
+        let event_type = "retrain".to_owned();
+        assert_eq!(retraining.webhooks[1].format, Format::Github { event_type });
+    }
+
+    #[test]
+    fn mistakes_name_their_line_and_remedy() {
+        let problems = read(
+            "  webhooks:\n  - {url: http://a, format: kubeflow}\n  - {url: http://b, format: carrier_pigeon}\n  - {url: http://b, pipeline_id: p}\n  - {url: http://c, format: template}\n  - {url: http://d, format: template, template_file: none.tmpl}\n  - {url: http://e, secret: a, secret_file: b, matchers: [severity]}\n",
+        )
+        .unwrap_err();
+        for part in [
+            "c.yaml:4: retraining.webhooks[0]: pipeline_id is missing",
+            "c.yaml:5: retraining.webhooks[1].format: must be one of cloudevents, cloudevents_binary, airflow, kubeflow, github, argo, alertmanager, template, got \"carrier_pigeon\"",
+            "c.yaml:6: retraining.webhooks[2].pipeline_id: belongs to format: kubeflow, but the format is cloudevents",
+            "c.yaml:6: retraining.webhooks[2]: \"http://b/\" is the name of another webhook",
+            "c.yaml:7: retraining.webhooks[3]: template_file is missing",
+            "c.yaml:8: retraining.webhooks[4].template_file: cannot read none.tmpl",
+            "c.yaml:9: retraining.webhooks[5]: secret and secret_file exclude each other",
+            "c.yaml:9: retraining.webhooks[5].matchers[0]: must be a matcher such as",
+        ] {
+            assert!(problems.contains(part), "{part}\nnot in\n{problems}");
+        }
+    }
+}
