@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tracing::warn;
 
@@ -393,7 +393,7 @@ impl Prometheus {
 
     /// Each warning of the server is logged once.
     fn warn(&self, warnings: Vec<String>) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.warned.lock();
         for warning in warnings {
             if warned.len() < MOST_WARNINGS && warned.insert(warning.clone()) {
                 warn!(

@@ -10,9 +10,10 @@ mod queue;
 mod stats;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -148,7 +149,7 @@ impl Alertmanagers {
     /// Queues the state of alerts for every peer. Never blocks; the newest state of an alert replaces an older one.
     pub fn send(&self, alerts: &[Alert]) {
         let settings = self.shared.settings.read();
-        let (settings, _) = &*settings.unwrap_or_else(PoisonError::into_inner);
+        let (settings, _) = &*settings;
         let peers = self.peers();
         let mut times = payload::Times::default();
         for alert in alerts {
@@ -183,7 +184,7 @@ impl Alertmanagers {
     pub fn reconfigure(&self, settings: Settings) {
         {
             let current = self.shared.settings.write();
-            let mut current = current.unwrap_or_else(PoisonError::into_inner);
+            let mut current = current;
             *current = (settings, current.1 + 1);
         }
         self.apply_static();
@@ -203,12 +204,12 @@ impl Alertmanagers {
 
     fn settings(&self) -> (Settings, u64) {
         let settings = self.shared.settings.read();
-        settings.unwrap_or_else(PoisonError::into_inner).clone()
+        settings.clone()
     }
 
     fn peers(&self) -> Vec<Arc<Peer>> {
         let peers = self.shared.peers.read();
-        peers.unwrap_or_else(PoisonError::into_inner).clone()
+        peers.clone()
     }
 
     /// The peers that need no look-up, beside those found by one before.
@@ -278,11 +279,7 @@ impl Alertmanagers {
     }
 
     fn set(&self, peers: Vec<Arc<Peer>>) {
-        *self
-            .shared
-            .peers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = peers;
+        *self.shared.peers.write() = peers;
         self.shared.changed.send_modify(|version| *version += 1);
     }
 }

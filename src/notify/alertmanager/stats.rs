@@ -1,7 +1,8 @@
 //! What the loops count.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// The counters of one peer at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,15 +44,12 @@ pub(super) fn get(counter: &AtomicU64) -> u64 {
 
 impl Counters {
     pub(super) fn set_error(&self, error: Option<String>) {
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = error;
+        *self.last_error.lock() = error;
     }
 
     pub(super) fn error(&self) -> Option<String> {
         let error = self.last_error.lock();
-        error.unwrap_or_else(PoisonError::into_inner).clone()
+        error.clone()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The outbox of a process without storage.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::super::Error;
 use super::{Entry, Outbox};
@@ -23,7 +24,7 @@ impl MemoryOutbox {
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock()
     }
 }
 

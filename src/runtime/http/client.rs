@@ -1,9 +1,9 @@
 //! Sends requests and follows redirects.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use reqwest::Url;
 use reqwest::header::{
     CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
@@ -300,7 +300,7 @@ impl Client {
     async fn pool(&self, url: &str) -> Result<reqwest::Client, Error> {
         let material = Material::read(&self.settings, url).await?;
         let digest = material.digest();
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.pool.lock();
         if let Some(known) = &*pool
             && known.digest == digest
         {
