@@ -7,7 +7,8 @@ use super::http::read_http;
 use super::read::{Fields, Node};
 use super::settings::{Retraining, Webhook};
 use crate::metric::{MatchOp, Matcher, pattern_error};
-use crate::notify::retrain::{BodyTemplate, Format, Secret};
+use crate::notify::retrain::{BodyTemplate, Format};
+use crate::runtime::http::Secret;
 
 /// Bodies that a webhook can be sent.
 pub(super) const FORMATS: [&str; 8] = [
@@ -188,7 +189,7 @@ fn secret(fields: &mut Fields<'_>, around: &Around<'_>) -> Option<Secret> {
             .node()
             .problem_below("secret", "must not be empty; remove it, or give a secret");
     }
-    here.map(Secret::Text)
+    here.map(Secret::Inline)
         .or_else(|| Some(Secret::File(around.base.join(there?))))
 }
 
@@ -241,7 +242,8 @@ mod tests {
     use super::parse_matcher;
     use crate::config::read_settings;
     use crate::config::settings::Retraining;
-    use crate::notify::retrain::{Format, Secret};
+    use crate::notify::retrain::Format;
+    use crate::runtime::http::Secret;
 
     fn read(retraining: &str) -> Result<Retraining, String> {
         let text =

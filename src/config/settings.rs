@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::metric::{Labels, Matcher};
 use crate::notify::alertmanager;
 use crate::notify::relabel;
-use crate::notify::retrain::{Format, Secret};
+use crate::notify::retrain::Format;
 use crate::runtime::http;
 use crate::scrape::discovery::Lookup;
 
@@ -362,7 +362,7 @@ pub struct Webhook {
     /// The shape of the body. Default `cloudevents`.
     pub format: Format,
     /// Signs the body.
-    pub secret: Option<Secret>,
+    pub secret: Option<http::Secret>,
     /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule` count as labels.
     pub matchers: Vec<Matcher>,
     /// How long a request is tried. Default 3d.

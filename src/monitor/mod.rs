@@ -30,7 +30,6 @@ mod target;
 mod targets;
 mod ticking;
 mod traffic;
-mod transport;
 mod view;
 mod watch;
 mod writer;
