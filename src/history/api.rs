@@ -96,8 +96,8 @@ impl Prometheus {
         self.post("/api/v1/query_range", &form).await
     }
 
-    /// Posts a form and returns the body of a 2xx; retries temporary failures. Uses GET if the server
-    /// refuses POST.
+    /// Posts a form and returns the body of a 2xx; retries temporary failures. Uses GET if the
+    /// server refuses POST.
     pub(super) async fn post(
         &self,
         path: &str,
@@ -109,7 +109,7 @@ impl Prometheus {
         let url = format!("{}{path}", self.url);
         let content_type = "application/x-www-form-urlencoded".to_owned();
         let headers = [("content-type", content_type), accept_gzip()];
-        let method = Method::Post(form(fields).into());
+        let method = Method::Post(query_string(fields).into());
         let result = self.send(&self.request(method, &url, &headers)).await;
         if let Err(Error::Api {
             status: 405 | 501, ..
@@ -127,7 +127,7 @@ impl Prometheus {
         path: &str,
         fields: &[(&str, String)],
     ) -> Result<Vec<u8>, Error> {
-        let url = format!("{}{path}?{}", self.url, form(fields));
+        let url = format!("{}{path}?{}", self.url, query_string(fields));
         self.send(&self.request(Method::Get, &url, &[accept_gzip()]))
             .await
     }
@@ -267,7 +267,13 @@ fn accept_gzip() -> (&'static str, String) {
     ("accept-encoding", "gzip".to_owned())
 }
 
-/// The selector with its name among the matchers, a form that every server parses whatever the name.
+/// Encodes parameters for a body or a URL; a space becomes `%20`, which is valid in both.
+fn query_string(fields: &[(&str, String)]) -> String {
+    form(fields).replace('+', "%20")
+}
+
+/// The selector with its name among the matchers, a form that every server parses whatever the
+/// name.
 pub(super) fn selector_query(selector: &Selector) -> String {
     let matchers: Vec<String> = selector
         .matchers()
@@ -282,8 +288,8 @@ pub(super) fn timestamp(at: Timestamp) -> String {
     at.as_secs_f64().to_string()
 }
 
-/// Parameters that forbid partial responses of Thanos and VictoriaMetrics: missing counts would look
-/// like a drop. Other servers ignore them.
+/// Parameters that forbid partial responses of Thanos and VictoriaMetrics: missing counts would
+/// look like a drop. Other servers ignore them.
 pub(super) fn complete_response() -> [(&'static str, String); 2] {
     [
         ("partial_response", "false".to_owned()),

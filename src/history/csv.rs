@@ -10,10 +10,10 @@ use crate::metric::{Labels, SeriesFilter};
 use crate::scrape::Format;
 use crate::scrape::parse::{Parser, Series};
 
-/// Reads a CSV file. The first line names the columns: `timestamp`, then one series each, as in PromQL
-/// (`requests_total` or `requests_total{code="500"}`; quoted or not, a comma within braces does not
-/// end a column). A row is a time (Unix seconds, RFC 3339 or `YYYY-MM-DD hh:mm:ss`) and a number for
-/// each series; the series has no sample where the cell is blank.
+/// Reads a CSV file. The first line names the columns: `timestamp`, then one series each, as in
+/// PromQL (`requests_total` or `requests_total{code="500"}`; quoted or not, a comma within braces
+/// does not end a column). A row is a time (Unix seconds, RFC 3339 or `YYYY-MM-DD hh:mm:ss`) and a
+/// number for each series; the series has no sample where the cell is blank.
 ///
 /// `progress` receives the number of bytes read so far.
 ///
@@ -63,8 +63,8 @@ fn header_columns(
     wanted: &SeriesFilter,
     recording: &mut Recording,
 ) -> Result<Vec<Option<usize>>, String> {
-    let cells = header_cells(line);
-    let mut cells = cells.iter();
+    let all_cells = header_cells(line);
+    let mut cells = all_cells.iter();
     let first = cells.next().map(|cell| cell.trim().to_ascii_lowercase());
     if !matches!(first.as_deref(), Some("timestamp" | "time")) || cells.len() == 0 {
         return Err(format!(

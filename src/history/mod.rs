@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! OpenMetrics file ┐
-//! CSV file         ├─▶ Recording ─▶ Steps ─▶ Step {time, one scrape a target} ─▶ monitor, as live
+//! CSV file         ├─▶ Recording ─▶ Steps ─▶ Step {time, one scrape per target} ─▶ monitor
 //! Prometheus       ┘   (by series)
 //! ```
 //!

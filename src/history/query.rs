@@ -45,8 +45,8 @@ impl Prometheus {
     /// The values of an expression at every step of a range.
     ///
     /// # Errors
-    /// When the server does not respond, or refuses; [`Error::Api`] says whether a shorter range may
-    /// succeed.
+    /// When the server does not respond, or refuses; [`Error::Api`] says whether a shorter range
+    /// may succeed.
     pub async fn query_range(
         &self,
         expr: &str,

@@ -21,8 +21,8 @@ pub struct Range {
 }
 
 impl Range {
-    /// The range with its start at a multiple of the step, so that equal queries hit the cache of the
-    /// server.
+    /// The range with its start at a multiple of the step, so that equal queries hit the cache of
+    /// the server.
     #[must_use]
     pub fn aligned(self) -> Self {
         let step = self.step_millis();
@@ -37,8 +37,8 @@ impl Range {
         usize::try_from(steps + 1).unwrap_or(0)
     }
 
-    /// Splits the range into parts that a server accepts: at most [`MAX_POINTS`] steps, and fewer for
-    /// many series.
+    /// Splits the range into parts that a server accepts: at most [`MAX_POINTS`] steps, and fewer
+    /// for many series.
     #[must_use]
     pub fn chunks(&self, series: usize) -> Vec<Self> {
         let points = (MAX_SAMPLES / series.max(1)).clamp(1, MAX_POINTS);

@@ -48,8 +48,8 @@ impl Steps {
             next: start.as_millis(),
             end: end.as_millis(),
             step,
-            // Series with a longer interval than the step live until their next sample, which may be
-            // late.
+            // Series with a longer interval than the step live until their next sample, which may
+            // be late.
             max_age: if sampled > step {
                 sampled + sampled / 20
             } else {

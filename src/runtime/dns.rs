@@ -24,8 +24,8 @@ const MAX_SRV_TARGETS: usize = 1000;
 /// Shortest time between two look-ups of a name, unless the configured refresh is shorter.
 const MIN_REFRESH: Duration = Duration::from_secs(5);
 
-/// The delay until the next look-up: the time to live of the records, at most `refresh` and at least
-/// 5 s.
+/// The delay until the next look-up: the time to live of the records, at most `refresh` and at
+/// least 5 s.
 #[must_use]
 pub fn refresh_delay(ttl: Option<Duration>, refresh: Duration) -> Duration {
     ttl.unwrap_or(refresh)

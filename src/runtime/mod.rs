@@ -1,5 +1,5 @@
-//! Supervised tasks and their shutdown order, signals, the only clock, the only DNS resolver and the
-//! only HTTP client.
+//! Supervised tasks and their shutdown order, signals, the only clock, the only DNS resolver and
+//! the only HTTP client.
 
 pub mod clock;
 pub mod dns;

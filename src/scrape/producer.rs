@@ -15,10 +15,10 @@ use sidewatch_engine::exposition::{self, Body, Buffer};
 
 /// A source of expositions: the `/metrics` of a target, or anything else.
 ///
-/// The monitor calls [`produce`](Self::produce) once per interval and never concurrently. `at` is the
-/// scheduled time; a producer that replays a recording may return a time of its own. The future is
-/// dropped when the process stops or the target is removed, so it must be cancel safe: dropping it at
-/// any await may lose that exposition and nothing else.
+/// The monitor calls [`produce`](Self::produce) once per interval and never concurrently. `at` is
+/// the scheduled time; a producer that replays a recording may return a time of its own. The future
+/// is dropped when the process stops or the target is removed, so it must be cancel safe: dropping
+/// it at any await may lose that exposition and nothing else.
 pub trait MetricProducer: Send {
     /// The exposition for the scrape that is due at `at`.
     ///

@@ -6,8 +6,8 @@ use crate::metric::{Labels, Timestamp};
 
 /// The fixed phase of a target within the interval: stable across restarts, spread over targets.
 ///
-/// The first scrape happens at once; every later one at a multiple of the interval plus the phase. A
-/// missed tick is skipped: call [`Schedule::next_after`] with the current time.
+/// The first scrape happens at once; every later one at a multiple of the interval plus the phase.
+/// A missed tick is skipped: call [`Schedule::next_after`] with the current time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     interval: i64,

@@ -56,8 +56,8 @@ impl Batch {
         Self::default()
     }
 
-    /// An empty batch that may be lost in a crash; it reaches the disk with the next batch that waits
-    /// for the disk.
+    /// An empty batch that may be lost in a crash; it reaches the disk with the next batch that
+    /// waits for the disk.
     #[must_use]
     pub fn lazy() -> Self {
         Self {

@@ -62,7 +62,8 @@ struct Mirror {
     condition: Condition,
     records: Records,
     manifest: Manifest,
-    /// Device and inode of the opened file. A different file at the path belongs to another process.
+    /// Device and inode of the opened file. A different file at the path belongs to another
+    /// process.
     identity: Option<(u64, u64)>,
 }
 
@@ -246,8 +247,8 @@ impl Store {
 
     /// Commits a batch atomically. Blocks until it is on the disk, unless the batch is lazy.
     ///
-    /// After a write error, a new file with all records replaces the old one. If that fails too, the
-    /// store continues in memory; every later commit, even an empty one, tries again.
+    /// After a write error, a new file with all records replaces the old one. If that fails too,
+    /// the store continues in memory; every later commit, even an empty one, tries again.
     ///
     /// # Errors
     /// When the batch is not on the disk. It is in memory nevertheless.
@@ -297,8 +298,8 @@ impl Store {
         written.map_err(|failure| error(&path, &failure))
     }
 
-    /// Replaces the file by a new one after a failure. `is_new` is false for a known failure, which is
-    /// not logged again.
+    /// Replaces the file by a new one after a failure. `is_new` is false for a known failure, which
+    /// is not logged again.
     fn recreate(&self, disk: &mut Disk, failure: &FileError, is_new: bool) -> Result<(), Error> {
         let path = self.path.clone().unwrap_or_default();
         if is_new {

@@ -1,7 +1,7 @@
 //! Alertmanager's API v2: every peer receives every alert, each through its own queue and loop.
 //!
-//! A queue holds only the newest state of an alert, so an outage ends with the current state. A dead
-//! peer neither delays another nor grows without bound.
+//! A queue holds only the newest state of an alert, so an outage ends with the current state. A
+//! dead peer neither delays another nor grows without bound.
 
 mod discovery;
 mod handle;

@@ -221,8 +221,8 @@ impl Peer {
     }
 }
 
-/// Whether a smaller batch can succeed. Other refusals (401, 403, 404…) concern the request, and the
-/// alerts wait.
+/// Whether a smaller batch can succeed. Other refusals (401, 403, 404…) concern the request, and
+/// the alerts wait.
 fn is_about_content(error: &Error) -> bool {
     matches!(
         error,

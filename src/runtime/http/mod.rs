@@ -1,4 +1,5 @@
-//! The only HTTP client of the program: scrapes, Alertmanager, webhooks and the Prometheus API use it.
+//! The only HTTP client of the program: scrapes, Alertmanager, webhooks and the Prometheus API use
+//! it.
 //!
 //! [`Settings`] is Prometheus' `http_config`. Secret files are read for every request, and the
 //! connection pool is rebuilt when a TLS file has changed. Credentials are sent only to the host

@@ -14,12 +14,12 @@ use crate::runtime::dns::{Error, Question, Resolve, Resolved, refresh_delay};
 #[derive(Debug)]
 struct Script {
     answers: Mutex<VecDeque<Result<Resolved, Error>>>,
-    asked: Mutex<Vec<Instant>>,
+    calls: Mutex<Vec<Instant>>,
 }
 
 impl Resolve for Script {
     fn resolve<'a>(&'a self, _: &'a Question) -> BoxFuture<'a, Result<Resolved, Error>> {
-        self.asked.lock().unwrap().push(Instant::now());
+        self.calls.lock().unwrap().push(Instant::now());
         let mut answers = self.answers.lock().unwrap();
         let answer = if answers.len() > 1 {
             answers.pop_front().unwrap()
@@ -73,7 +73,7 @@ async fn run(
 ) -> (Vec<DiscoveryStatus>, Vec<u64>) {
     let script = Arc::new(Script {
         answers: Mutex::new(answers.into()),
-        asked: Mutex::default(),
+        calls: Mutex::default(),
     });
     let resolver: Arc<dyn Resolve> = Arc::clone(&script) as _;
     let (mut handle, discovery) = Discovery::new(Some(lookup("fraud")), resolver);
@@ -87,8 +87,8 @@ async fn run(
         stop.cancel();
     };
     tokio::join!(discovery.run(stop.clone()), listen);
-    let asked = script.asked.lock().unwrap();
-    let waits = asked.windows(2).map(|two| (two[1] - two[0]).as_secs());
+    let calls = script.calls.lock().unwrap();
+    let waits = calls.windows(2).map(|two| (two[1] - two[0]).as_secs());
     (found, waits.collect())
 }
 
@@ -116,7 +116,7 @@ async fn a_failed_look_up_keeps_the_last_answer_and_is_counted() {
     assert_eq!(hosts(&found[3]), Some(vec!["10.0.0.2:8000".to_owned()]));
     assert_eq!((found[3].lookups, found[3].failures), (4, 2));
     assert_eq!(found[3].error, None);
-    // A failure is tried again after 5 s; an answer of 60 s is asked for after the refresh of 30 s.
+    // The next look-up is 5 s after a failure, and after the refresh of 30 s for a TTL of 60 s.
     assert_eq!(waits, [5, 30, 5]);
 }
 
@@ -139,7 +139,7 @@ async fn records_are_looked_up_again_when_they_expire_but_not_too_often() {
 async fn a_new_name_is_looked_up_at_once_and_drops_the_old_addresses() {
     let script = Script {
         answers: Mutex::new(vec![answer(&[1], 60), failure()].into()),
-        asked: Mutex::default(),
+        calls: Mutex::default(),
     };
     let (mut handle, discovery) = Discovery::new(Some(lookup("fraud")), Arc::new(script));
     let stop = CancellationToken::new();
