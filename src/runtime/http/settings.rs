@@ -104,6 +104,23 @@ pub enum TlsVersion {
     V13,
 }
 
+impl TlsVersion {
+    /// Parses `TLS12` or `TLS13`.
+    ///
+    /// # Errors
+    /// When it is neither, with the reason for the older ones.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "TLS12" => Ok(Self::V12),
+            "TLS13" => Ok(Self::V13),
+            "TLS10" | "TLS11" | "SSL30" => Err(format!(
+                "{text} is not there: rustls has no version below TLS 1.2, since RFC 8996 forbids them; write TLS12 or TLS13"
+            )),
+            _ => Err(format!("must be TLS12 or TLS13, got {text:?}")),
+        }
+    }
+}
+
 /// Which proxy to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Proxy {
@@ -168,12 +185,24 @@ pub struct Header {
 mod tests {
     use std::path::PathBuf;
 
-    use super::{Auth, Header, Proxy, Secret, Settings};
+    use super::{Auth, Header, Proxy, Secret, Settings, TlsVersion};
 
     #[test]
     fn headers_that_the_client_sets_are_reserved() {
         assert!(Header::is_reserved("Authorization"));
         assert!(!Header::is_reserved("X-Scope-OrgID"));
+    }
+
+    #[test]
+    fn versions_below_1_2_are_refused_with_the_reason() {
+        for old in ["TLS10", "TLS11"] {
+            let error = TlsVersion::parse(old).unwrap_err();
+            assert!(
+                error.contains("rustls has no version below TLS 1.2"),
+                "{error}"
+            );
+        }
+        assert_eq!(TlsVersion::parse("TLS13"), Ok(TlsVersion::V13));
     }
 
     #[test]
