@@ -1,8 +1,8 @@
 //! What delivery costs: `cargo bench --bench notify`.
 //!
 //! Two figures, each with its bound: our CPU for a batch of 64 alerts (encode and queue; less than
-//! 100 µs), and the time from an alert decided to its POST at a receiver on this machine with 1,000
-//! alerts (99th percentile under 5 ms).
+//! 100 µs), and the time from an alert decided to its complete POST at a receiver on this machine,
+//! with 1,000 alerts in four POSTs (99th percentile under 20 ms).
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -246,7 +246,7 @@ async fn main() {
         (
             "1,000 alerts, decided to received, 99th percentile",
             percentile(&received, 99),
-            Duration::from_millis(5),
+            Duration::from_millis(20),
         ),
     ];
     println!(
