@@ -13,7 +13,7 @@ use crate::metric::{Labels, Matcher};
 pub use crate::monitor::{Baseline, Model, Target};
 use crate::notify::alertmanager;
 use crate::notify::relabel;
-use crate::notify::retrain::{Format, Secret};
+use crate::notify::retrain::Format;
 use crate::runtime::http;
 use crate::scrape::discovery::Lookup;
 
@@ -32,7 +32,7 @@ section! {
         pub model: Model = Model::default();
         /// What is scraped, and within which limits.
         pub scrape: Scrape = Scrape::default(), must_be_set();
-        /// Rule files relative to this file, with `*` in the last part of a path; names of packs;
+        /// Rule files relative to this file, where `*` matches any text in a name; names of packs;
         /// or `auto` for the pack of whatever server the target turns out to be.
         pub rule_files: Vec<String> = Vec::new(), example("[rules/*.yaml, vllm]");
         /// Where history comes from, so that strategies start warm.
@@ -282,7 +282,7 @@ pub struct Webhook {
     /// The shape of the body.
     pub format: Format,
     /// Signs the body.
-    pub secret: Option<Secret>,
+    pub secret: Option<http::Secret>,
     /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule` count as labels.
     pub matchers: Vec<Matcher>,
     /// How long a request is tried.
@@ -389,7 +389,7 @@ section! {
     /// A named choice of rules.
     pub(super) struct ModuleKeys {
         required {
-            /// Rule files: paths, with `*` in their last part, or names of packs.
+            /// Rule files: paths, where `*` matches any text in a name, or names of packs.
             pub(super) rules: Vec<String>,
                 at_least(1.0), hint("name at least one rule file or pack"), example("[vllm]");
         }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::settings::{Retraining, Webhook, WebhookKeys};
 use crate::describe::{Node, worded};
-use crate::notify::retrain::{BodyTemplate, Format, Secret};
+use crate::notify::retrain::{BodyTemplate, Format};
+use crate::runtime::http::Secret;
 
 /// Largest file with a template.
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
@@ -168,7 +169,7 @@ fn secret(keys: &WebhookKeys, node: &Node<'_>) -> Option<Secret> {
     if keys.secret.as_deref() == Some("") {
         node.problem_below("secret", "must not be empty; remove it, or give a secret");
     }
-    let inline = keys.secret.clone().map(Secret::Text);
+    let inline = keys.secret.clone().map(Secret::Inline);
     inline.or_else(|| keys.secret_file.clone().map(Secret::File))
 }
 
@@ -178,7 +179,8 @@ mod tests {
 
     use crate::config::read_settings;
     use crate::config::settings::Retraining;
-    use crate::notify::retrain::{Format, Secret};
+    use crate::notify::retrain::Format;
+    use crate::runtime::http::Secret;
 
     fn read(retraining: &str) -> Result<Retraining, String> {
         let text =

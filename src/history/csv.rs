@@ -1,4 +1,4 @@
-//! A table: a row for each time, a column for each series.
+//! CSV files: a row for each time, a column for each series.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -10,14 +10,15 @@ use crate::metric::{Labels, SeriesFilter};
 use crate::scrape::Format;
 use crate::scrape::parse::{Parser, Series};
 
-/// Reads a table. The first line names the columns: `timestamp`, then one series each, as PromQL writes them (`requests_total`
-/// or `requests_total{code="500"}`; quoted or not, a comma within braces does not end a column). A row is a time (Unix seconds,
-/// RFC 3339 or `YYYY-MM-DD hh:mm:ss`) and a number for each series; where it is blank the series has no sample.
+/// Reads a CSV file. The first line names the columns: `timestamp`, then one series each, as in
+/// PromQL (`requests_total` or `requests_total{code="500"}`; quoted or not, a comma within braces
+/// does not end a column). A row is a time (Unix seconds, RFC 3339 or `YYYY-MM-DD hh:mm:ss`) and a
+/// number for each series; the series has no sample where the cell is blank.
 ///
-/// `progress` hears how many bytes have been read.
+/// `progress` receives the number of bytes read so far.
 ///
 /// # Errors
-/// When the file cannot be read, or a line is not what it should be.
+/// When the file cannot be read, or a line is invalid.
 pub fn read_csv(
     path: &Path,
     wanted: &SeriesFilter,
@@ -27,7 +28,7 @@ pub fn read_csv(
         path: path.display().to_string(),
         source,
     };
-    let wrong = |line: usize, message: String| Error::Content {
+    let invalid = |line: usize, message: String| Error::Content {
         path: path.display().to_string(),
         line,
         message,
@@ -45,7 +46,7 @@ pub fn read_csv(
         if line.trim().is_empty() {
             continue;
         }
-        let fail = |message| wrong(index + 1, message);
+        let fail = |message| invalid(index + 1, message);
         match &columns {
             None => {
                 let header = line.trim_start_matches('\u{feff}').trim_end();
@@ -62,8 +63,8 @@ fn header_columns(
     wanted: &SeriesFilter,
     recording: &mut Recording,
 ) -> Result<Vec<Option<usize>>, String> {
-    let cells = header_cells(line);
-    let mut cells = cells.iter();
+    let all_cells = header_cells(line);
+    let mut cells = all_cells.iter();
     let first = cells.next().map(|cell| cell.trim().to_ascii_lowercase());
     if !matches!(first.as_deref(), Some("timestamp" | "time")) || cells.len() == 0 {
         return Err(format!(
@@ -73,17 +74,17 @@ fn header_columns(
     let mut columns: Vec<Option<usize>> = Vec::new();
     for cell in cells {
         let labels = series(cell.trim())
-            .map_err(|message| format!("the column {cell:?} is no series: {message}"))?;
+            .map_err(|message| format!("the column {cell:?} is not a series: {message}"))?;
         let column = wanted.wants(&labels).then(|| recording.column(&labels));
         if column.is_some() && columns.contains(&column) {
-            return Err(format!("the column {cell:?} is there twice"));
+            return Err(format!("the column {cell:?} appears twice"));
         }
         columns.push(column);
     }
     Ok(columns)
 }
 
-/// Splits at commas outside quotes and braces; a quoted cell has its quotes taken away.
+/// Splits at commas outside quotes and braces, and removes the quotes of quoted cells.
 fn header_cells(line: &str) -> Vec<String> {
     let mut cells = vec![String::new()];
     let (mut quoted, mut braces, mut in_value) = (false, false, false);
@@ -127,11 +128,13 @@ fn series(text: &str) -> Result<Labels, String> {
     let mut series = Series::default();
     match parser.next_sample(&mut series) {
         Ok(Some(_)) if series.range == (0..text.len()) => {}
-        Ok(_) => return Err("expected a name, perhaps with labels in braces".to_owned()),
+        Ok(_) => return Err("expected a name, optionally with labels in braces".to_owned()),
         Err(error) => return Err(error.message.into_owned()),
     }
-    let pairs = series.labels.iter();
-    let pairs = pairs.map(|(n, v)| (n.text(body).into_owned(), v.text(body).into_owned()));
+    let pairs = series
+        .labels
+        .iter()
+        .map(|(name, value)| (name.text(body).into_owned(), value.text(body).into_owned()));
     Ok(Labels::named(&series.name.text(body), pairs))
 }
 
@@ -189,17 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn errors_name_their_line() {
         let cases = [
             (
                 "a,b\n",
                 "h.csv:1: expected a first line such as timestamp,accuracy",
             ),
-            ("timestamp,x{\n", "h.csv:1: the column \"x{\" is no series"),
             (
-                "timestamp,x,x\n",
-                "h.csv:1: the column \"x\" is there twice",
+                "timestamp,x{\n",
+                "h.csv:1: the column \"x{\" is not a series",
             ),
+            ("timestamp,x,x\n", "h.csv:1: the column \"x\" appears twice"),
             ("timestamp,x\n1,2\nnow,2\n", "h.csv:3: not a time: \"now\""),
             ("timestamp,x\n1,two\n", "h.csv:2: not a number: \"two\""),
             (

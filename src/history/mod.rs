@@ -1,42 +1,47 @@
-//! The past as scrapes: files and Prometheus' API give what the targets would have answered, step by step.
+//! Turns history from files and from Prometheus' API back into scrapes, step by step.
 //!
 //! ```text
 //! OpenMetrics file ┐
-//! CSV file         ├─▶ Recording ─▶ Steps ─▶ Step {time, one scrape a target} ─▶ monitor, as live
+//! CSV file         ├─▶ Recording ─▶ Steps ─▶ Step {time, one scrape per target} ─▶ monitor
 //! Prometheus       ┘   (by series)
 //! ```
 //!
-//! A step is what one tick of the live loop sees, so whoever replays history runs the same code as `sidewatch run`.
+//! A step is the input of one tick of the live loop, so a replay runs the same code as
+//! `sidewatch run`.
 
 mod api;
 mod csv;
+mod download;
 mod openmetrics;
 mod query;
+mod range;
 mod recording;
+mod response;
 mod steps;
 mod time;
 
-pub use api::{Limits, MAX_POINTS, Prometheus, Range};
+pub use api::{Limits, Prometheus};
 pub use csv::read_csv;
 pub use openmetrics::read_openmetrics;
 pub use query::Points;
+pub use range::{MAX_POINTS, Range};
 pub use recording::Recording;
 pub use steps::Steps;
-pub use time::{parse_moment, parse_time};
+pub use time::{parse_time, parse_time_or_ago};
 
 use crate::metric::Timestamp;
 use crate::scrape::{self, Exposition};
 
-/// One tick of the past.
+/// The input of one tick.
 #[derive(Debug)]
 pub struct Step {
-    /// Its time.
+    /// The time of the tick.
     pub at: Timestamp,
-    /// What each target answered, in the order of the recording's targets.
+    /// The scrape of each target, in the order of the targets of the recording.
     pub scrapes: Vec<Result<Exposition, scrape::Error>>,
 }
 
-/// Why history cannot be had.
+/// Why history cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -48,34 +53,34 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// A file is not what it should be.
+    /// The content of a file is invalid.
     #[error("{path}:{line}: {message}")]
     Content {
         /// The file.
         path: String,
         /// The line, from 1.
         line: usize,
-        /// What is wrong, and what would be right.
+        /// What is wrong, and what is expected.
         message: String,
     },
     /// There is nothing to replay.
     #[error("{0}")]
     Empty(String),
-    /// The server cannot be reached, or its answer is cut.
+    /// The server cannot be reached, or its response is incomplete.
     #[error(transparent)]
     Http(#[from] crate::runtime::http::Error),
-    /// The server answered that it will not.
+    /// The server refuses, or its response is unusable.
     #[error("{url}: {message}")]
     Api {
-        /// The address, password redacted.
+        /// The address, with its password masked.
         url: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
-        /// What the server says.
+        /// The message of the server, or what is wrong with the response.
         message: String,
-        /// Whether a shorter range may be answered.
+        /// Whether a shorter range may succeed.
         too_large: bool,
-        /// Whether the same question may be answered later.
+        /// Whether the same request may succeed later.
         again: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! A file of OpenMetrics text with timestamps, as `promtool tsdb create-blocks-from openmetrics` takes it.
+//! OpenMetrics files with timestamps, as for `promtool tsdb create-blocks-from openmetrics`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,17 +10,17 @@ use crate::metric::{Labels, SeriesFilter, Timestamp};
 use crate::scrape::Format;
 use crate::scrape::parse::{FamilyType, Parser, Series};
 
-/// Bytes that are read at once; a line must fit.
-const BLOCK: usize = 4 << 20;
-/// What ends the text.
+/// Size of a block in bytes; a line must fit into one.
+const BLOCK_BYTES: usize = 4 << 20;
+/// The end of the text.
 const EOF: &[u8] = b"# EOF\n";
 
-/// Reads the samples that `wanted` lets pass, in any order; the file itself is never in memory as a whole.
+/// Reads the samples of the series that `wanted` selects, in any order and block by block.
 ///
-/// `progress` hears how many bytes have been read.
+/// `progress` receives the number of bytes read so far.
 ///
 /// # Errors
-/// When the file cannot be read, is no OpenMetrics text, or a sample has no timestamp.
+/// When the file cannot be read, is not OpenMetrics text, or a sample has no timestamp.
 pub fn read_openmetrics(
     path: &Path,
     wanted: &SeriesFilter,
@@ -32,14 +32,14 @@ pub fn read_openmetrics(
     };
     let mut file = File::open(path).map_err(unreadable)?;
     let mut reader = Reader::new(path, wanted);
-    let mut block = Vec::with_capacity(BLOCK + EOF.len());
+    let mut block = Vec::with_capacity(BLOCK_BYTES + EOF.len());
     let mut read = 0;
     loop {
-        let room = BLOCK.saturating_sub(block.len());
+        let room = BLOCK_BYTES.saturating_sub(block.len());
         let mut chunk = Read::by_ref(&mut file).take(room as u64);
         let got = chunk.read_to_end(&mut block).map_err(unreadable)?;
         if got == 0 {
-            // What is left has no newline, or no room for one.
+            // The rest has no newline, or the line does not fit into a block.
             reader.last(&block)?;
             break;
         }
@@ -55,9 +55,9 @@ pub fn read_openmetrics(
     Ok(reader.recording)
 }
 
-/// What is known of a series from its bytes.
+/// Where the samples of a series go.
 #[derive(Debug, Clone, Copy)]
-enum Known {
+enum Destination {
     Column(usize),
     Unwanted,
 }
@@ -66,11 +66,12 @@ struct Reader<'a> {
     path: &'a Path,
     wanted: &'a SeriesFilter,
     recording: Recording,
-    known: HashMap<Box<[u8]>, Known>,
-    /// Lines of the blocks before.
+    /// By the bytes of name and labels.
+    destinations: HashMap<Box<[u8]>, Destination>,
+    /// Number of lines of the earlier blocks.
     lines: usize,
     ended: bool,
-    /// Name and type of the family that was open at the end of the last block.
+    /// Name and type of the family at the end of the last block.
     family: (String, FamilyType),
 }
 
@@ -80,14 +81,14 @@ impl<'a> Reader<'a> {
             path,
             wanted,
             recording: Recording::default(),
-            known: HashMap::new(),
+            destinations: HashMap::new(),
             lines: 0,
             ended: false,
             family: (String::new(), FamilyType::Unknown),
         }
     }
 
-    fn wrong(&self, line: usize, message: impl Into<String>) -> Error {
+    fn error(&self, line: usize, message: impl Into<String>) -> Error {
         Error::Content {
             path: self.path.display().to_string(),
             line: self.lines + line,
@@ -95,10 +96,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whole lines; each block is read as a text of its own.
+    /// Reads a block of whole lines as a text of its own.
     fn block(&mut self, block: &mut Vec<u8>) -> Result<(), Error> {
         if self.ended {
-            return Err(self.wrong(1, "data after # EOF"));
+            return Err(self.error(1, "data after # EOF"));
         }
         self.ended = block.ends_with(EOF) && is_line(block, block.len() - EOF.len());
         let own = block.len();
@@ -110,87 +111,88 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What remained without a newline: nothing, or the end.
+    /// Reads the rest without a newline: nothing, or the end of the text.
     fn last(&mut self, rest: &[u8]) -> Result<(), Error> {
         if *rest == EOF[..EOF.len() - 1] && !self.ended {
             self.ended = true;
         } else if !rest.is_empty() {
-            return Err(self.wrong(1, "a line without its end; the file may be cut"));
+            return Err(self.error(1, "a line without its end; the file may be truncated"));
         }
         if self.ended {
             return Ok(());
         }
-        Err(self.wrong(1, "the text does not end with # EOF; the file may be cut"))
+        Err(self.error(
+            1,
+            "the text does not end with # EOF; the file may be truncated",
+        ))
     }
 
     fn samples(&mut self, block: &[u8]) -> Result<(), Error> {
         let mut parser = Parser::new(block, Format::OpenMetrics);
         let mut series = Series::default();
-        let mut before: Option<(std::ops::Range<usize>, Known)> = None;
+        let mut previous: Option<(std::ops::Range<usize>, Destination)> = None;
         loop {
-            let sample = parser.next_sample(&mut series);
-            let sample = sample.map_err(|error| {
+            let sample = parser.next_sample(&mut series).map_err(|error| {
                 let message = format!(
                     "column {}: {} at {:?}",
                     error.column, error.message, error.excerpt
                 );
-                self.wrong(error.line, message)
+                self.error(error.line, message)
             })?;
             let family = parser.family();
             if !family.name.is_empty() {
-                let known = (self.family.0.as_str(), self.family.1);
-                if known != (family.name, family.kind) {
+                let current = (self.family.0.as_str(), self.family.1);
+                if current != (family.name, family.kind) {
                     self.family = (family.name.to_owned(), family.kind);
                 }
             }
             let Some(sample) = sample else { return Ok(()) };
             let bytes = &block[series.range.clone()];
-            let known = match &before {
-                Some((range, known)) if block[range.clone()] == *bytes => *known,
-                _ => self.find(bytes, &series, block),
+            let destination = match &previous {
+                Some((range, destination)) if block[range.clone()] == *bytes => *destination,
+                _ => self.destination(bytes, &series, block),
             };
-            before = Some((series.range.clone(), known));
+            previous = Some((series.range.clone(), destination));
             let Some(at) = sample.at else {
                 let line = memchr::memchr_iter(b'\n', &block[..series.range.start]).count() + 1;
-                let message = "a sample without a timestamp; write it behind the value, in seconds";
-                return Err(self.wrong(line, message));
+                let message = "a sample without a timestamp; write it after the value, in seconds";
+                return Err(self.error(line, message));
             };
-            if let Known::Column(column) = known {
+            if let Destination::Column(column) = destination {
                 self.recording
                     .push(column, Timestamp::from_millis(at), sample.value);
             }
         }
     }
 
-    fn find(&mut self, bytes: &[u8], series: &Series, block: &[u8]) -> Known {
-        if let Some(known) = self.known.get(bytes) {
-            return *known;
+    fn destination(&mut self, bytes: &[u8], series: &Series, block: &[u8]) -> Destination {
+        if let Some(destination) = self.destinations.get(bytes) {
+            return *destination;
         }
-        let pairs = series.labels.iter();
-        let pairs = pairs.map(|(name, value)| (name.text(block), value.text(block)));
-        let labels = Labels::named(
-            &series.name.text(block),
-            pairs.map(|(name, value)| (name.into_owned(), value.into_owned())),
-        );
+        let pairs = series.labels.iter().map(|(name, value)| {
+            let (name, value) = (name.text(block), value.text(block));
+            (name.into_owned(), value.into_owned())
+        });
+        let labels = Labels::named(&series.name.text(block), pairs);
         let wanted = !self.is_creation_time(&labels) && self.wanted.wants(&labels);
-        let known = if wanted {
-            Known::Column(self.recording.column(&labels))
+        let destination = if wanted {
+            Destination::Column(self.recording.column(&labels))
         } else {
-            Known::Unwanted
+            Destination::Unwanted
         };
-        self.known.insert(bytes.into(), known);
-        known
+        self.destinations.insert(bytes.into(), destination);
+        destination
     }
 
-    /// As a live scrape, which has no use for `_created`.
+    /// Whether a live scrape would ignore the series too: `_created` of a family.
     fn is_creation_time(&self, labels: &Labels) -> bool {
         let (family, kind) = &self.family;
-        let counts = matches!(
+        let has_created = matches!(
             kind,
             FamilyType::Counter | FamilyType::Histogram | FamilyType::Summary
         );
         let name = labels.name().unwrap_or_default();
-        counts && name.strip_suffix("_created") == Some(family)
+        has_created && name.strip_suffix("_created") == Some(family)
     }
 }
 
@@ -221,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_line() {
+    fn errors_name_their_line() {
         assert_eq!(
             read("g 1 10\ng 2\n# EOF\n").unwrap_err(),
-            "h.om:2: a sample without a timestamp; write it behind the value, in seconds"
+            "h.om:2: a sample without a timestamp; write it after the value, in seconds"
         );
         assert_eq!(
             read("g 1 10\n").unwrap_err(),
-            "h.om:2: the text does not end with # EOF; the file may be cut"
+            "h.om:2: the text does not end with # EOF; the file may be truncated"
         );
         let error = read("g 1 10\ng{ 2 20\n# EOF\n").unwrap_err();
         assert!(error.starts_with("h.om:2: column "), "{error}");

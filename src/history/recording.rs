@@ -1,21 +1,21 @@
-//! Samples of the past, by series.
+//! Recorded samples, by series.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::metric::{Labels, Timestamp};
 
-/// Labels that tell one target from another, as Prometheus attaches them.
-const TARGET: [&str; 2] = ["job", "instance"];
+/// Labels that identify a target, as Prometheus attaches them.
+const TARGET_LABELS: [&str; 2] = ["job", "instance"];
 
-/// What a live scrape synthesises: its own numbers, not the target's.
+/// Series that a scrape adds and that do not come from the target.
 const SYNTHETIC: [&str; 3] = [
     "scrape_samples_scraped",
     "scrape_samples_post_metric_relabeling",
     "scrape_series_added",
 ];
 
-/// Series of one or several targets over some time; only what somebody wants to read.
+/// Series of one or several targets over some time.
 #[derive(Debug, Default)]
 pub struct Recording {
     pub(super) targets: Vec<Labels>,
@@ -23,7 +23,7 @@ pub struct Recording {
     by_labels: HashMap<Labels, usize>,
 }
 
-/// What the samples of a series are to the replay.
+/// The role of a series in the replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     /// A line of the exposition.
@@ -32,7 +32,7 @@ pub(super) enum Role {
     Up,
     /// How long the scrape took, in seconds.
     Duration,
-    /// Nothing: the replay writes this series itself.
+    /// Ignored: the replay writes this series itself.
     Ignored,
 }
 
@@ -41,48 +41,48 @@ pub(super) enum Role {
 pub(super) struct Column {
     pub(super) target: usize,
     pub(super) role: Role,
-    /// Name and labels as an exposition has them, with the blank before the value.
+    /// Name and labels as in an exposition, with the blank before the value.
     pub(super) head: Vec<u8>,
-    /// Milliseconds and values, in the order of time once [`Recording::settle`] was called.
+    /// Times in milliseconds and values; in order after [`Recording::sort`].
     pub(super) points: Vec<(i64, f64)>,
 }
 
 impl Recording {
-    /// An empty recording of these targets; others are added as their series come.
+    /// An empty recording of these targets. Other targets are added with their series.
     #[must_use]
-    pub fn of(targets: Vec<Labels>) -> Self {
+    pub fn with_targets(targets: Vec<Labels>) -> Self {
         Self {
             targets,
             ..Self::default()
         }
     }
 
-    /// The targets: the labels `job` and `instance` of each.
+    /// The targets, each by its labels `job` and `instance`.
     #[must_use]
     pub fn targets(&self) -> &[Labels] {
         &self.targets
     }
 
-    /// The labels of a series that tell its target.
+    /// The labels of a series that identify its target.
     #[must_use]
     pub fn target_of(labels: &Labels) -> Labels {
-        labels.retain(|name| TARGET.contains(&name))
+        labels.retain(|name| TARGET_LABELS.contains(&name))
     }
 
-    /// Series with at least one sample.
+    /// The number of series.
     #[must_use]
     pub fn series(&self) -> usize {
         self.columns.len()
     }
 
-    /// A handle for a series; a series has one handle, however often it is asked for.
+    /// The handle of a series; always the same for the same labels.
     pub fn column(&mut self, labels: &Labels) -> usize {
         if let Some(column) = self.by_labels.get(labels) {
             return *column;
         }
         let own = Self::target_of(labels);
-        let target = self.targets.iter().position(|target| *target == own);
-        let target = target.unwrap_or_else(|| {
+        let known = self.targets.iter().position(|target| *target == own);
+        let target = known.unwrap_or_else(|| {
             self.targets.push(own.clone());
             self.targets.len() - 1
         });
@@ -90,21 +90,21 @@ impl Recording {
         self.columns.push(Column {
             target,
             role: role(labels, &own),
-            head: head(&labels.retain(|name| !TARGET.contains(&name))),
+            head: head(&labels.retain(|name| !TARGET_LABELS.contains(&name))),
             points: Vec::new(),
         });
         self.by_labels.insert(labels.clone(), column);
         column
     }
 
-    /// Adds a sample to a series; the order does not matter, the last one of a time counts.
+    /// Adds a sample to a series, in any order. Of several samples at one time the last one counts.
     pub fn push(&mut self, column: usize, at: Timestamp, value: f64) {
         if let Some(column) = self.columns.get_mut(column) {
             column.points.push((at.as_millis(), value));
         }
     }
 
-    /// Whether the series of this handle has samples already.
+    /// Whether the series with this handle has samples.
     #[must_use]
     pub fn has_samples(&self, column: usize) -> bool {
         self.columns
@@ -112,7 +112,7 @@ impl Recording {
             .is_some_and(|column| !column.points.is_empty())
     }
 
-    /// The first and the last time of a sample.
+    /// The times of the first and the last sample.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let times = || {
@@ -123,13 +123,13 @@ impl Recording {
         Some((Timestamp::from_millis(first), Timestamp::from_millis(last)))
     }
 
-    /// The commonest distance of two samples of a series: how often the targets were scraped.
+    /// The most frequent distance between two samples of a series: the scrape interval.
     #[must_use]
     pub fn interval(&self) -> Option<Duration> {
         let mut counts: HashMap<i64, u64> = HashMap::new();
         for column in &self.columns {
             for pair in column.points.windows(2) {
-                // Scrapes come some milliseconds early or late.
+                // Scrapes are some milliseconds early or late.
                 let distance = (pair[1].0 - pair[0].0 + 500).div_euclid(1000) * 1000;
                 *counts.entry(distance.max(1000)).or_default() += 1;
             }
@@ -140,8 +140,8 @@ impl Recording {
         Some(Duration::from_millis(u64::try_from(distance).ok()?))
     }
 
-    /// Puts the samples of each series in order, and the series in the order in which a target would write them.
-    pub(super) fn settle(&mut self) {
+    /// Sorts the samples of each series by time, and the series as a target would write them.
+    pub(super) fn sort(&mut self) {
         for column in &mut self.columns {
             if !column.points.is_sorted_by_key(|(at, _)| *at) {
                 column.points.sort_by_key(|(at, _)| *at);
@@ -156,7 +156,7 @@ impl Recording {
     }
 }
 
-/// Without a target of its own a series is just a series, whatever its name.
+/// The role of a series. Series without target labels are always samples, whatever their names.
 fn role(labels: &Labels, target: &Labels) -> Role {
     if target.is_empty() {
         return Role::Sample;
@@ -169,7 +169,8 @@ fn role(labels: &Labels, target: &Labels) -> Role {
     }
 }
 
-/// `name{a="b"} ` in the Prometheus text format; a name that is no plain identifier is quoted within the braces.
+/// `name{a="b"} ` in the Prometheus text format. A name that is not a plain identifier is quoted
+/// within the braces.
 fn head(labels: &Labels) -> Vec<u8> {
     let name = labels.name().unwrap_or_default();
     let mut inner: Vec<String> = Vec::with_capacity(labels.len());
@@ -225,15 +226,16 @@ mod tests {
             let mut series = Series::default();
             let mut parser = Parser::new(&body, Format::Text);
             parser.next_sample(&mut series).unwrap().unwrap();
-            let pairs = series.labels.iter();
-            let pairs =
-                pairs.map(|(n, v)| (n.text(&body).into_owned(), v.text(&body).into_owned()));
+            let pairs = series
+                .labels
+                .iter()
+                .map(|(n, v)| (n.text(&body).into_owned(), v.text(&body).into_owned()));
             assert_eq!(Labels::named(&series.name.text(&body), pairs), labels);
         }
     }
 
     #[test]
-    fn the_interval_is_the_commonest_distance() {
+    fn the_interval_is_the_most_frequent_distance() {
         let mut recording = Recording::default();
         let column = recording.column(&Labels::named("x", [("", "")]));
         for at in [0, 15_003, 29_998, 75_000, 90_001] {

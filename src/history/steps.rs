@@ -1,4 +1,4 @@
-//! A recording, tick by tick.
+//! Replays a recording tick by tick.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -8,21 +8,26 @@ use super::{Recording, Step};
 use crate::metric::Timestamp;
 use crate::scrape::{self, Exposition};
 
-/// What each target would have answered at every step of a recording.
+/// The scrapes of all targets of a recording, at every step.
 ///
-/// A scrape at `at` has the newest sample of each series that is not older than the step, or than the distance at which the
-/// series were sampled where that is longer; a scrape that came a twentieth of a step late still counts. A target without any
-/// sample between two of its samples did not answer; before its first and after its last it answers nothing.
+/// A scrape at `at` contains the newest sample of each series that is not older than the step, or
+/// than the scrape interval if that is longer. A sample that is up to a twentieth of a step late
+/// still counts. A step without samples between two samples of a target is a failed scrape; before
+/// the first and after the last sample of a target its scrapes are empty.
 #[derive(Debug)]
 pub struct Steps {
     recording: Recording,
     cursors: Vec<usize>,
-    lives: Vec<Option<(i64, i64)>>,
+    /// First and last sample of each target.
+    lifetimes: Vec<Option<(i64, i64)>>,
+    /// Time of the next step; all times are in milliseconds.
     next: i64,
     end: i64,
     step: i64,
-    reach: i64,
-    slack: i64,
+    /// Maximum age of a sample.
+    max_age: i64,
+    /// How late a sample may be.
+    max_delay: i64,
 }
 
 impl Steps {
@@ -35,46 +40,47 @@ impl Steps {
     ) -> Self {
         let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let sampled = recording.interval().map_or(0, millis);
-        recording.settle();
+        recording.sort();
         let step = millis(step).max(1);
         Self {
             cursors: vec![0; recording.columns.len()],
-            lives: lives(&recording),
+            lifetimes: lifetimes(&recording),
             next: start.as_millis(),
             end: end.as_millis(),
             step,
-            // Series that are sampled less often than the step live until their next sample, which may be late.
-            reach: if sampled > step {
+            // Series with a longer interval than the step live until their next sample, which may
+            // be late.
+            max_age: if sampled > step {
                 sampled + sampled / 20
             } else {
                 step
             },
-            slack: step / 20,
+            max_delay: step / 20,
             recording,
         }
     }
 
-    /// How many steps are left.
+    /// The number of remaining steps.
     #[must_use]
-    pub fn left(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         let steps = (self.end - self.next).div_euclid(self.step) + 1;
         usize::try_from(steps).unwrap_or(0)
     }
 
-    fn answer(&mut self, at: i64) -> Vec<Result<Exposition, scrape::Error>> {
+    fn scrapes(&mut self, at: i64) -> Vec<Result<Exposition, scrape::Error>> {
         let time = Timestamp::from_millis(at);
         let targets = self.recording.targets.len();
         let mut bodies: Vec<Vec<u8>> = vec![Vec::new(); targets];
-        let mut scrapes = vec![Seen::default(); targets];
+        let mut states = vec![TargetState::default(); targets];
         for (column, cursor) in self.recording.columns.iter().zip(&mut self.cursors) {
-            let Some(value) = newest(column, cursor, at + self.slack, at - self.reach) else {
+            let Some(value) = newest(column, cursor, at + self.max_delay, at - self.max_age) else {
                 continue;
             };
-            let scrape = &mut scrapes[column.target];
-            scrape.any = true;
+            let state = &mut states[column.target];
+            state.has_samples = true;
             match column.role {
-                Role::Up => scrape.down = value == 0.0,
-                Role::Duration => scrape.duration = value,
+                Role::Up => state.down = value == 0.0,
+                Role::Duration => state.duration = value,
                 Role::Sample => {
                     let body = &mut bodies[column.target];
                     body.extend_from_slice(&column.head);
@@ -83,28 +89,32 @@ impl Steps {
                 Role::Ignored => {}
             }
         }
-        let outcomes = bodies.into_iter().zip(scrapes).zip(&self.lives);
-        outcomes
-            .map(|((body, seen), life)| {
-                let alive = life.is_some_and(|(first, last)| first < at && at < last);
-                if seen.down || (!seen.any && alive) {
+        bodies
+            .into_iter()
+            .zip(states)
+            .zip(&self.lifetimes)
+            .map(|((body, state), lifetime)| {
+                let alive = lifetime.is_some_and(|(first, last)| first < at && at < last);
+                if state.down || (!state.has_samples && alive) {
                     let message = "the target did not answer at this time";
                     return Err(scrape::Error::Producer(message.to_owned()));
                 }
                 let mut exposition = Exposition::text(body, time);
                 exposition.duration =
-                    Duration::try_from_secs_f64(seen.duration).unwrap_or_default();
+                    Duration::try_from_secs_f64(state.duration).unwrap_or_default();
                 Ok(exposition)
             })
             .collect()
     }
 }
 
-/// What is known of one target at one step.
+/// The state of one target at one step.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
-    any: bool,
+struct TargetState {
+    has_samples: bool,
+    /// `up` is 0.
     down: bool,
+    /// Duration of the scrape in seconds.
     duration: f64,
 }
 
@@ -119,26 +129,26 @@ impl Iterator for Steps {
         self.next += self.step;
         Some(Step {
             at: Timestamp::from_millis(at),
-            scrapes: self.answer(at),
+            scrapes: self.scrapes(at),
         })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left(), Some(self.left()))
+        (self.remaining(), Some(self.remaining()))
     }
 }
 
 /// The first and last sample of each target.
-fn lives(recording: &Recording) -> Vec<Option<(i64, i64)>> {
-    let mut lives: Vec<Option<(i64, i64)>> = vec![None; recording.targets.len()];
+fn lifetimes(recording: &Recording) -> Vec<Option<(i64, i64)>> {
+    let mut lifetimes: Vec<Option<(i64, i64)>> = vec![None; recording.targets.len()];
     for column in &recording.columns {
         let (Some(first), Some(last)) = (column.points.first(), column.points.last()) else {
             continue;
         };
-        let life = lives[column.target].get_or_insert((first.0, last.0));
-        *life = (life.0.min(first.0), life.1.max(last.0));
+        let lifetime = lifetimes[column.target].get_or_insert((first.0, last.0));
+        *lifetime = (lifetime.0.min(first.0), lifetime.1.max(last.0));
     }
-    lives
+    lifetimes
 }
 
 /// The newest value up to `until` and after `since`.
@@ -154,7 +164,8 @@ fn newest(column: &Column, cursor: &mut usize, until: i64, since: i64) -> Option
     (*at > since).then_some(*value)
 }
 
-/// Whole numbers are most of what servers count, and quicker to write and to read.
+/// Writes a value and a newline. Most values are whole numbers, which are faster to write and parse
+/// as integers.
 fn write_value(body: &mut Vec<u8>, value: f64) {
     #[expect(clippy::cast_possible_truncation, reason = "whole and small enough")]
     let written = if value.fract() == 0.0 && value.abs() < 1e15 {
@@ -198,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn a_scrape_that_came_late_counts_and_a_missing_one_is_missing() {
+    fn a_late_scrape_counts_and_a_missing_one_fails() {
         let x = Labels::named("x", [("a", "b")]);
         let points = [(3, 1.0), (15_005, 2.5), (29_990, 3.0), (60_000, 5.0)];
         let mut steps = steps(&[(&x, &points)], 60_000);
-        assert_eq!(steps.left(), 5);
+        assert_eq!(steps.remaining(), 5);
         for expected in ["x{a=\"b\"} 1\n", "x{a=\"b\"} 2.5\n", "x{a=\"b\"} 3\n"] {
             assert_eq!(body(&mut steps, 0).unwrap(), expected);
         }
@@ -212,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_down_where_up_says_so_and_unknown_outside_its_life() {
+    fn a_target_is_down_when_up_is_0_and_empty_outside_its_lifetime() {
         let label = |name: &str, instance: &str| Labels::named(name, [("instance", instance)]);
         let (up, x, y) = (label("up", "a"), label("x", "a"), label("x", "b"));
         let mut steps = steps(

@@ -3,49 +3,40 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// How long to wait after the n-th failure in a row: a random time between nothing and `first × 2ⁿ⁻¹`, capped.
+/// Delay after the n-th failure in a row: random between zero and `first × 2ⁿ⁻¹`, at most `max`.
 ///
-/// Full jitter spreads the retries of many sidecars whose receiver came back ("Exponential Backoff And Jitter", AWS
-/// Architecture Blog).
+/// Full jitter spreads the retries of many sidecars whose receiver has recovered ("Exponential
+/// Backoff And Jitter", AWS Architecture Blog).
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
-    most: Duration,
+    max: Duration,
     failures: u32,
-    random: u64,
 }
 
 impl Backoff {
-    /// Backoff that starts with up to `first` and ends at `most`.
+    /// A backoff that starts with up to `first` and grows up to `max`.
     #[must_use]
-    pub fn new(first: Duration, most: Duration) -> Self {
+    pub fn new(first: Duration, max: Duration) -> Self {
         Self {
             first,
-            most,
+            max,
             failures: 0,
-            random: RandomState::new().hash_one(0u8),
         }
     }
 
-    /// The same with a fixed seed, for tests.
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.random = seed;
-        self
-    }
-
-    /// Counts a failure and says how long to wait; never less than the receiver asks for.
+    /// Counts a failure and returns the delay; never less than the receiver asks for.
     pub fn after_failure(&mut self, retry_after: Option<Duration>) -> Duration {
         let factor = 2u32.saturating_pow(self.failures.min(31));
         self.failures = self.failures.saturating_add(1);
-        let ceiling = self.first.saturating_mul(factor).min(self.most);
-        let jittered = ceiling.mul_f64(self.unit());
-        let asked = retry_after.unwrap_or_default();
-        // A receiver that asks many senders to wait equally long gets them spread behind that time.
-        if asked.is_zero() {
+        let ceiling = self.first.saturating_mul(factor).min(self.max);
+        let jittered = ceiling.mul_f64(random_unit());
+        let requested = retry_after.unwrap_or_default();
+        // A receiver that asks many senders to wait equally long gets them spread after that time.
+        if requested.is_zero() {
             jittered
         } else {
-            asked + jittered.min(asked / 4)
+            requested + jittered.min(requested / 4)
         }
     }
 
@@ -53,24 +44,14 @@ impl Backoff {
     pub fn reset(&mut self) {
         self.failures = 0;
     }
+}
 
-    /// Failures in a row.
-    #[must_use]
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// The next number in [0, 1) (SplitMix64).
-    fn unit(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-        let unit = (z >> 11) as f64 / (1u64 << 53) as f64;
-        unit
-    }
+/// A random number in [0, 1): every `RandomState` has keys of its own.
+fn random_unit() -> f64 {
+    let random = RandomState::new().hash_one(0u8);
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let unit = (random >> 11) as f64 / (1u64 << 53) as f64;
+    unit
 }
 
 #[cfg(test)]
@@ -79,16 +60,16 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn waits_grow_to_the_cap_and_are_spread() {
+    fn delays_grow_to_the_maximum_and_are_spread() {
         let second = Duration::from_secs(1);
         let mut longest = [Duration::ZERO; 8];
         let mut shortest = [Duration::MAX; 8];
-        for seed in 0..400 {
-            let mut backoff = Backoff::new(second, second * 30).with_seed(seed);
+        for _ in 0..400 {
+            let mut backoff = Backoff::new(second, second * 30);
             for n in 0..8 {
-                let wait = backoff.after_failure(None);
-                longest[n] = longest[n].max(wait);
-                shortest[n] = shortest[n].min(wait);
+                let delay = backoff.after_failure(None);
+                longest[n] = longest[n].max(delay);
+                shortest[n] = shortest[n].min(delay);
             }
         }
         for (n, ceiling) in [1, 2, 4, 8, 16, 30, 30, 30].into_iter().enumerate() {
@@ -100,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn a_receivers_wish_is_a_lower_bound() {
+    fn the_delay_is_at_least_what_the_receiver_asks_for() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-        let wait = backoff.after_failure(Some(Duration::from_secs(60)));
-        assert!((60..=75).contains(&wait.as_secs()), "{wait:?}");
+        let delay = backoff.after_failure(Some(Duration::from_secs(60)));
+        assert!((60..=75).contains(&delay.as_secs()), "{delay:?}");
     }
 }

@@ -6,22 +6,22 @@ use regex::Regex;
 use crate::describe::{Node, section};
 use crate::metric::{Labels, pattern_error};
 
-/// What a relabelling step does.
+/// The action of a relabelling step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Action {
-    /// Sets the target label when the regex matches.
+    /// Sets the target label if the regex matches.
     #[default]
     Replace,
-    /// Drops what does not match.
+    /// Drops alerts that do not match.
     Keep,
-    /// Drops what matches.
+    /// Drops alerts that match.
     Drop,
-    /// Drops what differs from the target label.
+    /// Drops alerts whose source differs from the target label.
     KeepEqual,
-    /// Drops what equals the target label.
+    /// Drops alerts whose source equals the target label.
     DropEqual,
-    /// Sets the target label to a hash of the source labels, modulo.
+    /// Sets the target label to a hash of the source labels modulo a number.
     HashMod,
     /// Copies labels whose name matches.
     LabelMap,
@@ -87,7 +87,7 @@ impl Action {
         ),
     ];
 
-    /// The action with this word, in any case, if there is one.
+    /// Parses the name of an action; upper and lower case are equal.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         let word = word.to_lowercase();
@@ -184,14 +184,15 @@ impl Relabel {
         Ok(Self { spec, regex })
     }
 
-    /// The labels after this step, `None` when it drops them.
+    /// The labels after this step; `None` if it drops the alert.
     fn apply(&self, labels: &Labels) -> Option<Labels> {
         let spec = &self.spec;
-        let values = spec
+        let source = spec
             .source_labels
             .iter()
-            .map(|name| labels.get(name).unwrap_or(""));
-        let source = values.collect::<Vec<_>>().join(&spec.separator);
+            .map(|name| labels.get(name).unwrap_or(""))
+            .collect::<Vec<_>>()
+            .join(&spec.separator);
         let target = labels.get(&spec.target_label).unwrap_or("");
         let keep = |keep: bool| keep.then(|| labels.clone());
         let set = |value: &str| Some(labels.with(&spec.target_label, value));
@@ -211,12 +212,12 @@ impl Relabel {
     }
 
     fn replace(&self, labels: &Labels, source: &str) -> Labels {
-        let Some(found) = self.regex.captures(source) else {
+        let Some(captures) = self.regex.captures(source) else {
             return labels.clone();
         };
         let expand = |pattern: &str| {
             let mut out = String::new();
-            found.expand(pattern, &mut out);
+            captures.expand(pattern, &mut out);
             out
         };
         let target = expand(&self.spec.target_label);
@@ -235,7 +236,7 @@ impl Relabel {
     }
 }
 
-/// The last eight bytes of the MD5 sum, as Prometheus takes them: the label is the same there and here.
+/// The last eight bytes of the MD5 sum, as in Prometheus: both give the same label.
 fn hash(text: &str) -> u64 {
     let digest = Md5::digest(text.as_bytes());
     digest[8..]
@@ -243,7 +244,7 @@ fn hash(text: &str) -> u64 {
         .fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
-/// Applies steps in order; `None` when one drops the labels.
+/// Applies the steps in order; `None` if one drops the alert.
 #[must_use]
 pub fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
     let mut current = labels.clone();
@@ -253,7 +254,7 @@ pub fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
     Some(current)
 }
 
-/// External labels, only where the alert has none of that name.
+/// Adds external labels that the alert does not have.
 #[must_use]
 pub fn with_external(labels: &Labels, external: &Labels) -> Labels {
     labels.underlaid_with(external)
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_step_names_the_key() {
+    fn an_invalid_step_names_the_key() {
         let wrong = |spec| Relabel::try_new(spec).unwrap_err();
         assert_eq!(wrong(spec("replace", &["a"], "(", "d", "")).key, "regex");
         assert_eq!(
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn external_labels_never_replace() {
+    fn external_labels_do_not_replace() {
         let external = Labels::new([("a", "other"), ("z", "new")]);
         let both = with_external(&labels(), &external);
         assert_eq!((both.get("a"), both.get("z")), (Some("foo"), Some("new")));

@@ -1,8 +1,8 @@
 //! Events counted since the start, by rule.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use prometheus::IntCounterVec;
 
 use super::catalogue;
@@ -53,7 +53,7 @@ impl Counters {
 
     /// Raises every counter to the totals of the snapshot, and removes those of rules that are gone.
     pub(super) fn follow(&self, snapshot: &Snapshot) {
-        let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.rules.lock();
         // Two rules of one name share a counter.
         let mut totals: BTreeMap<&str, Totals> = BTreeMap::new();
         for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {

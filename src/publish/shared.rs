@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, RwLock};
 
 use super::catalogue;
 use super::control::Control;
@@ -61,22 +63,16 @@ impl Shared {
 
     /// Replaces the snapshot; readers of the old one keep it.
     pub fn publish(&self, snapshot: Snapshot) {
-        self.history
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .record(&snapshot);
+        self.history.lock().record(&snapshot);
         self.counters.follow(&snapshot);
         let fresh = Arc::new(snapshot);
-        *self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.snapshot.write() = fresh;
     }
 
     /// The last whole snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.snapshot.read())
     }
 
     /// The last snapshot for people: each signal without the name of its series, and with the points of
@@ -84,10 +80,7 @@ impl Shared {
     #[must_use]
     pub fn charted(&self) -> Snapshot {
         let mut snapshot = Snapshot::clone(&self.snapshot());
-        self.history
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .fill(&mut snapshot.signals);
+        self.history.lock().fill(&mut snapshot.signals);
         for signal in &mut snapshot.signals {
             signal.labels = signal.labels.without_name();
         }

@@ -165,7 +165,7 @@ fn open(
     (commands, lifecycle): (mpsc::Sender<Command>, bool),
 ) -> Result<Open, MonitorError> {
     let clock: Clock = Arc::new(clock::now);
-    let receivers = webhooks(&relay.retraining, &clock);
+    let receivers = webhooks(&relay.retraining);
     let outbox = Arc::new(StoreOutbox::new(Arc::clone(store)));
     let (deliveries, runner) = Deliveries::new(receivers, outbox, clock, GRACE)?;
     let task = runner.run(supervisor.token(DELIVERING));
@@ -358,8 +358,7 @@ impl Loop {
         let relay = relay.inspect_err(|problems| {
             error!(%problems, "the configuration was not reloaded; the old one stays in force");
         })?;
-        let clock: Clock = Arc::new(clock::now);
-        let receivers = webhooks(&relay.retraining, &clock);
+        let receivers = webhooks(&relay.retraining);
         self.open.api.deliveries.reconfigure(receivers);
         self.open.ledger.reconfigure(Arc::clone(&relay)).await;
         self.open.relay.send_replace(relay);

@@ -1,4 +1,4 @@
-//! The only place that reads the wall clock. Everything else gets time with its data.
+//! The only place that reads the wall clock. All other code receives the time as an argument.
 
 use std::sync::OnceLock;
 use std::time::{Duration, UNIX_EPOCH};
@@ -7,9 +7,12 @@ use tokio::time::Instant;
 
 use crate::metric::Timestamp;
 
-/// Wall-clock time now.
+/// The current wall-clock time.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is where wall time enters")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only reader of the wall clock"
+)]
 pub fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
     Timestamp::default() + since.unwrap_or(Duration::ZERO)

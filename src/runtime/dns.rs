@@ -1,4 +1,4 @@
-//! The only DNS resolver: the addresses behind a name, and how long the answer is good.
+//! The only DNS resolver: the addresses of a name and their time to live.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,23 +14,26 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 use tokio::time::timeout;
 
-/// The time for one question, with every attempt and every name of the search list.
-pub const LIMIT: Duration = Duration::from_secs(15);
-/// The time for one packet to be answered.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// Most targets of one SRV answer that are looked up.
-const MOST_SERVICES: usize = 1000;
+/// Time limit of one resolution, including every attempt and every name of the search list.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time limit of one packet.
+const PACKET_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum number of targets of an SRV record set that are resolved.
+const MAX_SRV_TARGETS: usize = 1000;
 
-/// A name is asked for at most this often, however short its records live; less often when `refresh` is shorter.
-const LEAST: Duration = Duration::from_secs(5);
+/// Shortest time between two look-ups of a name, unless the configured refresh is shorter.
+const MIN_REFRESH: Duration = Duration::from_secs(5);
 
-/// The time until a name is asked for again: as long as its records live, at most `refresh`, and at least 5 s.
+/// The delay until the next look-up: the time to live of the records, at most `refresh` and at
+/// least 5 s.
 #[must_use]
-pub fn pause(ttl: Option<Duration>, refresh: Duration) -> Duration {
-    ttl.unwrap_or(refresh).min(refresh).max(LEAST.min(refresh))
+pub fn refresh_delay(ttl: Option<Duration>, refresh: Duration) -> Duration {
+    ttl.unwrap_or(refresh)
+        .min(refresh)
+        .max(MIN_REFRESH.min(refresh))
 }
 
-/// Which records are asked for.
+/// The type of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Record {
     /// A and AAAA.
@@ -40,20 +43,20 @@ pub enum Record {
     A,
     /// IPv6 addresses only.
     Aaaa,
-    /// Services: names with ports, each of which is looked up again.
+    /// Services: names with ports. Each name is resolved to its A and AAAA records.
     Srv,
 }
 
-/// What is asked.
+/// A name to resolve.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Question {
-    /// The name; without a final dot it is looked for in the search list too, as `/etc/resolv.conf` says.
+    /// The name. Without a final dot, the search list of `/etc/resolv.conf` applies.
     pub host: String,
-    /// Joined to every address; SRV records bring their own.
+    /// The port of every address; SRV records have their own.
     pub port: u16,
-    /// Which records.
+    /// The type of the records.
     pub record: Record,
-    /// The server to ask instead of those in `/etc/resolv.conf`.
+    /// The server to query instead of those in `/etc/resolv.conf`.
     pub server: Option<SocketAddr>,
 }
 
@@ -67,62 +70,67 @@ impl fmt::Display for Question {
     }
 }
 
-/// The addresses behind a name.
+/// The addresses of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
-    /// Sorted, each once; empty when the name has none, or does not exist: what a Kubernetes Service without ready pods looks like.
+pub struct Resolved {
+    /// Sorted and unique. Empty if the name does not exist or has no addresses, like a Kubernetes
+    /// Service without ready pods.
     pub addresses: Vec<SocketAddr>,
-    /// How long the records say that they are good; `None` when there are none.
+    /// The shortest time to live of the records; `None` without records.
     pub ttl: Option<Duration>,
 }
 
-/// A question without an answer.
+/// A failed resolution.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name {name} cannot be looked up: {why}")]
+#[error("cannot resolve {name}: {reason}")]
 pub struct Error {
-    /// What was asked.
+    /// The name, with its port.
     pub name: String,
     /// What happened.
-    pub why: String,
+    pub reason: String,
 }
 
-/// Something that knows names.
+/// Resolves names to addresses.
 pub trait Resolve: Send + Sync + fmt::Debug {
     /// The addresses of a name.
     ///
     /// # Errors
-    /// When no server gave an answer. A name without addresses is an answer.
-    fn resolve<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, Error>>;
+    /// When no server responds. A name without addresses is not an error.
+    fn resolve<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Resolved, Error>>;
 }
 
-/// The servers of `/etc/resolv.conf`, read again for every question, and `/etc/hosts`. Nothing is cached: the caller decides when.
+/// Queries the servers of `/etc/resolv.conf`, which is read for every question, and `/etc/hosts`.
+/// Does not cache: the caller decides when to resolve again.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Resolver;
 
 impl Resolve for Resolver {
-    fn resolve<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, Error>> {
+    fn resolve<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Resolved, Error>> {
         Box::pin(async move {
-            let failed = |why: String| Error {
-                name: question.to_string(),
-                why,
-            };
-            let answer = timeout(LIMIT, ask(question)).await;
-            answer
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", LIMIT.as_secs())))
-                .map_err(failed)
+            let resolved = timeout(RESOLVE_TIMEOUT, resolve(question)).await;
+            resolved
+                .unwrap_or_else(|_| {
+                    let seconds = RESOLVE_TIMEOUT.as_secs();
+                    Err(format!("no response within {seconds} s"))
+                })
+                .map_err(|reason| Error {
+                    name: question.to_string(),
+                    reason,
+                })
         })
     }
 }
 
-/// What one lookup found: records of some names in the order of the search list, or none.
+/// The records of a name.
 #[derive(Debug, Default)]
-struct Found {
-    records: Vec<RData>,
+struct Records {
+    data: Vec<RData>,
     ttl: Option<Duration>,
 }
 
-impl Found {
-    fn shorten(&mut self, ttl: Option<Duration>) {
+impl Records {
+    /// Lowers the time to live.
+    fn limit_ttl(&mut self, ttl: Option<Duration>) {
         self.ttl = match (self.ttl, ttl) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -130,9 +138,9 @@ impl Found {
     }
 }
 
-async fn ask(question: &Question) -> Result<Answer, String> {
+async fn resolve(question: &Question) -> Result<Resolved, String> {
     if let Ok(ip) = question.host.parse::<IpAddr>() {
-        return Ok(Answer {
+        return Ok(Resolved {
             addresses: vec![SocketAddr::new(ip, question.port)],
             ttl: None,
         });
@@ -148,19 +156,19 @@ async fn ask(question: &Question) -> Result<Answer, String> {
         Record::Aaaa => &[RecordType::AAAA],
         Record::Srv => &[RecordType::SRV],
     };
-    let found = search(&resolver, &names, types).await?;
+    let records = search(&resolver, &names, types).await?;
     if question.record == Record::Srv {
-        return services(&resolver, found).await;
+        return services(&resolver, records).await;
     }
-    let addresses: BTreeSet<SocketAddr> = found
-        .records
+    let addresses: BTreeSet<SocketAddr> = records
+        .data
         .iter()
         .filter_map(RData::ip_addr)
         .map(|ip| SocketAddr::new(ip, question.port))
         .collect();
-    Ok(Answer {
+    Ok(Resolved {
         addresses: addresses.into_iter().collect(),
-        ttl: found.ttl,
+        ttl: records.ttl,
     })
 }
 
@@ -168,7 +176,7 @@ fn configuration(server: Option<SocketAddr>) -> Result<(ResolverConfig, Resolver
     let system = read_system_conf();
     let (mut config, mut options) = match (system, server) {
         (Ok(system), _) => system,
-        // Without the file there is no search list, but a server all the same.
+        // Without the file there is no search list, but the configured server is enough.
         (Err(_), Some(_)) => (
             ResolverConfig::from_parts(None, Vec::new(), Vec::new()),
             ResolverOpts::default(),
@@ -176,29 +184,31 @@ fn configuration(server: Option<SocketAddr>) -> Result<(ResolverConfig, Resolver
         (Err(error), None) => return Err(format!("/etc/resolv.conf: {error}")),
     };
     if let Some(server) = server {
-        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut way| {
-            way.port = server.port();
-            way
-        });
+        let connections =
+            [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                connection.port = server.port();
+                connection
+            });
         let server = NameServerConfig::new(server.ip(), true, connections.to_vec());
         config = ResolverConfig::from_parts(None, config.search().to_vec(), vec![server]);
     }
-    options.timeout = options.timeout.min(PATIENCE);
+    options.timeout = options.timeout.min(PACKET_TIMEOUT);
     options.cache_size = 0;
     Ok((config, options))
 }
 
-/// The names to try, in order, as every resolver has it: a name with at least `ndots` dots first as it is, others last.
+/// The names to try in order, as other resolvers do: a name with at least `ndots` dots is tried
+/// unchanged first, any other name last.
 fn candidates(host: &str, search: &[Name], ndots: usize) -> Result<Vec<Name>, String> {
     let mut name = Name::from_utf8(host).map_err(|error| format!("not a DNS name: {error}"))?;
     if name.is_fqdn() {
         return Ok(vec![name]);
     }
     let dots = usize::from(name.num_labels()).saturating_sub(1);
-    let joined = search
+    let mut names: Vec<Name> = search
         .iter()
-        .filter_map(|domain| name.clone().append_domain(domain).ok());
-    let mut names: Vec<Name> = joined.collect();
+        .filter_map(|domain| name.clone().append_domain(domain).ok())
+        .collect();
     name.set_fqdn(true);
     let place = if dots >= ndots { 0 } else { names.len() };
     names.insert(place, name);
@@ -208,42 +218,42 @@ fn candidates(host: &str, search: &[Name], ndots: usize) -> Result<Vec<Name>, St
     Ok(names)
 }
 
-/// The records of the first name that has any; none when every name was answered with "no such name" or "no such records".
+/// The records of the first name that has any; none if no name has any.
 async fn search(
     resolver: &TokioResolver,
     names: &[Name],
     types: &[RecordType],
-) -> Result<Found, String> {
+) -> Result<Records, String> {
     let mut failure = None;
     for name in names {
-        match of_name(resolver, name, types).await {
-            Ok(found) if !found.records.is_empty() => return Ok(found),
+        match look_up(resolver, name, types).await {
+            Ok(records) if !records.data.is_empty() => return Ok(records),
             Ok(_) => {}
             Err(error) => failure = Some(format!("{name}: {error}")),
         }
     }
-    failure.map_or_else(|| Ok(Found::default()), Err)
+    failure.map_or_else(|| Ok(Records::default()), Err)
 }
 
-/// The records of one name; a type that fails does not matter when another has records.
-async fn of_name(
+/// The records of one name. A type that fails is ignored if another type has records.
+async fn look_up(
     resolver: &TokioResolver,
     name: &Name,
     types: &[RecordType],
-) -> Result<Found, NetError> {
-    let asked = types
+) -> Result<Records, NetError> {
+    let lookups = types
         .iter()
         .map(|kind| resolver.lookup(name.clone(), *kind));
-    let mut found = Found::default();
+    let mut records = Records::default();
     let mut failure = None;
-    for result in join_all(asked).await {
+    for result in join_all(lookups).await {
         match result {
             Ok(lookup) => {
                 for record in lookup.answers() {
                     if types.contains(&record.record_type()) {
-                        found.records.push(record.data.clone());
+                        records.data.push(record.data.clone());
                     }
-                    found.shorten(Some(Duration::from_secs(u64::from(record.ttl))));
+                    records.limit_ttl(Some(Duration::from_secs(u64::from(record.ttl))));
                 }
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(_))) => {}
@@ -251,40 +261,42 @@ async fn of_name(
         }
     }
     match failure {
-        Some(error) if found.records.is_empty() => Err(error),
-        _ => Ok(found),
+        Some(error) if records.data.is_empty() => Err(error),
+        _ => Ok(records),
     }
 }
 
-/// Every address of every service. A service whose name is gone by now is left out; one that cannot be asked for fails the whole.
-async fn services(resolver: &TokioResolver, mut found: Found) -> Result<Answer, String> {
+/// Every address of every service. A service whose name no longer exists is left out; a failed
+/// look-up fails the whole.
+async fn services(resolver: &TokioResolver, mut records: Records) -> Result<Resolved, String> {
     let mut services: Vec<(Name, u16)> = Vec::new();
-    for record in &found.records {
+    for record in &records.data {
         let RData::SRV(service) = record else {
             continue;
         };
         let service = (service.target.clone(), service.port);
-        // The root means: no such service here.
-        if !service.0.is_root() && !services.contains(&service) && services.len() < MOST_SERVICES {
+        // The root name means that the service does not exist.
+        if !service.0.is_root() && !services.contains(&service) && services.len() < MAX_SRV_TARGETS
+        {
             services.push(service);
         }
     }
     let types = [RecordType::A, RecordType::AAAA];
-    let looked_up = services.iter().map(|(name, port)| {
+    let lookups = services.iter().map(|(name, port)| {
         let mut name = name.clone();
         name.set_fqdn(true);
-        async move { (of_name(resolver, &name, &types).await, name, *port) }
+        async move { (look_up(resolver, &name, &types).await, name, *port) }
     });
     let mut addresses = BTreeSet::new();
-    for (result, name, port) in join_all(looked_up).await {
+    for (result, name, port) in join_all(lookups).await {
         let hosts = result.map_err(|error| format!("{name}: {error}"))?;
-        found.shorten(hosts.ttl);
-        let of_service = hosts.records.iter().filter_map(RData::ip_addr);
-        addresses.extend(of_service.map(|ip| SocketAddr::new(ip, port)));
+        records.limit_ttl(hosts.ttl);
+        let ips = hosts.data.iter().filter_map(RData::ip_addr);
+        addresses.extend(ips.map(|ip| SocketAddr::new(ip, port)));
     }
-    Ok(Answer {
+    Ok(Resolved {
         addresses: addresses.into_iter().collect(),
-        ttl: found.ttl,
+        ttl: records.ttl,
     })
 }
 
@@ -295,7 +307,7 @@ mod tests {
     use super::candidates;
 
     #[test]
-    fn a_short_name_is_looked_for_in_the_search_list_first_and_a_long_one_last() {
+    fn a_short_name_tries_the_search_list_first_and_a_long_one_last() {
         let search = ["ml.svc.cluster.local", "svc.cluster.local"]
             .map(|domain| Name::from_ascii(domain).unwrap());
         let tried = |host, ndots| -> Vec<String> {

@@ -1,4 +1,5 @@
-//! Plumbing: supervised tasks, the order of stopping, signals, the only clock and the only HTTP client.
+//! Supervised tasks and their shutdown order, signals, the only clock, the only DNS resolver and
+//! the only HTTP client.
 
 pub mod clock;
 pub mod dns;

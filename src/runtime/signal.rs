@@ -1,13 +1,13 @@
-//! Signals that end the process.
+//! Process signals.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Completes at the first SIGTERM or SIGINT and says which it was.
+/// Completes at the first SIGTERM or SIGINT and returns its name.
 ///
 /// # Errors
-/// When the operating system refuses a handler.
+/// When the operating system refuses the handler.
 pub fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -19,7 +19,7 @@ pub fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send> {
     })
 }
 
-/// Gives every SIGHUP from now on, which otherwise would end the process.
+/// Receives every SIGHUP from now on, which would otherwise end the process.
 ///
 /// # Errors
 /// When the operating system refuses the handler.

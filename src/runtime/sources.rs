@@ -1,8 +1,8 @@
-//! Errors for people: `Display` prints one level, the reader wants all of them.
+//! Formats an error with all its causes; `Display` prints only the outermost.
 
 use std::error::Error;
 
-/// An error with its sources, outermost first, on one line.
+/// The error and its causes on one line, outermost first.
 #[must_use]
 pub fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();

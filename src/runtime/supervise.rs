@@ -1,4 +1,4 @@
-//! Every task of the process, by name, and the order in which they stop.
+//! The named tasks of the process and the order in which they stop.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,22 +8,27 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-/// How a task ended.
+/// The outcome of a task.
 type Outcome = Result<(Id, ()), JoinError>;
 
 /// Why the supervisor stopped its tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
-    /// The caller asked for it.
-    Asked,
-    /// A task that should run for ever returned or panicked; its name and what is known.
-    Task(String, String),
+    /// The caller requested it.
+    Requested,
+    /// A task ended that should run until it is stopped.
+    TaskEnded {
+        /// The name of the task.
+        name: String,
+        /// Whether it returned or panicked, with the message.
+        reason: String,
+    },
 }
 
 /// Spawns named tasks in stages and stops them in the order of the stages.
 ///
-/// A stage's token is cancelled only after every task of the stages before has ended or the grace period is
-/// over, so that what an early stage produced can still be drained by a later one.
+/// The token of a stage is cancelled after all tasks of the earlier stages have ended, or the grace
+/// period is over. A later stage can therefore drain what an earlier stage has produced.
 #[derive(Debug)]
 pub struct Supervisor {
     tasks: JoinSet<()>,
@@ -52,7 +57,7 @@ impl Stage<'_> {
 }
 
 impl Supervisor {
-    /// A supervisor with this many stages, stopped from the first to the last.
+    /// A supervisor with this many stages, which stop from the first to the last.
     #[must_use]
     pub fn new(stages: usize) -> Self {
         Self {
@@ -72,13 +77,13 @@ impl Supervisor {
         }
     }
 
-    /// The token that tells tasks of a stage to finish.
+    /// The token that stops the tasks of a stage.
     #[must_use]
     pub fn token(&self, stage: usize) -> CancellationToken {
         self.stages[stage.min(self.stages.len() - 1)].clone()
     }
 
-    /// Runs a task for the life of the process; its end before its stage is stopped ends the process.
+    /// Spawns a task. If it ends before its stage is stopped, the supervisor stops all tasks.
     pub fn spawn(
         &mut self,
         stage: usize,
@@ -94,7 +99,7 @@ impl Supervisor {
     /// Waits for `stop` or the unexpected end of a task, then stops stage by stage within `grace`.
     pub async fn run(mut self, stop: impl Future<Output = ()>, grace: Duration) -> Ended {
         let ended = tokio::select! {
-            () = stop => Ended::Asked,
+            () = stop => Ended::Requested,
             ended = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.unexpected(ended),
         };
         let deadline = Instant::now() + grace;
@@ -120,22 +125,22 @@ impl Supervisor {
                 }
                 Ok(None) => return,
                 Err(_) => {
-                    self.cut_off(stage);
+                    self.abort(stage);
                     return;
                 }
             }
         }
     }
 
-    /// Aborts what did not end within the grace period.
-    fn cut_off(&mut self, stage: usize) {
+    /// Aborts the tasks that did not end within the grace period.
+    fn abort(&mut self, stage: usize) {
         self.names.retain(|_, (name, of, handle)| {
             if *of > stage {
                 return true;
             }
             warn!(
                 task = name.as_str(),
-                "did not stop within the grace period, cut off"
+                "task did not stop within the grace period; aborted"
             );
             handle.abort();
             false
@@ -143,20 +148,17 @@ impl Supervisor {
     }
 
     fn unexpected(&mut self, ended: Option<Outcome>) -> Ended {
-        let (id, how) = match ended {
+        let (id, reason) = match ended {
             Some(Ok((id, ()))) => (id, "returned".to_owned()),
             Some(Err(error)) => (error.id(), error.to_string()),
-            None => return Ended::Asked,
+            None => return Ended::Requested,
         };
         let name = self
             .names
             .remove(&id)
             .map_or_else(String::new, |(name, ..)| name);
-        error!(
-            task = name,
-            how, "a task ended that should run for ever; stopping"
-        );
-        Ended::Task(name, how)
+        error!(task = name, reason, "a task ended unexpectedly; stopping");
+        Ended::TaskEnded { name, reason }
     }
 }
 
@@ -177,11 +179,11 @@ mod tests {
         supervisor.spawn(0, "patient", async move { stop.cancelled().await });
         supervisor.spawn(0, "broken", async { panic!("on purpose") });
         match supervisor.run(std::future::pending(), GRACE).await {
-            Ended::Task(name, how) => {
+            Ended::TaskEnded { name, reason } => {
                 assert_eq!(name, "broken");
-                assert!(how.contains("on purpose"), "{how}");
+                assert!(reason.contains("on purpose"), "{reason}");
             }
-            Ended::Asked => panic!("nobody asked"),
+            Ended::Requested => panic!("no stop was requested"),
         }
     }
 
@@ -202,19 +204,19 @@ mod tests {
         });
         assert_eq!(
             supervisor.run(std::future::ready(()), GRACE).await,
-            Ended::Asked
+            Ended::Requested
         );
         assert_eq!(order.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stuck_task_is_cut_off() {
+    async fn a_stuck_task_is_aborted() {
         let mut supervisor = Supervisor::new(1);
         supervisor.spawn(0, "stuck", std::future::pending());
         let started = tokio::time::Instant::now();
         assert_eq!(
             supervisor.run(std::future::ready(()), GRACE).await,
-            Ended::Asked
+            Ended::Requested
         );
         assert_eq!(started.elapsed(), GRACE);
     }

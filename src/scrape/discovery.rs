@@ -1,4 +1,4 @@
-//! Targets by name: asks again and again which addresses a name has.
+//! Discovery of targets: resolves a name periodically.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,86 +9,87 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::runtime::dns::{Answer, Question, Resolve, pause};
+use crate::runtime::dns::{Question, Resolve, Resolved, refresh_delay};
 
-/// Most targets behind one name.
-pub const MOST_TARGETS: usize = 1000;
+/// Maximum number of targets behind one name.
+pub const MAX_TARGETS: usize = 1000;
 
-/// Which name is asked for, and how often.
+/// A name to resolve, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
-    /// What is asked.
+    /// The name.
     pub question: Question,
     /// Longest time between two look-ups.
     pub refresh: Duration,
 }
 
-/// What is known about a name.
+/// The state of discovery.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Found {
-    /// The name that this is about; `None` when nothing is looked up.
+pub struct DiscoveryStatus {
+    /// The name that the addresses belong to; `None` before the first look-up.
     pub question: Option<Question>,
-    /// The last answer, sorted; `None` before the first. Empty is an answer: there are no targets now.
+    /// The addresses of the last successful look-up, sorted; `None` before it. Empty means that
+    /// there are no targets now.
     pub addresses: Option<Vec<SocketAddr>>,
     /// Look-ups since the start.
     pub lookups: u64,
     /// Failed look-ups since the start.
     pub failures: u64,
-    /// Why the last one failed; the addresses are those of the last answer then.
+    /// Why the last look-up failed; `None` after a success.
     pub error: Option<String>,
 }
 
-/// The end of the wire that hears of answers and says what to look up.
+/// Configures the discovery loop and reads its results.
 #[derive(Debug)]
 pub struct Handle {
-    wanted: watch::Sender<Option<Lookup>>,
-    found: watch::Receiver<Found>,
+    lookup: watch::Sender<Option<Lookup>>,
+    status: watch::Receiver<DiscoveryStatus>,
 }
 
 impl Handle {
-    /// Looks up another name, or none, from now on.
+    /// Changes the name to look up, or stops looking up.
     pub fn reconfigure(&self, lookup: Option<Lookup>) {
-        self.wanted.send_if_modified(|wanted| {
-            let other = *wanted != lookup;
-            *wanted = lookup;
-            other
+        self.lookup.send_if_modified(|current| {
+            let is_new = *current != lookup;
+            *current = lookup;
+            is_new
         });
     }
 
-    /// What is known now.
+    /// The current state.
     #[must_use]
-    pub fn found(&self) -> Found {
-        self.found.borrow().clone()
+    pub fn status(&self) -> DiscoveryStatus {
+        self.status.borrow().clone()
     }
 
-    /// Waits for news; `false` when there will be none any more. Cancel safe.
+    /// Waits for the next look-up to end. `false` when the loop has ended. Cancel safe.
     pub async fn changed(&mut self) -> bool {
-        self.found.changed().await.is_ok()
+        self.status.changed().await.is_ok()
     }
 }
 
-/// The loop that looks a name up.
+/// The loop that resolves the name.
 #[derive(Debug)]
 pub struct Discovery {
     resolver: Arc<dyn Resolve>,
-    wanted: watch::Receiver<Option<Lookup>>,
-    found: watch::Sender<Found>,
+    lookup: watch::Receiver<Option<Lookup>>,
+    status: watch::Sender<DiscoveryStatus>,
 }
 
 impl Discovery {
     /// A loop and its handle; nothing is looked up until [`Discovery::run`] is polled.
     #[must_use]
     pub fn new(lookup: Option<Lookup>, resolver: Arc<dyn Resolve>) -> (Handle, Self) {
-        let (say, wanted) = watch::channel(lookup);
-        let (found, hear) = watch::channel(Found::default());
+        let (lookup_sender, lookup_receiver) = watch::channel(lookup);
+        let (status_sender, status_receiver) = watch::channel(DiscoveryStatus::default());
         let handle = Handle {
-            wanted: say,
-            found: hear,
+            lookup: lookup_sender,
+            status: status_receiver,
         };
         let discovery = Self {
             resolver,
-            wanted,
-            found,
+            lookup: lookup_receiver,
+            status: status_sender,
         };
         (handle, discovery)
     }
@@ -96,22 +97,22 @@ impl Discovery {
     /// Looks up until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
-            let lookup = self.wanted.borrow_and_update().clone();
+            let lookup = self.lookup.borrow_and_update().clone();
             let step = async {
                 match &lookup {
                     Some(lookup) => {
-                        let wait = self.look_up(lookup).await;
-                        sleep(wait).await;
+                        let delay = self.look_up(lookup).await;
+                        sleep(delay).await;
                     }
                     None => std::future::pending().await,
                 }
             };
-            let mut wanted = self.wanted.clone();
+            let mut reconfigured = self.lookup.clone();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                changed = wanted.changed() => if changed.is_err() {
-                    // Nobody is there to say or to hear anything; the process is about to stop.
+                changed = reconfigured.changed() => if changed.is_err() {
+                    // The handle is gone: the process is shutting down.
                     stop.cancelled().await;
                     return;
                 },
@@ -120,44 +121,44 @@ impl Discovery {
         }
     }
 
-    /// Asks once, tells what was found and says how long to wait.
+    /// Looks up once, publishes the result and returns the delay until the next look-up.
     async fn look_up(&self, lookup: &Lookup) -> Duration {
         let question = &lookup.question;
         let result = self.resolver.resolve(question).await;
-        let wait = match &result {
-            Ok(answer) => pause(answer.ttl, lookup.refresh),
-            Err(_) => pause(Some(Duration::ZERO), lookup.refresh),
+        let delay = match &result {
+            Ok(resolved) => refresh_delay(resolved.ttl, lookup.refresh),
+            Err(_) => refresh_delay(Some(Duration::ZERO), lookup.refresh),
         };
-        self.found.send_modify(|found| {
-            found.lookups += 1;
-            if found.question.as_ref() != Some(question) {
-                found.question = Some(question.clone());
-                found.addresses = None;
+        self.status.send_modify(|status| {
+            status.lookups += 1;
+            if status.question.as_ref() != Some(question) {
+                status.question = Some(question.clone());
+                status.addresses = None;
             }
             match result {
-                Ok(answer) => found.take(answer, question),
+                Ok(resolved) => status.update(resolved, question),
                 Err(error) => {
-                    found.failures += 1;
-                    let known = found.addresses.as_ref().map_or(0, Vec::len);
-                    warn!(%error, known, "the targets cannot be looked up; the known ones stay");
-                    found.error = Some(error.to_string());
+                    status.failures += 1;
+                    let known = status.addresses.as_ref().map_or(0, Vec::len);
+                    warn!(%error, known, "target discovery failed; keeping the known targets");
+                    status.error = Some(error.to_string());
                 }
             }
         });
-        wait
+        delay
     }
 }
 
-impl Found {
-    fn take(&mut self, answer: Answer, question: &Question) {
-        let mut addresses = answer.addresses;
-        if addresses.len() > MOST_TARGETS {
+impl DiscoveryStatus {
+    fn update(&mut self, resolved: Resolved, question: &Question) {
+        let mut addresses = resolved.addresses;
+        if addresses.len() > MAX_TARGETS {
             let (name, found) = (question.to_string(), addresses.len());
             warn!(
                 name,
-                found, "too many targets; the first {MOST_TARGETS} are scraped"
+                found, "too many targets; only the first {MAX_TARGETS} are scraped"
             );
-            addresses.truncate(MOST_TARGETS);
+            addresses.truncate(MAX_TARGETS);
         }
         self.error = None;
         if self.addresses.as_ref() == Some(&addresses) {

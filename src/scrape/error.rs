@@ -1,4 +1,4 @@
-//! Why a scrape failed, for people and for a metric label.
+//! Why a scrape failed: a message and a metric label.
 
 use std::time::Duration;
 
@@ -7,38 +7,38 @@ use sidewatch_engine::exposition::{self, Reason};
 use crate::monitor::ScrapeFailure;
 use crate::runtime::{http, with_sources};
 
-/// Why a scrape failed. Nothing of it was ingested.
+/// Why a scrape failed. No sample of it was ingested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The target did not answer completely in time.
+    /// The target did not respond completely in time.
     #[error(
-        "{url}: no complete answer within {}; raise scrape_timeout or find out why the target is slow",
+        "{url}: no complete response within {}; raise scrape_timeout or find out why the target is slow",
         crate::metric::format_duration(*.timeout)
     )]
     Timeout {
-        /// The target, password redacted.
+        /// The target, password masked.
         url: String,
         /// The timeout that applied.
         timeout: Duration,
     },
-    /// The request failed before a complete answer.
+    /// The request failed before a complete response.
     #[error(transparent)]
     Http(#[from] http::Error),
-    /// The target answered with another status than 200.
+    /// The target responded with another status than 200.
     #[error("{url}: the server answered {status}, expected 200; {}", remedy(*.status))]
     Status {
-        /// The target, password redacted.
+        /// The target, password masked.
         url: String,
         /// The status.
         status: u16,
     },
-    /// The answer's format is unknown.
+    /// The format of the response is unknown.
     #[error(
-        "{url}: {problem} and no fallback_scrape_protocol is set; mend the target's Content-Type or set one"
+        "{url}: {problem} and no fallback_scrape_protocol is set; fix the Content-Type of the target or set one"
     )]
     ContentType {
-        /// The target, password redacted.
+        /// The target, password masked.
         url: String,
         /// What is wrong with the header.
         problem: String,
@@ -52,7 +52,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The word for this failure in a metric label.
+    /// The value of the metric label `reason`.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -91,7 +91,7 @@ fn remedy(status: u16) -> &'static str {
         300..=399 => "set follow_redirects or scrape the new address",
         401 | 403 => "check the credentials under the target's http_config",
         404 => "check the path",
-        500.. => "look at the target's own log",
+        500.. => "look at the log of the target",
         _ => "check the target",
     }
 }

@@ -1,13 +1,13 @@
-//! PULL: fetches a target's exposition and turns it into samples.
+//! Fetches the exposition of a target and turns it into samples.
 //!
 //! ```text
-//! MetricProducer ─▶ Exposition ─▶ Ingester ─▶ metric::Appender
-//! (HTTP, or yours)  (one body)    (parse, memo, limits)
+//! MetricProducer   ─▶ Exposition ─▶ Ingester          ─▶ metric::Appender
+//! (HTTP or custom)    (one body)    (parse, memo, limits)
 //! ```
 //!
-//! The formats are Prometheus text 0.0.4 and 1.0.0 and OpenMetrics 1.0, read as Prometheus 3 reads them. A scrape is
-//! atomic: the owner of the [`Appender`](crate::metric::Appender) begins before [`Ingester::ingest`] and commits or
-//! rolls back after it. Only [`HttpProducer`] does I/O; everything else is pure.
+//! The formats are Prometheus text 0.0.4 and 1.0.0 and OpenMetrics 1.0, read as Prometheus 3 reads
+//! them. A scrape is atomic: the owner of the [`Appender`](crate::metric::Appender) begins before
+//! [`Ingester::ingest`] and commits or rolls back after it.
 
 pub mod discovery;
 mod error;

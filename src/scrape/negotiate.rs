@@ -1,19 +1,20 @@
-//! What is asked for and what came back: the `Accept` header and the answer's `Content-Type`.
+//! Content negotiation: the `Accept` header and the `Content-Type` of the response.
 
 use sidewatch_engine::exposition::Format;
 
 /// The `Accept` header of Prometheus 3 with its default `scrape_protocols`.
 ///
-/// `escaping=allow-utf-8` matters: without it `prometheus_client` answers with colons replaced by underscores.
+/// Without `escaping=allow-utf-8`, `prometheus_client` replaces colons by underscores.
 pub const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
 application/openmetrics-text;version=0.0.1;q=0.5,\
 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
 text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
 
-/// The format a `Content-Type` announces. Only the media type counts, as in Prometheus; parameters are ignored.
+/// The format for a `Content-Type`. Only the media type counts, as in Prometheus; parameters are
+/// ignored.
 ///
 /// # Errors
-/// What is wrong with the header, when there is no `fallback` to use instead.
+/// What is wrong with the header, if there is no `fallback`.
 pub fn format_of(content_type: Option<&str>, fallback: Option<Format>) -> Result<Format, String> {
     let header = content_type.unwrap_or("").trim();
     let media_type = header.split(';').next().unwrap_or("").trim();
@@ -25,10 +26,10 @@ pub fn format_of(content_type: Option<&str>, fallback: Option<Format>) -> Result
     }
     fallback.ok_or_else(|| {
         if header.is_empty() {
-            "the answer has no Content-Type".to_owned()
+            "the response has no Content-Type".to_owned()
         } else {
             let shown: String = header.chars().take(100).collect();
-            format!("the answer's Content-Type {shown:?} is no exposition format")
+            format!("the Content-Type {shown:?} is not an exposition format")
         }
     })
 }

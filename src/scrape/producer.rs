@@ -1,4 +1,4 @@
-//! Where expositions come from.
+//! Producers of expositions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,36 +13,39 @@ use crate::metric::Timestamp;
 use crate::runtime::http::{self, Client, Method, Overflow, Request};
 use sidewatch_engine::exposition::{self, Body, Buffer};
 
-/// A source of expositions: a target's `/metrics`, or anything else that can be asked for one.
+/// A source of expositions: the `/metrics` of a target, or anything else.
 ///
-/// The monitor asks once per interval and never twice at a time. `at` is the scheduled time; a producer that replays a
-/// recording may answer with a time of its own. The future is dropped when the process stops or the target is removed,
-/// so it must be cancel safe: dropping it at any await may lose that one answer and nothing else.
+/// The monitor calls [`produce`](Self::produce) once per interval and never concurrently. `at` is
+/// the scheduled time; a producer that replays a recording may return a time of its own. The future
+/// is dropped when the process stops or the target is removed, so it must be cancel safe: dropping
+/// it at any await may lose that exposition and nothing else.
 pub trait MetricProducer: Send {
     /// The exposition for the scrape that is due at `at`.
     ///
     /// # Errors
-    /// Why there is none. The monitor marks every series of the target stale and asks again an interval later.
+    /// Why there is none. The monitor marks every series of the target stale and calls again an
+    /// interval later.
     fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>>;
 }
 
-/// What to ask for and how to read the answer.
+/// The request to a target and how to read the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The address, query included.
+    /// The address, including the query.
     pub url: String,
-    /// The time for the whole answer.
+    /// Time limit of the whole scrape.
     pub timeout: Duration,
-    /// Decompressed bytes from which on the answer is too large; 0 is unlimited.
+    /// Size limit of the decompressed response in bytes; 0 means no limit.
     pub body_size_limit: u64,
-    /// Whether a compressed answer is asked for.
+    /// Whether to ask for a compressed response.
     pub enable_compression: bool,
-    /// The format of an answer whose `Content-Type` names none.
+    /// The format of a response whose `Content-Type` names none.
     pub fallback: Option<Format>,
 }
 
 impl Target {
-    /// A target with Prometheus' defaults: a timeout of 10 s, compression, no fallback; and a limit of 64 MiB.
+    /// A target with Prometheus' defaults (a timeout of 10 s, compression, no fallback) and a limit
+    /// of 64 MiB.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -55,7 +58,7 @@ impl Target {
     }
 }
 
-/// Asks one target over HTTP as Prometheus does; every body is read into the same buffer.
+/// Scrapes one target over HTTP as Prometheus does. All bodies use the same buffer.
 pub struct HttpProducer {
     target: Target,
     client: Arc<Client>,
@@ -72,7 +75,7 @@ impl fmt::Debug for HttpProducer {
 }
 
 impl HttpProducer {
-    /// A producer for a target; targets with the same settings may share the client.
+    /// A producer for a target. Targets with the same settings may share the client.
     #[must_use]
     pub fn new(target: Target, client: Arc<Client>) -> Self {
         let encoding = if target.enable_compression {
@@ -112,7 +115,7 @@ impl HttpProducer {
             .client
             .send_into(&request, body.bytes_mut())
             .await
-            .map_err(|error| self.failed(error))?;
+            .map_err(|error| self.scrape_error(error))?;
         if response.status != 200 {
             return Err(Error::Status {
                 url: http::redacted(&target.url),
@@ -121,7 +124,7 @@ impl HttpProducer {
         }
         let format = match format_of(response.content_type.as_deref(), target.fallback) {
             Ok(format) => format,
-            // Prometheus takes an empty body for a good scrape before it looks at the type.
+            // For Prometheus an empty body is a successful scrape, whatever its type is.
             Err(_) if body.is_empty() => Format::Text,
             Err(problem) => {
                 return Err(Error::ContentType {
@@ -138,8 +141,8 @@ impl HttpProducer {
         })
     }
 
-    /// Words of the scrape for errors of the client.
-    fn failed(&self, error: http::Error) -> Error {
+    /// Turns an error of the client into an error of the scrape.
+    fn scrape_error(&self, error: http::Error) -> Error {
         match error.kind() {
             http::Kind::Timeout => Error::Timeout {
                 url: http::redacted(&self.target.url),

@@ -1,13 +1,13 @@
-//! When a target is scraped.
+//! The schedule of scrapes.
 
 use std::time::Duration;
 
 use crate::metric::{Labels, Timestamp};
 
-/// A target's fixed phase within the interval: stable across restarts, spread over targets.
+/// The fixed phase of a target within the interval: stable across restarts, spread over targets.
 ///
-/// The first scrape happens at once; every later one at a multiple of the interval plus the phase. A tick that was
-/// missed is skipped, never made up for: ask [`Schedule::next_after`] with the present time.
+/// The first scrape happens at once; every later one at a multiple of the interval plus the phase.
+/// A missed tick is skipped: call [`Schedule::next_after`] with the current time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     interval: i64,
@@ -15,7 +15,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule for the target with these labels and URL; an interval under a millisecond counts as one.
+    /// A schedule for the target with these labels and URL. The interval is at least 1 ms.
     #[must_use]
     pub fn new(interval: Duration, labels: &Labels, url: &str) -> Self {
         let interval = i64::try_from(interval.as_millis())
@@ -26,7 +26,7 @@ impl Schedule {
         Self { interval, phase }
     }
 
-    /// A schedule whose ticks are the multiples of the interval, for evaluations that belong to no target.
+    /// A schedule with ticks at multiples of the interval, for evaluations without a target.
     #[must_use]
     pub fn aligned(interval: Duration) -> Self {
         let interval = i64::try_from(interval.as_millis())

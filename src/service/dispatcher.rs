@@ -7,7 +7,6 @@ use std::time::Duration;
 use tracing::info;
 
 use super::error::MonitorError;
-use super::transport::HttpTransport;
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::config::settings::{Mode, Retraining, Settings};
@@ -15,6 +14,7 @@ use crate::notify::alertmanager::{self, PeerSettings, Stats};
 use crate::notify::relabel::{self, Relabel};
 use crate::notify::retrain::{Deliveries, Entry, Receiver, ReceiverStats, Webhook};
 use crate::notify::{Alertmanagers, Clock, RetrainRequest, RetrainingNotifier};
+use crate::runtime::http::Client;
 use crate::runtime::{Stage, clock};
 use crate::state::{Store, StoreOutbox};
 
@@ -65,10 +65,10 @@ impl Dispatcher {
         grace: Duration,
     ) -> Result<Self, MonitorError> {
         let clock: Clock = Arc::new(clock::now);
-        let (alertmanagers, runner) = Alertmanagers::new(peers(config, &clock, grace));
+        let (alertmanagers, runner) = Alertmanagers::new(peers(config, grace));
         stage.spawn("alertmanager", runner.run(stage.token()));
         let outbox = Arc::new(StoreOutbox::new(store));
-        let receivers = receivers(config, &notifiers, &clock);
+        let receivers = receivers(config, &notifiers);
         let (deliveries, runner) = Deliveries::new(receivers, outbox, clock, grace)?;
         stage.spawn("retraining", runner.run(stage.token()));
         Ok(Self {
@@ -83,13 +83,12 @@ impl Dispatcher {
 
     /// Other receivers after a reload; those that stay keep their queues.
     pub(super) fn reconfigure(&self, config: &Config) {
-        let clock: Clock = Arc::new(clock::now);
         self.delivery
             .alertmanagers
-            .reconfigure(peers(config, &clock, self.grace));
+            .reconfigure(peers(config, self.grace));
         self.delivery
             .deliveries
-            .reconfigure(receivers(config, &self.notifiers.0, &clock));
+            .reconfigure(receivers(config, &self.notifiers.0));
     }
 
     /// The requests on their way.
@@ -126,7 +125,7 @@ impl Dispatcher {
 }
 
 /// The Alertmanagers, none when Prometheus owns the alerts.
-fn peers(config: &Config, clock: &Clock, grace: Duration) -> alertmanager::Settings {
+fn peers(config: &Config, grace: Duration) -> alertmanager::Settings {
     let Settings {
         alerting, global, ..
     } = &config.settings;
@@ -137,10 +136,10 @@ fn peers(config: &Config, clock: &Clock, grace: Duration) -> alertmanager::Setti
             url: peer.url.clone(),
             timeout: peer.timeout,
             relabel: steps(&peer.relabel),
-            transport: HttpTransport::shared(&peer.http),
+            client: Arc::new(Client::new(peer.http.clone())),
             discovery: peer.discovery,
         });
-    let mut settings = alertmanager::Settings::new(peers.collect(), Arc::clone(clock));
+    let mut settings = alertmanager::Settings::new(peers.collect());
     settings.external_labels = global.external_labels.clone();
     settings.relabel = steps(&alerting.relabel);
     settings.capacity = alerting.queue_capacity;
@@ -154,12 +153,8 @@ fn steps(specs: &[relabel::Spec]) -> Vec<Relabel> {
     checked.filter_map(Result::ok).collect()
 }
 
-fn receivers(
-    config: &Config,
-    notifiers: &[Arc<dyn RetrainingNotifier>],
-    clock: &Clock,
-) -> Vec<Receiver> {
-    let webhooks = webhooks(&config.settings.retraining, clock);
+fn receivers(config: &Config, notifiers: &[Arc<dyn RetrainingNotifier>]) -> Vec<Receiver> {
+    let webhooks = webhooks(&config.settings.retraining);
     let own = notifiers
         .iter()
         .cloned()
@@ -174,7 +169,7 @@ fn receivers(
 }
 
 /// The webhooks of a configuration as receivers.
-pub(crate) fn webhooks(retraining: &Retraining, clock: &Clock) -> Vec<Receiver> {
+pub(crate) fn webhooks(retraining: &Retraining) -> Vec<Receiver> {
     let webhooks = retraining.webhooks.iter();
     webhooks
         .map(|webhook| Receiver {
@@ -186,8 +181,7 @@ pub(crate) fn webhooks(retraining: &Retraining, clock: &Clock) -> Vec<Receiver> 
                 secret: webhook.secret.clone(),
                 headers: Vec::new(),
                 timeout: webhook.timeout,
-                transport: HttpTransport::shared(&webhook.http),
-                clock: Arc::clone(clock),
+                client: Arc::new(Client::new(webhook.http.clone())),
             }),
             expiry: webhook.expiry,
         })

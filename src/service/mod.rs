@@ -24,7 +24,6 @@ mod stored;
 mod template_querier;
 mod tick_loop;
 mod tick_output;
-mod transport;
 mod writer;
 
 pub(crate) use dispatcher::webhooks;

@@ -125,7 +125,7 @@ pub(crate) async fn close(store: Arc<Store>, ended: Ended) -> Result<(), Monitor
         warn!(%error, "the store was not closed well");
     }
     match ended {
-        Ended::Asked => Ok(()),
-        Ended::Task(name, how) => Err(MonitorError::Task { name, how }),
+        Ended::Requested => Ok(()),
+        Ended::TaskEnded { name, reason } => Err(MonitorError::Task { name, how: reason }),
     }
 }

@@ -157,7 +157,7 @@ impl TickLoop {
 
     /// Takes up the answer about the name that is configured now. Returns the positions of targets that are new.
     fn take_discovered(&mut self, at: Timestamp) -> Vec<usize> {
-        let found = self.discovery.found();
+        let found = self.discovery.status();
         let wanted = lookup(&self.config).map(|lookup| lookup.question);
         let addresses = found.addresses.filter(|_| found.question == wanted);
         let Some(addresses) = addresses else {
@@ -320,7 +320,7 @@ impl TickLoop {
     /// How the targets are found, as it is shown.
     fn discovered(&self) -> Option<publish::Discovery> {
         let lookup = lookup(&self.config)?;
-        let found = self.discovery.found();
+        let found = self.discovery.status();
         let current = found.question.as_ref() == Some(&lookup.question);
         let count = |addresses: Vec<_>| addresses.len() as u64;
         Some(publish::Discovery {

@@ -261,8 +261,9 @@ mod tests {
     use crate::metric::{Labels, Timestamp};
     use crate::notify::RetrainRequest;
     use crate::notify::alertmanager::Settings;
-    use crate::notify::retrain::{Deliveries, Gates, MemoryOutbox};
+    use crate::notify::retrain::{Deliveries, Gates};
     use crate::notify::{Alertmanagers, Clock};
+    use crate::state::StoreOutbox;
 
     const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
     const PATIENCE: Duration = Duration::from_millis(20);
@@ -303,8 +304,8 @@ mod tests {
     /// Queues that nobody empties.
     fn delivery() -> Delivery {
         let clock: Clock = Arc::new(|| NOW);
-        let settings = Settings::new(Vec::new(), Arc::clone(&clock));
-        let outbox = Arc::new(MemoryOutbox::default());
+        let settings = Settings::new(Vec::new());
+        let outbox = Arc::new(StoreOutbox::new(Arc::new(Store::in_memory())));
         Delivery {
             alertmanagers: Alertmanagers::new(settings).0,
             deliveries: Deliveries::new(Vec::new(), outbox, clock, PATIENCE)

@@ -1,24 +1,24 @@
-//! Changes that happen together or not at all.
+//! A batch of changes for one transaction.
 
 use serde::Serialize;
 
 use super::Error;
 
-/// What a record is about.
+/// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// The alerts of a rule.
     Alerts,
-    /// Retraining gates: verdicts, cool-downs, what is under way.
+    /// Retraining gates: verdicts, cool-downs, requests in flight.
     Gates,
-    /// A retraining request on its way to a receiver.
+    /// A retraining request that is being delivered.
     Outbox,
     /// The state of a strategy.
     Strategy,
-    /// What a drift rule counted, its learnt reference included.
+    /// The counts of a drift rule, including its learned reference.
     Baseline,
-    /// Anything else the process wants to find again.
+    /// Anything else.
     Meta,
 }
 
@@ -39,10 +39,10 @@ impl Kind {
     }
 }
 
-/// A key and what it becomes, `None` for nothing.
+/// A key and its new payload; `None` removes the record.
 pub(super) type Change = (String, Option<Vec<u8>>);
 
-/// Changes for one transaction.
+/// Changes that are committed together or not at all.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     pub(super) changes: Vec<Change>,
@@ -50,13 +50,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// No changes yet; committing waits for the disk.
+    /// An empty batch; its commit waits for the disk.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A batch that need not survive a crash by itself: it reaches the disk with the next one that does.
+    /// An empty batch that may be lost in a crash; it reaches the disk with the next batch that
+    /// waits for the disk.
     #[must_use]
     pub fn lazy() -> Self {
         Self {
@@ -68,7 +69,7 @@ impl Batch {
     /// Writes a record.
     ///
     /// # Errors
-    /// When the value is no JSON.
+    /// When the value cannot be encoded as JSON.
     pub fn put<T: Serialize>(
         &mut self,
         kind: Kind,

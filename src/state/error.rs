@@ -1,4 +1,4 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// Another process has the file open.
-    #[error("{}: in use by another process; stop it, or ask it over HTTP", path.display())]
+    #[error("{}: in use by another process; stop it, or use its HTTP API", path.display())]
     InUse {
         /// The file.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum Error {
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// The system's words.
+        /// The message of the system.
         reason: String,
     },
     /// A value cannot be written as JSON.
@@ -28,7 +28,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// An earlier failure closed the file; what is committed is remembered in memory only.
+    /// The file is closed: commits stay in memory.
     #[error("the store is closed after an earlier failure: {0}")]
     Closed(String),
 }

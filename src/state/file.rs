@@ -1,4 +1,4 @@
-//! The redb file. The only place that calls redb, and that expects it to panic.
+//! The redb file. The only file that calls redb, and that guards against its panics.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,25 +16,28 @@ use super::batch::Change;
 use super::record::{self, Flaw, Manifest, VERSION};
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
-/// One record under this key says which records there should be.
+/// Holds one record, the manifest: which records must exist.
 const MANIFEST_TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("manifest");
 const MANIFEST: &str = "manifest";
-/// redb's page cache; what is stored is mirrored in memory anyway.
-const CACHE: usize = 2 * 1024 * 1024;
-/// Set-aside files kept per directory.
-const KEPT: usize = 3;
+/// Size of redb's page cache in bytes; small, since all records are mirrored in memory.
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
+/// Number of damaged files that are kept per directory.
+const MAX_SET_ASIDE: usize = 3;
 
 /// Records by key.
 pub(super) type Records = BTreeMap<String, Vec<u8>>;
 
 /// Why the file cannot be used.
-#[derive(Debug)]
-pub(super) enum Trouble {
-    /// What is in it cannot be believed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    /// The content is damaged.
+    #[error("{0}")]
     Damaged(String),
-    /// Another process has it.
+    /// Another process has the file open.
+    #[error("in use by another process")]
     InUse,
     /// The system refuses.
+    #[error("{0}")]
     Io(String),
 }
 
@@ -43,29 +46,29 @@ pub(super) struct File {
     database: Option<Database>,
 }
 
-/// What an open file held.
+/// An open file and its content.
 pub(super) struct Loaded {
     pub(super) file: File,
-    /// The records that can be believed.
+    /// The valid records.
     pub(super) records: Records,
-    /// What cannot, in words; empty when all is well.
+    /// Descriptions of everything that is damaged.
     pub(super) flaws: Vec<String>,
 }
 
 /// Runs code that may panic on a damaged file.
-fn guarded<T>(work: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
+fn guarded<T>(work: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(Trouble::Damaged(format!(
-            "redb panicked: {}",
-            text.unwrap_or_default()
-        )))
+        let message = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(FileError::Damaged(format!("redb panicked: {message}")))
     })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn storage(error: StorageError) -> Trouble {
+fn storage(error: StorageError) -> FileError {
     if let StorageError::Io(error) = &error {
         return from_io(error);
     }
@@ -75,24 +78,24 @@ fn storage(error: StorageError) -> Trouble {
     );
     let text = error.to_string();
     if system {
-        Trouble::Io(text)
+        FileError::Io(text)
     } else {
-        Trouble::Damaged(text)
+        FileError::Damaged(text)
     }
 }
 
-fn from_io(error: &io::Error) -> Trouble {
+fn from_io(error: &io::Error) -> FileError {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let damaged = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
     let text = error.to_string();
     if damaged {
-        Trouble::Damaged(text)
+        FileError::Damaged(text)
     } else {
-        Trouble::Io(text)
+        FileError::Io(text)
     }
 }
 
-fn other(error: impl Into<redb::Error>) -> Trouble {
+fn other(error: impl Into<redb::Error>) -> FileError {
     let error = error.into();
     if let redb::Error::Io(error) = &error {
         return from_io(error);
@@ -100,27 +103,27 @@ fn other(error: impl Into<redb::Error>) -> Trouble {
     let system = matches!(error, redb::Error::PreviousIo | redb::Error::DatabaseClosed);
     let text = error.to_string();
     if system {
-        Trouble::Io(text)
+        FileError::Io(text)
     } else {
-        Trouble::Damaged(text)
+        FileError::Damaged(text)
     }
 }
 
-fn opening(error: DatabaseError) -> Trouble {
+fn opening(error: DatabaseError) -> FileError {
     if matches!(error, DatabaseError::DatabaseAlreadyOpen) {
-        return Trouble::InUse;
+        return FileError::InUse;
     }
     other(error)
 }
 
 impl File {
     /// Opens or creates the file and reads everything in it.
-    pub(super) fn open(path: &Path) -> Result<Loaded, Trouble> {
+    pub(super) fn open(path: &Path) -> Result<Loaded, FileError> {
         let existed = fs::metadata(path).is_ok();
         let empty = fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0);
         let mut file = guarded(|| {
             let mut builder = Builder::new();
-            builder.set_cache_size(CACHE);
+            builder.set_cache_size(CACHE_BYTES);
             builder.set_check_integrity_on_open(existed && !empty);
             let database = builder.create(path).map_err(opening)?;
             Ok(Self {
@@ -139,14 +142,14 @@ impl File {
                     flaws,
                 })
             }
-            Err(trouble) => {
+            Err(error) => {
                 file.close();
-                Err(trouble)
+                Err(error)
             }
         }
     }
 
-    fn read(&self) -> Result<(Records, Vec<String>), Trouble> {
+    fn read(&self) -> Result<(Records, Vec<String>), FileError> {
         let mut records = Records::new();
         let mut flaws = Vec::new();
         let Some(database) = &self.database else {
@@ -169,12 +172,12 @@ impl File {
                 }
                 Err(Flaw::Version(version)) => {
                     let text = format!(
-                        "record {key:?} is of version {version}, this program writes version {VERSION}"
+                        "record {key:?} is of version {version}, this program uses version {VERSION}"
                     );
                     flaws.push(text);
                 }
                 Err(Flaw::Checksum) => {
-                    flaws.push(format!("record {key:?} does not fit its checksum"));
+                    flaws.push(format!("record {key:?} does not match its checksum"));
                 }
             }
         }
@@ -182,7 +185,7 @@ impl File {
         let stored = table.get(MANIFEST).map_err(storage)?;
         let expected = record::seal(MANIFEST, &manifest.to_bytes());
         if flaws.is_empty() && stored.is_none_or(|stored| stored.value() != expected) {
-            flaws.push("the records are not those that were written last".to_owned());
+            flaws.push("the records do not match the manifest".to_owned());
         }
         Ok((records, flaws))
     }
@@ -193,9 +196,9 @@ impl File {
         changes: &[Change],
         manifest: Manifest,
         lazy: bool,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), FileError> {
         let Some(database) = &self.database else {
-            return Err(Trouble::Io("the file is closed".to_owned()));
+            return Err(FileError::Io("the file is closed".to_owned()));
         };
         guarded(|| {
             let mut transaction = database.begin_write().map_err(other)?;
@@ -228,15 +231,15 @@ impl File {
         })
     }
 
-    /// Closes the file, whatever state it is in.
+    /// Closes the file, also after a panic.
     pub(super) fn close(&mut self) {
         let database = self.database.take();
         let closed = guarded(|| {
             drop(database);
             Ok(())
         });
-        if let Err(trouble) = closed {
-            tracing::debug!(?trouble, "the damaged store did not close cleanly");
+        if let Err(error) = closed {
+            tracing::debug!(?error, "the damaged store did not close cleanly");
         }
     }
 }
@@ -247,7 +250,8 @@ impl Drop for File {
     }
 }
 
-/// Moves a file that cannot be believed out of the way; the oldest of those moved before are deleted.
+/// Renames a damaged file and deletes the oldest files that were renamed before. `stamp` is part of
+/// the new name.
 pub(super) fn set_aside(path: &Path, stamp: i64) -> io::Result<PathBuf> {
     let name = path
         .file_name()
@@ -265,32 +269,32 @@ pub(super) fn set_aside(path: &Path, stamp: i64) -> io::Result<PathBuf> {
         n += 1;
     };
     fs::rename(path, &target)?;
-    let mut kept: Vec<PathBuf> = fs::read_dir(directory)?
+    let mut set_aside: Vec<PathBuf> = fs::read_dir(directory)?
         .filter_map(Result::ok)
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
         .map(|entry| entry.path())
         .collect();
-    kept.sort_unstable();
-    for old in kept.iter().rev().skip(KEPT) {
+    set_aside.sort_unstable();
+    for old in set_aside.iter().rev().skip(MAX_SET_ASIDE) {
         fs::remove_file(old)?;
     }
     Ok(target)
 }
 
-/// Which file there is at a path, `None` when there is none.
+/// Device and inode of the file at a path; `None` without a file.
 pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// Whether a lock on an open file keeps others out, as far as a second look from this process can tell.
+/// Whether the lock on an open file works, judged by a second attempt to lock it from this process.
 pub(super) fn is_locked(path: &Path) -> bool {
-    // Shared, since NFS gives no exclusive lock to who only reads.
-    let look = fs::File::open(path).map(|file| file.try_lock_shared());
-    !matches!(look, Ok(Ok(())))
+    // NFS gives no exclusive lock on a file that is open for reading only.
+    let second = fs::File::open(path).map(|file| file.try_lock_shared());
+    !matches!(second, Ok(Ok(())))
 }
 
-/// Makes the directory's entry for a new file survive a crash of the machine.
+/// Syncs the directory, so that a new file survives a crash of the machine.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     fs::File::open(directory)?.sync_all()
 }

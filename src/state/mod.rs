@@ -1,8 +1,8 @@
-//! What survives the process: alert state, cool-downs, the outbox, strategies, baselines.
+//! State that survives the process: alerts, cool-downs, the outbox, strategies, baselines.
 //!
-//! One redb file. Every record carries a checksum over its key and its bytes, and a manifest says which records there
-//! should be, because a damaged redb file has been seen to panic and to answer with wrong data. What cannot be
-//! believed is set aside with a clear note; it never keeps the sidecar from starting.
+//! One redb file. Every record has a checksum over its key and its bytes, and a manifest says which
+//! records must exist, because a damaged redb file can panic or return wrong data. A damaged file
+//! is set aside with a note in the log; it never keeps the sidecar from starting.
 
 mod batch;
 mod error;

@@ -1,4 +1,4 @@
-//! The outbox that survives a crash.
+//! The outbox in the store.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::notify::retrain::{Entry, Outbox};
 
 use super::{Batch, Error, Kind, Store};
 
-/// Retraining requests in the store: what [`put`](Outbox::put) accepted is on the disk.
+/// Retraining requests in the store. [`Batch::put_entry`] adds one.
 #[derive(Debug, Clone)]
 pub struct StoreOutbox {
     store: Arc<Store>,
 }
 
 impl StoreOutbox {
-    /// Most entries kept; a receiver that is down for weeks must not fill the volume.
+    /// Maximum number of entries: a receiver that is down for weeks must not fill the volume.
     pub const CAPACITY: usize = 10_000;
 
     /// The outbox of a store.
@@ -25,10 +25,10 @@ impl StoreOutbox {
 }
 
 impl Batch {
-    /// Adds a retraining request, so that it is committed with the transition that caused it.
+    /// Adds a retraining request, to be committed with the transition that caused it.
     ///
     /// # Errors
-    /// When the entry is no JSON.
+    /// When the entry cannot be encoded as JSON.
     pub fn put_entry(&mut self, entry: &Entry) -> Result<&mut Self, Error> {
         self.put(Kind::Outbox, &entry.key(), entry)
     }
@@ -50,23 +50,11 @@ impl StoreOutbox {
 }
 
 impl Outbox for StoreOutbox {
-    fn put(&self, entry: &Entry) -> Result<bool, notify::Error> {
-        if self.store.contains(Kind::Outbox, &entry.key()) {
-            return Ok(false);
-        }
-        if self.store.count(Kind::Outbox) >= Self::CAPACITY {
-            let text = format!("the outbox is full with {} requests", Self::CAPACITY);
-            return Err(notify::Error::Store(text));
-        }
-        self.commit(Batch::new(), |batch| batch.put_entry(entry).map(|_| ()))?;
-        Ok(true)
-    }
-
     fn update(&self, entry: &Entry) -> Result<(), notify::Error> {
         if !self.store.contains(Kind::Outbox, &entry.key()) {
             return Ok(());
         }
-        // Attempts may be forgotten by a crash; that an entry is dead may not.
+        // The number of attempts may be lost in a crash; the death of an entry may not.
         let batch = match entry.phase {
             notify::retrain::Phase::Waiting => Batch::lazy(),
             notify::retrain::Phase::Dead => Batch::new(),

@@ -1,21 +1,22 @@
-//! Records as they lie in the file: version, checksum, bytes.
+//! The format of a record in the file: version, checksum, payload.
 
 use sha2::{Digest, Sha256};
 
-/// Version of the layout and of what is stored. A file of another version is set aside.
+/// Version of the layout and of the payloads. A file of another version is set aside.
 pub(super) const VERSION: u8 = 1;
-const CHECKSUM: usize = 16;
+/// Length of a checksum in bytes.
+const CHECKSUM_LEN: usize = 16;
 
-/// Why the bytes of a record cannot be believed.
+/// Why a record is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flaw {
     /// Written by another version.
     Version(u8),
-    /// Too short, or the checksum does not fit key and bytes.
+    /// Too short, or the checksum does not match key and payload.
     Checksum,
 }
 
-fn checksum(key: &str, payload: &[u8]) -> [u8; CHECKSUM] {
+fn checksum(key: &str, payload: &[u8]) -> [u8; CHECKSUM_LEN] {
     let mut hash = Sha256::new();
     hash.update((key.len() as u64).to_be_bytes());
     hash.update(key.as_bytes());
@@ -24,29 +25,29 @@ fn checksum(key: &str, payload: &[u8]) -> [u8; CHECKSUM] {
     std::array::from_fn(|at| digest[at])
 }
 
-/// The bytes to write.
+/// The bytes of a record.
 pub(super) fn seal(key: &str, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(1 + CHECKSUM + payload.len());
+    let mut bytes = Vec::with_capacity(1 + CHECKSUM_LEN + payload.len());
     bytes.push(VERSION);
     bytes.extend_from_slice(&checksum(key, payload));
     bytes.extend_from_slice(payload);
     bytes
 }
 
-/// The payload of bytes that were read.
+/// The payload of a record, verified.
 pub(super) fn unseal<'a>(key: &str, bytes: &'a [u8]) -> Result<&'a [u8], Flaw> {
     let (version, rest) = bytes.split_first().ok_or(Flaw::Checksum)?;
     if *version != VERSION {
         return Err(Flaw::Version(*version));
     }
-    let (sum, payload) = rest.split_at_checked(CHECKSUM).ok_or(Flaw::Checksum)?;
+    let (sum, payload) = rest.split_at_checked(CHECKSUM_LEN).ok_or(Flaw::Checksum)?;
     if sum != checksum(key, payload) {
         return Err(Flaw::Checksum);
     }
     Ok(payload)
 }
 
-/// What a record adds to the manifest.
+/// The contribution of a record to the sum of the manifest.
 pub(super) fn weight(key: &str, payload: &[u8]) -> u64 {
     let sum = checksum(key, payload);
     sum.iter()
@@ -54,7 +55,7 @@ pub(super) fn weight(key: &str, payload: &[u8]) -> u64 {
         .fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
-/// Which records there should be: their number and the sum of their weights.
+/// Which records must exist: their number and the sum of their weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Manifest {
     pub(super) records: u64,
@@ -82,7 +83,7 @@ mod tests {
     use super::{Flaw, Manifest, seal, unseal};
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn every_flipped_bit_is_detected() {
         let sealed = seal("alerts/a", b"payload");
         assert_eq!(unseal("alerts/a", &sealed), Ok(&b"payload"[..]));
         assert_eq!(unseal("alerts/b", &sealed), Err(Flaw::Checksum));

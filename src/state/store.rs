@@ -1,59 +1,60 @@
-//! The store: a mirror in memory over a file that may be missing, damaged or gone.
+//! The store: a mirror in memory over a file that may be missing, damaged or deleted.
 
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::de::DeserializeOwned;
 
 use crate::metric::Timestamp;
 
 use super::batch::Change;
-use super::file::{self, File, Loaded, Records, Trouble};
+use super::file::{self, File, FileError, Loaded, Records};
 use super::record::Manifest;
 use super::{Batch, Error, Kind};
 
 /// Name of the file under `storage.path`.
 const FILE: &str = "sidewatch.redb";
 
-/// What the store found when it was opened.
+/// What opening the store found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Opened {
     /// Where the damaged file was moved.
     pub set_aside: Option<PathBuf>,
-    /// What is worth a line in the log: damage, missing records, a recovery after a crash.
+    /// Lines for the log: damage, missing records, a recovery after a crash.
     pub notes: Vec<String>,
-    /// Records read.
+    /// Number of records.
     pub records: usize,
 }
 
-/// State that survives the process. Reads come from memory and never wait for the disk; a commit reaches it before it
-/// returns.
+/// State that survives the process. Reads come from memory and never wait for the disk; a commit
+/// returns when it has reached the disk.
 pub struct Store {
     path: Option<PathBuf>,
-    /// Locked for as long as the disk takes; always before `mirror`.
+    /// Locked while the disk works. Lock it before `mirror`.
     disk: Mutex<Disk>,
-    /// Never locked while the disk is waited for.
+    /// Never locked while the disk works.
     mirror: Mutex<Mirror>,
 }
 
-/// How it stands with the file.
+/// The condition of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Condition {
-    /// There is none.
+    /// There is no file.
     InMemory,
     Sound,
-    /// The last commit did not reach it; the next one tries again.
+    /// The last commit failed; the next one tries again.
     Failing(String),
-    /// Its owner closed it.
+    /// The owner has closed the file.
     Closed,
-    /// Another process opened the file while this one made it anew: what that one wrote must not be undone.
+    /// Another process opened the file while this one was recreating it. The changes of the other
+    /// process must not be overwritten.
     Taken(String),
 }
 
 struct Disk {
-    /// `None` in memory, after a failure that could not be mended, and when closed.
+    /// `None` in memory, after a failed recreation, and when closed.
     file: Option<File>,
 }
 
@@ -61,8 +62,8 @@ struct Mirror {
     condition: Condition,
     records: Records,
     manifest: Manifest,
-    recreated: u64,
-    /// Which file was opened; another one at its path is another process'.
+    /// Device and inode of the opened file. A different file at the path belongs to another
+    /// process.
     identity: Option<(u64, u64)>,
 }
 
@@ -78,7 +79,7 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// A store that forgets everything with the process.
+    /// A store without a file.
     #[must_use]
     pub fn in_memory() -> Self {
         Self::with(None, None, Records::new())
@@ -101,25 +102,24 @@ impl Store {
                 condition,
                 records,
                 manifest,
-                recreated: 0,
                 identity: None,
             }),
         }
     }
 
-    /// Whether there is a store in this directory.
+    /// Whether this directory contains a store.
     #[must_use]
     pub fn exists(directory: &Path) -> bool {
         directory.join(FILE).exists()
     }
 
-    /// Opens the store in a directory, which is made when it is missing.
+    /// Opens the store in a directory; creates both if they are missing.
     ///
-    /// A file that is damaged or of another version is set aside and what can be believed of it is kept. `at` names
-    /// the file set aside.
+    /// A file that is damaged or of another version is set aside, and its valid records are kept.
+    /// `at` is part of the name of the file that is set aside.
     ///
     /// # Errors
-    /// Only when the place cannot be used: another process has it, or the system refuses.
+    /// When another process has the store open, or the system refuses.
     pub fn open(directory: &Path, at: Timestamp) -> Result<(Self, Opened), Error> {
         let io = |error: std::io::Error| Error::Io {
             path: directory.to_owned(),
@@ -138,26 +138,26 @@ impl Store {
     }
 
     fn mirror(&self) -> MutexGuard<'_, Mirror> {
-        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mirror.lock()
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.disk.lock()
     }
 
-    /// Lets every write hang for as long as the answer is held.
+    /// Blocks every write while the returned guard is held.
     #[cfg(test)]
     pub(crate) fn hang(&self) -> impl Sized + '_ {
         self.disk()
     }
 
-    /// Whether the last commit reached a disk.
+    /// Whether the last commit reached the disk.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         self.mirror().condition == Condition::Sound
     }
 
-    /// Whether commits are meant for a disk: it may be full or broken just now, and then work again.
+    /// Whether the store has a file that it writes or, after a failure, tries to write.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         matches!(
@@ -166,32 +166,26 @@ impl Store {
         )
     }
 
-    /// How often the file had to be made anew since it was opened.
-    #[must_use]
-    pub fn recreated(&self) -> u64 {
-        self.mirror().recreated
-    }
-
-    /// Whether another process has the file now, so that this one must stop.
+    /// Whether another process has replaced or taken the file, so that this one must stop.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        let looked = || {
+        let look = || {
             let mirror = self.mirror();
             (mirror.condition.clone(), mirror.identity)
         };
-        let before = looked();
+        let before = look();
         match before.0 {
             Condition::Taken(_) => true,
             Condition::Sound => {
                 let found = self.path.as_deref().and_then(file::identity);
-                // It was not this process that made it anew meanwhile.
-                found.is_some() && found != before.1 && looked() == before
+                // Not if this process has recreated the file in the meantime.
+                found.is_some() && found != before.1 && look() == before
             }
             Condition::InMemory | Condition::Failing(_) | Condition::Closed => false,
         }
     }
 
-    /// Whether the file system keeps other processes out; `true` in memory.
+    /// Whether the file lock keeps other processes out; `true` without a file.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         match &self.path {
@@ -200,7 +194,7 @@ impl Store {
         }
     }
 
-    /// A record, `None` when there is none or it is not what is asked for.
+    /// Reads a record; `None` if it does not exist or cannot be decoded.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<T> {
         let mirror = self.mirror();
@@ -208,13 +202,13 @@ impl Store {
         decode(&key, mirror.records.get(&key)?)
     }
 
-    /// Whether there is a record of this name.
+    /// Whether a record exists.
     #[must_use]
     pub fn contains(&self, kind: Kind, name: &str) -> bool {
         self.mirror().records.contains_key(&kind.key(name))
     }
 
-    /// How many records of a kind there are.
+    /// The number of records of a kind.
     #[must_use]
     pub fn count(&self, kind: Kind) -> usize {
         let mirror = self.mirror();
@@ -223,7 +217,7 @@ impl Store {
         from.take_while(|(key, _)| key.starts_with(prefix)).count()
     }
 
-    /// Every record of a kind by name. One that cannot be decoded is left out and logged.
+    /// All records of a kind by name. Records that cannot be decoded are logged and left out.
     #[must_use]
     pub fn all<T: DeserializeOwned>(&self, kind: Kind) -> Vec<(String, T)> {
         let mirror = self.mirror();
@@ -240,7 +234,7 @@ impl Store {
             .collect()
     }
 
-    /// The names of a kind's records.
+    /// The names of the records of a kind.
     #[must_use]
     pub fn names(&self, kind: Kind) -> Vec<String> {
         let mirror = self.mirror();
@@ -251,13 +245,13 @@ impl Store {
             .collect()
     }
 
-    /// Commits a batch, all of it or nothing. Blocks until it is on the disk, unless the batch is lazy.
+    /// Commits a batch atomically. Blocks until it is on the disk, unless the batch is lazy.
     ///
-    /// A file that breaks while running is replaced by a new one with everything in it; when that fails too, the
-    /// store goes on in memory. Every later commit, an empty one too, tries again and says when it is in vain.
+    /// After a write error, a new file with all records replaces the old one. If that fails too,
+    /// the store continues in memory; every later commit, even an empty one, tries again.
     ///
     /// # Errors
-    /// When the batch is not on the disk. It is in memory all the same.
+    /// When the batch is not on the disk. It is in memory nevertheless.
     pub fn commit(&self, batch: Batch) -> Result<(), Error> {
         let mut disk = self.disk();
         let lazy = batch.lazy;
@@ -266,23 +260,23 @@ impl Store {
             let changes = mirror.apply(batch.changes);
             (changes, mirror.manifest, mirror.condition.clone())
         };
-        let (trouble, is_new) = match (condition, &mut disk.file) {
+        let (failure, is_new) = match (condition, &mut disk.file) {
             (Condition::InMemory, _) => return Ok(()),
             (Condition::Taken(reason), _) => return Err(Error::Closed(reason)),
             (Condition::Closed, _) => return Err(Error::Closed("it was closed".to_owned())),
-            // A full disk may have room again.
-            (Condition::Failing(reason), _) => (Trouble::Io(reason), false),
+            // A full disk may have space again.
+            (Condition::Failing(reason), _) => (FileError::Io(reason), false),
             (Condition::Sound, _) if changes.is_empty() => return Ok(()),
-            (Condition::Sound, None) => (Trouble::Io("the file is closed".to_owned()), true),
+            (Condition::Sound, None) => (FileError::Io("the file is closed".to_owned()), true),
             (Condition::Sound, Some(file)) => match file.write(&changes, manifest, lazy) {
                 Ok(()) => return Ok(()),
-                Err(trouble) => (trouble, true),
+                Err(error) => (error, true),
             },
         };
-        self.replace(&mut disk, &trouble, is_new)
+        self.recreate(&mut disk, &failure, is_new)
     }
 
-    /// Writes what lazy commits left behind and closes the file. Later commits stay in memory.
+    /// Writes pending lazy commits and closes the file. Later commits stay in memory.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -301,23 +295,24 @@ impl Store {
         let written = file.write(&[], manifest, false);
         file.close();
         let path = self.path.clone().unwrap_or_default();
-        written.map_err(|trouble| error(&path, &trouble))
+        written.map_err(|failure| error(&path, &failure))
     }
 
-    /// The file broke: put a new one in its place.
-    fn replace(&self, disk: &mut Disk, trouble: &Trouble, is_new: bool) -> Result<(), Error> {
+    /// Replaces the file by a new one after a failure. `is_new` is false for a known failure, which
+    /// is not logged again.
+    fn recreate(&self, disk: &mut Disk, failure: &FileError, is_new: bool) -> Result<(), Error> {
         let path = self.path.clone().unwrap_or_default();
         if is_new {
-            tracing::error!(path = %path.display(), %trouble, "the store broke; writing a new one");
+            tracing::error!(path = %path.display(), %failure, "the store failed; recreating the file");
         }
-        self.mirror().condition = Condition::Failing(trouble.to_string());
+        self.mirror().condition = Condition::Failing(failure.to_string());
         if let Some(mut file) = disk.file.take() {
             file.close();
         }
-        if matches!(trouble, Trouble::Damaged(_))
+        if matches!(failure, FileError::Damaged(_))
             && let Err(error) = file::set_aside(&path, 0)
         {
-            tracing::warn!(%error, "the broken store cannot be set aside");
+            tracing::warn!(%error, "cannot set the damaged store aside");
         }
         let (records, manifest) = {
             let mirror = self.mirror();
@@ -334,26 +329,27 @@ impl Store {
                 mirror.identity = identity;
                 disk.file = Some(file);
                 mirror.condition = Condition::Sound;
-                mirror.recreated += 1;
-                tracing::info!(path = %path.display(), "the store is written again");
+                tracing::info!(path = %path.display(), "the store was recreated");
                 Ok(())
             }
-            Err(trouble) => {
-                mirror.condition = match trouble {
-                    Trouble::InUse => Condition::Taken(trouble.to_string()),
-                    Trouble::Io(_) | Trouble::Damaged(_) => Condition::Failing(trouble.to_string()),
+            Err(failure) => {
+                mirror.condition = match failure {
+                    FileError::InUse => Condition::Taken(failure.to_string()),
+                    FileError::Io(_) | FileError::Damaged(_) => {
+                        Condition::Failing(failure.to_string())
+                    }
                 };
                 if is_new {
-                    tracing::error!(path = %path.display(), %trouble, "the store cannot be written; going on in memory");
+                    tracing::error!(path = %path.display(), %failure, "cannot write the store; continuing in memory");
                 }
-                Err(error(&path, &trouble))
+                Err(error(&path, &failure))
             }
         }
     }
 }
 
 impl Mirror {
-    /// Changes the mirror; of several changes to a key the last one counts.
+    /// Applies changes to the mirror in order and returns them.
     fn apply(&mut self, changes: Vec<Change>) -> Vec<Change> {
         for (key, payload) in &changes {
             if let Some(old) = self.records.remove(key) {
@@ -368,15 +364,18 @@ impl Mirror {
     }
 }
 
-/// Makes the file hold exactly `wanted`.
+/// Makes `wanted` the content of the file, which contains `held`.
 fn write_all(
     file: &mut File,
     held: &Records,
     wanted: &Records,
     manifest: Manifest,
-) -> Result<(), Trouble> {
-    let gone = held.keys().filter(|key| !wanted.contains_key(*key));
-    let mut changes: Vec<Change> = gone.map(|key| (key.clone(), None)).collect();
+) -> Result<(), FileError> {
+    let mut changes: Vec<Change> = held
+        .keys()
+        .filter(|key| !wanted.contains_key(*key))
+        .map(|key| (key.clone(), None))
+        .collect();
     changes.extend(
         wanted
             .iter()
@@ -385,13 +384,13 @@ fn write_all(
     file.write(&changes, manifest, false)
 }
 
-/// Opens the file; one that cannot be believed is set aside and what can be is written into a new one.
+/// Opens the file. A damaged one is set aside, and its valid records are written into a new file.
 fn open_or_replace(
     path: &Path,
     at: Timestamp,
     opened: &mut Opened,
 ) -> Result<(File, Records), Error> {
-    let mut believed = Records::new();
+    let mut valid = Records::new();
     match File::open(path) {
         Ok(Loaded {
             file,
@@ -402,50 +401,41 @@ fn open_or_replace(
                 return Ok((file, records));
             }
             opened.notes.extend(flaws);
-            believed = records;
+            valid = records;
         }
-        Err(Trouble::Damaged(reason)) => opened.notes.push(reason),
-        Err(trouble) => return Err(error(path, &trouble)),
+        Err(FileError::Damaged(reason)) => opened.notes.push(reason),
+        Err(failure) => return Err(error(path, &failure)),
     }
     let aside = file::set_aside(path, at.as_millis()).map_err(|error| Error::Io {
         path: path.to_owned(),
-        reason: format!("is damaged and cannot be set aside: {error}"),
+        reason: format!("the file is damaged and cannot be set aside: {error}"),
     })?;
     opened.notes.push(format!(
-        "{} records of the damaged file are kept",
-        believed.len()
+        "{} valid records of the damaged file were kept",
+        valid.len()
     ));
     opened.set_aside = Some(aside);
     let mut manifest = Manifest::default();
-    for (key, payload) in &believed {
+    for (key, payload) in &valid {
         manifest.add(key, payload);
     }
     let fresh = File::open(path).and_then(|loaded| {
         let mut file = loaded.file;
-        write_all(&mut file, &loaded.records, &believed, manifest).map(|()| file)
+        write_all(&mut file, &loaded.records, &valid, manifest).map(|()| file)
     });
-    let file = fresh.map_err(|trouble| error(path, &trouble))?;
-    Ok((file, believed))
+    let file = fresh.map_err(|failure| error(path, &failure))?;
+    Ok((file, valid))
 }
 
-fn error(path: &Path, trouble: &Trouble) -> Error {
-    match trouble {
-        Trouble::InUse => Error::InUse {
+fn error(path: &Path, failure: &FileError) -> Error {
+    match failure {
+        FileError::InUse => Error::InUse {
             path: path.to_owned(),
         },
-        Trouble::Io(reason) | Trouble::Damaged(reason) => Error::Io {
+        FileError::Io(reason) | FileError::Damaged(reason) => Error::Io {
             path: path.to_owned(),
             reason: reason.clone(),
         },
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged(reason) | Self::Io(reason) => f.write_str(reason),
-            Self::InUse => f.write_str("in use by another process"),
-        }
     }
 }
 
@@ -453,7 +443,7 @@ fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Option<T> {
     match serde_json::from_slice(bytes) {
         Ok(value) => Some(value),
         Err(error) => {
-            tracing::warn!(key, %error, "a stored record is of another shape and is not used");
+            tracing::warn!(key, %error, "cannot decode a stored record; ignoring it");
             None
         }
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use sidewatch::alert::State::{Firing, Pending, Resolved};
 use sidewatch::metric::Labels;
+use sidewatch::notify::Alertmanagers;
 use sidewatch::notify::alertmanager::{Discovery, PeerSettings, Runner, Settings, Stats};
 use sidewatch::notify::relabel::{Action, Relabel, Spec};
-use sidewatch::notify::{Alertmanagers, Transport};
 use sidewatch::runtime::dns::Record;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -19,14 +19,14 @@ use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::support::DnsServer;
-use crate::support::notify::{Http, TestClock, alert, until};
+use crate::support::notify::{alert, http_client, until};
 
 fn peer(url: &str) -> PeerSettings {
     PeerSettings {
         url: url.to_owned(),
         timeout: Duration::from_millis(300),
         relabel: Vec::new(),
-        transport: Arc::new(Http::default()) as Arc<dyn Transport>,
+        client: http_client(),
         discovery: None,
     }
 }
@@ -34,7 +34,7 @@ fn peer(url: &str) -> PeerSettings {
 fn settings(peers: Vec<PeerSettings>) -> Settings {
     Settings {
         grace: Duration::from_secs(2),
-        ..Settings::new(peers, TestClock::at(1_700_000_000).clock())
+        ..Settings::new(peers)
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -22,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
-use super::support::notify::{Http, TestClock, alert};
+use super::support::notify::{alert, http_client};
 use super::support::{Process, get_json, get_text, tool, until};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -234,10 +233,10 @@ fn sidecar(urls: &[String], loops: &mut JoinSet<()>, stop: &CancellationToken) -
         url: url.clone(),
         timeout: Duration::from_secs(5),
         relabel: Vec::new(),
-        transport: Arc::new(Http::default()),
+        client: http_client(),
         discovery: None,
     };
-    let settings = Settings::new(urls.iter().map(peer).collect(), TestClock::at(0).clock());
+    let settings = Settings::new(urls.iter().map(peer).collect());
     let (handle, runner) = Alertmanagers::new(settings);
     loops.spawn(runner.run(stop.clone()));
     handle

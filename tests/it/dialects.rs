@@ -130,11 +130,8 @@ async fn every_shape_of_an_answer_is_a_number_or_an_error_that_says_why() {
     let more = json!({"resultType": "vector", "result": [], "analysis": {}, "stats": {"seriesFetched": "1"}});
     assert_eq!(asked(ok(&more)).await.unwrap(), []);
     for (body, why) in [
-        ("<html>", "not an answer of the Prometheus API"),
-        (
-            "{\"status\":\"success\"}",
-            "not an answer of the Prometheus API",
-        ),
+        ("<html>", "not a Prometheus API response"),
+        ("{\"status\":\"success\"}", "not a Prometheus API response"),
         (
             "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"value\":[1,\"one\"]}]}}",
             "not a number",
@@ -185,7 +182,7 @@ async fn warnings_are_no_errors_and_an_answer_that_lacks_a_part_is_one() {
         assert_eq!(asked(answer).await.unwrap().len(), 1);
     }
     let partial = asked(with("isPartial", json!(true))).await;
-    assert!(said(&partial).contains("the answer is partial"));
+    assert!(said(&partial).contains("the response is partial"));
     assert!(matches!(partial, Err(Error::Api { again: true, .. })));
 }
 
@@ -259,7 +256,7 @@ async fn refusals_say_in_the_servers_words_whether_less_or_later_may_do() {
     assert!(said(&gateway).contains("the server answered 502: <html> Bad Gateway"));
     assert!(matches!(gateway, Err(Error::Api { again: true, .. })));
     let tenant = asked(ResponseTemplate::new(401).set_body_string("no org id\n")).await;
-    assert!(said(&tenant).contains("401: no org id; give basic_auth, authorization or a tenant"));
+    assert!(said(&tenant).contains("401: no org id; set basic_auth, authorization or a tenant"));
 }
 
 /// Prometheus' limit on points, at which it refuses the whole range.

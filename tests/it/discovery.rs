@@ -64,7 +64,7 @@ async fn a_name_that_does_not_exist_has_no_addresses_and_a_server_that_fails_is_
     server.set_mood(Mood::Fails);
     let error = resolve(&question).await.unwrap_err();
     assert!(
-        error.starts_with("the name fraud.:8000 cannot be looked up: fraud.: "),
+        error.starts_with("cannot resolve fraud.:8000: fraud.: "),
         "{error}"
     );
 }

@@ -13,31 +13,29 @@ use sidewatch::notify::RetrainRequest;
 use sidewatch::notify::retrain::{
     Deliveries, Entry, Format, IDEMPOTENCY_KEY, Outbox as _, Phase, Receiver, Runner, Webhook,
 };
-use sidewatch::state::{Store, StoreOutbox};
+use sidewatch::state::{Batch, Store, StoreOutbox};
 use tokio_util::sync::CancellationToken;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::support::notify::{Http, TestClock, alert, until};
+use crate::support::notify::{TestClock, alert, http_client, submit, until};
 
 /// Folder, receiver, and the numbers of the requests a child submits.
 const DIRECTORY: &str = "SIDEWATCH_TEST_DIRECTORY";
 const RECEIVER: &str = "SIDEWATCH_TEST_RECEIVER";
 const RANGE: &str = "SIDEWATCH_TEST_RANGE";
 
-fn deliveries(directory: &Path, url: &str, clock: &TestClock) -> (Deliveries, Runner) {
+fn deliveries(directory: &Path, url: &str, clock: &TestClock) -> (Deliveries, Runner, Arc<Store>) {
     let now = Timestamp::from_millis(1_700_000_000_000);
     let (store, opened) = Store::open(directory, now).unwrap();
     assert_eq!(opened.set_aside, None, "{:?}", opened.notes);
-    let clock = clock.clock();
     let webhook = Webhook {
         url: url.into(),
         format: Format::CloudEvents,
         secret: None,
         headers: Vec::new(),
         timeout: Duration::from_secs(5),
-        transport: Arc::new(Http::default()),
-        clock: Arc::clone(&clock),
+        client: http_client(),
     };
     let receiver = Receiver {
         name: "hook".to_owned(),
@@ -45,8 +43,11 @@ fn deliveries(directory: &Path, url: &str, clock: &TestClock) -> (Deliveries, Ru
         notifier: Arc::new(webhook),
         expiry: Duration::from_secs(3600),
     };
-    let outbox = Arc::new(StoreOutbox::new(Arc::new(store)));
-    Deliveries::new(vec![receiver], outbox, clock, Duration::from_secs(5)).unwrap()
+    let store = Arc::new(store);
+    let outbox = Arc::new(StoreOutbox::new(Arc::clone(&store)));
+    let grace = Duration::from_secs(5);
+    let (handle, runner) = Deliveries::new(vec![receiver], outbox, clock.clock(), grace).unwrap();
+    (handle, runner, store)
 }
 
 /// What the test below kills: submits requests, says which are in the outbox, delivers meanwhile.
@@ -59,13 +60,14 @@ async fn child_that_submits_and_delivers() {
     let url = std::env::var(RECEIVER).unwrap();
     let range = std::env::var(RANGE).unwrap();
     let (from, to) = range.split_once('-').unwrap();
-    let (handle, runner) = deliveries(Path::new(&directory), &url, &TestClock::at(1_700_000_000));
+    let (handle, runner, store) =
+        deliveries(Path::new(&directory), &url, &TestClock::at(1_700_000_000));
     let submit = async {
         for n in from.parse::<usize>().unwrap()..to.parse().unwrap() {
             let firing = alert("Bad", State::Firing, &[("pod", "a")]);
             let at = Timestamp::from_millis(1_700_000_000_000);
             let request = RetrainRequest::new(format!("k{n}"), ("m", "1"), &firing, at);
-            handle.submit(&request).await.unwrap();
+            submit(&handle, &store, &request).await;
             println!("kept k{n}");
         }
         std::future::pending::<()>().await;
@@ -161,12 +163,12 @@ async fn no_request_is_lost_when_the_process_is_killed() {
         kept.extend(keys);
     }
     let clock = TestClock::at(1_700_000_000);
-    let (handle, runner) = deliveries(directory.path(), &server.uri(), &clock);
+    let (handle, runner, _) = deliveries(directory.path(), &server.uri(), &clock);
     let stop = CancellationToken::new();
     // Time passes for those that failed on purpose.
     let waited = || {
         clock.advance(Duration::from_millis(100));
-        handle.look_around();
+        handle.wake();
         handle.stats()[0].waiting == 0
     };
     let settle = async {
@@ -224,7 +226,7 @@ fn open_store(directory: &Path) -> Store {
 fn two_requests(directory: &Path) {
     let now = Timestamp::from_millis(1_700_000_000_000);
     let (store, _) = Store::open(directory, now).unwrap();
-    let store = StoreOutbox::new(Arc::new(store));
+    let mut batch = Batch::new();
     for (id, phase) in [("k1", Phase::Waiting), ("k2", Phase::Dead)] {
         let firing = alert("Bad", State::Firing, &[("pod", "a")]);
         let request = RetrainRequest::new(id.to_owned(), ("fraud", "1"), &firing, now);
@@ -232,8 +234,9 @@ fn two_requests(directory: &Path) {
         entry.phase = phase;
         entry.attempts = 3;
         entry.last_error = Some("status 422".to_owned());
-        store.put(&entry).unwrap();
+        batch.put_entry(&entry).unwrap();
     }
+    store.commit(batch).unwrap();
 }
 
 #[test]

@@ -10,16 +10,18 @@ use sidewatch::alert::{Explanation, State};
 use sidewatch::judge::Band;
 use sidewatch::metric::{Labels, MatchOp, Matcher, Timestamp};
 use sidewatch::notify::retrain::{
-    Attempt, BodyTemplate, Decision, Deliveries, Entry, Format, GateKey, Gates, Hold, MemoryOutbox,
-    Outbox, Phase, Policy, Receiver, Runner, Secret, Webhook, idempotency_key,
+    Attempt, BodyTemplate, Decision, Deliveries, Entry, Format, GateKey, Gates, Hold, Outbox,
+    Phase, Policy, Receiver, Runner, Webhook, idempotency_key,
 };
 use sidewatch::notify::{Error, LogNotifier, RetrainRequest, RetrainingNotifier};
+use sidewatch::runtime::http::Secret;
+use sidewatch::state::{Batch, Store, StoreOutbox};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wiremock::matchers::{header, method};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
-use crate::support::notify::{Http, TestClock, alert, until};
+use crate::support::notify::{TestClock, alert, http_client, submit, until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -495,27 +497,34 @@ fn a_template_of_ones_own_has_to_give_valid_json() {
 struct Running {
     handle: Deliveries,
     clock: TestClock,
+    store: Arc<Store>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn new(receivers: Vec<Receiver>, outbox: Arc<dyn Outbox>) -> Self {
+    fn new(receivers: Vec<Receiver>, store: &Arc<Store>) -> Self {
+        let outbox = Arc::new(StoreOutbox::new(Arc::clone(store)));
         let clock = TestClock::at(1_700_000_000);
         let made = Deliveries::new(receivers, outbox, clock.clock(), Duration::from_secs(1));
-        Self::start(made.unwrap(), clock)
+        Self::start(made.unwrap(), clock, Arc::clone(store))
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test owns its task")]
-    fn start((handle, runner): (Deliveries, Runner), clock: TestClock) -> Self {
+    fn start((handle, runner): (Deliveries, Runner), clock: TestClock, store: Arc<Store>) -> Self {
         let stop = CancellationToken::new();
         let task = tokio::spawn(runner.run(stop.clone()));
         Self {
             handle,
             clock,
+            store,
             stop,
             task,
         }
+    }
+
+    async fn submit(&self, request: &RetrainRequest) -> usize {
+        submit(&self.handle, &self.store, request).await
     }
 
     async fn end(self) {
@@ -535,11 +544,15 @@ impl Running {
     async fn settle(&self) {
         until("everything is delivered or dead", || {
             self.clock.advance(Duration::from_secs(1));
-            self.handle.look_around();
+            self.handle.wake();
             self.waiting() == 0
         })
         .await;
     }
+}
+
+fn entries(store: &Arc<Store>) -> Vec<Entry> {
+    StoreOutbox::new(Arc::clone(store)).list().unwrap()
 }
 
 fn webhook(server: &MockServer, format: Format) -> Webhook {
@@ -549,8 +562,7 @@ fn webhook(server: &MockServer, format: Format) -> Webhook {
         secret: None,
         headers: Vec::new(),
         timeout: Duration::from_millis(300),
-        transport: Arc::new(Http::default()),
-        clock: TestClock::at(1_700_000_000).clock(),
+        client: http_client(),
     }
 }
 
@@ -582,12 +594,12 @@ async fn a_request_arrives_signed_with_its_key() {
         headers: vec![("X-Team".into(), "ml".into())],
         ..webhook(&server, Format::Template(template))
     };
-    assert!(!format!("{hook:?} {:?}", Secret::Text("hush".into())).contains("hush"));
+    assert!(!format!("{hook:?} {:?}", Secret::Inline("hush".into())).contains("hush"));
     let running = Running::new(
         vec![receiver("hook", hook.clone())],
-        Arc::new(MemoryOutbox::new()),
+        &Arc::new(Store::in_memory()),
     );
-    assert_eq!(running.handle.submit(&request("k1")).await, Ok(1));
+    assert_eq!(running.submit(&request("k1")).await, 1);
     until("it arrived", || running.handle.stats()[0].delivered == 1).await;
     let received = &server.received_requests().await.unwrap()[0];
     // The example of GitHub's page "Validating webhook deliveries".
@@ -651,14 +663,10 @@ async fn every_request_arrives_through_every_passing_fault() {
     let server = flaky.serve().await;
     let running = Running::new(
         vec![receiver("hook", webhook(&server, Format::default()))],
-        Arc::new(MemoryOutbox::new()),
+        &Arc::new(Store::in_memory()),
     );
     for n in 0..20 {
-        running
-            .handle
-            .submit(&request(&format!("k{n}")))
-            .await
-            .unwrap();
+        running.submit(&request(&format!("k{n}"))).await;
     }
     running.settle().await;
     let stats = running.handle.stats().remove(0);
@@ -674,15 +682,15 @@ async fn a_refused_request_is_dead_until_someone_retries_it() {
     *flaky.faults.lock().unwrap() =
         vec![ResponseTemplate::new(422).set_body_string("no such\npipeline")];
     let server = flaky.serve().await;
-    let outbox = Arc::new(MemoryOutbox::new());
+    let store = Arc::new(Store::in_memory());
     let running = Running::new(
         vec![receiver("hook", webhook(&server, Format::default()))],
-        Arc::<MemoryOutbox>::clone(&outbox),
+        &store,
     );
-    running.handle.submit(&request("k1")).await.unwrap();
+    running.submit(&request("k1")).await;
     until("it is dead", || running.handle.stats()[0].dead == 1).await;
     until("the outbox knows", || {
-        outbox.list().unwrap()[0].phase == Phase::Dead
+        entries(&store)[0].phase == Phase::Dead
     })
     .await;
     let entry = running.handle.list().remove(0);
@@ -693,7 +701,7 @@ async fn a_refused_request_is_dead_until_someone_retries_it() {
     assert_eq!(running.handle.retry("hook/nosuch").await, Ok(false));
     assert_eq!(running.handle.retry(&entry.key()).await, Ok(true));
     until("it arrived", || running.handle.stats()[0].delivered == 1).await;
-    until("the outbox is empty", || outbox.list().unwrap().is_empty()).await;
+    until("the outbox is empty", || entries(&store).is_empty()).await;
     running.end().await;
 }
 
@@ -707,12 +715,12 @@ async fn a_request_expires_and_can_be_dropped() {
                 ..webhook(&MockServer::start().await, Format::default())
             },
         )],
-        Arc::new(MemoryOutbox::new()),
+        &Arc::new(Store::in_memory()),
     );
-    running.handle.submit(&request("k1")).await.unwrap();
+    running.submit(&request("k1")).await;
     running.failed(1).await;
     running.clock.advance(25 * HOUR);
-    running.handle.look_around();
+    running.handle.wake();
     until("it expired", || running.handle.stats()[0].dead == 1).await;
     assert_eq!(running.handle.drop_entry("hook/k1").await, Ok(true));
     assert_eq!(running.handle.drop_entry("hook/k1").await, Ok(false));
@@ -732,9 +740,9 @@ async fn a_run_that_exists_already_is_a_success() {
             receiver("airflow", webhook(&server, Format::Airflow)),
             receiver("plain", webhook(&server, Format::default())),
         ],
-        Arc::new(MemoryOutbox::new()),
+        &Arc::new(Store::in_memory()),
     );
-    running.handle.submit(&request("k1")).await.unwrap();
+    running.submit(&request("k1")).await;
     until("both ended", || running.waiting() == 0).await;
     let stats = running.handle.stats();
     assert_eq!((stats[0].delivered, stats[1].dead), (1, 1));
@@ -774,10 +782,10 @@ async fn requests_are_routed_by_label_and_other_notifiers_plug_in() {
             },
             receiver("log", LogNotifier),
         ],
-        Arc::new(MemoryOutbox::new()),
+        &Arc::new(Store::in_memory()),
     );
-    assert_eq!(running.handle.submit(&request("k1")).await, Ok(2));
-    assert_eq!(running.handle.submit(&request("k1")).await, Ok(2));
+    assert_eq!(running.submit(&request("k1")).await, 2);
+    assert_eq!(running.submit(&request("k1")).await, 2);
     running.settle().await;
     assert_eq!(*risk.0.lock().unwrap(), ["k1", "k1"]);
     assert!(rest.0.lock().unwrap().is_empty());
@@ -786,22 +794,18 @@ async fn requests_are_routed_by_label_and_other_notifiers_plug_in() {
 
 #[tokio::test]
 async fn dead_requests_are_kept_but_not_for_ever() {
-    let outbox = Arc::new(MemoryOutbox::new());
+    let store = Arc::new(Store::in_memory());
+    let mut batch = Batch::new();
     for n in 0..1005 {
         let at = Timestamp::from_millis(1_600_000_000_000 + n);
         let entry = Entry::new("hook", request(&format!("k{n:04}")), at, HOUR);
-        outbox.put(&entry).unwrap();
+        batch.put_entry(&entry).unwrap();
     }
-    let running = Running::new(
-        vec![receiver("hook", LogNotifier)],
-        Arc::<MemoryOutbox>::clone(&outbox),
-    );
+    store.commit(batch).unwrap();
+    let running = Running::new(vec![receiver("hook", LogNotifier)], &store);
     // All of them expired long ago.
-    until("the oldest are dropped", || {
-        outbox.list().unwrap().len() == 1000
-    })
-    .await;
-    assert_eq!(outbox.list().unwrap()[0].request.id, "k0005");
+    until("the oldest are dropped", || entries(&store).len() == 1000).await;
+    assert_eq!(entries(&store)[0].request.id, "k0005");
     assert_eq!(running.handle.stats()[0].dead, 1000);
     running.end().await;
 }
@@ -828,9 +832,9 @@ impl RetrainingNotifier for Clumsy {
 async fn a_notifier_that_panics_is_tried_again_later() {
     let running = Running::new(
         vec![receiver("clumsy", Clumsy::default())],
-        Arc::new(MemoryOutbox::new()),
+        &Arc::new(Store::in_memory()),
     );
-    running.handle.submit(&request("k1")).await.unwrap();
+    running.submit(&request("k1")).await;
     running.failed(1).await;
     assert_eq!(
         running.handle.stats()[0].last_error.as_deref(),
@@ -846,20 +850,20 @@ async fn stopping_delivers_what_it_can_and_a_restart_tries_the_rest_at_once() {
     let flaky = Flaky::default();
     *flaky.faults.lock().unwrap() = vec![ResponseTemplate::new(503)];
     let server = flaky.serve().await;
-    let outbox = Arc::new(MemoryOutbox::new());
+    let store = Arc::new(Store::in_memory());
     let running = Running::new(
         vec![receiver("hook", webhook(&server, Format::default()))],
-        Arc::<MemoryOutbox>::clone(&outbox),
+        &store,
     );
-    running.handle.submit(&request("k1")).await.unwrap();
+    running.submit(&request("k1")).await;
     running.failed(1).await;
-    running.handle.submit(&request("k2")).await.unwrap();
+    running.submit(&request("k2")).await;
     running.end().await;
     assert_eq!(*flaky.arrived.lock().unwrap(), ["k2"]);
-    assert_eq!(outbox.list().unwrap().len(), 1);
+    assert_eq!(entries(&store).len(), 1);
     let again = Running::new(
         vec![receiver("hook", webhook(&server, Format::default()))],
-        Arc::<MemoryOutbox>::clone(&outbox),
+        &store,
     );
     until("the rest arrived", || {
         again.handle.stats()[0].delivered == 1

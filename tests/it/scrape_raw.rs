@@ -142,7 +142,7 @@ async fn a_body_shorter_than_announced_fails() {
     assert!(
         error
             .to_string()
-            .contains("broke before the answer was complete"),
+            .contains("broke before the response was complete"),
         "{error}"
     );
 }

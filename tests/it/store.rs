@@ -130,11 +130,13 @@ fn a_place_that_cannot_be_used_is_an_error_and_not_damage() {
 #[test]
 fn an_outbox_in_the_store_survives() {
     let directory = tempfile::tempdir().unwrap();
-    let outbox = StoreOutbox::new(Arc::new(open(directory.path()).0));
-    assert_eq!(outbox.put(&entry("k1")), Ok(true));
-    assert_eq!(outbox.put(&entry("k1")), Ok(false));
-    assert_eq!(outbox.put(&entry("k2")), Ok(true));
-    assert_eq!(outbox.put(&entry("k3")), Ok(true));
+    let store = Arc::new(open(directory.path()).0);
+    let mut batch = Batch::new();
+    for key in ["k1", "k2", "k3"] {
+        batch.put_entry(&entry(key)).unwrap();
+    }
+    store.commit(batch).unwrap();
+    let outbox = StoreOutbox::new(store);
     assert_eq!(outbox.remove("hook/k2"), Ok(true));
     assert_eq!(outbox.remove("hook/k2"), Ok(false));
     let dead = Entry {

@@ -142,7 +142,7 @@ fn saved(dir: &Path, step: Option<Duration>) -> Result<History, Error> {
 }
 
 fn moment(text: Option<&String>, flag: &str) -> Result<Option<Timestamp>, Error> {
-    text.map(|text| history::parse_moment(text, clock::now()))
+    text.map(|text| history::parse_time_or_ago(text, clock::now()))
         .transpose()
         .map_err(|message| Error::new(format!("{flag}: {message}")))
 }
@@ -171,7 +171,7 @@ fn recorded(
         .div_ceil(interval.as_millis());
     let start = first + interval * u32::try_from(skipped).unwrap_or(u32::MAX);
     let walk = Steps::new(recording, (start, end), interval);
-    if walk.left() == 0 {
+    if walk.remaining() == 0 {
         return Err(Error::new(format!(
             "{}: has nothing between --start and --end; it reaches from {first} to {last}",
             path.display()
@@ -180,7 +180,7 @@ fn recorded(
     Ok(History {
         targets,
         interval,
-        steps: walk.left(),
+        steps: walk.remaining(),
         walk: Box::new(walk.map(Ok)),
     })
 }
@@ -258,7 +258,7 @@ impl Download {
             std::sync::Arc::clone(&self.prometheus),
             self.selectors.clone(),
         );
-        let mut recording = Recording::of(self.targets.clone());
+        let mut recording = Recording::with_targets(self.targets.clone());
         let task = async move {
             prometheus.read(&selectors, range, &mut recording).await?;
             Ok(recording)

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ impl Account {
 
     /// Remembers an event for the conclusion.
     pub(super) fn count(&self, what: &str) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         *counts.entry(what.to_owned()).or_default() += 1;
     }
 
@@ -82,7 +82,7 @@ impl Account {
 
     /// What happened, in the end.
     pub(super) fn conclude(&self) {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.counts.lock();
         self.say("the demonstration is over; this is what happened:");
         for (what, times) in counts.iter() {
             self.say(&format!("  {times} × {what}"));

@@ -1,7 +1,9 @@
 //! What happens when: healthy, degraded, retrained.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::account::Account;
 use super::model::{Health, Model};
@@ -63,7 +65,7 @@ impl Story {
 
     fn exposition(&self) -> String {
         let now = self.account.elapsed();
-        let mut scene = self.scene.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scene = self.scene.lock();
         let health = if (self.degrades..self.recovers).contains(&now) {
             Health::Degraded
         } else {
@@ -85,7 +87,7 @@ impl Story {
     /// Alertmanager got an alert that ends at this time.
     pub(super) fn heard(&self, name: &str, ends_at: &str) {
         let resolved = ends_at <= clock::now().to_string().as_str();
-        let mut scene = self.scene.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scene = self.scene.lock();
         let known = scene.firing.iter().position(|firing| firing == name);
         match (resolved, known) {
             (false, None) => {

@@ -1,139 +1,131 @@
-//! Peers by name: every address a host name has is an Alertmanager of its own.
+//! Discovery of peers: every address of a host name is an Alertmanager of its own.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::stats::redacted;
-use super::{Alertmanagers, PeerSettings};
-use crate::runtime::dns::{Question, Record, pause};
+use super::handle::Alertmanagers;
+use super::settings::{Discovery, PeerSettings};
+use crate::runtime::dns::{Question, refresh_delay};
+use crate::runtime::http::bare_url;
 
-/// How a peer's host name is looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Discovery {
-    /// Which records are asked for. With SRV the URL's host is the service's whole name and its port does not matter.
-    pub record: Record,
-    /// The DNS server to ask instead of the system's.
-    pub server: Option<SocketAddr>,
-    /// Longest time between look-ups; records that live shorter are asked for sooner, down to 5 s.
-    pub refresh: Duration,
-}
-
-impl Default for Discovery {
-    fn default() -> Self {
-        Self {
-            record: Record::Address,
-            server: None,
-            refresh: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Looks every discovered peer up again and again; ends with `stop`.
+/// Looks up every discovered peer periodically, until `stop`.
 pub(super) async fn watch(handle: Alertmanagers, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let (settings, _) = handle.settings();
-        let discovered = settings
-            .peers
-            .iter()
-            .filter_map(|peer| peer.discovery.map(|d| (peer, d)));
-        let looked_up = discovered.map(|(peer, discovery)| look_up(&handle, peer, discovery));
-        let wait = join_all(looked_up).await.into_iter().min();
+        let lookups = settings.peers.iter().filter_map(|peer| {
+            let discovery = peer.discovery?;
+            Some(look_up(&handle, peer, discovery))
+        });
+        let delay = join_all(lookups).await.into_iter().min();
         let mut changed = handle.shared.changed.subscribe();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = sleep(wait.unwrap_or(Duration::MAX)) => {}
-            _ = reconfigured(&mut changed, &handle, &settings.peers) => {}
+            () = sleep(delay.unwrap_or(Duration::MAX)) => {}
+            () = reconfigured(&mut changed, &handle, &settings.peers) => {}
         }
     }
 }
 
-/// Waits until the set of names to look up is another.
+/// Waits until a reload has changed the set of names to look up.
 async fn reconfigured(
     changed: &mut tokio::sync::watch::Receiver<u64>,
     handle: &Alertmanagers,
     before: &[PeerSettings],
-) -> bool {
+) {
     let names = |peers: &[PeerSettings]| -> Vec<String> {
-        let found = peers.iter().filter(|peer| peer.discovery.is_some());
-        found.map(|peer| peer.url.clone()).collect()
+        peers
+            .iter()
+            .filter(|peer| peer.discovery.is_some())
+            .map(|peer| peer.url.clone())
+            .collect()
     };
-    loop {
-        if changed.changed().await.is_err() {
-            return false;
-        }
+    while changed.changed().await.is_ok() {
         if names(&handle.settings().0.peers) != names(before) {
-            return true;
+            return;
         }
     }
 }
 
-/// A failed look-up keeps the peers known before, and so does an empty answer: Alertmanager is restarting, not gone. Says how
-/// long to wait.
+/// Looks up one peer and returns the delay until the next look-up. The known addresses stay when
+/// the look-up fails or finds nothing: Alertmanager may be restarting.
 async fn look_up(handle: &Alertmanagers, peer: &PeerSettings, discovery: Discovery) -> Duration {
-    let Some((before, host, port, after)) = parts(&peer.url) else {
+    let Some(parts) = UrlParts::split(&peer.url) else {
         return discovery.refresh;
     };
     let question = Question {
-        host: host.to_owned(),
-        port,
+        host: parts.host.to_owned(),
+        port: parts.port,
         record: discovery.record,
         server: discovery.server,
     };
     let resolver = handle.settings().0.resolver;
-    let alertmanager = redacted(&peer.url);
+    let alertmanager = bare_url(&peer.url);
     match resolver.resolve(&question).await {
-        Ok(answer) if answer.addresses.is_empty() => {
-            tracing::warn!(%alertmanager, "the name has no addresses; the known ones stay");
-            pause(answer.ttl, discovery.refresh)
+        Ok(resolved) if resolved.addresses.is_empty() => {
+            tracing::warn!(%alertmanager, "the name has no addresses; keeping the known ones");
+            refresh_delay(resolved.ttl, discovery.refresh)
         }
-        Ok(answer) => {
-            let urls = answer.addresses.iter();
-            let urls = urls.map(|address| format!("{before}{address}{after}"));
-            handle.apply_discovered(peer, &urls.collect::<Vec<_>>());
-            pause(answer.ttl, discovery.refresh)
+        Ok(resolved) => {
+            let urls: Vec<String> = resolved
+                .addresses
+                .iter()
+                .map(|address| format!("{}{address}{}", parts.before_host, parts.path))
+                .collect();
+            handle.apply_discovered(peer, &urls);
+            refresh_delay(resolved.ttl, discovery.refresh)
         }
         Err(error) => {
-            tracing::warn!(%alertmanager, %error, "the known addresses stay");
-            pause(Some(Duration::ZERO), discovery.refresh)
+            tracing::warn!(%alertmanager, %error, "keeping the known addresses");
+            refresh_delay(Some(Duration::ZERO), discovery.refresh)
         }
     }
 }
 
-type Parts<'a> = (&'a str, &'a str, u16, &'a str);
+/// A URL split around its host and port.
+#[derive(Debug, PartialEq, Eq)]
+struct UrlParts<'a> {
+    /// Scheme and credentials.
+    before_host: &'a str,
+    host: &'a str,
+    port: u16,
+    path: &'a str,
+}
 
-/// Scheme (and credentials), host, port and path of a URL.
-fn parts(url: &str) -> Option<Parts<'_>> {
-    let scheme = url.find("://")? + 3;
-    let rest = url.get(scheme..)?;
-    let end = rest.find('/').unwrap_or(rest.len());
-    let authority = rest.get(..end)?;
-    let host_start = authority.rfind('@').map_or(0, |at| at + 1);
-    let host_port = authority.get(host_start..)?;
-    let default = if url.starts_with("https://") { 443 } else { 80 };
-    let (host, port) = match host_port.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        _ => (host_port, default),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    Some((
-        url.get(..scheme + host_start)?,
-        host,
-        port,
-        rest.get(end..)?,
-    ))
+impl<'a> UrlParts<'a> {
+    fn split(url: &'a str) -> Option<Self> {
+        let scheme = url.find("://")? + 3;
+        let rest = url.get(scheme..)?;
+        let end = rest.find('/').unwrap_or(rest.len());
+        let authority = rest.get(..end)?;
+        let host_start = authority.rfind('@').map_or(0, |at| at + 1);
+        let host_port = authority.get(host_start..)?;
+        let default = if url.starts_with("https://") { 443 } else { 80 };
+        let (host, port) = match host_port.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+            _ => (host_port, default),
+        };
+        Some(Self {
+            before_host: url.get(..scheme + host_start)?,
+            host: host.trim_start_matches('[').trim_end_matches(']'),
+            port,
+            path: rest.get(end..)?,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parts;
+    use super::UrlParts;
 
     #[test]
-    fn a_url_is_taken_apart_around_its_host() {
-        let split = |url| parts(url);
+    fn a_url_is_split_around_its_host() {
+        let split = |url| {
+            UrlParts::split(url)
+                .map(|parts| (parts.before_host, parts.host, parts.port, parts.path))
+        };
         assert_eq!(
             split("http://am:9093/x"),
             Some(("http://", "am", 9093, "/x"))

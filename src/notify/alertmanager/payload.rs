@@ -1,4 +1,4 @@
-//! Alerts as Alertmanager's API v2 wants them.
+//! Encodes alerts for Alertmanager's API v2.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::metric::{Labels, Timestamp};
 
 use super::queue::Item;
 
-/// Longest annotation sent, in bytes; the rest is cut.
-const MAX_ANNOTATION: usize = 16 * 1024;
-/// Room for the JSON of a usual alert, in bytes.
-const USUAL: usize = 1024;
+/// Longest annotation that is sent, in bytes; the rest is cut off.
+const MAX_ANNOTATION_BYTES: usize = 16 * 1024;
+/// Size of the JSON of a typical alert, in bytes.
+const TYPICAL_JSON_BYTES: usize = 1024;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,33 +35,34 @@ impl Serialize for Annotations<'_> {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(Some(self.0.len()))?;
         for (name, value) in self.0.iter() {
-            map.serialize_entry(name, &cut(value))?;
+            map.serialize_entry(name, &truncated(value))?;
         }
         map.end()
     }
 }
 
-fn cut(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_ANNOTATION {
+fn truncated(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_ANNOTATION_BYTES {
         return Cow::Borrowed(text);
     }
-    let end = text.floor_char_boundary(MAX_ANNOTATION);
+    let end = text.floor_char_boundary(MAX_ANNOTATION_BYTES);
     Cow::Owned(format!("{}…", text.get(..end).unwrap_or("")))
 }
 
-/// Times as text. The alerts of one evaluation share most of them, and writing a date is what costs.
+/// A cache of formatted times. The alerts of one evaluation share most of them, and formatting is
+/// the expensive part of encoding.
 #[derive(Debug, Default)]
-pub(super) struct Times(Vec<(Timestamp, Arc<str>)>);
+pub(super) struct TimeCache(Vec<(Timestamp, Arc<str>)>);
 
-impl Times {
-    /// Times remembered before starting anew.
-    const MOST: usize = 16;
+impl TimeCache {
+    /// Entries before the cache is cleared.
+    const CAPACITY: usize = 16;
 
     fn text(&mut self, at: Timestamp) -> Arc<str> {
-        if let Some((_, text)) = self.0.iter().find(|(known, _)| *known == at) {
+        if let Some((_, text)) = self.0.iter().find(|(cached, _)| *cached == at) {
             return Arc::clone(text);
         }
-        if self.0.len() >= Self::MOST {
+        if self.0.len() >= Self::CAPACITY {
             self.0.clear();
         }
         let text: Arc<str> = at.to_string().into();
@@ -70,11 +71,11 @@ impl Times {
     }
 }
 
-/// The JSON object of one alert under these labels; `None` when Alertmanager would refuse it.
+/// The JSON object of one alert with these labels; `None` if Alertmanager would refuse it.
 ///
-/// Alertmanager answers a whole batch with an error for one alert without labels, with times the wrong way round or
-/// with a URL it cannot parse, so these never leave.
-fn encode(alert: &Alert, labels: &Labels, times: &mut Times) -> Option<Vec<u8>> {
+/// Alertmanager refuses a whole batch for one alert without labels, with an end before its start or
+/// with an invalid URL.
+fn encode(alert: &Alert, labels: &Labels, times: &mut TimeCache) -> Option<Vec<u8>> {
     let named = labels.iter().all(|(name, _)| !name.is_empty());
     if labels.is_empty() || !named || alert.state == State::Pending {
         return None;
@@ -95,12 +96,13 @@ fn encode(alert: &Alert, labels: &Labels, times: &mut Times) -> Option<Vec<u8>> 
             ""
         },
     };
-    let mut json = Vec::with_capacity(USUAL);
+    let mut json = Vec::with_capacity(TYPICAL_JSON_BYTES);
     serde_json::to_writer(&mut json, &payload).ok()?;
     Some(json)
 }
 
-/// Whether Go's `url.ParseRequestURI`-like check of the API accepts it: a rooted path or an absolute URL of plain bytes.
+/// Whether the API's check, which resembles Go's `url.ParseRequestURI`, accepts the text: a rooted
+/// path or an absolute URL of plain bytes.
 fn is_uri(text: &str) -> bool {
     let absolute = text.starts_with("http://") || text.starts_with("https://");
     let plain = text.bytes().all(|b| {
@@ -117,7 +119,8 @@ fn is_uri(text: &str) -> bool {
     (absolute || text.starts_with('/')) && plain && escapes
 }
 
-pub(super) fn item(alert: &Alert, labels: &Labels, times: &mut Times) -> Option<Item> {
+/// The queue item for an alert with these labels; `None` if Alertmanager would refuse it.
+pub(super) fn item(alert: &Alert, labels: &Labels, times: &mut TimeCache) -> Option<Item> {
     Some(Item {
         fingerprint: labels.fingerprint(),
         json: encode(alert, labels, times)?.into(),

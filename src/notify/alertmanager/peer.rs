@@ -1,22 +1,28 @@
-//! The loop of one Alertmanager.
+//! One Alertmanager: its queue and the loop that posts from it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::Alert;
+use crate::runtime::http::bare_url;
 
-use super::super::{Backoff, Clock, Error, Method, Request};
+use super::super::{Backoff, Error};
+use super::payload;
 use super::queue::{Item, Pushed, Queue};
-use super::stats::{Counters, Stats, add, get, redacted};
-use super::{PeerSettings, Settings, payload};
+use super::settings::{PeerSettings, Settings};
+use super::stats::{Counters, Stats, add, get};
 
-/// First and longest wait between attempts. The longest is well inside the lease of a firing alert.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Upper bound of the delay after the first failure.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// Upper bound of the delay after many failures; well below the time after which a firing alert
+/// resolves by itself.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 pub(super) struct Peer {
     pub(super) settings: PeerSettings,
@@ -26,24 +32,24 @@ pub(super) struct Peer {
     counters: Arc<Counters>,
     wake: Arc<Notify>,
     busy: AtomicBool,
-    /// A peer with newer settings took the queue over.
+    /// A peer with newer settings has taken over the queue.
     superseded: AtomicBool,
-    /// Held while posting, so that a successor never overtakes its predecessor.
+    /// Held while posting: a successor waits for its predecessor.
     posting: Arc<tokio::sync::Mutex<()>>,
-    /// Which settings it was made from.
+    /// The generation of the settings that it was made from.
     pub(super) generation: u64,
     capacity: usize,
     batch: usize,
     grace: Duration,
-    clock: Clock,
-    target: Arc<str>,
+    /// The address to post to.
+    target: String,
 }
 
-/// How a batch ended.
-enum Sent {
-    All,
-    /// What is left was given back; wait before the next attempt.
-    Later(Option<Duration>),
+/// The outcome of posting a batch.
+enum BatchOutcome {
+    Done,
+    /// Unsent alerts are back in the queue. Retry later; the receiver may ask for a delay.
+    Retry(Option<Duration>),
 }
 
 impl Peer {
@@ -74,13 +80,12 @@ impl Peer {
             capacity,
             batch: all.batch.max(1),
             grace: all.grace,
-            clock: Arc::clone(&all.clock),
-            target: target.into(),
+            target,
         }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     pub(super) fn push(&self, item: Item) {
@@ -91,8 +96,8 @@ impl Peer {
         }
     }
 
-    /// Counts an alert that is not fit to be sent.
-    pub(super) fn refuse(&self, alert: &Alert) {
+    /// Counts an alert that cannot be sent.
+    pub(super) fn reject(&self, alert: &Alert) {
         add(&self.counters.dropped, 1);
         self.counters
             .set_error(Some(format!("{alert} cannot be sent: it has no labels")));
@@ -104,7 +109,7 @@ impl Peer {
 
     pub(super) fn stats(&self) -> Stats {
         Stats {
-            url: redacted(&self.settings.url),
+            url: bare_url(&self.settings.url),
             sent: get(&self.counters.sent),
             failed: get(&self.counters.failed),
             dropped: get(&self.counters.dropped),
@@ -119,9 +124,9 @@ impl Peer {
         self.queue().len() == 0 && !self.busy.load(Ordering::Acquire)
     }
 
-    /// Posts what is queued until `stop`, then what is left within the grace period.
+    /// Posts queued alerts until `stop`, then the rest within the grace period.
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        let mut backoff = Backoff::new(FIRST_BACKOFF, MAX_BACKOFF);
         while !stop.is_cancelled() {
             if self.queue().len() == 0 {
                 tokio::select! {
@@ -130,12 +135,12 @@ impl Peer {
                 }
             }
             match self.next_batch(None).await {
-                Sent::All => backoff.reset(),
-                Sent::Later(asked) => {
-                    let wait = backoff.after_failure(asked);
+                BatchOutcome::Done => backoff.reset(),
+                BatchOutcome::Retry(retry_after) => {
+                    let delay = backoff.after_failure(retry_after);
                     tokio::select! {
                         () = stop.cancelled() => break,
-                        () = sleep(wait) => {}
+                        () = sleep(delay) => {}
                     }
                 }
             }
@@ -146,20 +151,20 @@ impl Peer {
     }
 
     async fn drain(&self, deadline: Instant) {
-        let mut backoff = Backoff::new(BACKOFF.0, self.grace / 4);
+        let mut backoff = Backoff::new(FIRST_BACKOFF, self.grace / 4);
         while self.queue().len() > 0 && Instant::now() < deadline {
-            if let Sent::Later(_) = self.next_batch(Some(deadline)).await {
+            if let BatchOutcome::Retry(_) = self.next_batch(Some(deadline)).await {
                 let again = Instant::now() + backoff.after_failure(None);
                 sleep_until(again.min(deadline)).await;
             }
         }
-        let left = self.queue().len();
-        if left > 0 {
-            tracing::warn!(alertmanager = %redacted(&self.settings.url), left, "stopping with alerts unsent");
+        let unsent = self.queue().len();
+        if unsent > 0 {
+            tracing::warn!(alertmanager = %bare_url(&self.settings.url), unsent, "stopping with unsent alerts");
         }
     }
 
-    async fn next_batch(&self, deadline: Option<Instant>) -> Sent {
+    async fn next_batch(&self, deadline: Option<Instant>) -> BatchOutcome {
         let _turn = self.posting.lock().await;
         self.busy.store(true, Ordering::Release);
         let batch = self.queue().take(self.batch);
@@ -168,8 +173,9 @@ impl Peer {
         sent
     }
 
-    /// Posts a batch; a batch that is refused for what is in it is halved until the alert at fault is found.
-    async fn post(&self, batch: Vec<Item>, deadline: Option<Instant>) -> Sent {
+    /// Posts a batch. Halves a batch that is refused for its content until the alert at fault is
+    /// found.
+    async fn post(&self, batch: Vec<Item>, deadline: Option<Instant>) -> BatchOutcome {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
             let Err(error) = self.attempt(&part, deadline).await else {
@@ -179,51 +185,45 @@ impl Peer {
             };
             add(&self.counters.failed, part.len());
             self.counters.set_error(Some(error.to_string()));
-            if !is_about_the_content(&error) {
+            if !is_about_content(&error) {
                 self.report(&error, part.len());
                 let rest: Vec<Item> = parts.into_iter().rev().flatten().collect();
                 part.extend(rest);
-                let lost = self.queue().give_back(part);
-                add(&self.counters.dropped, lost);
-                return Sent::Later(error.retry_after());
+                let dropped = self.queue().requeue(part);
+                add(&self.counters.dropped, dropped);
+                return BatchOutcome::Retry(error.retry_after());
             }
             if let [only] = part.as_slice() {
                 add(&self.counters.dropped, 1);
-                tracing::error!(alertmanager = %redacted(&self.settings.url), alert = %only.labels, %error, "alertmanager refuses this alert");
+                tracing::error!(alertmanager = %bare_url(&self.settings.url), alert = %only.labels, %error, "alertmanager refused this alert");
                 continue;
             }
             let second = part.split_off(part.len() / 2);
             parts.push(second);
             parts.push(part);
         }
-        Sent::All
+        BatchOutcome::Done
     }
 
     fn report(&self, error: &Error, alerts: usize) {
-        tracing::warn!(alertmanager = %redacted(&self.settings.url), alerts, %error, "alerts not delivered, will try again");
+        tracing::warn!(alertmanager = %bare_url(&self.settings.url), alerts, %error, "alerts not delivered; will retry");
     }
 
     async fn attempt(&self, items: &[Item], deadline: Option<Instant>) -> Result<(), Error> {
-        let request = Request {
-            method: Method::Post,
-            url: Arc::clone(&self.target),
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: payload::body(items),
-            timeout: self.settings.timeout,
-        };
-        // The transport keeps the time-out too; this one holds whatever the transport does.
-        let until = Instant::now() + self.settings.timeout;
-        let until = deadline.map_or(until, |deadline| deadline.min(until));
-        let answer = timeout_at(until, self.settings.transport.send(request)).await;
-        let answer = answer.unwrap_or(Err(super::super::TransportError::Timeout(
-            self.settings.timeout,
-        )))?;
-        Error::check(&answer, (self.clock)())
+        let left = deadline.map_or(Duration::MAX, |at| at.duration_since(Instant::now()));
+        let timeout = self.settings.timeout.min(left);
+        let response = self
+            .settings
+            .client
+            .post_json(&self.target, &[], payload::body(items), timeout)
+            .await?;
+        Error::check(&response)
     }
 }
 
-/// Whether a smaller batch can succeed. Other refusals (401, 403, 404…) are about the request: the alerts wait.
-fn is_about_the_content(error: &Error) -> bool {
+/// Whether a smaller batch can succeed. Other refusals (401, 403, 404…) concern the request, and
+/// the alerts wait.
+fn is_about_content(error: &Error) -> bool {
     matches!(
         error,
         Error::Status {

@@ -1,4 +1,4 @@
-//! The newest state of each alert, in order of arrival, bounded.
+//! A bounded queue with the newest state of each alert, in order of arrival.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::metric::Labels;
 
-/// One alert, ready to be sent.
+/// One encoded alert.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) fingerprint: u64,
@@ -23,13 +23,13 @@ pub(super) struct Queue {
     capacity: usize,
 }
 
-/// What became of an item that was put into the queue.
+/// The outcome of [`Queue::push`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pushed {
     Queued,
-    /// It took the place of an older state of the same alert.
+    /// It replaced an older state of the same alert.
     Coalesced,
-    /// The oldest other alert had to go.
+    /// The queue was full; the oldest alert was dropped.
     Overflowed,
 }
 
@@ -61,32 +61,31 @@ impl Queue {
         Pushed::Overflowed
     }
 
-    /// Takes the oldest alerts out.
-    pub(super) fn take(&mut self, most: usize) -> Vec<Item> {
-        let n = most.min(self.order.len());
-        let taken = self.order.drain(..n);
-        taken
+    /// Removes and returns up to `max` alerts, oldest first.
+    pub(super) fn take(&mut self, max: usize) -> Vec<Item> {
+        let n = max.min(self.order.len());
+        self.order
+            .drain(..n)
             .filter_map(|fingerprint| self.items.remove(&fingerprint))
             .collect()
     }
 
-    /// Puts alerts that could not be sent back in front, unless a newer state waits already or there is no room.
-    ///
-    /// Returns how many found no room.
-    pub(super) fn give_back(&mut self, items: Vec<Item>) -> usize {
-        let mut lost = 0;
+    /// Puts alerts that could not be sent back to the front, unless a newer state is queued or the
+    /// queue is full. Returns how many were dropped because the queue was full.
+    pub(super) fn requeue(&mut self, items: Vec<Item>) -> usize {
+        let mut dropped = 0;
         for item in items.into_iter().rev() {
             if self.items.contains_key(&item.fingerprint) {
                 continue;
             }
             if self.items.len() >= self.capacity {
-                lost += 1;
+                dropped += 1;
                 continue;
             }
             self.order.push_front(item.fingerprint);
             self.items.insert(item.fingerprint, item);
         }
-        lost
+        dropped
     }
 }
 
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_it_is_full() {
+    fn a_full_queue_drops_the_oldest() {
         let mut queue = Queue::new(2);
         queue.push(item(1, "one"));
         queue.push(item(2, "two"));
@@ -128,24 +127,24 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_state_beats_one_that_comes_back() {
+    fn a_requeued_alert_does_not_replace_a_newer_state() {
         let mut queue = Queue::new(3);
         queue.push(item(1, "old"));
         queue.push(item(2, "two"));
         let failed = queue.take(2);
         queue.push(item(1, "new"));
         queue.push(item(3, "three"));
-        assert_eq!(queue.give_back(failed), 0);
+        assert_eq!(queue.requeue(failed), 0);
         assert_eq!(states(&queue.take(10)), [b"two" as &[u8], b"new", b"three"]);
     }
 
     #[test]
-    fn what_finds_no_room_on_its_way_back_is_counted() {
+    fn a_requeued_alert_that_finds_no_room_is_counted() {
         let mut queue = Queue::new(1);
         queue.push(item(1, "one"));
         let failed = queue.take(1);
         queue.push(item(2, "two"));
-        assert_eq!(queue.give_back(failed), 1);
+        assert_eq!(queue.requeue(failed), 1);
         assert_eq!(queue.len(), 1);
     }
 }

@@ -1,26 +1,28 @@
-//! What the loops count.
+//! Counters of a peer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-/// The counters of one peer at one moment.
+use parking_lot::Mutex;
+
+/// A snapshot of the counters of one peer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// The peer's URL without credentials.
+    /// The URL of the peer without credentials.
     pub url: String,
-    /// Alerts a peer accepted.
+    /// Alerts that the peer accepted.
     pub sent: u64,
-    /// Alerts in attempts that failed, each attempt counted.
+    /// Alerts in failed attempts; each attempt counts.
     pub failed: u64,
-    /// Alerts that will never be sent: refused by the peer or by validation, or pushed out of a full queue.
+    /// Alerts that will never be sent: refused by the peer or by validation, or dropped from a full
+    /// queue.
     pub dropped: u64,
-    /// Alert states replaced by a newer one before they were sent.
+    /// Alert states that a newer state replaced before they were sent.
     pub coalesced: u64,
-    /// Alerts waiting.
+    /// Alerts in the queue.
     pub queue_length: usize,
-    /// Most alerts that can wait.
+    /// Capacity of the queue in alerts.
     pub queue_capacity: usize,
-    /// The last failure, `None` after a success.
+    /// The last failure; `None` after a success.
     pub last_error: Option<String>,
 }
 
@@ -43,41 +45,10 @@ pub(super) fn get(counter: &AtomicU64) -> u64 {
 
 impl Counters {
     pub(super) fn set_error(&self, error: Option<String>) {
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = error;
+        *self.last_error.lock() = error;
     }
 
     pub(super) fn error(&self) -> Option<String> {
-        let error = self.last_error.lock();
-        error.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// A URL without user, password, query and fragment.
-pub(super) fn redacted(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or("");
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or("");
-    format!("{scheme}://{host}{path}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::redacted;
-
-    #[test]
-    fn a_shown_url_holds_no_secret() {
-        assert_eq!(
-            redacted("https://me:secret@am:9093/prefix?token=x#y"),
-            "https://am:9093/prefix"
-        );
-        assert_eq!(redacted("http://am"), "http://am");
-        assert_eq!(redacted("am:9093"), "am:9093");
+        self.last_error.lock().clone()
     }
 }

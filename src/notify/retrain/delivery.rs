@@ -1,18 +1,22 @@
-//! The handle to what is on its way to receivers.
+//! The handle to requests that are being delivered.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::metric::Timestamp;
 
-use super::super::{Clock, Error};
-use super::{Entry, Outbox, Phase, Receiver, ReceiverStats, RetrainRequest, Runner};
+use super::super::Error;
+use super::{Entry, Outbox, Phase, Receiver, ReceiverStats, RetrainRequest};
 
-/// The handle requests are given to. Cloning shares everything.
+/// Returns the wall-clock time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Routes requests to receivers and starts their delivery. Clones share everything.
 #[derive(Clone)]
 pub struct Deliveries {
     pub(super) shared: Arc<Shared>,
@@ -22,7 +26,7 @@ pub(super) struct Shared {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) clock: Clock,
     pub(super) grace: Duration,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     pub(super) wake: Notify,
 }
 
@@ -40,48 +44,11 @@ impl fmt::Debug for Deliveries {
 }
 
 impl Deliveries {
-    /// A handle and the loop behind it. What the outbox still holds is tried again.
-    ///
-    /// # Errors
-    /// When the outbox cannot be read.
-    pub fn new(
-        receivers: Vec<Receiver>,
-        outbox: Arc<dyn Outbox>,
-        clock: Clock,
-        grace: Duration,
-    ) -> Result<(Self, Runner), Error> {
-        let entries = outbox.list()?;
-        let shared = Shared {
-            outbox,
-            clock,
-            grace,
-            state: Mutex::default(),
-            wake: Notify::new(),
-        };
-        let handle = Self {
-            shared: Arc::new(shared),
-        };
-        handle.reconfigure(receivers);
-        let now = (handle.shared.clock)();
-        // A restart is a good moment to try again, whatever the waiting time was.
-        handle.enqueue(entries.into_iter().map(|entry| Entry {
-            next_at: entry.next_at.min(now),
-            ..entry
-        }));
-        let runner = Runner {
-            handle: handle.clone(),
-        };
-        Ok((handle, runner))
-    }
-
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock()
     }
 
-    /// Replaces the receivers after a reload. Entries of a receiver that is gone wait until they expire.
+    /// Replaces the receivers after a reload. Entries of a removed receiver wait until they expire.
     pub fn reconfigure(&self, receivers: Vec<Receiver>) {
         let mut state = self.state();
         for receiver in &receivers {
@@ -91,70 +58,47 @@ impl Deliveries {
         }
         state.receivers = receivers;
         drop(state);
+        self.wake();
+    }
+
+    /// Looks for due entries now, for example after the wall clock was set.
+    pub fn wake(&self) {
         self.shared.wake.notify_one();
     }
 
-    /// Looks for due entries now: the wall clock was set.
-    pub fn look_around(&self) {
-        self.shared.wake.notify_one();
-    }
-
-    /// The wall clock went back: what waits is due so much earlier.
+    /// Moves the next attempts forward by as much as the wall clock was set back.
     pub fn set_back(&self, by: Duration) {
         for entry in self.state().entries.values_mut() {
             entry.next_at = entry.next_at - by;
         }
-        self.look_around();
+        self.wake();
     }
 
-    /// The outbox entries a request becomes: one per receiver whose matchers it fits.
+    /// The outbox entries for a request: one per receiver whose matchers accept it.
     ///
-    /// Commit them with the alert's transition, then call [`Deliveries::enqueue`].
+    /// Commit them with the alert transition, then call [`Deliveries::enqueue`].
     #[must_use]
     pub fn route(&self, request: &RetrainRequest) -> Vec<Entry> {
         let now = (self.shared.clock)();
-        let state = self.state();
-        let wanting = state
+        self.state()
             .receivers
             .iter()
-            .filter(|receiver| receiver.wants(request));
-        wanting
+            .filter(|receiver| request.matches(&receiver.matchers))
             .map(|receiver| Entry::new(&receiver.name, request.clone(), now, receiver.expiry))
             .collect()
     }
 
-    /// Starts delivering entries that are in the outbox already.
+    /// Starts delivering entries that are already in the outbox.
     pub fn enqueue(&self, entries: impl IntoIterator<Item = Entry>) {
         let mut state = self.state();
         for entry in entries {
             state.entries.entry(entry.key()).or_insert(entry);
         }
         drop(state);
-        self.shared.wake.notify_one();
+        self.wake();
     }
 
-    /// Routes a request, remembers it in the outbox and starts delivering it. Gives the number of receivers.
-    ///
-    /// # Errors
-    /// When the outbox refuses it: it is not remembered.
-    pub async fn submit(&self, request: &RetrainRequest) -> Result<usize, Error> {
-        let entries = self.route(request);
-        let count = entries.len();
-        let outbox = Arc::clone(&self.shared.outbox);
-        let put = blocking(move || {
-            let mut fresh = Vec::new();
-            for entry in entries {
-                if outbox.put(&entry)? {
-                    fresh.push(entry);
-                }
-            }
-            Ok(fresh)
-        });
-        self.enqueue(put.await?);
-        Ok(count)
-    }
-
-    /// Every entry, oldest first.
+    /// All entries, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<Entry> {
         let mut all: Vec<Entry> = self.state().entries.values().cloned().collect();
@@ -162,7 +106,7 @@ impl Deliveries {
         all
     }
 
-    /// Tries an entry again now, dead ones included. `false` when there is none with this key.
+    /// Makes an entry due now, also a dead one. Returns whether the entry exists.
     ///
     /// # Errors
     /// When the outbox cannot be written.
@@ -178,11 +122,11 @@ impl Deliveries {
         };
         let outbox = Arc::clone(&self.shared.outbox);
         blocking(move || outbox.update(&entry)).await?;
-        self.shared.wake.notify_one();
+        self.wake();
         Ok(true)
     }
 
-    /// Forgets an entry. `false` when there is none with this key.
+    /// Removes an entry. Returns whether it existed.
     ///
     /// # Errors
     /// When the outbox cannot be written.
@@ -198,39 +142,28 @@ impl Deliveries {
     pub fn stats(&self) -> Vec<ReceiverStats> {
         let state = self.state();
         let count = |name: &str, phase| {
-            let of_receiver = state
+            state
                 .entries
                 .values()
-                .filter(|e| e.receiver == name && e.phase == phase);
-            of_receiver.count()
+                .filter(|entry| entry.receiver == name && entry.phase == phase)
+                .count()
         };
-        let all = state.stats.values().cloned();
-        all.map(|stats| ReceiverStats {
-            waiting: count(&stats.name, Phase::Waiting),
-            dead: count(&stats.name, Phase::Dead),
-            ..stats
-        })
-        .collect()
+        state
+            .stats
+            .values()
+            .map(|stats| ReceiverStats {
+                waiting: count(&stats.name, Phase::Waiting),
+                dead: count(&stats.name, Phase::Dead),
+                ..stats.clone()
+            })
+            .collect()
     }
 }
 
-/// Runs what may wait for a disk where it holds nobody up.
+/// Runs work that may wait for a disk on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(Error::Store(format!("the outbox failed: {error}"))))
-}
-
-impl Deliveries {
-    /// When the next attempt is due, `None` when nothing waits; for the status page.
-    #[must_use]
-    pub fn next_attempt(&self) -> Option<Timestamp> {
-        let state = self.state();
-        let waiting = state
-            .entries
-            .values()
-            .filter(|entry| entry.phase == Phase::Waiting);
-        waiting.map(|entry| entry.next_at).min()
-    }
 }

@@ -1,4 +1,4 @@
-//! The bodies retraining receivers understand.
+//! The request formats of common retraining receivers.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use crate::metric::Labels;
 use super::super::Error;
 use super::{BodyTemplate, RetrainRequest};
 
-/// What a webhook's body looks like.
+/// The format of a webhook request.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Format {
@@ -30,37 +30,38 @@ pub enum Format {
     },
     /// GitHub's `POST /repos/{owner}/{repo}/dispatches`.
     Github {
-        /// The `event_type` workflows listen to.
+        /// The `event_type` that triggers the workflows.
         event_type: String,
     },
-    /// Argo Workflows: `POST /api/v1/workflows/{namespace}/submit` of a template, or `/api/v1/events/…` without one.
+    /// Argo Workflows: `POST /api/v1/workflows/{namespace}/submit` of a template, or
+    /// `/api/v1/events/…` without one.
     Argo {
         /// The `WorkflowTemplate` to submit; empty for an event.
         template: String,
     },
     /// Alertmanager's webhook, version 4.
     Alertmanager,
-    /// The user's own.
+    /// The user's template.
     Template(BodyTemplate),
 }
 
-/// A request's headers and body.
+/// Headers and body of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Names and values, `Content-Type` included.
+    /// Names and values, including `Content-Type`.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
 }
 
-/// `type` of our events.
+/// The `type` attribute of a CloudEvent.
 const EVENT_TYPE: &str = "dev.sidewatch.retraining.requested";
 
 impl Format {
     /// The message for a request to `url`.
     ///
     /// # Errors
-    /// When a template fails.
+    /// When a template cannot be rendered.
     pub fn message(&self, request: &RetrainRequest, url: &str) -> Result<Message, Error> {
         let plain = |body: Value| with_type("application/json", &body);
         Ok(match self {
@@ -91,10 +92,10 @@ impl Format {
         })
     }
 
-    /// Whether the status says that this very request arrived before: the name of the run is taken.
+    /// Whether the status means that this request arrived before: the name of its run exists.
     #[must_use]
-    pub fn is_already_there(&self, status: u16) -> bool {
-        let named = match self {
+    pub fn is_duplicate(&self, status: u16) -> bool {
+        let names_its_run = match self {
             Self::Airflow => true,
             Self::Argo { template } => !template.is_empty(),
             Self::CloudEvents
@@ -104,7 +105,7 @@ impl Format {
             | Self::Alertmanager
             | Self::Template(_) => false,
         };
-        named && status == 409
+        names_its_run && status == 409
     }
 }
 
@@ -119,7 +120,7 @@ fn with_type(content_type: &str, body: &Value) -> Message {
     }
 }
 
-/// The request as our own JSON: the data of an event, the context of a template.
+/// The request as JSON: the data of an event and the context of a template.
 fn data(request: &RetrainRequest) -> Value {
     json!({
         "id": request.id,
@@ -139,12 +140,12 @@ fn data(request: &RetrainRequest) -> Value {
     })
 }
 
-/// A name of at most 63 characters that is the same for every retry: `retrain-` and the first digits of the key.
+/// A name of at most 63 characters, the same for every retry: `retrain-` and the start of the id.
 fn run_name(request: &RetrainRequest) -> String {
     format!("retrain-{}", request.id.get(..32).unwrap_or(&request.id))
 }
 
-/// `source` of our events: one per model.
+/// The `source` attribute of a CloudEvent: one per model.
 fn source(request: &RetrainRequest) -> String {
     format!("/sidewatch/{}", encoded(&request.model_id))
 }
@@ -179,7 +180,8 @@ fn attributes(request: &RetrainRequest) -> Vec<(&'static str, String)> {
     attributes
 }
 
-/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>, section 3.1
+/// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>,
+/// section 3.1
 fn binary_cloud_event(request: &RetrainRequest) -> Message {
     let mut message = with_type("application/json", &data(request));
     for (name, value) in attributes(request) {
@@ -190,7 +192,8 @@ fn binary_cloud_event(request: &RetrainRequest) -> Message {
     message
 }
 
-/// Percent-encodes what section 3.1.3.2 of the binding wants encoded: space, `"`, `%` and all beyond printable ASCII.
+/// Percent-encodes as section 3.1.3.2 of the binding requires: space, `"`, `%` and everything
+/// beyond printable ASCII.
 fn header_value(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_graphic() && byte != b'"' && byte != b'%' {
@@ -208,7 +211,7 @@ fn airflow(request: &RetrainRequest, url: &str) -> Value {
         "conf": data(request),
         "note": request.reason,
     });
-    // Airflow 3 wants the key even without a date; Airflow 2 fills it in when it is missing.
+    // Airflow 3 requires the key even without a date; Airflow 2 fills it in when it is missing.
     if !url.contains("/api/v1/") {
         body["logical_date"] = Value::Null;
     }
@@ -237,7 +240,7 @@ fn kubeflow(request: &RetrainRequest, pipeline: &str, version: &str, experiment:
     body
 }
 
-/// At most ten properties are allowed in `client_payload`, so the whole request is one of them.
+/// `client_payload` may have at most ten properties, so the whole request is one of them.
 fn github(request: &RetrainRequest, event_type: &str) -> Value {
     json!({
         "event_type": event_type,
@@ -270,7 +273,7 @@ fn argo(request: &RetrainRequest, template: &str) -> Value {
     })
 }
 
-/// Alertmanager's body, with the request under a key of our own.
+/// Alertmanager's body, with the request under the additional key `sidewatch`.
 fn alertmanager(request: &RetrainRequest) -> Value {
     let group = Labels::new([("alertname", request.rule.as_str())]);
     json!({

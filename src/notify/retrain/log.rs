@@ -1,4 +1,4 @@
-//! The notifier that only writes to the log.
+//! A notifier that only writes to the log.
 
 use futures_util::future::{BoxFuture, ready};
 

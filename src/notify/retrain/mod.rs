@@ -1,9 +1,8 @@
-//! Retraining: a gate that decides, an outbox that remembers, receivers that are told at least once.
+//! Retraining: delivers requests from the outbox to their receivers, at least once.
 
 mod delivery;
 mod format;
 mod log;
-mod memory;
 mod notifier;
 mod outbox;
 mod receiver;
@@ -15,13 +14,12 @@ pub use sidewatch_engine::retrain::{
     Attempt, Decision, Gate, GateKey, Gates, Hold, Policy, RetrainRequest, idempotency_key,
 };
 
-pub use delivery::Deliveries;
+pub use delivery::{Clock, Deliveries};
 pub use format::{Format, Message};
 pub use log::LogNotifier;
-pub use memory::MemoryOutbox;
 pub use notifier::RetrainingNotifier;
 pub use outbox::{Entry, Outbox, Phase};
 pub use receiver::{Receiver, ReceiverStats};
 pub use runner::Runner;
 pub use template::BodyTemplate;
-pub use webhook::{IDEMPOTENCY_KEY, SIGNATURE, Secret, Webhook};
+pub use webhook::{IDEMPOTENCY_KEY, SIGNATURE, Webhook};

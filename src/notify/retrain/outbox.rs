@@ -1,4 +1,4 @@
-//! The memory of requests that have not arrived yet.
+//! The store of requests that have not been delivered yet.
 
 use std::time::Duration;
 
@@ -9,39 +9,40 @@ use crate::metric::Timestamp;
 use super::super::Error;
 use super::RetrainRequest;
 
-/// Where a request is on its way to one receiver.
+/// The state of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// It will be tried.
+    /// Delivery will be tried.
     Waiting,
-    /// It expired or was refused; it stays to be looked at and can be retried by hand.
+    /// The request expired or was refused. The entry is kept for inspection and can be retried by
+    /// hand.
     Dead,
 }
 
 /// One request for one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The receiver's name.
+    /// The name of the receiver.
     pub receiver: String,
-    /// What is asked.
+    /// The request.
     pub request: RetrainRequest,
-    /// When it was put here.
+    /// When the entry was created.
     pub created_at: Timestamp,
-    /// When trying ends.
+    /// When delivery is given up.
     pub expires_at: Timestamp,
     /// Attempts so far.
     pub attempts: u32,
-    /// Not before this time.
+    /// Earliest time of the next attempt.
     pub next_at: Timestamp,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
-    /// Where it is.
+    /// Whether delivery will be tried.
     pub phase: Phase,
 }
 
 impl Entry {
-    /// A fresh entry that expires after `expiry`.
+    /// A new entry that expires after `expiry`.
     #[must_use]
     pub fn new(receiver: &str, request: RetrainRequest, at: Timestamp, expiry: Duration) -> Self {
         Self {
@@ -56,7 +57,7 @@ impl Entry {
         }
     }
 
-    /// The same entry to be tried again now, with as much time as it had at first.
+    /// The same entry due now, with as much time until it expires as a new one.
     #[must_use]
     pub fn retried(&self, now: Timestamp) -> Self {
         let lifetime = self.expires_at.since(self.created_at);
@@ -68,44 +69,33 @@ impl Entry {
         }
     }
 
-    /// Identity in an outbox: receiver and request.
+    /// Identity within an outbox: receiver and request.
     #[must_use]
     pub fn key(&self) -> String {
-        entry_key(&self.receiver, &self.request.id)
+        format!("{}/{}", self.receiver, self.request.id)
     }
 }
 
-/// The key of a request for a receiver.
-pub(crate) fn entry_key(receiver: &str, id: &str) -> String {
-    format!("{receiver}/{id}")
-}
-
-/// Remembers requests until they arrived. What [`put`](Self::put) accepted survives what the implementation promises
-/// to survive: the process for memory, a crash for the store.
+/// Stores requests until they are delivered. The owner writes new entries together with the state
+/// that caused them; deliveries read, update and remove them.
 ///
-/// Methods may block for a disk write; call them from a thread that may.
+/// Methods may block for a disk write; call them from a thread that may block.
 pub trait Outbox: Send + Sync {
-    /// Remembers an entry; one with the same key is left as it is. `true` when it is new.
-    ///
-    /// # Errors
-    /// When it cannot be remembered.
-    fn put(&self, entry: &Entry) -> Result<bool, Error>;
-
-    /// Replaces an entry that is still there: attempts, next time, phase.
+    /// Replaces an entry that still exists: attempts, next time, phase.
     ///
     /// # Errors
     /// When it cannot be written.
     fn update(&self, entry: &Entry) -> Result<(), Error>;
 
-    /// Forgets an entry that arrived or was dropped by hand. `true` when it was there.
+    /// Removes an entry. Returns whether it existed.
     ///
     /// # Errors
     /// When it cannot be written.
     fn remove(&self, key: &str) -> Result<bool, Error>;
 
-    /// Every entry, oldest first.
+    /// All entries, oldest first.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When they cannot be read.
     fn list(&self) -> Result<Vec<Entry>, Error>;
 }

@@ -1,4 +1,4 @@
-//! Who is asked to retrain, and how that goes.
+//! Receivers of retraining requests and their counters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,18 +6,19 @@ use std::time::Duration;
 
 use crate::metric::Matcher;
 
-use super::{RetrainRequest, RetrainingNotifier};
+use super::RetrainingNotifier;
 
-/// Someone who is asked to retrain.
+/// A notifier and the requests that it gets.
 #[derive(Clone)]
 pub struct Receiver {
-    /// Unique name; entries of the outbox carry it.
+    /// Unique name; outbox entries refer to it.
     pub name: String,
-    /// The request's labels must match all of them; `model_id`, `model_version` and `rule` count as labels.
+    /// The labels of a request must satisfy all of them; `model_id`, `model_version` and `rule`
+    /// count as labels.
     pub matchers: Vec<Matcher>,
-    /// Asks.
+    /// Sends the requests.
     pub notifier: Arc<dyn RetrainingNotifier>,
-    /// How long it is tried.
+    /// How long delivery is tried.
     pub expiry: Duration,
 }
 
@@ -31,25 +32,19 @@ impl fmt::Debug for Receiver {
     }
 }
 
-impl Receiver {
-    pub(super) fn wants(&self, request: &RetrainRequest) -> bool {
-        request.matches(&self.matchers)
-    }
-}
-
-/// The counters of one receiver at one moment.
+/// A snapshot of the counters of one receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReceiverStats {
-    /// The receiver's name.
+    /// The name of the receiver.
     pub name: String,
-    /// Requests that arrived.
+    /// Delivered requests.
     pub delivered: u64,
-    /// Attempts that failed.
+    /// Failed attempts.
     pub failed: u64,
-    /// Requests that wait.
+    /// Requests that wait for their next attempt.
     pub waiting: usize,
     /// Requests that expired or were refused and are still kept.
     pub dead: usize,
-    /// The last failure, `None` after a success.
+    /// The last failure; `None` after a success.
     pub last_error: Option<String>,
 }

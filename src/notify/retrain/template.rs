@@ -1,4 +1,4 @@
-//! A webhook body of the user's own.
+//! Webhook bodies from the user's template.
 
 use serde_json::Value;
 
@@ -7,7 +7,8 @@ use crate::alert::template;
 use super::super::Error;
 use super::Message;
 
-/// A body written as a template over the request: `{{ .model_id }}`, `{{ .labels.team }}`, `{{ .annotations | toJson }}`.
+/// A body as a template over the request: `{{ .model_id }}`, `{{ .labels.team }}`,
+/// `{{ .annotations | toJson }}`.
 #[derive(Debug, Clone)]
 pub struct BodyTemplate {
     template: template::Template,
@@ -37,9 +38,8 @@ impl BodyTemplate {
         if self.content_type.ends_with("json")
             && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&body)
         {
-            let hint = "write values as {{ .reason | toJson }}";
             return Err(Error::Template(format!(
-                "the template gives no valid JSON: {error}; {hint}"
+                "the template renders invalid JSON: {error}; write values as {{{{ .reason | toJson }}}}"
             )));
         }
         Ok(Message {

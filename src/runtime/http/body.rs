@@ -1,42 +1,36 @@
-//! Reads an answer under a limit, decompressing on the way.
+//! Reads a response body under a limit and decompresses it on the way.
 
 use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 
 use super::error::{Error, Kind};
+use super::request::Overflow;
 
-/// Bytes kept of an answer that is not what was asked for.
-const SHORT: u64 = 64 << 10;
+/// Bytes that are read of a response with another status than 200.
+const MAX_ERROR_BODY_BYTES: u64 = 64 << 10;
 
-/// What to do with an answer beyond the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Overflow {
-    /// The request fails.
-    #[default]
-    Fail,
-    /// The rest is not read.
-    Truncate,
-}
+/// Largest buffer that is allocated because of `Content-Length`, before the bytes have arrived.
+const MAX_RESERVED_BYTES: usize = 16 << 20;
 
 /// How much to read, and what to do with more.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cap {
-    /// Decompressed bytes from which on an answer is too large; 0 is unlimited.
+pub(super) struct Limit {
+    /// The body is too large from this many decompressed bytes on; 0 means no limit.
     pub(super) bytes: u64,
     pub(super) overflow: Overflow,
 }
 
-impl Cap {
-    /// The cap for an answer of this status: one that reports an error is only read for its first words.
-    pub(super) fn for_status(self, status: u16) -> Self {
+impl Limit {
+    /// The limit for a response with this status: only the beginning of an error page is read.
+    fn for_status(self, status: u16) -> Self {
         if status == 200 {
             return self;
         }
         let bytes = if self.bytes == 0 {
-            SHORT
+            MAX_ERROR_BODY_BYTES
         } else {
-            self.bytes.min(SHORT)
+            self.bytes.min(MAX_ERROR_BODY_BYTES)
         };
         Self {
             bytes,
@@ -44,23 +38,28 @@ impl Cap {
         }
     }
 
-    /// Whether an answer of this announced length need not be read at all.
-    fn refuses(self, announced: Option<u64>) -> bool {
+    /// Whether a body of this `Content-Length` fails without reading it.
+    fn refuses(self, content_length: Option<u64>) -> bool {
         let fails = self.overflow == Overflow::Fail && self.bytes != 0;
-        fails && announced.is_some_and(|bytes| bytes >= self.bytes)
+        fails && content_length.is_some_and(|bytes| bytes >= self.bytes)
+    }
+
+    fn exceeded(self, url: &str) -> Error {
+        let detail = format!("it reaches the limit of {} bytes", self.bytes);
+        Error::new(Kind::BodyTooLarge, url, detail)
     }
 }
 
-/// Appends to a buffer and refuses what reaches the cap.
-struct Sink<'a> {
+/// Appends to a buffer until the limit is reached.
+struct LimitedBuffer<'a> {
     buffer: &'a mut Vec<u8>,
-    cap: Cap,
+    limit: Limit,
     full: bool,
 }
 
-impl Write for Sink<'_> {
+impl Write for LimitedBuffer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let limit = usize::try_from(self.cap.bytes).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.limit.bytes).unwrap_or(usize::MAX);
         if limit != 0 && self.buffer.len() + bytes.len() >= limit {
             self.full = true;
             let room = limit.saturating_sub(self.buffer.len());
@@ -77,34 +76,32 @@ impl Write for Sink<'_> {
     }
 }
 
-/// How much of a `Content-Length` is believed before the bytes are there.
-const BELIEVED: usize = 16 << 20;
-
-/// The decoder for the answer's `Content-Encoding`.
+/// The decoder for the `Content-Encoding` of the response.
 enum Decoder<'a> {
-    Identity(Sink<'a>),
-    Gzip(Box<MultiGzDecoder<Sink<'a>>>),
+    Identity(LimitedBuffer<'a>),
+    Gzip(Box<MultiGzDecoder<LimitedBuffer<'a>>>),
 }
 
 impl Decoder<'_> {
-    /// Makes room at once: doubling would end with more, and leave holes where the smaller buffers were.
-    fn foresee(&mut self, length: Option<u64>) {
-        if let (Self::Identity(sink), Some(length)) = (self, length) {
-            let foretold = usize::try_from(length).unwrap_or(usize::MAX);
-            sink.buffer.reserve_exact(foretold.min(BELIEVED));
+    /// Allocates the whole body at once. Growing by doubling would end with a larger buffer and
+    /// leave the smaller ones behind as holes in the heap.
+    fn reserve(&mut self, content_length: Option<u64>) {
+        if let (Self::Identity(out), Some(length)) = (self, content_length) {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            out.buffer.reserve_exact(length.min(MAX_RESERVED_BYTES));
         }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Identity(sink) => sink.write_all(bytes),
+            Self::Identity(out) => out.write_all(bytes),
             Self::Gzip(decoder) => decoder.write_all(bytes),
         }
     }
 
     fn is_full(&self) -> bool {
         match self {
-            Self::Identity(sink) => sink.full,
+            Self::Identity(out) => out.full,
             Self::Gzip(decoder) => decoder.get_ref().full,
         }
     }
@@ -117,15 +114,15 @@ impl Decoder<'_> {
     }
 }
 
-/// Appends the answer to `buffer`.
+/// Appends the response body to `buffer`.
 pub(super) async fn read(
     mut response: reqwest::Response,
     url: &str,
-    cap: Cap,
+    limit: Limit,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let status = response.status().as_u16();
-    let cap = cap.for_status(status);
+    let limit = limit.for_status(status);
     let encoding = response
         .headers()
         .get(reqwest::header::CONTENT_ENCODING)
@@ -133,28 +130,25 @@ pub(super) async fn read(
         .unwrap_or("")
         .trim()
         .to_ascii_lowercase();
-    let sink = Sink {
+    let out = LimitedBuffer {
         buffer,
-        cap,
+        limit,
         full: false,
     };
     let mut decoder = match encoding.as_str() {
-        "" | "identity" => Decoder::Identity(sink),
-        "gzip" | "x-gzip" => Decoder::Gzip(Box::new(MultiGzDecoder::new(sink))),
+        "" | "identity" => Decoder::Identity(out),
+        "gzip" | "x-gzip" => Decoder::Gzip(Box::new(MultiGzDecoder::new(out))),
         _ if status != 200 => return Ok(()),
         other => {
             let detail = format!("its Content-Encoding is {other:?}, only gzip was asked for");
             return Err(Error::new(Kind::Encoding, url, detail));
         }
     };
-    let too_large = || {
-        let detail = format!("it reaches the limit of {} bytes", cap.bytes);
-        Error::new(Kind::BodyTooLarge, url, detail)
-    };
-    if matches!(decoder, Decoder::Identity(_)) && cap.refuses(response.content_length()) {
-        return Err(too_large());
+    let length = response.content_length();
+    if matches!(decoder, Decoder::Identity(_)) && limit.refuses(length) {
+        return Err(limit.exceeded(url));
     }
-    decoder.foresee(response.content_length());
+    decoder.reserve(length);
     let mut received = false;
     while let Some(chunk) = response
         .chunk()
@@ -163,9 +157,9 @@ pub(super) async fn read(
     {
         received = true;
         if let Err(error) = decoder.write(&chunk) {
-            return match (decoder.is_full(), cap.overflow) {
+            return match (decoder.is_full(), limit.overflow) {
                 (true, Overflow::Truncate) => Ok(()),
-                (true, Overflow::Fail) => Err(too_large()),
+                (true, Overflow::Fail) => Err(limit.exceeded(url)),
                 (false, _) => Err(Error::new(Kind::Encoding, url, error.to_string())),
             };
         }
@@ -175,10 +169,10 @@ pub(super) async fn read(
     }
     match decoder.finish() {
         Ok(()) => Ok(()),
-        Err(_) if decoder.is_full() && cap.overflow == Overflow::Truncate => Ok(()),
-        Err(_) if decoder.is_full() => Err(too_large()),
+        Err(_) if decoder.is_full() && limit.overflow == Overflow::Truncate => Ok(()),
+        Err(_) if decoder.is_full() => Err(limit.exceeded(url)),
         Err(error) => {
-            let detail = format!("the gzip stream is cut or damaged: {error}");
+            let detail = format!("the gzip stream is truncated or damaged: {error}");
             Err(Error::new(Kind::Encoding, url, detail))
         }
     }

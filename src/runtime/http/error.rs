@@ -1,44 +1,44 @@
-//! Why a request came to nothing.
+//! Why a request failed.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-/// A request without a complete answer. An answer with an error status is not an error here.
-#[derive(Debug, Clone)]
+/// A request without a complete response. A response with an error status is not an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     kind: Kind,
     url: String,
     detail: String,
 }
 
-/// What went wrong, coarsely.
+/// The category of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// No complete answer in time.
+    /// No complete response in time.
     Timeout,
     /// No connection: refused, no route, no such host.
     Connect,
-    /// The TLS handshake failed or the certificate was refused.
+    /// The TLS handshake failed or a certificate was refused.
     Tls,
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     Reset,
-    /// The answer exceeds the limit.
+    /// The response exceeds the size limit.
     BodyTooLarge,
-    /// The answer cannot be decompressed.
+    /// The response cannot be decompressed.
     Encoding,
-    /// Too many redirects, or one without a usable address.
+    /// Too many redirects, or one without a valid address.
     Redirect,
-    /// A secret, a certificate or a token could not be had.
+    /// A secret, a certificate or a token is missing or invalid.
     Credentials,
-    /// The request itself is impossible: a bad URL or header.
+    /// The request itself is invalid: its URL or a header.
     Request,
     /// Anything else.
     Other,
 }
 
 impl Error {
-    pub(super) fn new(kind: Kind, url: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, url: &str, detail: impl Into<String>) -> Self {
         Self {
             kind,
             url: super::redacted(url),
@@ -46,7 +46,7 @@ impl Error {
         }
     }
 
-    /// Sorts an error of the HTTP library; `url` is where the request went.
+    /// Categorises an error of the HTTP library. `url` is the address of the request.
     pub(super) fn from_reqwest(error: &reqwest::Error, url: &str) -> Self {
         let causes = causes(error);
         let last = causes.last().cloned().unwrap_or_default();
@@ -54,13 +54,13 @@ impl Error {
         Self::new(kind, url, last)
     }
 
-    /// What went wrong, coarsely.
+    /// The category.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Where the request went, password redacted.
+    /// The address of the request, with its password masked.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -84,15 +84,15 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            Kind::Timeout => "no complete answer in time",
+            Kind::Timeout => "no complete response in time",
             Kind::Connect => "cannot connect",
             Kind::Tls => "the TLS handshake failed",
-            Kind::Reset => "the connection broke before the answer was complete",
-            Kind::BodyTooLarge => "the answer is too large",
-            Kind::Encoding => "the answer cannot be decompressed",
+            Kind::Reset => "the connection broke before the response was complete",
+            Kind::BodyTooLarge => "the response is too large",
+            Kind::Encoding => "the response cannot be decompressed",
             Kind::Redirect => "the redirect cannot be followed",
-            Kind::Credentials => "the credentials cannot be had",
-            Kind::Request => "the request cannot be made",
+            Kind::Credentials => "the credentials are not available",
+            Kind::Request => "the request is invalid",
             Kind::Other => "the request failed",
         };
         write!(f, "{}: {what}", self.url)?;
@@ -105,7 +105,7 @@ impl fmt::Display for Error {
 
 impl StdError for Error {}
 
-/// The texts of an error and its causes, outermost first.
+/// The messages of the causes of an error, outermost first.
 fn causes(error: &dyn StdError) -> Vec<String> {
     let mut texts = Vec::new();
     let mut next = error.source();
@@ -149,7 +149,7 @@ fn kind_of(error: &reqwest::Error, causes: &[String]) -> Kind {
     } else if error.is_connect() {
         Kind::Connect
     } else if causes.iter().any(|text| text.contains("invalid HTTP")) {
-        // Somebody answered, but not in HTTP.
+        // The server speaks another protocol than HTTP.
         Kind::Other
     } else if io_kind(error).is_some() || error.is_body() || error.is_decode() || error.is_request()
     {

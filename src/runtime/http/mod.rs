@@ -1,19 +1,26 @@
-//! The one HTTP client of the crate: scrapes, Alertmanager, webhooks and the Prometheus API all go through it.
+//! The only HTTP client of the program: scrapes, Alertmanager, webhooks and the Prometheus API use
+//! it.
 //!
-//! [`Settings`] is Prometheus' `http_config`. Secrets in files are read for every request, TLS files are compared for
-//! every request and the connection pool is rebuilt when they changed, credentials stay on the host they were meant
-//! for, and every answer is read under a limit.
+//! [`Settings`] is Prometheus' `http_config`. Secret files are read for every request, and the
+//! connection pool is rebuilt when a TLS file has changed. Credentials are sent only to the host
+//! that they are configured for. Every response has a size limit.
 
 mod auth;
 mod body;
 mod client;
 mod error;
+mod exchange;
 mod oauth2;
 mod redirect;
+mod request;
+mod secret;
 mod settings;
 mod tls;
+mod url;
 
-pub use client::{Client, Method, Overflow, Request, Response};
+pub use client::Client;
 pub use error::{Error, Kind};
-pub use redirect::redacted;
-pub use settings::{Auth, Header, OAuth2, Proxy, Secret, Settings, Tls, TlsVersion};
+pub use request::{Method, Overflow, Request, Response};
+pub use secret::Secret;
+pub use settings::{Auth, Header, OAuth2, Proxy, Settings, Tls, TlsVersion};
+pub use url::{bare_url, form, redacted};

@@ -1,5 +1,6 @@
-//! Buys bearer tokens with client credentials (RFC 6749, section 4.4) and keeps them until they run out.
+//! Gets bearer tokens with client credentials (RFC 6749, section 4.4) and caches them.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -7,169 +8,145 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::auth::basic;
-use super::client::{Client, Method, Overflow, Request};
 use super::error::{Error, Kind};
+use super::exchange::{Exchange, within};
+use super::request::{Method, Overflow, Request, Response};
 use super::settings::{OAuth2, Settings};
+use super::url::form;
+use crate::alert::template::query_escape;
 
-/// A token is renewed this long before it runs out.
-const MARGIN: Duration = Duration::from_secs(10);
+/// A token is renewed this long before it expires.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(10);
 
-/// The largest answer of a token server.
-const MAX_ANSWER: u64 = 1 << 20;
+/// Size limit of a token response in bytes.
+const MAX_TOKEN_RESPONSE_BYTES: u64 = 1 << 20;
 
-/// Where tokens come from.
+/// Requests and caches tokens.
 #[derive(Debug)]
 pub(super) struct TokenSource {
     config: OAuth2,
-    client: Client,
-    cached: Mutex<Option<Cached>>,
+    exchange: Exchange,
+    cached: Mutex<Option<CachedToken>>,
 }
 
-struct Cached {
+struct CachedToken {
     token: String,
-    secret: String,
-    until: Option<Instant>,
+    /// The client secret that the token was requested with.
+    client_secret: String,
+    /// `None` for a token that does not expire.
+    renew_at: Option<Instant>,
 }
 
-impl std::fmt::Debug for Cached {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for CachedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<secret>")
     }
 }
 
-/// A token server's answer.
+/// The body of a token response.
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     access_token: String,
+    /// Lifetime in seconds.
     #[serde(default)]
     expires_in: Option<f64>,
 }
 
 impl TokenSource {
     pub(super) fn new(config: OAuth2) -> Self {
-        let client = Client::new(Settings {
+        let exchange = Exchange::new(Settings {
             tls: config.tls.clone(),
             proxy: config.proxy.clone(),
             ..Settings::default()
         });
         Self {
             config,
-            client,
+            exchange,
             cached: Mutex::new(None),
         }
     }
 
-    /// A valid token; a changed client secret buys a new one.
+    /// A valid token. Requests a new one when the cached one has expired or the client secret has
+    /// changed.
     pub(super) async fn token(&self, timeout: Duration) -> Result<String, Error> {
-        let secret = self
-            .config
-            .client_secret
-            .read(&self.config.token_url)
-            .await?;
+        let url = &self.config.token_url;
+        let client_secret = self.config.client_secret.read(url).await?;
         let mut cached = self.cached.lock().await;
-        if let Some(known) = &*cached
-            && known.secret == secret
-            && known.until.is_none_or(|until| Instant::now() < until)
+        if let Some(current) = &*cached
+            && current.client_secret == client_secret
+            && current.renew_at.is_none_or(|at| Instant::now() < at)
         {
-            return Ok(known.token.clone());
+            return Ok(current.token.clone());
         }
-        let answer = self.buy(&secret, timeout).await?;
-        let until = answer
+        let response = self.request_token(&client_secret, timeout).await?;
+        let renew_at = response
             .expires_in
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .map(|life| Instant::now() + life.saturating_sub(MARGIN));
-        *cached = Some(Cached {
-            token: answer.access_token.clone(),
-            secret,
-            until,
+            .map(|lifetime| Instant::now() + lifetime.saturating_sub(RENEWAL_MARGIN));
+        *cached = Some(CachedToken {
+            token: response.access_token.clone(),
+            client_secret,
+            renew_at,
         });
-        Ok(answer.access_token)
+        Ok(response.access_token)
     }
 
-    /// Forgets the token when the server refused it.
+    /// Drops the cached token after the server has refused it.
     pub(super) async fn forget(&self) {
         *self.cached.lock().await = None;
     }
 
-    /// Asks with credentials in the header, then in the form, as Go's client does.
-    async fn buy(&self, secret: &str, timeout: Duration) -> Result<Answer, Error> {
-        let first = self.ask(secret, timeout, true).await?;
-        let (status, body) = match first {
-            (400 | 401, _) => self.ask(secret, timeout, false).await?,
-            other => other,
-        };
-        let url = &self.config.token_url;
-        if !(200..300).contains(&status) {
-            let detail = format!("the token server answered {status}, expected 200");
-            return Err(Error::new(Kind::Credentials, url, detail));
+    /// Sends the client credentials in the header, then in the form, as Go's client does.
+    async fn request_token(&self, secret: &str, timeout: Duration) -> Result<TokenResponse, Error> {
+        let mut response = self.post(secret, timeout, true).await?;
+        if matches!(response.status, 400 | 401) {
+            response = self.post(secret, timeout, false).await?;
         }
-        serde_json::from_slice(&body).map_err(|_| {
-            let detail = "the token server's answer is no JSON object with an access_token";
-            Error::new(Kind::Credentials, url, detail)
-        })
+        let fail = |detail: &str| Error::new(Kind::Credentials, &self.config.token_url, detail);
+        if !response.is_success() {
+            let status = response.status;
+            return Err(fail(&format!(
+                "the token server answered {status}, expected 200"
+            )));
+        }
+        serde_json::from_slice(&response.body)
+            .map_err(|_| fail("the token response is not a JSON object with an access_token"))
     }
 
-    async fn ask(
+    async fn post(
         &self,
         secret: &str,
         timeout: Duration,
         in_header: bool,
-    ) -> Result<(u16, Vec<u8>), Error> {
+    ) -> Result<Response, Error> {
         let config = &self.config;
         let scopes = config.scopes.join(" ");
-        let mut form: Vec<(&str, &str)> = vec![("grant_type", "client_credentials")];
+        let mut fields: Vec<(&str, &str)> = vec![("grant_type", "client_credentials")];
         if !scopes.is_empty() {
-            form.push(("scope", &scopes));
+            fields.push(("scope", &scopes));
         }
-        form.extend(config.endpoint_params.iter().map(|(k, v)| (&**k, &**v)));
-        let mut headers = vec![(
-            "content-type",
-            "application/x-www-form-urlencoded".to_owned(),
-        )];
+        fields.extend(config.endpoint_params.iter().map(|(k, v)| (&**k, &**v)));
+        let mut authorization = None;
         if in_header {
-            let (id, secret) = (encoded(&config.client_id), encoded(secret));
-            headers.push(("authorization", basic(&id, &secret)));
+            let (id, secret) = (query_escape(&config.client_id), query_escape(secret));
+            authorization = Some(basic(&id, &secret));
         } else {
-            form.extend([("client_id", &*config.client_id), ("client_secret", secret)]);
+            fields.extend([("client_id", &*config.client_id), ("client_secret", secret)]);
         }
-        let body: Vec<String> = form
-            .iter()
-            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
-            .collect();
+        let content_type = "application/x-www-form-urlencoded".to_owned();
         let request = Request {
-            method: Method::Post(body.join("&").into()),
+            method: Method::Post(form(&fields).into()),
             url: &config.token_url,
-            headers: &headers,
+            headers: &[("content-type", content_type)],
             timeout,
-            limit: MAX_ANSWER,
+            limit: MAX_TOKEN_RESPONSE_BYTES,
             overflow: Overflow::Fail,
         };
-        let response = Box::pin(self.client.send(&request)).await?;
-        Ok((response.status, response.body))
-    }
-}
-
-/// Form encoding (`application/x-www-form-urlencoded`).
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
-                out.push(char::from(byte));
-            }
-            b' ' => out.push('+'),
-            other => out.push_str(&format!("%{other:02X}")),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::encoded;
-
-    #[test]
-    fn forms_are_encoded_as_browsers_do() {
-        assert_eq!(encoded("a b&c=d/é"), "a+b%26c%3Dd%2F%C3%A9");
+        let mut body = Vec::new();
+        let send = self
+            .exchange
+            .send(&request, authorization.as_deref(), &mut body);
+        let response = within(timeout, request.url, Box::pin(send)).await?;
+        Ok(Response { body, ..response })
     }
 }

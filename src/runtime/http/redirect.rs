@@ -1,26 +1,28 @@
-//! Where a redirect leads, and which hosts may see the credentials.
+//! Where a redirect leads, and which hosts may receive the credentials.
 
 use reqwest::Url;
+use reqwest::header::LOCATION;
 
-/// How many redirects are followed, as in Go.
-pub(super) const MAX: usize = 10;
+use super::error::{Error, Kind};
 
-/// A URL without its password, for messages.
-#[must_use]
-pub fn redacted(url: &str) -> String {
-    let Some(mut parsed) = Url::parse(url).ok().filter(Url::has_host) else {
-        return url
-            .rsplit_once('@')
-            .map_or_else(|| url.to_owned(), |(_, rest)| format!("<redacted>@{rest}"));
-    };
-    if parsed.password().is_some() && parsed.set_password(Some("xxxxx")).is_err() {
-        return format!("{}://<redacted>", parsed.scheme());
+/// Longest chain of redirects that is followed, as in Go.
+pub(super) const MAX_REDIRECTS: usize = 10;
+
+/// The address that the response redirects to, if it does.
+pub(super) fn next_hop(response: &reqwest::Response, url: &Url) -> Option<Result<Url, Error>> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
     }
-    parsed.into()
+    let location = response.headers().get(LOCATION)?;
+    let next = location.to_str().ok().and_then(|text| url.join(text).ok());
+    Some(next.ok_or_else(|| {
+        let detail = "its Location is not a URL";
+        Error::new(Kind::Redirect, url.as_str(), detail)
+    }))
 }
 
-/// Whether credentials meant for `from` may be sent to `to`: the same host and port, or the same host over TLS on the
-/// usual ports.
+/// Whether credentials for `from` may be sent to `to`: the same scheme, host and port, or the same
+/// host over TLS on the default ports.
 pub(super) fn same_authority(from: &Url, to: &Url) -> bool {
     if from.host_str() != to.host_str() {
         return false;
@@ -34,19 +36,11 @@ pub(super) fn same_authority(from: &Url, to: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{redacted, same_authority};
+    use super::same_authority;
     use reqwest::Url;
 
     fn same(from: &str, to: &str) -> bool {
         same_authority(&Url::parse(from).unwrap(), &Url::parse(to).unwrap())
-    }
-
-    #[test]
-    fn a_password_is_never_printed() {
-        let shown = redacted("http://user:hunter2@host:8000/metrics?x=1");
-        assert_eq!(shown, "http://user:xxxxx@host:8000/metrics?x=1");
-        assert!(!redacted("user:hunter2@host").contains("hunter2"));
-        assert_eq!(redacted("http://host/metrics"), "http://host/metrics");
     }
 
     #[test]

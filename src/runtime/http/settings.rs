@@ -1,22 +1,21 @@
 //! Prometheus' `http_config` as plain data.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use super::secret::Secret;
 
-/// Everything about how to reach a server but its address.
+/// How to reach a server, except its address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// How to prove who we are.
+    /// Authentication.
     pub auth: Auth,
     /// Certificates and TLS versions.
     pub tls: Tls,
-    /// The proxy in between.
+    /// The proxy.
     pub proxy: Proxy,
-    /// Whether a 3xx is followed, at most 10 times; when not, the 3xx is the answer.
+    /// Whether redirects are followed, at most 10 in a row; otherwise the 3xx is the response.
     pub follow_redirects: bool,
     /// Whether HTTP/2 is offered over TLS.
     pub enable_http2: bool,
-    /// Headers for every request (`http_headers`); not sent to another host after a redirect.
+    /// Headers of every request (`http_headers`). Not sent to another host after a redirect.
     pub headers: Vec<Header>,
 }
 
@@ -34,10 +33,10 @@ impl Default for Settings {
     }
 }
 
-/// How a request proves who sends it.
+/// The authentication of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Auth {
-    /// Not at all.
+    /// No authentication.
     #[default]
     None,
     /// `basic_auth`: user name and password.
@@ -47,100 +46,56 @@ pub enum Auth {
         /// The password; empty when there is none.
         password: Secret,
     },
-    /// `authorization`: a scheme, usually `Bearer`, and what follows it.
+    /// `authorization`: a scheme, usually `Bearer`, and credentials.
     Authorization {
         /// The scheme.
         scheme: String,
-        /// What follows the scheme.
+        /// The credentials.
         credentials: Secret,
     },
-    /// `oauth2`: a bearer token bought with client credentials.
+    /// `oauth2`: a bearer token for client credentials.
     OAuth2(Box<OAuth2>),
 }
 
 /// OAuth 2.0 client credentials (RFC 6749, section 4.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuth2 {
-    /// The client's identifier.
+    /// The identifier of the client.
     pub client_id: String,
-    /// The client's secret.
+    /// The secret of the client.
     pub client_secret: Secret,
-    /// Where tokens are bought.
+    /// The address of the token server.
     pub token_url: String,
     /// Scopes to ask for.
     pub scopes: Vec<String>,
-    /// Further form parameters of the token request.
+    /// Additional form parameters of the token request.
     pub endpoint_params: Vec<(String, String)>,
-    /// TLS towards the token server.
+    /// TLS of the token server.
     pub tls: Tls,
-    /// The proxy towards the token server.
+    /// The proxy for the token server.
     pub proxy: Proxy,
-}
-
-/// A value that never appears in logs: written in the configuration, or in a file that is read for every request.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Secret {
-    /// The value itself.
-    Inline(String),
-    /// A file that holds it; blanks and newlines around it are dropped.
-    File(PathBuf),
-}
-
-impl Secret {
-    /// The value, when it needs no file.
-    #[must_use]
-    pub fn is_inline(&self) -> bool {
-        matches!(self, Self::Inline(_))
-    }
-}
-
-impl Default for Secret {
-    fn default() -> Self {
-        Self::Inline(String::new())
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(value: &str) -> Self {
-        Self::Inline(value.to_owned())
-    }
-}
-
-impl From<&Path> for Secret {
-    fn from(path: &Path) -> Self {
-        Self::File(path.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inline(_) => f.write_str("<secret>"),
-            Self::File(path) => write!(f, "<secret from {}>", path.display()),
-        }
-    }
 }
 
 /// `tls_config`. Each part is PEM, inline or in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tls {
-    /// Authorities to trust instead of the system's.
+    /// Certificate authorities that replace those of the system.
     pub ca: Option<Secret>,
     /// The client certificate; needs `key`.
     pub cert: Option<Secret>,
     /// The client's private key; needs `cert`.
     pub key: Option<Secret>,
-    /// The name to expect in the server's certificate instead of the URL's host.
+    /// The expected name in the certificate of the server, instead of the host of the URL.
     pub server_name: Option<String>,
-    /// Whether any certificate is believed.
+    /// Whether certificates are accepted without verification.
     pub insecure_skip_verify: bool,
-    /// The lowest version to accept.
+    /// The lowest accepted version.
     pub min_version: Option<TlsVersion>,
-    /// The highest version to accept.
+    /// The highest accepted version.
     pub max_version: Option<TlsVersion>,
 }
 
-/// A version of TLS. 1.0 and 1.1 exist in Prometheus' configuration and are not spoken here.
+/// A version of TLS. 1.0 and 1.1 exist in Prometheus' configuration but are not supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
     /// TLS 1.2.
@@ -149,26 +104,45 @@ pub enum TlsVersion {
     V13,
 }
 
+impl TlsVersion {
+    /// Parses `TLS12` or `TLS13`.
+    ///
+    /// # Errors
+    /// When it is neither, with the reason for the older ones.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "TLS12" => Ok(Self::V12),
+            "TLS13" => Ok(Self::V13),
+            "TLS10" | "TLS11" | "SSL30" => Err(format!(
+                "{text} is not there: rustls has no version below TLS 1.2, since RFC 8996 forbids them; write TLS12 or TLS13"
+            )),
+            _ => Err(format!("must be TLS12 or TLS13, got {text:?}")),
+        }
+    }
+}
+
 /// Which proxy to use.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Proxy {
-    /// None, whatever the environment says.
+    /// No proxy, whatever the environment says.
     #[default]
     None,
     /// `proxy_from_environment`: `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`.
     Environment,
     /// `proxy_url`.
     Url {
-        /// The proxy's address, credentials included.
+        /// The address of the proxy, with credentials.
         url: Secret,
-        /// `no_proxy`: a comma-separated list of hosts, domains and networks to reach directly; may be empty.
+        /// `no_proxy`: a comma-separated list of hosts, domains and networks that are reached
+        /// directly; may be empty.
         no_proxy: String,
         /// `proxy_connect_header`: headers of the CONNECT request.
         connect_headers: Vec<Header>,
     },
 }
 
-/// Names that `http_headers` must not set: the client or the authentication does, as in Prometheus.
+/// Names that `http_headers` must not set, as in Prometheus: the client or the authentication sets
+/// them.
 const RESERVED: [&str; 18] = [
     "accept-encoding",
     "authorization",
@@ -191,7 +165,7 @@ const RESERVED: [&str; 18] = [
 ];
 
 impl Header {
-    /// Whether a configuration must not set a header of this name.
+    /// Whether `http_headers` must not set a header of this name.
     #[must_use]
     pub fn is_reserved(name: &str) -> bool {
         RESERVED.contains(&name.to_ascii_lowercase().as_str())
@@ -201,21 +175,34 @@ impl Header {
 /// A header with one or more values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The header's name.
+    /// The name.
     pub name: String,
-    /// Its values.
+    /// The values.
     pub values: Vec<Secret>,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Auth, Header, Proxy, Secret, Settings};
     use std::path::PathBuf;
+
+    use super::{Auth, Header, Proxy, Secret, Settings, TlsVersion};
 
     #[test]
     fn headers_that_the_client_sets_are_reserved() {
         assert!(Header::is_reserved("Authorization"));
         assert!(!Header::is_reserved("X-Scope-OrgID"));
+    }
+
+    #[test]
+    fn versions_below_1_2_are_refused_with_the_reason() {
+        for old in ["TLS10", "TLS11"] {
+            let error = TlsVersion::parse(old).unwrap_err();
+            assert!(
+                error.contains("rustls has no version below TLS 1.2"),
+                "{error}"
+            );
+        }
+        assert_eq!(TlsVersion::parse("TLS13"), Ok(TlsVersion::V13));
     }
 
     #[test]

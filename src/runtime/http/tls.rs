@@ -1,4 +1,4 @@
-//! Builds the connection pool from certificates, proxies and versions.
+//! Builds a connection pool with certificates, TLS versions and a proxy.
 
 use std::net::ToSocketAddrs;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use sha2::{Digest, Sha256};
 
 use super::auth::add_headers;
 use super::error::{Error, Kind};
-use super::settings::{Proxy, Secret, Settings, Tls, TlsVersion};
+use super::secret::Secret;
+use super::settings::{Proxy, Settings, Tls, TlsVersion};
 
-/// What the files held when the pool was built.
+/// The contents of the files that a pool is built from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Material {
+pub(super) struct PoolFiles {
     ca: Option<String>,
     cert: Option<String>,
     key: Option<String>,
@@ -23,10 +24,10 @@ pub(super) struct Material {
     connect_headers: HeaderMap,
 }
 
-impl Material {
+impl PoolFiles {
     /// Reads every file of `settings`.
     pub(super) async fn read(settings: &Settings, url: &str) -> Result<Self, Error> {
-        let mut material = Self {
+        let mut files = Self {
             ca: read(settings.tls.ca.as_ref(), url).await?,
             cert: read(settings.tls.cert.as_ref(), url).await?,
             key: read(settings.tls.key.as_ref(), url).await?,
@@ -38,13 +39,13 @@ impl Material {
             ..
         } = &settings.proxy
         {
-            material.proxy = Some(proxy.read(url).await?);
-            add_headers(&mut material.connect_headers, connect_headers, url).await?;
+            files.proxy = Some(proxy.read(url).await?);
+            add_headers(&mut files.connect_headers, connect_headers, url).await?;
         }
-        Ok(material)
+        Ok(files)
     }
 
-    /// A digest that changes when any of it does.
+    /// A digest that changes with any of the contents.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for part in [&self.ca, &self.cert, &self.key, &self.proxy] {
@@ -73,7 +74,7 @@ async fn read(secret: Option<&Secret>, url: &str) -> Result<Option<String>, Erro
 /// A pool of connections for these settings.
 pub(super) fn build(
     settings: &Settings,
-    material: &Material,
+    files: &PoolFiles,
     url: &str,
 ) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder()
@@ -85,8 +86,8 @@ pub(super) fn build(
     if !settings.enable_http2 {
         builder = builder.http1_only();
     }
-    builder = with_tls(builder, &settings.tls, material, url)?;
-    builder = with_proxy(builder, settings, material, url)?;
+    builder = with_tls(builder, &settings.tls, files, url)?;
+    builder = with_proxy(builder, settings, files, url)?;
     if let Some(name) = &settings.tls.server_name {
         builder = with_server_name(builder, name, url)?;
     }
@@ -99,22 +100,22 @@ pub(super) fn build(
 fn with_tls(
     mut builder: ClientBuilder,
     config: &Tls,
-    material: &Material,
+    files: &PoolFiles,
     url: &str,
 ) -> Result<ClientBuilder, Error> {
     let bad = |what: &str| Error::new(Kind::Credentials, url, what);
-    if let Some(ca) = &material.ca {
+    if let Some(ca) = &files.ca {
         let authorities = Certificate::from_pem_bundle(ca.as_bytes())
             .map_err(|_| bad("tls_config.ca: not a PEM bundle of certificates"))?;
         if authorities.is_empty() {
-            return Err(bad("tls_config.ca: no certificate in it"));
+            return Err(bad("tls_config.ca: contains no certificate"));
         }
         builder = builder.tls_built_in_root_certs(false);
         for authority in authorities {
             builder = builder.add_root_certificate(authority);
         }
     }
-    match (&material.cert, &material.key) {
+    match (&files.cert, &files.key) {
         (Some(cert), Some(key)) => {
             let pem = format!("{key}\n{cert}\n");
             let identity = Identity::from_pem(pem.as_bytes())
@@ -143,7 +144,7 @@ fn version_of(version: TlsVersion) -> tls::Version {
 fn with_proxy(
     builder: ClientBuilder,
     settings: &Settings,
-    material: &Material,
+    files: &PoolFiles,
     url: &str,
 ) -> Result<ClientBuilder, Error> {
     let Proxy::Url { no_proxy, .. } = &settings.proxy else {
@@ -154,15 +155,16 @@ fn with_proxy(
         let detail = "tls_config.server_name cannot be combined with proxy_url";
         return Err(Error::new(Kind::Request, url, detail));
     }
-    let address = material.proxy.as_deref().unwrap_or("");
+    let address = files.proxy.as_deref().unwrap_or("");
     let proxy = reqwest::Proxy::all(address)
         .map_err(|_| Error::new(Kind::Request, url, "proxy_url: not a URL"))?
         .no_proxy(NoProxy::from_string(no_proxy))
-        .headers(material.connect_headers.clone());
+        .headers(files.connect_headers.clone());
     Ok(builder.no_proxy().proxy(proxy))
 }
 
-/// Sends requests for `name` to the URL's host: SNI and the certificate check then use `name`.
+/// Resolves `name` to the host of the URL. Requests for `name` then use it for SNI and for the
+/// certificate check.
 fn with_server_name(builder: ClientBuilder, name: &str, url: &str) -> Result<ClientBuilder, Error> {
     let host = reqwest::Url::parse(url)
         .ok()

@@ -7,19 +7,19 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Discovery, Found, Handle, Lookup};
-use crate::runtime::dns::{Answer, Error, Question, Resolve, pause};
+use super::{Discovery, DiscoveryStatus, Handle, Lookup};
+use crate::runtime::dns::{Error, Question, Resolve, Resolved, refresh_delay};
 
-/// Gives prepared answers in order, the last one for ever, and remembers when it was asked.
+/// Returns prepared answers in order, then repeats the last one; records the time of each call.
 #[derive(Debug)]
 struct Script {
-    answers: Mutex<VecDeque<Result<Answer, Error>>>,
-    asked: Mutex<Vec<Instant>>,
+    answers: Mutex<VecDeque<Result<Resolved, Error>>>,
+    calls: Mutex<Vec<Instant>>,
 }
 
 impl Resolve for Script {
-    fn resolve<'a>(&'a self, _: &'a Question) -> BoxFuture<'a, Result<Answer, Error>> {
-        self.asked.lock().unwrap().push(Instant::now());
+    fn resolve<'a>(&'a self, _: &'a Question) -> BoxFuture<'a, Result<Resolved, Error>> {
+        self.calls.lock().unwrap().push(Instant::now());
         let mut answers = self.answers.lock().unwrap();
         let answer = if answers.len() > 1 {
             answers.pop_front().unwrap()
@@ -32,22 +32,22 @@ impl Resolve for Script {
 
 #[expect(
     clippy::unnecessary_wraps,
-    reason = "stands beside failure() in a script"
+    reason = "an alternative to failure() in a script"
 )]
-fn answer(hosts: &[u8], ttl: u64) -> Result<Answer, Error> {
+fn answer(hosts: &[u8], ttl: u64) -> Result<Resolved, Error> {
     let addresses = hosts
         .iter()
         .map(|host| SocketAddr::from(([10, 0, 0, *host], 8000)));
-    Ok(Answer {
+    Ok(Resolved {
         addresses: addresses.collect(),
         ttl: (!hosts.is_empty()).then_some(Duration::from_secs(ttl)),
     })
 }
 
-fn failure() -> Result<Answer, Error> {
+fn failure() -> Result<Resolved, Error> {
     Err(Error {
         name: "fraud:8000".to_owned(),
-        why: "no answer".to_owned(),
+        reason: "no answer".to_owned(),
     })
 }
 
@@ -66,30 +66,33 @@ fn lookup(host: &str) -> Lookup {
     }
 }
 
-/// Runs a script until `count` look-ups are over and gives what was found after each.
-async fn run(answers: Vec<Result<Answer, Error>>, count: usize) -> (Vec<Found>, Vec<u64>) {
+/// Runs a script for `count` look-ups and returns the status after each and the delays in seconds.
+async fn run(
+    answers: Vec<Result<Resolved, Error>>,
+    count: usize,
+) -> (Vec<DiscoveryStatus>, Vec<u64>) {
     let script = Arc::new(Script {
         answers: Mutex::new(answers.into()),
-        asked: Mutex::default(),
+        calls: Mutex::default(),
     });
     let resolver: Arc<dyn Resolve> = Arc::clone(&script) as _;
     let (mut handle, discovery) = Discovery::new(Some(lookup("fraud")), resolver);
     let stop = CancellationToken::new();
     let mut found = Vec::new();
-    let hear = async {
+    let listen = async {
         for _ in 0..count {
             assert!(handle.changed().await);
-            found.push(handle.found());
+            found.push(handle.status());
         }
         stop.cancel();
     };
-    tokio::join!(discovery.run(stop.clone()), hear);
-    let asked = script.asked.lock().unwrap();
-    let waits = asked.windows(2).map(|two| (two[1] - two[0]).as_secs());
+    tokio::join!(discovery.run(stop.clone()), listen);
+    let calls = script.calls.lock().unwrap();
+    let waits = calls.windows(2).map(|two| (two[1] - two[0]).as_secs());
     (found, waits.collect())
 }
 
-fn hosts(found: &Found) -> Option<Vec<String>> {
+fn hosts(found: &DiscoveryStatus) -> Option<Vec<String>> {
     let addresses = found.addresses.as_ref()?;
     Some(addresses.iter().map(ToString::to_string).collect())
 }
@@ -108,12 +111,12 @@ async fn a_failed_look_up_keeps_the_last_answer_and_is_counted() {
         .to_vec();
     assert_eq!(hosts(&found[1]), Some(both.clone()));
     assert_eq!(hosts(&found[2]), Some(both));
-    let error = "the name fraud:8000 cannot be looked up: no answer";
+    let error = "cannot resolve fraud:8000: no answer";
     assert_eq!(found[2].error.as_deref(), Some(error));
     assert_eq!(hosts(&found[3]), Some(vec!["10.0.0.2:8000".to_owned()]));
     assert_eq!((found[3].lookups, found[3].failures), (4, 2));
     assert_eq!(found[3].error, None);
-    // A failure is tried again after 5 s; an answer of 60 s is asked for after the refresh of 30 s.
+    // The next look-up is 5 s after a failure, and after the refresh of 30 s for a TTL of 60 s.
     assert_eq!(waits, [5, 30, 5]);
 }
 
@@ -125,26 +128,26 @@ async fn an_empty_answer_is_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn records_are_asked_for_again_when_their_time_is_over_but_not_all_the_time() {
+async fn records_are_looked_up_again_when_they_expire_but_not_too_often() {
     let (_, waits) = run(vec![answer(&[1], 12), answer(&[1], 0), answer(&[], 0)], 4).await;
     assert_eq!(waits, [12, 5, 30]);
     let hasty = Duration::from_secs(1);
-    assert_eq!(pause(Some(Duration::ZERO), hasty), hasty);
+    assert_eq!(refresh_delay(Some(Duration::ZERO), hasty), hasty);
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_name_is_looked_up_at_once_and_forgets_the_old_addresses() {
+async fn a_new_name_is_looked_up_at_once_and_drops_the_old_addresses() {
     let script = Script {
         answers: Mutex::new(vec![answer(&[1], 60), failure()].into()),
-        asked: Mutex::default(),
+        calls: Mutex::default(),
     };
     let (mut handle, discovery) = Discovery::new(Some(lookup("fraud")), Arc::new(script));
     let stop = CancellationToken::new();
     let started = Instant::now();
-    let hear = async {
+    let listen = async {
         let next = async |handle: &mut Handle| {
             assert!(handle.changed().await);
-            handle.found()
+            handle.status()
         };
         let first = next(&mut handle).await;
         assert_eq!(first.question, Some(question("fraud")));
@@ -156,5 +159,5 @@ async fn another_name_is_looked_up_at_once_and_forgets_the_old_addresses() {
         assert!(started.elapsed() < Duration::from_secs(1));
         stop.cancel();
     };
-    tokio::join!(discovery.run(stop.clone()), hear);
+    tokio::join!(discovery.run(stop.clone()), listen);
 }

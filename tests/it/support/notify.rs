@@ -1,51 +1,45 @@
-//! A transport over the real network, a clock of one's own, and waiting for conditions.
+//! Helpers for deliveries: a client, a clock that tests move, and waiting for conditions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use sidewatch::alert::{Alert, State};
 use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::notify::{Clock, Method, Request, Response, Transport, TransportError};
+use sidewatch::notify::RetrainRequest;
+use sidewatch::notify::retrain::{Clock, Deliveries};
+use sidewatch::runtime::http::{self, Client};
+use sidewatch::state::{Batch, Store};
 use tokio::time::Instant;
 
 /// Longest a test waits for something that should happen.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-#[derive(Debug, Default)]
-pub(crate) struct Http(reqwest::Client);
+/// An HTTP client with default settings.
+pub(crate) fn http_client() -> Arc<Client> {
+    Arc::new(Client::new(http::Settings::default()))
+}
 
-impl Transport for Http {
-    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
-        Box::pin(async move {
-            let timeout = request.timeout;
-            let builder = match request.method {
-                Method::Post => self.0.post(&*request.url),
-                Method::Put => self.0.put(&*request.url),
-            };
-            let builder = request
-                .headers
-                .iter()
-                .fold(builder, |builder, (name, value)| {
-                    builder.header(name, value)
-                });
-            let sent = builder.body(request.body).timeout(timeout).send().await;
-            let answer = sent.map_err(|error| {
-                if error.is_timeout() {
-                    TransportError::Timeout(timeout)
-                } else {
-                    TransportError::Connection(format!("{error:?}"))
-                }
-            })?;
-            let retry_after = answer.headers().get("retry-after");
-            Ok(Response {
-                status: answer.status().as_u16(),
-                retry_after: retry_after.and_then(|v| v.to_str().ok()).map(str::to_owned),
-                body: answer.text().await.unwrap_or_default(),
-            })
-        })
-    }
+/// Writes the entries of a request into the outbox as a tick does, then starts their delivery.
+/// Returns the number of receivers.
+pub(crate) async fn submit(
+    handle: &Deliveries,
+    store: &Arc<Store>,
+    request: &RetrainRequest,
+) -> usize {
+    let entries = handle.route(request);
+    let (store, written) = (Arc::clone(store), entries.clone());
+    let commit = move || {
+        let mut batch = Batch::new();
+        for entry in &written {
+            batch.put_entry(entry).unwrap();
+        }
+        store.commit(batch).unwrap();
+    };
+    tokio::task::spawn_blocking(commit).await.unwrap();
+    let receivers = entries.len();
+    handle.enqueue(entries);
+    receivers
 }
 
 /// A wall clock that tests move.

@@ -18,4 +18,4 @@ pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, Selector, anchored, pattern_error};
 pub use number::rounded;
 pub use sample::{Evidence, MetricSample};
-pub use time::{Timestamp, format_duration, parse_duration};
+pub use time::{Timestamp, date_of_days, days_of_date, format_duration, parse_duration};

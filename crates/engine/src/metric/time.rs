@@ -74,7 +74,7 @@ impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-01-02T03:04:05.678Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
-        let (year, month, day) = civil(days);
+        let (year, month, day) = date_of_days(days);
         let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
         let ms = ms % 1000;
         write!(
@@ -84,8 +84,10 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Days since the epoch as year, month, day (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
+/// Year, month and day in UTC of a number of days since the epoch (Hinnant, "chrono-compatible
+/// low-level date algorithms").
+#[must_use]
+pub fn date_of_days(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let doe = z.rem_euclid(146_097);
@@ -95,6 +97,16 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let month = if mp < 10 { mp + 3 } else { mp - 9 };
     let year = yoe + era * 400 + i64::from(month <= 2);
     (year, month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+/// Days since the epoch of a date in UTC, the inverse of [`date_of_days`]. `month` may be 1 to 13.
+#[must_use]
+pub fn days_of_date(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let yoe = year.rem_euclid(400);
+    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
 }
 
 /// The units of a Prometheus duration, largest first, in milliseconds.
@@ -164,7 +176,7 @@ pub fn format_duration(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Timestamp, format_duration, parse_duration};
+    use super::{Timestamp, date_of_days, days_of_date, format_duration, parse_duration};
     use std::time::Duration;
 
     #[test]
@@ -197,6 +209,15 @@ mod tests {
         assert_eq!(format_duration(Duration::ZERO), "0s");
         assert_eq!(format_duration(Duration::from_secs(14 * 86_400)), "2w");
         assert_eq!(format_duration(Duration::from_secs(8 * 86_400)), "8d");
+    }
+
+    #[test]
+    fn days_and_dates_are_inverse() {
+        assert_eq!(days_of_date(2024, 2, 29), 19_782);
+        for days in (-800_000..800_000).step_by(97) {
+            let (year, month, day) = date_of_days(days);
+            assert_eq!(days_of_date(year, month, day), days);
+        }
     }
 
     #[test]

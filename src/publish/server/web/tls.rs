@@ -8,6 +8,8 @@ use tokio_rustls::rustls::crypto::SupportedKxGroup;
 use tokio_rustls::rustls::crypto::ring::{ALL_KX_GROUPS, default_provider};
 use tokio_rustls::rustls::{self, SupportedCipherSuite, SupportedProtocolVersion};
 
+pub use crate::runtime::http::TlsVersion as Version;
+
 /// Largest file of certificates that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -106,32 +108,6 @@ impl ClientAuth {
     #[must_use]
     pub fn verifies(self) -> bool {
         matches!(self, Self::VerifyIfGiven | Self::RequireAndVerify)
-    }
-}
-
-/// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// TLS 1.2.
-    V12,
-    /// TLS 1.3.
-    V13,
-}
-
-impl Version {
-    /// Reads `TLS12` or `TLS13`.
-    ///
-    /// # Errors
-    /// When it is neither, with the reason for the older ones.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "TLS12" => Ok(Self::V12),
-            "TLS13" => Ok(Self::V13),
-            "TLS10" | "TLS11" | "SSL30" => Err(format!(
-                "{text} is not there: rustls has no version below TLS 1.2, since RFC 8996 forbids them; write TLS12 or TLS13"
-            )),
-            _ => Err(format!("must be TLS12 or TLS13, got {text:?}")),
-        }
     }
 }
 
@@ -235,7 +211,7 @@ pub fn curve(name: &str) -> Result<&'static dyn SupportedKxGroup, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClientAuth, Version, cipher_suite, curve};
+    use super::{ClientAuth, cipher_suite, curve};
 
     #[test]
     fn gos_names_of_suites_and_curves_are_known() {
@@ -255,18 +231,6 @@ mod tests {
             assert!(curve(name).is_ok(), "{name}");
         }
         assert!(curve("CurveP521").is_err());
-    }
-
-    #[test]
-    fn versions_below_1_2_are_refused_with_the_reason() {
-        for old in ["TLS10", "TLS11"] {
-            let error = Version::parse(old).unwrap_err();
-            assert!(
-                error.contains("rustls has no version below TLS 1.2"),
-                "{error}"
-            );
-        }
-        assert_eq!(Version::parse("TLS13"), Ok(Version::V13));
     }
 
     #[test]

@@ -2,56 +2,33 @@
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "only functions of dates come here"
+    reason = "only called with date functions"
 )]
 
 use super::super::functions::Function;
+use crate::metric::{date_of_days, days_of_date};
 
-/// Year, month, day of a number of days since the epoch (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
+/// Month 13 is the first month of the next year.
 fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        2 => 28 + i64::from(is_leap(year)),
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    days_of_date(year, month + 1, 1) - days_of_date(year, month, 1)
 }
 
-fn day_of_year(year: i64, month: i64, day: i64) -> i64 {
-    (1..month).map(|m| days_in_month(year, m)).sum::<i64>() + day
-}
-
-/// A part of the time given in seconds since the epoch; NaN for what is no time.
+/// A part of a time in seconds since the epoch; NaN if it is not a time.
 pub(super) fn part(function: Function, seconds: f64) -> f64 {
-    // Beyond this a year has no room.
+    // Later years do not fit.
     if seconds.is_nan() || seconds.abs() >= 1e15 {
         return f64::NAN;
     }
     #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
     let seconds = seconds.trunc() as i64;
     let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of_days(days);
     let part = match function {
         Function::Minute => of_day / 60 % 60,
         Function::Hour => of_day / 3600,
         Function::DayOfWeek => (days + 4).rem_euclid(7),
         Function::DayOfMonth => day,
-        Function::DayOfYear => day_of_year(year, month, day),
+        Function::DayOfYear => days - days_of_date(year, 1, 1) + 1,
         Function::DaysInMonth => days_in_month(year, month),
         Function::Month => month,
         Function::Year => year,
@@ -74,6 +51,8 @@ mod tests {
         let at = 1_709_251_140.0;
         assert_eq!(part(Function::DayOfYear, at), 60.0);
         assert_eq!(part(Function::DaysInMonth, at), 29.0);
+        assert_eq!(part(Function::DaysInMonth, at + 307.0 * 86_400.0), 31.0);
+        assert_eq!(part(Function::DayOfYear, at + 306.0 * 86_400.0), 366.0);
         assert_eq!(part(Function::DayOfWeek, at), 4.0);
         assert_eq!(part(Function::Hour, at), 23.0);
         assert!(part(Function::Year, f64::INFINITY).is_nan());
