@@ -5,8 +5,16 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::Problem;
-use crate::metric::Direction;
+use crate::metric::{Direction, suggestion};
+
+/// A mistake in a strategy's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The place below the strategy, such as `alpha` or `strategies[1].bound`; empty for the strategy itself.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
 
 /// Parameters being read: each is taken by name, what nobody takes is a mistake.
 #[derive(Debug)]
@@ -150,8 +158,12 @@ impl<'a> Params<'a> {
     pub fn finish<T>(mut self, value: T) -> Result<T, Vec<Problem>> {
         for name in self.map.keys() {
             if !self.known.contains(&name.as_str()) {
-                let message = format!("unknown parameter{}", suggestion(name, &self.known));
-                self.problem(name, message);
+                let hint = if self.known.is_empty() {
+                    "; there are no parameters".to_owned()
+                } else {
+                    suggestion(name, &self.known)
+                };
+                self.problem(name, format!("unknown parameter{hint}"));
             }
         }
         if self.problems.is_empty() {
@@ -160,32 +172,4 @@ impl<'a> Params<'a> {
             Err(self.problems)
         }
     }
-}
-
-/// `; did you mean alpha?`, or the list of what there is.
-pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|name| (distance(word, name), *name)).min();
-    match nearest {
-        Some((distance, name)) if distance <= 1 + word.chars().count() / 4 => {
-            format!("; did you mean {name}?")
-        }
-        Some(_) => format!("; known are {}", known.join(", ")),
-        None => "; there are no parameters".to_owned(),
-    }
-}
-
-/// Levenshtein's edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::params::suggestion;
-use super::{StrategyConfig, ThresholdStrategy, builtin};
-use crate::metric::Direction;
+use super::{Problem, StrategyConfig, ThresholdStrategy, builtin};
+use crate::metric::{Direction, suggestion};
 
 /// Deepest nesting of `any_of` and `all_of`.
 const DEEPEST: usize = 8;
@@ -19,15 +18,6 @@ pub struct Context {
     pub direction: Direction,
     /// Time between two samples; zero when every sample is one step, whatever its time (files, golden outputs).
     pub interval: Duration,
-}
-
-/// A mistake in a strategy's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The place below the strategy, such as `alpha` or `strategies[1].bound`; empty for the strategy itself.
-    pub path: String,
-    /// What is wrong and what would be right.
-    pub message: String,
 }
 
 /// A strategy, or every mistake in its configuration.

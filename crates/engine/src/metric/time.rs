@@ -1,4 +1,4 @@
-//! Wall-clock time and durations as Prometheus writes them.
+//! Time and durations as Prometheus writes them.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds since the Unix epoch, as Prometheus keeps time. It arrives with the sample; no stage reads a clock.
+/// Milliseconds since the Unix epoch. Time arrives with a sample; no stage reads a clock.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -20,7 +20,8 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// From seconds since the epoch, rounded to a millisecond; saturates where it does not fit, NaN is 0.
+    /// From seconds since the epoch, rounded to a millisecond; saturates where it does not fit, NaN
+    /// is 0.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "saturating is meant")]
     pub fn from_secs_f64(seconds: f64) -> Self {
@@ -50,7 +51,8 @@ impl Timestamp {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
+/// A duration in milliseconds; saturates.
+pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -84,17 +86,25 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Days since the epoch as year, month, day (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    (year, month, doy - (153 * mp + 2) / 5 + 1)
+/// Year, month and day of a number of days since the epoch, in the Gregorian calendar (Hinnant,
+/// "chrono-compatible low-level date algorithms"). The algorithm counts years from March, so that a
+/// leap day is the last of its year.
+pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
 }
 
 /// The units of a Prometheus duration, largest first, in milliseconds.
@@ -108,10 +118,11 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// Reads a Prometheus duration: `1y2w3d4h5m6s7ms`, units in descending order, integers only, or `0`.
+/// Reads a Prometheus duration: `1y2w3d4h5m6s7ms`, units in descending order, integers only, or
+/// `0`.
 ///
 /// # Errors
-/// A sentence that names the text and shows the shape.
+/// A message that quotes the text and shows the format.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("not a duration: {text:?}; write it as 30s, 5m or 1h30m");
     if text == "0" {
@@ -150,7 +161,7 @@ pub fn format_duration(duration: Duration) -> String {
     }
     let mut text = String::new();
     for (index, (name, size)) in UNITS.iter().enumerate() {
-        // Years and weeks only when they come out even, as Prometheus prints them.
+        // Like Prometheus, years and weeks only when they divide the duration.
         if index < 2 && rest % size != 0 {
             continue;
         }

@@ -8,7 +8,7 @@ use super::ast::{At, Kind, Node, Select, Type};
 use super::error::{Error, Span};
 use super::eval::build;
 use super::parse::parse;
-use crate::metric::Selector;
+use crate::metric::{Selector, millis};
 
 /// Prometheus' default lookback.
 const LOOKBACK: Duration = Duration::from_secs(300);
@@ -152,10 +152,6 @@ impl PartialEq for Expr {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What the subqueries around a node add.

@@ -1,6 +1,6 @@
 //! The functions: names, arguments, results.
 
-use super::ast::Type;
+use super::ast::{AGGREGATES, Type};
 
 /// What a function takes and gives.
 #[derive(Debug, Clone, Copy)]
@@ -166,38 +166,11 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
         .map(|(_, why)| *why)
 }
 
-/// The known name nearest to a mistyped one.
+/// The function or aggregation whose name is nearest to a mistyped one.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    let known = ALL.iter().map(|(_, s)| s.name);
-    let known = known.chain(super::ast::AGGREGATES.iter().map(|(name, _)| *name));
-    let scored = known.map(|candidate| {
-        (
-            distance(name, candidate),
-            !candidate.starts_with(name),
-            candidate,
-        )
-    });
-    let (distance, _, best) = scored.min()?;
-    (distance <= 2.max(name.len() / 4)).then_some(best)
-}
-
-/// Levenshtein's distance over bytes.
-fn distance(a: &str, b: &str) -> usize {
-    // A name this long is no slip of the pen.
-    if a.len() > 64 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+    let functions = ALL.iter().map(|(_, signature)| signature.name);
+    let aggregations = AGGREGATES.iter().map(|(name, _)| *name);
+    crate::metric::nearest(name, functions.chain(aggregations), 2.max(name.len() / 4))
 }
 
 #[cfg(test)]
@@ -214,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_recognised() {
+    fn a_typing_mistake_is_recognized() {
         assert_eq!(nearest("histogram_quantil"), Some("histogram_quantile"));
         assert_eq!(nearest("rat"), Some("rate"));
         assert_eq!(nearest("frobnicate"), None);

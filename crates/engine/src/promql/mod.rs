@@ -12,7 +12,7 @@ pub mod ast;
 mod error;
 mod eval;
 mod expr;
-mod format;
+
 mod functions;
 mod narrow;
 pub mod notation;
@@ -24,8 +24,10 @@ mod token;
 pub use error::{Error, ErrorKind, Position, Span};
 pub use eval::{Coverage, Note};
 pub use expr::{Expr, Selected};
-pub use format::{format_general, format_value};
+
 pub use functions::{Function, Signature};
 pub use parse::{MAX_DEPTH, MAX_LENGTH};
 pub use query::{Evaluation, InstantSample, Options, Points, Query, Value};
 pub use source::{Batch, Samples, SeriesSource};
+
+pub use crate::metric::format_value;

@@ -1,5 +1,7 @@
 //! Numbers as Go reads and writes them.
 
+use crate::metric::format_bound;
+
 /// Reads a sample value as Prometheus does: Go's `ParseFloat` without hexadecimal and underscores.
 ///
 /// `NaN` has no sign and comes out canonical; a number too large for a float is an error, one too small is 0.
@@ -84,29 +86,6 @@ pub fn canonical_bound(text: &str) -> Option<String> {
     let value = parse_value(text.as_bytes()).ok()?;
     let canonical = format_bound(value);
     (canonical != text).then_some(canonical)
-}
-
-/// Go's `%g` with `.0` where neither a point nor an exponent is in it.
-fn format_bound(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", exponent.abs());
-    }
-    let plain = value.to_string();
-    if plain.contains('.') {
-        plain
-    } else {
-        format!("{plain}.0")
-    }
 }
 
 #[cfg(test)]

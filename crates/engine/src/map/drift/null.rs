@@ -1,6 +1,7 @@
 //! What a statistic looks like when nothing has changed.
 
 use super::Statistic;
+use crate::metric::uniform;
 
 /// Simulated histograms; the critical value is an order statistic of them.
 const DRAWS: usize = 999;
@@ -56,17 +57,12 @@ impl Null {
     }
 }
 
-/// `SplitMix64` (Steele, Lea and Flood 2014).
+/// Draws from distributions; holds the state of the generator.
 struct Random(u64);
 
 impl Random {
     fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
-        (f64::from(bits) + 0.5) / 4_294_967_296.0
+        uniform(&mut self.0)
     }
 
     fn normal(&mut self) -> f64 {

@@ -1,11 +1,11 @@
 //! What an evaluation carries along.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::super::error::{Error, Position, Span};
 use super::super::query::Options;
 use super::super::source::SeriesSource;
+use crate::metric::millis;
 
 /// A remark about an evaluation that is no error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,8 +139,4 @@ impl Context<'_> {
             self.pool.push(values);
         }
     }
-}
-
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::super::ast::Grouping;
 use super::super::error::Error;
-use super::super::format_value;
+
 use super::aggregate::group_labels;
 use super::{Context, Table, Vector, VectorOperator};
-use crate::metric::Labels;
+use crate::metric::{Labels, format_value};
 
 /// `count_values`; its labels depend on the values.
 #[derive(Debug)]

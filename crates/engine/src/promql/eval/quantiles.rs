@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::error::{Error, Span};
-use super::super::format_general;
+
 use super::context::Level;
 use super::histogram::{Bucket, flatten, fraction, merge, quantile};
 use super::range_function::note_quantile;
 use super::table::{Derived, is_metadata};
 use super::{Context, Param, Table, Vector, VectorOperator};
-use crate::metric::Labels;
+use crate::metric::{Labels, format_bound};
 use crate::series::{ABSENT, is_absent};
 
 /// What is read from the buckets.
@@ -189,7 +189,7 @@ impl OfHistogram {
             };
         }
         self.repeated.table.get(&histograms.table, |table| {
-            let shown: Vec<String> = quantiles.iter().map(|q| open_metrics(*q)).collect();
+            let shown: Vec<String> = quantiles.iter().map(|q| format_bound(*q)).collect();
             let rows = || (0..table.len()).flat_map(|row| shown.iter().map(move |q| (row, q)));
             let labels = rows()
                 .map(|(row, q)| table.raw(row).with(label, q))
@@ -198,15 +198,6 @@ impl OfHistogram {
             Table::with_dropped(labels, dropped, delayed)
         })
     }
-}
-
-/// A number as a `quantile` or `le` label shows it: whole numbers have a decimal point.
-fn open_metrics(value: f64) -> String {
-    let mut text = format_general(value);
-    if value.is_finite() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
-        text.push_str(".0");
-    }
-    text
 }
 
 fn of_metric(name: &str) -> String {

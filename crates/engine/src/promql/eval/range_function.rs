@@ -13,6 +13,7 @@ use super::ranges::{Filled, Ranges, Samples, Scratch};
 use super::rate::{Extrapolation, Extrapolator, instant};
 use super::table::{Derived, NameDrop};
 use super::{Context, Param, Table, Vector, VectorOperator};
+use crate::metric::format_general;
 use crate::series::ABSENT;
 
 /// A function over every series of a range.
@@ -83,7 +84,7 @@ impl RangeFunction {
 /// Says that a quantile is none.
 pub(super) fn note_quantile(cx: &mut Context<'_>, span: Span, q: f64) {
     cx.note(Level::Warning, span, || {
-        let q = super::super::format_general(q);
+        let q = format_general(q);
         format!("quantile value should be between 0 and 1, got {q}")
     });
 }

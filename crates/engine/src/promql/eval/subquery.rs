@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::super::ast::Subquery;
 use super::super::error::{Error, Span};
-use super::context::millis;
+
 use super::ranges::{Bounds, Visit};
 use super::select::shifted;
 use super::{Context, Table, Vector, VectorOperator};
-use crate::metric::Labels;
+use crate::metric::{Labels, millis};
 use crate::series::{ABSENT, Row, is_absent};
 
 /// A range of values computed at every step.

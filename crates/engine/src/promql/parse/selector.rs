@@ -4,7 +4,7 @@ use super::super::ast::{Kind, Node, Select};
 use super::super::error::{Error, Span};
 use super::super::token::Token;
 use super::Parser;
-use crate::metric::{Labels, MatchOp, Matcher, Selector};
+use crate::metric::{Labels, MatchOp, Matcher, Selector, pattern_error};
 
 impl Parser<'_> {
     /// A selector whose name, if any, has been read.
@@ -69,13 +69,7 @@ impl Parser<'_> {
                 ));
             }
             let matcher = Matcher::try_new(&label, op, &value).map_err(|error| {
-                let shown = error.to_string();
-                let why = shown
-                    .lines()
-                    .last()
-                    .unwrap_or("")
-                    .trim_start_matches("error: ")
-                    .to_owned();
+                let why = pattern_error(&error);
                 Error::syntax(
                     value_span,
                     format!("not a regular expression: {value:?}: {why}"),
