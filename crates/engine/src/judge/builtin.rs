@@ -1,4 +1,4 @@
-//! The strategies of this crate as factories.
+//! The built-in strategies and the registry that holds them.
 
 use std::sync::Arc;
 
@@ -27,23 +27,35 @@ impl StrategyFactory for BuiltIn {
     }
 }
 
-/// Every built-in, in the order of the documentation.
-pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
-    let all: [(&'static str, Build); 12] = [
-        ("static", statics::build),
-        ("ewma", ewma::build),
-        ("mad", mad::build),
-        ("seasonal", seasonal::build),
-        ("novelty", novelty::build),
-        ("auto", auto::build),
-        ("shift", shift::build),
-        ("page_hinkley", page_hinkley::build),
-        ("adwin", adwin::build),
-        ("drift", drift::build),
-        ("any_of", compose::build_any),
-        ("all_of", compose::build_all),
-    ];
-    all.into_iter()
-        .map(|(kind, build)| Arc::new(BuiltIn { kind, build }) as Arc<dyn StrategyFactory>)
-        .collect()
+/// The built-in strategies by type, in the order of the documentation.
+const BUILT_IN: [(&str, Build); 12] = [
+    ("static", statics::build),
+    ("ewma", ewma::build),
+    ("mad", mad::build),
+    ("seasonal", seasonal::build),
+    ("novelty", novelty::build),
+    ("auto", auto::build),
+    ("shift", shift::build),
+    ("page_hinkley", page_hinkley::build),
+    ("adwin", adwin::build),
+    ("drift", drift::build),
+    ("any_of", compose::build_any),
+    ("all_of", compose::build_all),
+];
+
+impl Registry {
+    /// A registry of the built-in strategies, in the order of the documentation.
+    #[must_use]
+    pub fn built_in() -> Self {
+        BUILT_IN
+            .into_iter()
+            .map(|(kind, build)| Arc::new(BuiltIn { kind, build }) as Arc<dyn StrategyFactory>)
+            .collect()
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::built_in()
+    }
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::pace::weight;
+use super::registry::Built;
+use super::streaming::TOO_FEW_SAMPLES;
 use super::{
-    Band, Context, Error, Pace, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy,
-    Verdict,
+    Band, Context, Error, Pace, Params, Registry, Side, Snapshot, ThresholdStrategy, Verdict,
 };
 use crate::metric::{Direction, MetricSample, rounded};
 
@@ -18,25 +19,26 @@ const KIND: &str = "ewma";
 /// Parameters of [`EwmaStrategy`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EwmaParams {
-    /// Weight of a new sample, between 0 and 1.
+    /// The weight of a new sample, between 0 and 1.
     pub alpha: f64,
-    /// Width of the band in standard deviations.
+    /// The distance of each limit from the mean, in standard deviations.
     pub k_sigma: f64,
-    /// Samples before the first judgement.
+    /// The number of samples before the first judgment.
     pub warm_up: u32,
-    /// Least standard deviation, in the unit of the metric.
+    /// The least standard deviation, in the unit of the metric.
     pub min_deviation: f64,
-    /// Least standard deviation as a share of the mean.
+    /// The least standard deviation as a share of the mean.
     pub min_relative_deviation: f64,
-    /// A deviation is learnt up to this many standard deviations.
+    /// Deviations are clipped at this many standard deviations before they are learned.
     pub clip_sigma: f64,
-    /// Anomalous samples in a row on one side after which the level is learnt anew.
+    /// After this many consecutive anomalous samples on one side the level is learned from the
+    /// start.
     pub relearn_after: u32,
-    /// Rows of an event list after an event in which only a higher score counts.
+    /// The rows of an event list after an event in which only a higher score is a new event.
     pub cooldown: u32,
-    /// Which side is bad.
+    /// The anomalous side.
     pub direction: Direction,
-    /// Time between samples; zero counts samples instead.
+    /// The time between samples; with zero every sample is one step.
     pub interval: Duration,
 }
 
@@ -57,10 +59,12 @@ impl Default for EwmaParams {
     }
 }
 
-/// Exponentially weighted mean and variance; anomalous `k_sigma` standard deviations away from the mean. O(1); under 200 bytes.
+/// Exponentially weighted mean and variance. A value is anomalous if it is more than `k_sigma`
+/// standard deviations from the mean. O(1); under 200 bytes.
 ///
-/// The recursion is West's (1979): with `d = x − m`, `m += α d` and `v = (1−α)(v + α d²)`, where `α` is `max(alpha, 1/n)` for the
-/// first samples. A sample is judged by the mean and variance before it.
+/// The recursion (West 1979, "Updating mean and variance estimates: an improved method") is `m += α
+/// d` and `v = (1−α)(v + α d²)` with `d = x − m`, where `α` is `max(alpha, 1/n)` for the first
+/// samples. A sample is judged by the mean and variance before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EwmaStrategy {
     params: EwmaParams,
@@ -73,12 +77,12 @@ struct Memory {
     seen: u32,
     mean: f64,
     variance: f64,
-    /// Anomalous samples in a row: positive above, negative below.
+    /// Consecutive anomalous samples: positive above the band, negative below it.
     run: i64,
 }
 
 impl EwmaStrategy {
-    /// A strategy that has learnt nothing yet.
+    /// A strategy in its initial state.
     #[must_use]
     pub fn new(params: EwmaParams) -> Self {
         Self {
@@ -87,6 +91,7 @@ impl EwmaStrategy {
         }
     }
 
+    /// The standard deviation, at least the configured minimum.
     fn deviation(&self) -> f64 {
         let floor =
             self.params.min_deviation + self.params.min_relative_deviation * self.memory.mean.abs();
@@ -101,8 +106,9 @@ impl EwmaStrategy {
         memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
-    /// Counts anomalous samples in a row on one side; after enough of them the new level is learnt from the start.
-    fn follow(&mut self, side: Option<Side>) {
+    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them starts from
+    /// the initial state.
+    fn count_run(&mut self, side: Option<Side>) {
         let run = self.memory.run;
         self.memory.run = match side {
             Some(Side::Above) => run.max(0) + 1,
@@ -124,7 +130,7 @@ impl ThresholdStrategy for EwmaStrategy {
             Ok(steps) => steps,
             Err(verdict) => return verdict,
         };
-        // Squares of what is left stay finite.
+        // Squares of clamped values are finite.
         let x = sample.value.clamp(-1e100, 1e100);
         if self.memory.seen == 0 {
             self.memory.mean = x;
@@ -132,24 +138,20 @@ impl ThresholdStrategy for EwmaStrategy {
         let d = x - self.memory.mean;
         if self.memory.seen < self.params.warm_up {
             self.learn(d, steps);
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let (mean, sigma) = (self.memory.mean, self.deviation());
         let direction = self.params.direction;
         let side = if d > 0.0 { Side::Above } else { Side::Below };
-        let watched = match side {
-            Side::Above => direction.watches_above(),
-            Side::Below => direction.watches_below(),
-        };
         let z = d.abs() / sigma;
-        let score = if watched {
+        let score = if side.is_watched(direction) {
             z / self.params.k_sigma
         } else {
             0.0
         };
         let band = Band::around(mean, self.params.k_sigma * sigma, direction);
         let verdict = Verdict::judged(score, Some(side), band, || {
-            let word = if d > 0.0 { "above" } else { "below" };
+            let word = side.as_str();
             Cow::Owned(format!(
                 "{} is {z:.1} standard deviations {word} the mean {}",
                 rounded(x),
@@ -158,8 +160,8 @@ impl ThresholdStrategy for EwmaStrategy {
         });
         let clip = self.params.clip_sigma * sigma;
         self.learn(d.clamp(-clip, clip), steps);
-        // Deviations on the side that is not watched also move the level for good.
-        self.follow((z > self.params.k_sigma).then_some(side));
+        // Deviations on the side that is not watched count too, so that the level follows them.
+        self.count_run((z > self.params.k_sigma).then_some(side));
         verdict
     }
 
@@ -177,11 +179,7 @@ impl ThresholdStrategy for EwmaStrategy {
     }
 }
 
-pub(super) fn build(
-    map: &Map<String, Value>,
-    context: &Context,
-    _registry: &Registry,
-) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
+pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
     let mut params = Params::new(map);
     let own = EwmaParams::default();
     let read = EwmaParams {

@@ -1,4 +1,4 @@
-//! Reads parameters and finds every mistake in them.
+//! Reads the parameters of a strategy and collects every mistake in them.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -10,13 +10,14 @@ use crate::metric::{Direction, suggestion};
 /// A mistake in a strategy's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The place below the strategy, such as `alpha` or `strategies[1].bound`; empty for the strategy itself.
+    /// The path below the strategy, such as `alpha` or `strategies[1].bound`; empty for the
+    /// strategy itself.
     pub path: String,
-    /// What is wrong and what would be right.
+    /// What is wrong, and what is allowed.
     pub message: String,
 }
 
-/// Parameters being read: each is taken by name, what nobody takes is a mistake.
+/// Reads parameters by name. A parameter that was never read is unknown, which is a mistake.
 #[derive(Debug)]
 pub struct Params<'a> {
     map: &'a Map<String, Value>,
@@ -25,7 +26,7 @@ pub struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    /// Starts to read.
+    /// Starts to read these parameters.
     #[must_use]
     pub fn new(map: &'a Map<String, Value>) -> Self {
         Self {
@@ -41,7 +42,7 @@ impl<'a> Params<'a> {
         self.map.get(name)
     }
 
-    /// A finite number, if it is there.
+    /// A finite number, if the parameter is set.
     pub fn optional(&mut self, name: &'static str) -> Option<f64> {
         let value = self.raw(name)?;
         let number = value.as_f64().filter(|number| number.is_finite());
@@ -116,7 +117,7 @@ impl<'a> Params<'a> {
         })
     }
 
-    /// One of `words`, as its index, or `default`.
+    /// The index of one of `words`, or `default`.
     pub fn word(&mut self, name: &'static str, default: usize, words: &[&str]) -> usize {
         let Some(value) = self.raw(name) else {
             return default;
@@ -131,14 +132,14 @@ impl<'a> Params<'a> {
         })
     }
 
-    /// `direction:`, or the one of the rule.
+    /// The parameter `direction`, or that of the rule.
     pub fn direction(&mut self, default: Direction) -> Direction {
         const ALL: [Direction; 3] = [Direction::Above, Direction::Below, Direction::Both];
         let own = ALL.iter().position(|one| *one == default).unwrap_or(0);
         ALL[self.word("direction", own, &["above", "below", "both"])]
     }
 
-    /// Notes a mistake in the parameter `name`; an empty name is the strategy itself.
+    /// Adds a mistake in the parameter `name`; an empty name means the strategy itself.
     pub fn problem(&mut self, name: &str, message: impl Display) {
         self.problems.push(Problem {
             path: name.to_owned(),
@@ -151,7 +152,7 @@ impl<'a> Params<'a> {
         self.problems.extend(problems);
     }
 
-    /// Ends reading: the value, or every mistake.
+    /// Ends reading: returns the value, or every mistake.
     ///
     /// # Errors
     /// Every mistake found, unknown parameters included.

@@ -1,34 +1,36 @@
-//! Which strategies there are, and how to build one from its configuration.
+//! The available strategies, and how to build one from its configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{Problem, StrategyConfig, ThresholdStrategy, builtin};
+use super::{Problem, StrategyConfig, ThresholdStrategy};
 use crate::metric::{Direction, suggestion};
 
 /// Deepest nesting of `any_of` and `all_of`.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
-/// What a strategy is told about its rule.
+/// The properties of a rule that its strategy depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// Which side is bad.
     pub direction: Direction,
-    /// Time between two samples; zero when every sample is one step, whatever its time (files, golden outputs).
+    /// Time between two samples. With zero every sample is one step, whatever its time, as for
+    /// files.
     pub interval: Duration,
 }
 
 /// A strategy, or every mistake in its configuration.
 pub type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
 
-/// Builds strategies of one type. Implement it to add a strategy from another crate.
+/// Builds strategies of one type. Implement it to add a strategy of your own.
 pub trait StrategyFactory: Send + Sync {
-    /// The `type:` it builds.
+    /// The `type:` that it builds.
     fn kind(&self) -> &'static str;
 
-    /// Builds a strategy that has learnt nothing yet. [`Params`](super::Params) reads and checks `params`.
+    /// Builds a strategy in its initial state. Read and check `params` with
+    /// [`Params`](super::Params).
     ///
     /// # Errors
     /// Every mistake in the parameters.
@@ -46,9 +48,11 @@ pub struct Registry {
     factories: Vec<Arc<dyn StrategyFactory>>,
 }
 
-impl Default for Registry {
-    fn default() -> Self {
-        Self::built_in()
+impl FromIterator<Arc<dyn StrategyFactory>> for Registry {
+    fn from_iter<I: IntoIterator<Item = Arc<dyn StrategyFactory>>>(factories: I) -> Self {
+        Self {
+            factories: factories.into_iter().collect(),
+        }
     }
 }
 
@@ -59,15 +63,7 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// The strategies of this crate.
-    #[must_use]
-    pub fn built_in() -> Self {
-        Self {
-            factories: builtin::factories(),
-        }
-    }
-
-    /// The same registry with one more strategy; it replaces one of the same type.
+    /// Adds a strategy, or replaces the one of the same type.
     pub fn register(&mut self, factory: impl StrategyFactory + 'static) -> &mut Self {
         self.factories
             .retain(|known| known.kind() != factory.kind());
@@ -75,18 +71,18 @@ impl Registry {
         self
     }
 
-    /// The types there are.
+    /// The types of all strategies.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.factories.iter().map(|factory| factory.kind())
     }
 
-    /// Every mistake in a configuration; empty when it can be built.
+    /// Every mistake in a configuration; empty if it is valid.
     #[must_use]
     pub fn check(&self, config: &StrategyConfig, context: &Context) -> Vec<Problem> {
         self.build(config, context).err().unwrap_or_default()
     }
 
-    /// Builds a strategy that has learnt nothing yet.
+    /// Builds a strategy in its initial state.
     ///
     /// # Errors
     /// Every mistake in the configuration.
@@ -95,8 +91,8 @@ impl Registry {
         config: &StrategyConfig,
         context: &Context,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
-        if depth(&config.params) > DEEPEST {
-            let message = format!("must not be nested deeper than {DEEPEST} strategies");
+        if depth(&config.params) > MAX_DEPTH {
+            let message = format!("must not be nested deeper than {MAX_DEPTH} strategies");
             return Err(vec![Problem {
                 path: String::new(),
                 message,
@@ -118,12 +114,15 @@ impl Registry {
     }
 }
 
+/// The depth of nested `strategies`.
 fn depth(params: &Map<String, Value>) -> usize {
-    let parts = params.get("strategies").and_then(Value::as_array);
-    let below = parts
+    params
+        .get("strategies")
+        .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(Value::as_object)
-        .map(depth);
-    below.max().map_or(0, |below| below + 1)
+        .map(|part| depth(part) + 1)
+        .max()
+        .unwrap_or(0)
 }

@@ -4,16 +4,15 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{
-    Band, Context, Error, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy, Verdict,
-};
+use super::registry::Built;
+use super::{Band, Context, Error, Params, Registry, Side, Snapshot, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, MetricSample, rounded};
 
 const KIND: &str = "static";
 
-/// Anomalous beyond a fixed bound. It learns nothing and needs no warm-up; 40 bytes.
+/// A value is anomalous beyond a fixed bound. It learns nothing and needs no warm-up; 40 bytes.
 ///
-/// The score is `1 ± (x − b) / max(|b|, min_deviation)`, never below 0.
+/// The score is `1 ± (x − b) / max(|b|, min_deviation)`, at least 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaticThresholdStrategy {
     lower: Option<f64>,
@@ -22,14 +21,14 @@ pub struct StaticThresholdStrategy {
 }
 
 impl StaticThresholdStrategy {
-    /// Anomalous below `bound` when the direction is below, above it otherwise.
+    /// Values below `bound` are anomalous if the direction is below, else values above it.
     #[must_use]
     pub fn new(bound: f64, direction: Direction) -> Self {
         let below = direction == Direction::Below;
         Self::within(below.then_some(bound), (!below).then_some(bound))
     }
 
-    /// Anomalous outside `lower..=upper`, where given.
+    /// Values outside of `lower..=upper` are anomalous; `None` is no bound.
     #[must_use]
     pub fn within(lower: Option<f64>, upper: Option<f64>) -> Self {
         Self {
@@ -87,11 +86,7 @@ impl ThresholdStrategy for StaticThresholdStrategy {
     }
 }
 
-pub(super) fn build(
-    map: &Map<String, Value>,
-    context: &Context,
-    _registry: &Registry,
-) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
+pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
     let mut params = Params::new(map);
     let direction = params.direction(context.direction);
     let bound = params.optional("bound");
