@@ -1,19 +1,19 @@
-//! The functions: names, arguments, results.
+//! The functions of PromQL: their names and types.
 
 use super::ast::{AGGREGATES, Type};
 
-/// What a function takes and gives.
+/// The name and the types of a function.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
     /// PromQL's name.
     pub name: &'static str,
-    /// Types of the arguments; the last one repeats when more are allowed.
+    /// The types of the arguments; the last one repeats if more are allowed.
     pub args: &'static [Type],
-    /// Fewest arguments.
+    /// The fewest arguments.
     pub min: usize,
-    /// Most arguments.
+    /// The most arguments.
     pub max: usize,
-    /// Type of the result.
+    /// The type of the result.
     pub returns: Type,
 }
 
@@ -113,7 +113,7 @@ functions! {
     Year "year" (Vector) 0..=1 => Vector;
 }
 
-/// Functions that are PromQL but not ours, with what they need.
+/// The functions of PromQL that are not supported, with the feature they need.
 const REFUSED: [(&str, &str); 15] = [
     ("histogram_avg", "native histograms"),
     ("histogram_count", "native histograms"),
@@ -133,9 +133,9 @@ const REFUSED: [(&str, &str); 15] = [
 ];
 
 impl Function {
-    /// The function of this name; `holt_winters` is the old name of `double_exponential_smoothing`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    /// The function with this name; `holt_winters` is the old name of
+    /// `double_exponential_smoothing`.
+    pub(super) fn named(name: &str) -> Option<Self> {
         let name = match name {
             "holt_winters" => "double_exponential_smoothing",
             other => other,
@@ -143,7 +143,7 @@ impl Function {
         ALL.iter().find(|(_, s)| s.name == name).map(|(f, _)| *f)
     }
 
-    /// What it takes and gives.
+    /// The name and the types.
     #[must_use]
     pub fn signature(self) -> &'static Signature {
         // The table is in the order of the variants.
@@ -152,13 +152,13 @@ impl Function {
 }
 
 impl Signature {
-    /// The type of the argument at this place.
+    /// The type of the argument with this index.
     pub(super) fn arg(&self, index: usize) -> Option<Type> {
         self.args.get(index).or(self.args.last()).copied()
     }
 }
 
-/// What a function that is PromQL but not ours needs.
+/// The feature that an unsupported function needs; `None` for other names.
 pub(super) fn refusal(name: &str) -> Option<&'static str> {
     REFUSED
         .iter()

@@ -24,9 +24,10 @@ fn day_of_year(year: i64, month: i64, day: i64) -> i64 {
     (1..month).map(|m| days_in_month(year, m)).sum::<i64>() + day
 }
 
-/// A part of the time given in seconds since the epoch; NaN for what is no time.
+/// The part of a time that a function returns; `seconds` since the epoch. NaN for values that are
+/// no time.
 pub(super) fn part(function: Function, seconds: f64) -> f64 {
-    // Beyond this a year has no room.
+    // The arithmetic of years would overflow beyond this.
     if seconds.is_nan() || seconds.abs() >= 1e15 {
         return f64::NAN;
     }
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::float_cmp, reason = "parts of a date are whole")]
-    fn a_leap_day_is_the_sixtieth() {
+    fn a_leap_day_is_the_sixtieth_day_of_its_year() {
         // 2024-02-29T23:59:00Z, a Thursday.
         let at = 1_709_251_140.0;
         assert_eq!(part(Function::DayOfYear, at), 60.0);

@@ -13,26 +13,26 @@ use super::{Context, Param, Table, Vector, VectorOperator};
 use crate::metric::{Labels, format_bound};
 use crate::series::{ABSENT, is_absent};
 
-/// What is read from the buckets.
+/// The function of the buckets.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reading {
     /// One quantile.
     Quantile,
-    /// Several quantiles, told apart by this label.
+    /// Several quantiles, each with its value in this label.
     Quantiles(String),
-    /// The share between two values.
+    /// The share of observations between two values.
     Fraction,
 }
 
-/// Which rows are the buckets of which histogram.
+/// The histograms whose buckets are the rows of a table.
 #[derive(Debug)]
 struct Histograms {
-    /// Bound and row, sorted by bound.
+    /// The bound and row of each bucket, sorted by bound.
     buckets: Vec<Vec<(f64, u32)>>,
-    /// Rows that are no buckets: their `le` and name.
+    /// Rows that are not buckets, with their `le` and name.
     malformed: Vec<(u32, String, String)>,
     table: Arc<Table>,
-    /// Names for messages.
+    /// The metric names, for messages.
     names: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ impl Histograms {
     }
 }
 
-/// The table of several quantiles: the histograms', once per quantile.
+/// The table of several quantiles: that of the histograms, repeated for each quantile.
 #[derive(Debug, Default)]
 struct Repeated {
     quantiles: Vec<u64>,
@@ -139,13 +139,18 @@ impl OfHistogram {
         }
     }
 
-    /// Fills the scratch with the buckets of a histogram that are there.
+    /// Collects the buckets of a histogram that have a value.
     fn collect(&mut self, buckets: &[(f64, u32)], values: &[f64]) {
         self.scratch.clear();
-        let present = buckets.iter().map(|(le, row)| (*le, values[*row as usize]));
-        let present = present.filter(|(_, count)| !is_absent(*count));
-        self.scratch
-            .extend(present.map(|(le, count)| Bucket { le, count }));
+        self.scratch.extend(
+            buckets
+                .iter()
+                .map(|(le, row)| Bucket {
+                    le: *le,
+                    count: values[*row as usize],
+                })
+                .filter(|bucket| !is_absent(bucket.count)),
+        );
         merge(&mut self.scratch);
     }
 

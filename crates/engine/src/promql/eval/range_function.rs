@@ -1,4 +1,4 @@
-//! Functions of a range vector, series by series.
+//! Functions of range vectors, computed series by series.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -23,7 +23,7 @@ pub(super) struct RangeFunction {
     ranges: Ranges,
     params: Vec<Param>,
     names: NameDrop,
-    /// Names that don't look like counters.
+    /// Metric names that do not look like counters.
     gauges: Derived<Vec<String>>,
     scratch: Scratch,
     sorted: Vec<f64>,
@@ -81,7 +81,7 @@ impl RangeFunction {
     }
 }
 
-/// Says that a quantile is none.
+/// Adds the warning that a quantile is not between 0 and 1.
 pub(super) fn note_quantile(cx: &mut Context<'_>, span: Span, q: f64) {
     cx.note(Level::Warning, span, || {
         let q = format_general(q);
@@ -150,7 +150,7 @@ fn extrapolation(function: Function) -> Option<Extrapolation> {
     }
 }
 
-/// The functions that need at least one sample.
+/// The result of a function for a range with at least one sample.
 fn reduce(
     function: Function,
     samples: &Samples<'_>,
@@ -194,7 +194,7 @@ fn reduce(
     }
 }
 
-/// The values in a buffer that may be sorted.
+/// A copy of the values that may be reordered.
 fn copied<'b>(values: &[f64], buffer: &'b mut Vec<f64>) -> &'b mut [f64] {
     buffer.clear();
     buffer.extend_from_slice(values);

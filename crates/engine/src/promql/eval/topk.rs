@@ -36,7 +36,7 @@ impl Extremes {
         }
     }
 
-    /// The better value first; NaN is the worst.
+    /// Orders the more extreme value first and NaN last.
     fn order(&self, a: f64, b: f64) -> Ordering {
         match (a.is_nan(), b.is_nan()) {
             (true, true) => Ordering::Equal,
