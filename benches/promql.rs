@@ -92,9 +92,8 @@ fn main() -> io::Result<()> {
         });
         writeln!(
             out,
-            "promql {range}: {planned:.3} ms a tick with the plan (target {target}), {walked:.2} ms as a tree walk, ratio {:.1}; window {:.1} MiB",
-            walked / planned,
-            window.memory() as f64 / 1_048_576.0
+            "promql {range}: {planned:.3} ms a tick with the plan (target {target}), {walked:.2} ms as a tree walk, ratio {:.1}",
+            walked / planned
         )?;
     }
     Ok(())

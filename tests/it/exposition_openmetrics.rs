@@ -149,6 +149,6 @@ refuses! {
     an_exemplar_with_a_nan_timestamp_is_refused: "a_total 1 # {x=\"1\"} 1 NaN\n# EOF\n" => "the timestamp is not finite";
     an_exemplar_with_a_name_is_refused: "a_total 1 # {\"x\"} 1\n# EOF\n" => "second metric name";
     words_after_an_exemplar_are_refused: "a_total 1 # {x=\"1\"} 1 1 1\n# EOF\n" => "expected the end of the line";
-    an_exemplar_on_a_gauge_is_refused: "# TYPE a gauge\na 1 # {x=\"1\"} 1\n# EOF\n" => "no _total and no _bucket";
-    an_exemplar_on_a_sum_is_refused: "# TYPE a histogram\na_sum 1 # {x=\"1\"} 1\n# EOF\n" => "no _total and no _bucket";
+    an_exemplar_on_a_gauge_is_refused: "# TYPE a gauge\na 1 # {x=\"1\"} 1\n# EOF\n" => "neither a _total nor a _bucket";
+    an_exemplar_on_a_sum_is_refused: "# TYPE a histogram\na_sum 1 # {x=\"1\"} 1\n# EOF\n" => "neither a _total nor a _bucket";
 }

@@ -6,7 +6,10 @@ use super::key::Limits;
 use super::read::Node;
 use super::shape::Shape;
 use super::value::Value;
-use crate::metric::Labels;
+use crate::metric::{Labels, nearest};
+
+/// A key that differs from a known one by at most this many characters is a mistyped one.
+const MAX_EDITS: usize = 2;
 
 /// The fields of a map; what is not read by the end is an unknown key.
 #[derive(Debug)]
@@ -117,37 +120,12 @@ impl<'a> Fields<'a> {
             if self.known.contains(&key.as_str()) {
                 continue;
             }
-            let hint = match nearest(key, &self.known) {
+            let hint = match nearest(key, self.known.iter().copied(), MAX_EDITS) {
                 Some(known) => format!("unknown key; did you mean {known}?"),
                 None if self.known.is_empty() => "unknown key; there are none here".to_owned(),
                 None => format!("unknown key; known keys are {}", self.known.join(", ")),
             };
             self.node.problem_below(key, hint);
         }
-    }
-}
-
-/// The known word closest to what was written, if it is close enough to be a slip.
-#[must_use]
-pub fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
-    // Longer words are no slips, and the distance takes time that grows with the length.
-    if word.len() > 64 {
-        return None;
-    }
-    let scored = known
-        .iter()
-        .map(|candidate| (strsim::levenshtein(word, candidate), *candidate));
-    let (distance, candidate) = scored.min()?;
-    (distance <= 2 && distance < candidate.len()).then_some(candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::nearest;
-
-    #[test]
-    fn a_misspelt_word_is_recognised() {
-        assert_eq!(nearest("labls", &["labels", "expr"]), Some("labels"));
-        assert_eq!(nearest("something", &["labels", "expr"]), None);
     }
 }

@@ -18,7 +18,7 @@ mod value;
 mod words;
 
 pub use crate::{section, worded, written};
-pub use fields::{Fields, nearest};
+pub use fields::Fields;
 #[doc(hidden)]
 pub use key::one_text;
 pub use key::{Alternative, Choice, Description, Key, Kind, Limits, Scalar, Word};

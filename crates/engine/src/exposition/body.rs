@@ -1,4 +1,4 @@
-//! One answer of a target: the bytes, the format they are in, and when they were asked for.
+//! The body of a scrape, its format and its time.
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,7 +18,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The media type a target announces this format with.
+    /// The media type of this format in a `Content-Type` header.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
@@ -28,16 +28,16 @@ impl Format {
     }
 }
 
-/// One scrape's answer.
+/// The response to one scrape.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exposition {
-    /// The bytes as sent, decompressed.
+    /// The decompressed bytes.
     pub body: Body,
     /// Their syntax.
     pub format: Format,
     /// The scheduled time of the scrape: the timestamp of every sample without one of its own.
     pub at: Timestamp,
-    /// How long the target took to answer.
+    /// How long the scrape took.
     pub duration: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Exposition {
         Self::new(body, Format::OpenMetrics, at)
     }
 
-    /// A body in the given format, answered in no time.
+    /// A body in the given format, with a scrape duration of 0.
     #[must_use]
     pub fn new(body: impl Into<Body>, format: Format, at: Timestamp) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl Exposition {
     }
 }
 
-/// The bytes of an exposition; they go back to the producer that lent the buffer when they are dropped.
+/// The bytes of an exposition. When it is dropped, its buffer returns to the producer it came from.
 #[derive(Default)]
 pub struct Body {
     bytes: Vec<u8>,
@@ -74,7 +74,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// Bytes whose buffer returns to `home` afterwards.
+    /// Bytes whose buffer returns to `home` on drop.
     pub fn lent(bytes: Vec<u8>, home: Arc<Buffer>) -> Self {
         Self {
             bytes,
@@ -82,7 +82,7 @@ impl Body {
         }
     }
 
-    /// The bytes, to be filled.
+    /// The bytes, to append to.
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -140,17 +140,18 @@ impl From<&str> for Body {
     }
 }
 
-/// The one buffer a producer reads its bodies into.
+/// The buffer that a producer reads its bodies into, reused from scrape to scrape.
 #[derive(Debug, Default)]
 pub struct Buffer(Mutex<Vec<u8>>);
 
 impl Buffer {
-    /// The buffer, empty; a new one when it is still lent.
+    /// Takes the buffer, empty; a new one while the last body still holds it.
     pub fn take(&self) -> Vec<u8> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Keeps the buffer for the next scrape, without the room that one outsized body needed.
+    /// Keeps the buffer for the next scrape; shrinks it when the last body used less than a quarter
+    /// of it.
     fn put(&self, mut bytes: Vec<u8>) {
         let used = bytes.len();
         bytes.clear();
@@ -168,7 +169,7 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn a_lent_buffer_comes_back_empty_and_with_its_room() {
+    fn a_dropped_body_returns_its_buffer_empty_and_with_its_capacity() {
         let home = Arc::new(Buffer::default());
         let mut bytes = home.take();
         bytes.extend_from_slice(&[b'x'; 1000]);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exposition_debugs_without_its_bytes() {
+    fn the_debug_output_of_an_exposition_does_not_contain_its_bytes() {
         let exposition = Exposition::text("secret 1\n", Timestamp::default());
         assert!(!format!("{exposition:?}").contains("secret"));
     }

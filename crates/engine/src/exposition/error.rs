@@ -1,11 +1,11 @@
-//! Why an exposition was refused, and the words for it in a metric label.
+//! Why an exposition was rejected, and the value of the `reason` label for it.
 
 use std::fmt;
 
 use super::limits::Limit;
 use super::parse;
 
-/// Why an exposition was refused. Nothing of it was ingested.
+/// Why an exposition was rejected. Nothing of it was ingested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -17,20 +17,20 @@ pub enum Error {
     Limit {
         /// The setting.
         setting: Limit,
-        /// Its value.
+        /// The configured limit.
         limit: u64,
-        /// What was found, 0 when the count was given up.
+        /// The count found, 0 when counting was aborted.
         found: u64,
         /// What was counted.
         what: String,
     },
-    /// The body is no valid exposition.
+    /// The body is not a valid exposition.
     #[error(transparent)]
     Syntax(#[from] parse::Error),
 }
 
 impl Error {
-    /// The word for this failure in a metric label.
+    /// The reason as a label value.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
@@ -40,37 +40,37 @@ impl Error {
     }
 }
 
-/// The closed set of words for failures of a scrape.
+/// Reasons of failed scrapes: a closed set, as a label needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// No complete answer in time.
+    /// No complete response in time.
     Timeout,
     /// No connection: refused, no route, no such host.
     Connect,
-    /// The TLS handshake failed or the certificate was refused.
+    /// The TLS handshake failed or the certificate was rejected.
     Tls,
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     Reset,
-    /// A redirect that leads nowhere or was not followed.
+    /// A redirect that is invalid or was not followed.
     Redirect,
-    /// Another status than 200.
+    /// A status other than 200.
     Status,
     /// An unknown format.
     ContentType,
     /// A body that cannot be decompressed.
     Encoding,
-    /// A secret or certificate file, or a token, could not be had.
+    /// A secret, certificate file or token was not available.
     Credentials,
     /// A limit was exceeded.
     Limit,
-    /// The body is no valid exposition.
+    /// The body is not a valid exposition.
     Syntax,
     /// Anything else.
     Other,
 }
 
 impl Reason {
-    /// Every word, for counters that are born at 0.
+    /// All reasons, to initialize their counters at 0.
     pub const ALL: [Self; 12] = [
         Self::Timeout,
         Self::Connect,

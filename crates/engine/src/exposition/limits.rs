@@ -1,11 +1,11 @@
-//! What one scrape may contain before it is refused whole.
+//! Limits of a scrape; exceeding one rejects the whole scrape.
 
 use std::fmt;
 
-/// Limits of one scrape; 0 is no limit, as in Prometheus.
+/// Limits of one scrape; 0 means no limit, as in Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the decompressed body; a body of exactly this size is refused too.
+    /// Bytes of the decompressed body; a body of exactly this size is rejected too.
     pub body_size: u64,
     /// Samples of one scrape.
     pub samples: u64,
@@ -48,7 +48,7 @@ pub enum Limit {
 impl Limit {
     /// The setting's name in a scrape configuration.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::BodySize => "body_size_limit",
             Self::Samples => "sample_limit",

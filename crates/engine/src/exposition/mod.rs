@@ -5,9 +5,9 @@
 //! (one body)    (parse, memo, limits)
 //! ```
 //!
-//! The formats are Prometheus text 0.0.4 and 1.0.0 and OpenMetrics 1.0, read as Prometheus 3 reads them. A scrape is
-//! atomic: the owner of the [`Appender`](crate::metric::Appender) begins before [`Ingester::ingest`] and commits or
-//! rolls back after it.
+//! The formats are Prometheus text 0.0.4 and 1.0.0 and OpenMetrics 1.0, read as Prometheus 3 reads
+//! them. A scrape is atomic: the owner of the [`Appender`](crate::metric::Appender) begins it
+//! before [`Ingester::ingest`] and commits it or rolls it back afterwards.
 
 mod body;
 mod error;

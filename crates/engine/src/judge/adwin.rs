@@ -1,4 +1,4 @@
-//! `adwin`: an adaptive window whose two halves have one mean.
+//! `adwin`: an adaptive window that is cut where the means of its two parts differ.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::registry::Built;
-use super::streaming::{Common, Core, Step, Streaming};
+use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
 use crate::metric::{Direction, rounded};
 
-/// Buckets of one size before two are merged.
+/// Most buckets of one size; of more, two are merged.
 const PER_ROW: usize = 5;
 
 section! {
@@ -32,18 +32,21 @@ section! {
     }
 }
 
-/// Bifet and Gavaldà (2007) as river 0.26 computes it: O(log n) memory, 16 bytes for each of up to 6 log₂(n) buckets; cuts are tried
-/// every `clock` samples. A cut drops the oldest part, so a lasting shift ends as an event.
+/// ADWIN (Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive windowing") as
+/// river 0.26 computes it.
+///
+/// O(log n) memory: 16 bytes for each of up to 6 log₂(n) buckets. Cuts are tried every `clock`
+/// samples. A cut drops the oldest part, so a lasting shift is a single event.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Adwin {
     tick: u64,
     width: f64,
     total: f64,
-    /// Sum of squared deviations.
+    /// Sum of squared deviations from the mean.
     variance: f64,
-    /// Row `i` holds buckets of 2^i values, oldest first.
+    /// Row `i` has buckets of 2^i values, oldest first.
     rows: Vec<Vec<Bucket>>,
-    /// How near the last try was to a cut.
+    /// The greatest ratio at the last try; above 1 is a cut.
     ratio: f64,
 }
 
@@ -53,6 +56,7 @@ struct Bucket {
     variance: f64,
 }
 
+/// The number of values in a bucket of this row.
 fn size(row: usize) -> f64 {
     2f64.powi(i32::try_from(row).unwrap_or(0))
 }
@@ -81,6 +85,7 @@ impl Adwin {
         self.rows[row].push(bucket);
     }
 
+    /// Merges the two oldest buckets of every row that has too many.
     fn compress(&mut self) {
         let mut row = 0;
         while row < self.rows.len() && self.rows[row].len() > PER_ROW {
@@ -115,7 +120,8 @@ impl Adwin {
         }
     }
 
-    /// The greatest ratio of a difference of means to its bound, in the order of the cuts until one is above 1; and its sign.
+    /// The greatest ratio of a difference of means to its bound, and that difference. Tries the
+    /// cuts from the oldest on and stops at the first ratio above 1.
     fn strongest_cut(&self, params: &AdwinParams) -> (f64, f64) {
         let (mut n0, mut u0) = (0.0, 0.0);
         let mut best = (0.0, 0.0);
@@ -158,7 +164,7 @@ impl Core for Adwin {
     fn step(&mut self, params: &AdwinParams, step: Step) -> Verdict {
         self.insert(step.x);
         self.tick += 1;
-        // Between two tries the distance to a cut is the last one's.
+        // Between two tries the score is that of the last one.
         let mut score = self.ratio.min(1.0);
         let mut change = 0.0;
         if self.tick.is_multiple_of(u64::from(params.clock))
@@ -178,7 +184,7 @@ impl Core for Adwin {
             self.ratio = cut;
         }
         if self.width < f64::from(params.grace_period) {
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let mean = self.total / self.width;
         let side = Side::of(change);
@@ -197,11 +203,6 @@ impl Core for Adwin {
                 rounded(change.abs())
             ))
         })
-    }
-
-    fn heap(&self) -> usize {
-        let buckets: usize = self.rows.iter().map(Vec::capacity).sum();
-        buckets * size_of::<Bucket>() + self.rows.capacity() * size_of::<Vec<Bucket>>()
     }
 }
 

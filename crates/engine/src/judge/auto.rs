@@ -1,4 +1,4 @@
-//! `auto`: a deviation band while a series is young, novelty when it has a past.
+//! `auto`: combines `ewma` and `novelty`; the weight of `novelty` grows with the age of the series.
 
 use std::borrow::Cow;
 
@@ -15,16 +15,18 @@ use crate::describe::section;
 use crate::metric::{Direction, MetricSample};
 
 const KIND: &str = "auto";
-/// Samples after which novelty has half its final say.
+/// Samples after which half of the final gain of [`WEIGHT`] and [`COOLDOWN`] is reached.
 const HALF: f64 = 1000.0;
-/// Novelty's share at the beginning, and what it gains.
-const SHARE: (f64, f64) = (0.1, 0.65);
-/// Rows of an event list in which only a higher score counts, at the beginning and what is gained.
+/// The weight of `novelty`: the initial value and the final gain.
+const WEIGHT: (f64, f64) = (0.1, 0.65);
+/// The cooldown in rows: the initial value and the final gain.
 const COOLDOWN: (f64, f64) = (5.0, 55.0);
 
-/// The geometric mean of the scores of `ewma` and `novelty`, `(n + 0.05)^w · e^(1−w)`; `w` grows with the samples seen.
+/// The geometric mean of the scores of `ewma` and `novelty`, `(n + 0.05)^w · e^(1−w)`; `w` grows
+/// with the samples seen.
 ///
-/// A short series has repeated incidents and early records that mean little; in a long one a record means much.
+/// In a short series new records are frequent and mean little; in a long one they are rare and mean
+/// much.
 #[derive(Debug)]
 struct Auto {
     ewma: EwmaStrategy,
@@ -33,7 +35,7 @@ struct Auto {
 }
 
 impl Auto {
-    /// How old the series is, 0 to 1.
+    /// The age of the series, 0 to 1.
     fn age(&self) -> f64 {
         let ratio = (f64::from(self.seen) / HALF).powi(4);
         ratio / (1.0 + ratio)
@@ -50,14 +52,16 @@ impl ThresholdStrategy for Auto {
         let (Some(e), Some(n)) = (band.score, novelty.score) else {
             return band;
         };
-        let share = SHARE.0 + SHARE.1 * self.age();
-        let score = (n + 0.05).powf(share) * e.powf(1.0 - share);
+        let weight = WEIGHT.0 + WEIGHT.1 * self.age();
+        let score = (n + 0.05).powf(weight) * e.powf(1.0 - weight);
         let side = novelty.side.or(band.side);
         Verdict::judged(score, side, band.expected, || {
-            let parts = [&band.why, &novelty.why]
+            let reasons: Vec<&str> = [&band.why, &novelty.why]
                 .into_iter()
-                .filter(|why| !why.is_empty());
-            Cow::Owned(parts.map(AsRef::as_ref).collect::<Vec<&str>>().join("; "))
+                .filter(|why| !why.is_empty())
+                .map(AsRef::as_ref)
+                .collect();
+            Cow::Owned(reasons.join("; "))
         })
     }
 
@@ -82,10 +86,6 @@ impl ThresholdStrategy for Auto {
     #[expect(clippy::cast_sign_loss, reason = "positive")]
     fn cooldown(&self) -> usize {
         (COOLDOWN.0 + COOLDOWN.1 * self.age()) as usize
-    }
-
-    fn memory(&self) -> usize {
-        size_of_val(&self.seen) + self.ewma.memory() + self.novelty.memory()
     }
 }
 

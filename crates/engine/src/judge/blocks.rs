@@ -1,24 +1,27 @@
-//! Shapes: is the recent course unlike every earlier one?
+//! The novelty of shapes: how much the recent course of a series differs from every earlier one.
 
 use serde::{Deserialize, Serialize};
 
 use super::record::Record;
 
-/// Blocks in one shape.
+/// Blocks in a shape.
 const SHAPE: usize = 4;
 /// Earlier blocks that are searched.
 const BACK: usize = 512;
-/// Share by which a record is forgotten per row.
+/// The decay of a record per row.
 const DECAY: f64 = 3e-4;
 
-/// Distance of the last four block means to the nearest earlier four, as a record. One search per block: about 170 multiplications a
-/// row for blocks of 12; at most 8.3 KB.
+/// The distance of the last four block means from the nearest earlier four, compared with the
+/// record so far.
+///
+/// There is one search per block, which is about 170 multiplications per row for blocks of 12. At
+/// most 8.3 KB.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Blocks {
     rows: u32,
     sum: f64,
     filled: u32,
-    /// Means, oldest first; cut back to the last `BACK + SHAPE` when twice as long.
+    /// Block means, oldest first; truncated to the last `BACK + SHAPE` now and then.
     means: Vec<f64>,
     seen: u64,
     record: Record,
@@ -36,7 +39,8 @@ impl Blocks {
         }
     }
 
-    /// Takes a row; answers the record novelty when it ends a block, after `warm_up` rows.
+    /// Adds a row. If it ends a block after `warm_up` rows, returns by how much the distance
+    /// exceeds the record, else 0.
     pub(super) fn push(&mut self, x: f64, warm_up: u32) -> f64 {
         self.sum += x;
         self.filled += 1;
@@ -58,7 +62,8 @@ impl Blocks {
         self.record.up(distance, 1.0 - (1.0 - DECAY).powi(rows))
     }
 
-    /// Euclidean distance of the last shape to the nearest one that does not overlap it, 0 when there is none.
+    /// The Euclidean distance of the last shape from the nearest one that does not overlap it; 0 if
+    /// there is none.
     fn nearest(&self) -> f64 {
         let kept = &self.means[self.means.len().saturating_sub(BACK + SHAPE)..];
         let Some((past, last)) = kept.split_last_chunk::<SHAPE>() else {
@@ -70,9 +75,5 @@ impl Blocks {
             best = best.min(distance);
         }
         if best.is_finite() { best.sqrt() } else { 0.0 }
-    }
-
-    pub(super) fn heap(&self) -> usize {
-        self.means.capacity() * size_of::<f64>()
     }
 }

@@ -1,4 +1,4 @@
-//! The strategies of this crate as factories, and their descriptions.
+//! The built-in strategies: their factories, descriptions, and the registry that holds them.
 
 use std::sync::Arc;
 
@@ -65,11 +65,20 @@ const ALL: [(&str, Build, Describe); 12] = [
     ),
 ];
 
-/// The factory of each.
-pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
-    ALL.into_iter()
-        .map(|(kind, build, _)| Arc::new(BuiltIn { kind, build }) as Arc<dyn StrategyFactory>)
-        .collect()
+impl Registry {
+    /// A registry of the built-in strategies, in the order of the documentation.
+    #[must_use]
+    pub fn built_in() -> Self {
+        ALL.into_iter()
+            .map(|(kind, build, _)| Arc::new(BuiltIn { kind, build }) as Arc<dyn StrategyFactory>)
+            .collect()
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::built_in()
+    }
 }
 
 /// The parameters of each.

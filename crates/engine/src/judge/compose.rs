@@ -1,4 +1,4 @@
-//! `any_of` and `all_of`: several strategies on one series.
+//! `any_of` and `all_of`: several strategies for one series.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use super::{
 use crate::describe::{Node, section};
 use crate::metric::{Direction, MetricSample};
 
-/// Anomalous when any part is: the score is the greatest one.
+/// Anomalous if any part is; the score is the greatest one.
 ///
-/// Logic with unknowns (Kleene): anomalous if one is, else unknown if one is, else ok.
+/// Kleene's three-valued logic: anomalous if a part is, else unknown if a part is, else ok.
 #[derive(Debug)]
 pub struct AnyOf(Vec<Box<dyn ThresholdStrategy>>);
 
-/// Anomalous when every part is: the score is the least one.
+/// Anomalous if every part is; the score is the least one.
 ///
-/// Logic with unknowns (Kleene): ok if one is, else unknown if one is, else anomalous.
+/// Kleene's three-valued logic: ok if a part is, else unknown if a part is, else anomalous.
 #[derive(Debug)]
 pub struct AllOf(Vec<Box<dyn ThresholdStrategy>>);
 
 impl AnyOf {
-    /// At least one strategy.
+    /// A composition of at least one strategy.
     #[must_use]
     pub fn new(parts: Vec<Box<dyn ThresholdStrategy>>) -> Self {
         Self(parts)
@@ -33,7 +33,7 @@ impl AnyOf {
 }
 
 impl AllOf {
-    /// At least one strategy.
+    /// A composition of at least one strategy.
     #[must_use]
     pub fn new(parts: Vec<Box<dyn ThresholdStrategy>>) -> Self {
         Self(parts)
@@ -42,10 +42,11 @@ impl AllOf {
 
 type Parts = Vec<Box<dyn ThresholdStrategy>>;
 
-/// What makes one verdict win over another.
+/// The order of verdicts; the greatest wins.
 type Rank = fn(&Verdict) -> (u8, f64);
 
-/// Every part judges, because every part learns; the verdict with the greatest rank is the answer.
+/// Lets every part judge, so that every part learns, and returns the verdict with the greatest
+/// rank.
 fn strongest(
     parts: &mut [Box<dyn ThresholdStrategy>],
     sample: &MetricSample,
@@ -104,14 +105,6 @@ fn restore(
     Ok(())
 }
 
-fn memory(parts: &[Box<dyn ThresholdStrategy>]) -> usize {
-    size_of::<AnyOf>()
-        + parts
-            .iter()
-            .map(|part| part.memory() + size_of_val(part))
-            .sum::<usize>()
-}
-
 macro_rules! composition {
     ($name:ident, $params:ident, $doc:literal, $kind:literal, $rank:ident, $build:ident) => {
         section! {
@@ -148,10 +141,6 @@ macro_rules! composition {
 
             fn cooldown(&self) -> usize {
                 self.0.iter().map(|part| part.cooldown()).max().unwrap_or(0)
-            }
-
-            fn memory(&self) -> usize {
-                memory(&self.0)
             }
         }
 

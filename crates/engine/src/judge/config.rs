@@ -1,18 +1,18 @@
-//! A strategy as a rule file writes it.
+//! The configuration of a strategy in a rule file.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A strategy's type and parameters as written: `{"type": "ewma", "alpha": 0.2}`. [`Registry::check`](super::Registry::check) says
-/// whether they make sense.
+/// A strategy's type and parameters as written, such as `{"type": "ewma", "alpha": 0.2}`; not
+/// checked until [`Registry::check`](super::Registry::check).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StrategyConfig {
-    /// Which strategy.
+    /// The type of strategy.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its parameters as written.
+    /// The parameters as written.
     #[serde(flatten)]
     pub params: Map<String, Value>,
 }
@@ -27,7 +27,7 @@ impl StrategyConfig {
         }
     }
 
-    /// The same with one parameter set.
+    /// The same configuration with one parameter set.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.params.insert(name.to_owned(), value.into());

@@ -1,4 +1,4 @@
-//! `drift`: the statistic of a drift rule against its critical value.
+//! `drift`: compares the statistic of a drift rule with its critical value.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::metric::MetricSample;
 
 const KIND: &str = "drift";
 
-/// Scores a drift sample as value over critical value, both of which come with the sample; it learns nothing.
+/// The score is the value of a drift sample over the critical value in its evidence; it learns
+/// nothing.
 #[derive(Debug)]
 struct DriftStrategy;
 
@@ -28,10 +29,10 @@ impl ThresholdStrategy for DriftStrategy {
         if let Some(why) = &evidence.insufficient {
             return Verdict::insufficient(why.clone());
         }
-        let critical = evidence
+        let Some(critical) = evidence
             .critical_value
-            .filter(|critical| *critical > 0.0 && sample.value.is_finite());
-        let Some(critical) = critical else {
+            .filter(|critical| *critical > 0.0 && sample.value.is_finite())
+        else {
             return Verdict::insufficient("the sample has no critical value");
         };
         let band = Band {

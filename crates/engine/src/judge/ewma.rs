@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::pace::weight;
 use super::registry::Built;
+use super::streaming::TOO_FEW_SAMPLES;
 use super::{
     Band, Context, Error, Pace, Registry, Side, Snapshot, ThresholdStrategy, Verdict, read_params,
 };
@@ -44,10 +45,12 @@ section! {
     }
 }
 
-/// Exponentially weighted mean and variance; anomalous `k_sigma` standard deviations away from the mean. O(1); under 200 bytes.
+/// Exponentially weighted mean and variance. A value is anomalous if it is more than `k_sigma`
+/// standard deviations from the mean. O(1); under 200 bytes.
 ///
-/// The recursion is West's (1979): with `d = x − m`, `m += α d` and `v = (1−α)(v + α d²)`, where `α` is `max(alpha, 1/n)` for the
-/// first samples. A sample is judged by the mean and variance before it.
+/// The recursion (West 1979, "Updating mean and variance estimates: an improved method") is `m += α
+/// d` and `v = (1−α)(v + α d²)` with `d = x − m`, where `α` is `max(alpha, 1/n)` for the first
+/// samples. A sample is judged by the mean and variance before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EwmaStrategy {
     params: EwmaParams,
@@ -60,7 +63,7 @@ struct Memory {
     seen: u32,
     mean: f64,
     variance: f64,
-    /// Anomalous samples in a row: positive above, negative below.
+    /// Consecutive anomalous samples: positive above the band, negative below it.
     run: i64,
 }
 
@@ -74,6 +77,7 @@ impl EwmaStrategy {
         }
     }
 
+    /// The standard deviation, at least the configured minimum.
     fn deviation(&self) -> f64 {
         let floor =
             self.params.min_deviation + self.params.min_relative_deviation * self.memory.mean.abs();
@@ -88,8 +92,9 @@ impl EwmaStrategy {
         memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
-    /// Counts anomalous samples in a row on one side; after enough of them the new level is learned from the start.
-    fn follow(&mut self, side: Option<Side>) {
+    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them starts from
+    /// the initial state.
+    fn count_run(&mut self, side: Option<Side>) {
         let run = self.memory.run;
         self.memory.run = match side {
             Some(Side::Above) => run.max(0) + 1,
@@ -111,7 +116,7 @@ impl ThresholdStrategy for EwmaStrategy {
             Ok(steps) => steps,
             Err(verdict) => return verdict,
         };
-        // Squares of what is left stay finite.
+        // Squares of clamped values are finite.
         let x = sample.value.clamp(-1e100, 1e100);
         if self.memory.seen == 0 {
             self.memory.mean = x;
@@ -119,24 +124,20 @@ impl ThresholdStrategy for EwmaStrategy {
         let d = x - self.memory.mean;
         if self.memory.seen < self.params.warm_up {
             self.learn(d, steps);
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let (mean, sigma) = (self.memory.mean, self.deviation());
         let direction = self.params.direction;
         let side = if d > 0.0 { Side::Above } else { Side::Below };
-        let watched = match side {
-            Side::Above => direction.watches_above(),
-            Side::Below => direction.watches_below(),
-        };
         let z = d.abs() / sigma;
-        let score = if watched {
+        let score = if side.is_watched(direction) {
             z / self.params.k_sigma
         } else {
             0.0
         };
         let band = Band::around(mean, self.params.k_sigma * sigma, direction);
         let verdict = Verdict::judged(score, Some(side), band, || {
-            let word = if d > 0.0 { "above" } else { "below" };
+            let word = side.as_str();
             Cow::Owned(format!(
                 "{} is {z:.1} standard deviations {word} the mean {}",
                 rounded(x),
@@ -145,8 +146,8 @@ impl ThresholdStrategy for EwmaStrategy {
         });
         let clip = self.params.clip_sigma * sigma;
         self.learn(d.clamp(-clip, clip), steps);
-        // Deviations on the side that is not watched also move the level for good.
-        self.follow((z > self.params.k_sigma).then_some(side));
+        // Deviations on the side that is not watched count too, so that the level follows them.
+        self.count_run((z > self.params.k_sigma).then_some(side));
         verdict
     }
 

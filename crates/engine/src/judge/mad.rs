@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::registry::Built;
-use super::streaming::{Common, Core, Step, Streaming};
+use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
 use crate::describe::{Node, section};
 use crate::metric::{Direction, rounded};
 
-/// Median absolute deviation to standard deviation of a normal distribution: `1/Φ⁻¹(3/4)`.
+/// The standard deviation of a normal distribution over its median absolute deviation:
+/// `1/Φ⁻¹(3/4)`.
 pub(super) const TO_SIGMA: f64 = 1.482_602_218_505_602;
 
 section! {
@@ -37,9 +38,10 @@ section! {
     }
 }
 
-/// Keeps the last `window` values, also sorted. O(log n) comparisons and one short move per sample; 16 bytes per value.
+/// The last `window` values, in order of time and sorted. O(log n) comparisons and one short move
+/// per sample; 16 bytes per value.
 ///
-/// A level shift is the new normal once it fills half the window.
+/// A new level becomes normal once it fills half the window.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Mad {
     recent: VecDeque<f64>,
@@ -47,13 +49,14 @@ pub(super) struct Mad {
 }
 
 impl Mad {
-    /// Median of the window; of an even number of values the mean of the middle two.
+    /// The median of the window; the mean of the middle two if their number is even.
     fn median(&self) -> f64 {
         let n = self.sorted.len();
         (self.sorted[(n - 1) / 2] + self.sorted[n / 2]) / 2.0
     }
 
-    /// Standard deviation estimated by the MAD, or, when more than half the values are equal, by the mean square.
+    /// The standard deviation, estimated from the MAD, or from the mean square if the MAD is 0
+    /// because more than half of the values are equal.
     #[expect(clippy::cast_precision_loss, reason = "a window's length")]
     fn sigma(&self, median: f64) -> f64 {
         let mad = median_distance(&self.sorted, median);
@@ -81,12 +84,13 @@ impl Mad {
     }
 }
 
-/// The median of `|x − centre|` over sorted values: the distances fall and then rise, so the middle ones are found by two
-/// pointers that walk outwards from a place found by bisection.
+/// The median of `|x − centre|` over sorted values, by bisection: the nearest `k` values are always
+/// consecutive.
 pub(super) fn median_distance(sorted: &[f64], centre: f64) -> f64 {
     let n = sorted.len();
     let kth = |k: usize| {
-        // The k+1 nearest values are the window [low, low+k]: move it until its far ends balance.
+        // The k+1 nearest values are `low..=low + k`: find the `low` at which both ends are about
+        // equally far away.
         let (mut low, mut high) = (0, n - 1 - k);
         while low < high {
             let middle = usize::midpoint(low, high);
@@ -121,7 +125,7 @@ impl Core for Mad {
     fn step(&mut self, params: &MadParams, step: Step) -> Verdict {
         if self.recent.len() < params.warm_up {
             self.learn(params.window, step.x);
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let median = self.median();
         let floor = params.min_deviation + params.min_relative_deviation * median.abs();
@@ -155,10 +159,6 @@ impl Core for Mad {
         } else {
             Err("window")
         }
-    }
-
-    fn heap(&self) -> usize {
-        (self.recent.capacity() + self.sorted.capacity()) * size_of::<f64>()
     }
 }
 

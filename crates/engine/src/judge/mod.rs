@@ -1,7 +1,9 @@
-//! Judging: a strategy per rule and series says whether a value is normal, by what it knew before the value arrived.
+//! Judging: one strategy per rule and series decides whether a value is normal, from what it knew
+//! before the value arrived.
 //!
-//! A [`StrategyConfig`] is what a rule file says; a [`Registry`] checks it and builds a [`ThresholdStrategy`] from it; a [`Table`]
-//! keeps one strategy per series. Every strategy answers with a [`Verdict`] on one scale: a score of 1 is at the limit.
+//! A [`StrategyConfig`] is the configuration in a rule file. A [`Registry`] checks it and builds a
+//! [`ThresholdStrategy`] from it; a [`Table`] holds one strategy per series. All strategies return
+//! a [`Verdict`] with a score on the same scale: 1 is exactly at the limit.
 
 mod adwin;
 mod auto;

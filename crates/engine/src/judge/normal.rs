@@ -1,6 +1,7 @@
-//! The normal distribution's quantile.
+//! The quantile function of the normal distribution.
 
-/// `Φ⁻¹(p)` for 0 < p < 1 by Acklam's rational approximation; relative error below 1.2e-9.
+/// `Φ⁻¹(p)` for 0 < p < 1 (Acklam 2003, "An algorithm for computing the inverse normal cumulative
+/// distribution function"); the relative error is below 1.2e-9.
 pub(super) fn quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
         -39.696_830_286_653_76,
@@ -53,7 +54,7 @@ mod tests {
     use super::quantile;
 
     #[test]
-    fn the_quantile_is_the_one_of_scipy() {
+    fn the_quantile_equals_that_of_scipy() {
         for (p, z) in [
             (0.5, 0.0),
             (0.975, 1.959_963_984_540_054),

@@ -1,4 +1,4 @@
-//! `novelty`: is this unlike everything the series has done?
+//! `novelty`: how much a value and its recent course differ from everything before.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::blocks::Blocks;
 use super::record::Record;
 use super::registry::Built;
 use super::season::{Period, Season};
-use super::streaming::{Common, Core, Step, Streaming};
+use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
 use crate::metric::{Direction, rounded};
@@ -28,14 +28,14 @@ section! {
     }
 }
 
-/// Adds up how far the series leaves its own record: of the value, of the extremes of five values, of seasonal residuals and of
-/// block shapes. About 20 KB a series.
+/// Adds up by how much the series exceeds its records: of the value, of the extremes of five
+/// values, of seasonal residuals and of block shapes. About 20 KB per series.
 ///
-/// A record is set once: a new level is an event when it begins and normal from then on.
+/// A new level breaks a record only once: it is an event when it begins, and normal from then on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Novelty {
     seen: u32,
-    /// The one value that was ever seen.
+    /// The value of all samples so far, if they were equal.
     constant: Option<f64>,
     value: Record,
     lows: Record,
@@ -56,6 +56,7 @@ struct Residual {
     last: Vec<f64>,
 }
 
+/// Appends a value and drops the oldest one beyond `length`.
 fn keep(last: &mut Vec<f64>, length: usize, x: f64) {
     if last.len() >= length {
         last.remove(0);
@@ -63,7 +64,7 @@ fn keep(last: &mut Vec<f64>, length: usize, x: f64) {
     last.push(x);
 }
 
-/// Novelty above and below, as far as the direction watches them.
+/// The sum of the excesses above and below on the sides that the direction watches.
 fn watched(direction: Direction, (above, below): (f64, f64)) -> f64 {
     let up = if direction.watches_above() {
         above
@@ -102,7 +103,7 @@ impl Residual {
 }
 
 impl Novelty {
-    /// Whether this is the first value that differs from all earlier ones, which were equal.
+    /// Whether all earlier values were equal and this one differs.
     fn leaves_constant(&mut self, x: f64) -> bool {
         if self.seen == 0 {
             self.constant = Some(x);
@@ -162,14 +163,14 @@ impl Core for Novelty {
         let left_constant = self.leaves_constant(step.x);
         let novelty = self.novelty(params.warm_up, step);
         if !known {
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let side = if step.x < low {
             Side::Below
         } else {
             Side::Above
         };
-        // A series without a range has no unit for its records; that it moves at all is the event.
+        // A constant series has no range to measure records in, so its first change is an event.
         let score = if left_constant && side.is_watched(step.direction) {
             2.0
         } else {
@@ -197,16 +198,11 @@ impl Core for Novelty {
     }
 
     fn fits(&self, _params: &NoveltyParams) -> Result<(), &'static str> {
-        if self.day.season.intact() && self.week.season.intact() {
+        if self.day.season.is_intact() && self.week.season.is_intact() {
             Ok(())
         } else {
             Err("period")
         }
-    }
-
-    fn heap(&self) -> usize {
-        let seasons = self.day.season.heap() + self.week.season.heap();
-        seasons + self.short.heap() + self.long.heap() + 11 * size_of::<f64>()
     }
 }
 

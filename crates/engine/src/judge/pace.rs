@@ -1,4 +1,4 @@
-//! Time between samples, in steps of the configured interval.
+//! The time between samples, in steps of the interval.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::Verdict;
 use crate::metric::{MetricSample, Timestamp};
 
-/// The longest gap that is charged, in steps: after it a memory is as stale as it gets, not gone.
-const LONGEST_GAP: i64 = 100;
+/// Longer gaps, in steps, count as this many steps, so that they do not erase everything learned.
+const MAX_GAP: i64 = 100;
 
-/// A sample that is older than the last one by more steps than this says that the clock was set back.
+/// If a sample is older than the last one by more steps than this, the clock was set back.
 const SET_BACK: i64 = 10;
 
-/// Counts steps between samples. Without an interval every sample is one step, whatever its time.
+/// Counts the steps between samples. Without an interval every sample is one step, whatever its
+/// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pace {
     last: Option<Timestamp>,
@@ -23,7 +24,8 @@ impl Pace {
     /// Steps since the last admitted sample: at least 1, at most 100.
     ///
     /// # Errors
-    /// The verdict for a sample that must not be learnt: no finite value, or not newer than the last one.
+    /// The verdict on a sample that must not be learned: its value is not finite, or it is not
+    /// newer than the last one.
     pub fn admit(&mut self, sample: &MetricSample, interval: Duration) -> Result<i32, Verdict> {
         if !sample.value.is_finite() {
             return Err(Verdict::insufficient("the value is not a finite number"));
@@ -37,7 +39,8 @@ impl Pace {
             return Ok(1);
         };
         let elapsed = sample.at.as_millis().saturating_sub(last.as_millis());
-        // The clock was set back: waiting until it is where it was would leave the series unjudged.
+        // The clock was set back. Accept the new time; else the series would not be judged until
+        // the old time returns.
         if elapsed < every.saturating_mul(-SET_BACK) {
             self.last = Some(sample.at);
             return Ok(1);
@@ -48,12 +51,12 @@ impl Pace {
             ));
         }
         self.last = Some(sample.at);
-        let steps = (elapsed.saturating_add(every / 2) / every).clamp(1, LONGEST_GAP);
+        let steps = (elapsed.saturating_add(every / 2) / every).clamp(1, MAX_GAP);
         Ok(i32::try_from(steps).unwrap_or(1))
     }
 }
 
-/// The weight of a new sample after `steps` steps at a weight of `alpha` each: `1 - (1-α)^steps`.
+/// The weight of a new sample after `steps` steps with a weight of `alpha` each: `1 − (1−α)^steps`.
 pub(super) fn weight(alpha: f64, steps: i32) -> f64 {
     if steps == 1 {
         alpha

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::registry::Built;
-use super::streaming::{Common, Core, Step, Streaming};
+use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
 use crate::metric::{Direction, rounded};
@@ -29,8 +29,11 @@ section! {
     }
 }
 
-/// Page (1954) and Hinkley (1971) as river 0.26 computes them; O(1), under 200 bytes. `delta` and `threshold` are in the unit of the
-/// metric. An alarm starts it anew at the next sample.
+/// The Page–Hinkley test (Page 1954, "Continuous inspection schemes"; Hinkley 1971) as river 0.26
+/// computes it. O(1); under 200 bytes.
+///
+/// `delta` and `threshold` are in the unit of the metric. After an alarm it restarts at the next
+/// sample.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct PageHinkley {
     seen: u32,
@@ -70,7 +73,7 @@ impl Core for PageHinkley {
         };
         self.most_fall = self.most_fall.max(self.fall);
         if self.seen < params.warm_up {
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let up = if step.direction.watches_above() {
             self.rise - self.least_rise

@@ -1,8 +1,8 @@
-//! Records: by how much a value exceeds everything before it.
+//! Records: by how much a value exceeds all values before it.
 
 use serde::{Deserialize, Serialize};
 
-/// Excess over the running extremes, in units of the running range.
+/// The extremes of all values so far. The excess of a value is measured in units of their range.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Record {
     max: f64,
@@ -12,7 +12,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Excess above the maximum and below the minimum so far, then learns.
+    /// The excess above the maximum and below the minimum so far; then adds the value.
     pub(super) fn both(&mut self, u: f64) -> (f64, f64) {
         let range = self.max - self.min;
         let mut excess = (0.0, 0.0);
@@ -26,7 +26,8 @@ impl Record {
         excess
     }
 
-    /// Excess above the maximum so far, then learns and relaxes both extremes towards the mean by the share `decay`.
+    /// The excess above the maximum so far; then adds the value and moves both extremes towards the
+    /// mean by the share `decay`.
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     pub(super) fn up(&mut self, u: f64, decay: f64) -> f64 {
         let (above, _) = self.both(u);

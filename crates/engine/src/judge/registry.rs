@@ -1,23 +1,25 @@
-//! Which strategies there are, and how to build one from its configuration.
+//! The available strategies, and how to build one from its configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{StrategyConfig, ThresholdStrategy, builtin};
-use crate::describe::{Fault, nearest};
+use super::{StrategyConfig, ThresholdStrategy};
+use crate::describe::Fault;
 use crate::metric::Direction;
+use crate::metric::nearest;
 
 /// Deepest nesting of `any_of` and `all_of`.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// What a strategy needs to know about its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
     /// Which side is bad.
     pub direction: Direction,
-    /// Time between two samples; zero when every sample is one step, whatever its time (files, golden outputs).
+    /// Time between two samples. With zero every sample is one step, whatever its time, as for
+    /// files.
     pub interval: Duration,
 }
 
@@ -28,9 +30,9 @@ pub type Problem = Fault;
 /// A strategy, or every mistake in its configuration.
 pub type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
 
-/// Builds strategies of one type. Implement it to add a strategy from another crate.
+/// Builds strategies of one type. Implement it to add a strategy of your own.
 pub trait StrategyFactory: Send + Sync {
-    /// The `type:` it builds.
+    /// The `type:` that it builds.
     fn kind(&self) -> &'static str;
 
     /// Builds a strategy that has learned nothing yet. [`read_params`](super::read_params) reads and checks `params`.
@@ -51,9 +53,11 @@ pub struct Registry {
     factories: Vec<Arc<dyn StrategyFactory>>,
 }
 
-impl Default for Registry {
-    fn default() -> Self {
-        Self::built_in()
+impl FromIterator<Arc<dyn StrategyFactory>> for Registry {
+    fn from_iter<I: IntoIterator<Item = Arc<dyn StrategyFactory>>>(factories: I) -> Self {
+        Self {
+            factories: factories.into_iter().collect(),
+        }
     }
 }
 
@@ -64,15 +68,7 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// The strategies of this crate.
-    #[must_use]
-    pub fn built_in() -> Self {
-        Self {
-            factories: builtin::factories(),
-        }
-    }
-
-    /// The same registry with one more strategy; it replaces one of the same type.
+    /// Adds a strategy, or replaces the one of the same type.
     pub fn register(&mut self, factory: impl StrategyFactory + 'static) -> &mut Self {
         self.factories
             .retain(|known| known.kind() != factory.kind());
@@ -80,12 +76,12 @@ impl Registry {
         self
     }
 
-    /// The types there are.
+    /// The types of all strategies.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.factories.iter().map(|factory| factory.kind())
     }
 
-    /// Every mistake in a configuration; empty when it can be built.
+    /// Every mistake in a configuration; empty if it is valid.
     #[must_use]
     pub fn check(&self, config: &StrategyConfig, context: &Context) -> Vec<Problem> {
         self.build(config, context).err().unwrap_or_default()
@@ -100,8 +96,8 @@ impl Registry {
         config: &StrategyConfig,
         context: &Context,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
-        if depth(&config.params) > DEEPEST {
-            let message = format!("must not be nested deeper than {DEEPEST} strategies");
+        if depth(&config.params) > MAX_DEPTH {
+            let message = format!("must not be nested deeper than {MAX_DEPTH} strategies");
             return Err(vec![Problem {
                 path: String::new(),
                 message,
@@ -113,7 +109,7 @@ impl Registry {
             .find(|known| known.kind() == config.kind)
         else {
             let kinds: Vec<&str> = self.kinds().collect();
-            let hint = match nearest(&config.kind, &kinds) {
+            let hint = match nearest(&config.kind, kinds.iter().copied(), 2) {
                 Some(kind) => format!("; did you mean {kind}?"),
                 None => format!("; known are {}", kinds.join(", ")),
             };
@@ -126,12 +122,15 @@ impl Registry {
     }
 }
 
+/// The depth of nested `strategies`.
 fn depth(params: &Map<String, Value>) -> usize {
-    let parts = params.get("strategies").and_then(Value::as_array);
-    let below = parts
+    params
+        .get("strategies")
+        .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter_map(Value::as_object)
-        .map(depth);
-    below.max().map_or(0, |below| below + 1)
+        .map(|part| depth(part) + 1)
+        .max()
+        .unwrap_or(0)
 }

@@ -1,11 +1,11 @@
-//! Hour-of-day and hour-of-week levels, in UTC.
+//! The usual level of each hour of the day or of the week, in UTC.
 
 use serde::{Deserialize, Serialize};
 
 use crate::describe::worded;
 use crate::metric::Timestamp;
 
-/// Which hours share a level.
+/// The period after which levels repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Period {
     Day,
@@ -33,10 +33,11 @@ impl Period {
     }
 }
 
-/// A level and an offset for each hour; what is left of a value is its residual.
+/// A level and an offset for each hour. The residual of a value is its difference from their sum.
 ///
-/// `r = x − (L + c/(c+3) S_b)` for the hour `b` seen `c` times. Learning is clipped at four mean absolute residuals, so that an
-/// incident does not echo one period later.
+/// `r = x − (L + c/(c+3) S_b)` for the hour `b` seen `c` times. What is learned from a value is
+/// clipped at four mean absolute residuals, so that an incident does not change the expectation one
+/// period later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Season {
     period: Period,
@@ -48,11 +49,13 @@ pub(super) struct Season {
     seen: u64,
 }
 
+/// Residuals are clipped at this many mean absolute residuals.
 const CLIP: f64 = 4.0;
+/// The rate at which the level and the spread are learned.
 const LEVEL_RATE: f64 = 0.005;
 
 impl Season {
-    /// Offsets learn with `rate`.
+    /// Seasonal levels whose offsets are learned at `rate`.
     pub(super) fn new(period: Period, rate: f64) -> Self {
         Self {
             period,
@@ -65,18 +68,18 @@ impl Season {
         }
     }
 
-    /// What is expected at a time.
+    /// The expected value at a time.
     pub(super) fn expected(&self, at: Timestamp) -> f64 {
         let bin = self.period.bin(at);
         self.level + self.counts[bin] / (self.counts[bin] + 3.0) * self.offsets[bin]
     }
 
-    /// Mean absolute residual.
+    /// The mean absolute residual.
     pub(super) fn spread(&self) -> f64 {
         self.spread
     }
 
-    /// Moves the level so that `x` is what was expected.
+    /// Moves the level so that `x` is the expected value.
     pub(super) fn move_to(&mut self, at: Timestamp, x: f64) {
         self.level += x - self.expected(at);
     }
@@ -104,11 +107,8 @@ impl Season {
         residual
     }
 
-    pub(super) fn intact(&self) -> bool {
+    /// Whether a restored state has the hours of its period.
+    pub(super) fn is_intact(&self) -> bool {
         self.offsets.len() == self.period.hours() && self.counts.len() == self.period.hours()
-    }
-
-    pub(super) fn heap(&self) -> usize {
-        (self.offsets.capacity() + self.counts.capacity()) * size_of::<f64>()
     }
 }

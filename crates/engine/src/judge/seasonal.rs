@@ -1,4 +1,4 @@
-//! `seasonal`: the residual from the usual level of the hour.
+//! `seasonal`: the deviation from the usual level of the hour.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::season::{Period, Season};
-use super::streaming::{Common, Core, Step, Streaming};
+use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
 use crate::metric::{Direction, rounded};
 
-/// Mean absolute deviation to standard deviation of a normal distribution: √(π/2).
+/// The standard deviation of a normal distribution over its mean absolute deviation: √(π/2).
 const TO_SIGMA: f64 = 1.253_314_137_315_500_1;
 
 section! {
@@ -37,9 +37,11 @@ section! {
     }
 }
 
-/// Learns a level for each hour of the day (or week). O(1); 0.6 KB (2.9 KB for a week).
+/// Learns a level for each hour of the day or of the week. O(1); 0.6 KB for a day, 2.9 KB for a
+/// week.
 ///
-/// After `relearn_after` anomalous samples in a row on one side the level moves; the shape of the day stays.
+/// After `relearn_after` consecutive anomalous samples on one side the overall level moves; the
+/// shape of the period stays.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Seasonal {
     season: Season,
@@ -70,11 +72,11 @@ impl Core for Seasonal {
         let residual = self.season.residual(step.at, step.x);
         if self.seen < params.warm_up {
             self.seen += 1;
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let side = Side::of(residual);
         let z = residual.abs() / sigma;
-        self.follow(params, step, (z > params.k_sigma).then_some(side));
+        self.count_run(params, step, (z > params.k_sigma).then_some(side));
         let score = if side.is_watched(step.direction) {
             z / params.k_sigma
         } else {
@@ -92,20 +94,18 @@ impl Core for Seasonal {
     }
 
     fn fits(&self, _params: &SeasonalParams) -> Result<(), &'static str> {
-        if self.season.intact() {
+        if self.season.is_intact() {
             Ok(())
         } else {
             Err("period")
         }
     }
-
-    fn heap(&self) -> usize {
-        self.season.heap()
-    }
 }
 
 impl Seasonal {
-    fn follow(&mut self, params: &SeasonalParams, step: Step, side: Option<Side>) {
+    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them moves the
+    /// level.
+    fn count_run(&mut self, params: &SeasonalParams, step: Step, side: Option<Side>) {
         self.run = match side {
             Some(Side::Above) => self.run.max(0) + 1,
             Some(Side::Below) => self.run.min(0) - 1,

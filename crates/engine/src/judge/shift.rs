@@ -1,4 +1,4 @@
-//! `shift`: small lasting shifts, with a guaranteed time between false alarms.
+//! `shift`: detects small lasting shifts, with a guaranteed mean time between false alarms.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 
 use super::normal::quantile;
 use super::registry::Built;
-use super::streaming::{Common, Core, Step, Streaming};
+use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, rounded};
+use crate::metric::{Direction, rounded, uniform};
 
-/// Bins of the conformal ranks.
+/// Bins of the ranks.
 const BINS: usize = 64;
-/// Shifts that are looked for, in standard deviations.
+/// The shifts to detect, in standard deviations.
 const SHIFTS: [f64; 8] = [0.25, 0.5, 1.0, 2.0, -0.25, -0.5, -1.0, -2.0];
 
 section! {
@@ -33,12 +33,14 @@ section! {
     }
 }
 
-/// A conformal e-detector (Shin, Ramdas and Rinaldo 2022; Vovk et al. 2024) over binned ranks; O(64) time and memory.
+/// A conformal e-detector (Shin, Ramdas and Rinaldo 2022, "E-detectors: a nonparametric framework
+/// for sequential change detection"; Vovk et al. 2024) over binned ranks. O(64) time and memory.
 ///
-/// The first half of the warm-up sets the bins (and the AR(1) coefficient), the second half fills them. From then on the rank of a
-/// value among the earlier ones gives a p-value that is uniform while the values are exchangeable; `e = exp(δz − δ²/2)` has mean 1,
-/// and the Shiryaev–Roberts sum `M ← (1 + M) e`, averaged over shifts δ, reaches `budget` on average not before `budget` samples.
-/// After an alarm it learns anew.
+/// The first half of the warm-up sets the bins and the AR(1) coefficient, the second half fills the
+/// bins. After that the rank of a value among the earlier ones gives a p-value, which is uniform
+/// while the values are exchangeable. With `z = −Φ⁻¹(p)`, `e = exp(δz − δ²/2)` has mean 1, and the
+/// Shiryaev–Roberts sum `M ← (1 + M) e`, averaged over the shifts δ, takes at least `budget`
+/// samples on average to reach `budget`. After an alarm it restarts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Shift {
     seen: usize,
@@ -50,12 +52,12 @@ pub(super) struct Shift {
     phi: f64,
     previous: f64,
     evidence: [f64; 8],
-    /// State of the tie-break; the same series always breaks ties alike.
+    /// The state of the generator that breaks ties; the same series always gives the same verdicts.
     ties: u64,
 }
 
 impl Shift {
-    /// Bins at the quantiles of the first values, after their AR(1) is taken out.
+    /// Sets the bins at the quantiles of the first values, after removing their AR(1) component.
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     fn set_bins(&mut self, whiten: bool) {
         let n = self.first.len();
@@ -77,16 +79,6 @@ impl Shift {
         self.first = Vec::new();
     }
 
-    fn uniform(&mut self) -> f64 {
-        // SplitMix64 (Steele, Lea and Flood 2014); the upper 53 bits, never 0 or 1.
-        self.ties = self.ties.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.ties;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
-        (f64::from(bits) + 0.5) / 4_294_967_296.0
-    }
-
     fn residual(&mut self, x: f64) -> f64 {
         let deviation = x - self.mean;
         let residual = deviation - self.phi * self.previous;
@@ -94,11 +86,12 @@ impl Shift {
         residual
     }
 
-    /// The p-value of a residual among the earlier ones, which is then counted.
+    /// The p-value of a residual among the earlier ones; then counts it.
     fn p_value(&mut self, residual: f64) -> f64 {
         let bin = self.edges.partition_point(|edge| *edge < residual);
         let above: f64 = self.counts[bin + 1..].iter().sum();
-        let p = (above + self.uniform() * (self.counts[bin] + 1.0)) / (self.total + 1.0);
+        let tie = uniform(&mut self.ties);
+        let p = (above + tie * (self.counts[bin] + 1.0)) / (self.total + 1.0);
         self.counts[bin] += 1.0;
         self.total += 1.0;
         p.clamp(1e-12, 1.0 - 1e-12)
@@ -134,12 +127,12 @@ impl Core for Shift {
                 self.set_bins(params.whiten);
                 self.previous -= self.mean;
             }
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let residual = self.residual(step.x);
         let p = self.p_value(residual);
         if self.seen <= params.warm_up {
-            return Verdict::warming_up("too few samples were seen");
+            return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let z = -quantile(p);
         let (mut up, mut down) = (0.0, 0.0);
@@ -186,10 +179,6 @@ impl Core for Shift {
             Err("warm_up")
         }
     }
-
-    fn heap(&self) -> usize {
-        (self.first.capacity() + self.edges.capacity() + self.counts.capacity()) * size_of::<f64>()
-    }
 }
 
 pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
@@ -204,7 +193,7 @@ mod tests {
     use super::{Core, Shift, ShiftParams};
 
     #[test]
-    fn the_bins_are_those_of_what_the_value_before_does_not_foretell() {
+    fn the_bins_are_those_of_the_residuals_of_the_ar_model() {
         let params = ShiftParams {
             budget: 40_320.0,
             warm_up: 200,
@@ -214,7 +203,8 @@ mod tests {
         let mut shift = Shift::new(&params);
         shift.first = [2.0, -2.0].repeat(50);
         shift.set_bins(true);
-        // Of 100 deviations of 2 whose neighbours have other signs φ is -99/100: a hundredth of each is left.
+        // For 100 deviations of ±2 with alternating signs φ is -99/100, which leaves a hundredth of
+        // each.
         assert!((shift.phi + 0.99).abs() < 1e-12);
         let ends = [shift.edges[0], shift.edges[62]];
         assert!((ends[0] + 0.02).abs() < 1e-12 && (ends[1] - 0.02).abs() < 1e-12);

@@ -14,9 +14,9 @@ use crate::metric::{Direction, MetricSample, rounded};
 
 const KIND: &str = "static";
 
-/// Anomalous beyond a fixed bound. It learns nothing and needs no warm-up; 40 bytes.
+/// A value is anomalous beyond a fixed bound. It learns nothing and needs no warm-up; 40 bytes.
 ///
-/// The score is `1 ± (x − b) / max(|b|, min_deviation)`, never below 0.
+/// The score is `1 ± (x − b) / max(|b|, min_deviation)`, at least 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaticThresholdStrategy {
     lower: Option<f64>,
@@ -25,14 +25,14 @@ pub struct StaticThresholdStrategy {
 }
 
 impl StaticThresholdStrategy {
-    /// Anomalous below `bound` when the direction is below, above it otherwise.
+    /// Values below `bound` are anomalous if the direction is below, else values above it.
     #[must_use]
     pub fn new(bound: f64, direction: Direction) -> Self {
         let below = direction == Direction::Below;
         Self::within(below.then_some(bound), (!below).then_some(bound))
     }
 
-    /// Anomalous outside `lower..=upper`, where given.
+    /// Values outside of `lower..=upper` are anomalous; `None` is no bound.
     #[must_use]
     pub fn within(lower: Option<f64>, upper: Option<f64>) -> Self {
         Self {

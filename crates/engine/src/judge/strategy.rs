@@ -1,4 +1,4 @@
-//! The strategy: one judge for one series.
+//! The interface of strategies, and the snapshots of their state.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,21 +10,22 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::Verdict;
 use crate::metric::MetricSample;
 
-/// Judges the values of one series, in the order of their time.
+/// Judges the values of one series, in order of time.
 ///
-/// Implementations judge a sample by what they knew before it and learn from it afterwards. They never panic on a value: NaN and
-/// infinities are answered with `insufficient_data` and change nothing.
+/// Implementations judge a sample by what they knew before it and learn from it afterwards. They do
+/// not panic on any value: for NaN and infinities they return `insufficient_data` and change
+/// nothing.
 pub trait ThresholdStrategy: Send + fmt::Debug {
     /// Judges the sample, then learns from it.
     fn judge(&mut self, sample: &MetricSample) -> Verdict;
 
-    /// Everything that was learnt, to be restored after a restart.
+    /// Everything that was learned, to restore it after a restart.
     fn snapshot(&self) -> Snapshot;
 
-    /// Takes what [`snapshot`](Self::snapshot) gave.
+    /// Restores what [`snapshot`](Self::snapshot) returned.
     ///
     /// # Errors
-    /// When the snapshot is of another kind or version, or damaged; nothing is changed then.
+    /// If the snapshot is of another kind or version, or damaged; then nothing changes.
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error>;
 
     /// How long what was learnt about a series is kept after the series was last seen. A week by
@@ -38,25 +39,20 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     fn cooldown(&self) -> usize {
         0
     }
-
-    /// Bytes held, own size and heap.
-    fn memory(&self) -> usize {
-        size_of_val(self)
-    }
 }
 
-/// What a strategy learnt, in a form that can be stored.
+/// What a strategy has learned, in a form that can be stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The kind of strategy, as in `type:`.
     pub kind: String,
-    /// Version of the shape of `data`.
+    /// The version of the format of `data`.
     pub version: u32,
-    /// The learnt state; opaque.
+    /// The learned state; opaque.
     pub data: Data,
 }
 
-/// JSON as it is written: a thousand of them cost no more than their text.
+/// JSON as text, which needs less memory than parsed values.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Data(Box<RawValue>);
@@ -68,7 +64,7 @@ impl PartialEq for Data {
 }
 
 impl Snapshot {
-    /// A snapshot of `memory`. Memory that has no JSON form is stored as null and refused when it is restored.
+    /// A snapshot of `memory`. If it has no JSON form it is stored as null, which fails to restore.
     #[must_use]
     pub fn of<M: Serialize>(kind: &str, version: u32, memory: &M) -> Self {
         Self {
@@ -78,10 +74,10 @@ impl Snapshot {
         }
     }
 
-    /// The memory inside.
+    /// The state in the snapshot.
     ///
     /// # Errors
-    /// When the kind or version is another one or the data has another shape.
+    /// If the kind or version differs, or the data has another format.
     pub fn open<M: DeserializeOwned>(&self, kind: &str, version: u32) -> Result<M, Error> {
         if self.kind != kind {
             return Err(Error::Kind {
@@ -108,16 +104,16 @@ impl Snapshot {
 #[non_exhaustive]
 pub enum Error {
     /// It belongs to another strategy.
-    #[error("the stored state is of a {found} strategy, not of {expected}; it is learnt anew")]
+    #[error("the stored state is of a {found} strategy, not of {expected}; learning starts over")]
     Kind {
         /// The strategy that was to be restored.
         expected: String,
         /// The strategy that wrote the snapshot.
         found: String,
     },
-    /// It was written by another version.
+    /// It has another version.
     #[error(
-        "the stored state of {kind} has version {found}, this program writes {expected}; it is learnt anew"
+        "the stored state of {kind} has version {found}, this program writes {expected}; learning starts over"
     )]
     Version {
         /// The strategy.
@@ -127,16 +123,18 @@ pub enum Error {
         /// The version in the snapshot.
         found: u32,
     },
-    /// It has another shape.
-    #[error("the stored state of {kind} is damaged; it is learnt anew: {source}")]
+    /// Its data has another format.
+    #[error("the stored state of {kind} is damaged; learning starts over: {source}")]
     Damaged {
         /// The strategy.
         kind: String,
-        /// What the reader said.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
-    /// It was learnt with other parameters, such as another window.
-    #[error("the stored state of {kind} was learnt with another {parameter}; it is learnt anew")]
+    /// It was learned with other parameters, such as another window.
+    #[error(
+        "the stored state of {kind} was learned with another {parameter}; learning starts over"
+    )]
     Parameters {
         /// The strategy.
         kind: String,

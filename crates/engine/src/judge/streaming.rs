@@ -1,4 +1,4 @@
-//! What every learning strategy shares: time between samples, direction, snapshots.
+//! What all learning strategies share: the time between samples, the direction, snapshots.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Error, Pace, Snapshot, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, MetricSample, Timestamp};
 
-/// A finite value that is to be judged and learned.
+/// The reason of a verdict while warming up.
+pub(super) const TOO_FEW_SAMPLES: &str = "too few samples were seen";
+
+/// A finite value to judge and learn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) x: f64,
@@ -17,31 +20,29 @@ pub(super) struct Step {
     pub(super) direction: Direction,
 }
 
-/// The learning part of a strategy: its memory, and how it judges and learns one value.
+/// The learning part of a strategy: its state, and how it judges and learns one value.
 pub(super) trait Core: Clone + Debug + Send + Serialize + DeserializeOwned {
-    /// The `type:`.
+    /// The `type:` of the strategy.
     const KIND: &'static str;
-    /// What the configuration says.
+    /// The parameters of the strategy.
     type Params: Debug + Clone + Send;
 
-    /// A memory that has learned nothing.
+    /// The initial state.
     fn new(params: &Self::Params) -> Self;
 
-    /// Judges, then learns.
+    /// Judges a value, then learns from it.
     fn step(&mut self, params: &Self::Params, step: Step) -> Verdict;
 
-    /// Whether a restored memory belongs to these parameters; the parameter that differs otherwise.
+    /// Checks whether a restored state fits these parameters.
+    ///
+    /// # Errors
+    /// The name of the parameter that differs.
     fn fits(&self, _params: &Self::Params) -> Result<(), &'static str> {
         Ok(())
     }
-
-    /// Bytes on the heap.
-    fn heap(&self) -> usize {
-        0
-    }
 }
 
-/// What a [`Streaming`] strategy needs besides its core.
+/// The parameters that all [`Streaming`] strategies have.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common {
     pub(super) direction: Direction,
@@ -60,7 +61,7 @@ impl Common {
     }
 }
 
-/// A strategy made of a core.
+/// A strategy with this core.
 #[derive(Debug, Clone)]
 pub(super) struct Streaming<C: Core> {
     params: C::Params,
@@ -94,7 +95,7 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
             return verdict;
         }
         let step = Step {
-            // Sums and squares of what is left stay finite.
+            // Sums and squares of clamped values are finite.
             x: sample.value.clamp(-1e100, 1e100),
             at: sample.at,
             direction: self.common.direction,
@@ -121,9 +122,5 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
 
     fn cooldown(&self) -> usize {
         self.common.cooldown as usize
-    }
-
-    fn memory(&self) -> usize {
-        size_of_val(self) + self.memory.core.heap()
     }
 }

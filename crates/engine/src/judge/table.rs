@@ -1,4 +1,4 @@
-//! One strategy per series of a rule.
+//! The strategies of a rule, one per series.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Error, Registry, Snapshot, StrategyConfig, ThresholdStrategy, Verdict};
 use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 
-/// The strategies of one rule, one per set of labels, bounded in number.
+/// The strategies of one rule, one per series, up to a limit.
 #[derive(Debug)]
 pub struct Table {
     registry: Registry,
     config: StrategyConfig,
     context: Context,
-    cap: usize,
+    /// Most series; [`Table::MAX_SERIES`] outside of tests.
+    pub(super) max_series: usize,
     entries: HashMap<Labels, Entry, Keyed>,
     counts: Counts,
 }
@@ -25,55 +26,48 @@ struct Entry {
     seen: Timestamp,
 }
 
-/// What happened to samples and series; all but `series` only grow.
+/// Counts of samples and series; all but `series` only increase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Series that are held.
+    /// Series in the table.
     pub series: usize,
-    /// Samples without a finite value, which were skipped.
+    /// Samples without a finite value, which were not judged.
     pub not_finite: u64,
-    /// Samples of series beyond the cap, which were not judged.
+    /// Samples of series beyond the limit, which were not judged.
     pub refused: u64,
     /// Series that left because they were gone or idle.
     pub evicted: u64,
 }
 
-/// What was learnt about one series.
+/// What was learned about one series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeriesSnapshot {
     /// The series.
     pub labels: Labels,
-    /// When it was last seen.
+    /// The time of its last sample.
     pub seen: Timestamp,
-    /// What was learnt.
+    /// The state of its strategy.
     pub snapshot: Snapshot,
 }
 
 impl Table {
-    /// Series per rule unless [`with_cap`](Self::with_cap) says otherwise.
-    pub const DEFAULT_CAP: usize = 10_000;
+    /// Most series of a rule.
+    const MAX_SERIES: usize = 10_000;
 
-    /// A table that has learnt nothing yet.
+    /// An empty table.
     #[must_use]
     pub fn new(registry: &Registry, config: &StrategyConfig, context: &Context) -> Self {
         Self {
             registry: registry.clone(),
             config: config.clone(),
             context: context.clone(),
-            cap: Self::DEFAULT_CAP,
+            max_series: Self::MAX_SERIES,
             entries: HashMap::default(),
             counts: Counts::default(),
         }
     }
 
-    /// The same table with at most `cap` series.
-    #[must_use]
-    pub fn with_cap(mut self, cap: usize) -> Self {
-        self.cap = cap;
-        self
-    }
-
-    /// Judges a sample by the strategy of its series.
+    /// Judges a sample with the strategy of its series, which is built for its first sample.
     pub fn judge(&mut self, sample: &MetricSample) -> Verdict {
         if let Some(evidence) = sample.evidence.as_deref()
             && let Some(why) = &evidence.insufficient
@@ -94,7 +88,7 @@ impl Table {
             entry.seen = entry.seen.max(sample.at);
             return entry.strategy.judge(sample);
         }
-        if self.entries.len() >= self.cap {
+        if self.entries.len() >= self.max_series {
             self.counts.refused += 1;
             return Verdict::insufficient("the rule has reached its limit of series");
         }
@@ -118,19 +112,24 @@ impl Table {
         }
     }
 
-    /// The series that something is known about, in no order.
+    /// The series in the table, in any order.
     #[must_use]
     pub fn series(&self) -> Vec<Labels> {
         self.entries.keys().cloned().collect()
     }
 
-    /// Starts a series that is not there yet from what was learnt about its kin, the one seen last. Whether it did.
-    pub fn inherit(&mut self, heir: &Labels, is_kin: impl Fn(&Labels) -> bool) -> bool {
-        if self.entries.contains_key(heir) || self.entries.len() >= self.cap {
+    /// Seeds a new series with the state of the most recently seen related series. Returns whether
+    /// it did.
+    pub fn inherit(&mut self, heir: &Labels, is_related: impl Fn(&Labels) -> bool) -> bool {
+        if self.entries.contains_key(heir) || self.entries.len() >= self.max_series {
             return false;
         }
-        let kin = self.entries.iter().filter(|(labels, _)| is_kin(labels));
-        let Some((_, newest)) = kin.max_by_key(|(_, entry)| entry.seen) else {
+        let Some((_, newest)) = self
+            .entries
+            .iter()
+            .filter(|(labels, _)| is_related(labels))
+            .max_by_key(|(_, entry)| entry.seen)
+        else {
             return false;
         };
         let seen = newest.seen;
@@ -148,13 +147,13 @@ impl Table {
     /// Whether there is room for so many more series.
     #[must_use]
     pub fn has_room_for(&self, more: usize) -> bool {
-        self.entries.len() + more <= self.cap
+        self.entries.len() + more <= self.max_series
     }
 
     /// How many series have to leave so that all of these have room.
     pub fn lacking_room<'a>(&self, wanted: impl Iterator<Item = &'a Labels>) -> usize {
         let new = wanted.filter(|labels| !self.entries.contains_key(*labels));
-        (self.entries.len() + new.count()).saturating_sub(self.cap)
+        (self.entries.len() + new.count()).saturating_sub(self.max_series)
     }
 
     /// Evicts at most `count` series, those that were seen longest ago first, and none to `keep`.
@@ -187,19 +186,19 @@ impl Table {
         self.counts.evicted += (before - self.entries.len()) as u64;
     }
 
-    /// Forgets the series that are known to be gone.
+    /// Drops the series for which `gone` returns true.
     pub fn forget(&mut self, gone: impl Fn(&Labels) -> bool) {
         let before = self.entries.len();
         self.entries.retain(|labels, _| !gone(labels));
         self.counts.evicted += (before - self.entries.len()) as u64;
     }
 
-    /// Forgets everything that was learnt, as when the model's version changed.
+    /// Drops all series, as after a change of the model's version.
     pub fn reset(&mut self) {
         self.entries.clear();
     }
 
-    /// What happened so far.
+    /// The counts so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
@@ -208,16 +207,7 @@ impl Table {
         }
     }
 
-    /// Bytes held by the strategies.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.entries
-            .values()
-            .map(|entry| entry.strategy.memory())
-            .sum()
-    }
-
-    /// Everything that was learnt, in order of the labels.
+    /// The state of every series, in order of the labels.
     #[must_use]
     pub fn snapshot(&self) -> Vec<SeriesSnapshot> {
         let mut all: Vec<SeriesSnapshot> = self
@@ -233,10 +223,11 @@ impl Table {
         all
     }
 
-    /// Takes what was learnt before a restart. A series that cannot be restored is learnt anew; the answer says which and why.
+    /// Restores the state from before a restart. Returns the series that could not be restored,
+    /// which start from the initial state.
     pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, Error)> {
         let mut failed = Vec::new();
-        for series in past.iter().take(self.cap) {
+        for series in past.iter().take(self.max_series) {
             let Ok(mut strategy) = self.registry.build(&self.config, &self.context) else {
                 continue;
             };

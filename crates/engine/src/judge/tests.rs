@@ -1,4 +1,4 @@
-//! One test per flaw that a first implementation of these formulas has.
+//! One test per flaw that a naive implementation of these formulas has.
 
 mod figures;
 mod null;
@@ -31,13 +31,13 @@ fn config(json: &str) -> StrategyConfig {
     serde_json::from_str(json).unwrap()
 }
 
-/// Noise between -1 and 1 that every run repeats.
+/// Deterministic noise between -1 and 1.
 fn noise(i: u32) -> f64 {
     f64::from(i.wrapping_mul(2_654_435_761) >> 16 & 0xff) / 127.5 - 1.0
 }
 
 #[test]
-fn the_configuration_of_the_seed_parses_unchanged_as_json_and_yaml() {
+fn a_configuration_is_the_same_in_json_and_yaml() {
     let json = config(r#"{"type":"ewma","alpha":0.2,"k_sigma":3}"#);
     let yaml: StrategyConfig =
         serde_yaml::from_str("{type: ewma, alpha: 0.2, k_sigma: 3}").unwrap();
@@ -57,7 +57,7 @@ fn the_configuration_of_the_seed_parses_unchanged_as_json_and_yaml() {
 }
 
 #[test]
-fn every_mistake_is_reported_with_its_place_and_remedy() {
+fn every_mistake_is_reported_with_its_path_and_remedy() {
     let config = config(
         r#"{"type":"any_of","strategies":[{"type":"ewma","alpha":1.5,"k_sgima":3,"warm_up":1.5},{"type":"statik"},{"type":"static","bound":null}]}"#,
     );
@@ -97,7 +97,7 @@ fn a_composition_has_one_to_sixteen_strategies() {
 }
 
 #[test]
-fn a_variance_that_contains_the_sample_can_never_fire_and_ours_does() {
+fn a_spike_is_anomalous_because_the_variance_does_not_contain_it() {
     let (alpha, k) = (0.2, 3.0);
     let (mut mean, mut variance, mut old_fired) = (10.0_f64, 1.0_f64, false);
     let params = EwmaParams {
@@ -121,7 +121,7 @@ fn a_variance_that_contains_the_sample_can_never_fire_and_ours_does() {
     }
     assert!(
         !old_fired,
-        "the flaw is gone from the old formula: the test shows nothing"
+        "the naive formula found the spike, so this test shows nothing"
     );
 }
 
@@ -151,7 +151,7 @@ fn state_is_kept_per_series_and_not_shared() {
     assert_eq!(
         mixed,
         Some(State::Ok),
-        "one instance for both series hides the jump"
+        "a strategy shared by both series does not see the jump"
     );
     assert_eq!(table.counts().series, 2);
 }
@@ -175,7 +175,7 @@ fn nan_and_infinities_are_counted_and_change_nothing() {
     assert_eq!(table.counts().not_finite, 3);
     assert!(
         (0.1 * f64::NAN + 0.9).is_nan(),
-        "the old mean would be NaN for ever"
+        "a naive mean would stay NaN"
     );
 }
 
@@ -189,7 +189,7 @@ fn the_first_samples_are_warming_up_and_never_ok() {
 }
 
 #[test]
-fn a_flat_series_has_a_floor_and_its_first_change_is_seen() {
+fn the_first_change_of_a_constant_series_is_seen_beyond_a_minimum() {
     let mut ewma = EwmaStrategy::new(EwmaParams::default());
     for _ in 0..100 {
         ewma.judge(&sample(100.0));
@@ -198,23 +198,22 @@ fn a_flat_series_has_a_floor_and_its_first_change_is_seen() {
     assert_eq!(
         tiny.state,
         State::Ok,
-        "the relative floor is 0.1 % of the mean, a band of 0.5 %"
+        "the least deviation is 0.1 % of the mean, which makes a band of 0.5 %"
     );
     assert_eq!(ewma.judge(&sample(101.0)).state, State::Anomalous);
 }
 
-/// What `ewma` says about 400 values whose level moves by so much after the first half.
+/// The states that `ewma` returns for 400 values whose level moves by `by` after the first half.
 fn states_around_a_shift(by: f64) -> Vec<State> {
     let mut ewma = EwmaStrategy::new(EwmaParams::default());
     let level = |i| if i < 200 { 0.0 } else { by };
-    let values = (0..400).map(|i| noise(i) + level(i));
-    values
-        .map(|value| ewma.judge(&sample(value)).state)
+    (0..400)
+        .map(|i| ewma.judge(&sample(noise(i) + level(i))).state)
         .collect()
 }
 
 #[test]
-fn a_level_shift_alerts_and_then_becomes_the_new_normal() {
+fn a_higher_level_is_anomalous_and_then_becomes_normal() {
     let states = states_around_a_shift(1000.0);
     assert_eq!(states[200..250], [State::Anomalous; 50]);
     assert_eq!(states[250..300], [State::WarmingUp; 50]);
@@ -222,7 +221,7 @@ fn a_level_shift_alerts_and_then_becomes_the_new_normal() {
 }
 
 #[test]
-fn a_duplicate_or_backward_timestamp_is_not_learnt() {
+fn a_sample_that_is_not_newer_than_the_last_is_not_learned() {
     let timed = EwmaParams {
         interval: Duration::from_secs(15),
         ..EwmaParams::default()
@@ -237,7 +236,7 @@ fn a_duplicate_or_backward_timestamp_is_not_learnt() {
 }
 
 #[test]
-fn a_gap_is_time_and_ages_the_memory_by_its_length() {
+fn a_longer_gap_gives_the_next_sample_more_weight() {
     let mean_after = |gap: i64| {
         let params = EwmaParams {
             alpha: 0.1,
@@ -262,7 +261,7 @@ fn a_gap_is_time_and_ages_the_memory_by_its_length() {
 }
 
 #[test]
-fn a_bound_is_exactly_at_the_limit_and_below_means_below_for_accuracy() {
+fn the_score_at_a_bound_is_exactly_1_and_low_accuracy_is_anomalous() {
     let mut accuracy = StaticThresholdStrategy::new(0.8, Metric::Accuracy.direction());
     let mut scores = Vec::new();
     for (value, state) in [
@@ -281,9 +280,9 @@ fn a_bound_is_exactly_at_the_limit_and_below_means_below_for_accuracy() {
 }
 
 #[test]
-fn the_number_of_series_is_capped_and_unseen_ones_leave() {
-    let mut table =
-        Table::new(&Registry::built_in(), &StrategyConfig::new("ewma"), &ROWS).with_cap(2);
+fn the_number_of_series_is_limited_and_idle_ones_are_evicted() {
+    let mut table = Table::new(&Registry::built_in(), &StrategyConfig::new("ewma"), &ROWS);
+    table.max_series = 2;
     for name in ["a", "b", "c"] {
         let mut one = at(1.0, if name == "a" { 0 } else { 100 });
         one.labels = Labels::new([("model", name)]);
@@ -303,7 +302,7 @@ fn the_number_of_series_is_capped_and_unseen_ones_leave() {
 }
 
 #[test]
-fn a_restored_table_answers_as_if_it_had_never_stopped() {
+fn a_restored_table_returns_the_same_verdicts_as_the_original() {
     for json in [
         r#"{"type":"ewma"}"#,
         r#"{"type":"mad"}"#,
@@ -341,7 +340,7 @@ fn built(json: &str) -> Box<dyn ThresholdStrategy> {
 }
 
 #[test]
-fn a_window_that_contains_the_sample_caps_its_deviation_and_ours_does_not() {
+fn the_deviation_of_a_spike_is_not_limited_by_the_window_of_mad() {
     let mut mad = built(r#"{"type":"mad","window":10,"warm_up":10,"k_sigma":3}"#);
     let mut window: Vec<f64> = (0..9).map(noise).collect();
     window.iter().for_each(|x| drop(mad.judge(&sample(*x))));
@@ -352,13 +351,13 @@ fn a_window_that_contains_the_sample_caps_its_deviation_and_ours_does_not() {
     let old = (1e9 - mean) / variance.sqrt();
     assert!(
         old < 2.8461,
-        "the old z of a spike of 1e9 is {old}, never 3"
+        "the naive z of a spike of 1e9 is {old}, never 3"
     );
     assert_eq!(mad.judge(&sample(1e9)).state, State::Anomalous);
 }
 
 #[test]
-fn a_mad_of_zero_falls_back_to_the_standard_deviation() {
+fn with_a_mad_of_zero_the_standard_deviation_is_used() {
     let mut mad = built(r#"{"type":"mad"}"#);
     for i in 0..300 {
         mad.judge(&sample(if i % 3 == 0 { noise(i) } else { 0.0 }));
@@ -373,7 +372,7 @@ fn a_mad_of_zero_falls_back_to_the_standard_deviation() {
 }
 
 #[test]
-fn the_first_change_of_a_constant_series_is_seen_by_novelty() {
+fn novelty_sees_the_first_change_of_a_constant_series() {
     let mut novelty = built(r#"{"type":"novelty"}"#);
     for _ in 0..500 {
         assert!(!novelty.judge(&sample(7.0)).is_anomalous());
@@ -382,7 +381,7 @@ fn the_first_change_of_a_constant_series_is_seen_by_novelty() {
 }
 
 #[test]
-fn an_incident_does_not_echo_one_day_later() {
+fn an_incident_does_not_change_the_expectation_one_day_later() {
     let mut seasonal = built(r#"{"type":"seasonal"}"#);
     let hour = |i: i64| i * 3600;
     let usual =
@@ -394,14 +393,14 @@ fn an_incident_does_not_echo_one_day_later() {
         let verdict = seasonal.judge(&at(value, hour(i)));
         if incident {
             assert_eq!(verdict.state, State::Anomalous);
-            // An unclipped bin learns a tenth of the incident.
+            // Without clipping, the level of the hour would learn a tenth of the incident.
             level += 0.1 * (value - level);
         }
         if i == 20 * 24 + 24 + 5 {
             assert_eq!(verdict.state, State::Ok, "{verdict:?}");
             assert!(
                 level - value > 90.0,
-                "unclipped, the next day's normal value looks low by {}",
+                "without clipping, the normal value of the next day would be low by {}",
                 level - value
             );
         }
@@ -409,7 +408,7 @@ fn an_incident_does_not_echo_one_day_later() {
 }
 
 #[test]
-fn any_and_all_of_are_unknown_when_the_answer_depends_on_the_unknown() {
+fn any_of_and_all_of_are_unknown_if_the_result_depends_on_an_unknown() {
     let young = r#"{"type":"ewma"}"#;
     let verdict = |kind: &str, bound: f64| {
         let json = format!(
@@ -424,7 +423,7 @@ fn any_and_all_of_are_unknown_when_the_answer_depends_on_the_unknown() {
 }
 
 #[test]
-fn every_strategy_answers_finite_values_with_finite_scores() {
+fn every_strategy_gives_finite_values_finite_scores() {
     for kind in [
         "ewma",
         "mad",

@@ -1,4 +1,4 @@
-//! What a strategy says about one value.
+//! The result of judging one value.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::Direction;
 
-/// What is known about a value. Unknown is never `ok`.
+/// The state of a value. A value that cannot be judged is never `ok`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// The strategy has not seen enough to judge.
+    /// The strategy has seen too few samples to judge.
     WarmingUp,
     /// Within the limits.
     Ok,
     /// Beyond a limit: the score is above 1.
     Anomalous,
-    /// There is no value to judge, or too little stands behind it.
+    /// There is no value to judge, or it is based on too few observations.
     InsufficientData,
     /// The value is older than it should be.
     Stale,
-    /// Nothing happens that could be judged: no traffic, or no replica at all.
+    /// There is nothing to judge: no traffic, or no replica.
     Idle,
 }
 
@@ -96,19 +96,20 @@ impl Side {
     }
 }
 
-/// What was expected before the value arrived, in its unit; a part that a strategy does not know is absent.
+/// The normal values, in the unit of the metric, as known before the value arrived. A strategy may
+/// not know all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Band {
-    /// Least value that is normal.
+    /// The least normal value.
     pub lower: Option<f64>,
     /// The most likely value.
     pub centre: Option<f64>,
-    /// Greatest value that is normal.
+    /// The greatest normal value.
     pub upper: Option<f64>,
 }
 
 impl Band {
-    /// `centre ± width`, only on the sides that are watched.
+    /// `centre ± width`, with limits only on the sides that are watched.
     #[must_use]
     pub fn around(centre: f64, width: f64, direction: Direction) -> Self {
         Self {
@@ -119,23 +120,25 @@ impl Band {
     }
 }
 
-/// A strategy's answer about one value.
+/// The result of judging one value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
-    /// What is known.
+    /// The state of the value.
     pub state: State,
-    /// Distance from normal: 0 is normal, 1 exactly at the limit, above 1 anomalous. `None` while unknown.
+    /// The distance from normal: 0 is normal, 1 exactly at the limit, above 1 anomalous. `None` if
+    /// it was not judged.
     pub score: Option<f64>,
-    /// On which side of the band an anomalous value lies, where there are sides.
+    /// The side of the band on which an anomalous value lies, where there is one.
     pub side: Option<Side>,
-    /// What was expected.
+    /// The normal values.
     pub expected: Band,
-    /// The reason in a sentence, empty when the value is normal.
+    /// The reason in a sentence, empty if the value is normal.
     pub why: Cow<'static, str>,
 }
 
 impl Verdict {
-    /// Judged: anomalous when `score` is above 1, ok otherwise. `why` is only asked when anomalous.
+    /// A judged value: anomalous if `score` is above 1, else ok. `why` is only called for an
+    /// anomalous value.
     #[must_use]
     pub fn judged(
         score: f64,
@@ -157,7 +160,7 @@ impl Verdict {
         }
     }
 
-    /// There is nothing to judge, or too little stands behind it.
+    /// There is no value to judge, or it is based on too few observations.
     #[must_use]
     pub fn insufficient(why: impl Into<Cow<'static, str>>) -> Self {
         Self::unknown(State::InsufficientData, why.into())
@@ -169,13 +172,13 @@ impl Verdict {
         Self::unknown(State::Stale, why.into())
     }
 
-    /// Nothing happens that could be judged.
+    /// There is nothing to judge.
     #[must_use]
     pub fn idle(why: impl Into<Cow<'static, str>>) -> Self {
         Self::unknown(State::Idle, why.into())
     }
 
-    /// The strategy has not seen enough yet.
+    /// The strategy has seen too few samples.
     #[must_use]
     pub fn warming_up(why: impl Into<Cow<'static, str>>) -> Self {
         Self::unknown(State::WarmingUp, why.into())

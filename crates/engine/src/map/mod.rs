@@ -1,4 +1,4 @@
-//! Values and histograms become model metrics.
+//! Turns the values of expressions and the counts of histograms into model metrics.
 
 pub mod drift;
 mod recording;

@@ -1,4 +1,4 @@
-//! `record` rules: a PromQL value under a new name, perhaps with the kind of a model metric.
+//! `record` rules: values under a new name, optionally of a kind of model metric.
 
 use std::collections::HashSet;
 
@@ -11,11 +11,12 @@ use crate::promql::{Expr, InstantSample};
 pub struct Recording {
     /// The name of the recorded series.
     pub name: String,
-    /// What the value is about; `None` for a plain recording rule, which is not exported as a signal.
+    /// What the value is about; `None` for a plain recording rule, which is not exported as a
+    /// signal.
     pub metric: Option<Metric>,
-    /// The bad side, when the rule overrides the metric's own.
+    /// The anomalous side, if the rule overrides that of the metric.
     pub direction: Option<Direction>,
-    /// Added to every recorded series.
+    /// Labels added to every recorded series.
     pub labels: Labels,
     /// Where the value comes from.
     pub source: Source,
@@ -28,7 +29,7 @@ impl Recording {
         self.expr().text().to_owned()
     }
 
-    /// The expression that is evaluated: for drift, the counters.
+    /// The expression that is evaluated; for drift, the selector of the counters.
     #[must_use]
     pub fn expr(&self) -> &Expr {
         match &self.source {
@@ -47,10 +48,11 @@ pub enum Source {
     Drift(Box<DriftRule>),
 }
 
-/// Names the values of an expression: the record's name, and its labels over those of each value.
+/// Turns the values of an expression into samples with the name of the record and its labels, which
+/// win over those of the values.
 ///
 /// # Errors
-/// A sentence naming the labels when two values end up with the same.
+/// Two values that get the same labels; the message quotes them.
 pub fn samples(
     recording: &Recording,
     values: &[InstantSample],
@@ -74,11 +76,11 @@ pub fn samples(
     Ok(samples)
 }
 
-/// Names what drifted: the record's name, and its labels over those of each distribution. A value that is unknown is NaN, with the
-/// reason in its evidence.
+/// Turns drift into samples with the name of the record and its labels, which win over those of the
+/// distributions. An unknown value is NaN, with the reason in its evidence.
 ///
 /// # Errors
-/// A sentence naming the labels when two values end up with the same.
+/// Two distributions that get the same labels; the message quotes them.
 pub fn drifted(
     recording: &Recording,
     drifted: Vec<Drifted>,

@@ -1,35 +1,35 @@
-//! The seam between the parser that reads a scrape and the window that keeps it.
+//! The interface between the parser of a scrape and the window that stores it.
 
 use super::{Labels, Selector, Timestamp};
 
-/// A handle to a stored series, cheap to keep beside the bytes of an exposition line.
+/// A handle to a stored series, small enough to keep with every line of an exposition.
 ///
 /// The generation guards against reuse of an index after the series was evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SeriesRef {
-    /// Position in the block that gave the handle out.
+    /// Position in the block that returned the handle.
     pub index: u32,
-    /// Changes whenever the position is given to another series.
+    /// Changes whenever the position is reused for another series.
     pub generation: u32,
 }
 
 /// Receives the samples of one scrape of one target.
 ///
-/// The window implements it; the parser calls it. A scrape is atomic: nothing appended is visible before the
-/// owner commits, and all of it disappears when the owner rolls back.
+/// The window implements it; the parser calls it. A scrape is atomic: nothing appended is visible
+/// before the owner commits, and a rollback removes all of it.
 pub trait Appender {
     /// Finds the series with these labels (target labels included) or creates it.
     ///
-    /// `None` when a cap on stored series refuses it; the caller counts the refusal.
+    /// `None` when the limit on stored series refuses it; the caller counts the refusal.
     fn resolve(&mut self, labels: &Labels) -> Option<SeriesRef>;
 
-    /// Appends a value; `at` is set only for an explicit timestamp that is honoured.
+    /// Appends a value; `at` is the sample's own timestamp, where it has one that is honored.
     ///
     /// `false` when the handle is no longer valid: resolve the labels again.
     fn append(&mut self, series: SeriesRef, at: Option<Timestamp>, value: f64) -> bool;
 }
 
-/// What the loaded rules want to see: asked once for a series never seen before.
+/// Which series the loaded rules read; checked once for each new series.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SeriesFilter {
     selectors: Vec<Selector>,
@@ -61,10 +61,10 @@ impl SeriesFilter {
         self.everything || self.selectors.iter().any(|s| s.matches(labels))
     }
 
-    /// Whether some rule may read a series of this name, whatever its labels: the cheap question before the
-    /// labels are tokenised.
+    /// Whether some rule may read a series of this name, whatever its other labels. Unlike
+    /// [`SeriesFilter::wants`] it does not need parsed labels.
     #[must_use]
-    pub fn may_want_name(&self, name: &str) -> bool {
+    pub(crate) fn may_want_name(&self, name: &str) -> bool {
         self.everything || self.selectors.iter().any(|s| s.may_match_name(name))
     }
 }

@@ -9,9 +9,9 @@ const K: [u64; 3] = [
     0xa409_3822_299f_31d1,
 ];
 
-/// A seed that no target can know.
+/// A random seed, so that a target cannot choose colliding names.
 #[must_use]
-pub fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     RandomState::new().hash_one(0_u8)
 }
 
@@ -60,7 +60,8 @@ fn short(bytes: &[u8]) -> (u64, u64) {
     (u64::from_le_bytes(padded), 0)
 }
 
-/// [`hash_bytes`] for maps, under a seed of its own: three times as fast as the standard library's for short texts.
+/// [`hash_bytes`] for maps, each with its own random seed: three times as fast as the standard
+/// library's hasher for short texts.
 #[derive(Debug, Clone)]
 pub struct Keyed(u64);
 
@@ -78,7 +79,7 @@ impl BuildHasher for Keyed {
     }
 }
 
-/// Each part is hashed under the hash of what came before it.
+/// The hasher of [`Keyed`]: the seed of each part is the hash of the parts before it.
 #[derive(Debug)]
 pub struct Chain(u64);
 
@@ -112,7 +113,7 @@ mod tests {
     use std::hash::BuildHasher as _;
 
     #[test]
-    fn equal_labels_hash_alike_and_others_do_not() {
+    fn equal_labels_have_equal_hashes_and_others_do_not() {
         let keyed = Keyed::default();
         let mut seen = HashSet::new();
         for name in ["a", "ab", "b", ""] {
@@ -123,12 +124,12 @@ mod tests {
                 seen.insert(keyed.hash_one(&labels));
             }
         }
-        // Without a value there is no label: the four of them are one.
+        // A label with an empty value does not exist, so four of the sixteen sets are equal.
         assert_eq!(seen.len(), 13);
     }
 
     #[test]
-    fn every_byte_of_every_length_counts() {
+    fn every_byte_changes_the_hash() {
         let mut seen = HashSet::new();
         for len in 0..70 {
             let mut bytes = vec![b'a'; len];
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_counts() {
+    fn the_seed_changes_the_hash() {
         assert_ne!(hash_bytes(b"abc", 1), hash_bytes(b"abc", 2));
         assert_ne!(hash_bytes(&[0; 64], 1), hash_bytes(&[0; 64], 2));
     }

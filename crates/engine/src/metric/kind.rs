@@ -12,9 +12,10 @@ pub enum Metric {
     InferenceLatencyMs,
     /// Share of predictions that were right, 0 to 1.
     Accuracy,
-    /// Distance of today's predictions from a reference distribution, 0 to 1 for bounded statistics.
+    /// Distance of the current predictions from a reference distribution, 0 to 1 for bounded
+    /// statistics.
     PredictionDrift,
-    /// Anything else, under the name of its rule.
+    /// Anything else, named after its rule.
     #[default]
     Custom,
 }
@@ -39,7 +40,7 @@ impl Metric {
         }
     }
 
-    /// The kind with this word, if there is one.
+    /// The kind of this word; `None` for an unknown word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
@@ -54,7 +55,7 @@ impl Metric {
         }
     }
 
-    /// The unit as written behind a value, empty for a ratio or an unknown unit.
+    /// The unit to show after a value, empty for a ratio or an unknown unit.
     #[must_use]
     pub fn unit(&self) -> &'static str {
         match self {
@@ -94,15 +95,15 @@ impl Direction {
         }
     }
 
-    /// Whether a deviation upwards counts.
+    /// Whether values above normal are anomalous.
     #[must_use]
-    pub fn watches_above(self) -> bool {
+    pub(crate) fn watches_above(self) -> bool {
         self != Self::Below
     }
 
-    /// Whether a deviation downwards counts.
+    /// Whether values below normal are anomalous.
     #[must_use]
-    pub fn watches_below(self) -> bool {
+    pub(crate) fn watches_below(self) -> bool {
         self != Self::Above
     }
 }

@@ -19,9 +19,10 @@ pub struct Label {
     pub value: Arc<str>,
 }
 
-/// A set of labels sorted by name, without duplicates and without empty values, as Prometheus defines identity.
+/// The identity of a series as Prometheus defines it: labels sorted by name, without duplicates or
+/// empty values.
 ///
-/// The metric's name is the label `__name__`. Cloning costs one reference count.
+/// The metric's name is the label `__name__`. Cloning only increments a reference count.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Labels(Arc<[Label]>);
 
@@ -35,7 +36,7 @@ impl Labels {
         Self(Arc::from([]))
     }
 
-    /// Sorts the pairs, drops empty values; of two pairs with one name the later wins.
+    /// Sorts the pairs and drops empty values; of two pairs with the same name the later wins.
     #[must_use]
     pub fn new<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
@@ -56,18 +57,19 @@ impl Labels {
         Self(labels.into())
     }
 
-    /// A metric name and its labels.
+    /// Labels with a metric name.
     #[must_use]
     pub fn named<N, V>(name: &str, pairs: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<Arc<str>>,
         V: Into<Arc<str>>,
     {
-        let rest = pairs
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        let first: (Arc<str>, Arc<str>) = (NAME.into(), name.into());
-        Self::new(rest.chain(std::iter::once(first)))
+        Self::new(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .chain([(Arc::from(NAME), Arc::from(name))]),
+        )
     }
 
     /// The value of a label, `None` when absent.
@@ -90,7 +92,7 @@ impl Labels {
         self.0.iter().map(|label| (&*label.name, &*label.value))
     }
 
-    /// The labels themselves, for code that wants to share the strings.
+    /// The labels as a slice, to share their strings.
     #[must_use]
     pub fn as_slice(&self) -> &[Label] {
         &self.0
@@ -151,24 +153,27 @@ impl Labels {
         Self(labels.into())
     }
 
-    /// The same labels with all of `other` set; `other` wins where both have a name.
+    /// The same labels with all of `other` set; where both have a label, the value of `other` wins.
     #[must_use]
     pub fn overlaid_with(&self, other: &Self) -> Self {
         if other.is_empty() {
             return self.clone();
         }
-        let pairs = self.0.iter().chain(other.0.iter());
-        Self::new(pairs.map(|label| (Arc::clone(&label.name), Arc::clone(&label.value))))
+        self.0
+            .iter()
+            .chain(other.0.iter())
+            .map(|label| (Arc::clone(&label.name), Arc::clone(&label.value)))
+            .collect()
     }
 
-    /// The same labels with those of `other` added whose name is not there yet.
+    /// The same labels with those of `other` added that are missing here.
     #[must_use]
     pub fn underlaid_with(&self, other: &Self) -> Self {
-        let missing = other
+        let mut missing = other
             .0
             .iter()
-            .filter(|label| self.get(&label.name).is_none());
-        let mut missing = missing.peekable();
+            .filter(|label| self.get(&label.name).is_none())
+            .peekable();
         if missing.peek().is_none() {
             return self.clone();
         }
@@ -185,7 +190,8 @@ impl Labels {
 
     /// Prometheus' label fingerprint: FNV-1a 64 over `name 0xff value 0xff` in order of name.
     ///
-    /// Alertmanager prints the same number as 16 hexadecimal digits (`LabelsToSignature` in prometheus/common).
+    /// Alertmanager prints the same number as 16 hexadecimal digits (`LabelsToSignature` in
+    /// prometheus/common).
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -236,7 +242,8 @@ fn is_plain_name(name: &str, colon: bool) -> bool {
 }
 
 impl fmt::Display for Labels {
-    /// As Prometheus prints a series: `name{a="b"}`, UTF-8 names quoted inside the braces, `{}` when empty.
+    /// As Prometheus prints a series: `name{a="b"}`, UTF-8 names quoted inside the braces, `{}`
+    /// when empty.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         let quoted = name.is_some_and(|name| !is_plain_name(name, true));
@@ -316,13 +323,13 @@ mod tests {
     use super::Labels;
 
     #[test]
-    fn labels_are_sorted_unique_and_never_empty() {
+    fn labels_are_sorted_and_unique_and_have_values() {
         let labels = Labels::new([("b", "1"), ("a", "2"), ("b", "3"), ("c", "")]);
         assert_eq!(labels.to_string(), r#"{a="2", b="3"}"#);
     }
 
     #[test]
-    fn the_fingerprint_is_alertmanagers() {
+    fn the_fingerprint_equals_that_of_alertmanager() {
         let labels = Labels::new([("alertname", "ok")]);
         assert_eq!(format!("{:016x}", labels.fingerprint()), "01167342b0fed1b2");
     }

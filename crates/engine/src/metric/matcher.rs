@@ -1,4 +1,4 @@
-//! Label matchers and selectors, with Prometheus' meaning.
+//! Label matchers and selectors, with Prometheus' semantics.
 
 use std::fmt;
 
@@ -37,20 +37,21 @@ pub struct Matcher {
     op: MatchOp,
     value: Box<str>,
     regex: Option<Regex>,
-    /// The value of a comparison with a bucket's bound or a quantile, whose spelling does not matter.
+    /// The number that an equality matcher on `le` or `quantile` compares with.
     bound: Option<f64>,
 }
 
-/// `le` and `quantile` are numbers: `le="1"` and `le="1.0"` name the same bucket, whichever the target writes.
+/// `le` and `quantile` are compared as numbers: `le="1"` and `le="1.0"` name the same bucket.
 fn bound(name: &str, value: &str) -> Option<f64> {
     matches!(name, "le" | "quantile").then(|| value.parse().ok())?
 }
 
 impl Matcher {
-    /// Builds a matcher; regular expressions are anchored, `.` matches a newline, `\d`, `\w` and `\s` are ASCII.
+    /// Builds a matcher; regular expressions are anchored, `.` matches a newline, `\d`, `\w` and
+    /// `\s` are ASCII.
     ///
     /// # Errors
-    /// The regex crate's text when the pattern is no valid expression.
+    /// The regex crate's error when the pattern is not a valid expression; see [`pattern_error`].
     pub fn try_new(name: &str, op: MatchOp, value: &str) -> Result<Self, regex::Error> {
         let regex = match op {
             MatchOp::Regex | MatchOp::NotRegex => Some(anchored(value)?),
@@ -102,7 +103,7 @@ impl Matcher {
             .is_some_and(|bound| value.parse::<f64>().is_ok_and(|other| other == bound))
     }
 
-    /// Whether a label of this value passes; give "" for a missing label.
+    /// Whether a label with this value matches; pass "" for a missing label.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
         let found = match &self.regex {
@@ -116,12 +117,12 @@ impl Matcher {
 /// Compiles a pattern as Prometheus 3 does: fully anchored, dotall, Perl classes ASCII as in RE2.
 ///
 /// # Errors
-/// The regex crate's text when the pattern is no valid expression.
-pub fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
+/// The regex crate's error when the pattern is not a valid expression; see [`pattern_error`].
+pub(crate) fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
     Regex::new(&format!("^(?s:{})$", ascii_classes(pattern)))
 }
 
-/// What is wrong with a pattern, in one line; the regex crate draws a picture of several.
+/// The cause of a pattern's error in one line; the regex crate's own text has several.
 #[must_use]
 pub fn pattern_error(error: &regex::Error) -> String {
     let text = error.to_string();
@@ -129,7 +130,8 @@ pub fn pattern_error(error: &regex::Error) -> String {
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
-/// Rewrites `\d \w \s \b` and their negations to their ASCII forms, since Rust's are Unicode and RE2's are not.
+/// Rewrites `\d \w \s \b` and their negations to their ASCII forms, which RE2 means; Rust means
+/// Unicode.
 fn ascii_classes(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
@@ -185,7 +187,7 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// A set of matchers that must all pass: what a vector selector names.
+/// The matchers of a vector selector; a series must match all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Selector {
     matchers: Vec<Matcher>,
@@ -213,7 +215,7 @@ impl Selector {
             .map(Matcher::value)
     }
 
-    /// Whether a series with these labels passes every matcher.
+    /// Whether a series with these labels matches.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         self.matchers
@@ -221,7 +223,7 @@ impl Selector {
             .all(|m| m.matches(labels.get(m.name()).unwrap_or("")))
     }
 
-    /// Whether a series of this name could pass, whatever its other labels.
+    /// Whether a series of this name could match, whatever its other labels.
     #[must_use]
     pub fn may_match_name(&self, name: &str) -> bool {
         self.matchers
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_negated_matcher_passes_a_missing_label() {
+    fn a_negated_matcher_matches_a_missing_label() {
         let not = Matcher::try_new("l", MatchOp::NotEqual, "x").unwrap();
         assert!(not.matches(""));
         assert!(!not.matches("x"));

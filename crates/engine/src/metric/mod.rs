@@ -1,21 +1,31 @@
-//! The vocabulary of the whole crate: what is measured, about which series, when, and how it is selected.
+//! The types and helpers that all stages share: model metrics, labels, selectors, samples, time,
+//! numbers.
 //!
-//! Nothing here reads a clock, opens a file or knows a stage.
+//! Nothing here reads a clock or a file, or depends on a stage.
 
 mod appender;
+mod format;
 mod hash;
 mod kind;
 mod labels;
 mod matcher;
-mod number;
+mod random;
 mod sample;
+mod suggest;
 mod time;
 
 pub use appender::{Appender, SeriesFilter, SeriesRef};
-pub use hash::{Chain, Keyed, hash_bytes, random_seed};
+pub use format::{format_value, rounded};
+pub use hash::{Keyed, hash_bytes};
 pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
-pub use matcher::{MatchOp, Matcher, Selector, anchored, pattern_error};
-pub use number::rounded;
+pub use matcher::{MatchOp, Matcher, Selector, pattern_error};
+pub use random::{split_mix64, uniform};
 pub use sample::{Evidence, MetricSample};
+pub use suggest::nearest;
 pub use time::{Timestamp, date_of_days, days_of_date, format_duration, parse_duration};
+
+pub(crate) use format::{format_bound, format_general};
+pub(crate) use hash::random_seed;
+pub(crate) use matcher::anchored;
+pub(crate) use time::millis;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Labels, Metric, Timestamp};
 
-/// One value of one model metric of one series at one time: what a strategy judges.
+/// A value of a model metric of one series at one time, as strategies judge it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricSample {
     /// What the value is about.
@@ -14,9 +14,9 @@ pub struct MetricSample {
     pub labels: Labels,
     /// The value, in the metric's unit; may be NaN or infinite.
     pub value: f64,
-    /// When the value was true.
+    /// The time of the value.
     pub at: Timestamp,
-    /// What stands behind the value, where the map stage knows it (drift).
+    /// The counts and statistics behind the value, where there are any (drift).
     pub evidence: Option<Arc<Evidence>>,
 }
 
@@ -34,7 +34,7 @@ impl MetricSample {
     }
 }
 
-/// What stands behind a sample that was estimated from counts.
+/// The counts and statistics behind a value that was estimated from counts.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evidence {
     /// The statistic and its convention, such as `jensen_shannon divergence, log base 2`.
@@ -51,7 +51,7 @@ pub struct Evidence {
     pub insufficient: Option<String>,
     /// The time that the current window covers.
     pub window: Option<Duration>,
-    /// There is no value yet because the reference is still being learnt.
+    /// There is no value yet because the reference is still being learned.
     pub learning: bool,
     /// The buckets that contribute most, most important first, ready to print.
     pub contributions: Vec<String>,

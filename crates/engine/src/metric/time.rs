@@ -1,4 +1,4 @@
-//! Wall-clock time and durations as Prometheus writes them.
+//! Time and durations as Prometheus writes them.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds since the Unix epoch, as Prometheus keeps time. It arrives with the sample; no stage reads a clock.
+/// Milliseconds since the Unix epoch. Time arrives with a sample; no stage reads a clock.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -20,7 +20,8 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// From seconds since the epoch, rounded to a millisecond; saturates where it does not fit, NaN is 0.
+    /// From seconds since the epoch, rounded to a millisecond; saturates where it does not fit, NaN
+    /// is 0.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "saturating is meant")]
     pub fn from_secs_f64(seconds: f64) -> Self {
@@ -50,7 +51,8 @@ impl Timestamp {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
+/// A duration in milliseconds; saturates.
+pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -120,10 +122,11 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
-/// Reads a Prometheus duration: `1y2w3d4h5m6s7ms`, units in descending order, integers only, or `0`.
+/// Reads a Prometheus duration: `1y2w3d4h5m6s7ms`, units in descending order, integers only, or
+/// `0`.
 ///
 /// # Errors
-/// A sentence that names the text and shows the shape.
+/// A message that quotes the text and shows the format.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("not a duration: {text:?}; write it as 30s, 5m or 1h30m");
     if text == "0" {
@@ -162,7 +165,7 @@ pub fn format_duration(duration: Duration) -> String {
     }
     let mut text = String::new();
     for (index, (name, size)) in UNITS.iter().enumerate() {
-        // Years and weeks only when they come out even, as Prometheus prints them.
+        // Like Prometheus, years and weeks only when they divide the duration.
         if index < 2 && rest % size != 0 {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The tree of an expression. Every node knows which bytes of the text it came from.
+//! The syntax tree of an expression. Every node has the span of its text.
 
 use std::fmt;
 
@@ -33,15 +33,15 @@ impl fmt::Display for Type {
 /// A node of the tree.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// What it is.
+    /// The kind of node.
     pub kind: Kind,
-    /// Where it stands.
+    /// Its place in the text.
     pub span: Span,
-    /// Height of the tree below, 1 for a leaf.
+    /// The height of the tree from here, 1 for a leaf.
     pub(super) height: usize,
 }
 
-/// What a node is.
+/// The kind of a node, with its operands.
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// A number.
@@ -50,30 +50,30 @@ pub enum Kind {
     Text(Literal),
     /// An instant vector selector.
     Select(Box<Select>),
-    /// A range vector selector.
+    /// A range vector selector, with the range in milliseconds.
     Range(Box<Select>, i64),
     /// An expression evaluated at several times.
     Subquery(Box<Subquery>),
-    /// A function's call.
+    /// A function call.
     Call(Function, Vec<Node>),
     /// An aggregation.
     Aggregate(Box<Aggregate>),
-    /// An operator between two operands.
+    /// A binary operation.
     Binary(Box<Binary>),
-    /// A sign; only `-` changes anything.
+    /// A `-` before an expression.
     Negate(Box<Node>),
-    /// A `+` before an expression.
+    /// A `+` before an expression; it changes nothing.
     Plus(Box<Node>),
     /// Parentheses.
     Paren(Box<Node>),
 }
 
-/// A string literal: bytes that are not UTF-8 are kept apart, quoted as Go quotes them.
+/// A string literal, which may have escapes for bytes that are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Literal {
-    /// The string, invalid bytes replaced.
+    /// The string; invalid bytes are replaced.
     pub value: String,
-    /// The string as Go's `%q` shows it, when it is not UTF-8.
+    /// The string as Go's `%q` formats it, if it is not UTF-8.
     pub invalid: Option<String>,
 }
 
@@ -82,13 +82,13 @@ pub struct Literal {
 pub struct Select {
     /// The matchers.
     pub selector: Selector,
-    /// How far before the evaluation time it looks.
+    /// How far before the evaluation time it selects samples.
     pub offset: i64,
-    /// The fixed time it looks at.
+    /// The fixed time of an `@` modifier.
     pub at: Option<At>,
 }
 
-/// What an `@` modifier fixes.
+/// The time of an `@` modifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
     /// A time in milliseconds.
@@ -102,19 +102,19 @@ pub enum At {
 /// A subquery; times in milliseconds.
 #[derive(Debug, Clone)]
 pub struct Subquery {
-    /// What is evaluated at every step.
+    /// The expression that is evaluated at every step.
     pub expr: Node,
     /// The length of the range.
     pub range: i64,
-    /// The step, `None` for the default.
+    /// The step; `None` is the default step.
     pub step: Option<i64>,
     /// How far before the evaluation time the range ends.
     pub offset: i64,
-    /// The fixed time the range ends at.
+    /// The fixed time of an `@` modifier, at which the range ends.
     pub at: Option<At>,
 }
 
-/// The labels that form groups.
+/// The labels by which an aggregation groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grouping {
     /// `without` these instead of `by` these.
@@ -128,11 +128,11 @@ pub struct Grouping {
 pub struct Aggregate {
     /// The operator.
     pub op: AggregateOp,
-    /// `by` or `without`; `by ()` when there is none.
+    /// `by` or `without`; `by ()` if the expression has neither.
     pub grouping: Grouping,
     /// The first argument of `topk`, `bottomk`, `quantile` and `count_values`.
     pub param: Option<Node>,
-    /// What is aggregated.
+    /// The vector that is aggregated.
     pub expr: Node,
 }
 
@@ -171,7 +171,7 @@ pub(super) const AGGREGATES: [(&str, AggregateOp); 12] = [
 ];
 
 impl AggregateOp {
-    /// The type of the parameter, `None` when there is none.
+    /// The type of the parameter; `None` if the operator has none.
     pub(super) fn param(self) -> Option<Type> {
         match self {
             Self::Topk | Self::Bottomk | Self::Quantile => Some(Type::Scalar),
@@ -185,13 +185,6 @@ impl AggregateOp {
             | Self::Stddev
             | Self::Stdvar => None,
         }
-    }
-
-    /// PromQL's name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        let found = AGGREGATES.iter().find(|(_, op)| *op == self);
-        found.map_or("", |(name, _)| name)
     }
 }
 
@@ -217,7 +210,7 @@ pub enum BinaryOp {
     Unless,
 }
 
-/// Operators as written, with how tightly they bind.
+/// The operators as written, with their precedence.
 pub(super) const OPERATORS: [(&str, BinaryOp, u8); 16] = [
     ("or", BinaryOp::Or, 1),
     ("and", BinaryOp::And, 2),
@@ -238,14 +231,15 @@ pub(super) const OPERATORS: [(&str, BinaryOp, u8); 16] = [
 ];
 
 impl BinaryOp {
-    /// PromQL's spelling.
-    #[must_use]
-    pub fn symbol(self) -> &'static str {
-        let found = OPERATORS.iter().find(|(_, op, _)| *op == self);
-        found.map_or("", |(symbol, ..)| symbol)
+    /// The operator as written in PromQL.
+    pub(crate) fn symbol(self) -> &'static str {
+        OPERATORS
+            .iter()
+            .find(|(_, op, _)| *op == self)
+            .map_or("", |(symbol, ..)| symbol)
     }
 
-    /// Whether it filters or yields a bool.
+    /// Whether it is a comparison.
     #[must_use]
     pub fn is_comparison(self) -> bool {
         matches!(
@@ -254,14 +248,14 @@ impl BinaryOp {
         )
     }
 
-    /// Whether it is a set operation.
+    /// Whether it is a set operator.
     #[must_use]
     pub fn is_set(self) -> bool {
         matches!(self, Self::And | Self::Or | Self::Unless)
     }
 }
 
-/// Which side of a binary operation may have several elements per match.
+/// The side of a binary operation that may have several elements per match group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Many {
     /// `group_left`
@@ -270,7 +264,7 @@ pub enum Many {
     Right,
 }
 
-/// How the elements of two vectors find each other.
+/// How the elements of two vectors are matched.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Matching {
     /// `on` these labels instead of `ignoring` these.
@@ -279,11 +273,11 @@ pub struct Matching {
     pub labels: Vec<String>,
     /// `group_left` or `group_right`.
     pub many: Option<Many>,
-    /// Labels copied from the "one" side, as written.
+    /// The labels copied from the "one" side, as written.
     pub include: Vec<String>,
-    /// Stands for a missing element on the left.
+    /// The value of missing elements on the left.
     pub fill_left: Option<f64>,
-    /// Stands for a missing element on the right.
+    /// The value of missing elements on the right.
     pub fill_right: Option<f64>,
 }
 
@@ -292,9 +286,9 @@ pub struct Matching {
 pub struct Binary {
     /// The operator.
     pub op: BinaryOp,
-    /// `bool`: a comparison yields 0 or 1.
+    /// Whether a comparison has the modifier `bool` and returns 0 or 1.
     pub returns_bool: bool,
-    /// How vectors match.
+    /// How vectors are matched.
     pub matching: Matching,
     /// The left operand.
     pub left: Node,

@@ -1,4 +1,4 @@
-//! What can be wrong with an expression, and where in it.
+//! Errors of expressions and their positions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,8 +14,7 @@ pub struct Span {
 
 impl Span {
     /// From the start of this span to the end of the other.
-    #[must_use]
-    pub fn to(self, other: Self) -> Self {
+    pub(super) fn to(self, other: Self) -> Self {
         Self {
             start: self.start,
             end: other.end,
@@ -23,7 +22,7 @@ impl Span {
     }
 }
 
-/// A place in a text, as people count: both from 1, columns in bytes as Prometheus counts them.
+/// A place in a text: line and column, both from 1; columns count bytes, as in Prometheus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The line.
@@ -33,9 +32,8 @@ pub struct Position {
 }
 
 impl Position {
-    /// The place of a byte of a text.
-    #[must_use]
-    pub fn of(text: &str, byte: usize) -> Self {
+    /// The position of a byte in a text.
+    pub(super) fn of(text: &str, byte: usize) -> Self {
         let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         let start = before
@@ -58,19 +56,20 @@ impl fmt::Display for Position {
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The text is no PromQL.
+    /// The text is not valid PromQL.
     Syntax,
-    /// The parts are PromQL but do not fit together: a range where a vector is needed, an unknown function.
+    /// The types do not fit, such as a range where a vector is needed, or a function is unknown.
     Type,
-    /// PromQL that Sidewatch does not evaluate; the message names the feature.
+    /// PromQL that Sidewatch does not support; the message names the feature.
     Refused,
-    /// The evaluation failed: ambiguous matching, duplicate label sets, a parameter out of its range.
+    /// The evaluation failed: ambiguous matching, duplicate label sets, a parameter out of its
+    /// range.
     Evaluation,
     /// A limit was exceeded: length, nesting, result series, work.
     Limit,
 }
 
-/// What is wrong with an expression: the rule that is broken, the expression, and the place in it.
+/// An error of an expression: what is wrong, the expression, and the place in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Error(Box<Inner>);
 
@@ -124,44 +123,43 @@ impl Error {
         self.0.kind
     }
 
-    /// The rule that is broken, without the place and the expression.
+    /// What is wrong, without the place and the expression.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The part of the expression that is meant.
+    /// The part of the expression that is wrong, if known.
     #[must_use]
     pub fn span(&self) -> Option<Span> {
         self.0.span
     }
 
-    /// Line and column of the place, where it is known.
-    #[must_use]
-    pub fn position(&self) -> Option<Position> {
+    /// The position in the expression, if known.
+    fn position(&self) -> Option<Position> {
         self.0
             .span
             .map(|span| Position::of(&self.0.expr, span.start))
     }
-
-    /// The expression as written.
-    #[must_use]
-    pub fn expr(&self) -> &str {
-        &self.0.expr
-    }
 }
 
-/// Longer expressions are cut around the place of the error.
-const SHOWN: usize = 120;
+/// Longest excerpt of an expression in an error message, in characters.
+const MAX_EXCERPT: usize = 120;
 
 impl fmt::Display for Error {
     /// `expected an instant vector, found a range vector (1:5 in "sum(x[5m])")`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         let start = self.0.span.map_or(0, |span| span.start);
-        let skipped = start.saturating_sub(SHOWN / 2);
-        let mut shown: String = self.0.expr.chars().skip(skipped).take(SHOWN).collect();
-        if self.0.expr.chars().count() > SHOWN {
+        let skipped = start.saturating_sub(MAX_EXCERPT / 2);
+        let mut shown: String = self
+            .0
+            .expr
+            .chars()
+            .skip(skipped)
+            .take(MAX_EXCERPT)
+            .collect();
+        if self.0.expr.chars().count() > MAX_EXCERPT {
             shown.push('…');
         }
         match self.position() {

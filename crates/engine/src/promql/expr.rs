@@ -8,7 +8,7 @@ use super::ast::{At, Kind, Node, Select, Type};
 use super::error::{Error, Span};
 use super::eval::build;
 use super::parse::parse;
-use crate::metric::Selector;
+use crate::metric::{Selector, millis};
 
 /// Prometheus' default lookback.
 const LOOKBACK: Duration = Duration::from_secs(300);
@@ -20,18 +20,19 @@ pub struct Expr {
     root: Arc<Node>,
 }
 
-/// A selector of an expression and how far back it looks.
+/// A selector of an expression and how far back it reads samples.
 #[derive(Debug, Clone)]
 pub struct Selected {
-    /// What it selects.
+    /// The matchers.
     pub selector: Selector,
-    /// The range in brackets, or of the innermost subquery around; `None` for an instant selector outside of any.
+    /// Its range, or that of the innermost subquery around it; `None` for an instant selector
+    /// outside of subqueries.
     pub range: Option<Duration>,
-    /// How far before the evaluation time the oldest sample it may need lies.
+    /// How long before the evaluation time the oldest sample is that it may read.
     pub reach: Duration,
-    /// An `@` modifier fixes the time, so that no retention suffices in the long run.
+    /// Whether an `@` modifier fixes the time, so that in the long run no retention is long enough.
     pub fixed: bool,
-    /// Where it stands.
+    /// Its place in the expression.
     pub span: Span,
 }
 
@@ -39,10 +40,11 @@ impl Expr {
     /// Parses and checks an expression.
     ///
     /// # Errors
-    /// The first rule that is broken, with its place: syntax, types, a limit, or PromQL that is not evaluated here.
+    /// The first error in the syntax or the types, an exceeded limit, or PromQL that is not
+    /// supported.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let text: Arc<str> = text.into();
-        // A plan is made to find what is wrong with literal parameters: labels' names, regular expressions.
+        // Building a plan finds invalid literal parameters: label names and regular expressions.
         match parse(&text).and_then(|root| build(&root).map(|_| root)) {
             Ok(root) => Ok(Self {
                 text,
@@ -74,7 +76,7 @@ impl Expr {
         self.root.value_type()
     }
 
-    /// The name of the series, when the expression is a selector and nothing else.
+    /// The metric's name if the expression is just a selector.
     #[must_use]
     pub fn metric_name(&self) -> Option<&str> {
         let Kind::Select(select) = &self.root.unwrapped().kind else {
@@ -83,7 +85,7 @@ impl Expr {
         select.selector.metric_name()
     }
 
-    /// The selector, when the expression is one and looks at the evaluation time.
+    /// The selector if the expression is just a selector without offset and `@`.
     #[must_use]
     pub fn selector(&self) -> Option<&Selector> {
         let Kind::Select(select) = &self.root.unwrapped().kind else {
@@ -92,7 +94,7 @@ impl Expr {
         (select.offset == 0 && select.at.is_none()).then_some(&select.selector)
     }
 
-    /// What the expression selects, in order.
+    /// The selectors in the expression, in order.
     #[must_use]
     pub fn selectors(&self) -> Vec<Selector> {
         self.selected(LOOKBACK)
@@ -101,7 +103,7 @@ impl Expr {
             .collect()
     }
 
-    /// How far before the evaluation time samples may be needed, with a lookback of 5 minutes.
+    /// How long before the evaluation time samples may be needed, with a lookback of 5 minutes.
     #[must_use]
     pub fn reach(&self) -> Duration {
         self.selected(LOOKBACK)
@@ -111,7 +113,7 @@ impl Expr {
             .unwrap_or_default()
     }
 
-    /// Every selector, in order, with its reach for this lookback.
+    /// The selectors in the expression, in order, with their reach for this lookback.
     #[must_use]
     pub fn selected(&self, lookback: Duration) -> Vec<Selected> {
         let mut found = Vec::new();
@@ -122,23 +124,6 @@ impl Expr {
         };
         collect(&self.root, outer, millis(lookback), &mut found);
         found
-    }
-
-    /// Refuses an expression that looks further back than samples are kept.
-    ///
-    /// # Errors
-    /// Names the first selector that does.
-    pub fn check_retention(&self, lookback: Duration, retention: Duration) -> Result<(), Error> {
-        let all = self.selected(lookback);
-        let Some(beyond) = all.iter().find(|s| s.reach > retention) else {
-            return Ok(());
-        };
-        let [reach, kept] = [beyond.reach, retention].map(crate::metric::format_duration);
-        let message = format!(
-            "{} looks back {reach}, but samples are kept for {kept}: shorten the range or raise storage.retention",
-            beyond.selector
-        );
-        Err(Error::limit(beyond.span, message).in_expr(&self.text))
     }
 }
 
@@ -154,11 +139,7 @@ impl PartialEq for Expr {
     }
 }
 
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// What the subqueries around a node add.
+/// What the subqueries around a node add to its reach.
 #[derive(Clone, Copy)]
 struct Outer {
     reach: i64,
@@ -167,9 +148,9 @@ struct Outer {
 }
 
 impl Outer {
-    /// Inside a selector or a subquery with these modifiers.
+    /// The values inside a selector or a subquery with these modifiers.
     fn within(self, range: i64, offset: i64, at: Option<At>) -> Self {
-        // start() and end() are the evaluation time itself, wherever they stand.
+        // start() and end() are the evaluation time itself, even inside subqueries.
         let base = if at.is_some() { 0 } else { self.reach };
         Self {
             reach: base.saturating_add(range).saturating_add(offset),
@@ -220,8 +201,6 @@ fn collect(node: &Node, outer: Outer, lookback: i64, found: &mut Vec<Selected>) 
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{Expr, LOOKBACK};
 
     fn reach(text: &str) -> Vec<u64> {
@@ -252,19 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_beyond_the_retention_is_refused_with_its_place() {
-        let expr = Expr::parse("sum(rate(x[2h]))").unwrap();
-        let hour = Duration::from_secs(3600);
-        let error = expr.check_retention(LOOKBACK, hour).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "x looks back 2h, but samples are kept for 1h: shorten the range or raise storage.retention (1:10 in \"sum(rate(x[2h]))\")"
-        );
-        assert!(expr.check_retention(LOOKBACK, hour * 2).is_ok());
-    }
-
-    #[test]
-    fn a_fixed_time_is_recognised() {
+    fn a_fixed_time_is_recognized() {
         let expr = Expr::parse("x @ 100 + y").unwrap();
         let fixed: Vec<bool> = expr.selected(LOOKBACK).iter().map(|s| s.fixed).collect();
         assert_eq!(fixed, [true, false]);

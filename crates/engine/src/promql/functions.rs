@@ -1,19 +1,19 @@
-//! The functions: names, arguments, results.
+//! The functions of PromQL: their names and types.
 
-use super::ast::Type;
+use super::ast::{AGGREGATES, Type};
 
-/// What a function takes and gives.
+/// The name and the types of a function.
 #[derive(Debug, Clone, Copy)]
 pub struct Signature {
     /// PromQL's name.
     pub name: &'static str,
-    /// Types of the arguments; the last one repeats when more are allowed.
+    /// The types of the arguments; the last one repeats if more are allowed.
     pub args: &'static [Type],
-    /// Fewest arguments.
+    /// The fewest arguments.
     pub min: usize,
-    /// Most arguments.
+    /// The most arguments.
     pub max: usize,
-    /// Type of the result.
+    /// The type of the result.
     pub returns: Type,
 }
 
@@ -113,7 +113,7 @@ functions! {
     Year "year" (Vector) 0..=1 => Vector;
 }
 
-/// Functions that are PromQL but not ours, with what they need.
+/// The functions of PromQL that are not supported, with the feature they need.
 const REFUSED: [(&str, &str); 15] = [
     ("histogram_avg", "native histograms"),
     ("histogram_count", "native histograms"),
@@ -133,9 +133,9 @@ const REFUSED: [(&str, &str); 15] = [
 ];
 
 impl Function {
-    /// The function of this name; `holt_winters` is the old name of `double_exponential_smoothing`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    /// The function with this name; `holt_winters` is the old name of
+    /// `double_exponential_smoothing`.
+    pub(super) fn named(name: &str) -> Option<Self> {
         let name = match name {
             "holt_winters" => "double_exponential_smoothing",
             other => other,
@@ -143,7 +143,7 @@ impl Function {
         ALL.iter().find(|(_, s)| s.name == name).map(|(f, _)| *f)
     }
 
-    /// What it takes and gives.
+    /// The name and the types.
     #[must_use]
     pub fn signature(self) -> &'static Signature {
         // The table is in the order of the variants.
@@ -152,13 +152,13 @@ impl Function {
 }
 
 impl Signature {
-    /// The type of the argument at this place.
+    /// The type of the argument with this index.
     pub(super) fn arg(&self, index: usize) -> Option<Type> {
         self.args.get(index).or(self.args.last()).copied()
     }
 }
 
-/// What a function that is PromQL but not ours needs.
+/// The feature that an unsupported function needs; `None` for other names.
 pub(super) fn refusal(name: &str) -> Option<&'static str> {
     REFUSED
         .iter()
@@ -166,23 +166,11 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
         .map(|(_, why)| *why)
 }
 
-/// The known name nearest to a mistyped one.
+/// The function or aggregation whose name is nearest to a mistyped one.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    // Longer names are no slips, and the distance takes time that grows with the length.
-    if name.len() > 64 {
-        return None;
-    }
-    let known = ALL.iter().map(|(_, s)| s.name);
-    let known = known.chain(super::ast::AGGREGATES.iter().map(|(name, _)| *name));
-    let scored = known.map(|candidate| {
-        (
-            strsim::levenshtein(name, candidate),
-            !candidate.starts_with(name),
-            candidate,
-        )
-    });
-    let (distance, _, best) = scored.min()?;
-    (distance <= 2.max(name.len() / 4)).then_some(best)
+    let functions = ALL.iter().map(|(_, signature)| signature.name);
+    let aggregations = AGGREGATES.iter().map(|(name, _)| *name);
+    crate::metric::nearest(name, functions.chain(aggregations), 2.max(name.len() / 4))
 }
 
 #[cfg(test)]
@@ -199,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_recognised() {
+    fn a_typing_mistake_is_recognized() {
         assert_eq!(nearest("histogram_quantil"), Some("histogram_quantile"));
         assert_eq!(nearest("rat"), Some("rate"));
         assert_eq!(nearest("frobnicate"), None);

@@ -1,18 +1,19 @@
-//! PromQL: text → tree with places → plan → value at one instant.
+//! PromQL: text → tree with spans → plan → value at one instant.
 //!
-//! [`Expr::parse`] reads and checks an expression once. A [`Query`] evaluates it at an instant over a
-//! [`SeriesSource`], with Prometheus 3 semantics for floats; what it knows about the series (which ones match, how
-//! they group, how they join) it keeps until the source's epoch changes, so that an evaluation in the steady state
-//! hashes no label and allocates nothing per series.
+//! [`Expr::parse`] parses and checks an expression once. A [`Query`] evaluates it at an instant
+//! over a [`SeriesSource`], with the semantics of Prometheus 3 for floats. It caches what it
+//! derives from the labels of the series (which ones match, how they group, how they join) until
+//! the source's epoch changes, so that usually an evaluation hashes no labels and allocates nothing
+//! per series.
 //!
-//! Native histograms, `info()`, `anchored` and `smoothed`, duration expressions, `limitk` and `limit_ratio` are refused
-//! by name.
+//! Native histograms, `info()`, `anchored` and `smoothed`, duration expressions, `limitk` and
+//! `limit_ratio` are not supported; the error names the feature.
 
 pub mod ast;
 mod error;
 mod eval;
 mod expr;
-mod format;
+
 mod functions;
 mod narrow;
 pub mod notation;
@@ -20,12 +21,15 @@ mod parse;
 mod query;
 mod source;
 mod token;
+mod value;
 
 pub use error::{Error, ErrorKind, Position, Span};
 pub use eval::{Coverage, Note};
 pub use expr::{Expr, Selected};
-pub use format::{format_general, format_value};
+
 pub use functions::{Function, Signature};
-pub use parse::{MAX_DEPTH, MAX_LENGTH};
-pub use query::{Evaluation, InstantSample, Options, Points, Query, Value};
+pub use query::{Options, Query};
 pub use source::{Batch, Samples, SeriesSource};
+pub use value::{Evaluation, InstantSample, Points, Value};
+
+pub use crate::metric::format_value;

@@ -1,23 +1,27 @@
-//! An expression with further matchers in its selectors, as text for another evaluator.
+//! Adds matchers to the selectors of an expression, for evaluation by another server.
 
 use super::ast::{Kind, Node};
 use super::expr::Expr;
 use crate::metric::{Matcher, Selector};
 
 impl Expr {
-    /// The expression as written, with these matchers added to every selector that `wanted` accepts.
+    /// The text of the expression with these matchers added to every selector that `wanted`
+    /// accepts.
     #[must_use]
     pub fn narrowed(&self, matchers: &[Matcher], wanted: &dyn Fn(&Selector) -> bool) -> String {
         let mut text = self.text().to_owned();
         if matchers.is_empty() {
             return text;
         }
-        let added: Vec<String> = matchers.iter().map(ToString::to_string).collect();
-        let added = added.join(",");
+        let added = matchers
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<String>>()
+            .join(",");
         let mut starts = Vec::new();
         collect(self.root(), wanted, &mut starts);
         starts.sort_unstable();
-        // From the end, so that the places before stay where they are.
+        // From the end, so that earlier places stay valid.
         for start in starts.into_iter().rev() {
             let (at, braces) = place(&text, start);
             let inserted = match braces {
@@ -48,7 +52,7 @@ enum Braces {
     Filled,
 }
 
-/// Where matchers are inserted into the selector that starts here.
+/// Where to insert matchers into the selector that starts here.
 fn place(text: &str, start: usize) -> (usize, Braces) {
     let bytes = text.as_bytes();
     let at = |index: usize| bytes.get(index).copied();
@@ -73,7 +77,7 @@ fn place(text: &str, start: usize) -> (usize, Braces) {
             }
             Some(b',') => {
                 index += 1;
-                // A comma may stand after the last matcher.
+                // There may be a comma after the last matcher.
                 braces = Braces::Empty;
             }
             Some(_) => {
@@ -124,7 +128,7 @@ mod tests {
         ];
         let wanted = |selector: &Selector| selector.metric_name() != Some("recorded");
         let narrowed = Expr::parse(text).unwrap().narrowed(&matchers, &wanted);
-        // What comes out is an expression again, and its selectors have the matchers.
+        // The result must be a valid expression whose selectors have the matchers.
         let again = Expr::parse(&narrowed).unwrap();
         for selector in again.selectors().iter().filter(|s| wanted(s)) {
             assert_eq!(
@@ -140,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn every_selector_gets_the_matchers_wherever_its_braces_are() {
+    fn every_selector_gets_the_matchers() {
         for (text, expected) in [
             ("x", "x{M}"),
             ("x {}", "x {M}"),

@@ -1,17 +1,17 @@
-//! How Prometheus' test files write series: `name{label="value"}` and `1 2+1x3 _ stale`.
+//! The notation of series in Prometheus' test files: `name{label="value"}` and `1 2+1x3 _ stale`.
 
 use super::ast::Kind;
 use super::expr::Expr;
 use crate::metric::Labels;
 use crate::series::{ABSENT, STALE};
 
-/// Most values of one series: a slip of the pen must not fill the memory.
+/// Most values of one series, so that a typing mistake does not exhaust the memory.
 const MAX_VALUES: usize = 1_000_000;
 
-/// The name and labels at the start of a text, and what stands behind them; both may be missing.
+/// Parses the name and labels at the start of a text, both optional, and returns the rest of it.
 ///
 /// # Errors
-/// A sentence that says what was expected where.
+/// A message that says what was expected where.
 pub fn parse_series(text: &str) -> Result<(Labels, &str), String> {
     let text = text.trim_start();
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
@@ -37,20 +37,19 @@ pub fn parse_series(text: &str) -> Result<(Labels, &str), String> {
     Ok((Labels::new(pairs), rest.trim_start()))
 }
 
-/// A name and labels and nothing else: `name{label="value"}`, `{label="value"}`, or nothing at all.
+/// Parses a name and labels, both optional: `name{label="value"}`, `{label="value"}` or an empty
+/// text.
 ///
 /// # Errors
-/// A sentence that says what was expected where.
+/// A message that says what was expected where.
 pub fn parse_metric(text: &str) -> Result<Labels, String> {
     match parse_series(text)? {
         (labels, "") => Ok(labels),
-        (_, rest) => Err(format!(
-            "expected nothing behind the labels, found {rest:?}"
-        )),
+        (_, rest) => Err(format!("expected nothing after the labels, found {rest:?}")),
     }
 }
 
-/// Something read, and what stands behind it.
+/// A parsed item and the rest of the text.
 type Read<'a, T> = Result<(T, &'a str), String>;
 
 /// `label="value"`, or a quoted metric name.
@@ -67,7 +66,7 @@ fn pair(text: &str) -> Read<'_, (String, String)> {
     if text.starts_with(is_quote) {
         return Ok(((Labels::NAME.to_owned(), label), after));
     }
-    Err(format!("expected = behind the label {label:?}"))
+    Err(format!("expected = after the label {label:?}"))
 }
 
 fn is_word(c: char) -> bool {
@@ -85,7 +84,7 @@ fn checked(name: &str) -> Result<&str, String> {
     Ok(name)
 }
 
-/// A name or a quoted string, and what stands behind it.
+/// Parses a name or a quoted string.
 fn word(text: &str) -> Read<'_, String> {
     let Some(quote) = text.chars().next().filter(|c| is_quote(*c)) else {
         let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
@@ -107,10 +106,10 @@ fn word(text: &str) -> Read<'_, String> {
     Err(format!("the quote is not closed: {text:?}"))
 }
 
-/// The text of a string literal of PromQL.
+/// The value of a PromQL string literal.
 ///
 /// # Errors
-/// When it is no string literal.
+/// If the text is not a string literal.
 pub fn unquote(quoted: &str) -> Result<String, String> {
     let expr = Expr::parse(quoted).map_err(|error| error.to_string())?;
     if let Kind::Text(literal) = &expr.root().kind {
@@ -119,13 +118,14 @@ pub fn unquote(quoted: &str) -> Result<String, String> {
     Err(format!("not a string in quotes: {quoted}"))
 }
 
-/// The values of a series, one a step.
+/// Parses the values of a series, one per step.
 ///
-/// `1 2` are two values, `a+bxn` and `a-bxn` are a and n more, each b apart from the one before, `axn` is a and n more of the
-/// same, `_` is no sample ([`ABSENT`]), `_xn` n of those, and `stale` ends the series ([`STALE`]).
+/// `1 2` are two values. `a+bxn` and `a-bxn` are a and n more values, each b more or less than the
+/// one before. `axn` is a and n more equal values. `_` is no sample ([`ABSENT`]), `_xn` is n of
+/// them, and `stale` is a stale marker ([`STALE`]).
 ///
 /// # Errors
-/// What is none of these, native histograms, and more than a million values.
+/// Text that is none of these, native histograms, or more than a million values.
 pub fn parse_values(text: &str) -> Result<Vec<f64>, String> {
     if text.contains("{{") {
         return Err(
@@ -148,7 +148,7 @@ pub fn parse_values(text: &str) -> Result<Vec<f64>, String> {
             _ => {
                 let (mut value, step) = progression(base).ok_or_else(|| not_a_value(word))?;
                 if times.is_some() && base.ends_with(|c: char| c.is_ascii_alphabetic()) {
-                    return Err(format!("{word:?}: write {base} as often as it is meant"));
+                    return Err(format!("{word:?}: write {base} once for each step"));
                 }
                 for _ in 0..count {
                     values.push(value);
@@ -164,7 +164,8 @@ fn not_a_value(word: &str) -> String {
     format!("not a value: {word:?}; write a number, a+bxn, a-bxn, axn, _, _xn or stale")
 }
 
-/// What stands before the `x`, and the number behind it; `None` when the number is none.
+/// The text before the `x`, and the number after it, if there is an `x`; `None` if that is not a
+/// number.
 fn repeated(word: &str) -> Option<(&str, Option<usize>)> {
     let Some((base, times)) = word.rsplit_once('x') else {
         return Some((word, None));
@@ -174,7 +175,7 @@ fn repeated(word: &str) -> Option<(&str, Option<usize>)> {
     Some((base, Some(times)))
 }
 
-/// `a`, `a+b` or `a-b`: the first value and the step.
+/// The first value and the step of `a`, `a+b` or `a-b`.
 fn progression(text: &str) -> Option<(f64, f64)> {
     if let Some(only) = number(text) {
         return Some((only, 0.0));
@@ -187,7 +188,7 @@ fn progression(text: &str) -> Option<(f64, f64)> {
     Some((number(first)?, number(step)?))
 }
 
-/// A number as PromQL writes it: without `infinity`.
+/// Parses a number of PromQL, which does not include `infinity`.
 fn number(text: &str) -> Option<f64> {
     let letters = text.trim_start_matches(['+', '-']);
     let word = letters.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_in_strings_are_gos() {
+    fn escapes_in_strings_are_those_of_go() {
         for (quoted, expected) in [
             (r#""\1017""#, "A7"),
             (r#""\x41\u00e9\U0001f6007""#, "Aé\u{1f600}7"),
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_is_refused_with_a_remedy() {
+    fn text_that_is_not_a_value_is_rejected_with_a_remedy() {
         for bad in [
             "a",
             "1+x2",

@@ -1,24 +1,27 @@
-//! Evaluation at an instant and over a range of instants.
+//! Evaluates expressions at an instant and over a range of instants.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{Error, ErrorKind, Position, Span};
+use super::error::{Error, Position, Span};
 use super::eval::{Context, Coverage, Level, Note, Ranges, Root, Scratch, Table, Vector, build};
 use super::expr::Expr;
 use super::source::SeriesSource;
+use super::value::{Evaluation, InstantSample, Points, Value};
 use crate::metric::{Labels, Timestamp};
 use crate::series::is_absent;
 
-/// How expressions are evaluated.
+/// Options of an evaluation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// How old a sample an instant selector still takes; Prometheus' default is 5 minutes.
+    /// The greatest age of a sample that an instant selector returns; 5 minutes by default in
+    /// Prometheus.
     pub lookback: Duration,
-    /// The step of a subquery that has none: the evaluation interval.
+    /// The step of subqueries without one: the evaluation interval.
     pub default_subquery_step: Duration,
-    /// Names that functions drop stay visible until the end of the evaluation; off in Prometheus unless enabled.
+    /// Whether names that functions drop stay visible until the end of the evaluation; off by
+    /// default in Prometheus.
     pub delayed_name_removal: bool,
     /// Most series in a result.
     pub max_result_series: usize,
@@ -27,7 +30,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Prometheus' defaults; 100,000 series and 50 million samples.
+    /// Prometheus' defaults, at most 100,000 series and 50 million samples.
     fn default() -> Self {
         Self {
             lookback: Duration::from_secs(300),
@@ -39,74 +42,7 @@ impl Default for Options {
     }
 }
 
-/// One element of an instant vector.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InstantSample {
-    /// The series.
-    pub labels: Labels,
-    /// Its value.
-    pub value: f64,
-    /// The evaluation time.
-    pub at: Timestamp,
-}
-
-/// The samples of one series.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Points {
-    /// The series.
-    pub labels: Labels,
-    /// Times and values, oldest first.
-    pub points: Vec<(Timestamp, f64)>,
-}
-
-/// The value of an expression.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// One number.
-    Scalar(f64),
-    /// One number per series, in the order to show.
-    Vector(Vec<InstantSample>),
-    /// A range of samples per series.
-    Matrix(Vec<Points>),
-    /// A string.
-    Text(String),
-}
-
-impl Value {
-    /// The value as an instant vector; a scalar is one element without labels, as in rules.
-    ///
-    /// # Errors
-    /// When it is a string or a range of samples.
-    pub fn into_vector(self, at: Timestamp) -> Result<Vec<InstantSample>, Error> {
-        let message = match self {
-            Self::Vector(samples) => return Ok(samples),
-            Self::Scalar(value) => {
-                let labels = Labels::empty();
-                return Ok(vec![InstantSample { labels, value, at }]);
-            }
-            Self::Matrix(_) => {
-                "expected an instant vector or a scalar, found a range vector: wrap it in a function"
-            }
-            Self::Text(_) => "expected an instant vector or a scalar, found a string",
-        };
-        Err(Error::new(ErrorKind::Type, None, message))
-    }
-}
-
-/// A value and what there is to say about it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
-    /// The value.
-    pub value: Value,
-    /// Remarks that put the value in doubt.
-    pub warnings: Vec<Note>,
-    /// Remarks about the expression.
-    pub infos: Vec<Note>,
-    /// How well the ranges were filled.
-    pub coverage: Coverage,
-}
-
-/// Labels of a result's rows, kept while its table is the same.
+/// The labels of the rows of a result, cached while its table is the same.
 #[derive(Debug)]
 struct Shown {
     from: Arc<Table>,
@@ -114,10 +50,10 @@ struct Shown {
     is_unique: bool,
 }
 
-/// An expression with its plan.
+/// An expression and its plan.
 ///
-/// The plan remembers which series the selectors match and what follows from their labels until the source's epoch
-/// changes. Evaluate one query over one source.
+/// The plan caches which series the selectors match, and what follows from their labels, until the
+/// source's epoch changes. Use a query with one source only.
 #[derive(Debug)]
 pub struct Query {
     expr: Expr,
@@ -134,7 +70,7 @@ impl Query {
         Self::with_options(expr, Options::default())
     }
 
-    /// A query with options of its own.
+    /// A query with other options.
     #[must_use]
     pub fn with_options(expr: Expr, options: Options) -> Self {
         Self {
@@ -152,7 +88,7 @@ impl Query {
         &self.expr
     }
 
-    /// Forgets what is remembered about the series; the next evaluation finds it out again.
+    /// Drops the plan; the next evaluation builds it again.
     pub fn forget_plan(&mut self) {
         self.plan = None;
         self.shown = None;
@@ -161,7 +97,7 @@ impl Query {
     /// The value at an instant.
     ///
     /// # Errors
-    /// Ambiguous matches, equal label sets in the result, parameters out of their range, limits.
+    /// Ambiguous matches, equal label sets in the result, invalid parameters, exceeded limits.
     pub fn eval(&mut self, source: &dyn SeriesSource, at: Timestamp) -> Result<Evaluation, Error> {
         let time = at.as_millis();
         let span = self.expr.root().span;
@@ -189,7 +125,7 @@ impl Query {
     /// The values at `start`, `start + step`, … up to `end`, as a range of samples per series.
     ///
     /// # Errors
-    /// As [`Query::eval`]; also for an expression that is neither a scalar nor an instant vector.
+    /// Those of [`Query::eval`], or an expression that is neither a scalar nor an instant vector.
     pub fn eval_range(
         &mut self,
         source: &dyn SeriesSource,
@@ -231,6 +167,7 @@ impl Query {
     }
 }
 
+/// The plan, built if there is none.
 fn planned<'p>(plan: &'p mut Option<Root>, expr: &Expr) -> Result<&'p mut Root, Error> {
     let known = plan.take();
     let made = match known {
@@ -279,7 +216,7 @@ fn finish(expr: &Expr, cx: Context<'_>, value: Result<Value, Error>) -> Result<E
     })
 }
 
-/// The elements of a result, names dropped, in the order to show.
+/// The elements of a result, in its order and without dropped names.
 fn samples(
     shown: &mut Option<Shown>,
     vector: &Vector,
@@ -302,14 +239,12 @@ fn samples(
         at,
     };
     let samples: Vec<InstantSample> = match &vector.order {
-        Some(order) => {
-            let rows = order
-                .iter()
-                .map(|row| (*row as usize, vector.values[*row as usize]));
-            rows.filter(|(_, value)| !is_absent(*value))
-                .map(|(row, value)| sample(row, value))
-                .collect()
-        }
+        Some(order) => order
+            .iter()
+            .map(|row| (*row as usize, vector.values[*row as usize]))
+            .filter(|(_, value)| !is_absent(*value))
+            .map(|(row, value)| sample(row, value))
+            .collect(),
         None => vector
             .present()
             .map(|(row, value)| sample(row, value))
@@ -361,7 +296,7 @@ fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Poin
     Ok(found)
 }
 
-/// The points of a range query, series found again by their labels.
+/// The points of a range query, collected by the labels of their series.
 #[derive(Default)]
 struct Collected {
     places: HashMap<Labels, usize>,

@@ -1,23 +1,23 @@
-//! Where samples come from.
+//! The sources of samples for an evaluation.
 
 use crate::metric::{Labels, Selector, Timestamp};
 use crate::series::{Found, Row, SeriesId, SlotRange, Window, next_epoch};
 
-/// Something that can be queried.
+/// A set of series that can be queried.
 ///
-/// Series of one block share their timestamps, so that a time range becomes a range of slots once per block and
-/// not once per series.
+/// The series of a block share their timestamps, so that a time range is converted to a range of
+/// slots once per block rather than once per series.
 pub trait SeriesSource {
     /// Changes whenever the set of series changes; unique in the process (see [`next_epoch`]).
     fn epoch(&self) -> u64;
 
-    /// Calls `found` with every series the selector matches, block by block.
+    /// Calls `found` with every series that the selector matches, block by block.
     fn select(&self, selector: &Selector, found: &mut Found<'_, SeriesId>);
 
-    /// The slots of a block after `after` and not after `until`.
+    /// The slots of a block with times in `(after, until]`.
     fn range(&self, block: u32, after: Timestamp, until: Timestamp) -> SlotRange;
 
-    /// A part of the row of a series.
+    /// The given slots of the row of a series.
     fn row(&self, id: SeriesId, range: SlotRange) -> Row<'_>;
 }
 
@@ -49,7 +49,7 @@ struct Whole {
     values: Vec<f64>,
 }
 
-/// Series given whole, each with timestamps of its own: for tests, and for history read at once.
+/// A fixed set of series, each with its own timestamps, such as history or the input of a test.
 #[derive(Debug)]
 pub struct Batch {
     series: Vec<Whole>,
@@ -57,7 +57,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Series with samples in order of time; label sets must be different.
+    /// A source of these series, with samples in order of time. Their label sets must be different.
     ///
     /// Values may be [`crate::series::STALE`] and [`crate::series::ABSENT`].
     #[must_use]

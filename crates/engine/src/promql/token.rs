@@ -1,23 +1,23 @@
-//! Text to tokens.
+//! The tokenizer.
 
 use super::error::{Error, Span};
 
-/// What a token is; its text is the span's.
+/// The kind of a token; its text is that of its span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token {
-    /// A name, a keyword or a metric's name with colons.
+    /// A name or a keyword; colons are allowed.
     Ident,
     /// A number or a duration.
     Number,
     /// A quoted string, quotes included.
     Text,
-    /// An operator or a bracket, two characters packed when there are two.
+    /// An operator or a bracket, of one or two characters.
     Symbol(&'static str),
     /// The end of the text.
     End,
 }
 
-/// Tokens and their places.
+/// Tokens and their spans.
 pub(super) type Tokens = Vec<(Token, Span)>;
 
 /// Every operator and bracket, longest first.
@@ -30,12 +30,12 @@ fn is_ident_start(b: u8) -> bool {
     b.is_ascii_alphabetic() || b == b'_'
 }
 
-/// Cuts a text into tokens; the last one is [`Token::End`].
+/// Splits a text into tokens; the last one is [`Token::End`].
 pub(super) fn tokens(text: &str) -> Result<Tokens, Error> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
-    // Between brackets a colon separates range and step; elsewhere it may be part of a metric's name.
+    // Within brackets a colon separates range and step; elsewhere it may be part of a name.
     let mut in_brackets = false;
     while let Some(&b) = bytes.get(at) {
         let start = at;
@@ -80,8 +80,10 @@ fn symbol(rest: &[u8]) -> Option<&'static str> {
 }
 
 fn unexpected(text: &str, at: usize) -> Error {
-    let found = text.get(at..).and_then(|rest| rest.chars().next());
-    let found = found.unwrap_or(char::REPLACEMENT_CHARACTER);
+    let found = text
+        .get(at..)
+        .and_then(|rest| rest.chars().next())
+        .unwrap_or(char::REPLACEMENT_CHARACTER);
     let span = Span {
         start: at,
         end: at + found.len_utf8(),
@@ -89,14 +91,17 @@ fn unexpected(text: &str, at: usize) -> Error {
     Error::syntax(span, format!("unexpected character {found:?}"))
 }
 
-/// Digits, letters and dots, and a sign after the exponent's `e`.
+/// The length of a number or duration: digits, letters and dots, and a sign after the `e` of an
+/// exponent.
 fn number_length(rest: &[u8]) -> usize {
     let hex = rest.len() > 1 && rest[0] == b'0' && rest[1].eq_ignore_ascii_case(&b'x');
     let mut at = 0;
     while let Some(&b) = rest.get(at) {
-        let signed =
-            !hex && at > 0 && rest[at - 1].eq_ignore_ascii_case(&b'e') && matches!(b, b'+' | b'-');
-        let signed = signed && rest.get(at + 1).is_some_and(u8::is_ascii_digit);
+        let signed = matches!(b, b'+' | b'-')
+            && !hex
+            && at > 0
+            && rest[at - 1].eq_ignore_ascii_case(&b'e')
+            && rest.get(at + 1).is_some_and(u8::is_ascii_digit);
         if !(b.is_ascii_alphanumeric() || b == b'.' || b == b'_' || signed) {
             break;
         }

@@ -1,29 +1,30 @@
-//! The scrapes of one target.
+//! The recent scrapes of one target.
 
 use std::time::Duration;
 
 use super::Found;
 use super::rows::{Row, Rows, SlotRange};
 use super::value::{ABSENT, STALE, measured};
-use crate::metric::{Appender, Labels, Selector, SeriesRef, Timestamp};
+use crate::metric::{Appender, Labels, Selector, SeriesRef, Timestamp, millis};
 
-/// What the scraper knows about a scrape and the window stores as series beside it.
+/// The statistics of a scrape that the window stores as series, as Prometheus does.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ScrapeStats {
     /// How long the scrape took: `scrape_duration_seconds`.
     pub duration: Duration,
     /// Samples the target exposed: `scrape_samples_scraped`.
     pub samples: u64,
-    /// Samples left after relabelling: `scrape_samples_post_metric_relabeling`.
+    /// Samples left after relabeling: `scrape_samples_post_metric_relabeling`.
     pub samples_post_relabeling: u64,
     /// Series that are new in this scrape: `scrape_series_added`.
     pub series_added: u64,
 }
 
-/// A sample that says it is older than this, in milliseconds, is not seen by an instant selector in Prometheus either.
+/// Samples whose own timestamp is older than this, in milliseconds, are dropped; an instant
+/// selector would not see them in Prometheus either.
 const LOOKBACK: i64 = 300_000;
 
-/// The names of the series written beside every scrape, in the order of [`Block::synthesise`].
+/// The names of the series added to every scrape, in the order of [`Block::synthesize`].
 const SYNTHETIC: [&str; 5] = [
     "up",
     "scrape_duration_seconds",
@@ -32,18 +33,18 @@ const SYNTHETIC: [&str; 5] = [
     "scrape_series_added",
 ];
 
-/// What is known of a row beside its values.
+/// When a row last had a sample.
 #[derive(Debug, Clone, Copy, Default)]
 struct Seen {
     /// The number of the scrape that last wrote the row.
     scrape: u32,
-    /// Time of the last stored sample, milliseconds.
+    /// Time of the last stored sample, in milliseconds.
     last: i64,
     /// Whether the last stored scrape had the series.
     present: bool,
 }
 
-/// A scrape that is being appended.
+/// The scrape that is being appended.
 #[derive(Debug)]
 struct Pending {
     at: i64,
@@ -53,57 +54,57 @@ struct Pending {
 
 /// The recent scrapes of one target: one timestamp per scrape, one row of values per series.
 ///
-/// A scrape is [`Block::begin`], appends, then [`Block::commit`] or [`Block::rollback`]; a scrape without an answer is
-/// [`Block::fail`]. A sample with a timestamp of its own is stored at the scrape's time, since a shared timestamp is
-/// what makes the window small; one older than the lookback of five minutes is left out, so that it never looks fresh.
+/// To store a scrape, call [`Block::begin`], append, then call [`Block::commit`] or
+/// [`Block::rollback`]; for a failed scrape call [`Block::fail`]. A sample with its own timestamp
+/// is stored at the time of the scrape, because shared timestamps keep the window small. If it is
+/// older than the lookback of five minutes it is dropped, so that it does not look current.
 #[derive(Debug)]
 pub struct Block {
     rows: Rows,
     seen: Vec<Seen>,
     pending: Option<Pending>,
-    /// Number of the scrape that is or was last being appended.
+    /// Number of the current or last scrape.
     scrape: u32,
     target: Labels,
     synthetic: [Option<SeriesRef>; 5],
     retention: i64,
     max_series: usize,
-    refused: u64,
     ended: bool,
 }
 
 impl Block {
-    /// An empty block whose synthetic series carry the labels of the target.
+    /// An empty block; its synthetic series get the labels `target`.
     ///
-    /// Samples older than `retention` are dropped; `interval` is the expected time between scrapes and sizes the ring.
-    #[must_use]
-    pub fn new(target: Labels, retention: Duration, interval: Duration, max_series: usize) -> Self {
-        let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let slots = retention.as_millis() / interval.as_millis().max(1) + 2;
+    /// Samples older than `retention` are dropped; `interval` is the expected time between scrapes
+    /// and sizes the ring.
+    pub(super) fn new(
+        target: Labels,
+        retention: Duration,
+        interval: Duration,
+        max_series: usize,
+    ) -> Self {
         Self {
-            // A mistaken interval must not allocate the world: the ring grows when it has to.
-            rows: Rows::new(usize::try_from(slots).unwrap_or(usize::MAX).min(4096)),
+            rows: Rows::for_times(retention, interval),
             seen: Vec::new(),
             pending: None,
             scrape: 0,
             target,
             synthetic: [None; 5],
-            retention: retention_ms,
+            retention: millis(retention),
             max_series,
-            refused: 0,
             ended: false,
         }
     }
 
     /// The labels of the target.
-    #[must_use]
-    pub fn target(&self) -> &Labels {
+    pub(super) fn target(&self) -> &Labels {
         &self.target
     }
 
-    /// Starts a scrape; one that was not committed is rolled back.
+    /// Starts a scrape; rolls back one that was not committed.
     ///
-    /// Samples at or after `at` are dropped: either the clock went back, and they lie in the future of every
-    /// evaluation to come, or this scrape replaces one of the same millisecond.
+    /// Drops samples at or after `at`: either the clock was set back and they are in the future, or
+    /// this scrape replaces one of the same millisecond.
     pub fn begin(&mut self, at: Timestamp) {
         self.rollback();
         let at = at.as_millis();
@@ -122,59 +123,59 @@ impl Block {
         });
     }
 
-    /// Makes the scrape visible: series that were there before and are not now get a stale marker, series without a
-    /// sample in the retention are evicted. Does nothing without [`Block::begin`].
+    /// Makes the scrape visible. Series that the last scrape had and this one does not get a stale
+    /// marker; series without a sample in the retention are evicted. Does nothing without
+    /// [`Block::begin`].
     pub fn commit(&mut self, stats: &ScrapeStats) {
-        self.synthesise(1.0, stats);
+        self.synthesize(1.0, stats);
         self.close();
     }
 
-    /// Forgets what was appended since [`Block::begin`].
+    /// Discards what was appended since [`Block::begin`].
     pub fn rollback(&mut self) {
         if let Some(pending) = self.pending.take() {
             for row in pending.created {
-                self.rows.remove(row);
+                self.rows.index.remove(row);
             }
         }
     }
 
-    /// Stores a scrape that failed: every series goes stale and `up` is 0.
+    /// Stores a failed scrape: every series becomes stale and `up` is 0.
     pub fn fail(&mut self, at: Timestamp, duration: Duration) {
         self.begin(at);
         let stats = ScrapeStats {
             duration,
             ..ScrapeStats::default()
         };
-        self.synthesise(0.0, &stats);
+        self.synthesize(0.0, &stats);
         self.close();
     }
 
-    /// Marks everything stale, `up` included: the target is no longer scraped.
-    pub fn end(&mut self, at: Timestamp) {
+    /// Marks all series stale, `up` included, because the target is no longer scraped.
+    pub(super) fn end(&mut self, at: Timestamp) {
         self.begin(at);
         self.close();
         self.ended = true;
     }
 
     /// Whether the target is no longer scraped.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
+    pub(super) fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// The target is scraped again.
-    pub fn resume(&mut self) {
+    /// Marks the target as scraped again.
+    pub(super) fn resume(&mut self) {
         self.ended = false;
     }
 
-    /// Whether nothing is left to see of a target that is no longer scraped.
-    #[must_use]
-    pub fn is_over(&self, now: Timestamp) -> bool {
+    /// Whether the target is no longer scraped and its last scrape is older than the retention.
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
         let cutoff = now.as_millis().saturating_sub(self.retention);
         self.ended && self.rows.last_time().is_none_or(|last| last <= cutoff)
     }
 
-    fn synthesise(&mut self, up: f64, stats: &ScrapeStats) {
+    /// Appends the series of [`SYNTHETIC`].
+    fn synthesize(&mut self, up: f64, stats: &ScrapeStats) {
         if self.pending.is_none() {
             return;
         }
@@ -199,7 +200,7 @@ impl Block {
         }
     }
 
-    /// Turns the pending slot into the newest one.
+    /// Makes the pending slot the newest one, sets stale markers and evicts series.
     fn close(&mut self) {
         let Some(pending) = self.pending.take() else {
             return;
@@ -213,7 +214,7 @@ impl Block {
                 seen.present = true;
                 continue;
             }
-            if self.rows.labels(row).is_none() {
+            if self.rows.index.labels(row).is_none() {
                 continue;
             }
             let value = if seen.present { STALE } else { ABSENT };
@@ -225,23 +226,23 @@ impl Block {
         }
         self.rows.push(pending.at);
         for row in &evicted {
-            self.rows.remove(*row);
+            self.rows.index.remove(*row);
         }
         if !evicted.is_empty() {
-            self.rows.sweep();
+            self.rows.index.sweep();
         }
     }
 
     fn is_valid(&self, series: SeriesRef) -> bool {
-        self.rows.generation(series.index) == Some(series.generation)
+        self.rows.index.generation(series.index) == Some(series.generation)
     }
 
     fn find_or_insert(&mut self, labels: &Labels) -> Option<SeriesRef> {
-        let row = match self.rows.find(labels) {
+        let row = match self.rows.index.find(labels) {
             Some(row) => row,
             None => self.insert(labels)?,
         };
-        let generation = self.rows.generation(row)?;
+        let generation = self.rows.index.generation(row)?;
         Some(SeriesRef {
             index: row,
             generation,
@@ -265,68 +266,39 @@ impl Block {
     }
 
     /// Changes whenever the set of series changes; unique in the process.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.rows.epoch()
+    pub(super) fn epoch(&self) -> u64 {
+        self.rows.index.epoch()
     }
 
-    /// Series stored now.
-    #[must_use]
-    pub fn series(&self) -> usize {
-        self.rows.series()
+    /// The number of stored series.
+    pub(super) fn series(&self) -> usize {
+        self.rows.index.series()
     }
 
-    /// How often the cap refused a series.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.refused
+    /// Sets how long samples are kept, from the next scrape on.
+    pub(super) fn set_retention(&mut self, retention: Duration) {
+        self.retention = millis(retention);
     }
 
-    /// Time of the newest stored scrape.
-    #[must_use]
-    pub fn last_scrape(&self) -> Option<Timestamp> {
-        self.rows.last_time().map(Timestamp::from_millis)
+    /// Calls `found` with the index and the labels of every series that the selector matches.
+    pub(super) fn select(&self, selector: &Selector, found: &mut Found<'_, u32>) {
+        self.rows.index.select(selector, found);
     }
 
-    /// Time of the oldest stored scrape.
-    #[must_use]
-    pub fn first_scrape(&self) -> Option<Timestamp> {
-        self.rows.first_time().map(Timestamp::from_millis)
-    }
-
-    /// Bytes held, roughly.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.rows.memory() + self.seen.capacity() * size_of::<Seen>()
-    }
-
-    /// Sets how long samples are kept from the next scrape on.
-    pub fn set_retention(&mut self, retention: Duration) {
-        self.retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-    }
-
-    /// Calls `found` with the index and the labels of every series the selector matches.
-    pub fn select(&self, selector: &Selector, found: &mut Found<'_, u32>) {
-        self.rows.select(selector, found);
-    }
-
-    /// The slots after `after` and not after `until`.
-    #[must_use]
-    pub fn range(&self, after: Timestamp, until: Timestamp) -> SlotRange {
+    /// The slots with times in `(after, until]`.
+    pub(super) fn range(&self, after: Timestamp, until: Timestamp) -> SlotRange {
         self.rows.range(after, until)
     }
 
-    /// A part of the row of a series.
-    #[must_use]
-    pub fn row(&self, index: u32, range: SlotRange) -> Row<'_> {
+    /// The given slots of the row of a series.
+    pub(super) fn row(&self, index: u32, range: SlotRange) -> Row<'_> {
         self.rows.row(index, range)
     }
 }
 
 impl Appender for Block {
     fn resolve(&mut self, labels: &Labels) -> Option<SeriesRef> {
-        if self.rows.find(labels).is_none() && self.rows.series() >= self.max_series {
-            self.refused += 1;
+        if self.rows.index.find(labels).is_none() && self.rows.index.series() >= self.max_series {
             return None;
         }
         self.find_or_insert(labels)
@@ -343,7 +315,7 @@ impl Appender for Block {
             return true;
         }
         let seen = &mut self.seen[series.index as usize];
-        // Of two samples of one series in a scrape the first counts, as in Prometheus.
+        // Of two samples of one series in a scrape the first is stored, as in Prometheus.
         if seen.scrape != self.scrape {
             seen.scrape = self.scrape;
             self.rows.set(series.index, pending.slot, measured(value));

@@ -6,41 +6,40 @@ use std::time::Duration;
 use super::Found;
 use super::rows::{Row, Rows, SlotRange};
 use super::value::{ABSENT, STALE, measured};
-use crate::metric::{Labels, Selector, Timestamp};
+use crate::metric::{Labels, Selector, Timestamp, millis};
 
-/// The recorded series of one rule, by row and generation: those of its last evaluation and those of the present one.
+/// The recorded series of one rule, by row and generation: those of its last evaluation and those
+/// of the current one.
 #[derive(Debug, Default)]
 struct Output {
     before: Vec<(u32, u32)>,
     now: Vec<(u32, u32)>,
 }
 
-/// Series written by rules. A value is visible at once, so that a later rule of the same tick reads it.
+/// Series written by rules. A value is visible at once, so that a later rule of the same tick can
+/// read it.
 #[derive(Debug)]
-pub struct Recorded {
+pub(super) struct Recorded {
     rows: Rows,
-    /// Time of the last sample of a row, milliseconds.
+    /// Time of the last sample of each row, in milliseconds.
     last: Vec<i64>,
     outputs: HashMap<u64, Output>,
     retention: i64,
     max_series: usize,
-    refused: u64,
 }
 
 impl Recorded {
     pub(super) fn new(retention: Duration, interval: Duration, max_series: usize) -> Self {
-        let slots = retention.as_millis() / interval.as_millis().max(1) + 2;
         Self {
-            rows: Rows::new(usize::try_from(slots).unwrap_or(usize::MAX).min(4096)),
+            rows: Rows::for_times(retention, interval),
             last: Vec::new(),
             outputs: HashMap::new(),
-            retention: i64::try_from(retention.as_millis()).unwrap_or(i64::MAX),
+            retention: millis(retention),
             max_series,
-            refused: 0,
         }
     }
 
-    /// Makes `at` the newest slot, empty, unless it is already.
+    /// Starts an empty slot at `at`, unless the newest slot is already at this time.
     fn open(&mut self, at: i64) {
         if self.rows.last_time() == Some(at) {
             return;
@@ -50,23 +49,23 @@ impl Recorded {
         self.rows.trim(cutoff);
         let slot = self.rows.spare_slot();
         let mut evicted = false;
-        for row in 0..self.rows.height() {
-            if self.rows.labels(row).is_none() {
+        for row in 0..self.rows.index.height() {
+            if self.rows.index.labels(row).is_none() {
                 continue;
             }
             self.rows.set(row, slot, ABSENT);
             if self.last[row as usize] <= cutoff {
-                self.rows.remove(row);
+                self.rows.index.remove(row);
                 evicted = true;
             }
         }
         self.rows.push(at);
         if evicted {
-            self.rows.sweep();
+            self.rows.index.sweep();
         }
     }
 
-    /// `false` when the cap on series refuses it.
+    /// Stores a value; `false` when the limit on series refuses it.
     pub(super) fn record(
         &mut self,
         owner: u64,
@@ -76,12 +75,9 @@ impl Recorded {
     ) -> bool {
         let at = at.as_millis();
         self.open(at);
-        let row = match self.rows.find(labels) {
+        let row = match self.rows.index.find(labels) {
             Some(row) => row,
-            None if self.rows.series() >= self.max_series => {
-                self.refused += 1;
-                return false;
-            }
+            None if self.rows.index.series() >= self.max_series => return false,
             None => match self.rows.insert(labels) {
                 Some(row) => row,
                 None => return false,
@@ -94,13 +90,13 @@ impl Recorded {
         if let Some(slot) = self.rows.newest_slot() {
             self.rows.set(row, slot, measured(value));
         }
-        let generation = self.rows.generation(row).unwrap_or_default();
+        let generation = self.rows.index.generation(row).unwrap_or_default();
         let output = self.outputs.entry(owner).or_default();
         output.now.push((row, generation));
         true
     }
 
-    /// Marks stale what the rule recorded last time and not this time.
+    /// Marks the series stale that the rule recorded last time and not this time.
     pub(super) fn end(&mut self, owner: u64, at: Timestamp) {
         let Some(output) = self.outputs.get_mut(&owner) else {
             return;
@@ -113,19 +109,17 @@ impl Recorded {
             return;
         }
         let at = at.as_millis();
-        let gone: Vec<(u32, u32)> = before
-            .into_iter()
-            .filter(|row| now.binary_search(row).is_err())
-            .collect();
-        for (row, generation) in gone {
-            self.mark_stale(row, generation, at);
+        for (row, generation) in before {
+            if now.binary_search(&(row, generation)).is_err() {
+                self.mark_stale(row, generation, at);
+            }
         }
     }
 
-    /// A row that another rule wrote in this slot is not stale.
+    /// Marks a row stale, unless another rule has written to it in this slot.
     fn mark_stale(&mut self, row: u32, generation: u32, at: i64) {
         self.open(at);
-        if self.rows.generation(row) != Some(generation) {
+        if self.rows.index.generation(row) != Some(generation) {
             return;
         }
         if let Some(slot) = self.rows.newest_slot()
@@ -136,27 +130,19 @@ impl Recorded {
     }
 
     pub(super) fn epoch(&self) -> u64 {
-        self.rows.epoch()
+        self.rows.index.epoch()
     }
 
     pub(super) fn series(&self) -> usize {
-        self.rows.series()
-    }
-
-    pub(super) fn refused(&self) -> u64 {
-        self.refused
-    }
-
-    pub(super) fn memory(&self) -> usize {
-        self.rows.memory() + self.last.capacity() * 8
+        self.rows.index.series()
     }
 
     pub(super) fn set_retention(&mut self, retention: Duration) {
-        self.retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        self.retention = millis(retention);
     }
 
     pub(super) fn select(&self, selector: &Selector, found: &mut Found<'_, u32>) {
-        self.rows.select(selector, found);
+        self.rows.index.select(selector, found);
     }
 
     pub(super) fn range(&self, after: Timestamp, until: Timestamp) -> SlotRange {
@@ -185,15 +171,18 @@ mod tests {
         let range = recorded.range(at(-1), at(1000));
         let mut found = None;
         recorded.select(&selector, &mut |row, _| {
-            let row = recorded.row(row, range);
-            let values = row.values.iter().flat_map(|v| v.iter());
-            found = values.filter(|v| !is_absent(**v)).copied().last();
+            let values = recorded.row(row, range).values;
+            found = values
+                .iter()
+                .flat_map(|piece| piece.iter())
+                .copied()
+                .rfind(|value| !is_absent(*value));
         });
         found
     }
 
     #[test]
-    fn a_recorded_series_that_vanishes_goes_stale_and_an_error_is_no_end() {
+    fn a_recorded_series_that_disappears_becomes_stale_but_not_on_an_error() {
         let minute = Duration::from_secs(60);
         let mut recorded = Recorded::new(minute, Duration::from_secs(15), 10);
         let (a, b) = (
@@ -203,7 +192,7 @@ mod tests {
         assert!(recorded.record(1, at(0), &a, 1.0));
         assert!(recorded.record(1, at(0), &b, 2.0));
         recorded.end(1, at(0));
-        // The evaluation at 15 failed: nothing is said.
+        // The evaluation at 15 failed, so `end` is not called.
         assert!(recorded.record(1, at(30), &a, 3.0));
         recorded.end(1, at(30));
         assert_eq!(newest(&recorded, "r"), Some(3.0));
@@ -213,12 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn the_cap_refuses_a_recorded_series_and_counts_it() {
+    fn the_limit_refuses_a_recorded_series() {
         let minute = Duration::from_secs(60);
         let mut recorded = Recorded::new(minute, Duration::from_secs(15), 1);
         let named = |name| Labels::named::<&str, &str>(name, []);
         assert!(recorded.record(1, at(0), &named("a"), 1.0));
         assert!(!recorded.record(1, at(0), &named("b"), 1.0));
-        assert_eq!(recorded.refused(), 1);
+        assert_eq!(recorded.series(), 1);
     }
 }

@@ -1,21 +1,22 @@
-//! One copy of every label name and value.
+//! Interns label names and values, so that each is stored once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::metric::Labels;
 
-/// Strings shared by the label sets of a block.
+/// The strings of the label sets of a block.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     seen: HashSet<Arc<str>>,
 }
 
 impl Strings {
-    /// The same labels, made of shared strings.
+    /// The same labels, made of interned strings.
     pub(super) fn intern(&mut self, labels: &Labels) -> Labels {
-        let labels = labels.as_slice().iter();
         labels
+            .as_slice()
+            .iter()
             .map(|label| (self.share(&label.name), self.share(&label.value)))
             .collect()
     }
@@ -28,14 +29,8 @@ impl Strings {
         Arc::clone(text)
     }
 
-    /// Forgets the strings nobody else holds.
+    /// Drops the strings that are no longer in use.
     pub(super) fn sweep(&mut self) {
         self.seen.retain(|text| Arc::strong_count(text) > 1);
-    }
-
-    /// Bytes held, headers and table included, roughly.
-    pub(super) fn memory(&self) -> usize {
-        let text: usize = self.seen.iter().map(|text| text.len() + 16).sum();
-        text + self.seen.capacity() * 18
     }
 }

@@ -1,12 +1,12 @@
-//! The values that are not measurements.
+//! The sentinels: values that are not measurements.
 
-/// Prometheus' stale marker: the series was there in the previous scrape and is gone in this one.
+/// Prometheus' stale marker: the previous scrape had the series and this one does not.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
-/// No sample in this slot; never leaves the window, and never equal in bits to a measured NaN.
+/// No sample in this slot. It never leaves the engine and never has the bits of a measured NaN.
 pub const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0003);
 
-/// What every measured NaN is stored as, whatever its payload.
+/// The bits with which every measured NaN is stored, whatever its payload.
 const MEASURED_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
 /// Whether this is the stale marker.
@@ -21,7 +21,7 @@ pub fn is_absent(value: f64) -> bool {
     value.to_bits() == ABSENT.to_bits()
 }
 
-/// A measured value as it may be stored: its NaNs never look like a sentinel.
+/// A measured value as it is stored: a NaN never has the bits of a sentinel.
 pub(super) fn measured(value: f64) -> f64 {
     if value.is_nan() { MEASURED_NAN } else { value }
 }

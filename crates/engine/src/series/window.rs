@@ -1,4 +1,4 @@
-//! Everything that can be queried: one block per target and the recorded series.
+//! All series that can be queried: one block per target, and the recorded series.
 
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use crate::metric::{Labels, Selector, Timestamp};
 /// Sizes of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How far back samples are kept: the longest reach of the loaded expressions.
+    /// How long samples are kept: the longest reach of the loaded expressions.
     pub retention: Duration,
-    /// The expected time between two scrapes; sizes the rings, which grow when it was wrong.
+    /// The expected time between two scrapes. It sizes the rings, which grow if scrapes are more
+    /// frequent.
     pub interval: Duration,
-    /// Most series stored per target, and most recorded series.
+    /// Most series per target, and most recorded series.
     pub max_series: usize,
 }
 
@@ -30,11 +31,11 @@ impl Default for Limits {
     }
 }
 
-/// A target's place in the window; reused only for a target of equal labels.
+/// Identifies a target in the window; reused only for a target with equal labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetId(u32);
 
-/// A series of the window, valid while its epoch is unchanged.
+/// Identifies a series in the window; valid while the window's epoch is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesId {
     /// Series of one block share their timestamps.
@@ -50,7 +51,7 @@ const RECORDED: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Window {
     limits: Limits,
-    /// Boxed, because places of targets that are gone for good stay behind.
+    /// Boxed, because the slots of removed targets stay in the list.
     blocks: Vec<Option<Box<Block>>>,
     recorded: Recorded,
     epoch: u64,
@@ -74,7 +75,7 @@ impl Window {
         self.limits
     }
 
-    /// Changes the retention from the next scrape on (a reload changed the rules).
+    /// Changes the retention from the next scrape on, as after a reload.
     pub fn set_retention(&mut self, retention: Duration) {
         self.limits.retention = retention;
         self.recorded.set_retention(retention);
@@ -83,10 +84,11 @@ impl Window {
         }
     }
 
-    /// A new target; `labels` are the target's own (`job`, `instance`, …), carried by its synthetic series.
+    /// Adds a target; `labels` are its own (`job`, `instance`, …), which its synthetic series get.
     ///
-    /// A target that was removed and is back before it is forgotten goes on with its old samples, between which lies the stale
-    /// marker: two blocks would have the same series.
+    /// A target that was removed and returns within the retention continues its old block, in which
+    /// stale markers separate the old samples from the new ones. With two blocks the same series
+    /// would exist twice.
     pub fn add_target(&mut self, labels: Labels) -> TargetId {
         let back = |block: &Option<Box<Block>>| {
             block
@@ -111,25 +113,26 @@ impl Window {
         id
     }
 
-    /// The block of a target, `None` once it is removed and forgotten.
-    #[must_use]
-    pub fn target(&self, id: TargetId) -> Option<&Block> {
+    /// The block of a target; `None` once the target has been removed and its samples dropped.
+    fn target(&self, id: TargetId) -> Option<&Block> {
         self.blocks.get(id.0 as usize)?.as_deref()
     }
 
-    /// The block of a target, to append a scrape to.
+    /// The block of a target, to append a scrape; `None` once the target has been removed and its
+    /// samples dropped.
     pub fn target_mut(&mut self, id: TargetId) -> Option<&mut Block> {
         self.blocks.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
-    /// A target is no longer scraped: its series go stale now and are forgotten by [`Window::sweep`].
+    /// Marks the series of a target stale because it is no longer scraped; [`Window::sweep`] drops
+    /// them later.
     pub fn remove_target(&mut self, id: TargetId, at: Timestamp) {
         if let Some(block) = self.target_mut(id) {
             block.end(at);
         }
     }
 
-    /// Forgets targets that were removed longer than the retention ago.
+    /// Drops the targets that were removed longer than the retention ago.
     pub fn sweep(&mut self, now: Timestamp) {
         for block in &mut self.blocks {
             if block.as_ref().is_some_and(|block| block.is_over(now)) {
@@ -139,65 +142,44 @@ impl Window {
         }
     }
 
-    /// Stores a value a rule recorded; visible at once. `owner` names the rule.
+    /// Stores a value that a rule recorded; it is visible at once. `owner` identifies the rule.
     ///
-    /// `false` when the cap on series refuses it.
+    /// `false` when the limit on series refuses it.
     pub fn record(&mut self, owner: u64, at: Timestamp, labels: &Labels, value: f64) -> bool {
         self.recorded.record(owner, at, labels, value)
     }
 
-    /// Ends a successful evaluation of a rule: series it recorded last time and not now get a stale marker.
+    /// Ends a successful evaluation of a rule: series that it recorded last time and not this time
+    /// get a stale marker.
     ///
-    /// Don't call it after a failed evaluation: an error does not say that the series is gone. Called twice in a row
-    /// for a rule that is removed, it marks all of its series.
+    /// Do not call it after a failed evaluation: an error does not mean that the series are gone.
+    /// To mark all series of a removed rule stale, call it twice.
     pub fn end_records(&mut self, owner: u64, at: Timestamp) {
         self.recorded.end(owner, at);
     }
 
     /// Changes whenever the set of series changes; unique in the process.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        let blocks = self.blocks.iter().flatten().map(|block| block.epoch());
-        blocks.fold(self.epoch.max(self.recorded.epoch()), u64::max)
+    pub(crate) fn epoch(&self) -> u64 {
+        self.blocks
+            .iter()
+            .flatten()
+            .map(|block| block.epoch())
+            .fold(self.epoch.max(self.recorded.epoch()), u64::max)
     }
 
-    /// Series stored, recorded ones included.
+    /// The number of stored series, recorded ones included.
     #[must_use]
     pub fn series(&self) -> usize {
-        self.recorded.series()
-            + self
-                .blocks
-                .iter()
-                .flatten()
-                .map(|block| block.series())
-                .sum::<usize>()
+        let scraped: usize = self
+            .blocks
+            .iter()
+            .flatten()
+            .map(|block| block.series())
+            .sum();
+        scraped + self.recorded.series()
     }
 
-    /// How often the cap refused a series.
-    #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.recorded.refused()
-            + self
-                .blocks
-                .iter()
-                .flatten()
-                .map(|block| block.refused())
-                .sum::<u64>()
-    }
-
-    /// Bytes held, roughly.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.recorded.memory()
-            + self
-                .blocks
-                .iter()
-                .flatten()
-                .map(|block| block.memory())
-                .sum::<usize>()
-    }
-
-    /// Calls `found` with every series the selector matches, block by block.
+    /// Calls `found` with every series that the selector matches, block by block.
     pub fn select(&self, selector: &Selector, found: &mut Found<'_, SeriesId>) {
         for (number, block) in self.blocks.iter().enumerate() {
             let id = |row| SeriesId {
@@ -216,23 +198,23 @@ impl Window {
             .select(selector, &mut |row, labels| found(id(row), labels));
     }
 
-    /// The slots of a block after `after` and not after `until`.
+    /// The slots of a block with times in `(after, until]`.
     #[must_use]
     pub fn range(&self, block: u32, after: Timestamp, until: Timestamp) -> SlotRange {
         if block == RECORDED {
             return self.recorded.range(after, until);
         }
-        let found = self.target(TargetId(block));
-        found.map_or_else(SlotRange::default, |block| block.range(after, until))
+        self.target(TargetId(block))
+            .map_or_else(SlotRange::default, |block| block.range(after, until))
     }
 
-    /// A part of the row of a series.
+    /// The given slots of the row of a series.
     #[must_use]
     pub fn row(&self, id: SeriesId, range: SlotRange) -> Row<'_> {
         if id.block == RECORDED {
             return self.recorded.row(id.row, range);
         }
-        let found = self.target(TargetId(id.block));
-        found.map_or_else(Row::default, |block| block.row(id.row, range))
+        self.target(TargetId(id.block))
+            .map_or_else(Row::default, |block| block.row(id.row, range))
     }
 }

@@ -1,4 +1,4 @@
-//! Joins a series' own labels with its target's.
+//! Merges the labels of a series with those of its target.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,14 @@ use super::decide::Pair;
 use super::strings::Strings;
 use crate::metric::Labels;
 
-/// What an exposed label is renamed with when the target has one of its name.
+/// Prefix of an exposed label whose name the target has too.
 const EXPORTED: &str = "exported_";
 
 /// The labels of a series of this target.
 ///
-/// Where both have a name, the target's label stays and the exposed one is renamed with `exported_`, repeated until the
-/// name is free, shortest names first; with `honor` the exposed label stays, even an empty one.
+/// Where both have a label, the target's wins and the exposed one gets the prefix `exported_`,
+/// repeated until the name is free, shortest names first. With `honor` the exposed label wins, even
+/// an empty one.
 pub(super) fn attach<'a>(
     name: &str,
     mut pairs: Vec<Pair<'a>>,
@@ -50,10 +51,12 @@ pub(super) fn attach<'a>(
 }
 
 fn named(name: &str, pairs: &[Pair<'_>], strings: &mut Strings) -> Labels {
-    let first = std::iter::once((Labels::NAME, name));
-    let rest = pairs.iter().map(|(label, value)| (&**label, &**value));
-    let all = rest.chain(first);
-    Labels::new(all.map(|(label, value)| (strings.share(label), strings.share(value))))
+    pairs
+        .iter()
+        .map(|(label, value)| (&**label, &**value))
+        .chain([(Labels::NAME, name)])
+        .map(|(label, value)| (strings.share(label), strings.share(value)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -66,12 +69,13 @@ mod tests {
         let target = Labels::new([("instance", "i"), ("job", "j")]);
         let pairs = exposed
             .iter()
-            .map(|&(k, v)| (Cow::Borrowed(k), Cow::Borrowed(v)));
-        attach("m", pairs.collect(), &target, honor, &mut Strings::new(1)).to_string()
+            .map(|&(k, v)| (Cow::Borrowed(k), Cow::Borrowed(v)))
+            .collect();
+        attach("m", pairs, &target, honor, &mut Strings::new(1)).to_string()
     }
 
     #[test]
-    fn a_targets_label_renames_the_exposed_one() {
+    fn an_exposed_label_that_the_target_has_is_renamed() {
         assert_eq!(
             joined(&[("job", "x"), ("a", "1")], false),
             r#"m{a="1", exported_job="x", instance="i", job="j"}"#
@@ -92,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn honoured_labels_win_over_the_targets() {
+    fn with_honor_labels_the_exposed_labels_win() {
         assert_eq!(joined(&[("job", "x")], true), r#"m{instance="i", job="x"}"#);
         assert_eq!(joined(&[("job", "")], true), r#"m{instance="i"}"#);
     }

@@ -1,4 +1,4 @@
-//! From a series as exposed to the labels it is stored under, or to the reason why it is not.
+//! Decides about a new series: the labels to store it under, or why it is not stored.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use crate::exposition::parse::{Family, FamilyType, Series, canonical_bound};
 use crate::exposition::{Error, Format, Limit, Limits};
 use crate::metric::{Labels, SeriesFilter};
 
-/// What happens to a series never seen before.
+/// The decision about a new series.
 #[derive(Debug)]
 pub(super) enum Decision {
     /// Store it under these labels, target labels included.
     Store(Labels),
     /// No rule reads it.
     Unselected,
-    /// It tells when another series was created.
+    /// The creation time of another series (OpenMetrics).
     CreationTime,
 }
 
-/// What decisions depend on, scrape after scrape.
+/// The configuration of a target that decisions depend on.
 #[derive(Debug)]
 pub(super) struct Policy {
     pub(super) limits: Limits,
@@ -30,17 +30,17 @@ pub(super) struct Policy {
     pub(super) filter: Arc<SeriesFilter>,
 }
 
-/// Why a series fails the scrape.
+/// Why a series makes the scrape fail.
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// What is wrong with its labels.
     Invalid(String),
-    /// A limit.
+    /// It exceeds a limit.
     Limit(Error),
 }
 
 impl Policy {
-    /// Checks a series and decides about it.
+    /// Checks a series and decides whether and how to store it.
     pub(super) fn decide(
         &self,
         series: &Series,
@@ -106,7 +106,7 @@ impl Policy {
     }
 }
 
-/// Whether the decision about a series depends on the family it stands in.
+/// Whether the decision about a series depends on its metric family.
 pub(super) fn depends_on_family(series: &Series, body: &[u8], format: Format) -> bool {
     let bound = |label: &[u8]| label == b"le" || label == b"quantile";
     series.labels.iter().any(|(name, _)| bound(name.raw(body)))
@@ -116,7 +116,10 @@ pub(super) fn depends_on_family(series: &Series, body: &[u8], format: Format) ->
 /// A label as exposed.
 pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// The labels as exposed, bounds in canonical form; refuses names that are empty or given twice.
+/// The labels as exposed, bounds in canonical form.
+///
+/// # Errors
+/// A name that is empty or occurs twice.
 fn exposed<'a>(
     series: &Series,
     body: &'a [u8],

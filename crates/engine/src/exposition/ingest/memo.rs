@@ -1,24 +1,24 @@
-//! What was decided about the series of the last scrape, in its order.
+//! The lines of the last scrape, in their order, with the decision about each series.
 
 use hashbrown::HashTable;
 
 use crate::metric::SeriesRef;
 use crate::metric::hash_bytes;
 
-/// What becomes of the samples of one series.
+/// What happens to the samples of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Not decided, or the rules changed since.
+    /// Not decided yet, or the rules have changed since.
     Undecided,
-    /// Stored.
+    /// They are stored.
     Stored,
-    /// The same series stands earlier in the scrape, maybe written differently.
+    /// The same series occurs earlier in the scrape, possibly written differently.
     Duplicate,
-    /// A cap refused it.
+    /// The limit on stored series refused it.
     Refused,
     /// No rule reads it.
     Unselected,
-    /// An OpenMetrics creation time, which is no signal.
+    /// An OpenMetrics creation time, which is not a series of its own.
     CreationTime,
 }
 
@@ -27,14 +27,14 @@ pub(super) enum State {
 pub(super) struct Entry {
     start: u32,
     len: u32,
-    /// Where it is stored; only meaningful for `Stored` and `Duplicate`.
+    /// The handle of the stored series; only valid for `Stored` and `Duplicate`.
     pub(super) series: SeriesRef,
-    /// The family context the decision depends on, 0 when on none.
+    /// Hash of the family that the decision depends on, 0 when it depends on none.
     pub(super) context: u32,
     pub(super) state: State,
 }
 
-/// A handle for entries that are stored nowhere.
+/// The handle of entries that are not stored.
 pub(super) const NOWHERE: SeriesRef = SeriesRef {
     index: u32::MAX,
     generation: u32::MAX,
@@ -42,8 +42,8 @@ pub(super) const NOWHERE: SeriesRef = SeriesRef {
 
 /// The series bytes of the last scrape and the decisions about them.
 ///
-/// Bytes are only ever added while a scrape is read, so that the lines of the last and of the present scrape can share
-/// them; what no line uses any more is dropped between scrapes.
+/// While a scrape is read, bytes are only added, so that the lines of the last and the current
+/// scrape can share them; unused bytes are dropped between scrapes.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     bytes: Vec<u8>,
@@ -57,7 +57,7 @@ impl Memo {
         &self.bytes[entry.start as usize..entry.end()]
     }
 
-    /// Where the series ends in `body` when the entry's bytes stand at `at` and a blank follows.
+    /// Where the series ends in `body` if the entry's bytes are at `at`, followed by a blank.
     #[inline]
     pub(super) fn match_at(&self, entry: &Entry, body: &[u8], at: usize) -> Option<usize> {
         let end = at + entry.len as usize;
@@ -67,12 +67,12 @@ impl Memo {
         (body[at..end] == *self.bytes_of(entry)).then_some(end)
     }
 
-    /// Makes room for the series bytes of a first scrape.
+    /// Reserves capacity for the series bytes of a first scrape.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.bytes.reserve(bytes);
     }
 
-    /// An undecided entry for series bytes that are added.
+    /// Adds series bytes and returns an undecided entry for them.
     pub(super) fn add(&mut self, series_bytes: &[u8]) -> Entry {
         let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let entry = Entry {
@@ -86,7 +86,7 @@ impl Memo {
         entry
     }
 
-    /// How many bytes there are, to return to with [`Memo::undo`].
+    /// The number of bytes, to return to with [`Memo::undo`].
     pub(super) fn mark(&self) -> usize {
         self.bytes.len()
     }
@@ -96,13 +96,13 @@ impl Memo {
         self.bytes.truncate(mark);
     }
 
-    /// Takes the lines of a new scrape, drops unused bytes once they outweigh the used ones, and gives back memory.
+    /// Replaces the lines by those of a new scrape.
     pub(super) fn replace(&mut self, entries: Vec<Entry>) {
         self.entries = entries;
         self.tidy();
     }
 
-    /// Forgets the lines from `len` on.
+    /// Drops the lines from index `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
         if len < self.entries.len() {
             self.entries.truncate(len);
@@ -110,9 +110,10 @@ impl Memo {
         }
     }
 
+    /// Drops unused bytes once they outweigh the used ones, and frees unused capacity.
     fn tidy(&mut self) {
         let used: usize = self.entries.iter().map(|entry| entry.len as usize).sum();
-        // Offsets are 32 bits: there must be room for another body besides what is here.
+        // Offsets have 32 bits and must be able to address another body besides these bytes.
         if self.bytes.len() / 2 > used || self.bytes.len() > 1 << 31 {
             let mut bytes = Vec::with_capacity(used);
             for entry in &mut self.entries {
@@ -130,7 +131,7 @@ impl Memo {
         }
     }
 
-    /// Forgets every decision but keeps the lines.
+    /// Marks every line as undecided.
     pub(super) fn forget_decisions(&mut self) {
         for entry in &mut self.entries {
             entry.state = State::Undecided;
@@ -155,7 +156,7 @@ impl Entry {
     }
 }
 
-/// Finds lines that moved; built only when one did.
+/// Finds a line by its series bytes; built only when a line has moved.
 #[derive(Debug)]
 pub(super) struct Index {
     table: HashTable<u32>,
@@ -174,7 +175,7 @@ impl Index {
         Self { table, seed }
     }
 
-    /// The place of a line with these series bytes.
+    /// The index of the line with these series bytes.
     pub(super) fn find(&self, memo: &Memo, series_bytes: &[u8]) -> Option<usize> {
         let hash = hash_bytes(series_bytes, self.seed);
         let same = |&slot: &u32| memo.bytes_of(&memo.entries[slot as usize]) == series_bytes;

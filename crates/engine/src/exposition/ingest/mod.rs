@@ -1,8 +1,9 @@
-//! From an exposition to samples in a window, remembering what the last scrape looked like.
+//! Turns expositions into samples in a window, with a memo of the last scrape.
 //!
-//! A sidecar scrapes the same series in the same order again and again. The memo keeps the series bytes of the last
-//! good scrape and what was decided about each. A line equal to the one expected costs a comparison and a number, a
-//! line that moved costs a hash, and only a series never seen is tokenised into labels.
+//! A target exposes nearly the same series in the same order at every scrape. The memo holds the
+//! series bytes of the last successful scrape and the decision about each. An expected line costs a
+//! comparison and the parsing of its value, a line that moved costs a hash lookup, and only a new
+//! series is tokenized into labels.
 
 mod attach;
 mod decide;
@@ -25,17 +26,20 @@ use pass::Pass;
 pub struct Ingested {
     /// Samples in the body (`scrape_samples_scraped`).
     pub samples: u64,
-    /// Samples that relabelling left (`scrape_samples_post_metric_relabeling`): all of them, selected or not.
+    /// Samples after relabeling (`scrape_samples_post_metric_relabeling`): all of them, selected or
+    /// not.
     pub post_relabeling: u64,
-    /// Series that the last good scrape did not have (`scrape_series_added`), selected or not.
+    /// Series that the last successful scrape did not have (`scrape_series_added`), selected or
+    /// not.
     pub added: u64,
-    /// Samples given to the appender and taken by it.
+    /// Samples that the appender accepted.
     pub stored: u64,
     /// Samples of series that no rule reads: checked for syntax, not stored.
     pub unselected: u64,
-    /// Further samples of a stored series without a timestamp of their own: dropped, the first one counts.
+    /// Repeated samples of a stored series without a timestamp of their own: the first is kept,
+    /// these are dropped.
     pub duplicates: u64,
-    /// Samples of series that a cap on stored series refused.
+    /// Samples of series that the limit on stored series refused.
     pub refused: u64,
     /// Samples with a timestamp more than ten minutes ahead: dropped.
     pub out_of_bounds: u64,
@@ -47,7 +51,7 @@ pub struct Ingester {
     policy: Policy,
     memo: Memo,
     format: Format,
-    /// Whether some decision has to be taken again, so that the memo cannot be trusted line by line.
+    /// Whether some line of the memo has no decision, so that the next scrape has to rebuild it.
     unsettled: bool,
     seed: u64,
     last: Ingested,
@@ -56,9 +60,10 @@ pub struct Ingester {
 impl Ingester {
     /// An ingester for a target.
     ///
-    /// `target_labels` are added to every series (`job`, `instance`, …). With `honor_labels` an exposed label of the
-    /// same name wins, otherwise it is renamed with `exported_`. Without `honor_timestamps` every sample gets the
-    /// scrape's time. Series that `filter` does not want are checked and counted, not stored.
+    /// `target_labels` (`job`, `instance`, …) are added to every series. With `honor_labels` an
+    /// exposed label of the same name wins, otherwise it gets the prefix `exported_`. Without
+    /// `honor_timestamps` every sample gets the scrape's time. Series that do not pass `filter` are
+    /// checked and counted, but not stored.
     #[must_use]
     pub fn new(
         limits: Limits,
@@ -83,7 +88,7 @@ impl Ingester {
         }
     }
 
-    /// Changes what is wanted; every series is decided anew at the next scrape.
+    /// Replaces the filter; if it differs, the next scrape decides about every series again.
     pub fn set_filter(&mut self, filter: Arc<SeriesFilter>) {
         if self.policy.filter == filter {
             return;
@@ -92,16 +97,10 @@ impl Ingester {
         self.forget();
     }
 
-    /// Drops every decision, for an appender that lost its series.
-    pub fn forget(&mut self) {
+    /// Drops every decision; call it when the appender has lost its series.
+    pub(crate) fn forget(&mut self) {
         self.memo.forget_decisions();
         self.unsettled = true;
-    }
-
-    /// The labels added to every series.
-    #[must_use]
-    pub fn target_labels(&self) -> &Labels {
-        &self.policy.target_labels
     }
 
     /// Counts of the last scrape, up to the error if it failed.
@@ -110,15 +109,15 @@ impl Ingester {
         self.last
     }
 
-    /// Reads an exposition and gives its samples to the appender.
+    /// Parses an exposition and passes its samples to the appender.
     ///
-    /// The caller begins before and commits after, or rolls back on an error: then nothing of this scrape counts and
-    /// what was remembered of the one before stays. An empty body is a good scrape without series, whatever its
-    /// format. A `_created` sample of an OpenMetrics counter, histogram or summary is consumed here and never becomes
-    /// a series: resets show as decreases.
+    /// The caller begins a scrape on the appender before and commits it afterwards. On an error the
+    /// caller rolls it back; the memo stays as it was. An empty body is a successful scrape without
+    /// series, whatever its format. A `_created` sample of an OpenMetrics counter, histogram or
+    /// summary never becomes a series, since resets show as decreases.
     ///
     /// # Errors
-    /// A syntax error with its place, or the limit that was exceeded.
+    /// A syntax error with its position, or the limit that was exceeded.
     pub fn ingest(
         &mut self,
         exposition: &Exposition,

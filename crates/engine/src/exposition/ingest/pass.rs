@@ -1,4 +1,4 @@
-//! One walk over one body.
+//! One pass over one body.
 
 use std::time::Duration;
 
@@ -12,19 +12,20 @@ use crate::exposition::{Error, Exposition, Format, Limit};
 use crate::metric::hash_bytes;
 use crate::metric::{Appender, SeriesRef, Timestamp};
 
-/// How far ahead of the scrape a sample's own timestamp may be, as in Prometheus.
+/// How far a sample's own timestamp may be ahead of the scrape, as in Prometheus.
 const MAX_AHEAD: Duration = Duration::from_secs(600);
 
-/// How many lines may have gone before the search for a line turns to the index.
+/// How many expected lines may be missing before a line is looked up in the index.
 const LOOKAHEAD: usize = 8;
 
-/// How many lines are remembered, 48 MiB of them; what comes after is read like a series never seen.
+/// Most lines in the memo, 48 MiB; further lines are parsed like new series at every scrape.
 const MAX_LINES: usize = 2 << 20;
 
-/// The state of one walk.
+/// The state of one pass.
 ///
-/// It starts in order: every line is expected to be the memo's next, and the memo is not written. At the first line
-/// that is another, a new list of lines is begun and from then on the stored series are tracked for duplicates.
+/// It starts in order: every line is expected to be the memo's next one, and the memo is not
+/// written. At the first line that differs, a new list of lines is started, and from there on
+/// stored series are tracked to find duplicates.
 pub(super) struct Pass<'p, A> {
     policy: &'p Policy,
     old: &'p mut Memo,
@@ -78,7 +79,8 @@ impl<'p, A: Appender> Pass<'p, A> {
         }
     }
 
-    /// Counts, the new lines if the scrape differs from the last, and how many lines were in order.
+    /// The counts, the new lines if the scrape differs from the last one, and how many lines were
+    /// in order.
     pub(super) fn finish(self) -> (Ingested, Option<Vec<Entry>>, usize) {
         (self.counts, self.next, self.expected)
     }
@@ -106,7 +108,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         }
     }
 
-    /// Lines in order whose value is a plain decimal: nearly all there are.
+    /// Reads lines in order with plain decimal values, which nearly all lines are.
     #[inline]
     fn streak(&mut self) {
         let mut at = self.parser.at();
@@ -149,7 +151,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         self.parser.go_to(at);
     }
 
-    /// The line that is expected here, with any value; `false` when it is another.
+    /// Reads the expected line, with any value; `false` if another line is here.
     fn in_order(&mut self) -> Result<bool, Error> {
         let line = self.parser.at();
         let Some(entry) = self.old.entries.get(self.expected) else {
@@ -161,19 +163,21 @@ impl<'p, A: Appender> Pass<'p, A> {
         self.known(self.expected, line, end)
     }
 
-    /// A line whose series bytes are entry `slot` of the memo.
+    /// Reads a line whose series bytes are those of entry `slot` of the memo.
     fn known(&mut self, slot: usize, line: usize, end: usize) -> Result<bool, Error> {
         let entry = self.old.entries[slot];
         self.parser.go_to(end);
         let Ok(suffix) = self.parser.suffix() else {
-            // The tokens may divide differently than the bytes suggest; the full parser decides.
+            // The line may be tokenized differently from what its bytes suggest; use the full
+            // parser.
             self.parser.go_to(line);
             return Ok(false);
         };
         let stale = entry.context != 0 && entry.context != self.context;
         let undecided = stale || matches!(entry.state, State::Undecided | State::Refused);
         let (state, series, context) = if undecided {
-            // It may turn out to be another series, so from here on duplicates are looked for.
+            // The decision may give it the labels of another series, so look for duplicates from
+            // here on.
             self.rebuild();
             self.decide_again(line, entry.state)?
         } else if matches!(entry.state, State::Stored | State::Duplicate) {
@@ -199,7 +203,8 @@ impl<'p, A: Appender> Pass<'p, A> {
         Ok(true)
     }
 
-    /// A line that is not the one expected: gone lines before it, a moved line, or a new one.
+    /// Reads a line that is not the expected one: lines before it are gone, it has moved, or it is
+    /// new.
     fn out_of_order(&mut self) -> Result<(), Error> {
         self.rebuild();
         let line = self.parser.at();
@@ -209,13 +214,13 @@ impl<'p, A: Appender> Pass<'p, A> {
             return Ok(());
         }
         let mut series = std::mem::take(&mut self.series);
-        let result = self.tokenised(line, &mut series);
+        let result = self.tokenized(line, &mut series);
         self.series = series;
         result
     }
 
-    /// A line read with the full parser.
-    fn tokenised(&mut self, line: usize, series: &mut Series) -> Result<(), Error> {
+    /// Reads a line with the full parser.
+    fn tokenized(&mut self, line: usize, series: &mut Series) -> Result<(), Error> {
         self.parser.series(series)?;
         let range = series.range.clone();
         let suffix = self.parser.suffix()?;
@@ -241,7 +246,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         Ok(())
     }
 
-    /// Begins a new memo with what was in order so far.
+    /// Starts a new list of lines with those that were in order so far.
     pub(super) fn rebuild(&mut self) {
         if self.next.is_some() {
             return;
@@ -256,7 +261,8 @@ impl<'p, A: Appender> Pass<'p, A> {
         self.next = Some(next);
     }
 
-    /// The memo's entry for the line at `line` and where its series ends: a little further on, or anywhere.
+    /// The memo's entry for the line at `line`, and where its series ends. Searches the next
+    /// entries, then the index.
     fn find(&mut self, line: usize) -> Option<(usize, usize)> {
         if self.old.entries.is_empty() {
             return None;
@@ -275,7 +281,8 @@ impl<'p, A: Appender> Pass<'p, A> {
         Some((slot, end))
     }
 
-    /// Decides about a known line again: the rules, the family or the cap changed.
+    /// Decides about a known line again, because the rules, its family or the limit on series
+    /// changed.
     fn decide_again(
         &mut self,
         line: usize,
@@ -297,7 +304,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         result
     }
 
-    /// Decides about a tokenised series and finds its place in the window.
+    /// Decides about a tokenized series and resolves its handle.
     fn decide(&mut self, line: usize, series: &Series) -> Result<(State, SeriesRef, u32), Error> {
         let family = self.parser.family();
         let context = if depends_on_family(series, self.body, self.format) {
@@ -325,7 +332,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         })
     }
 
-    /// Counts a sample and gives it to the appender if it is to be stored.
+    /// Counts a sample and appends it if its series is stored.
     fn store(
         &mut self,
         state: State,
@@ -345,7 +352,7 @@ impl<'p, A: Appender> Pass<'p, A> {
             }
         }
         let own = self.own_time(suffix);
-        // A further sample with a time of its own is stored, but is remembered as a further one all the same.
+        // A repeated sample with its own timestamp is stored, but its line is still a duplicate.
         let first = self.next.is_none() || self.seen.insert(series.index);
         let taken = if first {
             State::Stored
@@ -364,7 +371,7 @@ impl<'p, A: Appender> Pass<'p, A> {
             self.counts.stored += 1;
             return Ok((taken, series));
         }
-        // The window gave the place to another series since; ask once more.
+        // The handle is no longer valid: the window has reused it. Resolve the series again.
         let (state, series, _) = self.decide_again(line, State::Undecided)?;
         if state == State::Stored {
             self.seen.insert(series.index);
@@ -375,7 +382,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         Ok((state, series))
     }
 
-    /// The sample's own timestamp where it counts.
+    /// The sample's own timestamp, if it has one and timestamps are honored.
     fn own_time(&self, suffix: Suffix) -> Option<Timestamp> {
         suffix
             .at
@@ -388,7 +395,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         limit != 0 && self.counts.samples > limit
     }
 
-    /// At the end of the body: whether there were too many samples.
+    /// Checks the number of samples at the end of the body.
     fn check_samples(&mut self) -> Result<(), Error> {
         self.counts.post_relabeling = self.counts.samples;
         if !self.over_limit() {
@@ -403,7 +410,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 }
 
-/// Keeps a line for the next scrape.
+/// Keeps a line for the next scrape, up to the limit.
 #[inline]
 fn remember(lines: &mut Vec<Entry>, line: Entry) {
     if lines.len() < MAX_LINES {
@@ -411,7 +418,7 @@ fn remember(lines: &mut Vec<Entry>, line: Entry) {
     }
 }
 
-/// Where the series of a line ends, found from the line's end: a guess that a lookup confirms.
+/// Guesses from the end of a line where its series ends; a lookup of the bytes confirms the guess.
 fn series_end(body: &[u8], line: usize) -> Option<usize> {
     let rest = body.get(line..)?;
     let rest = &rest[..memchr::memchr(b'\n', rest)?];

@@ -1,8 +1,8 @@
-//! Which stored series already had a sample in this scrape.
+//! The stored series that already had a sample in this scrape.
 
 use std::collections::HashSet;
 
-/// Indices below this are kept as bits, 8 MiB at most; an appender with larger ones pays for a hash.
+/// Smaller indices are kept in a bit set of at most 8 MiB, larger ones in a hash set.
 const DENSE: u32 = 1 << 26;
 
 /// A set of series indices.
@@ -43,7 +43,7 @@ mod tests {
     use super::Seen;
 
     #[test]
-    fn an_index_is_new_once() {
+    fn an_index_is_new_only_once() {
         let mut seen = Seen::default();
         for index in [0, 63, 64, 1000, u32::MAX] {
             assert!(!seen.contains(index), "{index}");

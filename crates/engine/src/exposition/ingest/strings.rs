@@ -1,4 +1,4 @@
-//! Label names and values shared between the new series of one scrape.
+//! Deduplicates label names and values among the new series of one scrape.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use hashbrown::HashTable;
 
 use crate::metric::hash_bytes;
 
-/// A pool of strings; a target repeats most of them from series to series.
+/// A pool of strings; most of a target's label names and values repeat.
 #[derive(Debug)]
 pub(super) struct Strings {
     table: HashTable<Arc<str>>,

@@ -1,4 +1,4 @@
-//! The rules within one family.
+//! The lint rules within one metric family.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,19 +8,19 @@ use crate::exposition::parse::{FamilyType, parse_value};
 /// Labels in order of name.
 type Pairs = Vec<(String, String)>;
 
-/// The family that is being read.
+/// The current family.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) name: String,
     pub(super) kind: FamilyType,
     pub(super) metadata: HashSet<String>,
     groups: Vec<Group>,
-    /// Where the group of a set of labels is.
+    /// The index of the group of a set of labels.
     places: HashMap<Pairs, usize>,
     seen: HashSet<Pairs>,
 }
 
-/// The samples of one set of labels, bounds apart.
+/// The samples that have equal labels apart from `le` or `quantile`.
 #[derive(Debug, Default)]
 struct Group {
     buckets: Vec<(f64, f64)>,
@@ -42,7 +42,7 @@ impl State {
         !self.groups.is_empty()
     }
 
-    /// Whether the last sample was one that may have an exemplar.
+    /// Whether samples of this family may have an exemplar.
     pub(super) fn may_have_exemplar(&self) -> bool {
         let kinds = [
             FamilyType::Counter,
@@ -52,7 +52,7 @@ impl State {
         kinds.contains(&self.kind)
     }
 
-    /// The label that tells the samples of one group apart.
+    /// The label in which the samples of a group differ.
     fn inner_label(&self) -> &str {
         match self.kind {
             FamilyType::Histogram | FamilyType::GaugeHistogram => "le",
@@ -71,8 +71,10 @@ impl State {
             .unwrap_or("")
             .to_owned();
         found.extend(self.suffix_and_value(sample, &suffix));
-        let identity = sample.labels.iter().cloned();
-        let identity: Vec<_> = identity
+        let identity: Vec<_> = sample
+            .labels
+            .iter()
+            .cloned()
             .chain([(String::new(), sample.name.clone())])
             .collect();
         if !self.seen.insert(identity) && sample.at.is_none() {
@@ -180,13 +182,13 @@ impl Group {
         (back || mixed).then_some(Lint::Repeated)
     }
 
-    /// A negative sum of values that are all positive.
+    /// Whether the sum is negative although all buckets are of positive values.
     fn has_impossible_sum(&self) -> bool {
         let positive = self.buckets.first().is_some_and(|(bound, _)| *bound >= 0.0);
         positive && self.sum.is_some_and(|sum| sum < 0.0)
     }
 
-    /// Ascending bounds up to `+Inf`, values that do not fall, and a count equal to the last.
+    /// Whether bounds ascend to `+Inf`, values do not fall, and the count equals the last value.
     fn has_good_buckets(&self) -> bool {
         let ascending = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1;
         let Some(last) = self.buckets.last() else {

@@ -1,7 +1,7 @@
-//! What a good OpenMetrics body must not contain although Prometheus takes it.
+//! Finds violations of OpenMetrics that Prometheus accepts.
 //!
-//! Ingestion follows Prometheus and lets these pass; the lint names them, so that the owner of a target can mend it. It
-//! is slow and meant for a target's first scrape and for `check`, not for every scrape.
+//! Ingestion follows Prometheus and accepts them; the lint reports them to the owner of a target.
+//! It is slow and meant for `check` and a target's first scrape, not for every scrape.
 
 mod family;
 
@@ -13,8 +13,8 @@ use super::{Exposition, Format};
 
 use family::State;
 
-/// How many findings are kept.
-const MAX: usize = 100;
+/// Most findings of one body.
+const MAX_FINDINGS: usize = 100;
 
 /// The longest exemplar, in characters of names and values (OpenMetrics 1.0).
 const MAX_EXEMPLAR: usize = 128;
@@ -24,9 +24,9 @@ const MAX_EXEMPLAR: usize = 128;
 pub enum Lint {
     /// A second HELP, TYPE or UNIT line of one family.
     RepeatedMetadata,
-    /// Metadata of a family behind its samples.
+    /// Metadata of a family after its samples.
     MetadataAfterSamples,
-    /// A family or a set of labels that comes back after another one.
+    /// A family or a set of labels that continues after another one.
     Interleaved,
     /// A name that the family's type does not allow.
     WrongSuffix,
@@ -34,28 +34,28 @@ pub enum Lint {
     UnitNotAllowed,
     /// A negative, fractional or missing number where a count belongs.
     BadCount,
-    /// A bucket without `le`, a quantile out of 0 to 1, a stateset without its label.
+    /// A bucket without `le`, a quantile outside of 0 to 1, a stateset without its label.
     BadLabel,
-    /// Buckets without `+Inf`, out of order, falling, or unlike the count.
+    /// Buckets without `+Inf`, out of order, falling, or different from the count.
     BadBuckets,
     /// A sum without its count or the reverse.
     SumWithoutCount,
     /// An info that is not 1, a state that is neither 0 nor 1.
     BadState,
-    /// A name that a suffix of another family's name makes too.
+    /// A family named like the samples of another family.
     ClashingName,
     /// An exemplar on another sample than a counter's total or a bucket.
     MisplacedExemplar,
     /// An exemplar of more than 128 characters.
     LongExemplar,
-    /// The same series twice, a timestamp that goes back, or one beside samples without.
+    /// The same series twice, a timestamp that goes back, or samples with and without timestamps.
     Repeated,
 }
 
 impl Lint {
     /// The word for this rule, as in a metric label.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::RepeatedMetadata => "repeated_metadata",
             Self::MetadataAfterSamples => "metadata_after_samples",
@@ -75,12 +75,12 @@ impl Lint {
     }
 }
 
-/// A rule that a body breaks, and where.
+/// A violation and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The rule.
     pub lint: Lint,
-    /// The line, from 1; what only the whole family shows is found at its last sample.
+    /// The line, from 1; a violation by the family as a whole is reported at its last sample.
     pub line: usize,
     /// The metric family.
     pub family: String,
@@ -98,10 +98,10 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Looks for breaches of OpenMetrics; at most 100, none in the text format, which has no such rules.
+/// Finds at most 100 violations of OpenMetrics; none in the text format, which has no such rules.
 ///
 /// # Errors
-/// The syntax error of a body that cannot be ingested either.
+/// A syntax error, with which the body cannot be ingested either.
 pub fn lint(exposition: &Exposition) -> Result<Vec<Finding>, Error> {
     if exposition.format != Format::OpenMetrics {
         return Ok(Vec::new());
@@ -163,12 +163,14 @@ impl Sample {
     }
 
     fn label(&self, name: &str) -> Option<&str> {
-        let found = self.labels.iter().find(|(label, _)| label == name);
-        found.map(|(_, value)| value.as_str())
+        self.labels
+            .iter()
+            .find(|(label, _)| label == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
-/// Walks over a body with the present family in hand.
+/// The state of a lint: the findings, the current family and the names of the earlier ones.
 #[derive(Debug, Default)]
 struct Linter {
     findings: Vec<Finding>,
@@ -176,7 +178,7 @@ struct Linter {
     last_sample: usize,
     present: State,
     closed: HashSet<String>,
-    /// Names that the suffixes of closed families make.
+    /// Sample names of closed families, with their suffixes.
     claimed: HashSet<String>,
 }
 
@@ -186,7 +188,7 @@ impl Linter {
     }
 
     fn find_at(&mut self, lint: Lint, line: usize) {
-        if self.findings.len() < MAX {
+        if self.findings.len() < MAX_FINDINGS {
             self.findings.push(Finding {
                 lint,
                 line,
@@ -195,7 +197,7 @@ impl Linter {
         }
     }
 
-    /// Metadata lines between two samples.
+    /// Reads the metadata lines between two samples.
     fn metadata(&mut self, body: &[u8], range: std::ops::Range<usize>) {
         let text = String::from_utf8_lossy(body.get(range).unwrap_or_default());
         for line in text.lines() {
@@ -239,8 +241,13 @@ impl Linter {
             self.find_at(lint, self.last_sample);
         }
         let name = &self.present.name;
-        let suffixes = self.present.kind.suffixes().iter();
-        let claimed: Vec<String> = suffixes.map(|suffix| format!("{name}{suffix}")).collect();
+        let claimed: Vec<String> = self
+            .present
+            .kind
+            .suffixes()
+            .iter()
+            .map(|suffix| format!("{name}{suffix}"))
+            .collect();
         let clashes = claimed.iter().any(|name| self.closed.contains(name));
         self.closed.insert(name.clone());
         self.claimed.extend(claimed);

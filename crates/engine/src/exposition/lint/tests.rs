@@ -20,8 +20,8 @@ fn a_good_body_has_no_findings() {
     assert_eq!(found(body), []);
 }
 
-/// Bodies, the rule each breaks and the line where that shows.
-const BREACHES: &[(&str, Lint, usize)] = &[
+/// Bodies, the rule each one violates, and the line of the finding.
+const VIOLATIONS: &[(&str, Lint, usize)] = &[
     (
         "# TYPE a gauge\n# TYPE a gauge\na 1\n",
         Lint::RepeatedMetadata,
@@ -93,8 +93,8 @@ const BREACHES: &[(&str, Lint, usize)] = &[
 ];
 
 #[test]
-fn each_breach_is_found_at_its_line() {
-    for (body, lint, line) in BREACHES {
+fn each_violation_is_found_at_its_line() {
+    for (body, lint, line) in VIOLATIONS {
         assert_eq!(found(body), [(*lint, *line)], "{body}");
     }
     let exemplar = format!(
@@ -105,7 +105,7 @@ fn each_breach_is_found_at_its_line() {
 }
 
 #[test]
-fn text_has_no_such_rules() {
+fn the_text_format_has_no_findings() {
     let body = Exposition::text("a 1\nb 1\na{x=\"1\"} 1\n", Timestamp::default());
     assert_eq!(lint(&body), Ok(Vec::new()));
 }

@@ -1,14 +1,14 @@
-//! A position in a body.
+//! A position in a body and how to move it.
 
 use super::Error;
 use super::swar::name_len;
 
-/// A position in a body and the moves both formats share.
+/// A position in a body, with the moves that both formats use.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     pub(super) body: &'a [u8],
     pub(super) at: usize,
-    /// Whether the quoted strings passed since it was set were ASCII.
+    /// Whether all quoted strings since it was last set to `true` were ASCII.
     pub(super) ascii: bool,
 }
 
@@ -42,7 +42,7 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Steps over spaces and tabs; whether there were any.
+    /// Steps over spaces and tabs; returns whether there were any.
     #[inline]
     pub(super) fn skip_blanks(&mut self) -> bool {
         let start = self.at;
@@ -52,7 +52,7 @@ impl<'a> Cursor<'a> {
         self.at > start
     }
 
-    /// Steps to the next newline or the end and returns what was passed.
+    /// Steps to the next newline or the end and returns the bytes before it.
     pub(super) fn until_newline(&mut self) -> &'a [u8] {
         let rest = self.rest();
         let len = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
@@ -60,7 +60,7 @@ impl<'a> Cursor<'a> {
         &rest[..len]
     }
 
-    /// Steps over a token that ends at a blank or a newline (`spaces_only`: tabs belong to it), maybe empty.
+    /// Steps over the bytes before the first that `stop` accepts, and returns them; may be empty.
     #[inline]
     pub(super) fn token(&mut self, stop: impl Fn(u8) -> bool) -> &'a [u8] {
         let rest = self.rest();
@@ -72,7 +72,7 @@ impl<'a> Cursor<'a> {
         &rest[..len]
     }
 
-    /// Steps over a name of letters, digits, `_` and, where `colon`, `:`; empty when none starts here.
+    /// Steps over a name of letters, digits, `_` and, with `colon`, `:`; empty if none starts here.
     #[inline]
     pub(super) fn name(&mut self, colon: bool) -> &'a [u8] {
         let rest = self.rest();
@@ -84,7 +84,7 @@ impl<'a> Cursor<'a> {
         &rest[..len]
     }
 
-    /// An error about the token that starts at `token`; the position shown is where the cursor stands.
+    /// An error about the token that starts at `token`; the position shown is that of the cursor.
     #[cold]
     pub(super) fn error(
         &self,

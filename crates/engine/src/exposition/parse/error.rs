@@ -1,12 +1,12 @@
-//! Where and why a body is no exposition.
+//! Syntax errors of expositions.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// How much of the body is shown, in characters.
-const EXCERPT: usize = 40;
+/// Longest excerpt of the body in an error, in characters.
+const MAX_EXCERPT: usize = 40;
 
-/// A syntax error and its place.
+/// A syntax error and its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct Error {
@@ -16,9 +16,10 @@ pub struct Error {
     pub column: usize,
     /// What is wrong.
     pub message: Cow<'static, str>,
-    /// At most 40 characters of the body from the start of the offending token, control characters escaped.
+    /// At most 40 characters of the body from the start of the offending token, control characters
+    /// escaped.
     pub excerpt: String,
-    /// What the cause may be, where it can be guessed.
+    /// The likely cause, if there is one.
     pub hint: Option<&'static str>,
 }
 
@@ -49,11 +50,11 @@ impl Error {
 }
 
 fn excerpt(bytes: &[u8]) -> String {
-    let bytes = &bytes[..bytes.len().min(4 * EXCERPT)];
-    let text = String::from_utf8_lossy(bytes);
-    text.chars()
+    let bytes = &bytes[..bytes.len().min(4 * MAX_EXCERPT)];
+    String::from_utf8_lossy(bytes)
+        .chars()
         .flat_map(char::escape_debug)
-        .take(EXCERPT)
+        .take(MAX_EXCERPT)
         .collect()
 }
 

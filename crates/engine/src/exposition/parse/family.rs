@@ -23,7 +23,7 @@ pub enum FamilyType {
 }
 
 impl FamilyType {
-    /// The type with this word in text 0.0.4 and 1.0.0.
+    /// The type of this word in text 0.0.4 and 1.0.0.
     pub(super) fn from_text(word: &[u8]) -> Option<Self> {
         match word {
             b"counter" => Some(Self::Counter),
@@ -35,7 +35,7 @@ impl FamilyType {
         }
     }
 
-    /// The type with this word in OpenMetrics.
+    /// The type of this word in OpenMetrics.
     pub(in crate::exposition) fn from_openmetrics(word: &[u8]) -> Option<Self> {
         match word {
             b"unknown" => Some(Self::Unknown),
@@ -47,7 +47,7 @@ impl FamilyType {
         }
     }
 
-    /// Suffixes of the names of this type's samples.
+    /// The suffixes of the sample names of this type.
     pub(in crate::exposition) fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Counter => &["_total", "_created"],
@@ -70,7 +70,8 @@ pub struct Family<'a> {
 }
 
 impl Family<'_> {
-    /// The type that a sample of this name has: the family's if it belongs to it, unknown otherwise.
+    /// The type of a sample with this name: the family's if it belongs to the family, unknown
+    /// otherwise.
     #[must_use]
     pub fn type_of(&self, sample: &str) -> FamilyType {
         match sample.strip_prefix(self.name) {
@@ -80,9 +81,9 @@ impl Family<'_> {
         }
     }
 
-    /// Whether a sample of this name tells when its series was created (OpenMetrics).
+    /// Whether a sample with this name is the creation time of a series (OpenMetrics).
     #[must_use]
-    pub fn is_creation_time(&self, sample: &str) -> bool {
+    pub(crate) fn is_creation_time(&self, sample: &str) -> bool {
         sample.ends_with("_created")
             && self.type_of(sample) != FamilyType::Unknown
             && sample.len() > self.name.len()
@@ -94,7 +95,7 @@ mod tests {
     use super::{Family, FamilyType};
 
     #[test]
-    fn a_type_does_not_leak_to_another_family() {
+    fn a_type_does_not_apply_to_another_family() {
         let family = Family {
             name: "a",
             kind: FamilyType::Histogram,

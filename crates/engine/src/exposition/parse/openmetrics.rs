@@ -1,4 +1,4 @@
-//! OpenMetrics text 1.0, as strict as Prometheus is about it.
+//! OpenMetrics text 1.0, as strictly as Prometheus reads it.
 
 use std::ops::Range;
 
@@ -16,14 +16,14 @@ pub(super) const RULES: Rules = Rules {
     commas_optional: false,
 };
 
-/// What [`seek_sample`] found.
+/// The result of [`seek_sample`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Sample,
     Eof,
 }
 
-/// Steps over metadata to the next sample or to `# EOF`.
+/// Steps over metadata to the next sample, or over `# EOF`.
 #[inline]
 pub(super) fn seek_sample<'a>(
     cursor: &mut Cursor<'a>,
@@ -49,7 +49,7 @@ pub(super) fn seek_sample<'a>(
     }
 }
 
-/// A line that starts with `#`, with its newline.
+/// Steps over a line that starts with `#`, and its newline.
 fn metadata<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<Found, Error> {
     let line = cursor.at;
     if cursor.eat_word(b"# EOF") {
@@ -106,7 +106,7 @@ fn is_suffix(name: &[u8], unit: &[u8]) -> bool {
             .is_some_and(|stem| stem.ends_with(b"_"))
 }
 
-/// Value, timestamp, exemplar and the end of the line.
+/// Reads the value, the timestamp, the exemplar and the end of the line.
 #[inline]
 pub(super) fn suffix(
     cursor: &mut Cursor<'_>,
@@ -130,7 +130,7 @@ pub(super) fn suffix(
             let here = cursor.at;
             return Err(cursor.error(
                 here,
-                "an exemplar on a sample that is no _total and no _bucket",
+                "an exemplar on a sample that is neither a _total nor a _bucket",
             ));
         }
         cursor.eat_word(b" # {");
@@ -145,7 +145,7 @@ pub(super) fn suffix(
     Ok(Suffix { value, at })
 }
 
-/// Whether the sample's name allows an exemplar. The name stands first, or quoted within the braces.
+/// Whether the sample's name allows an exemplar. The name is first, or quoted within the braces.
 fn may_have_exemplar(series: &[u8]) -> bool {
     let end = memchr::memchr(b'{', series).unwrap_or(series.len());
     let allowed: [&[u8]; 2] = [b"_total", b"_bucket"];
@@ -159,7 +159,7 @@ fn may_have_exemplar(series: &[u8]) -> bool {
     allowed.iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// One blank and a number.
+/// Reads one blank and a number.
 fn number(cursor: &mut Cursor<'_>, what: &'static str) -> Result<f64, Error> {
     let token = cursor.at + 1;
     let found = cursor.eat(b' ');
@@ -173,7 +173,7 @@ fn number(cursor: &mut Cursor<'_>, what: &'static str) -> Result<f64, Error> {
     })
 }
 
-/// A timestamp in seconds, as milliseconds.
+/// Reads a timestamp in seconds; returns milliseconds.
 fn seconds(cursor: &mut Cursor<'_>, token: usize) -> Result<i64, Error> {
     let seconds = number(cursor, "timestamp")?;
     if !seconds.is_finite() {
@@ -187,7 +187,7 @@ fn seconds(cursor: &mut Cursor<'_>, token: usize) -> Result<i64, Error> {
     Ok((seconds * 1000.0) as i64)
 }
 
-/// An exemplar behind its opening brace: checked and skipped.
+/// Checks and skips an exemplar after its opening brace.
 fn exemplar(cursor: &mut Cursor<'_>, scratch: &mut Series) -> Result<(), Error> {
     let start = cursor.at;
     scratch.labels.clear();

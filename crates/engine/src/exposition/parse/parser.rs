@@ -1,11 +1,11 @@
-//! Walks over a body, sample by sample.
+//! Reads a body sample by sample.
 
 use super::cursor::Cursor;
 use super::openmetrics::{self, Found};
 use super::{Error, Family, Series, Span, text};
 use crate::exposition::Format;
 
-/// What follows a sample's series.
+/// The part of a sample after its series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suffix {
     /// The value; any NaN is the canonical one.
@@ -14,19 +14,19 @@ pub struct Suffix {
     pub at: Option<i64>,
 }
 
-/// A walk over a body. Bodies of 4 GiB and more are not supported; limits keep them out.
+/// Reads a body sample by sample. Bodies of 4 GiB and more are not supported; limits keep them out.
 #[derive(Debug, Clone)]
 pub struct Parser<'a> {
     cursor: Cursor<'a>,
     format: Format,
     family: Family<'a>,
-    /// Where the present sample's line starts.
+    /// Where the line of the current sample starts.
     line: usize,
     scratch: Series,
 }
 
 impl<'a> Parser<'a> {
-    /// A walk from the body's start.
+    /// A parser at the start of a body.
     #[must_use]
     pub fn new(body: &'a [u8], format: Format) -> Self {
         Self {
@@ -42,12 +42,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Steps over everything that is no sample; `false` at the end of the body.
+    /// Steps over metadata and comments to the next sample; `false` at the end of the body.
     ///
     /// # Errors
-    /// The first thing that is no exposition.
+    /// The first syntax error.
     #[inline]
-    pub fn seek_sample(&mut self) -> Result<bool, Error> {
+    pub(crate) fn seek_sample(&mut self) -> Result<bool, Error> {
         let found = match self.format {
             Format::Text => text::seek_sample(&mut self.cursor, &mut self.family),
             Format::OpenMetrics => openmetrics::seek_sample(&mut self.cursor, &mut self.family)
@@ -57,12 +57,12 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// Tokenises the name and labels that start here and steps behind them.
+    /// Tokenizes the name and labels that start here and steps over them.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The first syntax error.
     #[inline]
-    pub fn series(&mut self, series: &mut Series) -> Result<(), Error> {
+    pub(crate) fn series(&mut self, series: &mut Series) -> Result<(), Error> {
         let rules = match self.format {
             Format::Text => text::RULES,
             Format::OpenMetrics => openmetrics::RULES,
@@ -73,9 +73,9 @@ impl<'a> Parser<'a> {
     /// Reads value, timestamp and exemplar and steps to the next line.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// The first syntax error.
     #[inline]
-    pub fn suffix(&mut self) -> Result<Suffix, Error> {
+    pub(crate) fn suffix(&mut self) -> Result<Suffix, Error> {
         match self.format {
             Format::Text => text::suffix(&mut self.cursor),
             Format::OpenMetrics => {
@@ -86,10 +86,11 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Reads the next sample whole; `None` at the end of the body.
+    /// Reads the next sample into `series` and returns the rest of it; `None` at the end of the
+    /// body.
     ///
     /// # Errors
-    /// The first thing that is no exposition.
+    /// The first syntax error.
     #[inline]
     pub fn next_sample(&mut self, series: &mut Series) -> Result<Option<Suffix>, Error> {
         if !self.seek_sample()? {
@@ -105,7 +106,7 @@ impl<'a> Parser<'a> {
         self.family
     }
 
-    /// Names and values of the last sample's exemplar, empty when it had none (OpenMetrics).
+    /// Label names and values of the last sample's exemplar, empty if it had none (OpenMetrics).
     pub(in crate::exposition) fn exemplar(&self) -> &[(Span, Span)] {
         &self.scratch.labels
     }
@@ -116,13 +117,13 @@ impl<'a> Parser<'a> {
         self.cursor.at
     }
 
-    /// Goes to an offset.
+    /// Moves to an offset.
     #[inline]
     pub(in crate::exposition) fn go_to(&mut self, at: usize) {
         self.cursor.at = at;
     }
 
-    /// An error about the bytes from `token` on.
+    /// An error about the token that starts at offset `token`.
     pub(in crate::exposition) fn error(&self, token: usize, message: String) -> Error {
         Error::new(self.cursor.body, token, token, message)
     }

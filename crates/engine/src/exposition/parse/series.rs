@@ -1,4 +1,4 @@
-//! A sample's name and labels as places in the body.
+//! A sample's name and labels as byte ranges of the body.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use super::Error;
 use super::cursor::Cursor;
 use super::swar::{find_special, name_len};
 
-/// A name or value within a body.
+/// The byte range of a name or value in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
     start: u32,
@@ -27,12 +27,12 @@ impl Span {
 
     /// The bytes as written.
     #[must_use]
-    pub fn raw<'a>(&self, body: &'a [u8]) -> &'a [u8] {
+    pub(crate) fn raw<'a>(&self, body: &'a [u8]) -> &'a [u8] {
         body.get(self.start as usize..self.end as usize)
             .unwrap_or_default()
     }
 
-    /// The text with escapes resolved. The parser has checked that it is UTF-8.
+    /// The text with escapes resolved; the parser has checked that it is UTF-8.
     #[must_use]
     pub fn text<'a>(&self, body: &'a [u8]) -> Cow<'a, str> {
         let raw = std::str::from_utf8(self.raw(body)).unwrap_or_default();
@@ -69,7 +69,7 @@ fn unescaped(raw: &str) -> String {
     out
 }
 
-/// The name and labels of one sample; reused from sample to sample.
+/// The name and labels of one sample; can be reused from sample to sample.
 #[derive(Debug, Clone, Default)]
 pub struct Series {
     /// The metric's name.
@@ -80,12 +80,12 @@ pub struct Series {
     pub range: Range<usize>,
 }
 
-/// How the formats differ within braces.
+/// How the formats differ within braces: what they allow.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
     /// Blanks between tokens.
     pub(super) blanks: bool,
-    /// Newlines within quoted label values.
+    /// Newlines in quoted label values.
     pub(super) newlines: bool,
     /// Labels without a comma between them.
     pub(super) commas_optional: bool,
@@ -98,7 +98,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// Tokenises name and labels; the cursor stands on the name or the opening brace.
+    /// Tokenizes name and labels; the cursor is at the name or the opening brace.
     #[inline]
     pub(super) fn series(&mut self, series: &mut Series, rules: Rules) -> Result<(), Error> {
         let start = self.at;
@@ -128,7 +128,8 @@ impl Cursor<'_> {
         Ok(())
     }
 
-    /// Everything up to and with the closing brace.
+    /// Reads labels up to and including the closing brace. A quoted metric name among them sets
+    /// `named`.
     pub(super) fn labels(
         &mut self,
         series: &mut Series,
@@ -182,8 +183,9 @@ impl Cursor<'_> {
         }
     }
 
-    /// Labels of the form `name="value",` without blanks, escapes and newlines, as nearly every label is; stops at
-    /// the first that is another. Whether the closing brace was passed.
+    /// Reads labels of the form `name="value",` without blanks, escapes and newlines, which nearly
+    /// all labels have; stops at the first that has another. Returns whether it read the closing
+    /// brace.
     #[inline]
     fn plain_labels(&mut self, series: &mut Series) -> bool {
         let mut at = self.at;
@@ -221,7 +223,7 @@ impl Cursor<'_> {
         closed
     }
 
-    /// A string in double quotes; the cursor stands on the opening one.
+    /// Reads a string in double quotes; the cursor is at the opening one.
     #[inline]
     pub(super) fn quoted(&mut self, newlines: bool) -> Result<Span, Error> {
         let open = self.at;
@@ -240,7 +242,8 @@ impl Cursor<'_> {
                 }
                 b'\\' => {
                     escaped = true;
-                    // The byte after it is no delimiter, but an escaped newline ends the line all the same.
+                    // The escaped byte is not a delimiter, except that a newline always ends the
+                    // line.
                     match rest.get(at + 1) {
                         None | Some(b'\n') => break,
                         Some(next) => self.ascii &= next.is_ascii(),

@@ -1,9 +1,9 @@
-//! Eight bytes at a time in one register.
+//! Byte searches that handle eight bytes at a time in one register ("SIMD within a register").
 //!
-//! Every test sets the high bit of a byte where it holds. Sums never carry into the next byte, because the high bits
-//! are masked off first.
+//! Every test sets the high bit of each byte for which it holds. Sums never carry into the next
+//! byte, because the high bits are masked off first.
 
-/// A byte in all eight places.
+/// A byte repeated eight times.
 const fn splat(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
@@ -11,26 +11,27 @@ const fn splat(byte: u8) -> u64 {
 const HIGH: u64 = splat(0x80);
 const LOW: u64 = splat(0x7f);
 
-/// The high bits where an ASCII byte is at least `least`; other bytes have no meaning.
+/// Sets the high bits where an ASCII byte is at least `least`; the result for other bytes is
+/// undefined.
 #[inline]
 const fn at_least(ascii: u64, least: u8) -> u64 {
     ascii + splat(0x80 - least)
 }
 
-/// The high bits where a byte is `byte`.
+/// Sets the high bits where a byte equals `byte`.
 #[inline]
 const fn equals(word: u64, byte: u8) -> u64 {
     let differs = word ^ splat(byte);
     !((differs & LOW) + LOW) & !differs & HIGH
 }
 
-/// The place of the first high bit.
+/// The index of the first byte whose high bit is set.
 #[inline]
 const fn first(mask: u64) -> usize {
     mask.trailing_zeros() as usize / 8
 }
 
-/// How many bytes from the start may be in a name: letters, digits, `_` and, where `colon`, `:`.
+/// How many bytes from the start are name characters: letters, digits, `_` and, with `colon`, `:`.
 #[inline]
 pub(super) fn name_len(bytes: &[u8], colon: bool) -> usize {
     let past_digits = if colon { b':' + 1 } else { b'9' + 1 };
@@ -57,7 +58,8 @@ pub(super) fn name_len(bytes: &[u8], colon: bool) -> usize {
         .unwrap_or(rest.len())
 }
 
-/// The place of the first quote, backslash or newline, and whether a byte before it, or shortly after it, is not ASCII.
+/// The index of the first quote, backslash or newline, and whether a byte before it, or shortly
+/// after it, is not ASCII.
 #[inline]
 pub(super) fn find_special(bytes: &[u8]) -> (Option<usize>, bool) {
     let mut len = 0;
@@ -84,7 +86,7 @@ mod tests {
     use super::{find_special, name_len};
 
     #[test]
-    fn every_byte_in_every_place_is_classified() {
+    fn every_byte_is_classified_at_every_index() {
         for byte in 0..=u8::MAX {
             for place in 0..20 {
                 let mut bytes = [b'a'; 20];
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_several_counts() {
+    fn the_first_of_several_special_bytes_is_found() {
         assert_eq!(find_special(b"abc\"def\\ghi\n").0, Some(3));
         assert_eq!(find_special(b"\\\"").0, Some(0));
         assert_eq!(find_special(b"").0, None);

@@ -1,4 +1,4 @@
-//! Prometheus text 0.0.4 and 1.0.0.
+//! The Prometheus text format 0.0.4 and 1.0.0.
 
 use super::cursor::Cursor;
 use super::family::{Family, FamilyType};
@@ -6,7 +6,7 @@ use super::series::Rules;
 use super::value::{parse_value, quick_value};
 use super::{Error, Suffix};
 
-/// Blanks everywhere, newlines in label values, commas optional: as Prometheus' lexer has it.
+/// Blanks everywhere, newlines in label values, commas optional: as in Prometheus' lexer.
 pub(super) const RULES: Rules = Rules {
     blanks: true,
     newlines: true,
@@ -33,7 +33,7 @@ pub(super) fn seek_sample<'a>(
     }
 }
 
-/// A line that starts with `#`, up to its newline.
+/// Steps over a line that starts with `#`, up to its newline.
 fn comment<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<(), Error> {
     let line = cursor.at;
     cursor.at += 1;
@@ -49,9 +49,8 @@ fn comment<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<(), E
     }
     let name = metadata_name(cursor)?;
     let token = cursor.at;
-    let text = cursor.until_newline();
-    // One byte separates the name from the text; Prometheus does not look which.
-    let text = text.get(1..).unwrap_or_default();
+    // One byte separates the name from the text; Prometheus accepts any.
+    let text = cursor.until_newline().get(1..).unwrap_or_default();
     if help {
         if std::str::from_utf8(text).is_err() {
             return Err(cursor.error(line, "the help text is not valid UTF-8"));
@@ -68,7 +67,7 @@ fn comment<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<(), E
     Ok(())
 }
 
-/// The name in a metadata line, quotes removed.
+/// Reads the name in a metadata line; removes its quotes.
 pub(super) fn metadata_name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Error> {
     let token = cursor.at;
     let raw = if cursor.peek() == Some(b'"') {
@@ -83,7 +82,7 @@ pub(super) fn metadata_name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Erro
     std::str::from_utf8(raw).map_err(|_| cursor.error(token, "the metric name is not valid UTF-8"))
 }
 
-/// Value, timestamp and the end of the line.
+/// Reads the value, the timestamp and the end of the line.
 #[inline]
 pub(super) fn suffix(cursor: &mut Cursor<'_>) -> Result<Suffix, Error> {
     cursor.skip_blanks();

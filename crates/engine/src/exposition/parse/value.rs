@@ -1,11 +1,15 @@
-//! Numbers as Go reads and writes them.
+//! Sample values and bucket bounds.
 
-/// Reads a sample value as Prometheus does: Go's `ParseFloat` without hexadecimal and underscores.
+use crate::metric::format_bound;
+
+/// Parses a sample value as Prometheus does: Go's `ParseFloat` without hexadecimal numbers and
+/// underscores.
 ///
-/// `NaN` has no sign and comes out canonical; a number too large for a float is an error, one too small is 0.
+/// `NaN` has no sign; the result is the canonical NaN. A number too large for a float is an error,
+/// one too small is 0.
 ///
 /// # Errors
-/// What is wrong with the text.
+/// `not a number` or `too large for a float`.
 pub fn parse_value(text: &[u8]) -> Result<f64, &'static str> {
     let (sign, digits) = match text {
         [b'-', rest @ ..] => (-1.0, rest),
@@ -32,16 +36,18 @@ pub fn parse_value(text: &[u8]) -> Result<f64, &'static str> {
     }
 }
 
-/// Powers of ten that a float holds exactly.
+/// The powers of ten that a float represents exactly.
 const EXACT: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
-/// Reads a plain decimal and the newline after it, the form of nearly every sample; `None` for every other form.
+/// Parses a plain decimal and the newline after it, the form of nearly every sample; `None` for
+/// every other form.
 ///
-/// Digits up to 2⁵³ and a power of ten up to 22 are both exact floats, so one division rounds correctly (Clinger, "How
-/// to read floating point numbers accurately"). Returns the value and the offset behind the newline.
+/// Integers up to 2⁵³ and powers of ten up to 10²² are exact floats, so one division rounds
+/// correctly (Clinger, "How to read floating point numbers accurately"). Returns the value and the
+/// offset after the newline.
 #[inline]
 pub(in crate::exposition) fn quick_value(body: &[u8], at: usize) -> Option<(f64, usize)> {
     let bytes = body.get(at..)?;
@@ -76,37 +82,15 @@ pub(in crate::exposition) fn quick_value(body: &[u8], at: usize) -> Option<(f64,
     None
 }
 
-/// The value of an `le` or `quantile` label in OpenMetrics' canonical form, so that `1` and `1.0` are one series.
+/// The value of an `le` or `quantile` label in OpenMetrics' canonical form, so that `1` and `1.0`
+/// are one series.
 ///
-/// `None` when the text is no number, or already canonical.
+/// `None` if the text is not a number, or already canonical.
 #[must_use]
-pub fn canonical_bound(text: &str) -> Option<String> {
+pub(crate) fn canonical_bound(text: &str) -> Option<String> {
     let value = parse_value(text.as_bytes()).ok()?;
     let canonical = format_bound(value);
     (canonical != text).then_some(canonical)
-}
-
-/// Go's `%g` with `.0` where neither a point nor an exponent is in it.
-fn format_bound(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{mantissa}e{sign}{:02}", exponent.abs());
-    }
-    let plain = value.to_string();
-    if plain.contains('.') {
-        plain
-    } else {
-        format!("{plain}.0")
-    }
 }
 
 #[cfg(test)]
@@ -145,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quick_path_agrees_with_the_full_one_or_declines() {
+    fn the_quick_path_agrees_with_the_full_one_or_returns_none() {
         for (text, quick) in [
             ("0", true),
             ("-0", true),

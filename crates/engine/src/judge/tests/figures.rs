@@ -1,8 +1,7 @@
-//! Figures by hand, and where river 0.26.1 sees a first change.
+//! Values computed by hand, and the first detections of river 0.26.1.
 
 use super::{Context, ROWS, at, built, config, noise, sample, states_around_a_shift};
-use crate::judge::novelty::Novelty;
-use crate::judge::streaming::Streaming;
+
 use crate::judge::{EwmaParams, EwmaStrategy, Registry, State, Table, ThresholdStrategy};
 use crate::metric::{Direction, Labels};
 
@@ -35,18 +34,18 @@ fn the_band_of_ewma_is_k_deviations_wide_and_learns_clipped_deviations() {
         (band.lower, band.centre, band.upper),
         (Some(-1.0), Some(1.0), Some(3.0))
     );
-    // A deviation of 4 is learnt as 2: m = 1 + ½·2, v = ½(1 + ½·2²).
+    // A deviation of 4 is clipped at 2: m = 1 + ½·2, v = ½(1 + ½·2²).
     let usual = ewma.judge(&sample(2.0));
     assert_eq!(usual.score, Some(0.0));
     assert!(near(usual.expected.upper, 2.0 + 2.0 * 1.5_f64.sqrt()));
-    // v = ½·1.5; of a deviation of 98 is learnt 2·√0.75.
+    // v = ½·1.5; a deviation of 98 is clipped at 2·√0.75.
     ewma.judge(&sample(100.0));
     let centre = ewma.judge(&sample(2.0)).expected.centre;
     assert!(near(centre, 2.0 + 0.75_f64.sqrt()), "{centre:?}");
 }
 
 #[test]
-fn a_value_at_the_limit_of_ewma_is_no_step_towards_learning_anew() {
+fn a_value_at_the_limit_of_ewma_does_not_count_towards_relearning() {
     let mut ewma = ewma_at_one(1);
     let limit = ewma.judge(&sample(3.0));
     assert_eq!((limit.state, limit.score), (State::Ok, Some(1.0)));
@@ -54,7 +53,7 @@ fn a_value_at_the_limit_of_ewma_is_no_step_towards_learning_anew() {
 }
 
 #[test]
-fn a_level_that_falls_becomes_the_new_normal_too() {
+fn a_lower_level_is_anomalous_and_then_becomes_normal() {
     let states = states_around_a_shift(-1000.0);
     assert_eq!(states[200..250], [State::Anomalous; 50]);
     assert_eq!(states[250..300], [State::WarmingUp; 50]);
@@ -62,7 +61,7 @@ fn a_level_that_falls_becomes_the_new_normal_too() {
 }
 
 #[test]
-fn the_least_deviation_is_the_fixed_one_and_a_share_of_the_usual_value() {
+fn the_least_deviation_is_the_sum_of_the_fixed_and_the_relative_one() {
     for kind in ["ewma", "mad", "seasonal"] {
         let json = format!(
             r#"{{"type":"{kind}","k_sigma":4,"min_deviation":0.5,"min_relative_deviation":0.01}}"#
@@ -81,7 +80,7 @@ fn the_least_deviation_is_the_fixed_one_and_a_share_of_the_usual_value() {
 }
 
 #[test]
-fn where_most_values_are_equal_the_band_of_mad_is_that_of_the_mean_square() {
+fn with_mostly_equal_values_mad_uses_the_mean_square() {
     let mut mad = built(r#"{"type":"mad","window":10,"warm_up":10,"k_sigma":2}"#);
     for value in [10.0, 10.0, 10.0, 12.0, 10.0, 10.0, 14.0, 10.0, 10.0, 10.0] {
         mad.judge(&sample(value));
@@ -93,7 +92,7 @@ fn where_most_values_are_equal_the_band_of_mad_is_that_of_the_mean_square() {
 }
 
 #[test]
-fn series_that_are_known_to_be_gone_are_counted_as_they_leave() {
+fn series_that_are_gone_are_dropped_and_counted() {
     let mut table = Table::new(&Registry::built_in(), &config(r#"{"type":"ewma"}"#), &ROWS);
     for name in ["a", "b", "c"] {
         let mut one = sample(1.0);
@@ -105,7 +104,7 @@ fn series_that_are_known_to_be_gone_are_counted_as_they_leave() {
 }
 
 #[test]
-fn adwin_cuts_first_where_river_does_in_any_unit_and_for_any_parameters() {
+fn adwin_cuts_first_where_river_does_for_several_units_and_parameters() {
     let first = |values: &[f64], json: &str| {
         let mut adwin = built(json);
         values
@@ -134,38 +133,20 @@ fn adwin_cuts_first_where_river_does_in_any_unit_and_for_any_parameters() {
         let values: Vec<f64> = shift.iter().map(|x| x + level).collect();
         assert_eq!(first(&values, r#"{"type":"adwin"}"#), Some(1055), "{level}");
     }
-    // Cuts whose old half is exactly as long as the shortest that counts.
+    // Cuts whose old part has exactly the least length.
     let step = |low: usize, high: usize| [vec![0.0; low], vec![100.0; high]].concat();
     let short = r#"{"type":"adwin","clock":1,"grace_period":3,"min_window":1,"delta":0.3}"#;
     assert_eq!(first(&step(1, 9), short), Some(4));
     let short = r#"{"type":"adwin","clock":1,"grace_period":3,"min_window":2,"delta":0.9}"#;
     assert_eq!(first(&step(2, 12), short), Some(4));
-    // A recent half that is shorter does not count.
+    // A recent part that is shorter is not cut.
     let long = r#"{"type":"adwin","clock":1,"grace_period":3,"min_window":20,"delta":0.9}"#;
     assert_eq!(first(&step(20, 40), long), Some(45));
 }
 
 #[test]
-fn shift_keeps_63_edges_and_64_counts_of_8_bytes_once_it_is_warm() {
-    let mut shift = built(r#"{"type":"shift"}"#);
-    let before = shift.memory();
-    for i in 0..200 {
-        shift.judge(&sample(noise(i)));
-    }
-    assert_eq!(shift.memory() - before, (63 + 64) * 8);
-}
-
-#[test]
-fn a_young_novelty_keeps_two_seasons_and_eleven_rows_of_8_bytes() {
-    let inline = size_of::<Streaming<Novelty>>();
-    let novelty = built(r#"{"type":"novelty"}"#);
-    // A level and a count for each hour of a day and of a week; the last 3, 3 and 5 rows.
-    assert_eq!(novelty.memory() - inline, (2 * (24 + 168) + 11) * 8);
-}
-
-#[test]
-fn what_was_learnt_with_other_lengths_is_not_restored() {
-    for (learnt, restored, parameter) in [
+fn a_state_that_was_learned_with_other_parameters_is_not_restored() {
+    for (learned, restored, parameter) in [
         (
             r#"{"type":"mad","window":300}"#,
             r#"{"type":"mad","window":10}"#,
@@ -177,7 +158,7 @@ fn what_was_learnt_with_other_lengths_is_not_restored() {
             "warm_up",
         ),
     ] {
-        let mut long = built(learnt);
+        let mut long = built(learned);
         for i in 0..60 {
             long.judge(&at(noise(i), i64::from(i)));
         }
@@ -186,13 +167,13 @@ fn what_was_learnt_with_other_lengths_is_not_restored() {
             .unwrap()
             .restore(&long.snapshot())
             .unwrap_err();
-        let wanted = format!("was learnt with another {parameter}; it is learnt anew");
+        let wanted = format!("was learned with another {parameter}; learning starts over");
         assert!(error.to_string().ends_with(&wanted), "{error}");
     }
 }
 
 #[test]
-fn the_first_change_after_a_flat_course_is_learnt() {
+fn seasonal_learns_the_first_change_of_a_constant_series() {
     let mut seasonal = built(r#"{"type":"seasonal"}"#);
     for hour in 0..300 {
         seasonal.judge(&at(100.0, hour * 3600));
@@ -201,13 +182,13 @@ fn the_first_change_after_a_flat_course_is_learnt() {
     for hour in 301..324 {
         seasonal.judge(&at(100.0, hour * 3600));
     }
-    // A tenth of the difference belongs to that hour of the day.
+    // The hour of the day has learned a tenth of the difference.
     let centre = seasonal.judge(&at(100.0, 324 * 3600)).expected.centre;
     assert!(centre.is_some_and(|centre| centre > 100.5), "{centre:?}");
 }
 
 #[test]
-fn a_level_that_stays_elsewhere_is_the_new_usual_of_seasonal() {
+fn a_lasting_new_level_becomes_the_usual_level_of_seasonal() {
     let mut seasonal = built(r#"{"type":"seasonal","relearn_after":3}"#);
     for hour in 0..300 {
         seasonal.judge(&at(
@@ -226,13 +207,13 @@ fn a_level_that_stays_elsewhere_is_the_new_usual_of_seasonal() {
 }
 
 #[test]
-fn shift_sees_only_the_side_that_is_watched() {
+fn shift_detects_changes_only_on_the_watched_side() {
     let alarms = |direction, jump: f64| {
         let context = Context { direction, ..ROWS };
         let shift = Registry::built_in().build(&config(r#"{"type":"shift"}"#), &context);
         let mut shift = shift.unwrap();
-        let values = (0..400).map(|i| noise(i) + if i < 250 { 0.0 } else { jump });
-        values
+        (0..400)
+            .map(|i| noise(i) + if i < 250 { 0.0 } else { jump })
             .filter(|x| shift.judge(&sample(*x)).is_anomalous())
             .count()
             > 0

@@ -1,4 +1,4 @@
-//! False alarms on streams in which nothing happens.
+//! False alarms on streams without a change.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 const ROWS: u32 = 20_000;
 
+/// xorshift64 (Marsaglia 2003).
 struct Random(u64);
 
 impl Random {
@@ -56,7 +57,8 @@ fn stream(name: &str, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-/// Events per 10,000 rows over some seeds, after the strategy's cool-down; rows are five minutes apart.
+/// Events per 10,000 rows over several seeds, with the strategy's cooldown; rows are five minutes
+/// apart.
 fn events(json: &str, name: &str, seeds: u64) -> f64 {
     let config: StrategyConfig = serde_json::from_str(json).unwrap();
     let context = Context {
@@ -98,7 +100,7 @@ const STREAMS: [&str; 9] = [
 ];
 
 #[test]
-fn novelty_raises_at_most_12_events_per_10000_rows_of_nothing() {
+fn novelty_raises_at_most_12_events_per_10000_rows_without_a_change() {
     for name in STREAMS {
         let rate = events(r#"{"type":"novelty"}"#, name, 2);
         assert!(rate <= 12.0, "{name}: {rate}");
@@ -106,7 +108,7 @@ fn novelty_raises_at_most_12_events_per_10000_rows_of_nothing() {
 }
 
 #[test]
-fn shift_keeps_its_budget_on_exchangeable_streams_and_whitened_on_ar() {
+fn shift_keeps_its_budget_on_exchangeable_and_whitened_ar_streams() {
     for name in ["normal", "lognormal", "t3", "uniform", "binomial", "ar6"] {
         let rate = events(r#"{"type":"shift","budget":2000}"#, name, 3);
         // A budget of 2000 rows is 5 events per 10,000.
@@ -114,7 +116,8 @@ fn shift_keeps_its_budget_on_exchangeable_streams_and_whitened_on_ar() {
     }
 }
 
-/// The whole suite with its figures: `cargo test --release --lib judge::tests::null -- --ignored --nocapture`.
+/// Prints the whole table: `cargo test --release -p sidewatch-engine judge::tests::null --
+/// --ignored --nocapture`.
 #[test]
 #[ignore = "a minute, prints the table of docs/DETECTION.md"]
 fn the_null_suite_with_ten_seeds() {

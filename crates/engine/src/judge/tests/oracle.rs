@@ -23,7 +23,8 @@ fn sample(value: f64, seconds: f64) -> MetricSample {
     )
 }
 
-/// `numpy.random.default_rng(0)`: 1000 draws of N(0,1), then 1000 of N(1,1), rounded to four places.
+/// `numpy.random.default_rng(0)`: 1000 draws of N(0,1), then 1000 of N(1,1), rounded to four
+/// places.
 fn detections(json: &str) -> Vec<usize> {
     let mut strategy = build(json);
     let values = include_str!("../testdata/shift.txt").lines();

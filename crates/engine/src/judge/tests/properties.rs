@@ -1,5 +1,5 @@
-//! What holds for every series: finite answers, scores that grow with the distance, state that can be stored anywhere, and a naive
-//! twin.
+//! Properties for random series: finite scores, scores that grow with the distance, state that can
+//! be stored at any time, and equality with a naive implementation.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn strategy(kind: &str, direction: &str) -> Box<dyn ThresholdStrategy> {
     Registry::built_in().build(&config(&json), &ROWS).unwrap()
 }
 
-/// Feeds a past and gives the verdict on what comes next.
+/// The verdict on `next` after the values `past`.
 fn after(kind: &str, direction: &str, past: &[f64], next: f64) -> Verdict {
     let mut strategy = strategy(kind, direction);
     for (second, value) in (0..).zip(past) {
@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn the_further_from_the_centre_the_higher_the_score(
+    fn the_score_grows_with_the_distance_from_the_centre(
         past in proptest::collection::vec(-1e3..1e3_f64, 60..200),
         near in 0.0..1e4_f64,
         more in 0.0..1e4_f64,
@@ -88,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn the_side_that_is_not_watched_is_never_anomalous(
+    fn values_on_the_side_that_is_not_watched_are_never_anomalous(
         past in proptest::collection::vec(-1e3..1e3_f64, 60..200),
         distance in 0.0..1e6_f64,
     ) {
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn a_strategy_that_was_stored_and_restored_anywhere_goes_on_as_if_nothing_had_happened(
+    fn a_restored_strategy_returns_the_same_verdicts_as_the_original(
         series in values(2..300),
         cut in 0.0..1.0_f64,
     ) {
@@ -121,7 +121,8 @@ proptest! {
         }
     }
 
-    /// The definition, word for word: the median and the scaled median distance of the last 40 values, all sorted anew.
+    /// The definition: the median and the scaled median distance of the last 40 values, each sorted
+    /// from scratch.
     #[test]
     fn mad_equals_its_definition(series in proptest::collection::vec(-50..50_i32, 11..150)) {
         let median = |values: &[f64]| {
@@ -140,7 +141,7 @@ proptest! {
             let centre = median(window);
             let distances: Vec<f64> = window.iter().map(|x| (x - centre).abs()).collect();
             let mad = 1.482_602_218_505_602 * median(&distances);
-            // The floor, and the fall-back of a MAD of zero, have tests of their own.
+            // The least deviation and the fallback for a MAD of zero have their own tests.
             if mad > 1.0 {
                 let expected = (value - centre).abs() / mad / 6.0;
                 let got = verdict.score.unwrap();

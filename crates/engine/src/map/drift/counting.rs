@@ -1,4 +1,4 @@
-//! What counters rose by between two evaluations, grouped into distributions.
+//! The increases of counters between two evaluations, grouped into distributions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -10,41 +10,41 @@ use super::histogram::Rises;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::InstantSample;
 
-/// Distributions of one rule.
+/// Most distributions of one rule.
 const MAX_GROUPS: usize = 1000;
-/// Buckets or categories of one distribution.
+/// Most buckets or categories of one distribution.
 const MAX_BUCKETS: usize = 300;
 
-/// A server's counters of one distribution: all that agree in everything but the bucket.
+/// One server's counters of one distribution: those whose labels differ only in the bucket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Server {
     seen: Timestamp,
-    /// The last value by bucket.
+    /// The last values by bucket.
     values: BTreeMap<String, f64>,
 }
 
 /// A bucket and its count.
 type Counter<'a> = (&'a str, f64);
 
-/// What one distribution rose by.
+/// The increases of one distribution.
 #[derive(Debug, Default)]
 pub(super) struct Risen {
     pub(super) rises: Rises,
-    /// Why what was counted before must not be added to this: the buckets are others now.
+    /// Why earlier counts must not be added to these increases: the buckets are different now.
     pub(super) broken: Option<String>,
 }
 
-/// The last values of counters, and how they become rises: a reset is no drop, and a counter that appears at a server that was
-/// seen before has counted from 0.
+/// Keeps the last values of counters and computes their increases. A reset is not a decrease, and a
+/// counter that appears at a known server is assumed to have started at 0.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counting {
     servers: HashMap<Labels, Server>,
-    /// Counters that are seen first have counted from 0 too.
+    /// Whether the counters of new servers have started at 0 too.
     from_start: bool,
 }
 
 impl Counting {
-    /// Counts what counters say when they are seen first: everything since their server's start.
+    /// Also counts the first values of new servers: everything since their start.
     pub(super) fn from_start() -> Self {
         Self {
             from_start: true,
@@ -52,7 +52,7 @@ impl Counting {
         }
     }
 
-    /// What every distribution rose by since the last time.
+    /// The increases of every distribution since the last call.
     ///
     /// # Errors
     /// A counter without the bucket label, or too many distributions or buckets.
@@ -108,6 +108,7 @@ impl Counting {
         Ok(groups)
     }
 
+    /// Adds the increases of one server.
     fn server(
         &mut self,
         rule: &DriftRule,
@@ -132,7 +133,7 @@ impl Counting {
         for (bucket, value) in counters {
             let rise = match values.get(*bucket) {
                 Some(last) if value >= last => value - last,
-                // After a reset the counter itself is what was counted since.
+                // After a reset the value is the increase since the reset.
                 Some(_) => *value,
                 None if is_known && risen.broken.is_none() => *value,
                 None => 0.0,
@@ -143,15 +144,16 @@ impl Counting {
         self.servers.insert(labels, Server { seen: at, values });
     }
 
-    /// A server that was gone for longer than the window has nothing to do with the one that comes back.
+    /// Drops servers that were absent for longer than the window; if one returns, it is a new
+    /// server.
     fn forget(&mut self, at: Timestamp, window: Duration) {
         self.servers
             .retain(|_, server| at.since(server.seen) <= window);
     }
 
     pub(super) fn store(&self) -> Vec<(Labels, Server)> {
-        let servers = self.servers.iter();
-        servers
+        self.servers
+            .iter()
             .map(|(labels, server)| (labels.clone(), server.clone()))
             .collect()
     }

@@ -1,7 +1,8 @@
-//! A drift rule at work: counters in, drift with its evidence out.
+//! Evaluates a drift rule: counters in, drift with its evidence out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,11 +22,12 @@ pub struct Drifted {
     pub labels: Labels,
     /// The bias-corrected value, `None` while it is unknown.
     pub value: Option<f64>,
-    /// What stands behind it, or why there is none.
+    /// The counts and statistics behind the value, or why there is no value.
     pub evidence: Arc<Evidence>,
 }
 
-/// Counts what a drift rule looks at, learns its reference if it has to, and measures.
+/// Counts the observations of a drift rule, learns its reference where there is none, and measures
+/// the drift.
 #[derive(Debug)]
 pub struct Detector {
     drift: Drift,
@@ -39,11 +41,11 @@ struct Distribution {
     window: Sliding,
     learning: Learning,
     learnt: Option<Baseline>,
-    /// Why the window is not whole.
+    /// Why the window does not cover its whole time.
     note: Option<String>,
 }
 
-/// A detector's memory, for the store.
+/// The state of a detector, to store it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     version: u32,
@@ -67,10 +69,11 @@ impl Detector {
         }
     }
 
-    /// Takes in the counters as they are at `at` and measures every distribution, in order of their labels.
+    /// Adds the values that the counters have at `at` and measures every distribution, in order of
+    /// their labels.
     ///
     /// # Errors
-    /// A counter that is no bucket, or too many of them.
+    /// A counter that is not a bucket, or too many distributions or buckets.
     pub fn observe(
         &mut self,
         rule: &DriftRule,
@@ -89,33 +92,33 @@ impl Detector {
                 || newest.is_some_and(|newest| at.since(newest) <= rule.window)
         });
         let drift = &mut self.drift;
-        let present = self
-            .distributions
+        self.distributions
             .iter()
-            .filter(|(labels, _)| risen.contains_key(*labels));
-        present
+            .filter(|(labels, _)| risen.contains_key(*labels))
             .map(|(labels, distribution)| distribution.measure(rule, drift, labels, at))
             .collect()
     }
 
-    /// What was counted and learnt.
+    /// The counts and learned references, to restore them after a restart.
     #[must_use]
     pub fn memory(&self, rule: &DriftRule) -> Memory {
-        let distributions = self.distributions.iter();
         Memory {
             version: Memory::VERSION,
             counts: rule.counts(),
             servers: self.counting.store(),
-            distributions: distributions
+            distributions: self
+                .distributions
+                .iter()
                 .map(|(labels, distribution)| (labels.clone(), distribution.clone()))
                 .collect(),
         }
     }
 
-    /// Continues with what was counted and learnt before.
+    /// Continues with stored counts and references.
     ///
     /// # Errors
-    /// When a rule that counts otherwise, or another version of this program, counted it.
+    /// If they were stored by another version of this program or by a rule with different
+    /// [`Counts`].
     pub fn restore(&mut self, rule: &DriftRule, memory: Memory) -> Result<(), &'static str> {
         if memory.version != Memory::VERSION {
             return Err("another version counted it");
@@ -128,7 +131,7 @@ impl Detector {
         Ok(())
     }
 
-    /// Continues with what another detector of a rule that counts the same has counted and learnt.
+    /// Continues with the counts and references of a detector whose rule has equal [`Counts`].
     pub fn inherit(&mut self, before: Self) {
         self.counting = before.counting;
         self.distributions = before.distributions;
@@ -138,7 +141,8 @@ impl Detector {
 impl Distribution {
     fn add(&mut self, rule: &DriftRule, risen: &Risen, at: Timestamp) {
         if let Some(why) = &risen.broken {
-            // Counts of other buckets cannot be added up; a reference that was learnt from them is worth nothing.
+            // Counts of different buckets cannot be added up; a reference learned from the old ones
+            // is useless.
             *self = Self {
                 note: Some(format!("{why} at {at}; counting anew")),
                 ..Self::default()
@@ -197,10 +201,9 @@ impl Distribution {
         })
     }
 
-    fn progress(&self, rule: &DriftRule, time: std::time::Duration, at: Timestamp) -> String {
-        let whole = |duration: std::time::Duration| {
-            format_duration(std::time::Duration::from_secs(duration.as_secs()))
-        };
+    /// How much of the reference has been learned, for people.
+    fn progress(&self, rule: &DriftRule, time: Duration, at: Timestamp) -> String {
+        let whole = |duration: Duration| format_duration(Duration::from_secs(duration.as_secs()));
         let counted = histogram(rule, self.learning.rises());
         format!(
             "learning the reference for {} of {}, {:.0} observations of at least {}",
@@ -212,7 +215,7 @@ impl Distribution {
     }
 }
 
-/// Rises as a distribution.
+/// The distribution of increases.
 pub(super) fn histogram(rule: &DriftRule, rises: &Rises) -> Result<Histogram, String> {
     if rule.params.ordered {
         return Histogram::buckets(rises);

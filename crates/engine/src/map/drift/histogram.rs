@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// What counters rose by, by bucket: cumulative for `le` bounds.
+/// The increases of counters by bucket; cumulative for `le` bounds.
 pub(super) type Rises = BTreeMap<String, f64>;
 
-/// Adds rises to a sum, bucket by bucket.
+/// Adds increases to a sum, bucket by bucket.
 pub(super) fn add_up(sum: &mut Rises, rises: &Rises) {
     for (bucket, rise) in rises {
         match sum.get_mut(bucket) {
@@ -17,17 +17,18 @@ pub(super) fn add_up(sum: &mut Rises, rises: &Rises) {
     }
 }
 
-/// Counts that are not cumulative, with the names of their buckets: `le` bounds in order, or categories.
+/// Counts per bucket, not cumulative; the buckets are `le` bounds in ascending order, or
+/// categories.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Histogram {
-    /// Names of the buckets as exposed.
+    /// The names of the buckets as exposed.
     pub names: Vec<String>,
-    /// Observations in each.
+    /// The observations in each bucket.
     pub counts: Vec<f64>,
 }
 
 impl Histogram {
-    /// Observations in all buckets.
+    /// The observations in all buckets.
     #[must_use]
     pub fn total(&self) -> f64 {
         self.counts.iter().sum()
@@ -35,11 +36,11 @@ impl Histogram {
 
     /// The counts by the names of their buckets.
     pub(super) fn by_name(&self) -> BTreeMap<String, f64> {
-        let names = self.names.iter().cloned();
-        names.zip(self.counts.iter().copied()).collect()
+        let counts = self.counts.iter().copied();
+        self.names.iter().cloned().zip(counts).collect()
     }
 
-    /// Rises as categories, in order of their names.
+    /// The distribution of increases of categories, in order of their names.
     pub(super) fn categories(rises: &Rises) -> Self {
         Self {
             names: rises.keys().cloned().collect(),
@@ -47,10 +48,10 @@ impl Histogram {
         }
     }
 
-    /// Rises of cumulative buckets: bounds in order, differenced.
+    /// The distribution of increases of cumulative buckets, in order of their bounds.
     ///
     /// # Errors
-    /// A bound that is no number, or no `+Inf` bucket.
+    /// A bound that is not a number, or no `+Inf` bucket.
     pub(super) fn buckets(rises: &Rises) -> Result<Self, String> {
         let mut bounds = Vec::with_capacity(rises.len());
         for (name, rise) in rises {
@@ -66,7 +67,8 @@ impl Histogram {
         let mut histogram = Self::default();
         for (_, name, rise) in bounds {
             histogram.names.push(name.clone());
-            // Buckets are read one after another while the server counts: never let a torn read become a negative count.
+            // A server may go on counting while it exposes its buckets one after another; the
+            // result of such a torn read must not be negative.
             histogram.counts.push((rise - below).max(0.0));
             below = below.max(rise);
         }
@@ -74,7 +76,7 @@ impl Histogram {
     }
 }
 
-/// A bucket's bound as exposed.
+/// Parses a bucket's bound as exposed; `None` if it is not a number.
 pub(super) fn parse_bound(text: &str) -> Option<f64> {
     let bound = match text {
         "+Inf" | "Inf" | "inf" => f64::INFINITY,
@@ -88,8 +90,8 @@ mod tests {
     use super::{Histogram, Rises};
 
     fn rises(pairs: &[(&str, f64)]) -> Rises {
-        let pairs = pairs.iter();
         pairs
+            .iter()
             .map(|(name, rise)| ((*name).to_owned(), *rise))
             .collect()
     }
@@ -103,14 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_read_never_counts_below_nothing() {
+    fn a_torn_read_gives_no_negative_count() {
         let histogram =
             Histogram::buckets(&rises(&[("1", 5.0), ("2", 4.0), ("+Inf", 6.0)])).unwrap();
         assert_eq!(histogram.counts, [5.0, 0.0, 1.0]);
     }
 
     #[test]
-    fn what_is_no_histogram_is_said() {
+    fn buckets_that_are_no_histogram_are_an_error() {
         let error = |pairs: &[(&str, f64)]| Histogram::buckets(&rises(pairs)).unwrap_err();
         assert_eq!(
             error(&[("1", 1.0)]),

@@ -1,9 +1,10 @@
-//! Distribution drift: is today's histogram the reference's?
+//! Distribution drift: whether the current distribution differs from the reference.
 //!
-//! A [`DriftRule`] names counters: cumulative buckets, or one counter per category. A [`Detector`] adds up what they rise by over
-//! a sliding window and compares it with the reference: a [`Baseline`] from a file or the rule, or what it learnt first.
-//! [`Drift::observe`] gives the bias-corrected value with its evidence: sample sizes, p-value, critical value and the buckets
-//! behind it. A [`Tally`] counts what becomes a reference file.
+//! A [`DriftRule`] selects counters: cumulative buckets, or one counter per category. A
+//! [`Detector`] adds up their increases over a sliding window and compares them with the reference:
+//! a [`Baseline`] from a file or the rule, or the first observations. [`Drift::observe`] computes
+//! the bias-corrected value with its evidence: sample sizes, p-value, critical value and the
+//! buckets that contribute most. A [`Tally`] counts observations for a reference file.
 
 mod counting;
 mod detector;
@@ -18,11 +19,13 @@ mod tally;
 
 pub use detector::{Detector, Drifted, Memory};
 pub use histogram::Histogram;
-pub use observe::{Drift, DriftParams};
+pub use observe::DriftParams;
 pub use reference::{Baseline, BaselineFile, BaselineSeries};
 pub use rule::{DriftRule, Reference, References};
 pub use statistic::Statistic;
 pub use tally::Tally;
+
+pub(crate) use observe::Drift;
 
 #[cfg(test)]
 mod tests;

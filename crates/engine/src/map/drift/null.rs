@@ -1,11 +1,13 @@
-//! What a statistic looks like when nothing has changed.
+//! The null distribution of a statistic: its values when nothing has changed.
 
 use super::Statistic;
+use crate::metric::uniform;
 
-/// Simulated histograms; the critical value is an order statistic of them.
+/// Simulated pairs of histograms; the critical value is an order statistic of their distances.
 const DRAWS: usize = 999;
 
-/// The distribution of a statistic when `n` current and `m` reference observations come from one distribution.
+/// The distribution of a statistic when `n` current and `m` reference observations come from one
+/// distribution.
 #[derive(Debug, Clone)]
 pub(super) struct Null {
     /// Simulated values in order.
@@ -13,8 +15,8 @@ pub(super) struct Null {
 }
 
 impl Null {
-    /// Draws pairs of histograms of the given sizes from the pooled shares, and their distances. The same input gives the same
-    /// draws.
+    /// Draws pairs of histograms of the sizes `n` and `m` from the pooled shares and computes their
+    /// distances. The same input gives the same draws.
     pub(super) fn simulate(
         statistic: Statistic,
         pooled: &[f64],
@@ -33,7 +35,7 @@ impl Null {
         Self { sorted }
     }
 
-    /// The mean: what the statistic shows although nothing has changed.
+    /// The mean, which is the bias of the statistic.
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     pub(super) fn mean(&self) -> f64 {
         self.sorted.iter().sum::<f64>() / self.sorted.len() as f64
@@ -48,7 +50,8 @@ impl Null {
         self.sorted[rank.clamp(1, self.sorted.len()) - 1]
     }
 
-    /// The probability of at least `value`, never 0 (Davison and Hinkley 1997).
+    /// The probability of at least `value`, never 0 (Davison and Hinkley 1997, "Bootstrap methods
+    /// and their application", section 4.2).
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     pub(super) fn p_value(&self, value: f64) -> f64 {
         let below = self.sorted.partition_point(|draw| *draw < value);
@@ -56,25 +59,21 @@ impl Null {
     }
 }
 
-/// `SplitMix64` (Steele, Lea and Flood 2014).
+/// Draws from distributions; holds the state of the generator.
 struct Random(u64);
 
 impl Random {
     fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
-        (f64::from(bits) + 0.5) / 4_294_967_296.0
+        uniform(&mut self.0)
     }
 
+    /// A standard normal draw (Box and Muller 1958).
     fn normal(&mut self) -> f64 {
         let (u, v) = (self.uniform(), self.uniform());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
-    /// Binomial: by inversion while the mean is small, by the rounded normal above.
+    /// A binomial draw: by inversion for a mean up to 30, else by the rounded normal approximation.
     fn binomial(&mut self, n: u64, p: f64) -> f64 {
         if n == 0 || p <= 0.0 {
             return 0.0;
@@ -113,7 +112,7 @@ impl Random {
             left -= (*count as u64).min(left);
             mass -= share;
         }
-        // Rounding can leave a few behind; they belong to the last bucket.
+        // Rounding errors can leave a few observations over; they belong to the last bucket.
         if let Some(last) = out.last_mut() {
             *last += left as f64;
         }

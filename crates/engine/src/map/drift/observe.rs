@@ -1,4 +1,4 @@
-//! One window against its reference.
+//! Compares one window with its reference.
 
 use std::collections::VecDeque;
 
@@ -8,23 +8,23 @@ use super::statistic::shannon;
 use super::{Baseline, Histogram, Statistic};
 use crate::metric::Evidence;
 
-/// Buckets named in the evidence.
-const TOP: usize = 3;
-/// Null distributions kept.
-const KEPT: usize = 256;
-/// Shares that differ by less, in total variation, share a null distribution.
-const CLOSE: f64 = 0.01;
+/// Most buckets listed in the evidence.
+const MAX_CONTRIBUTIONS: usize = 3;
+/// Most null distributions in the cache.
+const MAX_NULLS: usize = 256;
+/// Shares whose total variation distance is below this use the same null distribution.
+const SAME_SHARES: f64 = 0.01;
 
-/// What a drift rule says about its statistic.
+/// The parameters of a drift rule's statistic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriftParams {
     /// The distance.
     pub statistic: Statistic,
-    /// Probability of a false alarm in one window, between 0 and 1.
+    /// The probability of a false alarm in one window, between 0 and 1.
     pub alpha: f64,
-    /// Observations without which there is no value.
+    /// The fewest observations for which there is a value.
     pub min_samples: u64,
-    /// Whether the buckets are `le` bounds and not categories.
+    /// Whether the buckets are `le` bounds rather than categories.
     pub ordered: bool,
 }
 
@@ -39,36 +39,36 @@ impl Default for DriftParams {
     }
 }
 
-/// Measures drift and knows what the statistic shows by chance.
+/// Measures drift and corrects it for what the statistic shows by chance.
 #[derive(Debug)]
-pub struct Drift {
+pub(crate) struct Drift {
     params: DriftParams,
-    /// The latest first.
-    nulls: VecDeque<Kept>,
+    /// A cache, most recently used first.
+    nulls: VecDeque<CachedNull>,
 }
 
-/// A simulated distribution and what it was simulated for.
+/// A simulated distribution and the parameters of the simulation.
 #[derive(Debug)]
-struct Kept {
+struct CachedNull {
     sizes: (u64, u64),
     shares: Vec<f64>,
     gaps: Vec<f64>,
     null: Null,
 }
 
-impl Kept {
-    fn serves(&self, sizes: (u64, u64), shares: &[f64], gaps: &[f64]) -> bool {
+impl CachedNull {
+    /// Whether this distribution can be used for these parameters.
+    fn fits(&self, sizes: (u64, u64), shares: &[f64], gaps: &[f64]) -> bool {
         self.sizes == sizes
             && self.gaps == gaps
             && self.shares.len() == shares.len()
-            && Statistic::TotalVariation.distance(&self.shares, shares, gaps) < CLOSE
+            && Statistic::TotalVariation.distance(&self.shares, shares, gaps) < SAME_SHARES
     }
 }
 
 impl Drift {
     /// A measure with these parameters.
-    #[must_use]
-    pub fn new(params: DriftParams) -> Self {
+    pub(crate) fn new(params: DriftParams) -> Self {
         Self {
             params,
             nulls: VecDeque::new(),
@@ -77,11 +77,12 @@ impl Drift {
 
     /// The bias-corrected value of a window, or `None` with the reason in the evidence.
     ///
-    /// The value is the statistic less its mean without a change, never below 0. The evidence's critical value is on the same scale:
-    /// above it lies a share of at most `alpha` of the windows without a change.
+    /// The value is the statistic minus its mean without a change, at least 0. The critical value
+    /// in the evidence is on the same scale; without a change at most a share `alpha` of the
+    /// windows exceeds it.
     #[expect(clippy::cast_possible_truncation, reason = "counts below 2^53")]
     #[expect(clippy::cast_sign_loss, reason = "counts are not negative")]
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         current: &Histogram,
         reference: Option<&Baseline>,
@@ -105,6 +106,7 @@ impl Drift {
         }
     }
 
+    /// The window and the reference over the same buckets, or why there is no value.
     fn aligned(
         &self,
         current: &Histogram,
@@ -137,42 +139,45 @@ impl Drift {
         (value - bias).max(0.0)
     }
 
+    /// The null distribution for these parameters, from the cache where it is there.
     fn null(&mut self, shares: &[f64], sizes: (u64, u64), gaps: &[f64]) -> &Null {
         let found = self
             .nulls
             .iter()
-            .position(|kept| kept.serves(sizes, shares, gaps));
-        let kept = found
+            .position(|cached| cached.fits(sizes, shares, gaps));
+        let cached = found
             .and_then(|index| self.nulls.remove(index))
-            .unwrap_or_else(|| Kept {
+            .unwrap_or_else(|| CachedNull {
                 sizes,
                 shares: shares.to_vec(),
                 gaps: gaps.to_vec(),
                 null: Null::simulate(self.params.statistic, shares, sizes, gaps),
             });
-        self.nulls.truncate(KEPT - 1);
-        self.nulls.push_front(kept);
+        self.nulls.truncate(MAX_NULLS - 1);
+        self.nulls.push_front(cached);
         &self.nulls[0].null
     }
 }
 
-/// What is true without a change: the shares of both together, or those of a much larger reference alone.
+/// The shares that both samples have if nothing has changed, estimated from both, or from a much
+/// larger reference alone.
 fn pooled(current: &[f64], reference: &[f64], (n, m): (u64, u64)) -> Vec<f64> {
     if m >= 20 * n {
         return reference.to_vec();
     }
-    let pairs = current.iter().zip(reference);
-    pairs.map(|(c, r)| c + r).collect()
+    current.iter().zip(reference).map(|(c, r)| c + r).collect()
 }
 
-/// Six significant binary digits, rounded down: a smaller sample has a higher critical value, so no alarm is added.
+/// Rounds down to six significant binary digits, so that the cache has few sizes. A smaller sample
+/// has a higher critical value, so this adds no false alarms.
 fn coarse(n: u64) -> u64 {
     let bits = n.checked_ilog2().unwrap_or(0);
     let step = 1_u64 << bits.saturating_sub(5);
     (n / step * step).max(1)
 }
 
-/// Widths between bucket bounds; observations beyond the last finite bound count at it. Categories are 1 apart.
+/// The widths between bucket bounds. Observations beyond the last finite bound are treated as equal
+/// to it; categories are 1 apart.
 fn gaps(names: &[String], ordered: bool) -> Vec<f64> {
     if !ordered {
         return vec![1.0; names.len().saturating_sub(1)];
@@ -186,7 +191,7 @@ fn gaps(names: &[String], ordered: bool) -> Vec<f64> {
     bounds.windows(2).map(gap).collect()
 }
 
-/// The buckets with the greatest part of the divergence, most important first.
+/// The buckets that contribute most to the Jensen–Shannon divergence, most important first.
 fn contributions(current: &Histogram, reference: &[f64]) -> Vec<String> {
     let (n, m): (f64, f64) = (current.total(), reference.iter().sum());
     let mut parts: Vec<_> = current
@@ -197,8 +202,10 @@ fn contributions(current: &Histogram, reference: &[f64]) -> Vec<String> {
         .map(|((name, c), r)| (shannon(c / n, r / m), name.as_str(), c / n, r / m))
         .collect();
     parts.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let shown = parts.iter().take(TOP).filter(|part| part.0 > 0.0);
-    shown
+    parts
+        .iter()
+        .take(MAX_CONTRIBUTIONS)
+        .filter(|part| part.0 > 0.0)
         .map(|(_, name, now, then)| {
             format!(
                 "{name}: {:.1} % of observations, {:.1} % in the reference",

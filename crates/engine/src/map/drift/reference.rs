@@ -1,4 +1,4 @@
-//! What drift is measured against: a file, inline counts, or what was learnt first.
+//! The reference that drift is measured against: from a file, from the rule, or learned.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use super::Histogram;
 use super::histogram::{Rises, add_up, parse_bound};
 use crate::metric::{Labels, Timestamp};
 
-/// A reference file: `version: 1`, then series per rule.
+/// The contents of a reference file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaselineFile {
-    /// The version of this format, 1.
+    /// The version of the format, 1.
     pub version: u32,
-    /// References by name of rule.
+    /// References by the name of their rule.
     pub rules: BTreeMap<String, Vec<BaselineSeries>>,
 }
 
@@ -23,18 +23,17 @@ pub struct BaselineFile {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaselineSeries {
-    /// The labels the rule groups by.
+    /// The labels that the rule groups by.
     pub labels: Labels,
-    /// Observations in all buckets.
+    /// The observations in all buckets.
     pub total: f64,
-    /// Observations per bucket, not cumulative, by `le` or category.
+    /// The observations per bucket, not cumulative, by `le` or category.
     pub buckets: BTreeMap<String, f64>,
 }
 
 impl BaselineSeries {
-    /// A series of a file from what was counted.
-    #[must_use]
-    pub fn new(labels: Labels, histogram: &Histogram) -> Self {
+    /// The reference of a counted distribution.
+    pub(super) fn new(labels: Labels, histogram: &Histogram) -> Self {
         Self {
             labels,
             total: histogram.total(),
@@ -42,10 +41,11 @@ impl BaselineSeries {
         }
     }
 
-    /// The reference inside.
+    /// The counts as a reference.
     ///
     /// # Errors
-    /// A count that is negative or no number, no observation at all, or a total that is not the sum.
+    /// A count that is negative or not a number, no observations, or a total that is not the sum of
+    /// the buckets.
     pub fn baseline(&self) -> Result<Baseline, String> {
         let baseline = Baseline::new(&self.buckets)?;
         let sum = baseline.total();
@@ -60,21 +60,21 @@ impl BaselineSeries {
 }
 
 impl BaselineFile {
-    /// The version that is read and written.
+    /// The version of the format that is read and written.
     pub const VERSION: u32 = 1;
 }
 
-/// Counts that drift is measured against.
+/// The counts that drift is measured against.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Baseline {
     counts: BTreeMap<String, f64>,
 }
 
 impl Baseline {
-    /// From counts per bucket, not cumulative.
+    /// A reference from counts per bucket, not cumulative.
     ///
     /// # Errors
-    /// A count that is negative or no number, or no observation at all.
+    /// A count that is negative or not a number, or no observations.
     pub fn new(counts: &BTreeMap<String, f64>) -> Result<Self, String> {
         for (name, count) in counts {
             if !(count.is_finite() && *count >= 0.0) {
@@ -91,7 +91,7 @@ impl Baseline {
         })
     }
 
-    /// From a histogram with at least `min_samples` observations.
+    /// A reference from a histogram; `None` if it has fewer than `min_samples` observations.
     pub(super) fn of(histogram: &Histogram, min_samples: u64) -> Option<Self> {
         #[expect(clippy::cast_precision_loss, reason = "a count")]
         let enough = histogram.total() >= min_samples.max(1) as f64;
@@ -100,17 +100,16 @@ impl Baseline {
             .flatten()
     }
 
-    /// Observations in all buckets.
-    #[must_use]
-    pub fn total(&self) -> f64 {
+    /// The observations in all buckets.
+    pub(super) fn total(&self) -> f64 {
         self.counts.values().sum()
     }
 
-    /// Both sides over the same buckets in the same order: bounds are compared as numbers and must agree, a category that one side
-    /// lacks was never seen there.
+    /// The window and this reference over the same buckets in the same order. Bounds are compared
+    /// as numbers and must be equal; a category that one side lacks has a count of 0 there.
     ///
     /// # Errors
-    /// Which buckets came or went.
+    /// Bounds that only one side has; the message lists them.
     pub(super) fn aligned(
         &self,
         current: &Histogram,
@@ -134,6 +133,7 @@ impl Baseline {
         Ok((both, counts.values().map(|pair| pair.1).collect()))
     }
 
+    /// The counts in the order of these bounds.
     fn bounds(&self, names: &[String]) -> Result<Vec<f64>, String> {
         let mut left: Vec<(&str, f64)> = self
             .counts
@@ -171,7 +171,7 @@ impl Baseline {
     }
 }
 
-/// Collects the first observations into a reference.
+/// Collects the first observations for a reference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Learning {
     since: Option<Timestamp>,
@@ -179,19 +179,19 @@ pub(super) struct Learning {
 }
 
 impl Learning {
-    /// Adds what rose, and answers whether `learn` is over.
+    /// Adds increases; returns whether the time `learn` has passed.
     pub(super) fn add(&mut self, at: Timestamp, rises: &Rises, learn: Duration) -> bool {
         let since = *self.since.get_or_insert(at);
         add_up(&mut self.rises, rises);
         at.since(since) >= learn
     }
 
-    /// What was added so far.
+    /// The increases added so far.
     pub(super) fn rises(&self) -> &Rises {
         &self.rises
     }
 
-    /// How long it has been learning.
+    /// The time since the first addition.
     pub(super) fn age(&self, at: Timestamp) -> Duration {
         self.since.map_or(Duration::ZERO, |since| at.since(since))
     }

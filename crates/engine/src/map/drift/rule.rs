@@ -1,4 +1,4 @@
-//! What a drift rule says.
+//! The definition of a drift rule.
 
 use std::time::Duration;
 
@@ -8,24 +8,25 @@ use super::{Baseline, DriftParams};
 use crate::metric::Labels;
 use crate::promql::Expr;
 
-/// Where the distribution of now comes from, and what it is compared with.
+/// Where the current distribution comes from, and what it is compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriftRule {
     /// The counters: a selector of cumulative buckets, or of one counter per category.
     pub counters: Expr,
-    /// The label that tells buckets apart: `le`, or that of the categories.
+    /// The label whose value is the bucket: `le`, or the label of the categories.
     pub bucket: String,
-    /// The labels that tell distributions apart; counters that agree in them are added up.
+    /// The labels of a distribution; counters that are equal in them are added up.
     pub by: Vec<String>,
-    /// How much of the past is now.
+    /// The time that the current distribution covers.
     pub window: Duration,
-    /// What now is compared with.
+    /// What the current distribution is compared with.
     pub reference: Reference,
-    /// The statistic and its limits.
+    /// The statistic and its parameters.
     pub params: DriftParams,
 }
 
-/// What two rules must share so that what one has counted and learnt serves the other.
+/// What determines the counts and the learned reference of a rule. Two rules for which it is equal
+/// can exchange them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     counters: String,
@@ -36,7 +37,7 @@ pub struct Counts {
 }
 
 impl DriftRule {
-    /// What the rule counts and learns.
+    /// What determines the rule's counts and learned reference.
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
@@ -58,15 +59,15 @@ pub type References = Vec<(Labels, Baseline)>;
 /// What drift is measured against.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
-    /// The first observations, for this long.
+    /// The observations of this time, from the first on.
     Learn(Duration),
-    /// One distribution for every series.
+    /// The same distribution for every series.
     Inline(Baseline),
     /// A distribution per series, recorded by `sidewatch baseline`.
     File {
-        /// The file as read.
+        /// The path of the file.
         file: String,
-        /// Its text.
+        /// Its contents.
         text: String,
         /// The references of this rule.
         series: References,

@@ -1,4 +1,4 @@
-//! Rises over a sliding window, in slices.
+//! The increases within a sliding window.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,26 +8,27 @@ use serde::{Deserialize, Serialize};
 use super::histogram::{Rises, add_up};
 use crate::metric::Timestamp;
 
-/// Slices of a window: what leaves it leaves in steps of a sixtieth.
+/// Slices of a window: increases leave it in steps of a sixtieth of its length.
 const SLICES: u32 = 60;
 
-/// What rose within a slice of the window.
+/// The increases within a slice of the window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Slice {
     since: Timestamp,
     rises: Rises,
 }
 
-/// The rises of the last `window`; its memory depends on the buckets only, not on how often it is added to.
+/// The increases within the window. Its size depends on the number of buckets, not on how often
+/// increases are added.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Sliding {
     slices: VecDeque<Slice>,
 }
 
 impl Sliding {
-    /// Adds what rose until now, and lets go of what is older than the window.
+    /// Adds the increases since the last call, and drops those older than the window.
     pub(super) fn add(&mut self, at: Timestamp, window: Duration, rises: &Rises) {
-        // After a step of the clock backwards nothing lies in the future.
+        // If the clock was set back, drop what is in the future.
         self.slices.retain(|slice| slice.since <= at);
         while let Some(oldest) = self.slices.front()
             && at.since(oldest.since) >= window
@@ -45,7 +46,7 @@ impl Sliding {
         }
     }
 
-    /// Everything in the window.
+    /// The sum of the increases in the window.
     pub(super) fn sum(&self) -> Rises {
         let mut sum = Rises::new();
         for slice in &self.slices {
@@ -54,7 +55,7 @@ impl Sliding {
         sum
     }
 
-    /// When the window was last added to.
+    /// The start of the newest slice.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         self.slices.back().map(|slice| slice.since)
     }
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_window_leaves_it() {
+    fn increases_older_than_the_window_are_dropped() {
         let mut sliding = Sliding::default();
         let sums: Vec<f64> = (0..50).map(|i| add(&mut sliding, i * 60, 1.0)).collect();
         assert_eq!(sums[..3], [1.0, 2.0, 3.0]);
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn frequent_rises_share_a_slice() {
+    fn frequent_increases_share_a_slice() {
         let mut sliding = Sliding::default();
         for second in 0..3000 {
             let sum = add(&mut sliding, second, 1.0);
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_went_back_leaves_nothing_in_the_future() {
+    fn increases_in_the_future_are_dropped_when_the_clock_is_set_back() {
         let mut sliding = Sliding::default();
         add(&mut sliding, 1000, 5.0);
         assert!((add(&mut sliding, 500, 1.0) - 1.0).abs() < f64::EPSILON);

@@ -1,4 +1,4 @@
-//! Distances between two histograms with the same buckets.
+//! Distances between two histograms over the same buckets.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::describe::worded;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Statistic {
-    /// Jensen–Shannon divergence, log base 2, 0 to 1.
+    /// Jensen–Shannon divergence (Lin 1991) with logarithms to base 2, 0 to 1.
     #[default]
     JensenShannon,
     /// Jensen–Shannon distance, the square root of the divergence in base 2, 0 to 1.
@@ -17,11 +17,13 @@ pub enum Statistic {
     Psi,
     /// Hellinger distance, 0 to 1.
     Hellinger,
-    /// Greatest difference of the cumulative shares, 0 to 1; needs ordered buckets.
+    /// Kolmogorov–Smirnov: the greatest difference of the cumulative shares, 0 to 1; needs ordered
+    /// buckets.
     KolmogorovSmirnov,
-    /// Wasserstein-1 distance in the unit of the bucket bounds; needs finite bounds, values beyond the last count at it.
+    /// Wasserstein-1 distance in the unit of the bucket bounds. Needs ordered buckets; values
+    /// beyond the last finite bound are treated as equal to it.
     Wasserstein,
-    /// Half the sum of the differences of shares, 0 to 1.
+    /// Total variation distance: half the sum of the absolute differences of the shares, 0 to 1.
     TotalVariation,
 }
 
@@ -87,10 +89,9 @@ impl Statistic {
         matches!(self, Self::KolmogorovSmirnov | Self::Wasserstein)
     }
 
-    /// The distance of two histograms with equal numbers of buckets, neither of them empty. `gaps[i]` is the width between the
-    /// places of bucket `i` and `i + 1`; only Wasserstein reads it.
-    #[must_use]
-    pub fn distance(self, current: &[f64], reference: &[f64], gaps: &[f64]) -> f64 {
+    /// The distance of two non-empty histograms with the same number of buckets. `gaps[i]` is the
+    /// width between the bounds of the buckets `i` and `i + 1`; only Wasserstein uses it.
+    pub(super) fn distance(self, current: &[f64], reference: &[f64], gaps: &[f64]) -> f64 {
         let (n, m): (f64, f64) = (current.iter().sum(), reference.iter().sum());
         let pairs = || current.iter().zip(reference).map(|(c, r)| (c / n, r / m));
         match self {
@@ -116,7 +117,7 @@ impl Statistic {
     }
 }
 
-/// One bucket's part of the Jensen–Shannon divergence in bits.
+/// One bucket's contribution to the Jensen–Shannon divergence, in bits.
 pub(super) fn shannon(p: f64, q: f64) -> f64 {
     let middle = f64::midpoint(p, q);
     let part = |x: f64| {
@@ -129,18 +130,21 @@ pub(super) fn shannon(p: f64, q: f64) -> f64 {
     f64::midpoint(part(p), part(q))
 }
 
+/// The population stability index with half a count added to every bucket.
 fn psi(current: &[f64], reference: &[f64]) -> f64 {
     let (n, m): (f64, f64) = (
         current.iter().map(|c| c + 0.5).sum(),
         reference.iter().map(|r| r + 0.5).sum(),
     );
-    let pairs = current
+    current
         .iter()
         .zip(reference)
-        .map(|(c, r)| ((c + 0.5) / n, (r + 0.5) / m));
-    pairs.map(|(p, q)| (p - q) * (p / q).ln()).sum()
+        .map(|(c, r)| ((c + 0.5) / n, (r + 0.5) / m))
+        .map(|(p, q)| (p - q) * (p / q).ln())
+        .sum()
 }
 
+/// The differences of the cumulative shares.
 fn cumulative(pairs: impl Iterator<Item = (f64, f64)>) -> impl Iterator<Item = f64> {
     pairs.scan(0.0, |sum, (p, q)| {
         *sum += p - q;
@@ -156,7 +160,7 @@ mod tests {
     const Q: [f64; 3] = [300.0, 300.0, 400.0];
 
     #[test]
-    fn the_divergence_is_the_one_of_scipy_in_base_2() {
+    fn the_divergence_equals_that_of_scipy_in_base_2() {
         let near = |statistic: Statistic, expected: f64| {
             let got = statistic.distance(&P, &Q, &[1.0, 1.0]);
             assert!(
@@ -174,14 +178,15 @@ mod tests {
         assert!((disjoint - 1.0).abs() < 1e-12);
     }
 
-    /// scipy 1.17: jensenshannon, entropy, ks_2samp, wasserstein_distance; Hellinger as the norm of the roots' difference.
+    /// scipy 1.17: jensenshannon, entropy, ks_2samp, wasserstein_distance; Hellinger as the norm of
+    /// the difference of the square roots.
     #[test]
     fn every_statistic_equals_scipy_on_five_buckets() {
         let (p, q) = (
             [10.0, 120.0, 300.0, 40.0, 30.0],
             [60.0, 100.0, 200.0, 100.0, 40.0],
         );
-        // Bounds 0.1, 0.25, 0.5, 1 and +Inf, which counts at 1.
+        // Bounds 0.1, 0.25, 0.5, 1 and +Inf, which is treated as 1.
         let gaps = [0.15, 0.25, 0.5, 0.0];
         for (statistic, expected) in [
             (Statistic::JensenShannon, 0.064_618_112_625_246_43),

@@ -1,4 +1,4 @@
-//! Everything that was counted, to become a reference.
+//! Counts observations for a reference file.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::{BaselineSeries, DriftRule};
 use crate::metric::{Labels, Timestamp};
 use crate::promql::InstantSample;
 
-/// Adds up what the counters of a drift rule rise by, for as long as it is asked to.
+/// Adds up the increases of a drift rule's counters.
 #[derive(Debug, Default)]
 pub struct Tally {
     counting: Counting,
@@ -17,13 +17,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts what happens from the first call of [`add`](Self::add) on.
+    /// Counts from the first call of [`add`](Self::add) on.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Counts what happened since the servers started, too.
+    /// Also counts everything since the servers started.
     #[must_use]
     pub fn from_start() -> Self {
         Self {
@@ -32,10 +32,11 @@ impl Tally {
         }
     }
 
-    /// Takes in the counters as they are at `at`.
+    /// Adds the values that the counters have at `at`.
     ///
     /// # Errors
-    /// A counter that is no bucket, too many of them, or buckets that changed under way.
+    /// A counter that is not a bucket, too many distributions or buckets, or buckets that changed
+    /// since the last call.
     pub fn add(
         &mut self,
         rule: &DriftRule,
@@ -51,10 +52,10 @@ impl Tally {
         Ok(())
     }
 
-    /// The references, one for each distribution that was observed at all.
+    /// The references, one for each distribution that has observations.
     ///
     /// # Errors
-    /// Counters that are no histogram.
+    /// Buckets that are not a histogram.
     pub fn references(&self, rule: &DriftRule) -> Result<Vec<BaselineSeries>, String> {
         let mut references = Vec::new();
         for (labels, rises) in &self.sums {

@@ -1,4 +1,4 @@
-//! False alarms without a change, alarms with one, and every reason for no value.
+//! False alarms without a change, alarms with one, and the reasons for no value.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use super::{
 use crate::metric::{Labels, Timestamp};
 use crate::promql::{Expr, InstantSample};
 
-/// PCG-XSH-RR (O'Neill 2014): not the generator of the null, so that the test does not share its draws.
+/// PCG-XSH-RR (O'Neill 2014): another generator than that of the null distribution, so that their
+/// draws are independent.
 struct Random(u64);
 
 impl Random {
@@ -59,14 +60,15 @@ fn baseline(counts: &[f64]) -> Baseline {
     Baseline::new(&counts).unwrap()
 }
 
-/// Share of windows that alarm at 5 % and at 1 % when nothing changes. A reference is used for several windows, as in life.
+/// Shares of windows that alarm at 5 % and at 1 % when nothing changes. As in practice, several
+/// windows have the same reference.
 fn false_rates(
     statistic: Statistic,
     (n, m): (u32, u32),
     shares: &[f64],
     windows: u32,
 ) -> [(f64, f64); 2] {
-    const WINDOWS_A_REFERENCE: u32 = 4;
+    const WINDOWS_PER_REFERENCE: u32 = 4;
     let mut random = Random(0x1234_5678_9abc_def1 ^ u64::from(n) ^ u64::from(m) << 20);
     let mut alarms = [0_u32; 2];
     let mut reference = baseline(&random.draw(shares, m));
@@ -78,14 +80,15 @@ fn false_rates(
     };
     let mut drift = Drift::new(params);
     for window in 0..windows {
-        if window % WINDOWS_A_REFERENCE == 0 {
+        if window % WINDOWS_PER_REFERENCE == 0 {
             reference = baseline(&random.draw(shares, m));
         }
         let current = histogram(random.draw(shares, n));
         let (value, evidence) = drift.observe(&current, Some(&reference));
         let p = evidence.p_value.unwrap();
         let is_critical = value.unwrap() > evidence.critical_value.unwrap();
-        // Ties are possible with few observations: the p-value counts them, so it never alarms more.
+        // With few observations ties are possible. The p-value counts them, so it never alarms more
+        // often.
         assert!(is_critical || p > 0.01, "{p}");
         alarms[0] += u32::from(p <= 0.05);
         alarms[1] += u32::from(is_critical);
@@ -94,7 +97,8 @@ fn false_rates(
     [(0.05, rate(alarms[0])), (0.01, rate(alarms[1]))]
 }
 
-/// `SIDEWATCH_WINDOWS` windows a cell; with 1000 of them (`scripts/deep drift`) the table of docs/DETECTION.md is printed.
+/// Simulates `SIDEWATCH_WINDOWS` windows per cell; with at least 1000 (`scripts/deep drift`) it
+/// prints the table of docs/DETECTION.md.
 #[test]
 fn false_alarms_without_a_change_stay_near_the_nominal_rate() {
     let windows: u32 = std::env::var("SIDEWATCH_WINDOWS").map_or(60, |text| text.parse().unwrap());
@@ -116,7 +120,8 @@ fn false_alarms_without_a_change_stay_near_the_nominal_rate() {
                 let rates = false_rates(statistic, (*n, *m), shape, windows);
                 for ((alpha, rate), worst) in rates.into_iter().zip(&mut worst) {
                     *worst = worst.max(rate);
-                    // 1.5 times the nominal rate, and three standard errors of so many windows.
+                    // 1.5 times the nominal rate, plus three standard errors for this number of
+                    // windows.
                     let limit = 1.5 * alpha;
                     let error = 3.0 * (limit * (1.0 - limit) / f64::from(windows)).sqrt();
                     assert!(
@@ -135,7 +140,7 @@ fn false_alarms_without_a_change_stay_near_the_nominal_rate() {
 }
 
 #[test]
-fn a_change_is_seen_and_explained_by_its_buckets() {
+fn a_change_is_detected_and_explained_by_its_buckets() {
     let mut random = Random(7);
     let reference = baseline(&random.draw(&[5.0, 3.0, 1.0, 1.0], 5000));
     let current = histogram(random.draw(&[2.0, 3.0, 1.0, 4.0], 1000));
@@ -160,7 +165,7 @@ fn a_change_is_seen_and_explained_by_its_buckets() {
 }
 
 #[test]
-fn too_few_samples_and_other_buckets_are_unknown_and_not_normal() {
+fn too_few_samples_and_different_buckets_give_no_value() {
     let mut drift = Drift::new(DriftParams::default());
     let reference = baseline(&[100.0, 100.0, 100.0]);
     let why = |(value, evidence): (Option<f64>, crate::metric::Evidence)| {
@@ -182,7 +187,7 @@ fn too_few_samples_and_other_buckets_are_unknown_and_not_normal() {
 }
 
 #[test]
-fn bounds_that_are_written_differently_are_the_same_buckets() {
+fn differently_written_bounds_are_the_same_buckets() {
     let written: BTreeMap<String, f64> =
         [("0.50".to_owned(), 400.0), ("+Inf".to_owned(), 600.0)].into();
     let current = Histogram {
@@ -195,7 +200,7 @@ fn bounds_that_are_written_differently_are_the_same_buckets() {
 }
 
 #[test]
-fn a_reference_file_is_read_back_and_its_mistakes_are_named() {
+fn a_reference_is_read_back_and_its_mistakes_are_reported() {
     let series = BaselineSeries::new(
         Labels::new([("model_name", "a")]),
         &histogram(vec![120.0, 4.0]),
@@ -232,7 +237,7 @@ fn rule(reference: Reference, ordered: bool) -> DriftRule {
     }
 }
 
-/// A server's `pod` and one value a bucket.
+/// A server's `pod` and one value per bucket.
 type Pod<'a> = (&'a str, &'a [(&'a str, f64)]);
 
 fn counters(bucket: &str, pods: &[Pod<'_>]) -> Vec<InstantSample> {
@@ -264,7 +269,7 @@ fn even() -> Reference {
 }
 
 #[test]
-fn a_reset_counter_counts_what_it_shows_since() {
+fn after_a_reset_the_value_of_a_counter_is_its_increase() {
     let rule = rule(even(), true);
     let mut detector = Detector::new(&rule);
     let mut at = |n, low, all| {
@@ -273,14 +278,14 @@ fn a_reset_counter_counts_what_it_shows_since() {
     };
     assert_eq!(at(0, 500.0, 1000.0).evidence.samples, 0);
     assert_eq!(at(1, 560.0, 1120.0).evidence.samples, 120);
-    // The server started again and answered 40 requests since.
+    // The server has restarted and answered 40 requests since.
     let after = at(2, 20.0, 40.0);
     assert_eq!(after.evidence.samples, 160);
     assert_eq!(after.value, Some(0.0));
 }
 
 #[test]
-fn counts_leave_with_the_window_and_the_value_becomes_unknown() {
+fn counts_leave_the_window_and_the_value_becomes_unknown() {
     let rule = rule(even(), true);
     let mut detector = Detector::new(&rule);
     let values = |all| counters("le", &[("p", &[("1", all / 2.0), ("+Inf", all)])]);
@@ -299,7 +304,7 @@ fn counts_leave_with_the_window_and_the_value_becomes_unknown() {
 }
 
 #[test]
-fn counts_of_replicas_add_up_and_a_new_one_does_not_bring_its_past() {
+fn counts_of_replicas_add_up_without_the_past_of_a_new_replica() {
     let rule = rule(even(), true);
     let mut detector = Detector::new(&rule);
     let replica = |all: f64| [("1", all / 2.0), ("+Inf", all)];
@@ -322,7 +327,7 @@ fn counts_of_replicas_add_up_and_a_new_one_does_not_bring_its_past() {
 }
 
 #[test]
-fn a_category_that_appears_at_a_known_server_has_counted_from_nothing() {
+fn a_category_that_appears_at_a_known_server_has_started_at_0() {
     let rule = rule(even(), false);
     let mut detector = Detector::new(&rule);
     let start = counters("class", &[("p", &[("cat", 10.0), ("dog", 10.0)])]);
@@ -333,12 +338,12 @@ fn a_category_that_appears_at_a_known_server_has_counted_from_nothing() {
     );
     let drifted = one(detector.observe(&rule, &later, minute(1)));
     assert_eq!(drifted.evidence.samples, 180);
-    // The reference knows no fish, and no cat: its buckets are called 1 and +Inf.
+    // The reference has none of these categories: its buckets are 1 and +Inf.
     assert!(drifted.value.unwrap() > drifted.evidence.critical_value.unwrap());
 }
 
 #[test]
-fn buckets_that_changed_start_the_window_anew_and_say_so() {
+fn changed_buckets_restart_the_window_with_a_reason() {
     let learn = rule(Reference::Learn(2 * MINUTE), true);
     let mut detector = Detector::new(&learn);
     let old = |all: f64| counters("le", &[("p", &[("1", all / 2.0), ("+Inf", all)])]);
@@ -377,7 +382,7 @@ fn buckets_that_changed_start_the_window_anew_and_say_so() {
 }
 
 #[test]
-fn a_reference_is_learnt_from_every_observation_once_and_survives_a_restart() {
+fn a_reference_is_learned_from_every_observation_and_survives_a_restart() {
     let learn = rule(Reference::Learn(3 * MINUTE), true);
     let mut detector = Detector::new(&learn);
     let values = |low: f64, all: f64| counters("le", &[("p", &[("1", low), ("+Inf", all)])]);
@@ -403,7 +408,7 @@ fn a_reference_is_learnt_from_every_observation_once_and_survives_a_restart() {
             (learnt.value, learnt.evidence.reference_samples),
             (Some(0.0), 600)
         );
-        // Everything falls into the lower bucket from now on.
+        // From now on all observations are in the lower bucket.
         let drifted = one(detector.observe(&learn, &values(1300.0, 1600.0), minute(12)));
         assert!(drifted.value.unwrap() > drifted.evidence.critical_value.unwrap());
         assert_eq!(drifted.evidence.samples, 1200);
@@ -420,7 +425,7 @@ fn a_reference_is_learnt_from_every_observation_once_and_survives_a_restart() {
 }
 
 #[test]
-fn a_tally_counts_from_the_start_of_the_server_or_from_its_own() {
+fn a_tally_counts_from_its_own_start_or_that_of_the_server() {
     let rule = rule(even(), true);
     let values = |all: f64| counters("le", &[("p", &[("1", all / 2.0), ("+Inf", all)])]);
     for (mut tally, expected) in [(Tally::new(), 50.0), (Tally::from_start(), 150.0)] {
@@ -433,7 +438,7 @@ fn a_tally_counts_from_the_start_of_the_server_or_from_its_own() {
 }
 
 #[test]
-fn what_is_no_bucket_is_an_error_with_a_remedy() {
+fn a_counter_that_is_not_a_bucket_is_an_error_with_a_remedy() {
     let rule = rule(even(), true);
     let values = counters("quantile", &[("p", &[("0.5", 1.0)])]);
     let error = Detector::new(&rule)

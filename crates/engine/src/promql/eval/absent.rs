@@ -8,27 +8,26 @@ use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::{Labels, MatchOp, Selector};
 use crate::series::ABSENT;
 
-/// The labels that a missing series would surely have: those of `=` matchers whose label occurs once.
+/// The labels that a missing series would have: those of `=` matchers whose label occurs only once.
 pub(super) fn surely(selector: &Selector) -> Labels {
     let matchers = selector.matchers();
     let is_sure = |name: &str| matchers.iter().filter(|m| m.name() == name).count() == 1;
-    let equal = matchers
+    matchers
         .iter()
-        .filter(|m| m.op() == MatchOp::Equal && m.name() != Labels::NAME);
-    equal
+        .filter(|m| m.op() == MatchOp::Equal && m.name() != Labels::NAME)
         .filter(|m| is_sure(m.name()))
         .map(|m| (m.name(), m.value()))
         .collect()
 }
 
-/// What may be absent.
+/// The argument.
 #[derive(Debug)]
 pub(super) enum Subject {
     Vector(Box<dyn VectorOperator>),
     Ranges(Ranges),
 }
 
-/// 1 with the labels that are known when there is nothing, and nothing when there is something.
+/// One element with the value 1 if the argument is empty, else nothing.
 #[derive(Debug)]
 pub(super) struct Absent {
     subject: Subject,

@@ -1,4 +1,4 @@
-//! Aggregations that yield one element per group.
+//! Aggregations that return one element per group.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::{Context, Param, Table, Vector, VectorOperator};
 use crate::metric::Labels;
 use crate::series::{ABSENT, is_absent};
 
-/// Which row of a table belongs to which group.
+/// The groups of the rows of a table.
 #[derive(Debug)]
 pub(super) struct Groups {
-    /// Per row the number of its group.
+    /// The number of the group of each row.
     pub(super) of: Vec<u32>,
     /// The labels of the groups.
     pub(super) table: Arc<Table>,
@@ -134,7 +134,8 @@ impl Aggregation {
         }
     }
 
-    /// Welford's method; a first value that is not finite makes the variance NaN.
+    /// Variance by Welford's method (1962); as in Prometheus it is NaN if the first value is not
+    /// finite.
     fn variance(&mut self, groups: &Groups, values: &[f64], out: &mut [f64]) {
         self.counts.clear();
         self.counts.resize(out.len(), 0.0);
@@ -165,7 +166,7 @@ impl Aggregation {
         }
     }
 
-    /// Aggregations that fold a value into what they have.
+    /// The aggregations that combine a value with the result so far.
     fn fold(&self, groups: &Groups, values: &[f64], out: &mut [f64]) {
         for (value, group) in values
             .iter()

@@ -1,4 +1,4 @@
-//! What an operator does with two numbers.
+//! Binary operators on two numbers.
 
 use super::super::ast::BinaryOp;
 
@@ -25,7 +25,7 @@ pub(super) fn compute(op: BinaryOp, left: f64, right: f64) -> f64 {
     }
 }
 
-/// Whether a comparison holds; NaN is unequal to everything.
+/// The result of a comparison; NaN is unequal to everything.
 #[expect(clippy::float_cmp, reason = "the comparison the user wrote")]
 pub(super) fn holds(op: BinaryOp, left: f64, right: f64) -> bool {
     match op {
@@ -48,9 +48,10 @@ pub(super) fn holds(op: BinaryOp, left: f64, right: f64) -> bool {
     }
 }
 
-/// The result of any but a set operator on two elements: `None` when a comparison filters the element out.
+/// The result of an operator, other than a set operator, on two elements; `None` if a comparison
+/// filters the element out.
 ///
-/// `kept` is the value that a filter keeps.
+/// `kept` is the result of a comparison that holds.
 pub(super) fn combine(
     op: BinaryOp,
     returns_bool: bool,

@@ -1,4 +1,4 @@
-//! From the tree of an expression to operators.
+//! Builds the operators of a syntax tree.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -40,7 +40,10 @@ pub(crate) enum Root {
     Text(String),
 }
 
-/// Operators for a checked tree; an error for parameters that are wrong in themselves.
+/// Builds the operators of a tree that the parser has checked.
+///
+/// # Errors
+/// Literal parameters that are invalid, such as label names and regular expressions.
 pub(crate) fn build(node: &Node) -> Result<Root, Error> {
     Ok(match node.value_type() {
         Type::Scalar => Root::Scalar(scalar(node)?),
@@ -50,7 +53,7 @@ pub(crate) fn build(node: &Node) -> Result<Root, Error> {
     })
 }
 
-/// Reached only when the tree was not checked.
+/// The error for a tree that the parser has not checked.
 fn unexpected(node: &Node, wanted: Type) -> Error {
     Error::wrong_type(node.span, format!("expected a {wanted}"))
 }
@@ -80,7 +83,7 @@ fn text(node: &Node) -> Result<&Literal, Error> {
     }
 }
 
-/// A string that names a label.
+/// A string parameter that must be a label name.
 fn label(node: &Node, what: &str) -> Result<String, Error> {
     let literal = text(node)?;
     match &literal.invalid {
@@ -184,14 +187,11 @@ fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, Er
             let labels = absent_labels(&args[0]);
             return Ok(Box::new(Absent::new(Subject::Ranges(ranges), labels)));
         }
-        let others: Vec<&Node> = args
+        let params = args
             .iter()
             .filter(|arg| arg.value_type() != Type::Matrix)
-            .collect();
-        let params = others
-            .into_iter()
-            .map(|node| Ok((scalar(node)?, node.span)));
-        let params = params.collect::<Result<_, Error>>()?;
+            .map(|node| Ok((scalar(node)?, node.span)))
+            .collect::<Result<_, Error>>()?;
         return Ok(Box::new(RangeFunction::new(function, ranges, params, span)));
     }
     match function {
@@ -217,7 +217,7 @@ fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, Er
         Function::Timestamp => {
             if let Kind::Select(select) = &args[0].unwrapped().kind {
                 let times = Box::new(InstantSelect::new((**select).clone(), args[0].span, true));
-                // Adding nothing drops the name.
+                // Adding 0 drops the metric's name.
                 let none = Box::new(Constant(0.0));
                 let add = (super::super::ast::BinaryOp::Add, false);
                 return Ok(Box::new(WithScalar::new(add, times, none, false, span)));
@@ -270,8 +270,11 @@ fn of_histogram(function: Function, args: &[Node]) -> Result<BoxedVector, Error>
 }
 
 fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, Error> {
-    let names = args.iter().skip(1).map(|arg| label(arg, "label name"));
-    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let names = args
+        .iter()
+        .skip(1)
+        .map(|arg| label(arg, "label name"))
+        .collect::<Result<Vec<_>, _>>()?;
     let by_value = matches!(function, Function::Sort | Function::SortDesc);
     Ok(Box::new(Sort {
         key: if by_value {
@@ -301,11 +304,13 @@ fn replace(args: &[Node]) -> Result<Edit, Error> {
 
 fn join(args: &[Node]) -> Result<Edit, Error> {
     let target = label(&args[1], "destination label name in label_join()")?;
-    let sources = args.iter().skip(3);
-    let sources = sources.map(|arg| label(arg, "source label name in label_join()"));
     Ok(Edit::Join {
         target,
         separator: text(&args[2])?.value.clone(),
-        sources: sources.collect::<Result<_, _>>()?,
+        sources: args
+            .iter()
+            .skip(3)
+            .map(|arg| label(arg, "source label name in label_join()"))
+            .collect::<Result<_, _>>()?,
     })
 }

@@ -1,18 +1,18 @@
-//! What an evaluation carries along.
+//! The context of an evaluation: its source, options, notes and limits.
 
 use std::fmt;
-use std::time::Duration;
 
 use super::super::error::{Error, Position, Span};
 use super::super::query::Options;
 use super::super::source::SeriesSource;
+use crate::metric::millis;
 
-/// A remark about an evaluation that is no error.
+/// A warning or info about an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// What was noticed.
+    /// The message, as in Prometheus.
     pub text: String,
-    /// The part of the expression it is about.
+    /// The place in the expression.
     pub position: Position,
 }
 
@@ -23,32 +23,32 @@ impl fmt::Display for Note {
     }
 }
 
-/// How well the least covered range of an expression is filled with samples.
+/// How much of the ranges of an expression is covered by samples; the least covered range counts.
 ///
-/// The coverage of a range is that of its best series: what it says is whether the window has filled, not
-/// whether every series is old.
+/// The coverage of a range is that of its best series: it shows whether the window has filled, not
+/// whether every series is old enough.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Coverage {
     /// Samples in the range.
     pub points: usize,
-    /// Time from the first to the last sample, as a share of the range; 1 when there is no range.
+    /// The time from the first to the last sample as a share of the range; 1 if there is no range.
     pub share: f64,
 }
 
 impl Coverage {
-    /// Nothing is missing.
+    /// Full coverage, as without a range.
     pub const FULL: Self = Self {
         points: usize::MAX,
         share: 1.0,
     };
 
-    /// At least two points and a fifth of the range.
+    /// Whether there are at least two points that cover a fifth of the range.
     #[must_use]
     pub fn is_sufficient(&self) -> bool {
         self.points >= 2 && self.share >= 0.2
     }
 
-    /// Takes the better of two.
+    /// Adds another series of the range: the greater values count.
     pub(super) fn improve(&mut self, points: usize, first: i64, last: i64, range: i64) {
         self.points = self.points.max(points);
         #[expect(clippy::cast_precision_loss, reason = "a share")]
@@ -56,6 +56,7 @@ impl Coverage {
         self.share = self.share.max(share);
     }
 
+    /// Adds another range of the expression: the smaller values count.
     fn worsen(&mut self, other: Self) {
         self.points = self.points.min(other.points);
         self.share = self.share.min(other.share);
@@ -69,7 +70,7 @@ pub(crate) enum Level {
     Info,
 }
 
-/// What an evaluation carries along.
+/// The state of an evaluation that all operators share.
 pub(crate) struct Context<'a> {
     pub(crate) source: &'a dyn SeriesSource,
     pub(crate) epoch: u64,
@@ -78,14 +79,14 @@ pub(crate) struct Context<'a> {
     pub(crate) bounds: (i64, i64),
     pub(crate) notes: Vec<(Level, Span, String)>,
     pub(crate) coverage: Coverage,
-    /// Samples that may still be read.
+    /// The number of samples that may still be read.
     pub(crate) budget: u64,
-    /// Vectors to reuse.
+    /// Vectors for reuse.
     pub(crate) pool: &'a mut Vec<Vec<f64>>,
 }
 
 impl Context<'_> {
-    /// Lookback in milliseconds.
+    /// The lookback in milliseconds.
     pub(super) fn lookback(&self) -> i64 {
         millis(self.options.lookback)
     }
@@ -94,7 +95,10 @@ impl Context<'_> {
         self.options.delayed_name_removal
     }
 
-    /// Counts work; an error when there is too much.
+    /// Counts samples that are read.
+    ///
+    /// # Errors
+    /// If the evaluation reads too many samples.
     pub(crate) fn charge(&mut self, samples: usize, span: Span) -> Result<(), Error> {
         let samples = samples as u64;
         if samples > self.budget {
@@ -108,14 +112,14 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Adds a note unless it is there.
+    /// Adds a note, unless there is an equal one.
     pub(crate) fn note(&mut self, level: Level, span: Span, text: impl FnOnce() -> String) {
         let text = text();
         let known = self
             .notes
             .iter()
             .any(|(l, s, t)| *l == level && *s == span && *t == text);
-        // One note per place and text; a hundred say enough.
+        // More than a hundred notes would not help.
         if !known && self.notes.len() < 100 {
             self.notes.push((level, span, text));
         }
@@ -125,7 +129,7 @@ impl Context<'_> {
         self.coverage.worsen(coverage);
     }
 
-    /// A vector of this length, all of this value.
+    /// A vector of this length, filled with this value.
     pub(crate) fn take(&mut self, length: usize, value: f64) -> Vec<f64> {
         let mut values = self.pool.pop().unwrap_or_default();
         values.clear();
@@ -133,14 +137,10 @@ impl Context<'_> {
         values
     }
 
-    /// Gives a vector back.
+    /// Returns a vector for reuse.
     pub(crate) fn give(&mut self, values: Vec<f64>) {
         if self.pool.len() < 16 {
             self.pool.push(values);
         }
     }
-}
-
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,16 +1,16 @@
-//! `count_values`: how often each value occurs.
+//! `count_values`: the number of elements with each value.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::ast::Grouping;
 use super::super::error::Error;
-use super::super::format_value;
+
 use super::aggregate::group_labels;
 use super::{Context, Table, Vector, VectorOperator};
-use crate::metric::Labels;
+use crate::metric::{Labels, format_value};
 
-/// `count_values`; its labels depend on the values.
+/// `count_values`. Its labels depend on the values, so its table changes with them.
 #[derive(Debug)]
 pub(super) struct CountValues {
     label: String,

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::float_cmp, reason = "parts of a date are whole")]
-    fn a_leap_day_is_the_sixtieth() {
+    fn a_leap_day_is_the_sixtieth_day_of_its_year() {
         // 2024-02-29T23:59:00Z, a Thursday.
         let at = 1_709_251_140.0;
         assert_eq!(part(Function::DayOfYear, at), 60.0);

@@ -1,4 +1,4 @@
-//! Functions of one value at a time.
+//! Functions that are applied to each element on its own.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -57,10 +57,12 @@ impl VectorOperator for Elementwise {
                 } else {
                     params[0]
                 };
-                // Ties go up; dividing by the inverse keeps decimal fractions exact.
+                // Ties round up. Dividing by the inverse keeps decimal fractions exact, as in
+                // Prometheus.
                 vector.map(|v| (v * (1.0 / to) + 0.5).floor() / (1.0 / to));
             }
-            // Reading the time of a sample, or of the evaluation when the operand computes.
+            // Of a computed vector the timestamp is the evaluation time; selectors are handled in
+            // `build`.
             Function::Timestamp => {
                 let now = crate::metric::Timestamp::from_millis(at).as_secs_f64();
                 vector.map(|_| now);
@@ -72,7 +74,7 @@ impl VectorOperator for Elementwise {
     }
 }
 
-/// NaN wins over any bound, unlike in `f64::max`.
+/// Like `f64::max`, but NaN if either is NaN.
 fn at_least(value: f64, bound: f64) -> f64 {
     if value.is_nan() || bound.is_nan() {
         f64::NAN
@@ -81,6 +83,7 @@ fn at_least(value: f64, bound: f64) -> f64 {
     }
 }
 
+/// Like `f64::min`, but NaN if either is NaN.
 fn at_most(value: f64, bound: f64) -> f64 {
     if value.is_nan() || bound.is_nan() {
         f64::NAN
@@ -128,16 +131,19 @@ mod tests {
     fn values(text: &str) -> Vec<f64> {
         let at = Timestamp::from_millis(1000);
         let batch = Batch::new(vec![(Labels::named("x", [("l", "1")]), vec![(at, 7.0)])]);
-        let value = Query::new(Expr::parse(text).unwrap())
+        Query::new(Expr::parse(text).unwrap())
             .eval(&batch, at)
             .unwrap()
-            .value;
-        let samples = value.into_vector(at).unwrap();
-        samples.into_iter().map(|sample| sample.value).collect()
+            .value
+            .into_vector(at)
+            .unwrap()
+            .into_iter()
+            .map(|sample| sample.value)
+            .collect()
     }
 
     #[test]
-    fn a_clamp_between_equal_bounds_gives_the_bound_and_between_crossed_ones_nothing() {
+    fn clamp_with_equal_bounds_returns_the_bound_and_with_crossed_ones_nothing() {
         assert_eq!(values("clamp(x, 5, 5)"), [5.0]);
         assert_eq!(values("clamp(x, 1, 10)"), [7.0]);
         assert_eq!(values("clamp(x, 6, 5)"), [0.0; 0]);

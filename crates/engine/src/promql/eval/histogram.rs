@@ -1,4 +1,4 @@
-//! Classic histograms: cumulative buckets and what can be read from them.
+//! Quantiles and fractions of classic histograms.
 
 /// A cumulative bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -9,10 +9,10 @@ pub(super) struct Bucket {
     pub(super) count: f64,
 }
 
-/// Counts that differ less than this, relatively, are the noise of floating point.
+/// Counts with a smaller relative difference differ only by floating point errors.
 const NOISE: f64 = 1e-12;
 
-/// Adds buckets of one bound up; they must be sorted by bound.
+/// Adds up buckets with equal bounds; the buckets must be sorted by bound.
 #[expect(
     clippy::float_cmp,
     reason = "bounds are equal when they are written equal"
@@ -27,7 +27,7 @@ pub(super) fn merge(buckets: &mut Vec<Bucket>) {
     });
 }
 
-/// Makes counts rise with the bound; true when one fell by more than noise.
+/// Makes the counts monotonic; returns whether one fell by more than floating point errors.
 pub(super) fn flatten(buckets: &mut [Bucket]) -> bool {
     let mut fell = false;
     let mut previous = match buckets.first() {
@@ -54,9 +54,10 @@ fn is_close(a: f64, b: f64) -> bool {
     difference / size.min(f64::MAX) < NOISE
 }
 
-/// The `q`-quantile of buckets that are sorted, merged and flattened, interpolated linearly inside a bucket.
+/// The `q`-quantile of sorted, merged and flattened buckets, interpolated linearly within a bucket.
 ///
-/// The first bucket starts at 0 unless its bound is not above 0; a quantile in the last one is the bound before.
+/// The first bucket starts at 0 if its bound is positive. A quantile in the last bucket is the
+/// bound before it.
 pub(super) fn quantile(q: f64, buckets: &[Bucket]) -> f64 {
     if q.is_nan() {
         return f64::NAN;
@@ -90,7 +91,7 @@ pub(super) fn quantile(q: f64, buckets: &[Bucket]) -> f64 {
     below.le + (bucket.le - below.le) * ((rank - below.count) / (bucket.count - below.count))
 }
 
-/// The share of observations between two values, of buckets that are sorted and merged.
+/// The share of observations between two values, for sorted and merged buckets.
 pub(super) fn fraction(lower: f64, upper: f64, buckets: &[Bucket]) -> f64 {
     let total = match buckets.last() {
         Some(last) if last.le == f64::INFINITY => last.count,
@@ -106,7 +107,8 @@ pub(super) fn fraction(lower: f64, upper: f64, buckets: &[Bucket]) -> f64 {
         / total
 }
 
-/// Observations below a value, interpolated; a value in the last bucket is below none of its observations.
+/// The observations below a value, interpolated linearly within a bucket. For a finite value in the
+/// last bucket no observation of that bucket counts.
 fn observations_below(value: f64, buckets: &[Bucket]) -> f64 {
     if value == f64::NEG_INFINITY {
         return 0.0;
@@ -121,7 +123,8 @@ fn observations_below(value: f64, buckets: &[Bucket]) -> f64 {
             return match (below.le.is_infinite(), bucket.le > 0.0) {
                 _ if bucket.le.is_infinite() && value.is_finite() => below.count,
                 _ if bucket.le.is_infinite() => bucket.count,
-                // A first bucket of positive values starts at 0; of others nothing is known but the bound.
+                // A first bucket with a positive bound starts at 0; the start of another is
+                // unknown.
                 (true, true) => inside * (value.max(0.0) / bucket.le),
                 (true, false) => bucket.count,
                 (false, _) => below.count + inside * (value - below.le) / (bucket.le - below.le),
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_that_falls_by_rounding_is_flattened_and_not_told() {
+    fn a_count_that_falls_by_rounding_is_flattened_and_not_reported() {
         let mut noisy = buckets(&[(1.0, 1e6), (2.0, 1e6 - 1e-7), (INF, 2e6)]);
         assert!(!flatten(&mut noisy));
         assert_eq!(noisy[1].count, 1e6);
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fall_is_flattened_and_told_apart_from_noise() {
+    fn a_real_fall_is_flattened_and_reported() {
         let mut noisy = buckets(&[(1.0, 1.0), (2.0, 1.0 - 1e-14), (INF, 2.0)]);
         assert!(!flatten(&mut noisy));
         assert_eq!(noisy[1].count, 1.0);

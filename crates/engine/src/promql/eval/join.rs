@@ -1,109 +1,37 @@
 //! Arithmetic and comparisons between two vectors.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::ast::{Binary, BinaryOp, Many, Matching};
 use super::super::error::{Error, Span};
 use super::arithmetic::combine;
+use super::signatures::{SignatureCache, Signatures, signature};
 use super::table::{is_metadata, without_metadata};
 use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::Labels;
 use crate::series::ABSENT;
 
-/// No partner has been seen yet.
+/// No partner is known yet.
 const UNKNOWN: u32 = u32::MAX;
-/// The partner is missing and a fill value stands for it.
+/// The partner is missing and a fill value is used.
 const FILLED: u32 = u32::MAX - 1;
 
-/// The part of the labels that decides which elements belong together.
-pub(super) fn signature(labels: &Labels, matching: &Matching) -> Labels {
-    let is_listed = |name: &str| {
-        matching
-            .labels
-            .binary_search_by(|l| l.as_str().cmp(name))
-            .is_ok()
-    };
-    if matching.on {
-        labels.retain(is_listed)
-    } else {
-        labels.retain(|name| name != Labels::NAME && !is_listed(name))
-    }
-}
-
-/// Numbers for the signatures of two tables: which rows belong together.
-#[derive(Debug)]
-pub(super) struct Signatures {
-    pub(super) left: Vec<u32>,
-    pub(super) right: Vec<u32>,
-    pub(super) all: Vec<Labels>,
-}
-
-impl Signatures {
-    pub(super) fn of(left: &Table, right: &Table, matching: &Matching, delayed: bool) -> Self {
-        let mut numbers: HashMap<Labels, u32> = HashMap::new();
-        let mut all = Vec::new();
-        let mut number = |table: &Table| -> Vec<u32> {
-            let rows = (0..table.len()).map(|row| {
-                let signature = signature(&table.visible(row, delayed), matching);
-                *numbers.entry(signature).or_insert_with_key(|signature| {
-                    all.push(signature.clone());
-                    all.len() as u32 - 1
-                })
-            });
-            rows.collect()
-        };
-        let (left, right) = (number(left), number(right));
-        Self { left, right, all }
-    }
-}
-
-/// Signatures kept while both tables are the same.
-#[derive(Debug, Default)]
-pub(super) struct SignatureCache {
-    left: Option<Arc<Table>>,
-    right: Option<Arc<Table>>,
-    signatures: Option<Arc<Signatures>>,
-}
-
-impl SignatureCache {
-    /// The signatures, and whether they are new.
-    pub(super) fn get(
-        &mut self,
-        left: &Arc<Table>,
-        right: &Arc<Table>,
-        matching: &Matching,
-        delayed: bool,
-    ) -> (Arc<Signatures>, bool) {
-        if let (Some(l), Some(r), Some(signatures)) = (&self.left, &self.right, &self.signatures)
-            && Arc::ptr_eq(l, left)
-            && Arc::ptr_eq(r, right)
-        {
-            return (Arc::clone(signatures), false);
-        }
-        let signatures = Arc::new(Signatures::of(left, right, matching, delayed));
-        self.left = Some(Arc::clone(left));
-        self.right = Some(Arc::clone(right));
-        self.signatures = Some(Arc::clone(&signatures));
-        (signatures, true)
-    }
-}
-
-/// The rows of the result: one per row of the "many" side and, where it is filled, one per row of the "one" side.
+/// The rows of the result: one per row of the "many" side and, with a fill value for it, one per
+/// row of the "one" side.
 #[derive(Debug, Default)]
 struct Output {
-    /// The partner a row's labels were made with.
+    /// The partner from which the labels of each row were made.
     partners: Vec<u32>,
     labels: Vec<Labels>,
     dropped: Vec<bool>,
     table: Option<Arc<Table>>,
-    /// Scratch: per signature the row of the "one" side.
+    /// Scratch: the row of the "one" side for each signature.
     ones: Vec<u32>,
-    /// Scratch: per signature whether a pair was made.
+    /// Scratch: whether there is a pair for each signature.
     matched: Vec<bool>,
 }
 
-/// What is joined at one instant.
+/// The two vectors of one instant.
 struct Sides<'a> {
     many: &'a Vector,
     one: &'a Vector,
@@ -143,12 +71,12 @@ impl Join {
         }
     }
 
-    /// `group_right` makes the right side the "many" side.
+    /// Whether the right side is the "many" side, as with `group_right`.
     fn is_swapped(&self) -> bool {
         self.matching.many == Some(Many::Right)
     }
 
-    /// What stands for a missing element of the "many" and of the "one" side.
+    /// The values of missing elements on the "many" and on the "one" side.
     fn fills(&self) -> (Option<f64>, Option<f64>) {
         let (left, right) = (self.matching.fill_left, self.matching.fill_right);
         if self.is_swapped() {
@@ -158,7 +86,7 @@ impl Join {
         }
     }
 
-    /// The labels of a result.
+    /// The labels of a result element.
     fn result_labels(&self, many: &Labels, one: Option<&Labels>) -> Labels {
         let drops_name = !self.op.is_comparison();
         let mut labels = if drops_name {
@@ -177,7 +105,7 @@ impl Join {
         labels
     }
 
-    /// A filter `ignoring` labels keeps the metric's name; `on` keeps what it lists.
+    /// Whether a comparison with `ignoring` keeps this metadata label, such as the metric's name.
     fn is_kept_name(&self, name: &str) -> bool {
         !self.matching.on && is_metadata(name) && !self.matching.labels.iter().any(|l| l == name)
     }
@@ -206,7 +134,10 @@ impl Join {
         Error::evaluation(self.span, message)
     }
 
-    /// Notes for every signature which row of the "one" side has it.
+    /// Finds the row of the "one" side for every signature.
+    ///
+    /// # Errors
+    /// If two rows have the same signature.
     fn index_ones(
         &mut self,
         signatures: &Signatures,
@@ -228,10 +159,10 @@ impl Join {
         Ok(())
     }
 
-    /// Makes the labels of an output row fit its partner; true when they changed.
+    /// Sets the partner of an output row and its labels; returns whether the labels changed.
     fn pair(&mut self, row: usize, partner: u32, many: &Labels, one: Option<&Labels>) -> bool {
         let is_same = self.output.partners[row] == partner;
-        // Without included labels a result's labels do not depend on the partner.
+        // Without included labels the labels of a result do not depend on the partner.
         let is_enough = self.output.partners[row] != UNKNOWN && self.matching.include.is_empty();
         self.output.partners[row] = partner;
         if is_same || is_enough {
@@ -285,7 +216,7 @@ impl Join {
         Ok(Vector::new(table, values))
     }
 
-    /// Results for the elements of the "many" side; true when labels changed.
+    /// Computes the results for the elements of the "many" side; returns whether labels changed.
     fn pair_all(
         &mut self,
         sides: &Sides<'_>,
@@ -327,7 +258,8 @@ impl Join {
         Ok(changed)
     }
 
-    /// Results for elements of the "one" side that nothing matched; true when labels changed.
+    /// Computes the results for unmatched elements of the "one" side; returns whether labels
+    /// changed.
     fn fill_many(
         &mut self,
         sides: &Sides<'_>,
@@ -347,7 +279,7 @@ impl Join {
             values[first + row] = result;
             if self.output.partners[first + row] == UNKNOWN {
                 let labels = sides.one.table.visible(row, sides.delayed);
-                // What is known of the missing element is what it was matched by.
+                // Of the missing element only the labels it is matched by are known.
                 let matched = signature(&labels, &self.matching);
                 changed |= self.pair(first + row, row as u32, &matched, Some(&labels));
             }
@@ -355,6 +287,7 @@ impl Join {
         changed
     }
 
+    /// Checks that no two results have the same labels.
     fn check(&self, table: &Table, values: &[f64]) -> Result<(), Error> {
         if !table.has_clash(values) {
             return Ok(());

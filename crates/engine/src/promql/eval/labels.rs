@@ -7,17 +7,17 @@ use super::table::Derived;
 use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::Labels;
 
-/// What happens to the labels.
+/// A change of labels.
 #[derive(Debug)]
 pub(super) enum Edit {
-    /// Where the source label matches, the target label is set from a template.
+    /// Sets the target label from a template where the source label matches.
     Replace {
         target: String,
         template: String,
         source: String,
         pattern: Regex,
     },
-    /// The target label is set to the source labels, joined.
+    /// Sets the target label to the joined values of the source labels.
     Join {
         target: String,
         separator: String,
@@ -32,7 +32,7 @@ impl Edit {
         }
     }
 
-    /// The target's new value, `None` when it stays as it is.
+    /// The target's new value; `None` if it does not change.
     fn value(&self, labels: &Labels) -> Option<String> {
         match self {
             Self::Replace {
@@ -73,7 +73,7 @@ impl Edit {
     }
 }
 
-/// A function that edits labels, once per table.
+/// A function that edits labels; it does so once per table.
 #[derive(Debug)]
 pub(super) struct LabelEdit {
     edit: Edit,

@@ -1,8 +1,9 @@
-//! The operators of a plan and what they share while one instant is evaluated.
+//! The operators of a plan and the context they share.
 //!
-//! Every operator that yields a vector yields a table of label sets, shared and unchanged as long as its input's table
-//! is, and one value per row of the table, [`ABSENT`] where the row has none at this instant. Whatever an operator
-//! derives from labels it derives once per table.
+//! A vector is a table of label sets with one value per row, [`ABSENT`](crate::series::ABSENT)
+//! where a row has no value at this instant. The table is shared and stays the same as long as the
+//! tables of the operator's inputs do, and an operator caches what it derives from the labels of a
+//! table.
 
 mod absent;
 mod aggregate;
@@ -23,6 +24,7 @@ mod rate;
 mod scalars;
 mod select;
 mod sets;
+mod signatures;
 mod sort;
 mod subquery;
 mod sum;
@@ -40,15 +42,15 @@ use std::fmt::Debug;
 
 use super::error::{Error, Span};
 
-/// A scalar parameter and where it stands.
+/// A scalar parameter and its place in the expression.
 pub(super) type Param = (Box<dyn ScalarOperator>, Span);
 
-/// An operator that yields a scalar; times are milliseconds.
+/// An operator that returns a scalar; times are in milliseconds.
 pub(super) trait ScalarOperator: Debug + Send {
     fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, Error>;
 }
 
-/// An operator that yields an instant vector; times are milliseconds.
+/// An operator that returns an instant vector; times are in milliseconds.
 pub(super) trait VectorOperator: Debug + Send {
     fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error>;
 }

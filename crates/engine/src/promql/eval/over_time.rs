@@ -1,4 +1,4 @@
-//! What a range of samples amounts to.
+//! Statistics of the samples of a range.
 
 use super::ranges::Samples;
 use super::sum::{Mean, Sum, Variance};
@@ -23,7 +23,8 @@ pub(super) fn variance(values: &[f64]) -> f64 {
     variance.value()
 }
 
-/// The place of the extreme value: NaN only when all are; `replaces(new, best)` decides.
+/// The index of the extreme value, as `replaces(new, best)` decides; that of a NaN only if all
+/// values are NaN.
 pub(super) fn extreme(values: &[f64], replaces: impl Fn(f64, f64) -> bool) -> usize {
     let mut best = 0;
     for (index, value) in values.iter().enumerate().skip(1) {
@@ -64,7 +65,7 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     values[low] * (1.0 - weight) + values[high] * weight
 }
 
-/// The median distance from the median; the values are changed.
+/// The median absolute deviation from the median; overwrites the values.
 pub(super) fn median_deviation(values: &mut [f64]) -> f64 {
     if values.iter().any(|v| v.is_nan()) {
         return f64::NAN;
@@ -88,7 +89,7 @@ pub(super) fn resets(values: &[f64]) -> f64 {
     values.windows(2).filter(|pair| pair[1] < pair[0]).count() as f64
 }
 
-/// Slope per second and value at `origin` of the least-squares line.
+/// The slope per second of the least-squares line, and its value at the time `origin`.
 #[expect(
     clippy::float_cmp,
     reason = "a constant series has a slope of exactly 0"
@@ -138,7 +139,8 @@ pub(super) fn predict(samples: &Samples<'_>, ahead: f64) -> f64 {
     slope * ahead + now
 }
 
-/// Holt's linear smoothing: `s = f·x + (1−f)(s+b)`, `b = t(s−s′) + (1−t)b`, from the first two values.
+/// Holt's linear smoothing (1957): `s = f·x + (1−f)(s+b)`, `b = t(s−s′) + (1−t)b`, initialized from
+/// the first two values.
 pub(super) fn double_exponential(values: &[f64], smoothing: f64, trend: f64) -> f64 {
     let [first, second, ..] = values else {
         return ABSENT;
@@ -154,7 +156,7 @@ pub(super) fn double_exponential(values: &[f64], smoothing: f64, trend: f64) -> 
     level
 }
 
-/// The time of a sample in seconds.
+/// The time of a sample, in seconds.
 pub(super) fn time_of(samples: &Samples<'_>, index: usize) -> f64 {
     Timestamp::from_millis(samples.times[index]).as_secs_f64()
 }

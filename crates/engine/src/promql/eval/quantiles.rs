@@ -4,35 +4,35 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::error::{Error, Span};
-use super::super::format_general;
+
 use super::context::Level;
 use super::histogram::{Bucket, flatten, fraction, merge, quantile};
 use super::range_function::note_quantile;
 use super::table::{Derived, is_metadata};
 use super::{Context, Param, Table, Vector, VectorOperator};
-use crate::metric::Labels;
+use crate::metric::{Labels, format_bound};
 use crate::series::{ABSENT, is_absent};
 
-/// What is read from the buckets.
+/// The function of the buckets.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reading {
     /// One quantile.
     Quantile,
-    /// Several quantiles, told apart by this label.
+    /// Several quantiles, each with its value in this label.
     Quantiles(String),
-    /// The share between two values.
+    /// The share of observations between two values.
     Fraction,
 }
 
-/// Which rows are the buckets of which histogram.
+/// The histograms whose buckets are the rows of a table.
 #[derive(Debug)]
 struct Histograms {
-    /// Bound and row, sorted by bound.
+    /// The bound and row of each bucket, sorted by bound.
     buckets: Vec<Vec<(f64, u32)>>,
-    /// Rows that are no buckets: their `le` and name.
+    /// Rows that are not buckets, with their `le` and name.
     malformed: Vec<(u32, String, String)>,
     table: Arc<Table>,
-    /// Names for messages.
+    /// The metric names, for messages.
     names: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ impl Histograms {
     }
 }
 
-/// The table of several quantiles: the histograms', once per quantile.
+/// The table of several quantiles: that of the histograms, repeated for each quantile.
 #[derive(Debug, Default)]
 struct Repeated {
     quantiles: Vec<u64>,
@@ -139,13 +139,18 @@ impl OfHistogram {
         }
     }
 
-    /// Fills the scratch with the buckets of a histogram that are there.
+    /// Collects the buckets of a histogram that have a value.
     fn collect(&mut self, buckets: &[(f64, u32)], values: &[f64]) {
         self.scratch.clear();
-        let present = buckets.iter().map(|(le, row)| (*le, values[*row as usize]));
-        let present = present.filter(|(_, count)| !is_absent(*count));
-        self.scratch
-            .extend(present.map(|(le, count)| Bucket { le, count }));
+        self.scratch.extend(
+            buckets
+                .iter()
+                .map(|(le, row)| Bucket {
+                    le: *le,
+                    count: values[*row as usize],
+                })
+                .filter(|bucket| !is_absent(bucket.count)),
+        );
         merge(&mut self.scratch);
     }
 
@@ -189,7 +194,7 @@ impl OfHistogram {
             };
         }
         self.repeated.table.get(&histograms.table, |table| {
-            let shown: Vec<String> = quantiles.iter().map(|q| open_metrics(*q)).collect();
+            let shown: Vec<String> = quantiles.iter().map(|q| format_bound(*q)).collect();
             let rows = || (0..table.len()).flat_map(|row| shown.iter().map(move |q| (row, q)));
             let labels = rows()
                 .map(|(row, q)| table.raw(row).with(label, q))
@@ -198,15 +203,6 @@ impl OfHistogram {
             Table::with_dropped(labels, dropped, delayed)
         })
     }
-}
-
-/// A number as a `quantile` or `le` label shows it: whole numbers have a decimal point.
-fn open_metrics(value: f64) -> String {
-    let mut text = format_general(value);
-    if value.is_finite() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
-        text.push_str(".0");
-    }
-    text
 }
 
 fn of_metric(name: &str) -> String {

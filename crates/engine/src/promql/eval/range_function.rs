@@ -1,4 +1,4 @@
-//! Functions of a range vector, series by series.
+//! Functions of range vectors, computed series by series.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -13,6 +13,7 @@ use super::ranges::{Filled, Ranges, Samples, Scratch};
 use super::rate::{Extrapolation, Extrapolator, instant};
 use super::table::{Derived, NameDrop};
 use super::{Context, Param, Table, Vector, VectorOperator};
+use crate::metric::format_general;
 use crate::series::ABSENT;
 
 /// A function over every series of a range.
@@ -22,7 +23,7 @@ pub(super) struct RangeFunction {
     ranges: Ranges,
     params: Vec<Param>,
     names: NameDrop,
-    /// Names that don't look like counters.
+    /// Metric names that do not look like counters.
     gauges: Derived<Vec<String>>,
     scratch: Scratch,
     sorted: Vec<f64>,
@@ -80,10 +81,10 @@ impl RangeFunction {
     }
 }
 
-/// Says that a quantile is none.
+/// Adds the warning that a quantile is not between 0 and 1.
 pub(super) fn note_quantile(cx: &mut Context<'_>, span: Span, q: f64) {
     cx.note(Level::Warning, span, || {
-        let q = super::super::format_general(q);
+        let q = format_general(q);
         format!("quantile value should be between 0 and 1, got {q}")
     });
 }
@@ -149,7 +150,7 @@ fn extrapolation(function: Function) -> Option<Extrapolation> {
     }
 }
 
-/// The functions that need at least one sample.
+/// The result of a function for a range with at least one sample.
 fn reduce(
     function: Function,
     samples: &Samples<'_>,
@@ -193,7 +194,7 @@ fn reduce(
     }
 }
 
-/// The values in a buffer that may be sorted.
+/// A copy of the values that may be reordered.
 fn copied<'b>(values: &[f64], buffer: &'b mut Vec<f64>) -> &'b mut [f64] {
     buffer.clear();
     buffer.extend_from_slice(values);

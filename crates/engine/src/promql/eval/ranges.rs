@@ -9,16 +9,16 @@ use super::{Context, Coverage, Table};
 use crate::metric::Timestamp;
 use crate::series::{Row, is_absent, is_stale};
 
-/// The samples of one series in a range, without sentinels, oldest first.
+/// The samples of one series in a range, oldest first, without sentinels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Samples<'a> {
-    /// Milliseconds.
+    /// The times in milliseconds.
     pub(crate) times: &'a [i64],
     pub(crate) values: &'a [f64],
     pub(crate) window: Bounds,
 }
 
-/// A range that is open on the left, and the time it is evaluated for; milliseconds.
+/// The range `(after, until]` and the evaluation time, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(super) after: i64,
@@ -32,7 +32,7 @@ impl Bounds {
     }
 }
 
-/// Two buffers for rows that are not dense.
+/// Buffers for the samples of rows that have sentinels or two pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     times: Vec<i64>,
@@ -40,7 +40,8 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// The samples of a row: the row itself when it is in one piece and has no sentinel, else a copy.
+    /// The samples of a row: borrowed from the row if it is in one piece and has no sentinels, else
+    /// copied.
     pub(crate) fn gather<'a>(&'a mut self, row: &Row<'a>, window: Bounds) -> Samples<'a> {
         let in_one_piece = row.values[1].is_empty();
         if in_one_piece && !row.values[0].iter().any(|v| v.is_nan()) {
@@ -68,18 +69,18 @@ impl Scratch {
     }
 }
 
-/// Where the ranges of samples come from.
+/// A source of ranges of samples.
 #[derive(Debug)]
 pub(crate) enum Ranges {
     Select(Matched, i64),
     Subquery(SubqueryRange),
 }
 
-/// What a visit of ranges calls for every series: row of the table, samples, where the range is.
+/// The callback of [`Ranges::visit`]: the row of the table, its samples, and the range.
 pub(crate) type Visit<'v> = dyn FnMut(usize, &Row<'_>, Bounds) + 'v;
 
 impl Ranges {
-    /// Evaluates what must be known before [`Ranges::visit`].
+    /// Prepares [`Ranges::visit`] for this time; returns the table of the series.
     pub(crate) fn open(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Arc<Table>, Error> {
         match self {
             Self::Select(matched, _) => {
@@ -91,7 +92,7 @@ impl Ranges {
         }
     }
 
-    /// Calls `visit` for every row of the table that was opened for this time.
+    /// Calls `visit` for every row of the table that [`Ranges::open`] returned.
     pub(crate) fn visit(
         &self,
         cx: &mut Context<'_>,
@@ -149,7 +150,8 @@ fn visit_matched(
     cx.charge(read, matched.span())
 }
 
-/// Finds out how well a range is filled, at little cost: only a row that would improve on what is known is counted.
+/// Measures the coverage of a range. To save time it only counts the samples of rows that are
+/// longer than the best so far.
 #[derive(Debug)]
 pub(super) struct Filled(Option<Coverage>);
 

@@ -1,10 +1,10 @@
-//! `rate`, `increase`, `delta` and their instant cousins.
+//! `rate`, `increase` and `delta`, and `irate` and `idelta`.
 
 use super::ranges::{Bounds, Samples};
 use crate::metric::Timestamp;
 use crate::series::{ABSENT, Row};
 
-/// What of the three is wanted.
+/// The functions that extrapolate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extrapolation {
     /// Per second, of a counter.
@@ -15,7 +15,8 @@ pub(super) enum Extrapolation {
     Delta,
 }
 
-/// How far the samples reach and what belongs to them on either side; the same for every row of a scraped block.
+/// The time that samples cover, and by how much it is extrapolated on either side. The same for
+/// every row of a block without gaps.
 #[derive(Debug, Clone, Copy)]
 struct Reach {
     first: i64,
@@ -24,15 +25,16 @@ struct Reach {
     window: Bounds,
     /// Seconds between the first and the last sample.
     sampled: f64,
-    /// Seconds before the first sample that belong to the series.
+    /// Seconds of extrapolation before the first sample.
     before: f64,
-    /// Seconds after the last sample that belong to the series.
+    /// Seconds of extrapolation after the last sample.
     after: f64,
 }
 
 impl Reach {
-    /// A gap at either end that is not much longer than the usual distance of samples is taken to be part of the
-    /// series; otherwise the series is taken to start or end half a distance outside of its samples.
+    /// As in Prometheus (`extrapolatedRate`): a gap at either end of less than 1.1 times the
+    /// average distance between samples is part of the series; after a longer gap the series starts
+    /// or ends half a distance from its samples.
     fn new(first: i64, last: i64, points: usize, window: Bounds) -> Self {
         let sampled = seconds(last - first);
         #[expect(clippy::cast_precision_loss, reason = "a count of samples")]
@@ -57,7 +59,7 @@ impl Reach {
     }
 }
 
-/// Scales the growth between samples to the whole range.
+/// Extrapolates the increase between samples to the whole range.
 #[derive(Debug)]
 pub(super) struct Extrapolator {
     kind: Extrapolation,
@@ -74,7 +76,8 @@ impl Extrapolator {
         Self { kind, known: None }
     }
 
-    /// The common case without a copy: a counter that was never absent, never NaN and never reset.
+    /// The result for the common case, without a copy: a counter that was never absent, never NaN
+    /// and never reset.
     pub(super) fn steady(&mut self, row: &Row<'_>, window: Bounds) -> Option<f64> {
         let [head, tail] = row.values;
         let first = *head.first()?;
@@ -94,7 +97,7 @@ impl Extrapolator {
         Some(self.scale(&reach, first, last - first))
     }
 
-    /// Any range of samples; [`ABSENT`] with fewer than two.
+    /// The result for any samples; [`ABSENT`] for fewer than two.
     pub(super) fn general(&mut self, samples: &Samples<'_>) -> f64 {
         let Samples {
             times,
@@ -130,7 +133,7 @@ impl Extrapolator {
         }
     }
 
-    /// A counter is never extrapolated below zero.
+    /// The extrapolated increase; a counter is not extrapolated below zero.
     fn scale(&self, reach: &Reach, first: f64, growth: f64) -> f64 {
         let mut before = reach.before;
         if self.kind != Extrapolation::Delta && growth > 0.0 && first >= 0.0 {
@@ -144,7 +147,8 @@ impl Extrapolator {
     }
 }
 
-/// Whether no value is below the one before it, and none is NaN. Without an early exit, so that it vectorises.
+/// Whether no value is NaN or less than the one before it. Compares chunks without an early exit,
+/// so that it vectorizes.
 fn is_rising(values: &[f64]) -> bool {
     let Some((_, later)) = values.split_first() else {
         return true;
@@ -164,7 +168,7 @@ fn is_rising(values: &[f64]) -> bool {
     steady && rest.map(|(b, a)| falls(b, a)).sum::<u32>() == 0
 }
 
-/// `irate` and `idelta`: the last two samples.
+/// `irate` and `idelta`, from the last two samples.
 pub(super) fn instant(samples: &Samples<'_>, is_rate: bool) -> f64 {
     let ([.., t1, t2], [.., v1, v2]) = (samples.times, samples.values) else {
         return ABSENT;
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_counter_reset_is_not_a_negative_rate() {
-        // 30 up to the reset, 20 after it: 50 in 45 s, and 15 s more at the end belong to the range.
+        // 30 before the reset and 20 after it: 50 in 45 s, extrapolated to the start of the range.
         let rate = rate(&[15_000, 30_000, 45_000, 60_000], &[10.0, 40.0, 10.0, 20.0]);
         assert!(
             (rate - 50.0 / 45.0 * (45.0 + 15.0_f64.min(45.0 * 10.0 / 50.0)) / 60.0).abs() < 1e-12
@@ -211,8 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_of_exactly_eleven_tenths_of_a_distance_is_no_part_of_the_series() {
-        // 10 s apart; 11 s before the first sample count as 5, 9 s after the last as they are.
+    fn a_gap_of_exactly_1_1_distances_is_not_part_of_the_series() {
+        // Samples are 10 s apart. Of the 11 s before the first sample 5 s count, of the 9 s after
+        // the last one all.
         let samples = Samples {
             times: &[11_000, 21_000, 31_000, 41_000, 51_000],
             values: &[0.0, 10.0, 20.0, 30.0, 40.0],
@@ -228,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steady_path_equals_the_general_one_wherever_the_ring_is_cut() {
+    fn the_steady_path_equals_the_general_one_wherever_the_ring_wraps() {
         let times: Vec<i64> = (1..=40).map(|i| i * 1500).collect();
         let values: Vec<f64> = (1..=40).map(|i| f64::from(i * i)).collect();
         for cut in 1..=40 {
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steady_path_declines_a_reset_where_the_ring_is_cut() {
+    fn the_steady_path_declines_a_reset_where_the_ring_wraps() {
         let row = Row {
             times: [&[15_000, 30_000], &[45_000, 60_000]],
             values: [&[5.0, 10.0], &[7.0, 8.0]],

@@ -1,4 +1,4 @@
-//! Scalars, and operators with a scalar on one side.
+//! Scalars, and operators between a vector and a scalar.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl ScalarOperator for Time {
     }
 }
 
-/// `scalar(v)`: the only element, or NaN.
+/// `scalar(v)`: the value of the only element, or NaN.
 #[derive(Debug)]
 pub(super) struct Only(pub(super) Box<dyn VectorOperator>);
 
@@ -70,7 +70,7 @@ impl ScalarOperator for BetweenScalars {
     fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, Error> {
         let left = self.left.eval(cx, at)?;
         let right = self.right.eval(cx, at)?;
-        // Between scalars a comparison always yields a bool.
+        // Comparisons between scalars always have the modifier bool.
         Ok(combine(self.op, true, left, right, left).unwrap_or(0.0))
     }
 }

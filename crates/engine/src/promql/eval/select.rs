@@ -1,4 +1,4 @@
-//! Selectors: which series they match, and the newest sample of each at an instant.
+//! Selectors: the series they match, and the newest sample of each at an instant.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::{Labels, Timestamp};
 use crate::series::{ABSENT, Row, SeriesId, is_absent, is_stale};
 
-/// The series a selector matches, looked up again when the source's epoch changes.
+/// The series that a selector matches, cached until the source's epoch changes.
 #[derive(Debug)]
 pub(crate) struct Matched {
     select: Select,
@@ -45,9 +45,9 @@ impl Matched {
         &self.table
     }
 
-    /// Looks the series up unless that was done for this epoch.
+    /// Looks the series up, unless they are known for this epoch.
     ///
-    /// Of two series with equal labels in different blocks the first counts.
+    /// Of two series with equal labels in different blocks the first is used.
     pub(super) fn refresh(&mut self, cx: &Context<'_>) {
         if self.epoch == Some(cx.epoch) {
             return;
@@ -74,7 +74,7 @@ impl Matched {
     }
 }
 
-/// The time an offset and an `@` modifier make of an evaluation time.
+/// The time that a selector looks at, from the evaluation time, its `@` modifier and its offset.
 pub(super) fn shifted(cx: &Context<'_>, at: i64, modifier: Option<At>, offset: i64) -> i64 {
     let base = match modifier {
         None => at,
@@ -85,7 +85,7 @@ pub(super) fn shifted(cx: &Context<'_>, at: i64, modifier: Option<At>, offset: i
     base.saturating_sub(offset)
 }
 
-/// The newest sample of a row: its time and value.
+/// The time and value of the newest sample of a row; `None` if it is a stale marker.
 fn newest(row: &Row<'_>) -> Option<(i64, f64)> {
     for piece in [1, 0] {
         let pairs = row.times[piece].iter().zip(row.values[piece]);
@@ -96,7 +96,8 @@ fn newest(row: &Row<'_>) -> Option<(i64, f64)> {
     None
 }
 
-/// An instant vector selector; yields the samples' values or, for `timestamp()`, their times in seconds.
+/// An instant vector selector; returns the values of samples or, for `timestamp()`, their times in
+/// seconds.
 #[derive(Debug)]
 pub(super) struct InstantSelect {
     matched: Matched,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::ast::{BinaryOp, Matching};
 use super::super::error::Error;
-use super::join::SignatureCache;
+use super::signatures::SignatureCache;
 use super::{Context, Table, Vector, VectorOperator};
 use crate::series::{ABSENT, is_absent};
 
@@ -17,7 +17,7 @@ pub(super) struct SetOperation {
     right: Box<dyn VectorOperator>,
     cache: SignatureCache,
     union: Option<Arc<Table>>,
-    /// Scratch: whether a signature occurs on the other side.
+    /// Scratch: whether each signature occurs on the other side.
     occurs: Vec<bool>,
 }
 

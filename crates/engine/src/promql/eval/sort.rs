@@ -1,11 +1,11 @@
-//! The order in which elements are shown.
+//! `sort`, `sort_by_label` and their descending forms: the order of the elements of a result.
 
 use std::cmp::Ordering;
 
 use super::super::error::Error;
 use super::{Context, Vector, VectorOperator};
 
-/// What decides the order.
+/// The sort key.
 #[derive(Debug)]
 pub(super) enum Key {
     /// The value.
@@ -30,7 +30,7 @@ impl Sort {
                 let (a, b) = (vector.values[a], vector.values[b]);
                 match (a.is_nan(), b.is_nan()) {
                     (true, true) => Ordering::Equal,
-                    // NaN comes last either way.
+                    // NaN is last in both directions.
                     (true, false) => Ordering::Greater,
                     (false, true) => Ordering::Less,
                     (false, false) => self.directed(a.total_cmp(&b)),
@@ -65,7 +65,7 @@ impl VectorOperator for Sort {
     }
 }
 
-/// Digits compare as numbers, everything else as text: `a2` before `a10`.
+/// Natural order: digits compare as numbers, everything else as text, so `a2` comes before `a10`.
 fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
@@ -97,7 +97,7 @@ fn chunk(text: &[u8]) -> &[u8] {
     &text[..length]
 }
 
-/// Numbers of any length; of equal numbers the one with fewer zeros in front comes first.
+/// Compares numbers of any length; of equal numbers the one with fewer leading zeros comes first.
 fn by_number(a: &[u8], b: &[u8]) -> Ordering {
     let trimmed = |digits: &[u8]| {
         digits

@@ -1,18 +1,18 @@
-//! Subqueries: an expression evaluated at absolute multiples of a step.
+//! Subqueries: expressions evaluated at multiples of a step since the epoch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::ast::Subquery;
 use super::super::error::{Error, Span};
-use super::context::millis;
+
 use super::ranges::{Bounds, Visit};
 use super::select::shifted;
 use super::{Context, Table, Vector, VectorOperator};
-use crate::metric::Labels;
+use crate::metric::{Labels, millis};
 use crate::series::{ABSENT, Row, is_absent};
 
-/// A range of values computed at every step.
+/// A range vector that is computed by evaluating an expression at every step.
 #[derive(Debug)]
 pub(crate) struct SubqueryRange {
     inner: Box<dyn VectorOperator>,
@@ -20,9 +20,9 @@ pub(crate) struct SubqueryRange {
     step: Option<i64>,
     modifiers: (Option<super::super::ast::At>, i64),
     span: Span,
-    /// The times of the steps that were evaluated.
+    /// The times of the evaluated steps.
     times: Vec<i64>,
-    /// One row per series, as long as `times`.
+    /// One row per series, with a value for each of `times`.
     rows: Vec<Vec<f64>>,
     table: Arc<Table>,
     window: Bounds,
@@ -51,7 +51,7 @@ impl SubqueryRange {
         self.span
     }
 
-    /// Evaluates every step; the table of the series found.
+    /// Evaluates every step; returns the table of the series found.
     pub(super) fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Arc<Table>, Error> {
         let until = shifted(cx, at, self.modifiers.0, self.modifiers.1);
         let after = until.saturating_sub(self.range);
@@ -73,7 +73,8 @@ impl SubqueryRange {
         let mut time = first;
         while time <= until {
             let vector = self.inner.eval(cx, time)?;
-            // Values of a subquery are held until it ends, so they count for more than those that are only read.
+            // The values of a subquery stay in memory until it ends, so they count more than values
+            // that are read.
             cx.charge(1 + vector.values.len() * 8, self.span)?;
             self.times.push(time);
             union.add(vector);
@@ -97,7 +98,7 @@ impl SubqueryRange {
     }
 }
 
-/// Vectors of consecutive steps; nearly always of one table.
+/// The vectors of consecutive steps; nearly always with the same table.
 #[derive(Default)]
 struct Union {
     steps: Vec<Vector>,
@@ -108,7 +109,7 @@ impl Union {
         self.steps.push(vector);
     }
 
-    /// Turns the steps into rows.
+    /// Turns the steps into rows; returns their table.
     fn finish(
         self,
         rows: &mut Vec<Vec<f64>>,
@@ -139,7 +140,7 @@ impl Union {
     }
 }
 
-/// The general case: series are found again by their labels.
+/// The general case, in which the steps have different tables: finds each series by its labels.
 fn merged(
     steps: &[Vector],
     rows: &mut Vec<Vec<f64>>,

@@ -1,7 +1,8 @@
-//! Sums and means that keep their low-order bits.
+//! Compensated sums, means and variances.
 
-/// A sum with Neumaier's compensation (Neumaier 1974, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher
-/// Summen"); the compensation is given up when the sum overflows.
+/// A sum with Neumaier's compensation (Neumaier 1974, "Rundungsfehleranalyse einiger Verfahren zur
+/// Summation endlicher Summen"). As in Prometheus, the compensation is dropped when the sum
+/// overflows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sum {
     sum: f64,
@@ -51,7 +52,7 @@ impl Sum {
     }
 }
 
-/// A mean: the sum divided by the count, or an incremental mean from where the sum overflows.
+/// A mean: the sum divided by the count, or an incremental mean once the sum overflows.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Mean {
     state: Sum,
@@ -89,7 +90,7 @@ impl Mean {
     }
 }
 
-/// Variance of a population, by Welford's method with compensated sums.
+/// The population variance, by Welford's method (1962) with compensated sums.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Variance {
     count: f64,
@@ -111,7 +112,7 @@ impl Variance {
 }
 
 impl Sum {
-    /// Sum and compensation, infinite or not.
+    /// The sum with its compensation, even if it is infinite.
     fn total(&self) -> f64 {
         self.sum + self.compensation
     }

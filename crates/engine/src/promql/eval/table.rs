@@ -1,4 +1,4 @@
-//! Label sets shared by the values of many instants.
+//! Vectors: label sets that are shared between instants, and the values of one instant.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::Context;
 use crate::metric::Labels;
 use crate::series::{ABSENT, is_absent};
 
-/// Whether a label is about the metric itself and goes with its name.
+/// Whether a label describes the metric itself and is dropped with its name.
 pub(super) fn is_metadata(name: &str) -> bool {
     matches!(name, "__name__" | "__type__" | "__unit__")
 }
@@ -18,15 +18,15 @@ pub(super) fn without_metadata(labels: &Labels) -> Labels {
     labels.retain(|name| !is_metadata(name))
 }
 
-/// The rows of a vector: label sets, and which of them are about to lose the metric's name.
+/// The rows of a vector: label sets, and whether the metric's name is dropped from each.
 ///
-/// A name that is dropped is still in the labels: at once invisible, or only from the end of the evaluation on when
-/// the removal is delayed.
+/// A dropped name stays in the labels. It is hidden at once, or with delayed name removal at the
+/// end of the evaluation.
 #[derive(Debug)]
 pub(crate) struct Table {
     labels: Arc<[Labels]>,
     dropped: Dropped,
-    /// For rows whose labels are not unique, a number that equal rows share.
+    /// If labels are not unique, a number per row that rows with equal labels share.
     clashes: Option<Box<[u32]>>,
 }
 
@@ -43,7 +43,7 @@ impl Table {
         Self::checked(labels.into(), Dropped::None, false)
     }
 
-    /// Rows of which some drop their names.
+    /// Rows of which some have dropped their names.
     pub(super) fn with_dropped(labels: Vec<Labels>, dropped: Vec<bool>, delayed: bool) -> Self {
         let dropped = match (dropped.contains(&true), dropped.contains(&false)) {
             (false, _) => Dropped::None,
@@ -53,7 +53,7 @@ impl Table {
         Self::checked(labels.into(), dropped, delayed)
     }
 
-    /// The same rows, all without their names.
+    /// The same rows, all with dropped names.
     pub(super) fn drop_names(&self, delayed: bool) -> Self {
         Self::checked(Arc::clone(&self.labels), Dropped::All, delayed)
     }
@@ -81,7 +81,7 @@ impl Table {
         self.labels.len()
     }
 
-    /// The labels, a dropped name included.
+    /// The labels, including a dropped name.
     pub(crate) fn raw(&self, row: usize) -> &Labels {
         &self.labels[row]
     }
@@ -94,7 +94,7 @@ impl Table {
         }
     }
 
-    /// The labels as another operator sees them.
+    /// The labels that other operators see.
     pub(crate) fn visible(&self, row: usize, delayed: bool) -> Labels {
         if self.is_dropped(row) && !delayed {
             without_metadata(&self.labels[row])
@@ -103,12 +103,12 @@ impl Table {
         }
     }
 
-    /// The labels as the user sees them.
+    /// The labels in the result.
     pub(crate) fn final_labels(&self, row: usize) -> Labels {
         self.visible(row, false)
     }
 
-    /// An error when two rows with equal labels have a value.
+    /// Checks that no two rows with equal labels have a value.
     pub(super) fn check(&self, values: &[f64], span: Span) -> Result<(), Error> {
         if self.has_clash(values) {
             let message = "vector cannot contain metrics with the same labelset";
@@ -123,22 +123,20 @@ impl Table {
             return false;
         };
         let mut seen = vec![false; clashes.len()];
-        let present = values
+        values
             .iter()
             .zip(clashes)
-            .filter(|(value, _)| !is_absent(**value));
-        present
-            .into_iter()
+            .filter(|(value, _)| !is_absent(**value))
             .any(|(_, number)| std::mem::replace(&mut seen[*number as usize], true))
     }
 }
 
-/// Rows and their values at one instant, [`ABSENT`] where there is none.
+/// The rows and their values at one instant, [`ABSENT`] where there is none.
 #[derive(Debug)]
 pub(crate) struct Vector {
     pub(crate) table: Arc<Table>,
     pub(crate) values: Vec<f64>,
-    /// The rows in the order to show, of an operator that sorts.
+    /// The rows in the order of the result, if an operator has sorted them.
     pub(crate) order: Option<Vec<u32>>,
 }
 
@@ -151,10 +149,13 @@ impl Vector {
         }
     }
 
-    /// Rows that have a value.
+    /// The rows that have a value.
     pub(crate) fn present(&self) -> impl Iterator<Item = (usize, f64)> + '_ {
-        let all = self.values.iter().copied().enumerate();
-        all.filter(|(_, value)| !is_absent(*value))
+        self.values
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, value)| !is_absent(*value))
     }
 
     /// One row without labels.
@@ -162,7 +163,7 @@ impl Vector {
         Self::new(Arc::clone(table), cx.take(1, value))
     }
 
-    /// Applies a function to every value that is there.
+    /// Applies a function to every value.
     pub(super) fn map(&mut self, f: impl Fn(f64) -> f64) {
         for value in &mut self.values {
             if !is_absent(*value) {
@@ -181,7 +182,7 @@ impl Vector {
     }
 }
 
-/// Something that was derived from a table, kept while the table is the same.
+/// Something derived from a table, cached while the table is the same.
 #[derive(Debug)]
 pub(super) struct Derived<T> {
     from: Option<Arc<Table>>,
@@ -198,7 +199,7 @@ impl<T> Default for Derived<T> {
 }
 
 impl<T> Derived<T> {
-    /// What was derived from this table, derived anew when the table is another.
+    /// The cached value, or a new one if the table has changed.
     pub(super) fn get(&mut self, from: &Arc<Table>, derive: impl FnOnce(&Table) -> T) -> Arc<T> {
         if let (Some(known), Some(to)) = (&self.from, &self.to)
             && Arc::ptr_eq(known, from)
@@ -212,12 +213,15 @@ impl<T> Derived<T> {
     }
 }
 
-/// The table of an operator that drops names, and the check that goes with it.
+/// The table of an operator that drops names.
 #[derive(Debug, Default)]
 pub(super) struct NameDrop(Derived<Table>);
 
 impl NameDrop {
-    /// Replaces the vector's table; an error when label sets become equal and the removal is not delayed.
+    /// Replaces the vector's table.
+    ///
+    /// # Errors
+    /// If label sets become equal and name removal is not delayed.
     pub(super) fn apply(
         &mut self,
         cx: &Context<'_>,

@@ -7,6 +7,7 @@ use super::super::error::Error;
 use super::aggregate::Groups;
 use super::table::Derived;
 use super::{Context, Param, Vector, VectorOperator};
+use crate::metric::format_general;
 use crate::series::ABSENT;
 
 /// `topk` or `bottomk`.
@@ -35,7 +36,7 @@ impl Extremes {
         }
     }
 
-    /// The better value first; NaN is the worst.
+    /// Orders the more extreme value first and NaN last.
     fn order(&self, a: f64, b: f64) -> Ordering {
         match (a.is_nan(), b.is_nan()) {
             (true, true) => Ordering::Equal,
@@ -54,10 +55,7 @@ impl VectorOperator for Extremes {
             return Err(Error::evaluation(self.param.1, "Parameter value is NaN"));
         }
         if k >= 9_223_372_036_854_775_807.0 {
-            let message = format!(
-                "scalar value {} overflows int64",
-                super::super::format_general(k)
-            );
+            let message = format!("scalar value {} overflows int64", format_general(k));
             return Err(Error::evaluation(self.param.1, message));
         }
         let mut vector = self.inner.eval(cx, at)?;

@@ -1,4 +1,4 @@
-//! Operators between two operands, and how vectors match.
+//! Parses binary operators and their modifiers.
 
 use super::super::ast::{Binary, BinaryOp, Kind, Many, Matching, Node, OPERATORS, Type};
 use super::super::error::{Error, Span};
@@ -6,7 +6,7 @@ use super::super::token::Token;
 use super::Parser;
 use super::literal;
 
-/// Where the parts of a matching stand, for messages.
+/// The places of the modifiers, for error messages.
 #[derive(Default)]
 struct Places {
     bool: Option<Span>,
@@ -16,20 +16,25 @@ struct Places {
 }
 
 impl Parser<'_> {
-    /// The binary operator here and how tightly it binds.
+    /// The binary operator here and its precedence.
     pub(super) fn operator(&self) -> Option<(BinaryOp, u8)> {
         let text = match self.token() {
             Token::Symbol(symbol) => symbol,
             Token::Ident => self.source(self.span()),
             Token::Number | Token::Text | Token::End => return None,
         };
-        let found = OPERATORS
+        OPERATORS
             .iter()
-            .find(|(symbol, ..)| symbol.eq_ignore_ascii_case(text));
-        found.map(|(_, op, strength)| (*op, *strength))
+            .find(|(symbol, ..)| symbol.eq_ignore_ascii_case(text))
+            .map(|(_, op, precedence)| (*op, *precedence))
     }
 
-    pub(super) fn binary(&mut self, left: Node, op: BinaryOp, strength: u8) -> Result<Node, Error> {
+    pub(super) fn binary(
+        &mut self,
+        left: Node,
+        op: BinaryOp,
+        precedence: u8,
+    ) -> Result<Node, Error> {
         let op_span = self.advance();
         let mut places = Places::default();
         let returns_bool = self.is_keyword("bool");
@@ -38,12 +43,12 @@ impl Parser<'_> {
         }
         let matching = self.matching(&mut places)?;
         // Only the power operator is right-associative.
-        let loosest = if op == BinaryOp::Pow {
-            strength - 1
+        let above = if op == BinaryOp::Pow {
+            precedence - 1
         } else {
-            strength
+            precedence
         };
-        let right = self.expression(loosest)?;
+        let right = self.expression(above)?;
         let span = left.span.to(right.span);
         let binary = Binary {
             op,
@@ -155,7 +160,7 @@ fn check(binary: &Binary, places: &Places, op: Span) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether `bool`, `on`, `group_left` and `fill` stand where they may.
+/// Checks that `bool`, `on`, `group_left` and `fill` are where they are allowed.
 fn check_modifiers(binary: &Binary, places: &Places, vectors: bool, op: Span) -> Result<(), Error> {
     let symbol = binary.op.symbol();
     if let Some(span) = places.bool

@@ -1,4 +1,4 @@
-//! Function calls and aggregations.
+//! Parses function calls and aggregations.
 
 use super::super::ast::{AGGREGATES, Aggregate, Grouping, Kind, Node, Type};
 use super::super::error::{Error, Span};
@@ -128,7 +128,7 @@ pub(super) fn expect_type(node: &Node, wanted: Type, what: &str) -> Result<(), E
     Err(Error::wrong_type(node.span, message))
 }
 
-/// The end of the article.
+/// Completes the article "a" before the name of a type.
 fn n(of: Type) -> &'static str {
     if of == Type::Vector { "n" } else { "" }
 }

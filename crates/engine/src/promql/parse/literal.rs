@@ -1,11 +1,11 @@
-//! Numbers, durations and strings.
+//! Parses numbers, durations and strings.
 
 use super::super::ast::Literal;
 use super::super::error::{Error, Span};
 use super::Parser;
 use crate::metric::parse_duration;
 
-/// The value of a number or, in seconds, of a duration.
+/// The value of a number, or of a duration in seconds.
 pub(super) fn number(text: &str, span: Span) -> Result<f64, Error> {
     let lower = text.to_ascii_lowercase();
     let wrong = || Error::syntax(span, format!("not a number or duration: {text:?}"));
@@ -15,7 +15,7 @@ pub(super) fn number(text: &str, span: Span) -> Result<f64, Error> {
         return Ok(value as f64);
     }
     if lower.bytes().all(|b| b.is_ascii_digit()) && lower.len() > 1 && lower.starts_with('0') {
-        // Go reads a leading zero as octal where it can.
+        // Go parses a number with a leading zero as octal, if it is one.
         if let Ok(value) = u64::from_str_radix(&lower, 8) {
             #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
             return Ok(value as f64);
@@ -39,7 +39,7 @@ pub(super) fn number(text: &str, span: Span) -> Result<f64, Error> {
         .map_err(|_| wrong())
 }
 
-/// A string literal's bytes.
+/// The bytes of a string literal; `None` for an invalid escape.
 fn unquote(quoted: &str) -> Option<Vec<u8>> {
     let quote = *quoted.as_bytes().first()?;
     let inner = quoted.as_bytes().get(1..quoted.len().checked_sub(1)?)?;
@@ -104,7 +104,7 @@ fn unquote_number<'a>(escape: u8, rest: &'a [u8], out: &mut Vec<u8>) -> Option<&
     rest.get(length..)
 }
 
-/// Bytes that are not UTF-8 as Go's `%q` shows them.
+/// Formats bytes that are not UTF-8 as Go's `%q` does.
 fn go_quoted(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for chunk in bytes.utf8_chunks() {
@@ -118,7 +118,7 @@ fn go_quoted(bytes: &[u8]) -> String {
 }
 
 impl Parser<'_> {
-    /// The string here.
+    /// Parses the string here.
     pub(super) fn literal(&mut self) -> Result<(Literal, Span), Error> {
         let span = self.advance();
         let wrong = || Error::syntax(span, "unknown escape in string: write a backslash as \\\\");
@@ -136,7 +136,7 @@ impl Parser<'_> {
         Ok((literal, span))
     }
 
-    /// The string here, which must be UTF-8.
+    /// Parses the string here, which must be UTF-8.
     pub(super) fn utf8(&mut self) -> Result<(String, Span), Error> {
         let (literal, span) = self.literal()?;
         match literal.invalid {

@@ -1,4 +1,5 @@
-//! Text to tree: an operator-precedence parser that also checks types, so that every error has its place.
+//! The parser, from text to the syntax tree: an operator-precedence parser that also checks types,
+//! so that every error has its place.
 
 mod binary;
 mod call;
@@ -14,12 +15,12 @@ use super::error::{Error, Span};
 use super::token::{Token, Tokens, tokens};
 
 /// Longest expression, in bytes.
-pub const MAX_LENGTH: usize = 64 * 1024;
+const MAX_LENGTH: usize = 64 * 1024;
 
-/// Deepest nesting, of brackets and of chained operators.
-pub const MAX_DEPTH: usize = 128;
+/// Deepest nesting of brackets and chained operators.
+const MAX_DEPTH: usize = 128;
 
-/// How tightly a sign binds: as `*`, so `-a^b` is `-(a^b)`.
+/// The precedence of a sign is that of `*`, so `-a^b` is `-(a^b)`.
 const SIGN: u8 = 5;
 
 /// Parses and checks an expression.
@@ -77,7 +78,7 @@ impl<'a> Parser<'a> {
         self.text.get(span.start..span.end).unwrap_or("")
     }
 
-    /// The text of the token if it is a name.
+    /// The text of the current token if it is a name.
     fn ident(&self) -> Option<&'a str> {
         (self.token() == Token::Ident).then(|| self.source(self.span()))
     }
@@ -91,7 +92,7 @@ impl<'a> Parser<'a> {
         matches!(self.token(), Token::Symbol(found) if found == symbol)
     }
 
-    /// Moves on; stays at the end.
+    /// Moves to the next token, except at the end; returns the span of the current one.
     fn advance(&mut self) -> Span {
         let span = self.span();
         if self.at + 1 < self.tokens.len() {
@@ -138,8 +139,11 @@ impl<'a> Parser<'a> {
         Error::syntax(self.span(), format!("expected {wanted}, found {found}"))
     }
 
-    /// A node, unless the tree becomes too high.
-    #[expect(clippy::unused_self, reason = "reads as the parser's act")]
+    /// Makes a node.
+    ///
+    /// # Errors
+    /// If the tree becomes too deep.
+    #[expect(clippy::unused_self, reason = "a step of the parser, like the others")]
     fn node(&self, kind: Kind, span: Span) -> Result<Node, Error> {
         let mut node = Node {
             kind,
@@ -154,23 +158,23 @@ impl<'a> Parser<'a> {
         Ok(node)
     }
 
-    /// An expression whose operators bind tighter than `loosest`.
-    fn expression(&mut self, loosest: u8) -> Result<Node, Error> {
+    /// Parses an expression whose operators have a precedence above `above`.
+    fn expression(&mut self, above: u8) -> Result<Node, Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(too_deep(self.span()));
         }
         let mut left = self.prefix()?;
-        while let Some((op, strength)) = self.operator()
-            && strength > loosest
+        while let Some((op, precedence)) = self.operator()
+            && precedence > above
         {
-            left = self.binary(left, op, strength)?;
+            left = self.binary(left, op, precedence)?;
         }
         self.depth -= 1;
         Ok(left)
     }
 
-    /// An operand with its signs and modifiers.
+    /// Parses an operand with its signs and modifiers.
     fn prefix(&mut self) -> Result<Node, Error> {
         let negative = self.is_symbol("-");
         if negative || self.is_symbol("+") {
@@ -225,7 +229,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What starts with a name: a number, an aggregation, a call or a selector.
+    /// Parses what starts with a name: `inf` or `nan`, an aggregation, a call or a selector.
     fn name(&mut self) -> Result<Node, Error> {
         let name = self.ident().unwrap_or("");
         let is_call = self.next_token() == Token::Symbol("(");

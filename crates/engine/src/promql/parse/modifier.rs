@@ -1,4 +1,4 @@
-//! `[range]`, `[range:step]`, `offset` and `@` behind an operand.
+//! Parses `[range]`, `[range:step]`, `offset` and `@` after an operand.
 
 use super::super::ast::{At, Kind, Node, Subquery, Type};
 use super::super::error::{Error, Span};
@@ -54,7 +54,7 @@ impl Parser<'_> {
             | Kind::Plus(_)
             | Kind::Paren(_) => {
                 let message =
-                    "a range is only allowed behind a selector: write [5m:] for a subquery";
+                    "a range is only allowed after a selector: write [5m:] for a subquery";
                 Err(Error::syntax(span, message))
             }
         }
@@ -82,7 +82,7 @@ impl Parser<'_> {
         self.node(Kind::Subquery(Box::new(subquery)), span)
     }
 
-    /// A duration in milliseconds, at least 1.
+    /// Parses a duration; returns milliseconds, at least 1.
     fn positive_duration(&mut self) -> Result<i64, Error> {
         let span = self.span();
         self.refuse_duration_expression()?;
@@ -94,7 +94,7 @@ impl Parser<'_> {
         Ok(millis)
     }
 
-    /// Whether what stands here instead of a duration, or behind one, makes it a duration expression.
+    /// Rejects a duration expression, whose first or next token is here.
     fn refuse_duration_expression(&self) -> Result<(), Error> {
         let words = ["step", "range", "min_of", "max_of", "min", "max"];
         let is_word = words.into_iter().any(|word| self.is_keyword(word));

@@ -1,13 +1,13 @@
-//! `name{label="value", …}`.
+//! Parses selectors: `name{label="value", …}`.
 
 use super::super::ast::{Kind, Node, Select};
 use super::super::error::{Error, Span};
 use super::super::token::Token;
 use super::Parser;
-use crate::metric::{Labels, MatchOp, Matcher, Selector};
+use crate::metric::{Labels, MatchOp, Matcher, Selector, pattern_error};
 
 impl Parser<'_> {
-    /// A selector whose name, if any, has been read.
+    /// Parses a selector after its name, if it has one.
     pub(super) fn select(&mut self, name: Option<(&str, Span)>) -> Result<Node, Error> {
         let start = name.map_or_else(|| self.span(), |(_, span)| span);
         let mut matchers = Vec::new();
@@ -69,13 +69,7 @@ impl Parser<'_> {
                 ));
             }
             let matcher = Matcher::try_new(&label, op, &value).map_err(|error| {
-                let shown = error.to_string();
-                let why = shown
-                    .lines()
-                    .last()
-                    .unwrap_or("")
-                    .trim_start_matches("error: ")
-                    .to_owned();
+                let why = pattern_error(&error);
                 Error::syntax(
                     value_span,
                     format!("not a regular expression: {value:?}: {why}"),
@@ -90,7 +84,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A label's name, quoted or not.
+    /// Parses a label name, quoted or not.
     pub(super) fn label_name(&mut self) -> Result<(String, Span), Error> {
         match self.token() {
             Token::Text => {
@@ -110,7 +104,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `(a, b)` after `by`, `on` and the like.
+    /// Parses the label names in `(a, b)`, as after `by` and `on`.
     pub(super) fn label_names(&mut self) -> Result<Vec<String>, Error> {
         self.expect("(")?;
         let mut names = Vec::new();

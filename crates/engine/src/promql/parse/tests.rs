@@ -10,7 +10,7 @@ fn error(text: &str) -> Error {
     }
 }
 
-/// The tree with every operation in brackets.
+/// The tree as text with every operation in brackets.
 fn shape(node: &Node) -> String {
     match &node.kind {
         Kind::Number(number) => number.to_string(),
@@ -27,7 +27,7 @@ fn shape(node: &Node) -> String {
 }
 
 #[test]
-fn operators_bind_as_in_prometheus() {
+fn operators_have_the_precedence_of_prometheus() {
     for (text, wanted) in [
         ("a + b * c", "(a + (b * c))"),
         ("a - b - c", "((a - b) - c)"),
@@ -86,7 +86,7 @@ fn what_prometheus_3_accepts_is_accepted() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn errors_say_what_where_and_how_to_mend_it() {
+fn errors_say_what_is_wrong_and_where_and_how_to_fix_it() {
     for (text, wanted) in [
         ("", r#"expected an expression, found the end (1:1 in "")"#),
         (
@@ -172,7 +172,7 @@ fn errors_say_what_where_and_how_to_mend_it() {
 }
 
 #[test]
-fn what_is_not_evaluated_is_refused_by_name() {
+fn unsupported_features_are_rejected_by_name() {
     for (text, wanted) in [
         (
             "histogram_avg(x)",
@@ -225,7 +225,7 @@ fn a_selector_has_one_name() {
 }
 
 #[test]
-fn keywords_are_metric_names_where_no_keyword_can_stand() {
+fn keywords_are_metric_names_where_no_keyword_is_allowed() {
     assert_eq!(shape(&parse("sum + offset").unwrap()), "(sum + offset)");
     assert_eq!(parse("rate(on[5m])").unwrap().value_type(), Type::Vector);
 }

@@ -24,7 +24,7 @@ fn scrape(block: &mut Block, seconds: i64, samples: &[(&str, f64)]) {
     block.commit(&ScrapeStats::default());
 }
 
-/// Times in seconds and values of a series; "stale" for a marker, absent slots left out.
+/// `time:value` for each sample of a series, times in seconds; "stale" for a stale marker.
 fn samples(block: &Block, name: &str) -> Vec<String> {
     let mut found = Vec::new();
     let selector = Selector::new(vec![Matcher::equal(Labels::NAME, name)]);
@@ -46,7 +46,7 @@ fn samples(block: &Block, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_series_that_vanishes_gets_one_stale_marker() {
+fn a_series_that_disappears_gets_one_stale_marker() {
     let mut block = block();
     scrape(&mut block, 0, &[("a", 1.0), ("b", 1.0)]);
     scrape(&mut block, 15, &[("a", 2.0)]);
@@ -98,7 +98,7 @@ fn a_rollback_leaves_no_trace() {
 }
 
 #[test]
-fn a_clock_that_goes_back_drops_the_future() {
+fn samples_in_the_future_are_dropped_when_the_clock_is_set_back() {
     let mut block = block();
     for seconds in [0, 15, 30, 45] {
         scrape(&mut block, seconds, &[("a", seconds as f64)]);
@@ -113,7 +113,7 @@ fn a_clock_that_goes_back_drops_the_future() {
 fn the_ring_wraps_and_grows_without_losing_a_sample() {
     let mut block = block();
     for second in 0..200 {
-        // Far more often than announced, so that the ring grows; then it wraps many times.
+        // Scrapes are far more frequent than announced: the ring grows, then wraps many times.
         scrape(&mut block, second, &[("a", second as f64)]);
     }
     let expected: Vec<String> = (140..200).map(|s| format!("{s}:{s}")).collect();
@@ -128,18 +128,25 @@ fn a_ring_that_has_wrapped_grows_without_losing_a_sample() {
     for seconds in slow.clone().chain(fast.clone()) {
         scrape(&mut block, seconds, &[("a", seconds as f64)]);
     }
-    let kept = slow.filter(|seconds| *seconds > 339 - 60).chain(fast);
-    let expected: Vec<String> = kept.map(|s| format!("{s}:{s}")).collect();
+    let expected: Vec<String> = slow
+        .filter(|seconds| *seconds > 339 - 60)
+        .chain(fast)
+        .map(|s| format!("{s}:{s}"))
+        .collect();
     assert_eq!(samples(&block, "a"), expected);
 }
 
 #[test]
-fn the_cap_refuses_and_counts_but_not_what_is_synthetic() {
+fn the_limit_refuses_series_of_the_target_but_no_synthetic_ones() {
     let mut block = block();
     let names: Vec<String> = (0..20).map(|n| format!("m{n}")).collect();
     let many: Vec<(&str, f64)> = names.iter().map(|n| (n.as_str(), 1.0)).collect();
     scrape(&mut block, 0, &many);
-    assert_eq!(block.refused(), 12);
+    let refused = names.iter().filter(|name| {
+        let labels = Labels::named::<&str, &str>(name, []);
+        block.resolve(&labels).is_none()
+    });
+    assert_eq!(refused.count(), 12);
     assert_eq!(samples(&block, "up"), ["0:1"]);
     assert_eq!(block.series(), 13);
 }
@@ -152,7 +159,7 @@ fn a_series_without_samples_in_the_retention_is_evicted() {
     for seconds in [15, 30, 45] {
         scrape(&mut block, seconds, &[("a", 1.0)]);
     }
-    assert_eq!(block.epoch(), epoch, "a plan was thrown away for nothing");
+    assert_eq!(block.epoch(), epoch, "the epoch changed without a reason");
     let before = block.series();
     scrape(&mut block, 60, &[("a", 1.0)]);
     assert_eq!(block.series(), before - 1);
@@ -161,7 +168,7 @@ fn a_series_without_samples_in_the_retention_is_evicted() {
 }
 
 #[test]
-fn an_evicted_series_comes_back_under_a_new_generation() {
+fn the_handle_of_an_evicted_series_is_no_longer_valid() {
     let mut block = block();
     scrape(&mut block, 0, &[("a", 1.0), ("b", 1.0)]);
     let old = block
@@ -178,14 +185,14 @@ fn an_evicted_series_comes_back_under_a_new_generation() {
 }
 
 #[test]
-fn of_two_samples_of_a_series_in_a_scrape_the_first_counts() {
+fn of_two_samples_of_a_series_in_a_scrape_the_first_is_stored() {
     let mut block = block();
     scrape(&mut block, 0, &[("a", 1.0), ("a", 2.0)]);
     assert_eq!(samples(&block, "a"), ["0:1"]);
 }
 
 #[test]
-fn a_sample_that_says_it_is_old_is_left_out_and_one_that_is_fresh_is_stored_with_the_scrape() {
+fn samples_with_old_timestamps_are_dropped_and_recent_ones_are_stored() {
     let mut block = block();
     let labels = Labels::named::<&str, &str>("a", []);
     for (seconds, own) in [(1000, 995), (1015, 700)] {

@@ -1,0 +1,72 @@
+//! The results of evaluations.
+
+use super::error::{Error, ErrorKind};
+use super::eval::{Coverage, Note};
+use crate::metric::{Labels, Timestamp};
+
+/// One element of an instant vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstantSample {
+    /// The labels of the series.
+    pub labels: Labels,
+    /// Its value.
+    pub value: f64,
+    /// The evaluation time.
+    pub at: Timestamp,
+}
+
+/// The samples of one series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Points {
+    /// The labels of the series.
+    pub labels: Labels,
+    /// Times and values, oldest first.
+    pub points: Vec<(Timestamp, f64)>,
+}
+
+/// The value of an expression.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// One number.
+    Scalar(f64),
+    /// One number per series, in the order of the result.
+    Vector(Vec<InstantSample>),
+    /// A range of samples per series.
+    Matrix(Vec<Points>),
+    /// A string.
+    Text(String),
+}
+
+impl Value {
+    /// The value as an instant vector; a scalar is one element without labels, as in rules.
+    ///
+    /// # Errors
+    /// If it is a string or a range of samples.
+    pub fn into_vector(self, at: Timestamp) -> Result<Vec<InstantSample>, Error> {
+        let message = match self {
+            Self::Vector(samples) => return Ok(samples),
+            Self::Scalar(value) => {
+                let labels = Labels::empty();
+                return Ok(vec![InstantSample { labels, value, at }]);
+            }
+            Self::Matrix(_) => {
+                "expected an instant vector or a scalar, found a range vector: wrap it in a function"
+            }
+            Self::Text(_) => "expected an instant vector or a scalar, found a string",
+        };
+        Err(Error::new(ErrorKind::Type, None, message))
+    }
+}
+
+/// The value of an expression, with notes about the evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// The value.
+    pub value: Value,
+    /// Notes that put the value in doubt.
+    pub warnings: Vec<Note>,
+    /// Notes about the expression.
+    pub infos: Vec<Note>,
+    /// How much of the ranges was covered by samples.
+    pub coverage: Coverage,
+}
