@@ -1,8 +1,8 @@
 //! A snapshot as metric families: the list of the documentation, in its order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::snapshot::{Backfill, Discovery, Rule, RuleKind, Snapshot};
+use super::snapshot::{Backfill, Discovery, HeldSeries, Rule, RuleKind, Snapshot};
 use super::{Build, process};
 use crate::metric::Labels;
 
@@ -68,6 +68,7 @@ impl Family {
 /// Every family of a snapshot but those of its signals; those without samples are left out.
 pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut all = alerts(snapshot);
+    all.extend(watches(snapshot));
     all.extend(deliveries(snapshot));
     all.extend(targets(snapshot));
     all.extend(history(snapshot));
@@ -131,6 +132,33 @@ fn alerts(snapshot: &Snapshot) -> Vec<Family> {
             .dedup_by(|later, kept| later.labels == kept.labels);
     }
     vec![active, missing, failing]
+}
+
+/// How many series the watches hold. Those of one name are added up.
+#[expect(clippy::cast_precision_loss, reason = "counts")]
+fn watches(snapshot: &Snapshot) -> Vec<Family> {
+    let mut held = Family::gauge(
+        "sidewatch_rule_series",
+        "Series that a watch judges and remembers.",
+    );
+    let mut refused = Family::counter(
+        "sidewatch_rule_series_refused_total",
+        "Samples that a watch did not judge because it holds as many series as it may.",
+    );
+    let mut counts: BTreeMap<&str, HeldSeries> = BTreeMap::new();
+    for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
+        if let Some(of) = rule.series {
+            let all = counts.entry(&rule.definition.name).or_default();
+            all.held += of.held;
+            all.refused += of.refused;
+        }
+    }
+    for (rule, of) in counts {
+        let labels = snapshot.model.with("rule", rule);
+        held.push(labels.clone(), of.held as f64);
+        refused.push(labels, of.refused as f64);
+    }
+    vec![held, refused]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts")]

@@ -28,6 +28,6 @@ pub use query::Query;
 pub use server::{Handler, Reply, Server, web};
 pub use shared::Shared;
 pub use snapshot::{
-    Alert, Backfill, Band, Build, Definition, Discovery, Group, Peer, Point, Receiver, Reload,
-    Rule, RuleKind, STATES, Signal, Snapshot, Source, Target,
+    Alert, Backfill, Band, Build, Definition, Discovery, Group, HeldSeries, Peer, Point, Receiver,
+    Reload, Rule, RuleKind, STATES, Signal, Snapshot, Source, Target,
 };

@@ -37,6 +37,7 @@ mod exposition_text; // accept and reject, row by row
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // the fuzz targets for a moment
 mod hostile_clients; // floods, slow and stuck clients, and a scrape that is answered all the same
+mod import_cycles; // no file imports another that imports it
 mod judge_of_model; // one judge of many replicas, before the real Alertmanager
 mod layers; // modules depend only downwards
 mod monitor; // one tick after another, no socket, no clock

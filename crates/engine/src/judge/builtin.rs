@@ -27,8 +27,22 @@ impl StrategyFactory for BuiltIn {
     }
 }
 
+impl Registry {
+    /// The strategies of this crate.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::of(factories())
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::built_in()
+    }
+}
+
 /// Every built-in, in the order of the documentation.
-pub(super) fn factories() -> Vec<Arc<dyn StrategyFactory>> {
+fn factories() -> Vec<Arc<dyn StrategyFactory>> {
     let all: [(&'static str, Build); 12] = [
         ("static", statics::build),
         ("ewma", ewma::build),

@@ -5,8 +5,16 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::Problem;
 use crate::metric::Direction;
+
+/// A mistake in a strategy's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The place below the strategy, such as `alpha` or `strategies[1].bound`; empty for the strategy itself.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
 
 /// Parameters being read: each is taken by name, what nobody takes is a mistake.
 #[derive(Debug)]

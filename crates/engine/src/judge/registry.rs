@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::params::suggestion;
-use super::{StrategyConfig, ThresholdStrategy, builtin};
+use super::config::StrategyConfig;
+use super::params::{Problem, suggestion};
+use super::strategy::ThresholdStrategy;
 use crate::metric::Direction;
 
 /// Deepest nesting of `any_of` and `all_of`.
@@ -19,15 +20,6 @@ pub struct Context {
     pub direction: Direction,
     /// Time between two samples; zero when every sample is one step, whatever its time (files, golden outputs).
     pub interval: Duration,
-}
-
-/// A mistake in a strategy's configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The place below the strategy, such as `alpha` or `strategies[1].bound`; empty for the strategy itself.
-    pub path: String,
-    /// What is wrong and what would be right.
-    pub message: String,
 }
 
 /// A strategy, or every mistake in its configuration.
@@ -56,12 +48,6 @@ pub struct Registry {
     factories: Vec<Arc<dyn StrategyFactory>>,
 }
 
-impl Default for Registry {
-    fn default() -> Self {
-        Self::built_in()
-    }
-}
-
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.kinds()).finish()
@@ -69,12 +55,9 @@ impl std::fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// The strategies of this crate.
-    #[must_use]
-    pub fn built_in() -> Self {
-        Self {
-            factories: builtin::factories(),
-        }
+    /// A registry of these strategies.
+    pub(super) fn of(factories: Vec<Arc<dyn StrategyFactory>>) -> Self {
+        Self { factories }
     }
 
     /// The same registry with one more strategy; it replaces one of the same type.

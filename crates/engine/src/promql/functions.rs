@@ -1,6 +1,6 @@
 //! The functions: names, arguments, results.
 
-use super::ast::Type;
+use super::types::Type;
 
 /// What a function takes and gives.
 #[derive(Debug, Clone, Copy)]
@@ -169,7 +169,7 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
 /// The known name nearest to a mistyped one.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let known = ALL.iter().map(|(_, s)| s.name);
-    let known = known.chain(super::ast::AGGREGATES.iter().map(|(name, _)| *name));
+    let known = known.chain(super::aggregates::AGGREGATES.iter().map(|(name, _)| *name));
     let scored = known.map(|candidate| {
         (
             distance(name, candidate),

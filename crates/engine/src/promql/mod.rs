@@ -8,6 +8,7 @@
 //! Native histograms, `info()`, `anchored` and `smoothed`, duration expressions, `limitk` and `limit_ratio` are refused
 //! by name.
 
+mod aggregates;
 pub mod ast;
 mod error;
 mod eval;
@@ -16,16 +17,19 @@ mod format;
 mod functions;
 mod narrow;
 pub mod notation;
+mod options;
 mod parse;
 mod query;
 mod source;
 mod token;
+mod types;
 
 pub use error::{Error, ErrorKind, Position, Span};
 pub use eval::{Coverage, Note};
 pub use expr::{Expr, Selected};
 pub use format::{format_general, format_value};
 pub use functions::{Function, Signature};
+pub use options::Options;
 pub use parse::{MAX_DEPTH, MAX_LENGTH};
-pub use query::{Evaluation, InstantSample, Options, Points, Query, Value};
+pub use query::{Evaluation, InstantSample, Points, Query, Value};
 pub use source::{Batch, Samples, SeriesSource};

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::decide::Pair;
 use super::strings::Strings;
 use crate::metric::Labels;
+
+/// A label as exposed.
+pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// What an exposed label is renamed with when the target has one of its name.
 const EXPORTED: &str = "exported_";

@@ -21,8 +21,8 @@ mod value;
 
 pub use error::Error;
 pub use family::{Family, FamilyType};
-pub use parser::{Parser, Suffix};
-pub use series::{Series, Span};
+pub use parser::Parser;
+pub use series::{Series, Span, Suffix};
 pub use value::{canonical_bound, parse_value};
 
 pub(super) use value::quick_value;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::super::error::{Error, Position, Span};
-use super::super::query::Options;
+use super::super::options::Options;
 use super::super::source::SeriesSource;
 
 /// A remark about an evaluation that is no error.

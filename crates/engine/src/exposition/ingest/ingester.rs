@@ -1,0 +1,152 @@
+//! The ingester of one target.
+
+use std::sync::Arc;
+
+use crate::exposition::{Error, Exposition, Format, Limit, Limits};
+use crate::metric::{Appender, Labels, SeriesFilter};
+
+use super::decide::Policy;
+use super::ingested::Ingested;
+use super::memo::{Entry, Memo, State};
+use super::pass::Pass;
+
+/// Turns one target's expositions into samples.
+#[derive(Debug)]
+pub struct Ingester {
+    policy: Policy,
+    memo: Memo,
+    format: Format,
+    /// Whether some decision has to be taken again, so that the memo cannot be trusted line by line.
+    unsettled: bool,
+    seed: u64,
+    last: Ingested,
+}
+
+impl Ingester {
+    /// An ingester for a target.
+    ///
+    /// `target_labels` are added to every series (`job`, `instance`, …). With `honor_labels` an exposed label of the
+    /// same name wins, otherwise it is renamed with `exported_`. Without `honor_timestamps` every sample gets the
+    /// scrape's time. Series that `filter` does not want are checked and counted, not stored.
+    #[must_use]
+    pub fn new(
+        limits: Limits,
+        target_labels: Labels,
+        honor_labels: bool,
+        honor_timestamps: bool,
+        filter: Arc<SeriesFilter>,
+    ) -> Self {
+        Self {
+            policy: Policy {
+                limits,
+                target_labels,
+                honor_labels,
+                honor_timestamps,
+                filter,
+            },
+            memo: Memo::default(),
+            format: Format::Text,
+            unsettled: false,
+            seed: crate::metric::random_seed(),
+            last: Ingested::default(),
+        }
+    }
+
+    /// Changes what is wanted; every series is decided anew at the next scrape.
+    pub fn set_filter(&mut self, filter: Arc<SeriesFilter>) {
+        if self.policy.filter == filter {
+            return;
+        }
+        self.policy.filter = filter;
+        self.forget();
+    }
+
+    /// Drops every decision, for an appender that lost its series.
+    pub fn forget(&mut self) {
+        self.memo.forget_decisions();
+        self.unsettled = true;
+    }
+
+    /// The labels added to every series.
+    #[must_use]
+    pub fn target_labels(&self) -> &Labels {
+        &self.policy.target_labels
+    }
+
+    /// Counts of the last scrape, up to the error if it failed.
+    #[must_use]
+    pub fn last(&self) -> Ingested {
+        self.last
+    }
+
+    /// Reads an exposition and gives its samples to the appender.
+    ///
+    /// The caller begins before and commits after, or rolls back on an error: then nothing of this scrape counts and
+    /// what was remembered of the one before stays. An empty body is a good scrape without series, whatever its
+    /// format. A `_created` sample of an OpenMetrics counter, histogram or summary is consumed here and never becomes
+    /// a series: resets show as decreases.
+    ///
+    /// # Errors
+    /// A syntax error with its place, or the limit that was exceeded.
+    pub fn ingest(
+        &mut self,
+        exposition: &Exposition,
+        appender: &mut impl Appender,
+    ) -> Result<Ingested, Error> {
+        self.last = Ingested::default();
+        self.check_size(exposition)?;
+        if exposition.body.is_empty() {
+            self.memo = Memo::default();
+            return Ok(self.last);
+        }
+        if exposition.format != self.format {
+            self.memo = Memo::default();
+            self.format = exposition.format;
+        }
+        let mark = self.memo.mark();
+        let mut pass = Pass::new(
+            &self.policy,
+            &mut self.memo,
+            exposition,
+            appender,
+            self.seed,
+        );
+        if self.unsettled {
+            pass.rebuild();
+        }
+        let result = pass.run();
+        let (counts, next, in_order) = pass.finish();
+        self.last = counts;
+        if let Err(error) = result {
+            self.memo.undo(mark);
+            return Err(error);
+        }
+        match next {
+            Some(next) => self.memo.replace(next),
+            None => self.memo.truncate(in_order),
+        }
+        let refused = |entry: &Entry| entry.state == State::Refused;
+        self.unsettled = counts.refused > 0 && self.memo.entries.iter().any(refused);
+        Ok(counts)
+    }
+
+    fn check_size(&self, exposition: &Exposition) -> Result<(), Error> {
+        let size = exposition.body.len() as u64;
+        let configured = self.policy.limits.body_size;
+        let addressable = u64::from(u32::MAX);
+        let limit = if configured == 0 {
+            addressable
+        } else {
+            configured.min(addressable)
+        };
+        if size < limit {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            setting: Limit::BodySize,
+            limit,
+            found: size,
+            what: "the body's size in bytes".to_owned(),
+        })
+    }
+}
