@@ -8,7 +8,6 @@
 mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
-mod alerts; // the state machine, as Prometheus and better
 mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
 mod backfill; // strategies that start warm from the real Prometheus
@@ -27,13 +26,9 @@ mod durable; // what the binary remembers across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
 mod encode; // /metrics as strict readers see it
-mod exposition_differential;
-mod exposition_ingest;
-mod exposition_memo; // the memo of the last scrape changes cost, never samples
-mod exposition_openmetrics;
 mod exposition_oracle; // the same samples as prometheus_client
+#[path = "../../crates/engine/tests/it/exposition_reference.rs"]
 mod exposition_reference; // a slow, obvious parser
-mod exposition_text; // accept and reject, row by row
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // the fuzz targets for a moment
 mod hostile_clients; // floods, slow and stuck clients, and a scrape that is answered all the same
@@ -46,12 +41,10 @@ mod packs; // right about their own tests
 mod plan; // what a Prometheus knows, before anything is installed
 mod plan_servers; // and before servers with little, much, or no answer
 mod probe; // scraped and judged on demand
-mod promql_coverage; // what the judge is told of windows that fill
 mod promql_oracle; // the evaluator beside the real Prometheus
+#[path = "../../crates/engine/tests/it/promql_random.rs"]
 mod promql_random; // series and expressions from a seed
-mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // Prometheus' own test suite
-mod promql_values; // figures by hand, evaluation after evaluation
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replica_invariance; // one, three or fifty replicas
@@ -65,6 +58,7 @@ mod scrape_auth;
 mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do
 mod scrape_tls;
+#[path = "../../crates/engine/tests/it/scrape_window.rs"]
 mod scrape_window; // from a body to the window
 mod soak; // everything at once for a while
 mod source; // the same rules over the real Prometheus

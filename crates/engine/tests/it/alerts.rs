@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::alert::{
+use sidewatch_engine::alert::{
     Alert, Changes, Condition, Context, Expected, Explanation, Kind, NoData, Observation, Outcome,
     Rule, State, Template, Tracker,
 };
-use sidewatch::metric::{Labels, Timestamp};
+use sidewatch_engine::metric::{Labels, Timestamp};
 
 const RESEND: Duration = Duration::from_secs(60);
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidewatch::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 use sidewatch_engine::exposition::{Error, Exposition, Ingested, Ingester, Limits};
+use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 /// When every test scrape happens.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);

@@ -1,7 +1,7 @@
 //! The real reader against the obvious one, on bodies put together at random.
 
 use proptest::prelude::*;
-use sidewatch::scrape::Format;
+use sidewatch_engine::exposition::Format;
 
 use crate::exposition_reference::check;
 
