@@ -58,8 +58,6 @@ mod scrape_auth;
 mod scrape_http; // transport behaviour
 mod scrape_raw; // what only a raw listener can do
 mod scrape_tls;
-#[path = "../../crates/engine/tests/it/scrape_window.rs"]
-mod scrape_window; // from a body to the window
 mod soak; // everything at once for a while
 mod source; // the same rules over the real Prometheus
 mod status_page;

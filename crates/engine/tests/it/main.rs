@@ -1,8 +1,4 @@
 //! Behaviour of the engine at its seams, in one binary.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails where something is missing"
-)]
 
 mod alerts; // the state machine, as Prometheus and better
 mod exposition_differential;
