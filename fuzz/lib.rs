@@ -1,6 +1,6 @@
 //! The fuzz targets, compiled once for all fuzzers.
 
-#[path = "../tests/it/exposition_reference.rs"]
+#[path = "../crates/engine/tests/it/exposition_reference.rs"]
 mod exposition_reference;
 mod targets;
 

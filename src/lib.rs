@@ -7,9 +7,10 @@
 //!                                                                       └────▶ publish ─▶ own /metrics, status page, API
 //! ```
 //!
-//! Each stage is a module, in the order of the flow. `metric`, `series`, `promql`, `map`, `judge` and `alert` are pure: no I/O
-//! and no clock; time arrives with the sample. [`monitor`] is the only module that knows them all: [`ModelMonitor`] is
-//! one tick, [`Service`] the tasks around it.
+//! Two packages: `sidewatch-engine` is pure, without I/O and without a clock; time arrives with the
+//! sample. It contains `metric`, `series`, `promql`, `map`, `judge`, `alert`, `rules`, [`monitor`] (one
+//! tick) and [`replay`], which are re-exported here. This package adds the I/O: [`service`] is the
+//! loop of ticks and the tasks around it.
 //!
 //! Five seams take code of yours, without a change here:
 //!

@@ -139,6 +139,10 @@ catalogue! {
             "Evaluations of the rule that failed.").labels(RULE_ONLY);
         RULE_EVALUATION_FAILING = gauge("sidewatch_rule_evaluation_failing", Unit::Flag,
             "1 if the last evaluation of the rule failed.").labels(RULE_ONLY);
+        RULE_SERIES = gauge("sidewatch_rule_series", Unit::Count,
+            "Series that the watch judges and remembers.").labels(RULE_ONLY);
+        RULE_SERIES_REFUSED = counter("sidewatch_rule_series_refused_total",
+            "Samples that the watch did not judge because it holds as many series as it may.").labels(RULE_ONLY);
     }
     "Targets and scrapes": "" {
         TARGET_UP = gauge("sidewatch_target_up", Unit::Flag,

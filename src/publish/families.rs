@@ -1,15 +1,16 @@
 //! A snapshot as metric families, without the families of the signals.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::family::Family;
-use super::snapshot::{Backfill, Discovery, Rule, RuleKind, Snapshot};
+use super::snapshot::{Backfill, Discovery, HeldSeries, Rule, RuleKind, Snapshot};
 use super::{Build, catalogue, process};
 use crate::metric::Labels;
 
 /// Every family of a snapshot except those of its signals; families without samples are left out.
 pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut all = Vec::from(rules(snapshot));
+    all.extend(watches(snapshot));
     all.extend(notifications(snapshot));
     all.extend(retraining(snapshot));
     all.extend(targets(snapshot));
@@ -84,6 +85,28 @@ fn rules(snapshot: &Snapshot) -> [Family; 3] {
     [active, missing, failing]
 }
 
+/// How many series the watches hold. Watches of the same name are added up.
+#[expect(clippy::cast_precision_loss, reason = "counts")]
+fn watches(snapshot: &Snapshot) -> [Family; 2] {
+    let mut held = Family::new(&catalogue::RULE_SERIES);
+    let mut refused = Family::new(&catalogue::RULE_SERIES_REFUSED);
+    let mut counts: BTreeMap<&str, HeldSeries> = BTreeMap::new();
+    for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
+        if let Some(of) = rule.series {
+            let all = counts.entry(&rule.definition.name).or_default();
+            all.held += of.held;
+            all.refused += of.refused;
+        }
+    }
+    for (rule, of) in counts {
+        let labels = snapshot.model.with("rule", rule);
+        held.push(labels.clone(), of.held as f64);
+        refused.push(labels, of.refused as f64);
+    }
+    [held, refused]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts")]
 fn notifications(snapshot: &Snapshot) -> [Family; 4] {
     let mut sent = Family::new(&catalogue::NOTIFICATIONS_SENT);
     let mut failed = Family::new(&catalogue::NOTIFICATIONS_FAILED);

@@ -34,6 +34,6 @@ pub use server::{Handler, Reply, Server, web};
 pub(crate) use server::{refused_reasons, rejected_reasons};
 pub use shared::Shared;
 pub use snapshot::{
-    Alert, Backfill, Build, Definition, Discovery, Group, Peer, Point, Receiver, Reload, Rule,
-    RuleKind, STATES, Signal, Snapshot, Source, Target,
+    Alert, Backfill, Build, Definition, Discovery, Group, HeldSeries, Peer, Point, Receiver,
+    Reload, Rule, RuleKind, STATES, Signal, Snapshot, Source, Target,
 };

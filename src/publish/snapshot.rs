@@ -254,6 +254,17 @@ pub struct Rule {
     pub failures: u64,
     /// Alerts that began to fire since the start.
     pub fired: u64,
+    /// The series of a watch; `None` for another rule.
+    pub series: Option<HeldSeries>,
+}
+
+/// The series that a watch judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldSeries {
+    /// Series that it holds.
+    pub held: u64,
+    /// Samples that it did not judge because of its limit, since the start.
+    pub refused: u64,
 }
 
 /// What a rule does.

@@ -275,7 +275,19 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
         evaluations: health.evaluations,
         failures: health.failures,
         fired: health.fired,
+        series: held_series(state),
     }
+}
+
+fn held_series(state: &RuleState) -> Option<publish::HeldSeries> {
+    let Kind::Watch(watching) = state.kind() else {
+        return None;
+    };
+    let counts = watching.counts();
+    Some(publish::HeldSeries {
+        held: counts.series as u64,
+        refused: counts.refused,
+    })
 }
 
 fn peers(dispatcher: &Dispatcher) -> Vec<publish::Peer> {

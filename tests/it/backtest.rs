@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use sidewatch::cli::backtest::{Backtest, Format, Source, Span};
+use sidewatch::cli::replay::{Fired, replay};
 use sidewatch::history::{Prometheus, Range, Recording};
 use sidewatch::metric::{Labels, MatchOp, Matcher, Selector, Timestamp};
 use sidewatch::runtime::http;
@@ -611,4 +612,33 @@ fn auto_takes_the_pack_of_whatever_the_past_is_of() {
         ..Source::default()
     });
     assert!(run(&table).unwrap_err().contains("name a pack"));
+}
+
+/// Scrapes in which `x` of so many users is `xs[i]`, and `y` is `ys[i]`.
+fn scrapes_of_users(dir: &Path, users: usize, xs: &[u8], ys: &[u8]) {
+    for (index, (x, y)) in xs.iter().zip(ys).enumerate() {
+        let mut body = String::new();
+        for user in 0..users {
+            writeln!(body, "x{{user=\"{user}\"}} {x}\ny{{user=\"{user}\"}} {y}").unwrap();
+        }
+        fs::write(dir.join(format!("snap_{:04}.txt", index + 1)), body).unwrap();
+    }
+}
+
+#[test]
+fn no_alert_is_lost_however_many_change_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = "groups: [{name: g, rules: [{alert: X, expr: x > 1}, {alert: Y, expr: y > 1}]}]\n";
+    let file = dir.path().join("r.yaml");
+    fs::write(&file, rules).unwrap();
+    scrapes_of_users(dir.path(), 1100, &[0, 2, 0], &[0, 0, 2]);
+    let replay = replay(&[file.display().to_string()], dir.path(), None).unwrap();
+    let of = |rule: &str| -> Vec<&Fired> {
+        let fired = replay.fired.iter();
+        fired.filter(|fired| *fired.alert.rule == *rule).collect()
+    };
+    let (x, y) = (of("X"), of("Y"));
+    assert_eq!((x.len(), y.len()), (1100, 1100));
+    assert!(x.iter().all(|fired| fired.resolved_at.is_some()));
+    assert!(y.iter().all(|fired| fired.resolved_at.is_none()));
 }

@@ -7,16 +7,52 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
+use sidewatch::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 use sidewatch::scrape::{Exposition, Format, Ingester, Limits, format_of};
 
-use crate::scrape_window::{NOW, Window, with};
 use crate::support::recordings;
+
+/// When every scrape happens.
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// Labels, timestamp, and the value's bits in hexadecimal.
 type Sample = (Vec<(String, String)>, Option<i64>, String);
+
+/// Keeps the samples of the last scrape.
+#[derive(Default)]
+struct Window {
+    labels: Vec<Labels>,
+    samples: Vec<Sample>,
+}
+
+impl Appender for Window {
+    fn resolve(&mut self, labels: &Labels) -> Option<SeriesRef> {
+        self.labels.push(labels.clone());
+        Some(SeriesRef {
+            index: u32::try_from(self.labels.len() - 1).expect("few series"),
+            generation: 0,
+        })
+    }
+
+    fn append(&mut self, series: SeriesRef, at: Option<Timestamp>, value: f64) -> bool {
+        let labels = self.labels[series.index as usize].iter();
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let bits = format!("{:016x}", value.to_bits());
+        self.samples
+            .push((labels.collect(), at.map(Timestamp::as_millis), bits));
+        true
+    }
+}
+
+/// An ingester that wants everything.
+fn ingester() -> Ingester {
+    let filter = Arc::new(SeriesFilter::everything());
+    Ingester::new(Limits::default(), Labels::empty(), false, true, filter)
+}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -63,15 +99,16 @@ fn body_of(path: &Path) -> Vec<u8> {
 /// Our samples in the oracle's shape; one ingester per directory, so that consecutive snapshots go through the memo.
 fn ours(window: &mut Window, ingester: &mut Ingester, path: &Path) -> Result<Vec<Sample>, String> {
     let exposition = Exposition::new(body_of(path), format_of_file(path), NOW);
-    let counts = window
-        .scrape(ingester, &exposition)
+    window.samples.clear();
+    let counts = ingester
+        .ingest(&exposition, window)
         .map_err(|error| error.to_string())?;
     assert_eq!(
         counts.samples,
         counts.stored + counts.unselected,
         "{counts:?}"
     );
-    Ok(window.samples_as_text())
+    Ok(window.samples.clone())
 }
 
 fn ask(python: &str, files: &[PathBuf]) -> Vec<Answer> {
@@ -132,7 +169,7 @@ fn every_recorded_body_is_read_as_prometheus_client_reads_it() {
     files.sort();
     assert!(files.len() > 200, "{} bodies", files.len());
     let mut of_directory = PathBuf::new();
-    let mut ingester = with(Limits::default(), sidewatch::metric::Labels::empty());
+    let mut reader = ingester();
     let mut window = Window::default();
     let mut differences = Vec::new();
     for answer in ask(&python, &files) {
@@ -140,10 +177,10 @@ fn every_recorded_body_is_read_as_prometheus_client_reads_it() {
         let directory = path.parent().expect("a directory");
         if directory != of_directory {
             of_directory = directory.to_owned();
-            ingester = with(Limits::default(), sidewatch::metric::Labels::empty());
+            reader = ingester();
             window = Window::default();
         }
-        let found = ours(&mut window, &mut ingester, path);
+        let found = ours(&mut window, &mut reader, path);
         match (answer.error, found) {
             (None, Ok(samples)) => differences.extend(difference(path, answer.samples, samples)),
             (theirs, ours) => differences.push(format!(

@@ -68,7 +68,7 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The code of a file: no tests, no comments.
-fn code(path: &Path) -> String {
+pub(crate) fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let body = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     let lines = body.lines().map(|line| line.split("//").next().unwrap());

@@ -8,7 +8,6 @@
 mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
-mod alerts; // the state machine, compared with Prometheus
 mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
 mod backfill; // warm starts from the real Prometheus
@@ -27,16 +26,13 @@ mod durable; // the state of the binary across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
 mod encode; // /metrics in strict parsers
-mod exposition_differential; // random bodies, against the reference parser
-mod exposition_ingest; // labels, limits and timestamps of parsed samples
-mod exposition_memo; // the memo of the last scrape changes cost, never samples
-mod exposition_openmetrics; // accepted and refused, row by row
 mod exposition_oracle; // the same samples as prometheus_client
+#[path = "../../crates/engine/tests/it/exposition_reference.rs"]
 mod exposition_reference; // a slow, simple parser
-mod exposition_text; // accepted and refused, row by row
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // a short run of the fuzz targets
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
+mod import_cycles; // no two files import each other
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager
 mod layers; // allowed dependencies between modules
 mod monitor; // ticks without a socket or a clock
@@ -45,12 +41,10 @@ mod packs; // the packs' own tests
 mod plan; // sidewatch plan with the real Prometheus
 mod plan_servers; // and with servers that have little data, or do not answer
 mod probe; // one scrape, judged on demand
-mod promql_coverage; // coverage of windows that fill
 mod promql_oracle; // the evaluator compared with the real Prometheus
+#[path = "../../crates/engine/tests/it/promql_random.rs"]
 mod promql_random; // series and expressions from a seed
-mod promql_streaming; // scrape by scrape equals all at once
 mod promql_suite; // scripts in Prometheus' test language
-mod promql_values; // figures by hand, evaluation after evaluation
 mod reference; // generated pages are up to date
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
@@ -65,7 +59,6 @@ mod scrape_auth; // credentials and headers
 mod scrape_http; // transport behaviour
 mod scrape_raw; // answers that need a raw listener
 mod scrape_tls; // client certificates
-mod scrape_window; // a simple window for tests
 mod soak; // all loads at once
 mod source; // the same rules over the real Prometheus
 mod status_page; // the page, the API and refused requests

@@ -240,3 +240,56 @@ groups:
     }
     assert_eq!(summaries, ["60 requests, 7 workers", "1"]);
 }
+
+/// `accuracy` of so many users, each a series of its own.
+fn of_users(users: std::ops::Range<u32>, accuracy: f64) -> String {
+    let mut body = String::new();
+    for user in users {
+        writeln!(body, "accuracy{{user=\"{user}\"}} {accuracy}").unwrap();
+    }
+    body
+}
+
+#[test]
+fn a_tick_gives_every_change_however_many_there_are() {
+    let mut monitor = monitor(LOW);
+    observe(&mut monitor, 0, &of_users(0..1100, 0.95));
+    let fired = observe(&mut monitor, 1, &of_users(0..1100, 0.5)).changes;
+    assert_eq!(fired.len(), 1100);
+    let ended = observe(&mut monitor, 2, &of_users(0..1100, 0.95)).changes;
+    assert_eq!(ended.len(), 1100);
+    assert!(ended.iter().all(|alert| alert.state == State::Resolved));
+}
+
+fn anomalous(monitor: &ModelMonitor) -> usize {
+    let judged = monitor.judged();
+    judged
+        .filter(|(_, _, verdict)| verdict.is_anomalous())
+        .count()
+}
+
+#[test]
+fn series_that_are_gone_make_room_for_new_ones_at_the_limit_of_a_watch() {
+    let mut monitor = monitor(LOW);
+    for batch in 0..14 {
+        let body = of_users(batch * 1000..(batch + 1) * 1000, 0.5);
+        observe(&mut monitor, batch, &body);
+        assert_eq!(anomalous(&monitor), 1000, "batch {batch}");
+    }
+}
+
+#[test]
+fn a_series_that_is_gone_for_long_is_no_longer_stored() {
+    let learns = LOW.replace("{type: static, bound: 0.9}", "{type: ewma}");
+    let mut stored = Vec::new();
+    for (rules, away) in [(LOW, 100), (&*learns, 100), (&*learns, 50_000)] {
+        let mut monitor = monitor(rules);
+        observe(&mut monitor, 0, &of_users(0..1000, 0.95));
+        observe(&mut monitor, away, &of_users(0..1, 0.95));
+        let changes = monitor.state_changes(true);
+        let learnt = serde_json::to_string(&changes.learnt).unwrap();
+        stored.push(learnt.matches("user").count());
+    }
+    // 100 ticks are 25 minutes, which is longer than the window; 50,000 are longer than a week.
+    assert_eq!(stored, [1, 1000, 1]);
+}

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use sidewatch::metric::Timestamp;
 use sidewatch::runtime::http::{Client, Settings};
 use sidewatch::scrape::{Format, HttpProducer, MetricProducer, Reason, Target};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::scrape_window::NOW;
+/// When every scrape happens.
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 fn producer(url: &str) -> HttpProducer {
     HttpProducer::new(Target::new(url), Arc::new(Client::new(Settings::default())))

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sidewatch::metric::Timestamp;
 use sidewatch::runtime::http::{Client, Settings};
 use sidewatch::scrape::{Error, Exposition, HttpProducer, Limit, MetricProducer, Reason, Target};
 use sidewatch_engine::exposition;
@@ -11,7 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::scrape_window::NOW;
+/// When every scrape happens.
+const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n";
 

@@ -6,6 +6,9 @@
 //! lint)         window)   at now)   samples) verdict)  machine)  when to ask)
 //! ```
 //!
+//! `rules` says what is evaluated, [`monitor::ModelMonitor`] is one tick through all of them, and
+//! `replay` takes the past through it.
+//!
 //! Nothing here performs I/O or reads a clock: time arrives with the sample.
 
 pub mod metric;

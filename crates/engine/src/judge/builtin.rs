@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{
-    Context, EwmaParams, Registry, StrategyFactory, adwin, auto, compose, drift, ewma, mad,
-    novelty, page_hinkley, seasonal, shift, statics,
+    Context, EwmaParams, Registry, StrategyConfig, StrategyFactory, adwin, auto, compose, drift,
+    ewma, mad, novelty, page_hinkley, seasonal, shift, statics,
 };
-use crate::describe::{Alternative, Description, Keys};
+use crate::describe::{Alternative, Choice, Description, Keys, Kind, Limits, Node, Shape};
 
 type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
 type Describe = fn() -> Description;
@@ -82,9 +82,40 @@ impl Default for Registry {
 }
 
 /// The parameters of each.
-pub(super) fn descriptions() -> Vec<Alternative> {
+fn descriptions() -> Vec<Alternative> {
     let described = ALL.into_iter();
     described
         .map(|(kind, _, describe)| (kind, describe()))
         .collect()
+}
+
+/// How a strategy is written, for messages.
+const EXAMPLE: &str = "write it as {type: static, bound: 0.9}";
+
+impl Shape for StrategyConfig {
+    type Value = Self;
+
+    fn kind() -> Kind {
+        Kind::Choice(Choice {
+            name: "Strategy",
+            doc: "What is normal. `type` names the strategy, and the other keys are its parameters.",
+            tag: "type",
+            sections: descriptions,
+        })
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self> {
+        let Value::Object(mut params) = node.value().to_json() else {
+            let got = node.value().describe();
+            node.problem(format!("must be a map, got {got}; {EXAMPLE}"));
+            return None;
+        };
+        let Some(kind) = node.peek("type") else {
+            node.problem(format!("type is missing; {EXAMPLE}"));
+            return None;
+        };
+        params.remove("type");
+        let kind = kind.text()?;
+        Some(Self { kind, params })
+    }
 }

@@ -2,8 +2,11 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::{Problem, StrategyConfig, builtin};
-use crate::describe::{Choice, Keys, Kind, Limits, Node, ReadContext, Reader, Shape, Value};
+use crate::describe::{Fault, Keys, Node, ReadContext, Reader, Value};
+
+/// A mistake in a strategy's configuration, at a place below the strategy such as `alpha` or
+/// `strategies[1].bound`.
+pub type Problem = Fault;
 
 /// Reads described parameters, and makes a strategy of them; `make` may report further problems.
 ///
@@ -25,36 +28,5 @@ pub fn read_params<K: Keys, T>(
     match made {
         Some(made) if problems.is_empty() => Ok(made),
         _ => Err(problems),
-    }
-}
-
-/// How a strategy is written, for messages.
-const EXAMPLE: &str = "write it as {type: static, bound: 0.9}";
-
-impl Shape for StrategyConfig {
-    type Value = Self;
-
-    fn kind() -> Kind {
-        Kind::Choice(Choice {
-            name: "Strategy",
-            doc: "What is normal. `type` names the strategy, and the other keys are its parameters.",
-            tag: "type",
-            sections: builtin::descriptions,
-        })
-    }
-
-    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self> {
-        let Json::Object(mut params) = node.value().to_json() else {
-            let got = node.value().describe();
-            node.problem(format!("must be a map, got {got}; {EXAMPLE}"));
-            return None;
-        };
-        let Some(kind) = node.peek("type") else {
-            node.problem(format!("type is missing; {EXAMPLE}"));
-            return None;
-        };
-        params.remove("type");
-        let kind = kind.text()?;
-        Some(Self { kind, params })
     }
 }

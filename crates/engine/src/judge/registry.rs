@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::{StrategyConfig, ThresholdStrategy};
-use crate::describe::Fault;
+use super::config::StrategyConfig;
+use super::params::Problem;
+use super::strategy::ThresholdStrategy;
 use crate::metric::Direction;
 use crate::metric::nearest;
 
@@ -22,10 +23,6 @@ pub struct Context {
     /// files.
     pub interval: Duration,
 }
-
-/// A mistake in a strategy's configuration, at a place below the strategy such as `alpha` or
-/// `strategies[1].bound`.
-pub type Problem = Fault;
 
 /// A strategy, or every mistake in its configuration.
 pub type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;

@@ -156,9 +156,17 @@ impl Table {
         (self.entries.len() + new.count()).saturating_sub(self.max_series)
     }
 
-    /// Evicts at most `count` series, those that were seen longest ago first, and none to `keep`.
-    pub fn evict_oldest(&mut self, count: usize, keep: impl Fn(&Labels) -> bool) {
-        let idle = self.entries.iter().filter(|(labels, _)| !keep(labels));
+    /// Evicts at most `count` series, those that were seen longest ago first; none that is
+    /// `present`, and none that has an active alert and is judged by something learnt.
+    pub fn evict_oldest(
+        &mut self,
+        count: usize,
+        present: impl Fn(&Labels) -> bool,
+        active: impl Fn(&Labels) -> bool,
+    ) {
+        let idle = self.entries.iter().filter(|(labels, entry)| {
+            !present(labels) && (entry.strategy.idle_retention().is_zero() || !active(labels))
+        });
         let mut idle: Vec<(Timestamp, Labels)> = idle
             .map(|(labels, entry)| (entry.seen, labels.clone()))
             .collect();
@@ -171,17 +179,18 @@ impl Table {
     }
 
     /// Evicts series that were not seen for longer than `retention` and than what was learnt about
-    /// them is of use, and none to `keep`.
+    /// them is of use; none that has an active alert and is judged by something learnt.
     pub fn evict_idle(
         &mut self,
         now: Timestamp,
         retention: Duration,
-        mut keep: impl FnMut(&Labels) -> bool,
+        mut active: impl FnMut(&Labels) -> bool,
     ) {
         let before = self.entries.len();
         self.entries.retain(|labels, entry| {
             let idle = now.since(entry.seen);
-            idle <= retention || idle <= entry.strategy.idle_retention() || keep(labels)
+            let use_of_learnt = entry.strategy.idle_retention();
+            idle <= retention.max(use_of_learnt) || (!use_of_learnt.is_zero() && active(labels))
         });
         self.counts.evicted += (before - self.entries.len()) as u64;
     }

@@ -190,7 +190,7 @@ impl Watching {
     }
 
     /// Makes room for the new series of this tick where the limit is reached: series that are not
-    /// there now and have no active alert leave, those that were seen longest ago first.
+    /// there now leave, those that were seen longest ago first.
     fn make_room(&mut self, values: &[InstantSample]) {
         if self.table.has_room_for(values.len()) {
             return;
@@ -202,13 +202,15 @@ impl Watching {
             return;
         }
         let active: HashSet<&Labels> = self.tracker.active_series().collect();
-        self.table.evict_oldest(lacking, |series| {
-            present.contains(series) || active.contains(series)
-        });
+        self.table.evict_oldest(
+            lacking,
+            |series| present.contains(series),
+            |series| active.contains(series),
+        );
     }
 
     /// Evicts the series that were not seen for so long that what was learnt about them is of no
-    /// use, unless they have an active alert.
+    /// use.
     pub(super) fn evict_idle(&mut self, at: Timestamp, retention: Duration) {
         let tracker = &self.tracker;
         let mut active: Option<HashSet<&Labels>> = None;

@@ -1,34 +1,10 @@
 //! The syntax tree of an expression. Every node has the span of its text.
 
-use std::fmt;
-
+pub use super::aggregates::AggregateOp;
 use super::error::Span;
 use super::functions::Function;
+pub use super::types::Type;
 use crate::metric::Selector;
-
-/// The type of an expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Type {
-    /// One number without labels.
-    Scalar,
-    /// One number per series at one time.
-    Vector,
-    /// A range of samples per series.
-    Matrix,
-    /// A string.
-    Text,
-}
-
-impl fmt::Display for Type {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Scalar => "scalar",
-            Self::Vector => "instant vector",
-            Self::Matrix => "range vector",
-            Self::Text => "string",
-        })
-    }
-}
 
 /// A node of the tree.
 #[derive(Debug, Clone)]
@@ -134,58 +110,6 @@ pub struct Aggregate {
     pub param: Option<Node>,
     /// The vector that is aggregated.
     pub expr: Node,
-}
-
-/// An aggregation operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are PromQL's")]
-pub enum AggregateOp {
-    Sum,
-    Avg,
-    Count,
-    Min,
-    Max,
-    Group,
-    Stddev,
-    Stdvar,
-    Topk,
-    Bottomk,
-    CountValues,
-    Quantile,
-}
-
-/// The names of the aggregation operators.
-pub(super) const AGGREGATES: [(&str, AggregateOp); 12] = [
-    ("sum", AggregateOp::Sum),
-    ("avg", AggregateOp::Avg),
-    ("count", AggregateOp::Count),
-    ("min", AggregateOp::Min),
-    ("max", AggregateOp::Max),
-    ("group", AggregateOp::Group),
-    ("stddev", AggregateOp::Stddev),
-    ("stdvar", AggregateOp::Stdvar),
-    ("topk", AggregateOp::Topk),
-    ("bottomk", AggregateOp::Bottomk),
-    ("count_values", AggregateOp::CountValues),
-    ("quantile", AggregateOp::Quantile),
-];
-
-impl AggregateOp {
-    /// The type of the parameter; `None` if the operator has none.
-    pub(super) fn param(self) -> Option<Type> {
-        match self {
-            Self::Topk | Self::Bottomk | Self::Quantile => Some(Type::Scalar),
-            Self::CountValues => Some(Type::Text),
-            Self::Sum
-            | Self::Avg
-            | Self::Count
-            | Self::Min
-            | Self::Max
-            | Self::Group
-            | Self::Stddev
-            | Self::Stdvar => None,
-        }
-    }
 }
 
 /// A binary operator.

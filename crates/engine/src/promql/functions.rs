@@ -1,6 +1,7 @@
 //! The functions of PromQL: their names and types.
 
-use super::ast::{AGGREGATES, Type};
+use super::aggregates::AGGREGATES;
+use super::types::Type;
 
 /// The name and the types of a function.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@
 //! Native histograms, `info()`, `anchored` and `smoothed`, duration expressions, `limitk` and
 //! `limit_ratio` are not supported; the error names the feature.
 
+mod aggregates;
 pub mod ast;
 mod error;
 mod eval;
@@ -17,10 +18,12 @@ mod expr;
 mod functions;
 mod narrow;
 pub mod notation;
+mod options;
 mod parse;
 mod query;
 mod source;
 mod token;
+mod types;
 mod value;
 
 pub use error::{Error, ErrorKind, Position, Span};
@@ -28,7 +31,8 @@ pub use eval::{Coverage, Note};
 pub use expr::{Expr, Selected};
 
 pub use functions::{Function, Signature};
-pub use query::{Options, Query};
+pub use options::Options;
+pub use query::Query;
 pub use source::{Batch, Samples, SeriesSource};
 pub use value::{Evaluation, InstantSample, Points, Value};
 

@@ -7,40 +7,11 @@ use std::time::Duration;
 use super::error::{Error, Position, Span};
 use super::eval::{Context, Coverage, Level, Note, Ranges, Root, Scratch, Table, Vector, build};
 use super::expr::Expr;
+use super::options::Options;
 use super::source::SeriesSource;
 use super::value::{Evaluation, InstantSample, Points, Value};
 use crate::metric::{Labels, Timestamp};
 use crate::series::is_absent;
-
-/// Options of an evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// The greatest age of a sample that an instant selector returns; 5 minutes by default in
-    /// Prometheus.
-    pub lookback: Duration,
-    /// The step of subqueries without one: the evaluation interval.
-    pub default_subquery_step: Duration,
-    /// Whether names that functions drop stay visible until the end of the evaluation; off by
-    /// default in Prometheus.
-    pub delayed_name_removal: bool,
-    /// Most series in a result.
-    pub max_result_series: usize,
-    /// Most samples one evaluation reads.
-    pub max_samples: u64,
-}
-
-impl Default for Options {
-    /// Prometheus' defaults, at most 100,000 series and 50 million samples.
-    fn default() -> Self {
-        Self {
-            lookback: Duration::from_secs(300),
-            default_subquery_step: Duration::from_secs(60),
-            delayed_name_removal: false,
-            max_result_series: 100_000,
-            max_samples: 50_000_000,
-        }
-    }
-}
 
 /// The labels of the rows of a result, cached while its table is the same.
 #[derive(Debug)]

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::length::check_length;
 use super::parse::{Block, Node, Operand, Pipeline, Term};
 use super::value::Value;
 use super::{Scope, Tree, functions};
 
-/// Longest text a template may produce, in bytes.
-const MAX_OUTPUT: usize = 64 * 1024;
 /// Most nodes one rendering may visit: a range over a large query ends.
 const MAX_STEPS: usize = 100_000;
 /// Deepest call of templates by templates.
@@ -139,7 +138,7 @@ impl Evaluation<'_> {
     }
 
     fn write(&mut self, text: &str) -> Result<(), String> {
-        short(self.out.len() + text.len())?;
+        check_length(self.out.len() + text.len())?;
         self.out.push_str(text);
         Ok(())
     }
@@ -264,7 +263,7 @@ impl Evaluation<'_> {
             let value = functions::call(name, arguments, self.scope);
             let value = value.and_then(|value| {
                 if let Value::Text(text) = &value {
-                    short(text.len())?;
+                    check_length(text.len())?;
                 }
                 Ok(value)
             });
@@ -321,14 +320,6 @@ impl Evaluation<'_> {
         };
         fields(value, &operand.fields)
     }
-}
-
-/// Whether a text is as short as texts have to be.
-pub(super) fn short(bytes: usize) -> Result<(), String> {
-    if bytes > MAX_OUTPUT {
-        return Err(format!("the text is longer than {MAX_OUTPUT} bytes"));
-    }
-    Ok(())
 }
 
 fn fields(value: Value, names: &[String]) -> Result<Value, String> {

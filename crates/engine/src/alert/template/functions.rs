@@ -7,7 +7,7 @@ use regex::Regex;
 
 use crate::metric::{parse_duration, pattern_error};
 
-use super::eval::short;
+use super::length::check_length;
 use super::value::Value;
 use super::{Scope, compare, format, humanize};
 
@@ -257,7 +257,7 @@ fn replace_all(arguments: &[Value]) -> Result<Value, String> {
     for found in pattern.captures_iter(text) {
         let whole = found.get_match();
         out.push_str(text.get(copied..whole.start()).unwrap_or(""));
-        short(out.len() + with.len() + groups.saturating_mul(whole.len()))?;
+        check_length(out.len() + with.len() + groups.saturating_mul(whole.len()))?;
         found.expand(with, &mut out);
         copied = whole.end();
     }

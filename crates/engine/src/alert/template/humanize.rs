@@ -1,6 +1,6 @@
 //! Prometheus' functions that make numbers readable.
 
-use super::format::{general, time};
+use super::numbers::{general, time};
 
 const LARGE: [&str; 8] = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
 const LARGE_1024: [&str; 8] = ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
@@ -98,7 +98,7 @@ pub(super) fn timestamp(value: f64) -> Result<String, String> {
     if (value * 1e9).abs() > 9.223_372_036_854_775e18 {
         return Err(format!(
             "{} cannot be represented as a nanoseconds timestamp since it overflows int64",
-            super::format::float(value)
+            super::numbers::float(value)
         ));
     }
     Ok(time(value))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::metric::Labels;
 
-use super::format;
+use super::numbers;
 
 /// A value of a template, after Go's kinds.
 #[derive(Debug, Clone, PartialEq)]
@@ -162,7 +162,7 @@ impl Value {
             Self::Nil => nil.to_owned(),
             Self::Bool(b) => b.to_string(),
             Self::Int(n) => n.to_string(),
-            Self::Float(f) => format::float(*f),
+            Self::Float(f) => numbers::float(*f),
             Self::Text(text) => text.clone(),
             Self::Labels(labels) => {
                 let pairs: Vec<String> = labels.iter().map(|(k, v)| format!("{k}:{v}")).collect();
@@ -180,8 +180,8 @@ impl Value {
                 let items: Vec<String> = fields.values().map(|v| v.print("<nil>")).collect();
                 format!("{{{}}}", items.join(" "))
             }
-            Self::Time(seconds) => format::time(*seconds),
-            Self::Duration(seconds) => format::duration(*seconds),
+            Self::Time(seconds) => numbers::time(*seconds),
+            Self::Duration(seconds) => numbers::duration(*seconds),
         }
     }
 }

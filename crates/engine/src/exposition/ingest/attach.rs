@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::decide::Pair;
 use super::strings::Strings;
 use crate::metric::Labels;
+
+/// A label as exposed.
+pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Prefix of an exposed label whose name the target has too.
 const EXPORTED: &str = "exported_";

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::attach::attach;
+use super::attach::{Pair, attach};
 use super::strings::Strings;
 use crate::exposition::parse::{Family, FamilyType, Series, canonical_bound};
 use crate::exposition::{Error, Format, Limit, Limits};
@@ -112,9 +112,6 @@ pub(super) fn depends_on_family(series: &Series, body: &[u8], format: Format) ->
     series.labels.iter().any(|(name, _)| bound(name.raw(body)))
         || (format == Format::OpenMetrics && series.name.raw(body).ends_with(b"_created"))
 }
-
-/// A label as exposed.
-pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// The labels as exposed, bounds in canonical form.
 ///

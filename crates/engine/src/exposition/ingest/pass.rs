@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Ingested;
 use super::decide::{Decision, Policy, Refusal, depends_on_family};
+use super::ingested::Ingested;
 use super::memo::{Entry, Index, Memo, NOWHERE, State};
 use super::seen::Seen;
 use super::strings::Strings;

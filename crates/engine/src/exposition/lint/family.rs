@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Lint, Sample};
+use super::finding::Lint;
+use super::sample::Sample;
 use crate::exposition::parse::{FamilyType, parse_value};
 
 /// Labels in order of name.

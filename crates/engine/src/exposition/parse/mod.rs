@@ -20,8 +20,8 @@ mod value;
 
 pub use error::Error;
 pub use family::{Family, FamilyType};
-pub use parser::{Parser, Suffix};
-pub use series::{Series, Span};
+pub use parser::Parser;
+pub use series::{Series, Span, Suffix};
 pub use value::parse_value;
 
 pub(super) use value::{canonical_bound, quick_value};

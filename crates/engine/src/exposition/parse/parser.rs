@@ -2,17 +2,8 @@
 
 use super::cursor::Cursor;
 use super::openmetrics::{self, Found};
-use super::{Error, Family, Series, Span, text};
+use super::{Error, Family, Series, Span, Suffix, text};
 use crate::exposition::Format;
-
-/// The part of a sample after its series.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Suffix {
-    /// The value; any NaN is the canonical one.
-    pub value: f64,
-    /// The sample's own timestamp in milliseconds since the epoch.
-    pub at: Option<i64>,
-}
 
 /// Reads a body sample by sample. Bodies of 4 GiB and more are not supported; limits keep them out.
 #[derive(Debug, Clone)]

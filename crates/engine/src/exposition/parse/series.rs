@@ -257,3 +257,12 @@ impl Cursor<'_> {
         Err(self.error(open, "a quoted string without its closing quote"))
     }
 }
+
+/// What follows a sample's series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Suffix {
+    /// The value; any NaN is the canonical one.
+    pub value: f64,
+    /// The sample's own timestamp in milliseconds since the epoch.
+    pub at: Option<i64>,
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::error::{Error, Position, Span};
-use super::super::query::Options;
+use super::super::options::Options;
 use super::super::source::SeriesSource;
 use crate::metric::millis;
 

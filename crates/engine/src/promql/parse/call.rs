@@ -1,6 +1,7 @@
 //! Parses function calls and aggregations.
 
-use super::super::ast::{AGGREGATES, Aggregate, Grouping, Kind, Node, Type};
+use super::super::aggregates::AGGREGATES;
+use super::super::ast::{Aggregate, Grouping, Kind, Node, Type};
 use super::super::error::{Error, Span};
 use super::super::functions::{Function, nearest, refusal};
 use super::Parser;

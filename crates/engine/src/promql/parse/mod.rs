@@ -240,7 +240,9 @@ impl<'a> Parser<'a> {
             }
         }
         let lower = name.to_ascii_lowercase();
-        let is_aggregate = super::ast::AGGREGATES.iter().any(|(n, _)| *n == lower);
+        let is_aggregate = super::aggregates::AGGREGATES
+            .iter()
+            .any(|(n, _)| *n == lower);
         if (is_aggregate || matches!(&*lower, "limitk" | "limit_ratio"))
             && (is_call || self.groups_next())
         {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::alert::{
+use sidewatch_engine::alert::{
     Alert, Changes, Condition, Context, Explanation, Kind, NoData, Observation, Outcome, Rule,
     State, Template, Tracker,
 };
-use sidewatch::judge::Band;
-use sidewatch::metric::{Labels, Timestamp};
+use sidewatch_engine::judge::Band;
+use sidewatch_engine::metric::{Labels, Timestamp};
 
 const RESEND: Duration = Duration::from_secs(60);
 

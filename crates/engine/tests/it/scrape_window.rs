@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidewatch::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 use sidewatch_engine::exposition::{Error, Exposition, Ingested, Ingester, Limits};
+use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 /// When every test scrape happens.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// Index, own timestamp and value.
 type Sample = (u32, Option<Timestamp>, f64);
-
-/// Labels, own timestamp in milliseconds and value, for comparison with another program.
-type SampleText = (Vec<(String, String)>, Option<i64>, String);
 
 /// Stores the samples of the last scrape and counts how often it was asked.
 #[derive(Debug, Default)]
@@ -93,20 +90,6 @@ impl Window {
             }
         };
         self.samples.iter().map(line).collect()
-    }
-
-    /// The samples as labels, timestamp, and the value's bits in hexadecimal.
-    pub(crate) fn samples_as_text(&self) -> Vec<SampleText> {
-        let text = |(index, at, value): &Sample| {
-            let labels = self.labels[*index as usize].iter();
-            let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            (
-                labels.collect(),
-                at.map(Timestamp::as_millis),
-                format!("{:016x}", value.to_bits()),
-            )
-        };
-        self.samples.iter().map(text).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The parser against the simple reference parser, on random bodies.
 
 use proptest::prelude::*;
-use sidewatch::scrape::Format;
+use sidewatch_engine::exposition::Format;
 
 use crate::exposition_reference::check;
 

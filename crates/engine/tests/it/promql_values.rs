@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use sidewatch::metric::Timestamp;
-use sidewatch::promql::notation::{parse_metric, parse_values};
-use sidewatch::promql::{Batch, Evaluation, Expr, Options, Query, format_value};
-use sidewatch::series::is_absent;
+use sidewatch_engine::metric::Timestamp;
+use sidewatch_engine::promql::notation::{parse_metric, parse_values};
+use sidewatch_engine::promql::{Batch, Evaluation, Expr, Options, Query, format_value};
+use sidewatch_engine::series::is_absent;
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::default() + Duration::from_secs(seconds)
@@ -34,7 +34,7 @@ fn query(text: &str) -> Query {
 /// What an expression gives at a minute, a line an element, sorted.
 fn shown(query: &mut Query, batch: &Batch, minute: u64) -> Vec<String> {
     let vector = evaluate(query, batch, minute).value.into_vector(at(0));
-    let line = |sample: sidewatch::promql::InstantSample| {
+    let line = |sample: sidewatch_engine::promql::InstantSample| {
         format!("{} {}", sample.labels, format_value(sample.value))
     };
     let mut lines: Vec<String> = vector.unwrap().into_iter().map(line).collect();

@@ -1,6 +1,6 @@
 //! Random series and random expressions, the same for the same seed.
 
-use sidewatch::metric::{Labels, Timestamp};
+use sidewatch_engine::metric::{Labels, Timestamp};
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
 pub(crate) struct Random(u64);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use sidewatch::metric::{Labels, SeriesFilter};
 use sidewatch_engine::exposition::{Error, Exposition, Ingester, Limit, Limits};
+use sidewatch_engine::metric::{Labels, SeriesFilter};
 
 use crate::scrape_window::{NOW, Window, ingester, with};
 

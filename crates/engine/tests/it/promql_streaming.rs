@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::{ProptestConfig, any, proptest};
-use sidewatch::metric::{Appender, Labels, Timestamp};
-use sidewatch::promql::{Batch, Expr, InstantSample, Query, Samples, Value};
-use sidewatch::series::{Limits, STALE, ScrapeStats, TargetId, Window};
+use sidewatch_engine::metric::{Appender, Labels, Timestamp};
+use sidewatch_engine::promql::{Batch, Expr, InstantSample, Query, Samples, Value};
+use sidewatch_engine::series::{Limits, STALE, ScrapeStats, TargetId, Window};
 
 use super::promql_random::{Random, Target, expression, scrape_time};
 

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use sidewatch::metric::{Labels, MatchOp, Matcher, Selector, SeriesFilter};
 use sidewatch_engine::exposition::{Error, Exposition, Ingester, Limit, Limits};
+use sidewatch_engine::metric::{Labels, MatchOp, Matcher, Selector, SeriesFilter};
 
 use crate::scrape_window::{NOW, Window, ingester, with};
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sidewatch::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
-use sidewatch::scrape::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::exposition::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 /// When the scrapes happen.
 const NOW: i64 = 1_700_000_000_000;

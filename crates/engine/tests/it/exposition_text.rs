@@ -15,7 +15,7 @@ fn accepted(body: &str) -> Vec<String> {
 /// The message for a body that must be refused.
 fn refused(body: &[u8]) -> String {
     use crate::scrape_window::{NOW, Window, ingester};
-    let exposition = sidewatch::scrape::Exposition::text(body.to_vec(), NOW);
+    let exposition = sidewatch_engine::exposition::Exposition::text(body.to_vec(), NOW);
     match Window::default().scrape(&mut ingester(), &exposition) {
         Ok(_) => panic!("{:?} was accepted", String::from_utf8_lossy(body)),
         Err(Error::Syntax(error)) => error.to_string(),

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use sidewatch::metric::{Appender, Labels, Timestamp};
-use sidewatch::promql::{Coverage, Expr, Query};
-use sidewatch::series::{Limits, ScrapeStats, TargetId, Window};
+use sidewatch_engine::metric::{Appender, Labels, Timestamp};
+use sidewatch_engine::promql::{Coverage, Expr, Query};
+use sidewatch_engine::series::{Limits, ScrapeStats, TargetId, Window};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::default() + Duration::from_secs(seconds)

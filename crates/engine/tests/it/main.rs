@@ -1,0 +1,14 @@
+//! Behaviour of the engine at its seams, in one binary.
+
+mod alerts; // the state machine, as Prometheus and better
+mod exposition_differential;
+mod exposition_ingest;
+mod exposition_memo; // the memo of the last scrape changes cost, never samples
+mod exposition_openmetrics;
+mod exposition_reference; // a slow, obvious parser
+mod exposition_text; // accept and reject, row by row
+mod promql_coverage; // how far the windows that fill cover a range
+mod promql_random; // series and expressions from a seed
+mod promql_streaming; // scrape by scrape equals all at once
+mod promql_values; // figures by hand, evaluation after evaluation
+mod scrape_window; // from a body to the window
