@@ -8,7 +8,9 @@ use super::baseline::{counts, read_references};
 use super::read::{Fields, Node};
 use super::rule::{RuleContext, choice, parse_expr};
 use super::yaml::MAX_FILE_BYTES;
-use crate::map::drift::{Baseline, DriftParams, DriftRule, Reference, References, Statistic};
+use crate::map::drift::{
+    DriftParams, DriftRule, LearntReference, Reference, References, Statistic,
+};
 use crate::promql::Expr;
 
 /// How much of the past is now, unless the rule says it.
@@ -183,9 +185,9 @@ fn reference(node: &Node<'_>, rule: &str, context: &RuleContext<'_>) -> Option<R
     }
 }
 
-fn inline(node: &Node<'_>) -> Option<Baseline> {
+fn inline(node: &Node<'_>) -> Option<LearntReference> {
     let counts = counts(node)?;
-    Baseline::new(&counts)
+    LearntReference::new(&counts)
         .map_err(|problem| node.problem(problem.trim_start_matches("buckets: ")))
         .ok()
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::drift::read_drift;
 use super::read::{Fields, Node};
 use super::rules::{RuleReader, merged};
-use crate::alert::{self, Kind, NoData, Template};
-use crate::judge::{Context, StrategyConfig};
+use crate::alert::{self, AlertKind, NoData, Template};
+use crate::judge::{StrategyConfig, StrategyContext};
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Labels, Metric, format_duration};
 use crate::promql::Expr;
@@ -108,7 +108,7 @@ fn watch(fields: &mut Fields<'_>, context: &RuleContext<'_>) -> Option<Rule> {
         .get("retrain")
         .and_then(|node| retrain(&node, context));
     let (expr, mut alert) = (expr?, alert?);
-    alert.kind = Kind::Watch;
+    alert.kind = AlertKind::Watch;
     alert.no_data = no_data;
     alert.expr = expr.text().into();
     Some(Rule::Watch(Box::new(Watch {
@@ -125,7 +125,7 @@ fn alert(
     fields: &mut Fields<'_>,
     kind: &'static str,
     context: &RuleContext<'_>,
-) -> Option<alert::Rule> {
+) -> Option<alert::AlertRule> {
     let name_node = fields.required(kind)?;
     let name = name_node.text().unwrap_or_default();
     if name.is_empty() {
@@ -148,7 +148,7 @@ fn alert(
         .into_iter()
         .filter_map(|pair| template(annotations_node.as_ref(), pair))
         .collect();
-    Some(alert::Rule {
+    Some(alert::AlertRule {
         name: name.into(),
         group: context.group.into(),
         hold,
@@ -157,7 +157,7 @@ fn alert(
         interval: context.interval,
         labels,
         annotations,
-        ..alert::Rule::default()
+        ..alert::AlertRule::default()
     })
 }
 
@@ -261,7 +261,7 @@ fn strategy(
             return None;
         }
     };
-    let about = Context {
+    let about = StrategyContext {
         direction,
         interval: context.interval,
     };

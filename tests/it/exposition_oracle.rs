@@ -47,7 +47,7 @@ impl Appender for Window {
 }
 
 /// An ingester that wants everything.
-fn ingester() -> Ingester {
+fn fresh_ingester() -> Ingester {
     let filter = Arc::new(SeriesFilter::everything());
     Ingester::new(Limits::default(), Labels::empty(), false, true, filter)
 }
@@ -179,7 +179,7 @@ fn every_body_of_the_corpus_is_read_as_prometheus_client_reads_it() {
     files.sort();
     assert!(files.len() > 200, "{} bodies", files.len());
     let mut of_directory = PathBuf::new();
-    let mut ingester = ingester();
+    let mut ingester = fresh_ingester();
     let mut window = Window::default();
     let mut differences = Vec::new();
     for answer in ask(&python, &files) {
@@ -187,7 +187,7 @@ fn every_body_of_the_corpus_is_read_as_prometheus_client_reads_it() {
         let directory = path.parent().expect("a directory");
         if directory != of_directory {
             of_directory = directory.to_owned();
-            ingester = ingester();
+            ingester = fresh_ingester();
             window = Window::default();
         }
         let found = ours(&mut window, &mut ingester, path);

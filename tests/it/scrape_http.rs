@@ -7,7 +7,9 @@ use sidewatch::scrape::{Format, HttpProducer, MetricProducer, Reason, Target};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::scrape_window::NOW;
+/// When every test scrape happens.
+const NOW: sidewatch::metric::Timestamp =
+    sidewatch::metric::Timestamp::from_millis(1_700_000_000_000);
 
 fn producer(url: &str) -> HttpProducer {
     HttpProducer::new(Target::new(url), Arc::new(Client::new(Settings::default())))

@@ -11,7 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::scrape_window::NOW;
+/// When every test scrape happens.
+const NOW: sidewatch::metric::Timestamp =
+    sidewatch::metric::Timestamp::from_millis(1_700_000_000_000);
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n";
 
@@ -192,7 +194,7 @@ async fn an_endless_body_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Exposition(exposition::Error::Limit {
+            Error::Exposition(exposition::ExpositionError::Limit {
                 setting: Limit::BodySize,
                 ..
             })
@@ -215,7 +217,7 @@ async fn an_endless_line_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Exposition(exposition::Error::Limit {
+            Error::Exposition(exposition::ExpositionError::Limit {
                 setting: Limit::BodySize,
                 ..
             })
@@ -232,7 +234,7 @@ async fn a_gzip_bomb_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Exposition(exposition::Error::Limit {
+            Error::Exposition(exposition::ExpositionError::Limit {
                 setting: Limit::BodySize,
                 ..
             })

@@ -46,7 +46,7 @@ pub(super) fn lint(about: &About<'_>, found: &mut Vec<Found>) {
 }
 
 /// The alert of a rule that has one.
-pub(super) fn alerting(rule: &Rule) -> Option<&alert::Rule> {
+pub(super) fn alerting(rule: &Rule) -> Option<&alert::AlertRule> {
     match rule {
         Rule::Alert { alert, .. } => Some(alert),
         Rule::Watch(watch) => Some(&watch.alert),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
+use super::{Band, Params, Registry, Side, StrategyContext, Verdict};
 use crate::metric::rounded;
 
 /// Buckets of one size before two are merged.
@@ -193,7 +193,11 @@ impl Core for Adwin {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     let mut params = Params::new(map);
     let read = AdwinParams {
         delta: params.between("delta", 0.002, 0.0, 1.0),

@@ -8,8 +8,8 @@ use super::novelty::{Novelty, NoveltyParams};
 use super::registry::Built;
 use super::streaming::{Common, Streaming};
 use super::{
-    Context, Error, EwmaParams, EwmaStrategy, Params, Registry, Snapshot, ThresholdStrategy,
-    Verdict,
+    EwmaParams, EwmaStrategy, Params, Registry, Snapshot, StrategyContext, StrategyError,
+    ThresholdStrategy, Verdict,
 };
 use crate::metric::MetricSample;
 
@@ -68,7 +68,7 @@ impl ThresholdStrategy for Auto {
         )
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         let (seen, ewma, novelty): (u32, Snapshot, Snapshot) = snapshot.open(KIND, 1)?;
         let mut restored = self.ewma.clone();
         restored.restore(&ewma)?;
@@ -88,7 +88,11 @@ impl ThresholdStrategy for Auto {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     let mut params = Params::new(map);
     let common = Common {
         direction: params.direction(context.direction),

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::registry::Built;
-use super::{Context, Registry, StrategyFactory};
+use super::{Registry, StrategyContext, StrategyFactory};
 use super::{
     adwin, auto, compose, drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics,
 };
 
-type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
+type Build = fn(&Map<String, Value>, &StrategyContext, &Registry) -> Built;
 
 struct BuiltIn {
     kind: &'static str,
@@ -22,7 +22,12 @@ impl StrategyFactory for BuiltIn {
         self.kind
     }
 
-    fn build(&self, params: &Map<String, Value>, context: &Context, registry: &Registry) -> Built {
+    fn build(
+        &self,
+        params: &Map<String, Value>,
+        context: &StrategyContext,
+        registry: &Registry,
+    ) -> Built {
         (self.build)(params, context, registry)
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{
-    Context, Error, Params, Problem, Registry, Snapshot, State, StrategyConfig, ThresholdStrategy,
-    Verdict,
+    Params, Problem, Registry, Snapshot, State, StrategyConfig, StrategyContext, StrategyError,
+    ThresholdStrategy, Verdict,
 };
 use crate::metric::MetricSample;
 
@@ -83,10 +83,10 @@ fn restore(
     kind: &str,
     parts: &mut [Box<dyn ThresholdStrategy>],
     snapshot: &Snapshot,
-) -> Result<(), Error> {
+) -> Result<(), StrategyError> {
     let inner: Vec<Snapshot> = snapshot.open(kind, 1)?;
     if inner.len() != parts.len() {
-        return Err(Error::Parameters {
+        return Err(StrategyError::Parameters {
             kind: kind.to_owned(),
             parameter: "strategies",
         });
@@ -122,7 +122,7 @@ macro_rules! composition {
                 snapshot($kind, &self.0)
             }
 
-            fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+            fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
                 restore($kind, &mut self.0, snapshot)
             }
 
@@ -142,7 +142,7 @@ macro_rules! composition {
 
         pub(super) fn $build(
             map: &Map<String, Value>,
-            context: &Context,
+            context: &StrategyContext,
             registry: &Registry,
         ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
             Ok(Box::new($name::new(parts(map, context, registry)?)))
@@ -155,12 +155,12 @@ composition!(AllOf, "all_of", all_rank, build_all);
 
 fn parts(
     map: &Map<String, Value>,
-    context: &Context,
+    context: &StrategyContext,
     registry: &Registry,
 ) -> Result<Parts, Vec<Problem>> {
     let mut params = Params::new(map);
     let direction = params.direction(context.direction);
-    let context = Context {
+    let context = StrategyContext {
         direction,
         interval: context.interval,
     };
@@ -187,7 +187,7 @@ fn parts(
 
 fn part(
     value: &Value,
-    context: &Context,
+    context: &StrategyContext,
     registry: &Registry,
 ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
     let config = StrategyConfig::deserialize(value).map_err(|error| {

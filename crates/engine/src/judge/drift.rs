@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::registry::Built;
-use super::{Band, Context, Error, Params, Registry, Side, Snapshot, ThresholdStrategy, Verdict};
+use super::{
+    Band, Params, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
+    Verdict,
+};
 use crate::metric::MetricSample;
 
 const KIND: &str = "drift";
@@ -59,11 +62,15 @@ impl ThresholdStrategy for DriftStrategy {
         Duration::ZERO
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         snapshot.open::<()>(KIND, 1)
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, _context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    _context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     Params::new(map).finish(Box::new(DriftStrategy))
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 
 use super::pace::weight;
 use super::{
-    Band, Context, Error, Pace, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy,
-    Verdict,
+    Band, Pace, Params, Problem, Registry, Side, Snapshot, StrategyContext, StrategyError,
+    ThresholdStrategy, Verdict,
 };
 use crate::metric::{Direction, MetricSample, rounded};
 
@@ -167,7 +167,7 @@ impl ThresholdStrategy for EwmaStrategy {
         Snapshot::of(KIND, 1, &self.memory)
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         self.memory = snapshot.open(KIND, 1)?;
         Ok(())
     }
@@ -179,7 +179,7 @@ impl ThresholdStrategy for EwmaStrategy {
 
 pub(super) fn build(
     map: &Map<String, Value>,
-    context: &Context,
+    context: &StrategyContext,
     _registry: &Registry,
 ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
     let mut params = Params::new(map);

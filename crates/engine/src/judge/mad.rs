@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
+use super::{Band, Params, Registry, Side, StrategyContext, Verdict};
 use crate::metric::rounded;
 
 /// Median absolute deviation to standard deviation of a normal distribution: `1/Φ⁻¹(3/4)`.
@@ -148,7 +148,11 @@ impl Core for Mad {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     let mut params = Params::new(map);
     let window = params.count("window", 300, 5..=100_000);
     let warm_up = params.count("warm_up", window.min(50), 3..=100_000);

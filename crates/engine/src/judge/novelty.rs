@@ -10,7 +10,7 @@ use super::record::Record;
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
+use super::{Band, Params, Registry, Side, StrategyContext, Verdict};
 use crate::metric::{Direction, rounded};
 
 #[derive(Debug, Clone)]
@@ -210,7 +210,11 @@ impl Core for Novelty {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     let mut params = Params::new(map);
     let own = NoveltyParams::default();
     let read = NoveltyParams {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
+use super::{Band, Params, Registry, Side, StrategyContext, Verdict};
 use crate::metric::rounded;
 
 #[derive(Debug, Clone)]
@@ -88,7 +88,11 @@ impl Core for PageHinkley {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     let mut params = Params::new(map);
     let read = PageHinkleyParams {
         delta: params.not_negative("delta", 0.005),

@@ -15,7 +15,7 @@ const DEEPEST: usize = 8;
 
 /// What a strategy is told about its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
+pub struct StrategyContext {
     /// Which side is bad.
     pub direction: Direction,
     /// Time between two samples; zero when every sample is one step, whatever its time (files, golden outputs).
@@ -37,7 +37,7 @@ pub trait StrategyFactory: Send + Sync {
     fn build(
         &self,
         params: &Map<String, Value>,
-        context: &Context,
+        context: &StrategyContext,
         registry: &Registry,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
 }
@@ -75,7 +75,7 @@ impl Registry {
 
     /// Every mistake in a configuration; empty when it can be built.
     #[must_use]
-    pub fn check(&self, config: &StrategyConfig, context: &Context) -> Vec<Problem> {
+    pub fn check(&self, config: &StrategyConfig, context: &StrategyContext) -> Vec<Problem> {
         self.build(config, context).err().unwrap_or_default()
     }
 
@@ -86,7 +86,7 @@ impl Registry {
     pub fn build(
         &self,
         config: &StrategyConfig,
-        context: &Context,
+        context: &StrategyContext,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
         if depth(&config.params) > DEEPEST {
             let message = format!("must not be nested deeper than {DEEPEST} strategies");

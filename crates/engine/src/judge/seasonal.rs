@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
+use super::{Band, Params, Registry, Side, StrategyContext, Verdict};
 use crate::metric::rounded;
 
 /// Mean absolute deviation to standard deviation of a normal distribution: √(π/2).
@@ -105,7 +105,11 @@ impl Seasonal {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     let mut params = Params::new(map);
     let read = SeasonalParams {
         period: [Period::Day, Period::Week][params.word("period", 0, &["day", "week"])],

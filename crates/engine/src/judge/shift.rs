@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::normal::quantile;
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
-use super::{Band, Context, Params, Registry, Side, Verdict};
+use super::{Band, Params, Registry, Side, StrategyContext, Verdict};
 use crate::metric::rounded;
 
 /// Bins of the conformal ranks.
@@ -182,7 +182,11 @@ impl Core for Shift {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     let mut params = Params::new(map);
     let budget = params.optional("budget").unwrap_or(40_320.0);
     if budget < 10.0 {

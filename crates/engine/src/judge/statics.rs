@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{
-    Band, Context, Error, Params, Problem, Registry, Side, Snapshot, ThresholdStrategy, Verdict,
+    Band, Params, Problem, Registry, Side, Snapshot, StrategyContext, StrategyError,
+    ThresholdStrategy, Verdict,
 };
 use crate::metric::{Direction, MetricSample, rounded};
 
@@ -87,14 +88,14 @@ impl ThresholdStrategy for StaticThresholdStrategy {
         Duration::ZERO
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         snapshot.open::<()>(KIND, 1)
     }
 }
 
 pub(super) fn build(
     map: &Map<String, Value>,
-    context: &Context,
+    context: &StrategyContext,
     _registry: &Registry,
 ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
     let mut params = Params::new(map);

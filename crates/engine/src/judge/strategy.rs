@@ -25,7 +25,7 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     ///
     /// # Errors
     /// When the snapshot is of another kind or version, or damaged; nothing is changed then.
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error>;
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError>;
 
     /// How long what was learnt about a series is kept after the series was last seen. A week by
     /// default, so that every hour of the week comes again; zero for a strategy that learns nothing.
@@ -82,21 +82,21 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the kind or version is another one or the data has another shape.
-    pub fn open<M: DeserializeOwned>(&self, kind: &str, version: u32) -> Result<M, Error> {
+    pub fn open<M: DeserializeOwned>(&self, kind: &str, version: u32) -> Result<M, StrategyError> {
         if self.kind != kind {
-            return Err(Error::Kind {
+            return Err(StrategyError::Kind {
                 expected: kind.to_owned(),
                 found: self.kind.clone(),
             });
         }
         if self.version != version {
-            return Err(Error::Version {
+            return Err(StrategyError::Version {
                 kind: kind.to_owned(),
                 expected: version,
                 found: self.version,
             });
         }
-        serde_json::from_str(self.data.0.get()).map_err(|source| Error::Damaged {
+        serde_json::from_str(self.data.0.get()).map_err(|source| StrategyError::Damaged {
             kind: kind.to_owned(),
             source,
         })
@@ -106,7 +106,7 @@ impl Snapshot {
 /// Why a snapshot was not restored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum StrategyError {
     /// It belongs to another strategy.
     #[error("the stored state is of a {found} strategy, not of {expected}; it is learnt anew")]
     Kind {

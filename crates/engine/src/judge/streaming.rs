@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Pace, Snapshot, ThresholdStrategy, Verdict};
+use super::{Pace, Snapshot, StrategyError, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, MetricSample, Timestamp};
 
 /// A finite value that is to be judged and learnt.
@@ -95,12 +95,12 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
         Snapshot::of(C::KIND, 1, &self.memory)
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         let memory: Memory<C> = snapshot.open(C::KIND, 1)?;
         memory
             .core
             .fits(&self.params)
-            .map_err(|parameter| Error::Parameters {
+            .map_err(|parameter| StrategyError::Parameters {
                 kind: C::KIND.to_owned(),
                 parameter,
             })?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Error, Registry, Snapshot, StrategyConfig, ThresholdStrategy, Verdict};
+use super::{
+    Registry, Snapshot, StrategyConfig, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
+};
 use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 
 /// The strategies of one rule, one per set of labels, bounded in number.
@@ -13,10 +15,10 @@ use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 pub struct Table {
     registry: Registry,
     config: StrategyConfig,
-    context: Context,
+    context: StrategyContext,
     cap: usize,
     entries: HashMap<Labels, Entry, Keyed>,
-    counts: Counts,
+    counts: TableCounts,
 }
 
 #[derive(Debug)]
@@ -27,7 +29,7 @@ struct Entry {
 
 /// What happened to samples and series; all but `series` only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct TableCounts {
     /// Series that are held.
     pub series: usize,
     /// Samples without a finite value, which were skipped.
@@ -55,14 +57,14 @@ impl Table {
 
     /// A table that has learnt nothing yet.
     #[must_use]
-    pub fn new(registry: &Registry, config: &StrategyConfig, context: &Context) -> Self {
+    pub fn new(registry: &Registry, config: &StrategyConfig, context: &StrategyContext) -> Self {
         Self {
             registry: registry.clone(),
             config: config.clone(),
             context: context.clone(),
             cap: Self::DEFAULT_CAP,
             entries: HashMap::default(),
-            counts: Counts::default(),
+            counts: TableCounts::default(),
         }
     }
 
@@ -210,8 +212,8 @@ impl Table {
 
     /// What happened so far.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> TableCounts {
+        TableCounts {
             series: self.entries.len(),
             ..self.counts
         }
@@ -243,7 +245,7 @@ impl Table {
     }
 
     /// Takes what was learnt before a restart. A series that cannot be restored is learnt anew; the answer says which and why.
-    pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, Error)> {
+    pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, StrategyError)> {
         let mut failed = Vec::new();
         for series in past.iter().take(self.cap) {
             let Ok(mut strategy) = self.registry.build(&self.config, &self.context) else {

@@ -55,7 +55,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// The kind of an [`Error`].
+/// The kind of a [`PromqlError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The text is no PromQL.
@@ -72,7 +72,7 @@ pub enum ErrorKind {
 
 /// What is wrong with an expression: the rule that is broken, the expression, and the place in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Error(Box<Inner>);
+pub struct PromqlError(Box<Inner>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Inner {
@@ -82,7 +82,7 @@ struct Inner {
     expr: Arc<str>,
 }
 
-impl Error {
+impl PromqlError {
     pub(crate) fn new(kind: ErrorKind, span: Option<Span>, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -154,7 +154,7 @@ impl Error {
 /// Longer expressions are cut around the place of the error.
 const SHOWN: usize = 120;
 
-impl fmt::Display for Error {
+impl fmt::Display for PromqlError {
     /// `expected an instant vector, found a range vector (1:5 in "sum(x[5m])")`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
@@ -172,4 +172,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for PromqlError {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ast::{At, Kind, Node, Select, Type};
-use super::error::{Error, Span};
+use super::error::{PromqlError, Span};
 use super::eval::build;
 use super::parse::parse;
 use crate::metric::Selector;
@@ -40,7 +40,7 @@ impl Expr {
     ///
     /// # Errors
     /// The first rule that is broken, with its place: syntax, types, a limit, or PromQL that is not evaluated here.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub fn parse(text: &str) -> Result<Self, PromqlError> {
         let text: Arc<str> = text.into();
         // A plan is made to find what is wrong with literal parameters: labels' names, regular expressions.
         match parse(&text).and_then(|root| build(&root).map(|_| root)) {
@@ -128,7 +128,11 @@ impl Expr {
     ///
     /// # Errors
     /// Names the first selector that does.
-    pub fn check_retention(&self, lookback: Duration, retention: Duration) -> Result<(), Error> {
+    pub fn check_retention(
+        &self,
+        lookback: Duration,
+        retention: Duration,
+    ) -> Result<(), PromqlError> {
         let all = self.selected(lookback);
         let Some(beyond) = all.iter().find(|s| s.reach > retention) else {
             return Ok(());
@@ -138,7 +142,7 @@ impl Expr {
             "{} looks back {reach}, but samples are kept for {kept}: shorten the range or raise storage.retention",
             beyond.selector
         );
-        Err(Error::limit(beyond.span, message).in_expr(&self.text))
+        Err(PromqlError::limit(beyond.span, message).in_expr(&self.text))
     }
 }
 

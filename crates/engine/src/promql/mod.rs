@@ -24,12 +24,12 @@ mod source;
 mod token;
 mod types;
 
-pub use error::{Error, ErrorKind, Position, Span};
+pub use error::{ErrorKind, Position, PromqlError, Span};
 pub use eval::{Coverage, Note};
 pub use expr::{Expr, Selected};
 pub use format::{format_general, format_value};
 pub use functions::{Function, Signature};
 pub use options::Options;
 pub use parse::{MAX_DEPTH, MAX_LENGTH};
-pub use query::{Evaluation, InstantSample, Points, Query, Value};
+pub use query::{Evaluation, InstantSample, Query, SeriesPoints, Value};
 pub use source::{Batch, Samples, SeriesSource};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{Error, ErrorKind, Position, Span};
+use super::error::{ErrorKind, Position, PromqlError, Span};
 use super::eval::{Context, Coverage, Level, Note, Ranges, Root, Scratch, Table, Vector, build};
 use super::expr::Expr;
 use super::options::Options;
@@ -25,7 +25,7 @@ pub struct InstantSample {
 
 /// The samples of one series.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Points {
+pub struct SeriesPoints {
     /// The series.
     pub labels: Labels,
     /// Times and values, oldest first.
@@ -40,7 +40,7 @@ pub enum Value {
     /// One number per series, in the order to show.
     Vector(Vec<InstantSample>),
     /// A range of samples per series.
-    Matrix(Vec<Points>),
+    Matrix(Vec<SeriesPoints>),
     /// A string.
     Text(String),
 }
@@ -50,7 +50,7 @@ impl Value {
     ///
     /// # Errors
     /// When it is a string or a range of samples.
-    pub fn into_vector(self, at: Timestamp) -> Result<Vec<InstantSample>, Error> {
+    pub fn into_vector(self, at: Timestamp) -> Result<Vec<InstantSample>, PromqlError> {
         let message = match self {
             Self::Vector(samples) => return Ok(samples),
             Self::Scalar(value) => {
@@ -62,7 +62,7 @@ impl Value {
             }
             Self::Text(_) => "expected an instant vector or a scalar, found a string",
         };
-        Err(Error::new(ErrorKind::Type, None, message))
+        Err(PromqlError::new(ErrorKind::Type, None, message))
     }
 }
 
@@ -135,7 +135,11 @@ impl Query {
     ///
     /// # Errors
     /// Ambiguous matches, equal label sets in the result, parameters out of their range, limits.
-    pub fn eval(&mut self, source: &dyn SeriesSource, at: Timestamp) -> Result<Evaluation, Error> {
+    pub fn eval(
+        &mut self,
+        source: &dyn SeriesSource,
+        at: Timestamp,
+    ) -> Result<Evaluation, PromqlError> {
         let time = at.as_millis();
         let span = self.expr.root().span;
         let plan = planned(&mut self.plan, &self.expr)?;
@@ -168,7 +172,7 @@ impl Query {
         source: &dyn SeriesSource,
         (start, end): (Timestamp, Timestamp),
         step: Duration,
-    ) -> Result<Evaluation, Error> {
+    ) -> Result<Evaluation, PromqlError> {
         let span = self.expr.root().span;
         let bounds = (start.as_millis(), end.as_millis());
         let plan = planned(&mut self.plan, &self.expr)?;
@@ -191,7 +195,7 @@ impl Query {
                 }),
                 Root::Matrix(_) | Root::Text(_) => {
                     let message = "a range query needs a scalar or an instant vector";
-                    Err(Error::wrong_type(span, message))
+                    Err(PromqlError::wrong_type(span, message))
                 }
             };
             let next = at + step.max(Duration::from_millis(1));
@@ -204,7 +208,7 @@ impl Query {
     }
 }
 
-fn planned<'p>(plan: &'p mut Option<Root>, expr: &Expr) -> Result<&'p mut Root, Error> {
+fn planned<'p>(plan: &'p mut Option<Root>, expr: &Expr) -> Result<&'p mut Root, PromqlError> {
     let known = plan.take();
     let made = match known {
         Some(root) => root,
@@ -231,7 +235,11 @@ fn context<'a>(
     }
 }
 
-fn finish(expr: &Expr, cx: Context<'_>, value: Result<Value, Error>) -> Result<Evaluation, Error> {
+fn finish(
+    expr: &Expr,
+    cx: Context<'_>,
+    value: Result<Value, PromqlError>,
+) -> Result<Evaluation, PromqlError> {
     let value = value.map_err(|error| error.in_expr(expr.shared_text()))?;
     let (mut warnings, mut infos) = (Vec::new(), Vec::new());
     for (level, span, text) in cx.notes {
@@ -259,7 +267,7 @@ fn samples(
     at: Timestamp,
     span: Span,
     most: usize,
-) -> Result<Vec<InstantSample>, Error> {
+) -> Result<Vec<InstantSample>, PromqlError> {
     let table = &vector.table;
     let known = shown.take().filter(|shown| Arc::ptr_eq(&shown.from, table));
     let shown = shown.insert(known.unwrap_or_else(|| show(table)));
@@ -267,7 +275,7 @@ fn samples(
     if count > most {
         let message =
             format!("the result has {count} series, more than {most}: aggregate or select fewer");
-        return Err(Error::limit(span, message));
+        return Err(PromqlError::limit(span, message));
     }
     let sample = |row: usize, value: f64| InstantSample {
         labels: shown.labels[row].clone(),
@@ -292,7 +300,7 @@ fn samples(
         let mut seen = std::collections::HashSet::new();
         if !samples.iter().all(|sample| seen.insert(&sample.labels)) {
             let message = "vector cannot contain metrics with the same labelset";
-            return Err(Error::evaluation(span, message));
+            return Err(PromqlError::evaluation(span, message));
         }
     }
     Ok(samples)
@@ -310,7 +318,11 @@ fn show(table: &Arc<Table>) -> Shown {
     }
 }
 
-fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Points>, Error> {
+fn matrix(
+    cx: &mut Context<'_>,
+    ranges: &mut Ranges,
+    at: i64,
+) -> Result<Vec<SeriesPoints>, PromqlError> {
     let table = ranges.open(cx, at)?;
     let mut found = Vec::new();
     let mut scratch = Scratch::default();
@@ -321,7 +333,7 @@ fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Poin
                 .times
                 .iter()
                 .map(|time| Timestamp::from_millis(*time));
-            found.push(Points {
+            found.push(SeriesPoints {
                 labels: table.final_labels(slot),
                 points: times.zip(samples.values.iter().copied()).collect(),
             });
@@ -329,7 +341,7 @@ fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Poin
     })?;
     if found.len() > cx.options.max_result_series {
         let message = format!("the result has {} series: select fewer", found.len());
-        return Err(Error::limit(ranges.span(), message));
+        return Err(PromqlError::limit(ranges.span(), message));
     }
     Ok(found)
 }
@@ -338,15 +350,21 @@ fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Poin
 #[derive(Default)]
 struct Collected {
     places: HashMap<Labels, usize>,
-    found: Vec<Points>,
+    found: Vec<SeriesPoints>,
 }
 
 impl Collected {
-    fn add(&mut self, labels: &Labels, at: Timestamp, value: f64, span: Span) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        labels: &Labels,
+        at: Timestamp,
+        value: f64,
+        span: Span,
+    ) -> Result<(), PromqlError> {
         let place = match self.places.get(labels) {
             Some(place) => *place,
             None => {
-                self.found.push(Points {
+                self.found.push(SeriesPoints {
                     labels: labels.clone(),
                     points: Vec::new(),
                 });
@@ -356,7 +374,7 @@ impl Collected {
         };
         let points = &mut self.found[place].points;
         if points.last().is_some_and(|(last, _)| *last == at) {
-            return Err(Error::evaluation(
+            return Err(PromqlError::evaluation(
                 span,
                 "vector cannot contain metrics with the same labelset",
             ));

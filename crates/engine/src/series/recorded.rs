@@ -17,7 +17,7 @@ struct Output {
 
 /// Series written by rules. A value is visible at once, so that a later rule of the same tick reads it.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct RecordedBlock {
     rows: Rows,
     /// Time of the last sample of a row, milliseconds.
     last: Vec<i64>,
@@ -27,7 +27,7 @@ pub struct Recorded {
     refused: u64,
 }
 
-impl Recorded {
+impl RecordedBlock {
     pub(super) fn new(retention: Duration, interval: Duration, max_series: usize) -> Self {
         let slots = retention.as_millis() / interval.as_millis().max(1) + 2;
         Self {
@@ -172,7 +172,7 @@ impl Recorded {
 mod tests {
     use std::time::Duration;
 
-    use super::Recorded;
+    use super::RecordedBlock;
     use crate::metric::{Labels, Matcher, Selector, Timestamp};
     use crate::series::{is_absent, is_stale};
 
@@ -180,7 +180,7 @@ mod tests {
         Timestamp::from_millis(seconds * 1000)
     }
 
-    fn newest(recorded: &Recorded, name: &str) -> Option<f64> {
+    fn newest(recorded: &RecordedBlock, name: &str) -> Option<f64> {
         let selector = Selector::new(vec![Matcher::equal(Labels::NAME, name)]);
         let range = recorded.range(at(-1), at(1000));
         let mut found = None;
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_recorded_series_that_vanishes_goes_stale_and_an_error_is_no_end() {
         let minute = Duration::from_secs(60);
-        let mut recorded = Recorded::new(minute, Duration::from_secs(15), 10);
+        let mut recorded = RecordedBlock::new(minute, Duration::from_secs(15), 10);
         let (a, b) = (
             Labels::named("r", [("l", "a")]),
             Labels::named::<&str, &str>("s", []),
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn the_cap_refuses_a_recorded_series_and_counts_it() {
         let minute = Duration::from_secs(60);
-        let mut recorded = Recorded::new(minute, Duration::from_secs(15), 1);
+        let mut recorded = RecordedBlock::new(minute, Duration::from_secs(15), 1);
         let named = |name| Labels::named::<&str, &str>(name, []);
         assert!(recorded.record(1, at(0), &named("a"), 1.0));
         assert!(!recorded.record(1, at(0), &named("b"), 1.0));

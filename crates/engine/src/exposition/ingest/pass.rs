@@ -8,7 +8,7 @@ use super::memo::{Entry, Index, Memo, NOWHERE, State};
 use super::seen::Seen;
 use super::strings::Strings;
 use crate::exposition::parse::{Parser, Series, Suffix, quick_value};
-use crate::exposition::{Error, Exposition, Format, Limit};
+use crate::exposition::{Exposition, ExpositionError, Format, Limit};
 use crate::metric::hash_bytes;
 use crate::metric::{Appender, SeriesRef, Timestamp};
 
@@ -84,7 +84,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Reads the whole body.
-    pub(super) fn run(&mut self) -> Result<(), Error> {
+    pub(super) fn run(&mut self) -> Result<(), ExpositionError> {
         let mut family = self.parser.family();
         loop {
             self.streak();
@@ -150,7 +150,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// The line that is expected here, with any value; `false` when it is another.
-    fn in_order(&mut self) -> Result<bool, Error> {
+    fn in_order(&mut self) -> Result<bool, ExpositionError> {
         let line = self.parser.at();
         let Some(entry) = self.old.entries.get(self.expected) else {
             return Ok(false);
@@ -162,7 +162,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// A line whose series bytes are entry `slot` of the memo.
-    fn known(&mut self, slot: usize, line: usize, end: usize) -> Result<bool, Error> {
+    fn known(&mut self, slot: usize, line: usize, end: usize) -> Result<bool, ExpositionError> {
         let entry = self.old.entries[slot];
         self.parser.go_to(end);
         let Ok(suffix) = self.parser.suffix() else {
@@ -200,7 +200,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// A line that is not the one expected: gone lines before it, a moved line, or a new one.
-    fn out_of_order(&mut self) -> Result<(), Error> {
+    fn out_of_order(&mut self) -> Result<(), ExpositionError> {
         self.rebuild();
         let line = self.parser.at();
         if let Some((slot, end)) = self.find(line)
@@ -215,7 +215,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// A line read with the full parser.
-    fn tokenised(&mut self, line: usize, series: &mut Series) -> Result<(), Error> {
+    fn tokenised(&mut self, line: usize, series: &mut Series) -> Result<(), ExpositionError> {
         self.parser.series(series)?;
         let range = series.range.clone();
         let suffix = self.parser.suffix()?;
@@ -280,7 +280,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         &mut self,
         line: usize,
         before: State,
-    ) -> Result<(State, SeriesRef, u32), Error> {
+    ) -> Result<(State, SeriesRef, u32), ExpositionError> {
         if before == State::Refused && self.full {
             return Ok((State::Refused, NOWHERE, 0));
         }
@@ -290,7 +290,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         let result = self
             .parser
             .series(&mut series)
-            .map_err(Error::from)
+            .map_err(ExpositionError::from)
             .and_then(|()| self.decide(line, &series));
         self.series = series;
         self.parser.go_to(after);
@@ -298,7 +298,11 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Decides about a tokenised series and finds its place in the window.
-    fn decide(&mut self, line: usize, series: &Series) -> Result<(State, SeriesRef, u32), Error> {
+    fn decide(
+        &mut self,
+        line: usize,
+        series: &Series,
+    ) -> Result<(State, SeriesRef, u32), ExpositionError> {
         let family = self.parser.family();
         let context = if depends_on_family(series, self.body, self.format) {
             self.context
@@ -332,7 +336,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         series: SeriesRef,
         suffix: Suffix,
         line: usize,
-    ) -> Result<(State, SeriesRef), Error> {
+    ) -> Result<(State, SeriesRef), ExpositionError> {
         match state {
             State::Stored | State::Duplicate => {}
             State::Refused => {
@@ -389,12 +393,12 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// At the end of the body: whether there were too many samples.
-    fn check_samples(&mut self) -> Result<(), Error> {
+    fn check_samples(&mut self) -> Result<(), ExpositionError> {
         self.counts.post_relabeling = self.counts.samples;
         if !self.over_limit() {
             return Ok(());
         }
-        Err(Error::Limit {
+        Err(ExpositionError::Limit {
             setting: Limit::Samples,
             limit: self.policy.limits.samples,
             found: self.counts.samples,

@@ -1,6 +1,6 @@
 //! Figures by hand, and where river 0.26.1 sees a first change.
 
-use super::{Context, ROWS, at, built, config, noise, sample, states_around_a_shift};
+use super::{ROWS, StrategyContext, at, built, config, noise, sample, states_around_a_shift};
 use crate::judge::novelty::Novelty;
 use crate::judge::streaming::Streaming;
 use crate::judge::{EwmaParams, EwmaStrategy, Registry, State, Table, ThresholdStrategy};
@@ -228,7 +228,7 @@ fn a_level_that_stays_elsewhere_is_the_new_usual_of_seasonal() {
 #[test]
 fn shift_sees_only_the_side_that_is_watched() {
     let alarms = |direction, jump: f64| {
-        let context = Context { direction, ..ROWS };
+        let context = StrategyContext { direction, ..ROWS };
         let shift = Registry::built_in().build(&config(r#"{"type":"shift"}"#), &context);
         let mut shift = shift.unwrap();
         let values = (0..400).map(|i| noise(i) + if i < 250 { 0.0 } else { jump });

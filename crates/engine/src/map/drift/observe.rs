@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::histogram::parse_bound;
 use super::null::Null;
 use super::statistic::shannon;
-use super::{Baseline, Histogram, Statistic};
+use super::{Histogram, LearntReference, Statistic};
 use crate::metric::Evidence;
 
 /// Buckets named in the evidence.
@@ -84,7 +84,7 @@ impl Drift {
     pub fn observe(
         &mut self,
         current: &Histogram,
-        reference: Option<&Baseline>,
+        reference: Option<&LearntReference>,
     ) -> (Option<f64>, Evidence) {
         let samples = current.total().round() as u64;
         let mut evidence = Evidence {
@@ -109,7 +109,7 @@ impl Drift {
         &self,
         current: &Histogram,
         samples: u64,
-        reference: Option<&Baseline>,
+        reference: Option<&LearntReference>,
     ) -> Result<(Histogram, Vec<f64>), String> {
         let reference = reference.ok_or("there is no reference yet")?;
         let min = self.params.min_samples.max(1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, DriftParams};
+use super::{DriftParams, LearntReference};
 use crate::metric::Labels;
 use crate::promql::Expr;
 
@@ -53,7 +53,7 @@ impl DriftRule {
 }
 
 /// References by the labels of a rule's `by`.
-pub type References = Vec<(Labels, Baseline)>;
+pub type References = Vec<(Labels, LearntReference)>;
 
 /// What drift is measured against.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,7 @@ pub enum Reference {
     /// The first observations, for this long.
     Learn(Duration),
     /// One distribution for every series.
-    Inline(Baseline),
+    Inline(LearntReference),
     /// A distribution per series, recorded by `sidewatch baseline`.
     File {
         /// The file as read.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::super::error::{Error, Position, Span};
+use super::super::error::{Position, PromqlError, Span};
 use super::super::options::Options;
 use super::super::source::SeriesSource;
 
@@ -95,14 +95,14 @@ impl Context<'_> {
     }
 
     /// Counts work; an error when there is too much.
-    pub(crate) fn charge(&mut self, samples: usize, span: Span) -> Result<(), Error> {
+    pub(crate) fn charge(&mut self, samples: usize, span: Span) -> Result<(), PromqlError> {
         let samples = samples as u64;
         if samples > self.budget {
             let most = self.options.max_samples;
             let message = format!(
                 "the evaluation reads more than {most} samples: shorten the range or lengthen the step"
             );
-            return Err(Error::limit(span, message));
+            return Err(PromqlError::limit(span, message));
         }
         self.budget -= samples;
         Ok(())

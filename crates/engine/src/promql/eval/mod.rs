@@ -38,17 +38,17 @@ pub(super) use table::{Table, Vector};
 
 use std::fmt::Debug;
 
-use super::error::{Error, Span};
+use super::error::{PromqlError, Span};
 
 /// A scalar parameter and where it stands.
 pub(super) type Param = (Box<dyn ScalarOperator>, Span);
 
 /// An operator that yields a scalar; times are milliseconds.
 pub(super) trait ScalarOperator: Debug + Send {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, Error>;
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, PromqlError>;
 }
 
 /// An operator that yields an instant vector; times are milliseconds.
 pub(super) trait VectorOperator: Debug + Send {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error>;
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError>;
 }
