@@ -9,14 +9,14 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use sidewatch::judge::{Context, Registry, StrategyConfig};
+use sidewatch::judge::{Registry, StrategyConfig, StrategyContext};
 use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 const SAMPLES: u32 = 20_000;
 const ROUNDS: usize = 5;
 
 fn main() {
-    let context = Context {
+    let context = StrategyContext {
         direction: Direction::Both,
         interval: Duration::from_secs(15),
     };

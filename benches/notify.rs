@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sidewatch::alert::{
-    Alert, Context, Explanation, Kind, Observation, Outcome, Rule, State, Template, Tracker,
+    Alert, AlertKind, AlertRule, AlertState, Context, Explanation, Observation, Outcome, Template,
+    Tracker,
 };
 use sidewatch::metric::{Labels, Timestamp};
 use sidewatch::notify::Alertmanagers;
@@ -112,7 +113,7 @@ fn alert(n: usize) -> Alert {
                 "0.871 is 4.1 deviations below the mean of 0.957 over the last 240 values",
             ),
         ]),
-        state: State::Firing,
+        state: AlertState::Firing,
         value: 0.871,
         active_at: at(1_700_000_000),
         fired_at: Some(at(1_700_000_060)),
@@ -159,18 +160,18 @@ fn batch_of_64() -> Vec<Duration> {
 }
 
 /// A watch over 1,000 series, all of them anomalous.
-fn watch() -> (Rule, Context, Vec<Observation>) {
+fn watch() -> (AlertRule, Context, Vec<Observation>) {
     let template = |text| Template::parse(text).unwrap_or_else(|error| panic!("{error}"));
-    let rule = Rule {
+    let rule = AlertRule {
         name: "AccuracyDropped".into(),
-        kind: Kind::Watch,
+        kind: AlertKind::Watch,
         interval: Duration::from_secs(15),
         labels: vec![("severity".to_owned(), template("page"))],
         annotations: vec![(
             "summary".to_owned(),
             template("accuracy of {{ $labels.shard }} is {{ $value | humanizePercentage }}"),
         )],
-        ..Rule::default()
+        ..AlertRule::default()
     };
     let context = Context {
         identity: Labels::new([

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sidewatch::metric::{Appender, Labels, SeriesRef, Timestamp};
 use sidewatch::promql::{Expr, Query, Value};
-use sidewatch::series::{Limits, ScrapeStats, Window};
+use sidewatch::series::{ScrapeStats, Window, WindowLimits};
 
 const ROUTES: usize = 500;
 const BOUNDS: [&str; 20] = [
@@ -35,7 +35,7 @@ fn best_of(times: usize, mut call: impl FnMut()) -> f64 {
 }
 
 fn window(minutes: u64) -> (Window, Timestamp) {
-    let mut window = Window::new(Limits {
+    let mut window = Window::new(WindowLimits {
         retention: Duration::from_secs(minutes * 60),
         interval: Duration::from_secs(INTERVAL),
         max_series: 20_000,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sidewatch::alert::State;
+use sidewatch::alert::AlertState;
 use sidewatch::config::settings::{Settings, Target};
 use sidewatch::config::{Config, RuleReader};
 use sidewatch::judge::Registry;
@@ -74,6 +74,13 @@ async fn main() -> Result<(), Box<dyn StdError>> {
             states.push(alert.state);
         }
     }
-    assert_eq!(states, [State::Pending, State::Firing, State::Resolved]);
+    assert_eq!(
+        states,
+        [
+            AlertState::Pending,
+            AlertState::Firing,
+            AlertState::Resolved
+        ]
+    );
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sidewatch::judge::{
-    Band, Context, Error, Problem, Registry, Side, Snapshot, StrategyConfig, StrategyFactory,
-    Table, ThresholdStrategy, Verdict, read_params,
+    Band, Problem, Registry, Side, Snapshot, StrategyConfig, StrategyContext, StrategyError,
+    StrategyFactory, Table, ThresholdStrategy, Verdict, read_params,
 };
 use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 use sidewatch::section;
@@ -45,7 +45,7 @@ impl ThresholdStrategy for Jump {
         Snapshot::of("jump", 1, &self.last)
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         self.last = snapshot.open("jump", 1)?;
         Ok(())
     }
@@ -70,7 +70,7 @@ impl StrategyFactory for Jumps {
     fn build(
         &self,
         params: &Map<String, Value>,
-        _: &Context,
+        _: &StrategyContext,
         _: &Registry,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
         read_params::<JumpParams, _>(params, |JumpParams { factor }, _| {
@@ -83,7 +83,7 @@ fn main() -> Result<(), Box<dyn StdError>> {
     let mut registry = Registry::built_in();
     registry.register(Jumps);
     let config: StrategyConfig = serde_json::from_value(json!({"type": "jump", "factor": 3}))?;
-    let context = Context {
+    let context = StrategyContext {
         direction: Direction::Above,
         interval: Duration::from_secs(15),
     };

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use sidewatch::alert::template::Scope;
-use sidewatch::alert::{Context, NoData, Observation, Outcome, Rule, Template, Tracker};
+use sidewatch::alert::{AlertRule, Context, NoData, Observation, Outcome, Template, Tracker};
 use sidewatch::config::{RuleReader, read_settings, read_web};
 use sidewatch::judge::{self, Registry, StrategyConfig, Verdict};
 use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
@@ -226,7 +226,7 @@ pub(crate) fn store_record(data: &[u8]) {
         gates.set_back(STEP);
         let _found = gates.done("id");
     }
-    if let Ok(snapshot) = serde_json::from_slice::<sidewatch::alert::Snapshot>(data) {
+    if let Ok(snapshot) = serde_json::from_slice::<sidewatch::alert::TrackerSnapshot>(data) {
         alerts_go_on(snapshot);
     }
     if let Ok(snapshot) = serde_json::from_slice::<judge::Snapshot>(data) {
@@ -234,13 +234,13 @@ pub(crate) fn store_record(data: &[u8]) {
     }
 }
 
-fn alerts_go_on(snapshot: sidewatch::alert::Snapshot) {
-    let rule = Rule {
+fn alerts_go_on(snapshot: sidewatch::alert::TrackerSnapshot) {
+    let rule = AlertRule {
         name: "Bad".into(),
         hold: STEP,
         no_data: NoData::Keep,
         interval: STEP,
-        ..Rule::default()
+        ..AlertRule::default()
     };
     let context = Context::default();
     let mut tracker = Tracker::restore(snapshot);
@@ -257,12 +257,12 @@ fn alerts_go_on(snapshot: sidewatch::alert::Snapshot) {
         tracker.skip(STEP);
     }
     let again = serde_json::to_vec(&tracker.snapshot())
-        .map(|bytes| serde_json::from_slice::<sidewatch::alert::Snapshot>(&bytes).is_ok());
+        .map(|bytes| serde_json::from_slice::<sidewatch::alert::TrackerSnapshot>(&bytes).is_ok());
     assert!(matches!(again, Ok(true)));
 }
 
 fn strategies_go_on(snapshot: &judge::Snapshot) {
-    let context = judge::Context {
+    let context = judge::StrategyContext {
         direction: Direction::Both,
         interval: STEP,
     };

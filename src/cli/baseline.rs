@@ -191,7 +191,7 @@ impl Recorder {
         });
         Self {
             rules: rules.collect(),
-            feed: Feed::new(series::Limits::default(), selectors),
+            feed: Feed::new(series::WindowLimits::default(), selectors),
         }
     }
 

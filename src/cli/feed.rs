@@ -16,7 +16,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// An empty window that keeps what these selectors match.
-    pub(super) fn new(limits: series::Limits, selectors: Vec<Selector>) -> Self {
+    pub(super) fn new(limits: series::WindowLimits, selectors: Vec<Selector>) -> Self {
         let mut window = Window::new(limits);
         let target = window.add_target(Labels::empty());
         let filter = Arc::new(SeriesFilter::new(selectors));

@@ -12,7 +12,7 @@ use super::Error;
 use super::feed::Feed;
 use super::snapshots::{Snapshot, snapshots};
 use crate::metric::{Timestamp, parse_duration};
-use crate::promql::{self, Evaluation, Expr, InstantSample, Points, Value, format_value};
+use crate::promql::{self, Evaluation, Expr, InstantSample, SeriesPoints, Value, format_value};
 use crate::series::{self, Window};
 
 /// The shape of the answer.
@@ -74,7 +74,7 @@ fn load(expr: &Expr, scrapes: &[Snapshot], at: Timestamp) -> Result<Window, Erro
         _ => Duration::ZERO,
     };
     let steps = u32::try_from(scrapes.len()).unwrap_or(u32::MAX).max(2) - 1;
-    let limits = series::Limits {
+    let limits = series::WindowLimits {
         // Everything is kept: an @ modifier may look at any time.
         retention: span + Duration::from_secs(1),
         interval: span / steps,
@@ -121,7 +121,7 @@ fn print_text(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io
     writeln!(out, "{}", lines.join("\n"))
 }
 
-fn matrix_lines(series: &Points) -> Vec<String> {
+fn matrix_lines(series: &SeriesPoints) -> Vec<String> {
     let points = series.points.iter();
     let points = points.map(|(at, value)| format!("{} @[{}]", format_value(*value), seconds(*at)));
     std::iter::once(format!("{} =>", series.labels))

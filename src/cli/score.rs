@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::history::parse_time;
-use crate::judge::{Context, Registry, StrategyConfig, ThresholdStrategy};
+use crate::judge::{Registry, StrategyConfig, StrategyContext, ThresholdStrategy};
 use crate::metric::{Direction, Labels, Metric, MetricSample};
 
 /// Add an anomaly score to every row of every CSV file below a directory
@@ -55,7 +55,7 @@ impl Score {
 }
 
 fn build(config: &StrategyConfig) -> Result<Box<dyn ThresholdStrategy>, String> {
-    let context = Context {
+    let context = StrategyContext {
         direction: Direction::Both,
         interval: Duration::ZERO,
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::problem::Problems;
 use super::yaml::{Document, to_yaml};
 use crate::describe::{Node, Reader};
-use crate::map::drift::{Baseline, BaselineFile, BaselineSeries, References};
+use crate::map::drift::{BaselineFile, BaselineSeries, LearntReference, References};
 use crate::metric::Labels;
 
 /// Reads a whole file of references.
@@ -79,7 +79,7 @@ fn rules<'a>(reader: &'a Reader<'a>) -> Vec<(&'a str, Node<'a>)> {
     rules.unwrap_or_default()
 }
 
-fn series_of(node: &Node<'_>) -> Option<(BaselineSeries, Baseline)> {
+fn series_of(node: &Node<'_>) -> Option<(BaselineSeries, LearntReference)> {
     let mut fields = node.fields()?;
     let labels: Labels = fields.labels("labels");
     let total = fields.required("total").and_then(|node| node.number());

@@ -11,7 +11,7 @@ use super::rule_keys::{DriftKeys, ReferenceKeys};
 use super::rules::References;
 use super::text::MAX_FILE_BYTES;
 use crate::describe::Node;
-use crate::map::drift::{self, Baseline, DriftParams, DriftRule, Reference};
+use crate::map::drift::{self, DriftParams, DriftRule, LearntReference, Reference};
 use crate::metric::format_duration;
 use crate::promql::Expr;
 
@@ -122,8 +122,8 @@ fn reference(
     }
 }
 
-fn inline(counts: &BTreeMap<String, f64>, node: &Node<'_>) -> Option<Baseline> {
-    Baseline::new(counts)
+fn inline(counts: &BTreeMap<String, f64>, node: &Node<'_>) -> Option<LearntReference> {
+    LearntReference::new(counts)
         .map_err(|problem| node.problem(problem.trim_start_matches("buckets: ")))
         .ok()
 }

@@ -181,7 +181,7 @@ fn bounds(watch: &Watch) -> Option<String> {
     (!sides.is_empty()).then(|| sides.join("\nor\n"))
 }
 
-fn alerting(alert: &alert::Rule, expr: String) -> Plain<'_> {
+fn alerting(alert: &alert::AlertRule, expr: String) -> Plain<'_> {
     let time = |duration: Duration| (!duration.is_zero()).then(|| format_duration(duration));
     Plain {
         record: None,

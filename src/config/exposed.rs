@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::scrape::Exposition;
-use crate::scrape::parse::{Error, FamilyType, Parser, Series};
+use crate::scrape::parse::{FamilyType, Parser, Series, SyntaxError};
 
 /// The sample names of one scrape and their types.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +16,7 @@ impl Exposed {
     ///
     /// # Errors
     /// The first line that is no exposition.
-    pub fn read(exposition: &Exposition) -> Result<Self, Error> {
+    pub fn read(exposition: &Exposition) -> Result<Self, SyntaxError> {
         let mut exposed = Self::default();
         exposed.add(exposition)?;
         Ok(exposed)
@@ -26,7 +26,7 @@ impl Exposed {
     ///
     /// # Errors
     /// The first line that is no exposition.
-    pub fn add(&mut self, exposition: &Exposition) -> Result<(), Error> {
+    pub fn add(&mut self, exposition: &Exposition) -> Result<(), SyntaxError> {
         let body: &[u8] = &exposition.body;
         let mut parser = Parser::new(body, exposition.format);
         let mut series = Series::default();

@@ -6,9 +6,9 @@ use super::drift::drift_rule;
 use super::rule_keys::{AlertKeys, RecordKeys, RetrainKeys, RuleKeys, WatchKeys};
 use super::rule_shapes::templates;
 use super::rules::{References, RuleReader};
-use crate::alert::{self, Kind, Template};
+use crate::alert::{self, AlertKind, Template};
 use crate::describe::Node;
-use crate::judge::{Context, StrategyConfig};
+use crate::judge::{StrategyConfig, StrategyContext};
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Labels, Metric, format_duration};
 use crate::promql::Expr;
@@ -65,7 +65,7 @@ fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     let expr = within_retention(keys.expr, "expr", node, context);
     let labels = with_inherited(keys.labels, node, context);
     let expr = expr?;
-    let alert = alert::Rule {
+    let alert = alert::AlertRule {
         name: keys.alert.into(),
         group: context.group.into(),
         expr: expr.text().into(),
@@ -75,7 +75,7 @@ fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
         interval: context.interval,
         labels,
         annotations: keys.annotations,
-        ..alert::Rule::default()
+        ..alert::AlertRule::default()
     };
     Some(Rule::Alert { expr, alert })
 }
@@ -92,8 +92,8 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     let strategy = checked(keys.strategy, direction, node, context);
     let retrain = keys.retrain.map(|keys| retrain(keys, node, context));
     let expr = expr?;
-    let alert = alert::Rule {
-        kind: Kind::Watch,
+    let alert = alert::AlertRule {
+        kind: AlertKind::Watch,
         name: keys.watch.into(),
         group: context.group.into(),
         expr: expr.text().into(),
@@ -158,7 +158,7 @@ fn checked(
     node: &Node<'_>,
     context: &RuleContext<'_>,
 ) -> Option<StrategyConfig> {
-    let about = Context {
+    let about = StrategyContext {
         direction,
         interval: context.interval,
     };

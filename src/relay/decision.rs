@@ -180,7 +180,7 @@ fn request(id: String, wanted: &Wanted<'_>, at: Timestamp) -> RetrainRequest {
         labels: received.labels.clone(),
         series: wanted.key.series.clone(),
         annotations: received.annotations.clone(),
-        state: alert::State::Firing,
+        state: alert::AlertState::Firing,
         value: number("value").unwrap_or(f64::NAN),
         active_at: received.starts_at,
         fired_at: Some(received.starts_at),

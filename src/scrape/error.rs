@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// The exposition was refused.
     #[error(transparent)]
-    Exposition(#[from] exposition::Error),
+    Exposition(#[from] exposition::ExpositionError),
     /// A custom producer failed.
     #[error("{0}")]
     Producer(String),

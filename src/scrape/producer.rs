@@ -148,7 +148,7 @@ impl HttpProducer {
                 url: http::redacted(&self.target.url),
                 timeout: self.target.timeout,
             },
-            http::Kind::BodyTooLarge => exposition::Error::Limit {
+            http::Kind::BodyTooLarge => exposition::ExpositionError::Limit {
                 setting: Limit::BodySize,
                 limit: self.target.body_size_limit,
                 found: self.target.body_size_limit,

@@ -8,7 +8,7 @@ use crate::alert;
 use crate::config::Config;
 use crate::judge::Verdict;
 use crate::metric::{Labels, MetricSample, Timestamp};
-use crate::monitor::{GroupState, Kind, ModelMonitor, RuleState, TargetState};
+use crate::monitor::{GroupState, ModelMonitor, RuleKind, RuleState, TargetState};
 use crate::notify::retrain::ReceiverStats;
 use crate::publish::{self, Signal, Snapshot};
 use crate::rules::Rule;
@@ -149,19 +149,19 @@ fn source(round: &RoundStats) -> publish::Target {
 
 fn signals(rule: &RuleState) -> Vec<Signal> {
     match rule.kind() {
-        Kind::Record(recorder) if recorder.recording().metric.is_some() => {
+        RuleKind::Record(recorder) if recorder.recording().metric.is_some() => {
             let name: Arc<str> = recorder.recording().name.as_str().into();
             let samples = recorder.samples().iter();
             samples.map(|sample| recorded(&name, sample)).collect()
         }
-        Kind::Watch(watching) => {
+        RuleKind::Watch(watching) => {
             let name = &watching.watch().alert.name;
             let judged = watching.judged().iter();
             judged
                 .map(|(sample, verdict)| judged_signal(name, sample, verdict))
                 .collect()
         }
-        Kind::Record(_) | Kind::Alert(_) => Vec::new(),
+        RuleKind::Record(_) | RuleKind::Alert(_) => Vec::new(),
     }
 }
 
@@ -195,7 +195,7 @@ fn alerts(monitor: &ModelMonitor) -> Vec<publish::Alert> {
     for (group, state) in monitor.groups().iter().enumerate() {
         for (index, rule) in state.rules().iter().enumerate() {
             let active = monitor.alerts_of(rule).into_iter();
-            let active = active.filter(|alert| alert.state != alert::State::Resolved);
+            let active = active.filter(|alert| alert.state != alert::AlertState::Resolved);
             all.extend(active.map(|alert| publish::Alert {
                 rule: alert.rule.to_string(),
                 place: (group, index),
@@ -280,7 +280,7 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
 }
 
 fn held_series(state: &RuleState) -> Option<publish::HeldSeries> {
-    let Kind::Watch(watching) = state.kind() else {
+    let RuleKind::Watch(watching) = state.kind() else {
         return None;
     };
     let counts = watching.counts();

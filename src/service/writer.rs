@@ -257,7 +257,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::{Delivery, Disk, Entry, Record, StateChanges, Store, TickOutput, Writer};
-    use crate::alert::{Alert, State};
+    use crate::alert::{Alert, AlertState};
     use crate::metric::{Labels, Timestamp};
     use crate::notify::RetrainRequest;
     use crate::notify::alertmanager::Settings;
@@ -282,7 +282,7 @@ mod tests {
             labels: Labels::new([("alertname", "Bad")]),
             series: Labels::empty(),
             annotations: Labels::empty(),
-            state: State::Firing,
+            state: AlertState::Firing,
             value: 1.0,
             active_at: NOW,
             fired_at: Some(NOW),

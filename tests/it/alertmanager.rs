@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use sidewatch::alert::State::{Firing, Pending, Resolved};
+use sidewatch::alert::AlertState::{Firing, Pending, Resolved};
 use sidewatch::metric::Labels;
 use sidewatch::notify::Alertmanagers;
 use sidewatch::notify::alertmanager::{Discovery, PeerSettings, Runner, Settings, Stats};

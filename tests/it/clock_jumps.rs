@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, State};
+use sidewatch::alert::{Alert, AlertState};
 use sidewatch::config::settings::{Settings, Target};
 use sidewatch::config::{Config, RuleReader};
 use sidewatch::judge::{self, Registry};
@@ -56,7 +56,7 @@ fn tick(monitor: &mut ModelMonitor, at: Timestamp, count: u32) -> Vec<Alert> {
 }
 
 /// Every change of the alerts after a jump of the clock in the fifth tick, as name, state and tick.
-fn changes(jump: impl Fn(Timestamp) -> Timestamp) -> Vec<(String, State, u32)> {
+fn changes(jump: impl Fn(Timestamp) -> Timestamp) -> Vec<(String, AlertState, u32)> {
     let mut monitor = monitor();
     let mut seen = Vec::new();
     for number in 0..16 {
@@ -87,9 +87,9 @@ fn alerts_change_when_they_would_without_the_jump() {
     assert_eq!(
         steady,
         [
-            named("Waiting", State::Pending, 0),
-            named("RateHigh", State::Firing, 3),
-            named("Waiting", State::Firing, 8),
+            named("Waiting", AlertState::Pending, 0),
+            named("RateHigh", AlertState::Firing, 3),
+            named("Waiting", AlertState::Firing, 8),
         ]
     );
     assert_eq!(changes(|at| at + HOUR), steady);

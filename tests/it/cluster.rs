@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidewatch::alert::{
-    Alert, Condition, Context, Kind, Observation, Outcome, Rule, State, Tracker,
+    Alert, AlertKind, AlertRule, AlertState, Condition, Context, Observation, Outcome, Tracker,
 };
 use sidewatch::metric::{Labels, Timestamp};
 use sidewatch::notify::Alertmanagers;
@@ -211,14 +211,14 @@ impl Cluster {
 }
 
 /// The alert of one replica, as its sidecar would send it now.
-fn replica(pod: &str, started: Timestamp, state: State) -> Alert {
+fn replica(pod: &str, started: Timestamp, state: AlertState) -> Alert {
     let mut alert = alert(
         "AccuracyDropped",
         state,
         &[("model_id", "fraud"), ("pod", pod)],
     );
     alert.fired_at = Some(started);
-    alert.resolved_at = (state == State::Resolved).then(now);
+    alert.resolved_at = (state == AlertState::Resolved).then(now);
     alert.ends_at = Some(
         alert
             .resolved_at
@@ -260,7 +260,7 @@ async fn three_replicas_are_one_notification_and_one_recovery_leaves_the_others_
         .collect();
     let started = now();
     for (pod, handle) in pods.iter().zip(&sidecars) {
-        handle.send(&[replica(pod, started, State::Firing)]);
+        handle.send(&[replica(pod, started, AlertState::Firing)]);
     }
     cluster
         .told(&[
@@ -271,9 +271,9 @@ async fn three_replicas_are_one_notification_and_one_recovery_leaves_the_others_
         .await;
     // The lease is renewed: nobody is told again.
     for (pod, handle) in pods.iter().zip(&sidecars) {
-        handle.send(&[replica(pod, started, State::Firing)]);
+        handle.send(&[replica(pod, started, AlertState::Firing)]);
     }
-    sidecars[1].send(&[replica("fraud-1", started, State::Resolved)]);
+    sidecars[1].send(&[replica("fraud-1", started, AlertState::Resolved)]);
     cluster
         .told(&[
             ("fraud-0", "firing"),
@@ -309,7 +309,7 @@ async fn the_real_alertmanager_takes_what_is_good_and_refuses_only_what_is_not()
     let handle = sidecar(&cluster.urls, &mut loops, &stop);
     let started = now();
     let mut alerts: Vec<Alert> = (0..100)
-        .map(|n| replica(&format!("pod-{n}"), started, State::Firing))
+        .map(|n| replica(&format!("pod-{n}"), started, AlertState::Firing))
         .collect();
     alerts[42].labels = alerts[42].labels.with("not-a-name", "x");
     alerts[43].generator_url = "no url at all".into();
@@ -350,7 +350,7 @@ async fn the_real_alertmanager_takes_what_is_good_and_refuses_only_what_is_not()
 /// One life of a sidecar: a rule, its state in the store, deliveries; `stop` is not called, as in a crash.
 struct Life {
     tracker: Tracker,
-    rule: Rule,
+    rule: AlertRule,
     store: Store,
     handle: Alertmanagers,
     _loops: JoinSet<()>,
@@ -362,11 +362,11 @@ impl Life {
         assert_eq!(opened.set_aside, None);
         let mut loops = JoinSet::new();
         let handle = sidecar(urls, &mut loops, &CancellationToken::new());
-        let rule = Rule {
+        let rule = AlertRule {
             name: "AccuracyDropped".into(),
-            kind: Kind::Watch,
+            kind: AlertKind::Watch,
             interval: Duration::from_secs(1),
-            ..Rule::default()
+            ..AlertRule::default()
         };
         let tracker = store
             .get(Record::Alerts, "r")

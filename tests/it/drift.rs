@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, State};
+use sidewatch::alert::{Alert, AlertState};
 use sidewatch::config::settings::{Settings, Target};
 use sidewatch::config::{Config, Problems};
 use sidewatch::judge::{self, Registry};
@@ -152,7 +152,7 @@ fn drift_from_an_inline_reference_alerts_with_its_buckets_and_resolves() {
     assert_eq!(states[39].0, judge::State::Anomalous);
     let fired: Vec<&Alert> = alerts
         .iter()
-        .filter(|alert| alert.state == State::Firing)
+        .filter(|alert| alert.state == AlertState::Firing)
         .collect();
     let [fired] = fired[..] else {
         panic!("{alerts:?}")
@@ -176,7 +176,11 @@ fn drift_from_an_inline_reference_alerts_with_its_buckets_and_resolves() {
         top.starts_with("0.3: ") || top.starts_with("+Inf: "),
         "{top}"
     );
-    assert!(alerts.iter().any(|alert| alert.state == State::Resolved));
+    assert!(
+        alerts
+            .iter()
+            .any(|alert| alert.state == AlertState::Resolved)
+    );
 }
 
 #[test]

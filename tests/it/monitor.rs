@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::alert::State;
+use sidewatch::alert::AlertState;
 use sidewatch::config::settings::{Settings, Target};
 use sidewatch::config::{Config, RuleReader};
 use sidewatch::judge::{self, Registry};
@@ -128,7 +128,10 @@ fn a_target_that_is_down_neither_resolves_nor_hides_an_alert() {
         .collect();
     assert_eq!(
         states,
-        [(State::Firing, None), (State::Resolved, Some(at(50)))]
+        [
+            (AlertState::Firing, None),
+            (AlertState::Resolved, Some(at(50)))
+        ]
     );
 }
 
@@ -200,7 +203,8 @@ groups:
     );
     let firing = |tick: Tick, name: &str| {
         let alerts = tick.alerts.iter();
-        let firing = alerts.filter(|alert| *alert.rule == *name && alert.state == State::Firing);
+        let firing =
+            alerts.filter(|alert| *alert.rule == *name && alert.state == AlertState::Firing);
         firing.count()
     };
     let down = "load{worker=\"1\"} 0\nload{worker=\"2\"} 0\n";
@@ -209,7 +213,7 @@ groups:
     let one = "load{worker=\"1\"} 0\nload{worker=\"2\"} 1\n";
     let ended = observe(&mut monitor, 2, one);
     let many = ended.alerts.iter().find(|alert| *alert.rule == *"ManyDown");
-    assert_eq!(many.unwrap().state, State::Resolved);
+    assert_eq!(many.unwrap().state, AlertState::Resolved);
 }
 
 #[test]
@@ -258,7 +262,11 @@ fn a_tick_gives_every_change_however_many_there_are() {
     assert_eq!(fired.len(), 1100);
     let ended = observe(&mut monitor, 2, &of_users(0..1100, 0.95)).changes;
     assert_eq!(ended.len(), 1100);
-    assert!(ended.iter().all(|alert| alert.state == State::Resolved));
+    assert!(
+        ended
+            .iter()
+            .all(|alert| alert.state == AlertState::Resolved)
+    );
 }
 
 fn anomalous(monitor: &ModelMonitor) -> usize {

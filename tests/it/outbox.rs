@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidewatch::alert::State;
+use sidewatch::alert::AlertState;
 use sidewatch::metric::Timestamp;
 use sidewatch::notify::RetrainRequest;
 use sidewatch::notify::retrain::{
@@ -64,7 +64,7 @@ async fn child_that_submits_and_delivers() {
         deliveries(Path::new(&directory), &url, &TestClock::at(1_700_000_000));
     let submit = async {
         for n in from.parse::<usize>().unwrap()..to.parse().unwrap() {
-            let firing = alert("Bad", State::Firing, &[("pod", "a")]);
+            let firing = alert("Bad", AlertState::Firing, &[("pod", "a")]);
             let at = Timestamp::from_millis(1_700_000_000_000);
             let request = RetrainRequest::new(format!("k{n}"), ("m", "1"), &firing, at);
             submit(&handle, &store, &request).await;
@@ -228,7 +228,7 @@ fn two_requests(directory: &Path) {
     let (store, _) = Store::open(directory, now).unwrap();
     let mut batch = Batch::new();
     for (id, phase) in [("k1", Phase::Waiting), ("k2", Phase::Dead)] {
-        let firing = alert("Bad", State::Firing, &[("pod", "a")]);
+        let firing = alert("Bad", AlertState::Firing, &[("pod", "a")]);
         let request = RetrainRequest::new(id.to_owned(), ("fraud", "1"), &firing, now);
         let mut entry = Entry::new("hook", request, now, Duration::from_secs(60));
         entry.phase = phase;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use sidewatch::alert::{Explanation, State};
+use sidewatch::alert::{AlertState, Explanation};
 use sidewatch::judge::Band;
 use sidewatch::metric::{Labels, MatchOp, Matcher, Timestamp};
 use sidewatch::notify::retrain::{
@@ -32,7 +32,7 @@ fn at(seconds: i64) -> Timestamp {
 fn request(id: &str) -> RetrainRequest {
     let mut alert = alert(
         "AccuracyDropped",
-        State::Firing,
+        AlertState::Firing,
         &[("team", "risk"), ("pod", "fraud-0")],
     );
     alert.explanation = Some(Arc::new(Explanation {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, State};
+use sidewatch::alert::{Alert, AlertState};
 use sidewatch::config::{Config, RuleReader, read_settings};
 use sidewatch::judge::{self, Registry};
 use sidewatch::metric::Timestamp;
@@ -193,7 +193,7 @@ groups:
     strategy: {type: static, bound: 0.9}
 ";
 
-fn states(alerts: &[Alert]) -> Vec<(String, State)> {
+fn states(alerts: &[Alert]) -> Vec<(String, AlertState)> {
     let named = alerts.iter().map(|alert| {
         let who = alert
             .labels
@@ -231,7 +231,7 @@ fn a_replica_that_is_killed_neither_alerts_nor_resolves() {
     bench.discover();
     bench.serve_ticks(20, 95.0, 100.0);
     let fired = bench.serve_ticks(20, 50.0, 100.0);
-    assert_eq!(states(&fired)[0].1, State::Firing);
+    assert_eq!(states(&fired)[0].1, AlertState::Firing);
     // It hangs first, then DNS forgets it; the others are as bad as before.
     bench.replicas[2].down = true;
     let hanging = bench.serve_ticks(4, 50.0, 100.0);
@@ -239,7 +239,7 @@ fn a_replica_that_is_killed_neither_alerts_nor_resolves() {
     bench.discover();
     let gone = bench.serve_ticks(40, 50.0, 100.0);
     for alert in hanging.iter().chain(&gone) {
-        assert_eq!(alert.state, State::Firing, "{alert:?}");
+        assert_eq!(alert.state, AlertState::Firing, "{alert:?}");
     }
     let (state, value) = bench.only();
     assert_eq!(state, judge::State::Anomalous);
@@ -275,19 +275,21 @@ fn an_alert_that_fires_is_kept_while_nothing_runs() {
     bench.replicas = vec![Replica::new(1)];
     bench.discover();
     let fired = bench.serve_ticks(30, 50.0, 100.0);
-    assert!(fired.iter().any(|alert| alert.state == State::Firing));
+    assert!(fired.iter().any(|alert| alert.state == AlertState::Firing));
     bench.replicas.clear();
     bench.discover();
     let kept = bench.serve_ticks(60, 0.0, 0.0);
     assert!(!kept.is_empty(), "the lease is renewed");
     assert!(
-        kept.iter().all(|alert| alert.state == State::Firing),
+        kept.iter().all(|alert| alert.state == AlertState::Firing),
         "{kept:?}"
     );
     bench.replicas = vec![Replica::new(7)];
     bench.discover();
     let back = bench.serve_ticks(30, 95.0, 100.0);
-    let ends = back.iter().filter(|alert| alert.state == State::Resolved);
+    let ends = back
+        .iter()
+        .filter(|alert| alert.state == AlertState::Resolved);
     assert!(ends.count() >= 1, "good again, and only now it has ended");
 }
 
@@ -333,7 +335,7 @@ fn the_alerts_of_a_new_replica_wait_for_the_grace() {
         let alerts = bench.serve(0.0, 0.0).alerts;
         fired.extend(alerts.iter().map(|_| tick * INTERVAL));
         for (who, state) in states(&alerts) {
-            assert_eq!((who.as_str(), state), ("10.0.0.2:8000", State::Firing));
+            assert_eq!((who.as_str(), state), ("10.0.0.2:8000", AlertState::Firing));
         }
     }
     // Five minutes after it was found, and no sooner.
@@ -363,7 +365,7 @@ fn an_alert_of_a_replica_ends_when_it_stays_away_and_not_when_it_restarts() {
     bench.replicas = vec![Replica::new(1), Replica::new(2)];
     bench.discover();
     bench.serve_ticks(10, 95.0, 100.0);
-    let bad = |bench: &mut Bench, ticks: u32| -> Vec<(String, State)> {
+    let bad = |bench: &mut Bench, ticks: u32| -> Vec<(String, AlertState)> {
         let mut all = Vec::new();
         for _ in 0..ticks {
             for replica in &mut bench.replicas {
@@ -375,7 +377,7 @@ fn an_alert_of_a_replica_ends_when_it_stays_away_and_not_when_it_restarts() {
         all
     };
     let second = "10.0.0.2:8000".to_owned();
-    let firing = (second.clone(), State::Firing);
+    let firing = (second.clone(), AlertState::Firing);
     assert_eq!(bad(&mut bench, 20)[0], firing);
     // Away for four minutes, back for a while.
     let away = bench.replicas.pop().unwrap();
@@ -388,7 +390,7 @@ fn an_alert_of_a_replica_ends_when_it_stays_away_and_not_when_it_restarts() {
     bench.replicas.pop();
     bench.discover();
     assert!(bad(&mut bench, 19).iter().all(|alert| *alert == firing));
-    assert_eq!(bad(&mut bench, 1), [(second, State::Resolved)]);
+    assert_eq!(bad(&mut bench, 1), [(second, AlertState::Resolved)]);
 }
 
 #[test]
@@ -408,7 +410,7 @@ fn a_new_version_waits_as_a_new_replica_does() {
         bench.replicas[0].serves(95.0, 100.0);
         bench.replicas[1].serves(50.0, 100.0);
         for (version, state) in states(&bench.serve(0.0, 0.0).alerts) {
-            assert_eq!((version.as_str(), state), ("2", State::Firing));
+            assert_eq!((version.as_str(), state), ("2", AlertState::Firing));
             first.get_or_insert(tick * INTERVAL);
         }
     }
@@ -472,7 +474,7 @@ fn the_alert_of_a_version_that_is_rolled_back_ends_after_the_grace() {
     for tick in 1..=60_u32 {
         for (version, state) in states(&bench.serve(95.0, 100.0).alerts) {
             assert_eq!(version, "2");
-            if state == State::Resolved {
+            if state == AlertState::Resolved {
                 ended.get_or_insert(tick * INTERVAL);
             }
         }
@@ -501,7 +503,7 @@ fn the_alert_of_a_version_whose_replica_hangs_is_kept() {
     let alerts = bench.serve_ticks(80, 95.0, 100.0);
     assert!(!alerts.is_empty());
     for (version, state) in states(&alerts) {
-        assert_eq!((version.as_str(), state), ("2", State::Firing));
+        assert_eq!((version.as_str(), state), ("2", AlertState::Firing));
     }
 }
 
@@ -538,10 +540,14 @@ fn what_a_range_still_holds_of_a_replica_that_is_gone_raises_no_alert_again() {
     bench.discover();
     // The range of two minutes is longer than the grace.
     let told = states(&bench.serve_ticks(40, 95.0, 100.0));
-    let ended = told.iter().position(|(_, state)| *state == State::Resolved);
+    let ended = told
+        .iter()
+        .position(|(_, state)| *state == AlertState::Resolved);
     let after = told[ended.unwrap()..].iter();
     assert!(
-        after.clone().all(|(_, state)| *state == State::Resolved),
+        after
+            .clone()
+            .all(|(_, state)| *state == AlertState::Resolved),
         "{told:?}"
     );
 }

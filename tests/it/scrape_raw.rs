@@ -194,7 +194,7 @@ async fn an_endless_body_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Exposition(exposition::Error::Limit {
+            Error::Exposition(exposition::ExpositionError::Limit {
                 setting: Limit::BodySize,
                 ..
             })
@@ -217,7 +217,7 @@ async fn an_endless_line_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Exposition(exposition::Error::Limit {
+            Error::Exposition(exposition::ExpositionError::Limit {
                 setting: Limit::BodySize,
                 ..
             })
@@ -234,7 +234,7 @@ async fn a_gzip_bomb_stops_at_the_limit() {
     assert!(
         matches!(
             error,
-            Error::Exposition(exposition::Error::Limit {
+            Error::Exposition(exposition::ExpositionError::Limit {
                 setting: Limit::BodySize,
                 ..
             })

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::alert::State;
+use sidewatch::alert::AlertState;
 use sidewatch::metric::Timestamp;
 use sidewatch::notify::RetrainRequest;
 use sidewatch::notify::retrain::{Entry, Outbox, Phase};
@@ -27,7 +27,7 @@ fn put(store: &Store, kind: Kind, name: &str, value: &str) {
 }
 
 fn entry(id: &str) -> Entry {
-    let firing = alert("Bad", State::Firing, &[("pod", "a")]);
+    let firing = alert("Bad", AlertState::Firing, &[("pod", "a")]);
     let request = RetrainRequest::new(id.to_owned(), ("m", "1"), &firing, NOW);
     Entry::new("hook", request, NOW, Duration::from_secs(60))
 }

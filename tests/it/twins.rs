@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use sidewatch::alert::template::Scope;
-use sidewatch::alert::{Context, Observation, Outcome, Rule, Template, Tracker};
+use sidewatch::alert::{AlertRule, Context, Observation, Outcome, Template, Tracker};
 use sidewatch::metric::{Labels, Timestamp};
 
 use super::support::tool;
@@ -175,7 +175,7 @@ fn pattern(seed: u64, length: usize) -> Vec<char> {
 }
 
 /// Drives our tracker over the patterns; gives promtool's expectations and how many alerts fired.
-fn fired(rule: &Rule, pods: [&str; 2], patterns: &[Vec<char>]) -> (String, usize) {
+fn fired(rule: &AlertRule, pods: [&str; 2], patterns: &[Vec<char>]) -> (String, usize) {
     let context = Context::default();
     let mut tracker = Tracker::new();
     let (mut tests, mut count) = (String::new(), 0);
@@ -209,12 +209,12 @@ fn promtool_fires_at_the_same_times() {
     let cases = [(0, 0), (2, 0), (0, 3), (2, 3), (3, 1), (5, 4)];
     for (case, (hold, keep)) in cases.into_iter().enumerate() {
         let minutes = |n: u64| Duration::from_secs(n * 60);
-        let rule = Rule {
+        let rule = AlertRule {
             name: "A".into(),
             hold: minutes(hold),
             keep_firing_for: minutes(keep),
             interval: minutes(1),
-            ..Rule::default()
+            ..AlertRule::default()
         };
         let pods = ["a", "b"];
         let patterns: Vec<Vec<char>> = (0..2)

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use sidewatch::alert::State;
+use sidewatch::alert::AlertState;
 use sidewatch::cli::test::{Format, Test};
 use sidewatch::config::settings::Settings;
 use sidewatch::config::{Config, RuleReader};
@@ -97,7 +97,7 @@ fn assertions(monitor: &ModelMonitor, minute: u32) -> (String, String) {
         let all = monitor.alerts();
         let firing = all
             .iter()
-            .filter(|alert| *alert.rule == *name && alert.state == State::Firing);
+            .filter(|alert| *alert.rule == *name && alert.state == AlertState::Firing);
         for alert in firing {
             let labels = serde_json::to_string(&alert.labels).unwrap();
             let annotations = serde_json::to_string(&alert.annotations).unwrap();

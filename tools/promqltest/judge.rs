@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sidewatch::metric::{Labels, Timestamp};
 use sidewatch::promql::{
-    ErrorKind, Evaluation, Expr, Note, Options, Points, Query, Samples, Value, format_value,
+    ErrorKind, Evaluation, Expr, Note, Options, Query, Samples, SeriesPoints, Value, format_value,
 };
 use sidewatch::series::is_absent;
 
@@ -42,7 +42,7 @@ enum Problem {
 
 fn evaluate(text: &str, when: When, store: &mut Store) -> Result<Evaluation, Problem> {
     let touched = Cell::new(false);
-    let problem = |error: sidewatch::promql::Error| {
+    let problem = |error: sidewatch::promql::PromqlError| {
         if error.kind() == ErrorKind::Refused {
             Problem::Refused(error.to_string())
         } else {
@@ -144,9 +144,9 @@ fn compare(eval: &Eval, value: &Value) -> Option<String> {
             if let Some(wanted) = eval.scalar {
                 return Some(format!("found a vector, wanted scalar {wanted}"));
             }
-            let found: Vec<Points> = found
+            let found: Vec<SeriesPoints> = found
                 .iter()
-                .map(|sample| Points {
+                .map(|sample| SeriesPoints {
                     labels: sample.labels.clone(),
                     points: vec![(at(time), sample.value)],
                 })
@@ -165,7 +165,7 @@ fn compare(eval: &Eval, value: &Value) -> Option<String> {
 }
 
 /// Expected series with times.
-fn timed(series: &[Loaded], from: i64, step: i64) -> Vec<Points> {
+fn timed(series: &[Loaded], from: i64, step: i64) -> Vec<SeriesPoints> {
     let points = |values: &[f64]| {
         let times = (0..).map(|index| at(from + index * step));
         times
@@ -173,15 +173,15 @@ fn timed(series: &[Loaded], from: i64, step: i64) -> Vec<Points> {
             .filter(|(_, value)| !is_absent(*value))
             .collect()
     };
-    let timed = series.iter().map(|series| Points {
+    let timed = series.iter().map(|series| SeriesPoints {
         labels: series.labels.clone(),
         points: points(&series.values),
     });
     timed.collect()
 }
 
-fn compare_series(wanted: &[Points], found: &[Points]) -> Option<String> {
-    let by_labels = |series: &[Points]| -> BTreeMap<Labels, Samples> {
+fn compare_series(wanted: &[SeriesPoints], found: &[SeriesPoints]) -> Option<String> {
+    let by_labels = |series: &[SeriesPoints]| -> BTreeMap<Labels, Samples> {
         series
             .iter()
             .map(|s| (s.labels.clone(), s.points.clone()))
@@ -247,7 +247,7 @@ fn as_range(eval: &Eval, value: &Value, store: &mut Store) -> Option<String> {
     else {
         return None;
     };
-    let middle: Vec<Points> = series
+    let middle: Vec<SeriesPoints> = series
         .into_iter()
         .map(|mut series| {
             series.points.retain(|(when, _)| *when == at(time));
@@ -257,7 +257,7 @@ fn as_range(eval: &Eval, value: &Value, store: &mut Store) -> Option<String> {
         .collect();
     let problem = match value {
         Value::Scalar(wanted) => {
-            let wanted = Points {
+            let wanted = SeriesPoints {
                 labels: Labels::empty(),
                 points: vec![(at(time), *wanted)],
             };

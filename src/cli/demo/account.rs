@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::alert::{Alert, State};
+use crate::alert::{Alert, AlertState};
 
 /// Says what happens, with the seconds since the start, and keeps count for the end.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ impl Account {
     fn tell(&self, alert: &Alert) {
         let summary = alert.summary();
         match alert.state {
-            State::Pending => self.say(&format!("PENDING   {}: {summary}", alert.rule)),
-            State::Firing => {
+            AlertState::Pending => self.say(&format!("PENDING   {}: {summary}", alert.rule)),
+            AlertState::Firing => {
                 self.say(&format!("FIRING    {}: {summary}", alert.rule));
                 for name in ["expected", "why"] {
                     if let Some(text) = alert.annotations.get(name) {
@@ -73,7 +73,7 @@ impl Account {
                 }
                 self.count(&format!("{} fired", alert.rule));
             }
-            State::Resolved => {
+            AlertState::Resolved => {
                 self.say(&format!("RESOLVED  {}", alert.rule));
                 self.count(&format!("{} resolved", alert.rule));
             }

@@ -8,7 +8,7 @@ use super::diff::{Detail, Item, diff};
 use super::file::{File, Test};
 use super::outcome::Failure;
 use super::rules::{self, Loaded};
-use crate::alert::State;
+use crate::alert::AlertState;
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp, format_duration};
 use crate::monitor::ModelMonitor;
@@ -122,7 +122,7 @@ fn alerts_differ(at: &At<AlertTest>, loaded: &Loaded, monitor: &ModelMonitor) ->
     let got = monitor.alerts();
     let got = got
         .iter()
-        .filter(|alert| alert.state == State::Firing && *alert.rule == **alertname);
+        .filter(|alert| alert.state == AlertState::Firing && *alert.rule == **alertname);
     let got = got.map(|alert| item(&alert.labels, &alert.annotations));
     let expected = expected.iter();
     let expected = expected.map(|(labels, annotations)| item(labels, annotations));

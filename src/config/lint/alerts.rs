@@ -46,7 +46,7 @@ pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// The alert of an `alert` or `watch`.
-pub(super) fn alerting(rule: &Rule) -> Option<&alert::Rule> {
+pub(super) fn alerting(rule: &Rule) -> Option<&alert::AlertRule> {
     match rule {
         Rule::Alert { alert, .. } => Some(alert),
         Rule::Watch(watch) => Some(&watch.alert),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use crate::alert::{Alert, State};
+use crate::alert::{Alert, AlertState};
 use crate::metric::{Labels, Timestamp};
 
 use super::queue::Item;
@@ -77,7 +77,7 @@ impl TimeCache {
 /// with an invalid URL.
 fn encode(alert: &Alert, labels: &Labels, times: &mut TimeCache) -> Option<Vec<u8>> {
     let named = labels.iter().all(|(name, _)| !name.is_empty());
-    if labels.is_empty() || !named || alert.state == State::Pending {
+    if labels.is_empty() || !named || alert.state == AlertState::Pending {
         return None;
     }
     let starts_at = alert.starts_at();

@@ -26,7 +26,7 @@ impl BodyTemplate {
     ///
     /// # Errors
     /// The first problem, with its place in the text.
-    pub fn parse(source: &str, content_type: &str) -> Result<Self, template::Error> {
+    pub fn parse(source: &str, content_type: &str) -> Result<Self, template::TemplateError> {
         Ok(Self {
             template: template::Template::parse_data(source)?,
             content_type: content_type.to_owned(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, State};
+use sidewatch::alert::{Alert, AlertState};
 use sidewatch::metric::{Labels, Timestamp};
 use sidewatch::notify::RetrainRequest;
 use sidewatch::notify::retrain::{Clock, Deliveries};
@@ -76,7 +76,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// A firing or resolved alert.
-pub(crate) fn alert(name: &str, state: State, pairs: &[(&str, &str)]) -> Alert {
+pub(crate) fn alert(name: &str, state: AlertState, pairs: &[(&str, &str)]) -> Alert {
     let labels = pairs.iter().copied().chain([("alertname", name)]);
     let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
     Alert {
@@ -88,7 +88,7 @@ pub(crate) fn alert(name: &str, state: State, pairs: &[(&str, &str)]) -> Alert {
         value: 0.5,
         active_at: at(1_700_000_000),
         fired_at: Some(at(1_700_000_060)),
-        resolved_at: (state == State::Resolved).then(|| at(1_700_000_120)),
+        resolved_at: (state == AlertState::Resolved).then(|| at(1_700_000_120)),
         keep_firing_since: None,
         no_data_since: None,
         ends_at: Some(at(1_700_000_300)),

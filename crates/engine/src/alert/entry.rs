@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::{Alert, Explanation, State};
+use super::{Alert, AlertState, Explanation};
 
 /// How long a resolved alert is remembered and re-sent.
 pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
@@ -18,7 +18,7 @@ pub(super) struct Entry {
     pub(super) labels: Labels,
     pub(super) series: Labels,
     pub(super) annotations: Labels,
-    pub(super) state: State,
+    pub(super) state: AlertState,
     #[serde(with = "number")]
     pub(super) value: f64,
     pub(super) active_at: Timestamp,
@@ -49,7 +49,7 @@ impl Entry {
             labels,
             series,
             annotations: Labels::empty(),
-            state: State::Pending,
+            state: AlertState::Pending,
             value: f64::NAN,
             active_at: at,
             fired_at: None,
@@ -63,7 +63,7 @@ impl Entry {
     }
 
     pub(super) fn is_active(&self) -> bool {
-        self.state != State::Resolved
+        self.state != AlertState::Resolved
     }
 
     /// The condition holds at `at`.
@@ -72,19 +72,19 @@ impl Entry {
         self.no_data_since = None;
         let held = at.since(self.active_at) >= hold;
         match self.state {
-            State::Pending if held => {
-                self.state = State::Firing;
+            AlertState::Pending if held => {
+                self.state = AlertState::Firing;
                 self.fired_at = Some(at);
                 Step::Changed
             }
             // `for` was raised by a reload: the alert has to wait again.
-            State::Firing if !held => {
-                self.state = State::Pending;
+            AlertState::Firing if !held => {
+                self.state = AlertState::Pending;
                 self.fired_at = None;
                 self.last_sent = None;
                 Step::Changed
             }
-            State::Pending | State::Firing | State::Resolved => Step::Same,
+            AlertState::Pending | AlertState::Firing | AlertState::Resolved => Step::Same,
         }
     }
 
@@ -99,9 +99,9 @@ impl Entry {
     pub(super) fn unseen(&mut self, at: Timestamp, keep_firing_for: Duration) -> Step {
         self.no_data_since = None;
         match self.state {
-            State::Pending => Step::Gone,
-            State::Resolved => self.aged(at),
-            State::Firing => {
+            AlertState::Pending => Step::Gone,
+            AlertState::Resolved => self.aged(at),
+            AlertState::Firing => {
                 if !keep_firing_for.is_zero() {
                     let since = *self.keep_firing_since.get_or_insert(at);
                     if at.since(since) < keep_firing_for {
@@ -116,7 +116,7 @@ impl Entry {
 
     /// Nobody knows whether the condition holds.
     pub(super) fn unknown(&mut self, at: Timestamp) -> Step {
-        if self.state == State::Resolved {
+        if self.state == AlertState::Resolved {
             return self.aged(at);
         }
         self.no_data_since.get_or_insert(at);
@@ -145,7 +145,7 @@ impl Entry {
     }
 
     pub(super) fn resolve(&mut self, at: Timestamp) {
-        self.state = State::Resolved;
+        self.state = AlertState::Resolved;
         self.resolved_at = Some(at);
         self.keep_firing_since = None;
         self.no_data_since = None;
@@ -153,7 +153,7 @@ impl Entry {
 
     /// Whether receivers should hear of it now: news, or a lease to renew.
     pub(super) fn needs_sending(&self, at: Timestamp, resend_delay: Duration) -> bool {
-        if self.state == State::Pending {
+        if self.state == AlertState::Pending {
             return false;
         }
         let Some(sent) = self.last_sent else {

@@ -12,7 +12,7 @@ use super::Explanation;
 /// Where an alert is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum AlertState {
     /// The condition holds, but not yet for the rule's `for`.
     Pending,
     /// The condition has held long enough.
@@ -21,7 +21,7 @@ pub enum State {
     Resolved,
 }
 
-impl State {
+impl AlertState {
     /// The word for this state in labels and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -33,7 +33,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for AlertState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -51,7 +51,7 @@ pub struct Alert {
     /// What people read: `summary` and more. Changing them does not make another alert.
     pub annotations: Labels,
     /// Where it is in its life.
-    pub state: State,
+    pub state: AlertState,
     /// The last value seen, in the unit of the expression; may be NaN.
     pub value: f64,
     /// Since when the condition holds.

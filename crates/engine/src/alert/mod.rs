@@ -16,10 +16,10 @@ mod tracker;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Alert, State};
+pub use event::{Alert, AlertState};
 pub use explanation::Explanation;
 pub use outcome::{Changes, Condition, Observation, Outcome};
 pub use pass::lease;
-pub use rule::{Kind, NoData, Rule, RuleLabels};
+pub use rule::{AlertKind, AlertRule, NoData, RuleLabels};
 pub use template::{Answerer, Context, Environment, Template};
-pub use tracker::{Snapshot, Tracker};
+pub use tracker::{Tracker, TrackerSnapshot};

@@ -9,11 +9,11 @@ use crate::metric::{Labels, Timestamp};
 use super::entry::Entry;
 use super::rule::Pair;
 use super::template::{Answerer, Environment, Scope};
-use super::{Alert, Changes, Condition, Context, Kind, NoData, Observation, Rule};
+use super::{Alert, AlertKind, AlertRule, Changes, Condition, Context, NoData, Observation};
 
 /// One evaluation in progress.
 pub(super) struct Pass<'a> {
-    pub(super) rule: &'a Rule,
+    pub(super) rule: &'a AlertRule,
     pub(super) context: &'a Context,
     pub(super) query: Option<Answerer<'a>>,
     pub(super) at: Timestamp,
@@ -24,7 +24,7 @@ pub(super) struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     pub(super) fn new(
-        rule: &'a Rule,
+        rule: &'a AlertRule,
         at: Timestamp,
         environment: impl Into<Environment<'a>>,
     ) -> Self {
@@ -47,7 +47,7 @@ pub fn lease(interval: Duration, resend_delay: Duration) -> Duration {
 }
 
 /// What a condition means under the rule's `no_data`.
-pub(super) fn effective(rule: &Rule, condition: Condition) -> Condition {
+pub(super) fn effective(rule: &AlertRule, condition: Condition) -> Condition {
     match (condition, rule.no_data) {
         (Condition::NoData, NoData::Alert) => Condition::Active,
         (Condition::NoData | Condition::Unsure, NoData::Ok) => Condition::Healthy,
@@ -86,7 +86,7 @@ pub(super) fn label(
         pass.changes.error = Some(format!(
             "vector contains metrics with the same labelset after applying alert labels: {labels}"
         ));
-        if pass.rule.kind == Kind::Alert {
+        if pass.rule.kind == AlertKind::Alert {
             return None;
         }
     }
@@ -110,7 +110,7 @@ pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
         query,
     };
     let mut pairs: Vec<Pair> = Vec::new();
-    if rule.kind == Kind::Watch {
+    if rule.kind == AlertKind::Watch {
         pairs.push(("summary".into(), summary(rule, entry).into()));
         pairs.push(("chart".into(), Arc::clone(&pass.url)));
         pairs.push(("config_hash".into(), context.config_hash.as_str().into()));
@@ -128,7 +128,7 @@ pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
     Labels::new(pairs)
 }
 
-fn summary(rule: &Rule, entry: &Entry) -> String {
+fn summary(rule: &AlertRule, entry: &Entry) -> String {
     if let Some(since) = entry.no_data_since {
         return format!("{}: no data since {since}", rule.name);
     }
@@ -148,14 +148,14 @@ pub(super) fn mark_no_data(alert: &mut Alert) {
 }
 
 /// Prometheus' link to the expression, or the watch's chart on the status page.
-pub(super) fn generator_url(rule: &Rule, context: &Context) -> Arc<str> {
+pub(super) fn generator_url(rule: &AlertRule, context: &Context) -> Arc<str> {
     let base = context.external_url.trim_end_matches('/');
     let url = match rule.kind {
-        Kind::Alert => format!(
+        AlertKind::Alert => format!(
             "{base}/graph?g0.expr={}&g0.tab=1",
             super::template::query_escape(&rule.expr)
         ),
-        Kind::Watch => format!("{base}/?rule={}", super::template::query_escape(&rule.name)),
+        AlertKind::Watch => format!("{base}/?rule={}", super::template::query_escape(&rule.name)),
     };
     url.into()
 }

@@ -16,7 +16,7 @@ pub type RuleLabels = Vec<(String, Template)>;
 
 /// Whether a rule behaves exactly as in Prometheus or is a judged one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
+pub enum AlertKind {
     /// `alert:` presence in the result decides.
     #[default]
     Alert,
@@ -46,7 +46,7 @@ worded! {
 
 /// One alerting rule.
 #[derive(Debug, Clone, Default)]
-pub struct Rule {
+pub struct AlertRule {
     /// The alert's name.
     pub name: Arc<str>,
     /// The group it stands in.
@@ -54,7 +54,7 @@ pub struct Rule {
     /// The expression as written, for the link to where it can be looked at.
     pub expr: Arc<str>,
     /// Plain or judged.
-    pub kind: Kind,
+    pub kind: AlertKind,
     /// How long the condition must hold before the alert fires.
     pub hold: Duration,
     /// How long the alert stays firing after the condition ceased.
@@ -71,7 +71,7 @@ pub struct Rule {
     pub annotations: RuleLabels,
 }
 
-impl Rule {
+impl AlertRule {
     /// The PromQL that its labels and annotations ask for with `query`, as far as it is written out.
     #[must_use]
     pub fn queries(&self) -> Vec<String> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Condition, Context, Kind, NoData, Observation, Outcome, Rule, State, Tracker};
+use super::{
+    AlertKind, AlertRule, AlertState, Condition, Context, NoData, Observation, Outcome, Tracker,
+};
 use crate::metric::{Labels, Timestamp};
 
 const RESEND: Duration = Duration::from_secs(60);
@@ -30,11 +32,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn rule() -> impl Strategy<Value = Rule> {
+fn rule() -> impl Strategy<Value = AlertRule> {
     let no_data = prop_oneof![Just(NoData::Keep), Just(NoData::Alert), Just(NoData::Ok)];
-    let kind = prop_oneof![Just(Kind::Alert), Just(Kind::Watch)];
+    let kind = prop_oneof![Just(AlertKind::Alert), Just(AlertKind::Watch)];
     (0u64..5, 0u64..4, 0usize..4, no_data, kind).prop_map(|(hold, keep, limit, no_data, kind)| {
-        Rule {
+        AlertRule {
             name: "R".into(),
             kind,
             hold: Duration::from_secs(hold * 15),
@@ -42,7 +44,7 @@ fn rule() -> impl Strategy<Value = Rule> {
             limit,
             no_data,
             interval: Duration::from_secs(15),
-            ..Rule::default()
+            ..AlertRule::default()
         }
     })
 }
@@ -67,7 +69,7 @@ fn at(step: usize) -> Timestamp {
     Timestamp::from_millis(1_000_000 + i64::try_from(step).unwrap_or(0) * 15_000)
 }
 
-fn states(tracker: &Tracker, rule: &Rule) -> BTreeMap<Labels, State> {
+fn states(tracker: &Tracker, rule: &AlertRule) -> BTreeMap<Labels, AlertState> {
     let alerts = tracker.alerts(rule, &Context::default());
     alerts
         .into_iter()
@@ -80,7 +82,7 @@ proptest! {
     fn alerts_live_as_they_should(rule in rule(), steps in prop::collection::vec(step(), 1..40)) {
         let context = Context::default();
         let mut tracker = Tracker::new();
-        let mut told: BTreeMap<Labels, State> = BTreeMap::new();
+        let mut told: BTreeMap<Labels, AlertState> = BTreeMap::new();
         for (n, step) in steps.iter().enumerate() {
             let before = states(&tracker, &rule);
             let changes = tracker.evaluate(&rule, at(n), outcome(step), &context);
@@ -93,11 +95,11 @@ proptest! {
                 if let Some(fired) = alert.fired_at {
                     prop_assert!(fired.since(alert.active_at) >= rule.hold || alert.labels.get("n").is_none());
                 }
-                prop_assert_eq!(alert.state == State::Pending, alert.fired_at.is_none());
-                prop_assert_eq!(alert.state == State::Resolved, alert.resolved_at.is_some());
+                prop_assert_eq!(alert.state == AlertState::Pending, alert.fired_at.is_none());
+                prop_assert_eq!(alert.state == AlertState::Resolved, alert.resolved_at.is_some());
             }
             if rule.limit > 0 {
-                let active = after.iter().filter(|(labels, state)| labels.get("n").is_some() && **state != State::Resolved);
+                let active = after.iter().filter(|(labels, state)| labels.get("n").is_some() && **state != AlertState::Resolved);
                 prop_assert!(active.count() <= rule.limit);
             }
             // Everybody who was told of a firing alert is told of its end.
@@ -105,13 +107,13 @@ proptest! {
                 prop_assert!(alert.ends_at.is_some_and(|end| end >= alert.starts_at()));
                 told.insert(alert.labels.clone(), alert.state);
             }
-            let lossy = rule.kind == Kind::Alert && rule.limit > 0;
+            let lossy = rule.kind == AlertKind::Alert && rule.limit > 0;
             if !lossy {
                 for (labels, state) in &told {
                     let now = after.get(labels);
                     let agrees = match state {
-                        State::Firing => now == Some(&State::Firing),
-                        State::Resolved | State::Pending => now != Some(&State::Firing),
+                        AlertState::Firing => now == Some(&AlertState::Firing),
+                        AlertState::Resolved | AlertState::Pending => now != Some(&AlertState::Firing),
                     };
                     prop_assert!(agrees, "{} was told {:?} and is {:?}", labels, state, now);
                 }
@@ -144,12 +146,12 @@ proptest! {
         steps in prop::collection::vec(prop_oneof![Just(None), Just(Some([Some(Condition::NoData); 3])), Just(Some([None; 3])), Just(Some([Some(Condition::Unsure); 3]))], 1..30),
     ) {
         let context = Context::default();
-        let rule = Rule { kind: Kind::Watch, ..Rule::default() };
+        let rule = AlertRule { kind: AlertKind::Watch, ..AlertRule::default() };
         let mut tracker = Tracker::new();
         tracker.evaluate(&rule, at(0), outcome(&Some([Some(Condition::Active); 3])), &context);
         for (n, step) in steps.iter().enumerate() {
             tracker.evaluate(&rule, at(n + 1), outcome(step), &context);
-            prop_assert_eq!(tracker.count(State::Firing), 3);
+            prop_assert_eq!(tracker.count(AlertState::Firing), 3);
         }
     }
 }

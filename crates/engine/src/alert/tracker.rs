@@ -10,11 +10,14 @@ use crate::metric::{Labels, Timestamp};
 use super::entry::{Entry, Step};
 use super::pass::{Pass, annotations, effective, generator_url, label, lease, mark_no_data};
 use super::template::{Environment, Scope};
-use super::{Alert, Changes, Condition, Context, Kind, NoData, Observation, Outcome, Rule, State};
+use super::{
+    Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, NoData, Observation,
+    Outcome,
+};
 
 /// A rule's alerts as the store keeps them.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct TrackerSnapshot {
     evaluated_at: Option<Timestamp>,
     entries: Vec<Entry>,
 }
@@ -41,7 +44,7 @@ impl Tracker {
     /// Takes in one evaluation; the environment is that of its templates.
     pub fn evaluate<'a>(
         &mut self,
-        rule: &'a Rule,
+        rule: &'a AlertRule,
         at: Timestamp,
         outcome: Outcome,
         environment: impl Into<Environment<'a>>,
@@ -59,7 +62,7 @@ impl Tracker {
     }
 
     /// The time a process was down does not count towards `for`: nobody saw whether the condition held.
-    fn skip_outage(&mut self, rule: &Rule, at: Timestamp) {
+    fn skip_outage(&mut self, rule: &AlertRule, at: Timestamp) {
         let restored = std::mem::take(&mut self.restored);
         let Some(before) = self.evaluated_at.filter(|_| restored) else {
             return;
@@ -74,7 +77,7 @@ impl Tracker {
     /// So much time passed unseen: it does not count towards `for`.
     pub fn skip(&mut self, unseen: Duration) {
         for entry in self.entries.values_mut() {
-            if entry.state == State::Pending {
+            if entry.state == AlertState::Pending {
                 entry.active_at = entry.active_at + unseen;
             }
         }
@@ -92,7 +95,7 @@ impl Tracker {
         let rule = pass.rule;
         let nothing = observations.is_empty();
         if nothing
-            && rule.kind == Kind::Watch
+            && rule.kind == AlertKind::Watch
             && rule.no_data == NoData::Alert
             && !self.has_series()
         {
@@ -169,7 +172,7 @@ impl Tracker {
         }
         let known = self.entries.get(labels).is_some_and(Entry::is_active);
         if !known {
-            if rule.kind == Kind::Watch && self.is_full(rule) {
+            if rule.kind == AlertKind::Watch && self.is_full(rule) {
                 pass.changes.refused += 1;
                 return;
             }
@@ -202,7 +205,7 @@ impl Tracker {
         self.apply(pass, labels, step);
     }
 
-    fn is_full(&self, rule: &Rule) -> bool {
+    fn is_full(&self, rule: &AlertRule) -> bool {
         let active = self
             .entries
             .values()
@@ -238,7 +241,7 @@ impl Tracker {
                 continue;
             };
             let gone_marker = entry.synthetic && !nothing;
-            let condition = if pass.rule.kind == Kind::Alert || gone_marker {
+            let condition = if pass.rule.kind == AlertKind::Alert || gone_marker {
                 Condition::Healthy
             } else {
                 Condition::NoData
@@ -268,7 +271,7 @@ impl Tracker {
             .values()
             .filter(|e| e.is_active() && !is_limit(e))
             .count();
-        if rule.kind == Kind::Alert {
+        if rule.kind == AlertKind::Alert {
             if rule.limit > 0 && active > rule.limit {
                 self.entries.clear();
                 pass.changes.alerts.clear();
@@ -318,7 +321,7 @@ impl Tracker {
     /// A firing alert is believed until [`lease`] from now, so call this at every evaluation, failed ones included.
     pub fn due(
         &mut self,
-        rule: &Rule,
+        rule: &AlertRule,
         at: Timestamp,
         resend_delay: Duration,
         context: &Context,
@@ -351,7 +354,7 @@ impl Tracker {
     /// Resolves the firing alerts of series that are known to be gone (a removed target) and drops pending ones.
     pub fn retire(
         &mut self,
-        rule: &Rule,
+        rule: &AlertRule,
         at: Timestamp,
         context: &Context,
         gone: impl Fn(&Labels) -> bool,
@@ -360,12 +363,12 @@ impl Tracker {
     }
 
     /// Resolves everything: the rule was removed. Send what [`Tracker::due`] gives afterwards, then drop the tracker.
-    pub fn retire_all(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
+    pub fn retire_all(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
         self.end(rule, at, context, |_| true)
     }
 
     /// Fits restored or reloaded state to a rule: alerts whose labels the rule would no longer give are resolved.
-    pub fn adopt(&mut self, rule: &Rule, at: Timestamp, context: &Context) -> Changes {
+    pub fn adopt(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
         self.end(rule, at, context, |entry| {
             let scope = Scope {
                 labels: &entry.series,
@@ -380,7 +383,7 @@ impl Tracker {
 
     fn end(
         &mut self,
-        rule: &Rule,
+        rule: &AlertRule,
         at: Timestamp,
         context: &Context,
         which: impl Fn(&Entry) -> bool,
@@ -402,8 +405,8 @@ impl Tracker {
 
     /// The state to store.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
+    pub fn snapshot(&self) -> TrackerSnapshot {
+        TrackerSnapshot {
             evaluated_at: self.evaluated_at,
             entries: self.entries.values().cloned().collect(),
         }
@@ -411,7 +414,7 @@ impl Tracker {
 
     /// A tracker that continues from a stored state; every firing alert is due at once.
     #[must_use]
-    pub fn restore(snapshot: Snapshot) -> Self {
+    pub fn restore(snapshot: TrackerSnapshot) -> Self {
         let entries = snapshot.entries.into_iter();
         let mut tracker = Self {
             entries: entries.map(|entry| (entry.labels.clone(), entry)).collect(),
@@ -425,7 +428,7 @@ impl Tracker {
 
     /// Every alert that is pending, firing or recently resolved, in order of labels.
     #[must_use]
-    pub fn alerts(&self, rule: &Rule, context: &Context) -> Vec<Alert> {
+    pub fn alerts(&self, rule: &AlertRule, context: &Context) -> Vec<Alert> {
         let url = generator_url(rule, context);
         let entries = self.entries.values();
         entries.map(|entry| entry.alert(&rule.name, &url)).collect()
@@ -433,12 +436,12 @@ impl Tracker {
 
     /// The firing alerts of series, for what acts on them; without those about a limit or an empty expression.
     #[must_use]
-    pub fn firing(&self, rule: &Rule, context: &Context) -> Vec<Alert> {
+    pub fn firing(&self, rule: &AlertRule, context: &Context) -> Vec<Alert> {
         let url = generator_url(rule, context);
         let firing = self
             .entries
             .values()
-            .filter(|e| e.state == State::Firing && !e.synthetic);
+            .filter(|e| e.state == AlertState::Firing && !e.synthetic);
         firing.map(|entry| entry.alert(&rule.name, &url)).collect()
     }
 
@@ -450,7 +453,7 @@ impl Tracker {
 
     /// How many alerts are in this state.
     #[must_use]
-    pub fn count(&self, state: State) -> usize {
+    pub fn count(&self, state: AlertState) -> usize {
         self.entries.values().filter(|e| e.state == state).count()
     }
 

@@ -8,7 +8,7 @@ use super::parse;
 /// Why an exposition was rejected. Nothing of it was ingested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum ExpositionError {
     /// A limit was exceeded.
     #[error(
         "{what} is {found}, over {setting} {limit}; raise {setting} or make the target expose less",
@@ -26,10 +26,10 @@ pub enum Error {
     },
     /// The body is not a valid exposition.
     #[error(transparent)]
-    Syntax(#[from] parse::Error),
+    Syntax(#[from] parse::SyntaxError),
 }
 
-impl Error {
+impl ExpositionError {
     /// The reason as a label value.
     #[must_use]
     pub fn reason(&self) -> Reason {

@@ -17,6 +17,6 @@ pub mod lint;
 pub mod parse;
 
 pub use body::{Body, Buffer, Exposition, Format};
-pub use error::{Error, Reason};
+pub use error::{ExpositionError, Reason};
 pub use ingest::{Ingested, Ingester};
 pub use limits::{Limit, Limits};

@@ -8,8 +8,8 @@ use super::novelty::{Novelty, NoveltyParams};
 use super::registry::Built;
 use super::streaming::{Common, Streaming};
 use super::{
-    Context, Error, EwmaParams, EwmaStrategy, Registry, Snapshot, ThresholdStrategy, Verdict,
-    read_params,
+    EwmaParams, EwmaStrategy, Registry, Snapshot, StrategyContext, StrategyError,
+    ThresholdStrategy, Verdict, read_params,
 };
 use crate::describe::section;
 use crate::metric::{Direction, MetricSample};
@@ -73,7 +73,7 @@ impl ThresholdStrategy for Auto {
         )
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         let (seen, ewma, novelty): (u32, Snapshot, Snapshot) = snapshot.open(KIND, 1)?;
         let mut restored = self.ewma.clone();
         restored.restore(&ewma)?;
@@ -97,7 +97,11 @@ section! {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     read_params::<AutoParams, _>(map, |params, _| {
         let novelty = NoveltyParams::default();
         let common = Common::new(context, params.direction, novelty.cooldown);

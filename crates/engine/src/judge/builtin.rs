@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{
-    Context, EwmaParams, Registry, StrategyConfig, StrategyFactory, adwin, auto, compose, drift,
-    ewma, mad, novelty, page_hinkley, seasonal, shift, statics,
+    EwmaParams, Registry, StrategyConfig, StrategyContext, StrategyFactory, adwin, auto, compose,
+    drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics,
 };
 use crate::describe::{Alternative, Choice, Description, Keys, Kind, Limits, Node, Shape};
 
-type Build = fn(&Map<String, Value>, &Context, &Registry) -> Built;
+type Build = fn(&Map<String, Value>, &StrategyContext, &Registry) -> Built;
 type Describe = fn() -> Description;
 
 struct BuiltIn {
@@ -24,7 +24,12 @@ impl StrategyFactory for BuiltIn {
         self.kind
     }
 
-    fn build(&self, params: &Map<String, Value>, context: &Context, registry: &Registry) -> Built {
+    fn build(
+        &self,
+        params: &Map<String, Value>,
+        context: &StrategyContext,
+        registry: &Registry,
+    ) -> Built {
         (self.build)(params, context, registry)
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{
-    Context, Error, Problem, Registry, Snapshot, State, StrategyConfig, ThresholdStrategy, Verdict,
-    read_params,
+    Problem, Registry, Snapshot, State, StrategyConfig, StrategyContext, StrategyError,
+    ThresholdStrategy, Verdict, read_params,
 };
 use crate::describe::{Node, section};
 use crate::metric::{Direction, MetricSample};
@@ -85,10 +85,10 @@ fn restore(
     kind: &str,
     parts: &mut [Box<dyn ThresholdStrategy>],
     snapshot: &Snapshot,
-) -> Result<(), Error> {
+) -> Result<(), StrategyError> {
     let inner: Vec<Snapshot> = snapshot.open(kind, 1)?;
     if inner.len() != parts.len() {
-        return Err(Error::Parameters {
+        return Err(StrategyError::Parameters {
             kind: kind.to_owned(),
             parameter: "strategies",
         });
@@ -130,7 +130,7 @@ macro_rules! composition {
                 snapshot($kind, &self.0)
             }
 
-            fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+            fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
                 restore($kind, &mut self.0, snapshot)
             }
 
@@ -146,11 +146,11 @@ macro_rules! composition {
 
         pub(super) fn $build(
             map: &Map<String, Value>,
-            context: &Context,
+            context: &StrategyContext,
             registry: &Registry,
         ) -> Built {
             read_params::<$params, _>(map, |params, node| {
-                let context = Context {
+                let context = StrategyContext {
                     direction: params.direction.unwrap_or(context.direction),
                     interval: context.interval,
                 };
@@ -181,7 +181,7 @@ composition!(
 /// The strategies that can be built; problems of the others are reported at their place.
 fn parts(
     configs: &[StrategyConfig],
-    context: &Context,
+    context: &StrategyContext,
     registry: &Registry,
     node: &Node<'_>,
 ) -> Parts {

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{
-    Band, Context, Error, Registry, Side, Snapshot, ThresholdStrategy, Verdict, read_params,
+    Band, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
+    read_params,
 };
 use crate::describe::section;
 use crate::metric::MetricSample;
@@ -63,7 +64,7 @@ impl ThresholdStrategy for DriftStrategy {
         Duration::ZERO
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         snapshot.open::<()>(KIND, 1)
     }
 }
@@ -73,7 +74,11 @@ section! {
     pub(super) struct DriftParams {}
 }
 
-pub(super) fn build(map: &Map<String, Value>, _context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    _context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     read_params::<DriftParams, _>(map, |_, _| {
         Box::new(DriftStrategy) as Box<dyn ThresholdStrategy>
     })

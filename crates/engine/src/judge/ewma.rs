@@ -10,7 +10,8 @@ use super::pace::weight;
 use super::registry::Built;
 use super::streaming::TOO_FEW_SAMPLES;
 use super::{
-    Band, Context, Error, Pace, Registry, Side, Snapshot, ThresholdStrategy, Verdict, read_params,
+    Band, Pace, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
+    Verdict, read_params,
 };
 use crate::describe::section;
 use crate::metric::{Direction, MetricSample, rounded};
@@ -92,7 +93,7 @@ impl EwmaStrategy {
         memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
-    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them starts from
+    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them starts from
     /// the initial state.
     fn count_run(&mut self, side: Option<Side>) {
         let run = self.memory.run;
@@ -155,7 +156,7 @@ impl ThresholdStrategy for EwmaStrategy {
         Snapshot::of(KIND, 1, &self.memory)
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         self.memory = snapshot.open(KIND, 1)?;
         Ok(())
     }
@@ -165,7 +166,11 @@ impl ThresholdStrategy for EwmaStrategy {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     read_params::<EwmaParams, _>(map, |mut params, node| {
         if !node.has("direction") {
             params.direction = context.direction;

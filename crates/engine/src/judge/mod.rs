@@ -35,10 +35,10 @@ pub use config::StrategyConfig;
 pub use ewma::{EwmaParams, EwmaStrategy};
 pub use pace::Pace;
 pub use params::{Problem, read_params};
-pub use registry::{Built, Context, Registry, StrategyFactory};
+pub use registry::{Built, Registry, StrategyContext, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
-pub use strategy::{Data, Error, Snapshot, ThresholdStrategy};
-pub use table::{Counts, SeriesSnapshot, Table};
+pub use strategy::{Data, Snapshot, StrategyError, ThresholdStrategy};
+pub use table::{SeriesSnapshot, Table, TableCounts};
 pub use verdict::{Band, Side, State, Verdict};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const MAX_GAP: i64 = 100;
 /// If a sample is older than the last one by more steps than this, the clock was set back.
 const SET_BACK: i64 = 10;
 
-/// Counts the steps between samples. Without an interval every sample is one step, whatever its
+/// TableCounts the steps between samples. Without an interval every sample is one step, whatever its
 /// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pace {

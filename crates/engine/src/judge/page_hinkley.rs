@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
 use crate::metric::{Direction, rounded};
 
@@ -102,7 +102,11 @@ impl Core for PageHinkley {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     read_params::<PageHinkleyParams, _>(map, |params, _| {
         let common = Common::new(context, params.direction, params.cooldown);
         Box::new(Streaming::<PageHinkley>::new(params, common)) as Box<dyn ThresholdStrategy>

@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 8;
 
 /// What a strategy needs to know about its rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Context {
+pub struct StrategyContext {
     /// Which side is bad.
     pub direction: Direction,
     /// Time between two samples. With zero every sample is one step, whatever its time, as for
@@ -39,7 +39,7 @@ pub trait StrategyFactory: Send + Sync {
     fn build(
         &self,
         params: &Map<String, Value>,
-        context: &Context,
+        context: &StrategyContext,
         registry: &Registry,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
 }
@@ -80,7 +80,7 @@ impl Registry {
 
     /// Every mistake in a configuration; empty if it is valid.
     #[must_use]
-    pub fn check(&self, config: &StrategyConfig, context: &Context) -> Vec<Problem> {
+    pub fn check(&self, config: &StrategyConfig, context: &StrategyContext) -> Vec<Problem> {
         self.build(config, context).err().unwrap_or_default()
     }
 
@@ -91,7 +91,7 @@ impl Registry {
     pub fn build(
         &self,
         config: &StrategyConfig,
-        context: &Context,
+        context: &StrategyContext,
     ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
         if depth(&config.params) > MAX_DEPTH {
             let message = format!("must not be nested deeper than {MAX_DEPTH} strategies");

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
+use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
 use crate::metric::{Direction, rounded};
 
@@ -103,7 +103,7 @@ impl Core for Seasonal {
 }
 
 impl Seasonal {
-    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them moves the
+    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them moves the
     /// level.
     fn count_run(&mut self, params: &SeasonalParams, step: Step, side: Option<Side>) {
         self.run = match side {
@@ -118,7 +118,11 @@ impl Seasonal {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     read_params::<SeasonalParams, _>(map, |params, _| {
         let common = Common::new(context, params.direction, params.cooldown);
         Box::new(Streaming::<Seasonal>::new(params, common)) as Box<dyn ThresholdStrategy>

@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::registry::Built;
 use super::{
-    Band, Context, Error, Registry, Side, Snapshot, ThresholdStrategy, Verdict, read_params,
+    Band, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
+    read_params,
 };
 use crate::describe::{Node, section};
 use crate::metric::{Direction, MetricSample, rounded};
@@ -89,7 +90,7 @@ impl ThresholdStrategy for StaticThresholdStrategy {
         Duration::ZERO
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         snapshot.open::<()>(KIND, 1)
     }
 }
@@ -147,7 +148,11 @@ impl StaticParams {
     }
 }
 
-pub(super) fn build(map: &Map<String, Value>, context: &Context, _registry: &Registry) -> Built {
+pub(super) fn build(
+    map: &Map<String, Value>,
+    context: &StrategyContext,
+    _registry: &Registry,
+) -> Built {
     read_params::<StaticParams, _>(map, |params, node| {
         let direction = params.direction.unwrap_or(context.direction);
         let (lower, upper) = params.bounds(direction, node);

@@ -26,7 +26,7 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     ///
     /// # Errors
     /// If the snapshot is of another kind or version, or damaged; then nothing changes.
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error>;
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError>;
 
     /// How long what was learnt about a series is kept after the series was last seen. A week by
     /// default, so that every hour of the week comes again; zero for a strategy that learns nothing.
@@ -78,21 +78,21 @@ impl Snapshot {
     ///
     /// # Errors
     /// If the kind or version differs, or the data has another format.
-    pub fn open<M: DeserializeOwned>(&self, kind: &str, version: u32) -> Result<M, Error> {
+    pub fn open<M: DeserializeOwned>(&self, kind: &str, version: u32) -> Result<M, StrategyError> {
         if self.kind != kind {
-            return Err(Error::Kind {
+            return Err(StrategyError::Kind {
                 expected: kind.to_owned(),
                 found: self.kind.clone(),
             });
         }
         if self.version != version {
-            return Err(Error::Version {
+            return Err(StrategyError::Version {
                 kind: kind.to_owned(),
                 expected: version,
                 found: self.version,
             });
         }
-        serde_json::from_str(self.data.0.get()).map_err(|source| Error::Damaged {
+        serde_json::from_str(self.data.0.get()).map_err(|source| StrategyError::Damaged {
             kind: kind.to_owned(),
             source,
         })
@@ -102,7 +102,7 @@ impl Snapshot {
 /// Why a snapshot was not restored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum StrategyError {
     /// It belongs to another strategy.
     #[error("the stored state is of a {found} strategy, not of {expected}; learning starts over")]
     Kind {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Error, Pace, Snapshot, ThresholdStrategy, Verdict};
+use super::{Pace, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, MetricSample, Timestamp};
 
 /// The reason of a verdict while warming up.
@@ -52,7 +52,11 @@ pub(super) struct Common {
 
 impl Common {
     /// What the parameters say, or the rule where they are silent.
-    pub(super) fn new(context: &Context, direction: Option<Direction>, cooldown: u32) -> Self {
+    pub(super) fn new(
+        context: &StrategyContext,
+        direction: Option<Direction>,
+        cooldown: u32,
+    ) -> Self {
         Self {
             direction: direction.unwrap_or(context.direction),
             interval: context.interval,
@@ -107,12 +111,12 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
         Snapshot::of(C::KIND, 1, &self.memory)
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+    fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         let memory: Memory<C> = snapshot.open(C::KIND, 1)?;
         memory
             .core
             .fits(&self.params)
-            .map_err(|parameter| Error::Parameters {
+            .map_err(|parameter| StrategyError::Parameters {
                 kind: C::KIND.to_owned(),
                 parameter,
             })?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Error, Registry, Snapshot, StrategyConfig, ThresholdStrategy, Verdict};
+use super::{
+    Registry, Snapshot, StrategyConfig, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
+};
 use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 
 /// The strategies of one rule, one per series, up to a limit.
@@ -13,11 +15,11 @@ use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 pub struct Table {
     registry: Registry,
     config: StrategyConfig,
-    context: Context,
+    context: StrategyContext,
     /// Most series; [`Table::MAX_SERIES`] outside of tests.
     pub(super) max_series: usize,
     entries: HashMap<Labels, Entry, Keyed>,
-    counts: Counts,
+    counts: TableCounts,
 }
 
 #[derive(Debug)]
@@ -26,9 +28,9 @@ struct Entry {
     seen: Timestamp,
 }
 
-/// Counts of samples and series; all but `series` only increase.
+/// TableCounts of samples and series; all but `series` only increase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct TableCounts {
     /// Series in the table.
     pub series: usize,
     /// Samples without a finite value, which were not judged.
@@ -56,14 +58,14 @@ impl Table {
 
     /// An empty table.
     #[must_use]
-    pub fn new(registry: &Registry, config: &StrategyConfig, context: &Context) -> Self {
+    pub fn new(registry: &Registry, config: &StrategyConfig, context: &StrategyContext) -> Self {
         Self {
             registry: registry.clone(),
             config: config.clone(),
             context: context.clone(),
             max_series: Self::MAX_SERIES,
             entries: HashMap::default(),
-            counts: Counts::default(),
+            counts: TableCounts::default(),
         }
     }
 
@@ -209,8 +211,8 @@ impl Table {
 
     /// The counts so far.
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> TableCounts {
+        TableCounts {
             series: self.entries.len(),
             ..self.counts
         }
@@ -234,7 +236,7 @@ impl Table {
 
     /// Restores the state from before a restart. Returns the series that could not be restored,
     /// which start from the initial state.
-    pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, Error)> {
+    pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, StrategyError)> {
         let mut failed = Vec::new();
         for series in past.iter().take(self.max_series) {
             let Ok(mut strategy) = self.registry.build(&self.config, &self.context) else {

@@ -8,12 +8,12 @@ mod properties;
 use std::time::Duration;
 
 use super::{
-    Context, EwmaParams, EwmaStrategy, Registry, State, StaticThresholdStrategy, StrategyConfig,
-    Table, ThresholdStrategy,
+    EwmaParams, EwmaStrategy, Registry, State, StaticThresholdStrategy, StrategyConfig,
+    StrategyContext, Table, ThresholdStrategy,
 };
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
-const ROWS: Context = Context {
+const ROWS: StrategyContext = StrategyContext {
     direction: Direction::Both,
     interval: Duration::ZERO,
 };
@@ -48,7 +48,7 @@ fn a_configuration_is_the_same_in_json_and_yaml() {
     );
     let fixed = config(r#"{"type":"static","bound":0.9}"#);
     for one in [json, fixed] {
-        let above = Context {
+        let above = StrategyContext {
             direction: Direction::Above,
             ..ROWS
         };
@@ -61,7 +61,7 @@ fn every_mistake_is_reported_with_its_path_and_remedy() {
     let config = config(
         r#"{"type":"any_of","strategies":[{"type":"ewma","alpha":1.5,"k_sgima":3,"warm_up":1.5},{"type":"statik"},{"type":"static","bound":null}]}"#,
     );
-    let context = Context {
+    let context = StrategyContext {
         direction: Direction::Above,
         ..ROWS
     };
@@ -87,7 +87,7 @@ fn a_composition_has_one_to_sixteen_strategies() {
     let mistakes = |count: usize| {
         let parts = vec![r#"{"type":"static","bound":1}"#; count].join(",");
         let config = config(&format!(r#"{{"type":"all_of","strategies":[{parts}]}}"#));
-        let context = Context {
+        let context = StrategyContext {
             direction: Direction::Above,
             ..ROWS
         };

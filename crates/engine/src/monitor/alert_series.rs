@@ -3,7 +3,7 @@
 use super::pass::Pass;
 use super::rule::RuleState;
 use super::selection::{ALERTS, ALERTS_FOR_STATE};
-use crate::alert::State;
+use crate::alert::AlertState;
 use crate::metric::Labels;
 
 impl RuleState {
@@ -13,7 +13,7 @@ impl RuleState {
             return;
         };
         for alert in tracker.alerts(rule, pass.context) {
-            if alert.state == State::Resolved {
+            if alert.state == AlertState::Resolved {
                 continue;
             }
             let since = alert.active_at.as_secs_f64().floor();

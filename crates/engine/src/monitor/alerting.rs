@@ -17,12 +17,12 @@ pub(super) struct Observed {
 /// An alerting rule and its state.
 #[derive(Debug)]
 pub struct Alerting {
-    pub(super) rule: alert::Rule,
+    pub(super) rule: alert::AlertRule,
     pub(super) tracker: Tracker,
 }
 
 impl Alerting {
-    pub(super) fn new(rule: &alert::Rule) -> Self {
+    pub(super) fn new(rule: &alert::AlertRule) -> Self {
         Self {
             rule: rule.clone(),
             tracker: Tracker::new(),
@@ -52,7 +52,7 @@ impl Alerting {
 
     fn unseen(&self, observed: &[Observation], context: &alert::Context) -> Vec<Observation> {
         let all = self.tracker.alerts(&self.rule, context).into_iter();
-        let active = all.filter(|alert| alert.state != alert::State::Resolved);
+        let active = all.filter(|alert| alert.state != alert::AlertState::Resolved);
         active
             .filter(|alert| observed.iter().all(|seen| seen.labels != alert.series))
             .map(|alert| Observation {

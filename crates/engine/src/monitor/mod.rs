@@ -35,7 +35,7 @@ pub use pass::Stopwatch;
 pub use recorder::Recorder;
 pub use records::{ByRule, Counted, Knowledge, Learnt, StateChanges, StoredAlerts, StoredState};
 pub use results::{Answer, Question, Results, questions};
-pub use rule::{Health, Kind, RuleState};
+pub use rule::{Health, RuleKind, RuleState};
 pub use selection::selectors;
 pub use settings::{Baseline, Discovery, Ingest, Model, RetrainingSettings, Settings, Target};
 pub use target::{LastScrape, ScrapeFailure, Scraped, TargetState};

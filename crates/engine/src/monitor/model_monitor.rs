@@ -10,7 +10,7 @@ use super::groups::{GroupState, fresh_groups};
 use super::pass::Stopwatch;
 use super::retired::Retired;
 use super::retraining::Retraining;
-use super::rule::{Kind, RuleState};
+use super::rule::{RuleKind, RuleState};
 use super::selection::{filter, longest_reach, selects_alerts};
 use super::settings::Settings;
 use super::target::TargetState;
@@ -143,8 +143,8 @@ impl ModelMonitor {
     pub fn judged(&self) -> impl Iterator<Item = (&str, &MetricSample, &Verdict)> {
         self.rules().flat_map(|rule| {
             let judged = match &rule.kind {
-                Kind::Watch(watching) => watching.judged.as_slice(),
-                Kind::Alert(_) | Kind::Record(_) => &[],
+                RuleKind::Watch(watching) => watching.judged.as_slice(),
+                RuleKind::Alert(_) | RuleKind::Record(_) => &[],
             };
             let name = rule.name();
             judged
@@ -201,7 +201,7 @@ impl ModelMonitor {
     pub(super) fn active_labels(&self) -> HashSet<Labels> {
         let alerts = self.alerts().into_iter();
         alerts
-            .filter(|alert| alert.state != alert::State::Resolved)
+            .filter(|alert| alert.state != alert::AlertState::Resolved)
             .map(|alert| alert.labels)
             .collect()
     }

@@ -20,16 +20,16 @@ pub struct StoredAlerts {
     expr: String,
     watch: bool,
     interval: Duration,
-    tracker: alert::Snapshot,
+    tracker: alert::TrackerSnapshot,
 }
 
 impl StoredAlerts {
-    pub(super) fn new(rule: &alert::Rule, tracker: &Tracker) -> Self {
+    pub(super) fn new(rule: &alert::AlertRule, tracker: &Tracker) -> Self {
         Self {
             rule: rule.name.to_string(),
             group: rule.group.to_string(),
             expr: rule.expr.to_string(),
-            watch: rule.kind == alert::Kind::Watch,
+            watch: rule.kind == alert::AlertKind::Watch,
             interval: rule.interval,
             tracker: tracker.snapshot(),
         }
@@ -41,18 +41,18 @@ impl StoredAlerts {
     }
 
     /// What of the rule is needed to say that its alerts ended.
-    pub(super) fn rule(&self) -> alert::Rule {
-        alert::Rule {
+    pub(super) fn rule(&self) -> alert::AlertRule {
+        alert::AlertRule {
             name: self.rule.as_str().into(),
             group: self.group.as_str().into(),
             expr: self.expr.as_str().into(),
             kind: if self.watch {
-                alert::Kind::Watch
+                alert::AlertKind::Watch
             } else {
-                alert::Kind::Alert
+                alert::AlertKind::Alert
             },
             interval: self.interval,
-            ..alert::Rule::default()
+            ..alert::AlertRule::default()
         }
     }
 

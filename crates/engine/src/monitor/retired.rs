@@ -14,7 +14,7 @@ const REPEAT_FOR: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug)]
 pub(super) struct Retired {
     pub(super) key: String,
-    rule: alert::Rule,
+    rule: alert::AlertRule,
     tracker: Tracker,
     until: Timestamp,
 }
@@ -23,7 +23,7 @@ impl Retired {
     /// Ends the alerts of a rule; also gives the changes.
     pub(super) fn new(
         key: String,
-        rule: alert::Rule,
+        rule: alert::AlertRule,
         mut tracker: Tracker,
         at: Timestamp,
         context: &alert::Context,

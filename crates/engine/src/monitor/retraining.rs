@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::results::Results;
-use super::rule::{Kind, RuleState};
+use super::rule::{RuleKind, RuleState};
 use super::settings::{Model, RetrainingSettings, Settings};
 use crate::alert::Context;
 use crate::judge;
@@ -73,7 +73,7 @@ impl Retraining {
         context: &Context,
         at: Timestamp,
     ) -> Vec<RetrainRequest> {
-        let Kind::Watch(watching) = &rule.kind else {
+        let RuleKind::Watch(watching) = &rule.kind else {
             return Vec::new();
         };
         let watch = &watching.watch;

@@ -23,7 +23,7 @@ pub struct RuleState {
     /// Owner of recorded series, unique among the rules.
     pub(super) owner: u64,
     pub(super) health: Health,
-    pub(super) kind: Kind,
+    pub(super) kind: RuleKind,
     query: Query,
     /// Its templates ask for more PromQL.
     asks: bool,
@@ -56,7 +56,7 @@ pub struct Health {
 
 /// A rule with what it remembers.
 #[derive(Debug)]
-pub enum Kind {
+pub enum RuleKind {
     /// `record`: a value under a new name.
     Record(Recorder),
     /// `alert`: fires while its expression returns something.
@@ -94,13 +94,13 @@ impl RuleState {
         let query = |expr: &Expr| Query::with_options(expr.clone(), options);
         let (kind, query) = match rule {
             Rule::Record(recording) => (
-                Kind::Record(Recorder::new(recording)),
+                RuleKind::Record(Recorder::new(recording)),
                 query(recording.expr()),
             ),
-            Rule::Alert { expr, alert } => (Kind::Alert(Alerting::new(alert)), query(expr)),
+            Rule::Alert { expr, alert } => (RuleKind::Alert(Alerting::new(alert)), query(expr)),
             Rule::Watch(watch) => {
                 let watching = Watching::new(watch, registry, setup.counted);
-                (Kind::Watch(Box::new(watching)), query(&watch.expr))
+                (RuleKind::Watch(Box::new(watching)), query(&watch.expr))
             }
         };
         Self {
@@ -109,7 +109,7 @@ impl RuleState {
             health: Health::default(),
             kind,
             query,
-            asks: rule.alert().is_some_and(alert::Rule::asks),
+            asks: rule.alert().is_some_and(alert::AlertRule::asks),
             settling: setup.settling,
             unsettled_until: None,
             learnt_until: None,
@@ -120,9 +120,9 @@ impl RuleState {
     #[must_use]
     pub fn name(&self) -> &str {
         match &self.kind {
-            Kind::Record(recorder) => &recorder.recording.name,
-            Kind::Alert(alerting) => &alerting.rule.name,
-            Kind::Watch(watching) => &watching.watch.alert.name,
+            RuleKind::Record(recorder) => &recorder.recording.name,
+            RuleKind::Alert(alerting) => &alerting.rule.name,
+            RuleKind::Watch(watching) => &watching.watch.alert.name,
         }
     }
 
@@ -134,15 +134,15 @@ impl RuleState {
 
     /// The rule with what it remembers.
     #[must_use]
-    pub fn kind(&self) -> &Kind {
+    pub fn kind(&self) -> &RuleKind {
         &self.kind
     }
 
     /// Every expression of the rule.
     pub(super) fn expressions(&self) -> impl Iterator<Item = &Expr> {
         let veto = match &self.kind {
-            Kind::Watch(watching) => watching.watch.retrain.as_ref(),
-            Kind::Record(_) | Kind::Alert(_) => None,
+            RuleKind::Watch(watching) => watching.watch.retrain.as_ref(),
+            RuleKind::Record(_) | RuleKind::Alert(_) => None,
         };
         let veto = veto.and_then(|retrain| retrain.unless.as_ref());
         std::iter::once(self.query.expr()).chain(veto)
@@ -151,34 +151,34 @@ impl RuleState {
     /// The ranges that its value is counted over, for a watch.
     pub(super) fn ranges(&self) -> &[CountedRange] {
         match &self.kind {
-            Kind::Watch(watching) => &watching.counted,
-            Kind::Alert(_) | Kind::Record(_) => &[],
+            RuleKind::Watch(watching) => &watching.counted,
+            RuleKind::Alert(_) | RuleKind::Record(_) => &[],
         }
     }
 
     /// The rule and its alerts, when it has any.
-    pub(super) fn alerting(&self) -> Option<(&alert::Rule, &Tracker)> {
+    pub(super) fn alerting(&self) -> Option<(&alert::AlertRule, &Tracker)> {
         match &self.kind {
-            Kind::Record(_) => None,
-            Kind::Alert(alerting) => Some((&alerting.rule, &alerting.tracker)),
-            Kind::Watch(watching) => Some((&watching.watch.alert, &watching.tracker)),
+            RuleKind::Record(_) => None,
+            RuleKind::Alert(alerting) => Some((&alerting.rule, &alerting.tracker)),
+            RuleKind::Watch(watching) => Some((&watching.watch.alert, &watching.tracker)),
         }
     }
 
-    pub(super) fn alerting_mut(&mut self) -> Option<(&alert::Rule, &mut Tracker)> {
+    pub(super) fn alerting_mut(&mut self) -> Option<(&alert::AlertRule, &mut Tracker)> {
         match &mut self.kind {
-            Kind::Record(_) => None,
-            Kind::Alert(alerting) => Some((&alerting.rule, &mut alerting.tracker)),
-            Kind::Watch(watching) => Some((&watching.watch.alert, &mut watching.tracker)),
+            RuleKind::Record(_) => None,
+            RuleKind::Alert(alerting) => Some((&alerting.rule, &mut alerting.tracker)),
+            RuleKind::Watch(watching) => Some((&watching.watch.alert, &mut watching.tracker)),
         }
     }
 
     /// The rule and its alerts, out of a rule that is gone.
-    pub(super) fn into_alerting(self) -> Option<(alert::Rule, Tracker)> {
+    pub(super) fn into_alerting(self) -> Option<(alert::AlertRule, Tracker)> {
         match self.kind {
-            Kind::Record(_) => None,
-            Kind::Alert(alerting) => Some((alerting.rule, alerting.tracker)),
-            Kind::Watch(watching) => Some((watching.watch.alert, watching.tracker)),
+            RuleKind::Record(_) => None,
+            RuleKind::Alert(alerting) => Some((alerting.rule, alerting.tracker)),
+            RuleKind::Watch(watching) => Some((watching.watch.alert, watching.tracker)),
         }
     }
 
@@ -218,17 +218,17 @@ impl RuleState {
             self.settle(at);
         }
         let tracker = match (before.kind, &mut self.kind) {
-            (Kind::Record(before), Kind::Record(recorder)) => {
+            (RuleKind::Record(before), RuleKind::Record(recorder)) => {
                 recorder.inherit(before, is_same_model);
                 return Vec::new();
             }
-            (Kind::Record(_), _) => return Vec::new(),
-            (Kind::Watch(mut before), Kind::Watch(watching)) => {
+            (RuleKind::Record(_), _) => return Vec::new(),
+            (RuleKind::Watch(mut before), RuleKind::Watch(watching)) => {
                 watching.inherit(&mut before, is_same_model);
                 before.tracker
             }
-            (Kind::Watch(before), _) => before.tracker,
-            (Kind::Alert(before), _) => before.tracker,
+            (RuleKind::Watch(before), _) => before.tracker,
+            (RuleKind::Alert(before), _) => before.tracker,
         };
         self.take_tracker(tracker, at, context)
     }
@@ -249,7 +249,7 @@ impl RuleState {
             instance.is_some_and(|instance| instances.contains(instance))
         };
         let ended = tracker.retire(rule, at, context, gone).alerts;
-        if let Kind::Watch(watching) = &mut self.kind {
+        if let RuleKind::Watch(watching) = &mut self.kind {
             watching.table.forget(gone);
         }
         ended
@@ -282,13 +282,13 @@ impl RuleState {
             upstream: self.unsettled_until.is_none_or(|until| pass.at >= until),
         };
         let observed = match &mut self.kind {
-            Kind::Record(recorder) => {
+            RuleKind::Record(recorder) => {
                 let error = recorder.take(&values, self.owner, pass);
                 self.finish(error, started, 0, pass);
                 return Ok(());
             }
-            Kind::Alert(alerting) => alerting.observe(values, filled.upstream, pass.context),
-            Kind::Watch(watching) => watching.observe(values, filled, pass),
+            RuleKind::Alert(alerting) => alerting.observe(values, filled.upstream, pass.context),
+            RuleKind::Watch(watching) => watching.observe(values, filled, pass),
         };
         let took = (pass.stopwatch)().saturating_sub(started);
         self.resume(
@@ -314,11 +314,11 @@ impl RuleState {
         let before = pass.changes.len();
         let Observed { outcome, present } = waiting.observed;
         let error = self.track(outcome, pass);
-        if let Kind::Watch(watching) = &mut self.kind {
+        if let RuleKind::Watch(watching) = &mut self.kind {
             watching.end_superseded(&present, pass);
         }
         let new = pass.changes.iter().skip(before);
-        let fired = new.filter(|alert| alert.state == alert::State::Firing);
+        let fired = new.filter(|alert| alert.state == alert::AlertState::Firing);
         let fired = fired.count() as u64;
         self.finish(error, started, fired, pass);
         Ok(())
@@ -328,7 +328,7 @@ impl RuleState {
     /// the alerts tells.
     fn missing_queries(
         &self,
-        rule: &alert::Rule,
+        rule: &alert::AlertRule,
         tracker: &Tracker,
         outcome: &Outcome,
         pass: &Pass<'_>,
@@ -363,9 +363,9 @@ impl RuleState {
 
     fn learns(&self) -> bool {
         match &self.kind {
-            Kind::Record(recorder) => recorder.detector.is_some(),
-            Kind::Alert(_) => false,
-            Kind::Watch(_) => true,
+            RuleKind::Record(recorder) => recorder.detector.is_some(),
+            RuleKind::Alert(_) => false,
+            RuleKind::Watch(_) => true,
         }
     }
 
@@ -390,12 +390,12 @@ impl RuleState {
     fn fail(&mut self, error: &str, pass: &mut Pass<'_>) {
         // What was known before is not what is known now.
         match &mut self.kind {
-            Kind::Record(recorder) => {
+            RuleKind::Record(recorder) => {
                 recorder.samples.clear();
                 pass.window.end_records(self.owner, pass.at);
             }
-            Kind::Watch(watching) => watching.judged.clear(),
-            Kind::Alert(_) => {}
+            RuleKind::Watch(watching) => watching.judged.clear(),
+            RuleKind::Alert(_) => {}
         }
         let failed = Outcome::Failed(error.to_owned());
         if let Some((rule, tracker)) = self.alerting_mut() {

@@ -80,8 +80,8 @@ impl Settings {
     }
 
     /// The sizes of a window for expressions that look back by `reach`.
-    pub(super) fn window_limits(&self, reach: Duration) -> series::Limits {
-        series::Limits {
+    pub(super) fn window_limits(&self, reach: Duration) -> series::WindowLimits {
+        series::WindowLimits {
             retention: reach + self.interval * 2,
             interval: self.interval,
             max_series: self.series_limit,

@@ -8,7 +8,7 @@ use super::model_monitor::ModelMonitor;
 use super::names::{self, claim};
 use super::records::{ByRule, Counted, Knowledge, Learnt, StateChanges, StoredAlerts, StoredState};
 use super::retired::Retired;
-use super::rule::{Kind, RuleState};
+use super::rule::{RuleKind, RuleState};
 use super::settings::{Baseline, Model};
 use crate::alert::{self, Alert};
 use crate::map;
@@ -60,7 +60,7 @@ impl ModelMonitor {
         self.keep_known_gates();
         self.stored.urgent |= !changes.is_empty();
         let trackers = self.rules().filter_map(RuleState::alerting);
-        let firing = trackers.map(|(_, tracker)| tracker.count(alert::State::Firing));
+        let firing = trackers.map(|(_, tracker)| tracker.count(alert::AlertState::Firing));
         info!(
             firing = firing.sum::<usize>(),
             records = self.stored.alerts.len() + self.stored.learnt.len(),
@@ -74,8 +74,8 @@ impl ModelMonitor {
         let rules = self.groups.iter().flat_map(|group| &group.rules);
         let known: BTreeSet<&str> = rules
             .filter(|rule| match &rule.kind {
-                Kind::Watch(watching) => watching.watch.retrain.is_some(),
-                Kind::Record(_) | Kind::Alert(_) => false,
+                RuleKind::Watch(watching) => watching.watch.retrain.is_some(),
+                RuleKind::Record(_) | RuleKind::Alert(_) => false,
             })
             .map(RuleState::name)
             .collect();
@@ -96,10 +96,10 @@ impl ModelMonitor {
             let Some((definition, tracker)) = rule.alerting() else {
                 continue;
             };
-            let pending = tracker.count(alert::State::Pending);
+            let pending = tracker.count(alert::AlertState::Pending);
             let active = pending
-                + tracker.count(alert::State::Firing)
-                + tracker.count(alert::State::Resolved);
+                + tracker.count(alert::AlertState::Firing)
+                + tracker.count(alert::AlertState::Resolved);
             changes.pending |= pending > 0;
             if active > 0 {
                 alerts.push((rule.key.clone(), StoredAlerts::new(definition, tracker)));
@@ -154,7 +154,7 @@ impl ModelMonitor {
         for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
             let learnt = learnt.iter().find(|(key, _)| *key == rule.key);
             if let Some((_, learnt)) = learnt.filter(|(_, learnt)| !learnt.series.is_empty()) {
-                if let Kind::Watch(watching) = &mut rule.kind {
+                if let RuleKind::Watch(watching) = &mut rule.kind {
                     watching.table.reset();
                 }
                 rule.relearn(learnt, model);
@@ -188,7 +188,7 @@ fn replace<T>(stored: &mut BTreeSet<String>, records: ByRule<T>) -> ByRule<Optio
 impl RuleState {
     /// What the strategy of a watch learnt.
     fn learnt(&self, model: &Model) -> Option<Learnt> {
-        let Kind::Watch(watching) = &self.kind else {
+        let RuleKind::Watch(watching) = &self.kind else {
             return None;
         };
         let watch = &watching.watch;
@@ -203,7 +203,7 @@ impl RuleState {
 
     /// What a drift rule counted.
     fn counted(&self, model: &Model) -> Option<Counted> {
-        let Kind::Record(recorder) = &self.kind else {
+        let RuleKind::Record(recorder) = &self.kind else {
             return None;
         };
         let detector = recorder.detector.as_ref()?;
@@ -216,7 +216,7 @@ impl RuleState {
     /// Continues to count where an earlier process stopped, when it was about the same version of
     /// the model.
     fn recount(&mut self, counted: Counted, model: &Model) {
-        let Kind::Record(recorder) = &mut self.kind else {
+        let RuleKind::Record(recorder) = &mut self.kind else {
             return;
         };
         let map::Source::Drift(drift) = &recorder.recording.source else {
@@ -236,7 +236,7 @@ impl RuleState {
     /// Uses what was learnt before, when it was learnt by the same strategy about the same version
     /// of the model.
     fn relearn(&mut self, learnt: &Learnt, model: &Model) {
-        let Kind::Watch(watching) = &mut self.kind else {
+        let RuleKind::Watch(watching) = &mut self.kind else {
             return;
         };
         let watch = &watching.watch;

@@ -7,7 +7,7 @@ use super::pass::Pass;
 use super::results::Results;
 use super::retraining::Known;
 use super::rollout::Rollout;
-use super::rule::{Kind, Waiting};
+use super::rule::{RuleKind, Waiting};
 use super::target::Scraped;
 use crate::alert::Alert;
 use crate::metric::Timestamp;
@@ -189,7 +189,7 @@ impl ModelMonitor {
     fn evict_idle(&mut self, at: Timestamp) {
         let retention = self.window.limits().retention;
         for rule in self.rules_mut() {
-            if let Kind::Watch(watching) = &mut rule.kind {
+            if let RuleKind::Watch(watching) = &mut rule.kind {
                 watching.evict_idle(at, retention);
             }
         }

@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::rollout::{Rollout, Versions, kin, version};
 use super::traffic::{CountedRange, is_still};
 use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
-use crate::judge::{Context, Counts, Registry, State, Table, Verdict};
+use crate::judge::{Registry, State, StrategyContext, Table, TableCounts, Verdict};
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::promql::InstantSample;
 use crate::rules::Watch;
@@ -44,7 +44,7 @@ pub(super) struct Filled {
 
 impl Watching {
     pub(super) fn new(watch: &Watch, registry: &Registry, counted: Vec<CountedRange>) -> Self {
-        let context = Context {
+        let context = StrategyContext {
             direction: watch.direction,
             interval: watch.alert.interval,
         };
@@ -77,7 +77,7 @@ impl Watching {
 
     /// How many series are held, and how many samples were refused by the limit.
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> TableCounts {
         self.table.counts()
     }
 

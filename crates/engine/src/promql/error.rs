@@ -53,7 +53,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// The kind of an [`Error`].
+/// The kind of a [`PromqlError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The text is not valid PromQL.
@@ -71,7 +71,7 @@ pub enum ErrorKind {
 
 /// An error of an expression: what is wrong, the expression, and the place in it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Error(Box<Inner>);
+pub struct PromqlError(Box<Inner>);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Inner {
@@ -81,7 +81,7 @@ struct Inner {
     expr: Arc<str>,
 }
 
-impl Error {
+impl PromqlError {
     pub(crate) fn new(kind: ErrorKind, span: Option<Span>, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -146,7 +146,7 @@ impl Error {
 /// Longest excerpt of an expression in an error message, in characters.
 const MAX_EXCERPT: usize = 120;
 
-impl fmt::Display for Error {
+impl fmt::Display for PromqlError {
     /// `expected an instant vector, found a range vector (1:5 in "sum(x[5m])")`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
@@ -170,4 +170,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for PromqlError {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ast::{At, Kind, Node, Select, Type};
-use super::error::{Error, Span};
+use super::error::{PromqlError, Span};
 use super::eval::build;
 use super::parse::parse;
 use crate::metric::{Selector, millis};
@@ -42,7 +42,7 @@ impl Expr {
     /// # Errors
     /// The first error in the syntax or the types, an exceeded limit, or PromQL that is not
     /// supported.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub fn parse(text: &str) -> Result<Self, PromqlError> {
         let text: Arc<str> = text.into();
         // Building a plan finds invalid literal parameters: label names and regular expressions.
         match parse(&text).and_then(|root| build(&root).map(|_| root)) {

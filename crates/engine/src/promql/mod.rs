@@ -26,7 +26,7 @@ mod token;
 mod types;
 mod value;
 
-pub use error::{Error, ErrorKind, Position, Span};
+pub use error::{ErrorKind, Position, PromqlError, Span};
 pub use eval::{Coverage, Note};
 pub use expr::{Expr, Selected};
 
@@ -34,6 +34,6 @@ pub use functions::{Function, Signature};
 pub use options::Options;
 pub use query::Query;
 pub use source::{Batch, Samples, SeriesSource};
-pub use value::{Evaluation, InstantSample, Points, Value};
+pub use value::{Evaluation, InstantSample, SeriesPoints, Value};
 
 pub use crate::metric::format_value;

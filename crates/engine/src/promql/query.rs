@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{Error, Position, Span};
+use super::error::{Position, PromqlError, Span};
 use super::eval::{Context, Coverage, Level, Note, Ranges, Root, Scratch, Table, Vector, build};
 use super::expr::Expr;
 use super::options::Options;
 use super::source::SeriesSource;
-use super::value::{Evaluation, InstantSample, Points, Value};
+use super::value::{Evaluation, InstantSample, SeriesPoints, Value};
 use crate::metric::{Labels, Timestamp};
 use crate::series::is_absent;
 
@@ -69,7 +69,11 @@ impl Query {
     ///
     /// # Errors
     /// Ambiguous matches, equal label sets in the result, invalid parameters, exceeded limits.
-    pub fn eval(&mut self, source: &dyn SeriesSource, at: Timestamp) -> Result<Evaluation, Error> {
+    pub fn eval(
+        &mut self,
+        source: &dyn SeriesSource,
+        at: Timestamp,
+    ) -> Result<Evaluation, PromqlError> {
         let time = at.as_millis();
         let span = self.expr.root().span;
         let plan = planned(&mut self.plan, &self.expr)?;
@@ -102,7 +106,7 @@ impl Query {
         source: &dyn SeriesSource,
         (start, end): (Timestamp, Timestamp),
         step: Duration,
-    ) -> Result<Evaluation, Error> {
+    ) -> Result<Evaluation, PromqlError> {
         let span = self.expr.root().span;
         let bounds = (start.as_millis(), end.as_millis());
         let plan = planned(&mut self.plan, &self.expr)?;
@@ -125,7 +129,7 @@ impl Query {
                 }),
                 Root::Matrix(_) | Root::Text(_) => {
                     let message = "a range query needs a scalar or an instant vector";
-                    Err(Error::wrong_type(span, message))
+                    Err(PromqlError::wrong_type(span, message))
                 }
             };
             let next = at + step.max(Duration::from_millis(1));
@@ -139,7 +143,7 @@ impl Query {
 }
 
 /// The plan, built if there is none.
-fn planned<'p>(plan: &'p mut Option<Root>, expr: &Expr) -> Result<&'p mut Root, Error> {
+fn planned<'p>(plan: &'p mut Option<Root>, expr: &Expr) -> Result<&'p mut Root, PromqlError> {
     let known = plan.take();
     let made = match known {
         Some(root) => root,
@@ -166,7 +170,11 @@ fn context<'a>(
     }
 }
 
-fn finish(expr: &Expr, cx: Context<'_>, value: Result<Value, Error>) -> Result<Evaluation, Error> {
+fn finish(
+    expr: &Expr,
+    cx: Context<'_>,
+    value: Result<Value, PromqlError>,
+) -> Result<Evaluation, PromqlError> {
     let value = value.map_err(|error| error.in_expr(expr.shared_text()))?;
     let (mut warnings, mut infos) = (Vec::new(), Vec::new());
     for (level, span, text) in cx.notes {
@@ -194,7 +202,7 @@ fn samples(
     at: Timestamp,
     span: Span,
     most: usize,
-) -> Result<Vec<InstantSample>, Error> {
+) -> Result<Vec<InstantSample>, PromqlError> {
     let table = &vector.table;
     let known = shown.take().filter(|shown| Arc::ptr_eq(&shown.from, table));
     let shown = shown.insert(known.unwrap_or_else(|| show(table)));
@@ -202,7 +210,7 @@ fn samples(
     if count > most {
         let message =
             format!("the result has {count} series, more than {most}: aggregate or select fewer");
-        return Err(Error::limit(span, message));
+        return Err(PromqlError::limit(span, message));
     }
     let sample = |row: usize, value: f64| InstantSample {
         labels: shown.labels[row].clone(),
@@ -225,7 +233,7 @@ fn samples(
         let mut seen = std::collections::HashSet::new();
         if !samples.iter().all(|sample| seen.insert(&sample.labels)) {
             let message = "vector cannot contain metrics with the same labelset";
-            return Err(Error::evaluation(span, message));
+            return Err(PromqlError::evaluation(span, message));
         }
     }
     Ok(samples)
@@ -243,7 +251,11 @@ fn show(table: &Arc<Table>) -> Shown {
     }
 }
 
-fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Points>, Error> {
+fn matrix(
+    cx: &mut Context<'_>,
+    ranges: &mut Ranges,
+    at: i64,
+) -> Result<Vec<SeriesPoints>, PromqlError> {
     let table = ranges.open(cx, at)?;
     let mut found = Vec::new();
     let mut scratch = Scratch::default();
@@ -254,7 +266,7 @@ fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Poin
                 .times
                 .iter()
                 .map(|time| Timestamp::from_millis(*time));
-            found.push(Points {
+            found.push(SeriesPoints {
                 labels: table.final_labels(slot),
                 points: times.zip(samples.values.iter().copied()).collect(),
             });
@@ -262,7 +274,7 @@ fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Poin
     })?;
     if found.len() > cx.options.max_result_series {
         let message = format!("the result has {} series: select fewer", found.len());
-        return Err(Error::limit(ranges.span(), message));
+        return Err(PromqlError::limit(ranges.span(), message));
     }
     Ok(found)
 }
@@ -271,15 +283,21 @@ fn matrix(cx: &mut Context<'_>, ranges: &mut Ranges, at: i64) -> Result<Vec<Poin
 #[derive(Default)]
 struct Collected {
     places: HashMap<Labels, usize>,
-    found: Vec<Points>,
+    found: Vec<SeriesPoints>,
 }
 
 impl Collected {
-    fn add(&mut self, labels: &Labels, at: Timestamp, value: f64, span: Span) -> Result<(), Error> {
+    fn add(
+        &mut self,
+        labels: &Labels,
+        at: Timestamp,
+        value: f64,
+        span: Span,
+    ) -> Result<(), PromqlError> {
         let place = match self.places.get(labels) {
             Some(place) => *place,
             None => {
-                self.found.push(Points {
+                self.found.push(SeriesPoints {
                     labels: labels.clone(),
                     points: Vec::new(),
                 });
@@ -289,7 +307,7 @@ impl Collected {
         };
         let points = &mut self.found[place].points;
         if points.last().is_some_and(|(last, _)| *last == at) {
-            return Err(Error::evaluation(
+            return Err(PromqlError::evaluation(
                 span,
                 "vector cannot contain metrics with the same labelset",
             ));

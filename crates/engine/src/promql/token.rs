@@ -1,6 +1,6 @@
 //! The tokenizer.
 
-use super::error::{Error, Span};
+use super::error::{PromqlError, Span};
 
 /// The kind of a token; its text is that of its span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ fn is_ident_start(b: u8) -> bool {
 }
 
 /// Splits a text into tokens; the last one is [`Token::End`].
-pub(super) fn tokens(text: &str) -> Result<Tokens, Error> {
+pub(super) fn tokens(text: &str) -> Result<Tokens, PromqlError> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
@@ -79,7 +79,7 @@ fn symbol(rest: &[u8]) -> Option<&'static str> {
     SYMBOLS.into_iter().find(|s| rest.starts_with(s.as_bytes()))
 }
 
-fn unexpected(text: &str, at: usize) -> Error {
+fn unexpected(text: &str, at: usize) -> PromqlError {
     let found = text
         .get(at..)
         .and_then(|rest| rest.chars().next())
@@ -88,7 +88,7 @@ fn unexpected(text: &str, at: usize) -> Error {
         start: at,
         end: at + found.len_utf8(),
     };
-    Error::syntax(span, format!("unexpected character {found:?}"))
+    PromqlError::syntax(span, format!("unexpected character {found:?}"))
 }
 
 /// The length of a number or duration: digits, letters and dots, and a sign after the `e` of an
@@ -111,7 +111,7 @@ fn number_length(rest: &[u8]) -> usize {
 }
 
 /// The length of a quoted string that starts here.
-fn text_length(rest: &[u8], start: usize) -> Result<usize, Error> {
+fn text_length(rest: &[u8], start: usize) -> Result<usize, PromqlError> {
     let quote = rest[0];
     let mut at = 1;
     while let Some(&b) = rest.get(at) {
@@ -127,5 +127,8 @@ fn text_length(rest: &[u8], start: usize) -> Result<usize, Error> {
         start,
         end: start + at.min(rest.len()),
     };
-    Err(Error::syntax(span, "unterminated string: close the quote"))
+    Err(PromqlError::syntax(
+        span,
+        "unterminated string: close the quote",
+    ))
 }

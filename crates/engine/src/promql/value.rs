@@ -1,6 +1,6 @@
 //! The results of evaluations.
 
-use super::error::{Error, ErrorKind};
+use super::error::{ErrorKind, PromqlError};
 use super::eval::{Coverage, Note};
 use crate::metric::{Labels, Timestamp};
 
@@ -17,7 +17,7 @@ pub struct InstantSample {
 
 /// The samples of one series.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Points {
+pub struct SeriesPoints {
     /// The labels of the series.
     pub labels: Labels,
     /// Times and values, oldest first.
@@ -32,7 +32,7 @@ pub enum Value {
     /// One number per series, in the order of the result.
     Vector(Vec<InstantSample>),
     /// A range of samples per series.
-    Matrix(Vec<Points>),
+    Matrix(Vec<SeriesPoints>),
     /// A string.
     Text(String),
 }
@@ -42,7 +42,7 @@ impl Value {
     ///
     /// # Errors
     /// If it is a string or a range of samples.
-    pub fn into_vector(self, at: Timestamp) -> Result<Vec<InstantSample>, Error> {
+    pub fn into_vector(self, at: Timestamp) -> Result<Vec<InstantSample>, PromqlError> {
         let message = match self {
             Self::Vector(samples) => return Ok(samples),
             Self::Scalar(value) => {
@@ -54,7 +54,7 @@ impl Value {
             }
             Self::Text(_) => "expected an instant vector or a scalar, found a string",
         };
-        Err(Error::new(ErrorKind::Type, None, message))
+        Err(PromqlError::new(ErrorKind::Type, None, message))
     }
 }
 

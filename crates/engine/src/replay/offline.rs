@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
 use crate::monitor::{ModelMonitor, Settings};
-use crate::promql::{Error, Expr, InstantSample, Options, Query};
+use crate::promql::{Expr, InstantSample, Options, PromqlError, Query};
 use crate::rules::RuleSet;
 use crate::series::{is_absent, is_stale};
 
@@ -48,7 +48,7 @@ impl ModelMonitor {
         expr: &Expr,
         at: Timestamp,
         step: Duration,
-    ) -> Result<Vec<InstantSample>, Error> {
+    ) -> Result<Vec<InstantSample>, PromqlError> {
         let options = Options {
             default_subquery_step: step,
             ..Options::default()

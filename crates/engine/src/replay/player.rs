@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::alert::{Alert, State};
+use crate::alert::{Alert, AlertState};
 use crate::judge::{self, Registry, Verdict};
 use crate::metric::{Labels, Metric, MetricSample, Timestamp};
 use crate::monitor::{ModelMonitor, Results, Scraped, Settings, Tick};
@@ -152,18 +152,18 @@ impl Player {
 impl Replay {
     fn change(&mut self, alert: &Alert) {
         match alert.state {
-            State::Firing => self.fired.push(Fired {
+            AlertState::Firing => self.fired.push(Fired {
                 alert: alert.clone(),
                 resolved_at: None,
             }),
-            State::Resolved => {
+            AlertState::Resolved => {
                 let open = self.fired.iter_mut().rev();
                 let mut open = open.filter(|fired| fired.resolved_at.is_none());
                 if let Some(fired) = open.find(|fired| fired.alert.labels == alert.labels) {
                     fired.resolved_at = alert.resolved_at;
                 }
             }
-            State::Pending => {}
+            AlertState::Pending => {}
         }
     }
 

@@ -61,7 +61,7 @@ pub enum Rule {
         /// The condition.
         expr: Expr,
         /// Timing, labels and annotations.
-        alert: alert::Rule,
+        alert: alert::AlertRule,
     },
     /// `watch`: fires while its strategy finds the value anomalous.
     Watch(Box<Watch>),
@@ -92,7 +92,7 @@ impl Rule {
 
     /// Timing, labels and annotations of the rule's alerts; `None` for a record.
     #[must_use]
-    pub fn alert(&self) -> Option<&alert::Rule> {
+    pub fn alert(&self) -> Option<&alert::AlertRule> {
         match self {
             Self::Record(_) => None,
             Self::Alert { alert, .. } => Some(alert),
@@ -103,7 +103,9 @@ impl Rule {
     /// The PromQL that the rule's templates ask for with `query`, as far as it is written out.
     #[must_use]
     pub fn template_queries(&self) -> Vec<String> {
-        self.alert().map(alert::Rule::queries).unwrap_or_default()
+        self.alert()
+            .map(alert::AlertRule::queries)
+            .unwrap_or_default()
     }
 
     /// Every expression of the rule, a watch's veto of retraining included.
@@ -135,7 +137,7 @@ pub struct Watch {
     /// How it is judged.
     pub strategy: StrategyConfig,
     /// Timing, labels and annotations of its alert.
-    pub alert: alert::Rule,
+    pub alert: alert::AlertRule,
     /// When to ask for a new model.
     pub retrain: Option<Retrain>,
 }

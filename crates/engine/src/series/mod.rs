@@ -17,7 +17,7 @@ mod window;
 pub use block::{Block, ScrapeStats};
 pub use rows::{Row, SlotRange};
 pub use value::{ABSENT, STALE, is_absent, is_stale};
-pub use window::{Limits, SeriesId, TargetId, Window};
+pub use window::{SeriesId, TargetId, Window, WindowLimits};
 
 use crate::metric::Labels;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -19,7 +19,7 @@ struct Output {
 /// Series written by rules. A value is visible at once, so that a later rule of the same tick can
 /// read it.
 #[derive(Debug)]
-pub(super) struct Recorded {
+pub(super) struct RecordedBlock {
     rows: Rows,
     /// Time of the last sample of each row, in milliseconds.
     last: Vec<i64>,
@@ -28,7 +28,7 @@ pub(super) struct Recorded {
     max_series: usize,
 }
 
-impl Recorded {
+impl RecordedBlock {
     pub(super) fn new(retention: Duration, interval: Duration, max_series: usize) -> Self {
         Self {
             rows: Rows::for_times(retention, interval),
@@ -158,7 +158,7 @@ impl Recorded {
 mod tests {
     use std::time::Duration;
 
-    use super::Recorded;
+    use super::RecordedBlock;
     use crate::metric::{Labels, Matcher, Selector, Timestamp};
     use crate::series::{is_absent, is_stale};
 
@@ -166,7 +166,7 @@ mod tests {
         Timestamp::from_millis(seconds * 1000)
     }
 
-    fn newest(recorded: &Recorded, name: &str) -> Option<f64> {
+    fn newest(recorded: &RecordedBlock, name: &str) -> Option<f64> {
         let selector = Selector::new(vec![Matcher::equal(Labels::NAME, name)]);
         let range = recorded.range(at(-1), at(1000));
         let mut found = None;
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_recorded_series_that_disappears_becomes_stale_but_not_on_an_error() {
         let minute = Duration::from_secs(60);
-        let mut recorded = Recorded::new(minute, Duration::from_secs(15), 10);
+        let mut recorded = RecordedBlock::new(minute, Duration::from_secs(15), 10);
         let (a, b) = (
             Labels::named("r", [("l", "a")]),
             Labels::named::<&str, &str>("s", []),
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn the_limit_refuses_a_recorded_series() {
         let minute = Duration::from_secs(60);
-        let mut recorded = Recorded::new(minute, Duration::from_secs(15), 1);
+        let mut recorded = RecordedBlock::new(minute, Duration::from_secs(15), 1);
         let named = |name| Labels::named::<&str, &str>(name, []);
         assert!(recorded.record(1, at(0), &named("a"), 1.0));
         assert!(!recorded.record(1, at(0), &named("b"), 1.0));

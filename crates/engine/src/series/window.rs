@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::block::Block;
-use super::recorded::Recorded;
+use super::recorded::RecordedBlock;
 use super::rows::{Row, SlotRange};
 use super::{Found, next_epoch};
 use crate::metric::{Labels, Selector, Timestamp};
 
 /// Sizes of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct WindowLimits {
     /// How long samples are kept: the longest reach of the loaded expressions.
     pub retention: Duration,
     /// The expected time between two scrapes. It sizes the rings, which grow if scrapes are more
@@ -20,7 +20,7 @@ pub struct Limits {
     pub max_series: usize,
 }
 
-impl Default for Limits {
+impl Default for WindowLimits {
     /// Ten minutes at 15 seconds, 200,000 series.
     fn default() -> Self {
         Self {
@@ -50,28 +50,28 @@ const RECORDED: u32 = u32::MAX;
 /// The short in-memory window over every target, and the recorded series.
 #[derive(Debug)]
 pub struct Window {
-    limits: Limits,
+    limits: WindowLimits,
     /// Boxed, because the slots of removed targets stay in the list.
     blocks: Vec<Option<Box<Block>>>,
-    recorded: Recorded,
+    recorded: RecordedBlock,
     epoch: u64,
 }
 
 impl Window {
     /// An empty window.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: WindowLimits) -> Self {
         Self {
             limits,
             blocks: Vec::new(),
-            recorded: Recorded::new(limits.retention, limits.interval, limits.max_series),
+            recorded: RecordedBlock::new(limits.retention, limits.interval, limits.max_series),
             epoch: next_epoch(),
         }
     }
 
     /// The sizes of this window.
     #[must_use]
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> WindowLimits {
         self.limits
     }
 
@@ -101,7 +101,7 @@ impl Window {
             }
             return TargetId(place as u32);
         }
-        let Limits {
+        let WindowLimits {
             retention,
             interval,
             max_series,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch_engine::alert::{
-    Alert, Changes, Condition, Context, Explanation, Kind, NoData, Observation, Outcome, Rule,
-    State, Template, Tracker,
+    Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, Explanation, NoData,
+    Observation, Outcome, Template, Tracker,
 };
 use sidewatch_engine::judge::Band;
 use sidewatch_engine::metric::{Labels, Timestamp};
@@ -26,21 +26,21 @@ fn series(pod: &str) -> Labels {
 
 /// A rule with its state, driven like the monitor drives it.
 struct Bench {
-    rule: Rule,
+    rule: AlertRule,
     tracker: Tracker,
     context: Context,
 }
 
 impl Bench {
-    fn new(kind: Kind, hold: u64, keep: u64) -> Self {
-        let rule = Rule {
+    fn new(kind: AlertKind, hold: u64, keep: u64) -> Self {
+        let rule = AlertRule {
             name: "Bad".into(),
             expr: "accuracy < 0.9".into(),
             kind,
             hold: secs(hold),
             keep_firing_for: secs(keep),
             interval: secs(15),
-            ..Rule::default()
+            ..AlertRule::default()
         };
         Self {
             rule,
@@ -74,7 +74,7 @@ impl Bench {
         self.outcome(seconds, Outcome::Observed(observations.collect()))
     }
 
-    fn states(&self) -> Vec<(String, State)> {
+    fn states(&self) -> Vec<(String, AlertState)> {
         let alerts = self.tracker.alerts(&self.rule, &self.context);
         let name = |alert: &Alert| alert.labels.get("pod").unwrap_or(&alert.rule).to_owned();
         alerts
@@ -105,16 +105,16 @@ fn explanation() -> Explanation {
     }
 }
 
-fn words(changes: &Changes) -> Vec<State> {
+fn words(changes: &Changes) -> Vec<AlertState> {
     changes.alerts.iter().map(|alert| alert.state).collect()
 }
 
+use AlertState::{Firing, Pending, Resolved};
 use Condition::{Active, Healthy, NoData as Missing, Unsure};
-use State::{Firing, Pending, Resolved};
 
 #[test]
 fn an_alert_is_pending_until_for_has_passed() {
-    let mut bench = Bench::new(Kind::Alert, 30, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 30, 0);
     assert_eq!(words(&bench.vector(0, &["a"])), [Pending]);
     assert_eq!(words(&bench.vector(15, &["a"])), []);
     let fired = bench.vector(30, &["a"]);
@@ -128,13 +128,13 @@ fn an_alert_is_pending_until_for_has_passed() {
 
 #[test]
 fn without_for_it_fires_in_the_same_evaluation() {
-    let mut bench = Bench::new(Kind::Alert, 0, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     assert_eq!(words(&bench.vector(0, &["a"])), [Firing]);
 }
 
 #[test]
 fn a_pending_alert_that_ceases_is_forgotten() {
-    let mut bench = Bench::new(Kind::Alert, 30, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 30, 0);
     bench.vector(0, &["a"]);
     assert_eq!(words(&bench.vector(15, &[])), []);
     assert_eq!(bench.states(), []);
@@ -145,7 +145,7 @@ fn a_pending_alert_that_ceases_is_forgotten() {
 
 #[test]
 fn keep_firing_for_counts_from_the_first_miss() {
-    let mut bench = Bench::new(Kind::Alert, 0, 30);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 30);
     bench.vector(0, &["a"]);
     assert_eq!(words(&bench.vector(15, &[])), []);
     assert_eq!(words(&bench.vector(30, &["a"])), []);
@@ -158,7 +158,7 @@ fn keep_firing_for_counts_from_the_first_miss() {
 
 #[test]
 fn a_resolved_alert_is_kept_fifteen_minutes_and_starts_anew() {
-    let mut bench = Bench::new(Kind::Alert, 0, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     bench.vector(0, &["a", "b"]);
     bench.vector(15, &[]);
     bench.vector(15 + 900, &[]);
@@ -171,7 +171,7 @@ fn a_resolved_alert_is_kept_fifteen_minutes_and_starts_anew() {
 
 #[test]
 fn raising_for_sends_a_firing_alert_back_to_pending() {
-    let mut bench = Bench::new(Kind::Alert, 0, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     bench.vector(0, &["a"]);
     assert_eq!(bench.due(0).len(), 1);
     bench.rule.hold = secs(60);
@@ -184,7 +184,7 @@ fn raising_for_sends_a_firing_alert_back_to_pending() {
 
 #[test]
 fn two_series_with_the_same_alert_labels_change_nothing_in_a_plain_alert() {
-    let mut bench = Bench::new(Kind::Alert, 0, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     bench.rule.labels = vec![("pod".into(), Template::parse("same").unwrap())];
     bench.vector(0, &["a"]);
     let changes = bench.vector(15, &["a", "b"]);
@@ -196,7 +196,7 @@ fn two_series_with_the_same_alert_labels_change_nothing_in_a_plain_alert() {
 
 #[test]
 fn a_watch_keeps_the_first_of_two_series_with_the_same_labels() {
-    let mut bench = Bench::new(Kind::Watch, 0, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.rule.labels = vec![("pod".into(), Template::parse("same").unwrap())];
     let changes = bench.verdicts(0, &[("a", Active), ("b", Active)]);
     assert!(changes.error.is_some());
@@ -205,7 +205,7 @@ fn a_watch_keeps_the_first_of_two_series_with_the_same_labels() {
 
 #[test]
 fn a_failed_evaluation_changes_nothing_and_renews_the_lease() {
-    for kind in [Kind::Alert, Kind::Watch] {
+    for kind in [AlertKind::Alert, AlertKind::Watch] {
         let mut bench = Bench::new(kind, 0, 0);
         bench.verdicts(0, &[("a", Active)]);
         bench.due(0);
@@ -224,7 +224,7 @@ fn a_failed_evaluation_changes_nothing_and_renews_the_lease() {
 
 #[test]
 fn a_limit_empties_a_plain_alert_as_prometheus_does() {
-    let mut bench = Bench::new(Kind::Alert, 0, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     bench.rule.limit = 2;
     bench.vector(0, &["a", "b"]);
     let changes = bench.vector(15, &["a", "b", "c"]);
@@ -237,7 +237,7 @@ fn a_limit_empties_a_plain_alert_as_prometheus_does() {
 
 #[test]
 fn a_limit_keeps_the_first_alerts_of_a_watch_and_says_so() {
-    let mut bench = Bench::new(Kind::Watch, 0, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.rule.limit = 2;
     bench.verdicts(0, &[("c", Active), ("a", Active)]);
     let changes = bench.verdicts(15, &[("a", Active), ("b", Active), ("c", Active)]);
@@ -283,7 +283,7 @@ fn a_limit_keeps_the_first_alerts_of_a_watch_and_says_so() {
 
 #[test]
 fn missing_data_keeps_the_state_of_a_watch() {
-    let mut bench = Bench::new(Kind::Watch, 30, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 30, 0);
     bench.verdicts(0, &[("a", Active), ("b", Active)]);
     bench.verdicts(30, &[("a", Active)]);
     assert_eq!(
@@ -309,7 +309,7 @@ fn missing_data_keeps_the_state_of_a_watch() {
 
 #[test]
 fn missing_data_can_be_a_reason_to_alert() {
-    let mut bench = Bench::new(Kind::Watch, 30, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 30, 0);
     bench.rule.no_data = NoData::Alert;
     bench.verdicts(0, &[("a", Healthy)]);
     assert_eq!(words(&bench.verdicts(15, &[("a", Missing)])), [Pending]);
@@ -327,7 +327,7 @@ fn missing_data_can_be_a_reason_to_alert() {
 
 #[test]
 fn an_expression_that_never_gave_anything_can_alert_too() {
-    let mut bench = Bench::new(Kind::Watch, 0, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.rule.no_data = NoData::Alert;
     let fired = bench.verdicts(0, &[]);
     assert_eq!(words(&fired), [Firing]);
@@ -338,7 +338,7 @@ fn an_expression_that_never_gave_anything_can_alert_too() {
 
 #[test]
 fn missing_data_can_be_healthy() {
-    let mut bench = Bench::new(Kind::Watch, 0, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.rule.no_data = NoData::Ok;
     bench.verdicts(0, &[("a", Active)]);
     assert_eq!(words(&bench.verdicts(15, &[])), [Resolved]);
@@ -346,7 +346,7 @@ fn missing_data_can_be_healthy() {
 
 #[test]
 fn alerts_are_sent_at_once_resent_with_the_delay_and_resolved_for_fifteen_minutes() {
-    let mut bench = Bench::new(Kind::Alert, 0, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     let mut sent = Vec::new();
     for step in 0..120 {
         let now = step * 15;
@@ -377,13 +377,13 @@ fn alerts_are_sent_at_once_resent_with_the_delay_and_resolved_for_fifteen_minute
 
 #[test]
 fn a_restart_forgets_nothing() {
-    let mut bench = Bench::new(Kind::Watch, 60, 300);
+    let mut bench = Bench::new(AlertKind::Watch, 60, 300);
     bench.verdicts(0, &[("a", Active), ("b", Active)]);
     bench.verdicts(60, &[("a", Active), ("b", Healthy)]);
     bench.verdicts(75, &[("a", Healthy), ("b", Active)]);
     bench.due(75);
     let stored = serde_json::to_vec(&bench.tracker.snapshot()).unwrap();
-    let mut after = Bench::new(Kind::Watch, 60, 300);
+    let mut after = Bench::new(AlertKind::Watch, 60, 300);
     after.tracker = Tracker::restore(serde_json::from_slice(&stored).unwrap());
     assert_eq!(after.tracker.snapshot(), {
         bench.tracker.renew_leases();
@@ -412,10 +412,10 @@ fn a_restart_forgets_nothing() {
 
 #[test]
 fn time_nobody_watched_does_not_count_towards_for() {
-    let mut bench = Bench::new(Kind::Alert, 60, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 60, 0);
     bench.vector(0, &["a"]);
     bench.vector(15, &["a"]);
-    let mut after = Bench::new(Kind::Alert, 60, 0);
+    let mut after = Bench::new(AlertKind::Alert, 60, 0);
     after.tracker = Tracker::restore(bench.tracker.snapshot());
     assert_eq!(words(&after.vector(3615, &["a"])), []);
     assert_eq!(words(&after.vector(3630, &["a"])), []);
@@ -424,7 +424,7 @@ fn time_nobody_watched_does_not_count_towards_for() {
 
 #[test]
 fn removed_rules_and_series_are_resolved_explicitly() {
-    let mut bench = Bench::new(Kind::Watch, 0, 300);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 300);
     bench.verdicts(0, &[("a", Active), ("b", Active)]);
     bench.due(0);
     let gone = |labels: &Labels| labels.get("pod") == Some("a");
@@ -449,7 +449,7 @@ fn removed_rules_and_series_are_resolved_explicitly() {
 
 #[test]
 fn other_labels_after_a_reload_resolve_the_old_alert() {
-    let mut bench = Bench::new(Kind::Watch, 0, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.context.identity = Labels::new([("model_version", "7")]);
     bench.verdicts(0, &[("a", Active)]);
     bench.due(0);
@@ -471,7 +471,7 @@ fn other_labels_after_a_reload_resolve_the_old_alert() {
 
 #[test]
 fn identity_is_added_where_the_series_has_none() {
-    let mut bench = Bench::new(Kind::Watch, 0, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.context.identity = Labels::new([("model_id", "fraud"), ("pod", "own")]);
     bench.rule.labels = vec![
         ("severity".into(), Template::parse("page").unwrap()),
@@ -487,7 +487,7 @@ fn identity_is_added_where_the_series_has_none() {
 
 #[test]
 fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
-    let mut bench = Bench::new(Kind::Watch, 0, 0);
+    let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.context.config_hash = "abc123".into();
     bench.rule.annotations = vec![(
         "value".into(),
@@ -509,7 +509,7 @@ fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
     ];
     assert_eq!(alert.annotations, Labels::new(expected));
 
-    let mut plain = Bench::new(Kind::Alert, 0, 0);
+    let mut plain = Bench::new(AlertKind::Alert, 0, 0);
     plain.rule.annotations = vec![(
         "summary".into(),
         Template::parse("{{ nosuch }}")
@@ -531,7 +531,7 @@ fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
 
 #[test]
 fn the_value_nan_is_a_value() {
-    let mut bench = Bench::new(Kind::Alert, 0, 0);
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     let observed = vec![Observation::active(series("a"), f64::NAN)];
     let changes = bench.outcome(0, Outcome::Observed(observed));
     assert!(changes.alerts[0].value.is_nan());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sidewatch_engine::exposition::{Error, Exposition, Ingester, Limit, Limits};
+use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingester, Limit, Limits};
 use sidewatch_engine::metric::{Labels, SeriesFilter};
 
 use crate::scrape_window::{NOW, Window, ingester, with};
@@ -10,7 +10,7 @@ use crate::scrape_window::{NOW, Window, ingester, with};
 fn limit_of(limits: Limits, body: &str) -> (Limit, String) {
     let target = Labels::new([("job", "model")]);
     match Window::default().scrape(&mut with(limits, target), &Exposition::text(body, NOW)) {
-        Err(error @ Error::Limit { setting, .. }) => (setting, error.to_string()),
+        Err(error @ ExpositionError::Limit { setting, .. }) => (setting, error.to_string()),
         other => panic!("{other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use sidewatch_engine::exposition::{Error, Exposition, Ingester, Limit, Limits};
+use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingester, Limit, Limits};
 use sidewatch_engine::metric::{Labels, MatchOp, Matcher, Selector, SeriesFilter};
 
 use crate::scrape_window::{NOW, Window, ingester, with};
@@ -66,7 +66,10 @@ fn a_failed_scrape_leaves_the_memo_as_it_was() {
     window.text(&mut ingester, &body(0..50, 1));
     let broken = format!("{}m{{n=\"x\"}} bad\n", body(10..40, 2));
     let error = window.scrape(&mut ingester, &Exposition::text(broken, NOW));
-    assert!(matches!(error, Err(Error::Syntax(_))), "{error:?}");
+    assert!(
+        matches!(error, Err(ExpositionError::Syntax(_))),
+        "{error:?}"
+    );
     assert_eq!(ingester.last().samples, 30);
     let counts = window.text(&mut ingester, &body(0..50, 3));
     assert_eq!((counts.samples, counts.added, window.resolved), (50, 0, 0));
@@ -221,7 +224,7 @@ fn too_many_samples_fail_the_scrape_and_are_counted_to_the_end() {
     let error = window
         .scrape(&mut ingester, &Exposition::text(body(0..25, 2), NOW))
         .unwrap_err();
-    let Error::Limit {
+    let ExpositionError::Limit {
         setting,
         limit,
         found,

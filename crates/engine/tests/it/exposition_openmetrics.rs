@@ -3,7 +3,7 @@
 //! Where the official corpus refuses a body and Prometheus takes it (values, grouping, histograms that make no sense), it
 //! is taken: those rows say so.
 
-use sidewatch_engine::exposition::{Error, Exposition};
+use sidewatch_engine::exposition::{Exposition, ExpositionError};
 
 use crate::scrape_window::{NOW, Window, ingester};
 
@@ -22,7 +22,7 @@ fn refused(body: &[u8]) -> String {
     let exposition = Exposition::openmetrics(body.to_vec(), NOW);
     match Window::default().scrape(&mut ingester(), &exposition) {
         Ok(_) => panic!("{:?} was accepted", String::from_utf8_lossy(body)),
-        Err(Error::Syntax(error)) => error.to_string(),
+        Err(ExpositionError::Syntax(error)) => error.to_string(),
         Err(other) => panic!("not a syntax error: {other}"),
     }
 }

@@ -3,7 +3,7 @@
 //! The verdicts are those of Prometheus 3 (its parser's tests and measurements with the real program); the rows that
 //! deliberately differ say so in their name.
 
-use sidewatch_engine::exposition::Error;
+use sidewatch_engine::exposition::ExpositionError;
 
 use crate::scrape_window::samples_of;
 
@@ -18,7 +18,7 @@ fn refused(body: &[u8]) -> String {
     let exposition = sidewatch_engine::exposition::Exposition::text(body.to_vec(), NOW);
     match Window::default().scrape(&mut ingester(), &exposition) {
         Ok(_) => panic!("{:?} was accepted", String::from_utf8_lossy(body)),
-        Err(Error::Syntax(error)) => error.to_string(),
+        Err(ExpositionError::Syntax(error)) => error.to_string(),
         Err(other) => panic!("not a syntax error: {other}"),
     }
 }

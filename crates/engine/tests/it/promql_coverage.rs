@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use sidewatch_engine::metric::{Appender, Labels, Timestamp};
 use sidewatch_engine::promql::{Coverage, Expr, Query};
-use sidewatch_engine::series::{Limits, ScrapeStats, TargetId, Window};
+use sidewatch_engine::series::{ScrapeStats, TargetId, Window, WindowLimits};
 
 fn at(seconds: u64) -> Timestamp {
     Timestamp::default() + Duration::from_secs(seconds)
 }
 
 fn window() -> (Window, TargetId) {
-    let mut window = Window::new(Limits::default());
+    let mut window = Window::new(WindowLimits::default());
     let target = window.add_target(Labels::empty());
     (window, target)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::{ProptestConfig, any, proptest};
 use sidewatch_engine::metric::{Appender, Labels, Timestamp};
 use sidewatch_engine::promql::{Batch, Expr, InstantSample, Query, Samples, Value};
-use sidewatch_engine::series::{Limits, STALE, ScrapeStats, TargetId, Window};
+use sidewatch_engine::series::{STALE, ScrapeStats, TargetId, Window, WindowLimits};
 
 use super::promql_random::{Random, Target, expression, scrape_time};
 
@@ -98,7 +98,7 @@ proptest! {
         let mut random = Random::new(seed);
         let texts: Vec<String> = (0..12).map(|i| expression(&mut random, i % 4)).collect();
         let reach = texts.iter().map(|text| Expr::parse(text).unwrap().reach()).max().unwrap_or_default();
-        let mut window = Window::new(Limits {
+        let mut window = Window::new(WindowLimits {
             retention: reach + Duration::from_secs(60),
             interval: Duration::from_secs(15),
             max_series: 10_000,
@@ -133,7 +133,7 @@ proptest! {
 
 #[test]
 fn a_plan_that_is_kept_gives_the_same_bits_as_one_made_anew() {
-    let mut window = Window::new(Limits::default());
+    let mut window = Window::new(WindowLimits::default());
     let target = window.add_target(Labels::empty());
     let mut source = Target::new(7, "i");
     let mut random = Random::new(7);

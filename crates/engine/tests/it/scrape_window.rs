@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidewatch_engine::exposition::{Error, Exposition, Ingested, Ingester, Limits};
+use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingested, Ingester, Limits};
 use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 /// When every test scrape happens.
@@ -68,7 +68,7 @@ impl Window {
         &mut self,
         ingester: &mut Ingester,
         exposition: &Exposition,
-    ) -> Result<Ingested, Error> {
+    ) -> Result<Ingested, ExpositionError> {
         self.samples.clear();
         self.resolved = 0;
         ingester.ingest(exposition, self)
@@ -110,7 +110,7 @@ pub(crate) fn with(limits: Limits, target: Labels) -> Ingester {
 }
 
 /// The samples of one text body, in order.
-pub(crate) fn samples_of(body: &str) -> Result<Vec<String>, Error> {
+pub(crate) fn samples_of(body: &str) -> Result<Vec<String>, ExpositionError> {
     let mut window = Window::default();
     window.scrape(&mut ingester(), &Exposition::text(body, NOW))?;
     Ok(window.lines())

@@ -1,6 +1,6 @@
 //! Template text to tokens.
 
-use super::Error;
+use super::TemplateError;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
@@ -33,17 +33,17 @@ pub(super) struct Token {
     pub(super) spaced: bool,
 }
 
-pub(super) fn error(source: &str, at: usize, message: impl Into<String>) -> Error {
+pub(super) fn error(source: &str, at: usize, message: impl Into<String>) -> TemplateError {
     let before = source.get(..at).unwrap_or(source);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Error {
+    TemplateError {
         line: before.matches('\n').count() + 1,
         column: before.get(line_start..).unwrap_or("").chars().count() + 1,
         message: message.into(),
     }
 }
 
-pub(super) fn tokens(source: &str) -> Result<Vec<Token>, Error> {
+pub(super) fn tokens(source: &str) -> Result<Vec<Token>, TemplateError> {
     let mut out = Vec::new();
     let mut at = 0;
     let mut trim = false;
@@ -84,7 +84,7 @@ fn action(
     start: usize,
     inside: usize,
     out: &mut Vec<Token>,
-) -> Result<(usize, bool), Error> {
+) -> Result<(usize, bool), TemplateError> {
     let body = source.get(inside..).unwrap_or("");
     if body.trim_start().starts_with("/*") {
         return comment(source, start, inside);
@@ -121,7 +121,7 @@ fn action(
     }
 }
 
-fn comment(source: &str, start: usize, inside: usize) -> Result<(usize, bool), Error> {
+fn comment(source: &str, start: usize, inside: usize) -> Result<(usize, bool), TemplateError> {
     let body = source.get(inside..).unwrap_or("");
     let end = body
         .find("*/")
@@ -156,7 +156,7 @@ impl<'a> Lexer<'a> {
         self.at += rest.len() - trimmed.len();
     }
 
-    fn wrong(&self, message: impl Into<String>) -> Error {
+    fn wrong(&self, message: impl Into<String>) -> TemplateError {
         error(self.source, self.at, message)
     }
 
@@ -170,7 +170,7 @@ impl<'a> Lexer<'a> {
         rest.get(..end).unwrap_or("")
     }
 
-    fn token(&mut self) -> Result<Kind, Error> {
+    fn token(&mut self) -> Result<Kind, TemplateError> {
         let rest = self.rest();
         let first = rest.chars().next().unwrap_or(' ');
         let second = rest.chars().nth(1).unwrap_or(' ');
@@ -211,7 +211,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn raw(&mut self) -> Result<Kind, Error> {
+    fn raw(&mut self) -> Result<Kind, TemplateError> {
         let body = self.rest().get(1..).unwrap_or("");
         let end = body
             .find('`')
@@ -220,7 +220,7 @@ impl<'a> Lexer<'a> {
         Ok(Kind::Literal(body.get(..end).unwrap_or("").to_owned()))
     }
 
-    fn quoted(&mut self) -> Result<Kind, Error> {
+    fn quoted(&mut self) -> Result<Kind, TemplateError> {
         let mut text = String::new();
         let start = self.at;
         self.at += 1;
@@ -247,7 +247,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn character(&mut self) -> Result<Kind, Error> {
+    fn character(&mut self) -> Result<Kind, TemplateError> {
         self.at += 1;
         let c = match self.rest().chars().next() {
             Some('\\') => self.escape()?,
@@ -265,7 +265,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// One backslash escape of a Go string.
-    fn escape(&mut self) -> Result<char, Error> {
+    fn escape(&mut self) -> Result<char, TemplateError> {
         let code = self.rest().chars().nth(1).unwrap_or(' ');
         let simple = match code {
             'n' => Some('\n'),
@@ -298,7 +298,7 @@ impl<'a> Lexer<'a> {
         Ok(c)
     }
 
-    fn number(&mut self) -> Result<Kind, Error> {
+    fn number(&mut self) -> Result<Kind, TemplateError> {
         let rest = self.rest();
         let bytes = rest.as_bytes();
         let mut end = 1;

@@ -101,7 +101,7 @@ impl fmt::Debug for Scope<'_> {
 /// A template that cannot be loaded: where and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
-pub struct Error {
+pub struct TemplateError {
     /// Line in the template's text, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -130,7 +130,7 @@ impl Template {
     ///
     /// # Errors
     /// The first problem, with its place in the text.
-    pub fn parse(source: &str) -> Result<Self, Error> {
+    pub fn parse(source: &str) -> Result<Self, TemplateError> {
         Self::parse_with(source, &parse::RULE_VARIABLES)
     }
 
@@ -138,11 +138,11 @@ impl Template {
     ///
     /// # Errors
     /// The first problem, with its place in the text.
-    pub fn parse_data(source: &str) -> Result<Self, Error> {
+    pub fn parse_data(source: &str) -> Result<Self, TemplateError> {
         Self::parse_with(source, &["$"])
     }
 
-    fn parse_with(source: &str, variables: &[&str]) -> Result<Self, Error> {
+    fn parse_with(source: &str, variables: &[&str]) -> Result<Self, TemplateError> {
         let tokens = lex::tokens(source)?;
         let tree = parse::tree(source, tokens, variables)?;
         Ok(Self {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::functions;
 use super::lex::{Kind, Token, error};
 use super::value::Value;
-use super::{Error, Tree};
+use super::{TemplateError, Tree};
 
 /// Deepest nesting of blocks and parentheses.
 const MAX_DEPTH: usize = 64;
@@ -68,7 +68,11 @@ enum Ending {
 pub(super) const RULE_VARIABLES: [&str; 5] =
     ["$", "$labels", "$externalLabels", "$externalURL", "$value"];
 
-pub(super) fn tree(source: &str, tokens: Vec<Token>, variables: &[&str]) -> Result<Tree, Error> {
+pub(super) fn tree(
+    source: &str,
+    tokens: Vec<Token>,
+    variables: &[&str],
+) -> Result<Tree, TemplateError> {
     let mut parser = Parser {
         source,
         tokens: tokens.into_iter(),
@@ -111,7 +115,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    fn wrong(&self, at: usize, message: impl Into<String>) -> Error {
+    fn wrong(&self, at: usize, message: impl Into<String>) -> TemplateError {
         error(self.source, at, message)
     }
 
@@ -127,7 +131,7 @@ impl Parser<'_> {
         None
     }
 
-    fn next(&mut self) -> Result<Token, Error> {
+    fn next(&mut self) -> Result<Token, TemplateError> {
         self.tokens.next().ok_or_else(|| {
             error(
                 self.source,
@@ -137,7 +141,7 @@ impl Parser<'_> {
         })
     }
 
-    fn deeper(&mut self, at: usize) -> Result<(), Error> {
+    fn deeper(&mut self, at: usize) -> Result<(), TemplateError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(self.wrong(at, format!("nested deeper than {MAX_DEPTH} levels")));
@@ -145,7 +149,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn list(&mut self) -> Result<(Vec<Node>, Ending), Error> {
+    fn list(&mut self) -> Result<(Vec<Node>, Ending), TemplateError> {
         let mut nodes = Vec::new();
         while let Some(token) = self.tokens.next() {
             if let Kind::Text(text) = token.kind {
@@ -173,7 +177,7 @@ impl Parser<'_> {
         Ok((nodes, Ending::Eof))
     }
 
-    fn statement(&mut self, word: &str, at: usize) -> Result<Option<Node>, Error> {
+    fn statement(&mut self, word: &str, at: usize) -> Result<Option<Node>, TemplateError> {
         let control = matches!(
             word,
             "if" | "with" | "range" | "define" | "template" | "block" | "break" | "continue"
@@ -217,7 +221,7 @@ impl Parser<'_> {
         Ok(Some(node))
     }
 
-    fn close(&mut self) -> Result<(), Error> {
+    fn close(&mut self) -> Result<(), TemplateError> {
         let token = self.next()?;
         if token.kind == Kind::Close {
             return Ok(());
@@ -226,7 +230,7 @@ impl Parser<'_> {
         Err(self.wrong(token.at, format!("unexpected {found} here")))
     }
 
-    fn body_until_end(&mut self, at: usize) -> Result<Vec<Node>, Error> {
+    fn body_until_end(&mut self, at: usize) -> Result<Vec<Node>, TemplateError> {
         let mark = self.variables.len();
         let (body, ending) = self.list()?;
         self.variables.truncate(mark);
@@ -237,7 +241,7 @@ impl Parser<'_> {
         }
     }
 
-    fn block(&mut self, word: &str, at: usize) -> Result<Block, Error> {
+    fn block(&mut self, word: &str, at: usize) -> Result<Block, TemplateError> {
         self.deeper(at)?;
         let mark = self.variables.len();
         let pipeline = if word == "range" {
@@ -270,7 +274,7 @@ impl Parser<'_> {
     }
 
     /// Behind `else`: either `if …`/`with …` in the same action, or the end of the action and a list.
-    fn otherwise(&mut self, word: &str, at: usize) -> Result<Vec<Node>, Error> {
+    fn otherwise(&mut self, word: &str, at: usize) -> Result<Vec<Node>, TemplateError> {
         if let Some(Kind::Word(next)) = self.ahead(0)
             && next == word
             && word != "range"
@@ -287,7 +291,7 @@ impl Parser<'_> {
         self.body_until_end(at)
     }
 
-    fn define(&mut self, at: usize) -> Result<(), Error> {
+    fn define(&mut self, at: usize) -> Result<(), TemplateError> {
         self.deeper(at)?;
         let name = self.name(at)?;
         self.close()?;
@@ -301,7 +305,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn name(&mut self, at: usize) -> Result<String, Error> {
+    fn name(&mut self, at: usize) -> Result<String, TemplateError> {
         let token = self.next()?;
         if let Kind::Literal(name) = token.kind {
             return Ok(name);
@@ -310,7 +314,7 @@ impl Parser<'_> {
         Err(self.wrong(at, format!("a quoted name is needed, not {found}")))
     }
 
-    fn call(&mut self, at: usize) -> Result<(String, Option<Pipeline>), Error> {
+    fn call(&mut self, at: usize) -> Result<(String, Option<Pipeline>), TemplateError> {
         let name = self.name(at)?;
         let bare = matches!(self.ahead(0), Some(Kind::Close));
         let with = if bare { None } else { Some(self.pipeline(at)?) };
@@ -319,7 +323,7 @@ impl Parser<'_> {
     }
 
     /// `range $i, $v := …` declares up to two variables.
-    fn range_pipeline(&mut self, at: usize) -> Result<Pipeline, Error> {
+    fn range_pipeline(&mut self, at: usize) -> Result<Pipeline, TemplateError> {
         if let (Some(Kind::Variable(a)), Some(Kind::Comma), Some(Kind::Variable(b))) =
             (self.ahead(0), self.ahead(1), self.ahead(2))
             && let Some(sign @ (Kind::Declare | Kind::Assign)) = self.ahead(3)
@@ -331,7 +335,7 @@ impl Parser<'_> {
         self.pipeline(at)
     }
 
-    fn pipeline(&mut self, at: usize) -> Result<Pipeline, Error> {
+    fn pipeline(&mut self, at: usize) -> Result<Pipeline, TemplateError> {
         if let Some(Kind::Variable(name)) = self.ahead(0)
             && let Some(sign @ (Kind::Declare | Kind::Assign)) = self.ahead(1)
         {
@@ -346,7 +350,12 @@ impl Parser<'_> {
         })
     }
 
-    fn declared(&mut self, names: Vec<String>, assign: bool, at: usize) -> Result<Pipeline, Error> {
+    fn declared(
+        &mut self,
+        names: Vec<String>,
+        assign: bool,
+        at: usize,
+    ) -> Result<Pipeline, TemplateError> {
         let commands = self.commands(at)?;
         if assign {
             if let Some(name) = names.iter().find(|name| !self.variables.contains(name)) {
@@ -364,7 +373,7 @@ impl Parser<'_> {
         })
     }
 
-    fn commands(&mut self, at: usize) -> Result<Vec<Vec<Operand>>, Error> {
+    fn commands(&mut self, at: usize) -> Result<Vec<Vec<Operand>>, TemplateError> {
         self.deeper(at)?;
         let mut commands: Vec<Vec<Operand>> = vec![Vec::new()];
         while let Some(token) =
@@ -394,7 +403,7 @@ impl Parser<'_> {
         Ok(commands)
     }
 
-    fn operand(&mut self, token: Token) -> Result<Operand, Error> {
+    fn operand(&mut self, token: Token) -> Result<Operand, TemplateError> {
         let at = token.at;
         let mut fields = Vec::new();
         let term = match token.kind {
@@ -442,7 +451,7 @@ impl Parser<'_> {
         Ok(Operand { term, fields })
     }
 
-    fn word(&self, word: String, at: usize) -> Result<Term, Error> {
+    fn word(&self, word: String, at: usize) -> Result<Term, TemplateError> {
         match word.as_str() {
             "true" => Ok(Term::Literal(Value::Bool(true))),
             "false" => Ok(Term::Literal(Value::Bool(false))),

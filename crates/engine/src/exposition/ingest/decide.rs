@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attach::{Pair, attach};
 use super::strings::Strings;
 use crate::exposition::parse::{Family, FamilyType, Series, canonical_bound};
-use crate::exposition::{Error, Format, Limit, Limits};
+use crate::exposition::{ExpositionError, Format, Limit, Limits};
 use crate::metric::{Labels, SeriesFilter};
 
 /// The decision about a new series.
@@ -36,7 +36,7 @@ pub(super) enum Refusal {
     /// What is wrong with its labels.
     Invalid(String),
     /// It exceeds a limit.
-    Limit(Error),
+    Limit(ExpositionError),
 }
 
 impl Policy {
@@ -80,7 +80,7 @@ impl Policy {
             if limit == 0 || found as u64 <= limit {
                 return Ok(());
             }
-            Err(Refusal::Limit(Error::Limit {
+            Err(Refusal::Limit(ExpositionError::Limit {
                 setting,
                 limit,
                 found: found as u64,

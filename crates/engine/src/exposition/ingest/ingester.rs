@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::exposition::{Error, Exposition, Format, Limit, Limits};
+use crate::exposition::{Exposition, ExpositionError, Format, Limit, Limits};
 use crate::metric::{Appender, Labels, SeriesFilter};
 
 use super::decide::Policy;
@@ -87,7 +87,7 @@ impl Ingester {
         &mut self,
         exposition: &Exposition,
         appender: &mut impl Appender,
-    ) -> Result<Ingested, Error> {
+    ) -> Result<Ingested, ExpositionError> {
         self.last = Ingested::default();
         self.check_size(exposition)?;
         if exposition.body.is_empty() {
@@ -125,7 +125,7 @@ impl Ingester {
         Ok(counts)
     }
 
-    fn check_size(&self, exposition: &Exposition) -> Result<(), Error> {
+    fn check_size(&self, exposition: &Exposition) -> Result<(), ExpositionError> {
         let size = exposition.body.len() as u64;
         let configured = self.policy.limits.body_size;
         let addressable = u64::from(u32::MAX);
@@ -137,7 +137,7 @@ impl Ingester {
         if size < limit {
             return Ok(());
         }
-        Err(Error::Limit {
+        Err(ExpositionError::Limit {
             setting: Limit::BodySize,
             limit,
             found: size,

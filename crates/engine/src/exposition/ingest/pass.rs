@@ -8,7 +8,7 @@ use super::memo::{Entry, Index, Memo, NOWHERE, State};
 use super::seen::Seen;
 use super::strings::Strings;
 use crate::exposition::parse::{Parser, Series, Suffix, quick_value};
-use crate::exposition::{Error, Exposition, Format, Limit};
+use crate::exposition::{Exposition, ExpositionError, Format, Limit};
 use crate::metric::hash_bytes;
 use crate::metric::{Appender, SeriesRef, Timestamp};
 
@@ -86,7 +86,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Reads the whole body.
-    pub(super) fn run(&mut self) -> Result<(), Error> {
+    pub(super) fn run(&mut self) -> Result<(), ExpositionError> {
         let mut family = self.parser.family();
         loop {
             self.streak();
@@ -152,7 +152,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Reads the expected line, with any value; `false` if another line is here.
-    fn in_order(&mut self) -> Result<bool, Error> {
+    fn in_order(&mut self) -> Result<bool, ExpositionError> {
         let line = self.parser.at();
         let Some(entry) = self.old.entries.get(self.expected) else {
             return Ok(false);
@@ -164,7 +164,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Reads a line whose series bytes are those of entry `slot` of the memo.
-    fn known(&mut self, slot: usize, line: usize, end: usize) -> Result<bool, Error> {
+    fn known(&mut self, slot: usize, line: usize, end: usize) -> Result<bool, ExpositionError> {
         let entry = self.old.entries[slot];
         self.parser.go_to(end);
         let Ok(suffix) = self.parser.suffix() else {
@@ -205,7 +205,7 @@ impl<'p, A: Appender> Pass<'p, A> {
 
     /// Reads a line that is not the expected one: lines before it are gone, it has moved, or it is
     /// new.
-    fn out_of_order(&mut self) -> Result<(), Error> {
+    fn out_of_order(&mut self) -> Result<(), ExpositionError> {
         self.rebuild();
         let line = self.parser.at();
         if let Some((slot, end)) = self.find(line)
@@ -220,7 +220,7 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Reads a line with the full parser.
-    fn tokenized(&mut self, line: usize, series: &mut Series) -> Result<(), Error> {
+    fn tokenized(&mut self, line: usize, series: &mut Series) -> Result<(), ExpositionError> {
         self.parser.series(series)?;
         let range = series.range.clone();
         let suffix = self.parser.suffix()?;
@@ -287,7 +287,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         &mut self,
         line: usize,
         before: State,
-    ) -> Result<(State, SeriesRef, u32), Error> {
+    ) -> Result<(State, SeriesRef, u32), ExpositionError> {
         if before == State::Refused && self.full {
             return Ok((State::Refused, NOWHERE, 0));
         }
@@ -297,7 +297,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         let result = self
             .parser
             .series(&mut series)
-            .map_err(Error::from)
+            .map_err(ExpositionError::from)
             .and_then(|()| self.decide(line, &series));
         self.series = series;
         self.parser.go_to(after);
@@ -305,7 +305,11 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Decides about a tokenized series and resolves its handle.
-    fn decide(&mut self, line: usize, series: &Series) -> Result<(State, SeriesRef, u32), Error> {
+    fn decide(
+        &mut self,
+        line: usize,
+        series: &Series,
+    ) -> Result<(State, SeriesRef, u32), ExpositionError> {
         let family = self.parser.family();
         let context = if depends_on_family(series, self.body, self.format) {
             self.context
@@ -339,7 +343,7 @@ impl<'p, A: Appender> Pass<'p, A> {
         series: SeriesRef,
         suffix: Suffix,
         line: usize,
-    ) -> Result<(State, SeriesRef), Error> {
+    ) -> Result<(State, SeriesRef), ExpositionError> {
         match state {
             State::Stored | State::Duplicate => {}
             State::Refused => {
@@ -396,12 +400,12 @@ impl<'p, A: Appender> Pass<'p, A> {
     }
 
     /// Checks the number of samples at the end of the body.
-    fn check_samples(&mut self) -> Result<(), Error> {
+    fn check_samples(&mut self) -> Result<(), ExpositionError> {
         self.counts.post_relabeling = self.counts.samples;
         if !self.over_limit() {
             return Ok(());
         }
-        Err(Error::Limit {
+        Err(ExpositionError::Limit {
             setting: Limit::Samples,
             limit: self.policy.limits.samples,
             found: self.counts.samples,

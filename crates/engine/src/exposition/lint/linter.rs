@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::family::State;
 use super::finding::{Finding, Lint};
 use super::sample::Sample;
-use crate::exposition::parse::{Error, Family, FamilyType, Parser, Series};
+use crate::exposition::parse::{Family, FamilyType, Parser, Series, SyntaxError};
 use crate::exposition::{Exposition, Format};
 
 /// Most findings of one body.
@@ -18,7 +18,7 @@ const MAX_EXEMPLAR: usize = 128;
 ///
 /// # Errors
 /// A syntax error, with which the body cannot be ingested either.
-pub fn lint(exposition: &Exposition) -> Result<Vec<Finding>, Error> {
+pub fn lint(exposition: &Exposition) -> Result<Vec<Finding>, SyntaxError> {
     if exposition.format != Format::OpenMetrics {
         return Ok(Vec::new());
     }

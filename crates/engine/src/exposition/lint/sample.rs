@@ -1,6 +1,6 @@
 //! A sample as the lint looks at it.
 
-use crate::exposition::parse::{Series, Span};
+use crate::exposition::parse::{ByteSpan, Series};
 
 /// A sample with its labels in order of name.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(super) struct Sample {
 
 impl Sample {
     pub(super) fn new(series: &Series, body: &[u8], value: f64, at: Option<i64>) -> Self {
-        let pair = |(name, value): &(Span, Span)| {
+        let pair = |(name, value): &(ByteSpan, ByteSpan)| {
             (name.text(body).into_owned(), value.text(body).into_owned())
         };
         let mut labels: Vec<_> = series.labels.iter().map(pair).collect();

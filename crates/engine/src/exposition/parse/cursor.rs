@@ -1,6 +1,6 @@
 //! A position in a body and how to move it.
 
-use super::Error;
+use super::SyntaxError;
 use super::swar::name_len;
 
 /// A position in a body, with the moves that both formats use.
@@ -90,7 +90,7 @@ impl<'a> Cursor<'a> {
         &self,
         token: usize,
         message: impl Into<std::borrow::Cow<'static, str>>,
-    ) -> Error {
-        Error::new(self.body, token, self.at, message)
+    ) -> SyntaxError {
+        SyntaxError::new(self.body, token, self.at, message)
     }
 }

@@ -9,7 +9,7 @@ const MAX_EXCERPT: usize = 40;
 /// A syntax error and its position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub struct Error {
+pub struct SyntaxError {
     /// The line, from 1.
     pub line: usize,
     /// The byte within the line, from 1.
@@ -23,7 +23,7 @@ pub struct Error {
     pub hint: Option<&'static str>,
 }
 
-impl Error {
+impl SyntaxError {
     /// The error at offset `at` of `body`; `token` is where the offending token starts.
     #[cold]
     pub(super) fn new(
@@ -81,7 +81,7 @@ fn hint(body: &[u8], line: &[u8]) -> Option<&'static str> {
     None
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             line,

@@ -18,10 +18,10 @@ mod swar;
 mod text;
 mod value;
 
-pub use error::Error;
+pub use error::SyntaxError;
 pub use family::{Family, FamilyType};
 pub use parser::Parser;
-pub use series::{Series, Span, Suffix};
+pub use series::{ByteSpan, Series, Suffix};
 pub use value::parse_value;
 
 pub(super) use value::{canonical_bound, quick_value};

@@ -7,7 +7,7 @@ use super::family::{Family, FamilyType};
 use super::series::{Rules, Series};
 use super::text::metadata_name;
 use super::value::{parse_value, quick_value};
-use super::{Error, Suffix};
+use super::{Suffix, SyntaxError};
 
 /// Single blanks only, no newline in a label value, commas required.
 pub(super) const RULES: Rules = Rules {
@@ -28,7 +28,7 @@ pub(super) enum Found {
 pub(super) fn seek_sample<'a>(
     cursor: &mut Cursor<'a>,
     family: &mut Family<'a>,
-) -> Result<Found, Error> {
+) -> Result<Found, SyntaxError> {
     loop {
         let here = cursor.at;
         match cursor.peek() {
@@ -50,7 +50,7 @@ pub(super) fn seek_sample<'a>(
 }
 
 /// Steps over a line that starts with `#`, and its newline.
-fn metadata<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<Found, Error> {
+fn metadata<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<Found, SyntaxError> {
     let line = cursor.at;
     if cursor.eat_word(b"# EOF") {
         cursor.eat(b'\n');
@@ -112,7 +112,7 @@ pub(super) fn suffix(
     cursor: &mut Cursor<'_>,
     series: Range<usize>,
     scratch: &mut Series,
-) -> Result<Suffix, Error> {
+) -> Result<Suffix, SyntaxError> {
     if cursor.peek() == Some(b' ')
         && let Some((value, next)) = quick_value(cursor.body, cursor.at + 1)
     {
@@ -160,7 +160,7 @@ fn may_have_exemplar(series: &[u8]) -> bool {
 }
 
 /// Reads one blank and a number.
-fn number(cursor: &mut Cursor<'_>, what: &'static str) -> Result<f64, Error> {
+fn number(cursor: &mut Cursor<'_>, what: &'static str) -> Result<f64, SyntaxError> {
     let token = cursor.at + 1;
     let found = cursor.eat(b' ');
     let text = cursor.token(|byte| matches!(byte, b' ' | b'\n'));
@@ -174,7 +174,7 @@ fn number(cursor: &mut Cursor<'_>, what: &'static str) -> Result<f64, Error> {
 }
 
 /// Reads a timestamp in seconds; returns milliseconds.
-fn seconds(cursor: &mut Cursor<'_>, token: usize) -> Result<i64, Error> {
+fn seconds(cursor: &mut Cursor<'_>, token: usize) -> Result<i64, SyntaxError> {
     let seconds = number(cursor, "timestamp")?;
     if !seconds.is_finite() {
         cursor.at = token;
@@ -188,7 +188,7 @@ fn seconds(cursor: &mut Cursor<'_>, token: usize) -> Result<i64, Error> {
 }
 
 /// Checks and skips an exemplar after its opening brace.
-fn exemplar(cursor: &mut Cursor<'_>, scratch: &mut Series) -> Result<(), Error> {
+fn exemplar(cursor: &mut Cursor<'_>, scratch: &mut Series) -> Result<(), SyntaxError> {
     let start = cursor.at;
     scratch.labels.clear();
     let mut named = true;

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::openmetrics::{self, Found};
-use super::{Error, Family, Series, Span, Suffix, text};
+use super::{ByteSpan, Family, Series, Suffix, SyntaxError, text};
 use crate::exposition::Format;
 
 /// Reads a body sample by sample. Bodies of 4 GiB and more are not supported; limits keep them out.
@@ -38,7 +38,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// The first syntax error.
     #[inline]
-    pub(crate) fn seek_sample(&mut self) -> Result<bool, Error> {
+    pub(crate) fn seek_sample(&mut self) -> Result<bool, SyntaxError> {
         let found = match self.format {
             Format::Text => text::seek_sample(&mut self.cursor, &mut self.family),
             Format::OpenMetrics => openmetrics::seek_sample(&mut self.cursor, &mut self.family)
@@ -53,7 +53,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// The first syntax error.
     #[inline]
-    pub(crate) fn series(&mut self, series: &mut Series) -> Result<(), Error> {
+    pub(crate) fn series(&mut self, series: &mut Series) -> Result<(), SyntaxError> {
         let rules = match self.format {
             Format::Text => text::RULES,
             Format::OpenMetrics => openmetrics::RULES,
@@ -66,7 +66,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// The first syntax error.
     #[inline]
-    pub(crate) fn suffix(&mut self) -> Result<Suffix, Error> {
+    pub(crate) fn suffix(&mut self) -> Result<Suffix, SyntaxError> {
         match self.format {
             Format::Text => text::suffix(&mut self.cursor),
             Format::OpenMetrics => {
@@ -83,7 +83,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// The first syntax error.
     #[inline]
-    pub fn next_sample(&mut self, series: &mut Series) -> Result<Option<Suffix>, Error> {
+    pub fn next_sample(&mut self, series: &mut Series) -> Result<Option<Suffix>, SyntaxError> {
         if !self.seek_sample()? {
             return Ok(None);
         }
@@ -98,7 +98,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Label names and values of the last sample's exemplar, empty if it had none (OpenMetrics).
-    pub(in crate::exposition) fn exemplar(&self) -> &[(Span, Span)] {
+    pub(in crate::exposition) fn exemplar(&self) -> &[(ByteSpan, ByteSpan)] {
         &self.scratch.labels
     }
 
@@ -115,7 +115,7 @@ impl<'a> Parser<'a> {
     }
 
     /// An error about the token that starts at offset `token`.
-    pub(in crate::exposition) fn error(&self, token: usize, message: String) -> Error {
-        Error::new(self.cursor.body, token, token, message)
+    pub(in crate::exposition) fn error(&self, token: usize, message: String) -> SyntaxError {
+        SyntaxError::new(self.cursor.body, token, token, message)
     }
 }

@@ -3,19 +3,19 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::Error;
+use super::SyntaxError;
 use super::cursor::Cursor;
 use super::swar::{find_special, name_len};
 
 /// The byte range of a name or value in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Span {
+pub struct ByteSpan {
     start: u32,
     end: u32,
     escaped: bool,
 }
 
-impl Span {
+impl ByteSpan {
     fn new(range: Range<usize>, escaped: bool) -> Self {
         let short = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
         Self {
@@ -73,9 +73,9 @@ fn unescaped(raw: &str) -> String {
 #[derive(Debug, Clone, Default)]
 pub struct Series {
     /// The metric's name.
-    pub name: Span,
+    pub name: ByteSpan,
     /// Label names and values in the order written.
-    pub labels: Vec<(Span, Span)>,
+    pub labels: Vec<(ByteSpan, ByteSpan)>,
     /// The bytes from the name to the closing brace.
     pub range: Range<usize>,
 }
@@ -100,13 +100,13 @@ impl Cursor<'_> {
 
     /// Tokenizes name and labels; the cursor is at the name or the opening brace.
     #[inline]
-    pub(super) fn series(&mut self, series: &mut Series, rules: Rules) -> Result<(), Error> {
+    pub(super) fn series(&mut self, series: &mut Series, rules: Rules) -> Result<(), SyntaxError> {
         let start = self.at;
         series.labels.clear();
         self.ascii = true;
         let name = self.name(true);
         let mut named = !name.is_empty();
-        series.name = Span::new(start..self.at, false);
+        series.name = ByteSpan::new(start..self.at, false);
         let mut end = self.at;
         if named {
             self.gap(rules);
@@ -135,7 +135,7 @@ impl Cursor<'_> {
         series: &mut Series,
         named: &mut bool,
         rules: Rules,
-    ) -> Result<(), Error> {
+    ) -> Result<(), SyntaxError> {
         loop {
             if self.plain_labels(series) {
                 return Ok(());
@@ -153,7 +153,7 @@ impl Cursor<'_> {
                 if self.name(false).is_empty() {
                     return Err(self.error(token, "expected a label name or \"}\""));
                 }
-                Span::new(start..self.at, false)
+                ByteSpan::new(start..self.at, false)
             };
             self.gap(rules);
             if quoted && matches!(self.peek(), Some(b',' | b'}')) {
@@ -208,8 +208,8 @@ impl Cursor<'_> {
             };
             let start = at + name + 2;
             let pair = (
-                Span::new(at..at + name, false),
-                Span::new(start..start + len, false),
+                ByteSpan::new(at..at + name, false),
+                ByteSpan::new(start..start + len, false),
             );
             series.labels.push(pair);
             ascii &= !high;
@@ -225,7 +225,7 @@ impl Cursor<'_> {
 
     /// Reads a string in double quotes; the cursor is at the opening one.
     #[inline]
-    pub(super) fn quoted(&mut self, newlines: bool) -> Result<Span, Error> {
+    pub(super) fn quoted(&mut self, newlines: bool) -> Result<ByteSpan, SyntaxError> {
         let open = self.at;
         let start = open + 1;
         let rest = self.body.get(start..).unwrap_or_default();
@@ -238,7 +238,7 @@ impl Cursor<'_> {
             match rest[at] {
                 b'"' => {
                     self.at = start + at + 1;
-                    return Ok(Span::new(start..start + at, escaped));
+                    return Ok(ByteSpan::new(start..start + at, escaped));
                 }
                 b'\\' => {
                     escaped = true;

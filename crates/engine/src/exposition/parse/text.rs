@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::family::{Family, FamilyType};
 use super::series::Rules;
 use super::value::{parse_value, quick_value};
-use super::{Error, Suffix};
+use super::{Suffix, SyntaxError};
 
 /// Blanks everywhere, newlines in label values, commas optional: as in Prometheus' lexer.
 pub(super) const RULES: Rules = Rules {
@@ -18,7 +18,7 @@ pub(super) const RULES: Rules = Rules {
 pub(super) fn seek_sample<'a>(
     cursor: &mut Cursor<'a>,
     family: &mut Family<'a>,
-) -> Result<bool, Error> {
+) -> Result<bool, SyntaxError> {
     loop {
         match cursor.peek() {
             None => return Ok(false),
@@ -34,7 +34,7 @@ pub(super) fn seek_sample<'a>(
 }
 
 /// Steps over a line that starts with `#`, up to its newline.
-fn comment<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<(), Error> {
+fn comment<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<(), SyntaxError> {
     let line = cursor.at;
     cursor.at += 1;
     if !cursor.skip_blanks() {
@@ -68,7 +68,7 @@ fn comment<'a>(cursor: &mut Cursor<'a>, family: &mut Family<'a>) -> Result<(), E
 }
 
 /// Reads the name in a metadata line; removes its quotes.
-pub(super) fn metadata_name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Error> {
+pub(super) fn metadata_name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, SyntaxError> {
     let token = cursor.at;
     let raw = if cursor.peek() == Some(b'"') {
         let span = cursor.quoted(true)?;
@@ -84,7 +84,7 @@ pub(super) fn metadata_name<'a>(cursor: &mut Cursor<'a>) -> Result<&'a str, Erro
 
 /// Reads the value, the timestamp and the end of the line.
 #[inline]
-pub(super) fn suffix(cursor: &mut Cursor<'_>) -> Result<Suffix, Error> {
+pub(super) fn suffix(cursor: &mut Cursor<'_>) -> Result<Suffix, SyntaxError> {
     cursor.skip_blanks();
     if let Some((value, next)) = quick_value(cursor.body, cursor.at) {
         cursor.at = next;
@@ -119,7 +119,7 @@ pub(super) fn suffix(cursor: &mut Cursor<'_>) -> Result<Suffix, Error> {
     Ok(Suffix { value, at })
 }
 
-fn end_of_line(cursor: &mut Cursor<'_>) -> Result<(), Error> {
+fn end_of_line(cursor: &mut Cursor<'_>) -> Result<(), SyntaxError> {
     if cursor.eat(b'\n') || cursor.peek().is_none() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Values computed by hand, and the first detections of river 0.26.1.
 
-use super::{Context, ROWS, at, built, config, noise, sample, states_around_a_shift};
+use super::{ROWS, StrategyContext, at, built, config, noise, sample, states_around_a_shift};
 
 use crate::judge::{EwmaParams, EwmaStrategy, Registry, State, Table, ThresholdStrategy};
 use crate::metric::{Direction, Labels};
@@ -209,7 +209,7 @@ fn a_lasting_new_level_becomes_the_usual_level_of_seasonal() {
 #[test]
 fn shift_detects_changes_only_on_the_watched_side() {
     let alarms = |direction, jump: f64| {
-        let context = Context { direction, ..ROWS };
+        let context = StrategyContext { direction, ..ROWS };
         let shift = Registry::built_in().build(&config(r#"{"type":"shift"}"#), &context);
         let mut shift = shift.unwrap();
         (0..400)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::judge::{Context, Registry, StrategyConfig};
+use crate::judge::{Registry, StrategyConfig, StrategyContext};
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 const ROWS: u32 = 20_000;
@@ -61,7 +61,7 @@ fn stream(name: &str, seed: u64) -> Vec<f64> {
 /// apart.
 fn events(json: &str, name: &str, seeds: u64) -> f64 {
     let config: StrategyConfig = serde_json::from_str(json).unwrap();
-    let context = Context {
+    let context = StrategyContext {
         direction: Direction::Both,
         interval: Duration::ZERO,
     };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::judge::{Context, Registry, StrategyConfig, ThresholdStrategy};
+use crate::judge::{Registry, StrategyConfig, StrategyContext, ThresholdStrategy};
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 fn build(json: &str) -> Box<dyn ThresholdStrategy> {
     let config: StrategyConfig = serde_json::from_str(json).unwrap();
-    let context = Context {
+    let context = StrategyContext {
         direction: Direction::Both,
         interval: Duration::ZERO,
     };

@@ -11,7 +11,7 @@ use super::histogram::Rises;
 use super::reference::Learning;
 use super::rule::Counts;
 use super::sliding::Sliding;
-use super::{Baseline, Drift, DriftRule, Histogram, Reference};
+use super::{Drift, DriftRule, Histogram, LearntReference, Reference};
 use crate::metric::{Evidence, Labels, Timestamp, format_duration};
 use crate::promql::InstantSample;
 
@@ -40,7 +40,7 @@ pub struct Detector {
 struct Distribution {
     window: Sliding,
     learning: Learning,
-    learnt: Option<Baseline>,
+    learnt: Option<LearntReference>,
     /// Why the window does not cover its whole time.
     note: Option<String>,
 }
@@ -155,7 +155,7 @@ impl Distribution {
         if self.learnt.is_none() && self.learning.add(at, &risen.rises, time) {
             self.learnt = histogram(rule, self.learning.rises())
                 .ok()
-                .and_then(|learnt| Baseline::of(&learnt, rule.params.min_samples));
+                .and_then(|learnt| LearntReference::of(&learnt, rule.params.min_samples));
             if self.learnt.is_some() {
                 self.learning = Learning::default();
             }

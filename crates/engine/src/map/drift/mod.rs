@@ -2,7 +2,7 @@
 //!
 //! A [`DriftRule`] selects counters: cumulative buckets, or one counter per category. A
 //! [`Detector`] adds up their increases over a sliding window and compares them with the reference:
-//! a [`Baseline`] from a file or the rule, or the first observations. [`Drift::observe`] computes
+//! a [`LearntReference`] from a file or the rule, or the first observations. [`Drift::observe`] computes
 //! the bias-corrected value with its evidence: sample sizes, p-value, critical value and the
 //! buckets that contribute most. A [`Tally`] counts observations for a reference file.
 
@@ -20,7 +20,7 @@ mod tally;
 pub use detector::{Detector, Drifted, Memory};
 pub use histogram::Histogram;
 pub use observe::DriftParams;
-pub use reference::{Baseline, BaselineFile, BaselineSeries};
+pub use reference::{BaselineFile, BaselineSeries, LearntReference};
 pub use rule::{DriftRule, Reference, References};
 pub use statistic::Statistic;
 pub use tally::Tally;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::histogram::parse_bound;
 use super::null::Null;
 use super::statistic::shannon;
-use super::{Baseline, Histogram, Statistic};
+use super::{Histogram, LearntReference, Statistic};
 use crate::metric::Evidence;
 
 /// Most buckets listed in the evidence.
@@ -85,7 +85,7 @@ impl Drift {
     pub(crate) fn observe(
         &mut self,
         current: &Histogram,
-        reference: Option<&Baseline>,
+        reference: Option<&LearntReference>,
     ) -> (Option<f64>, Evidence) {
         let samples = current.total().round() as u64;
         let mut evidence = Evidence {
@@ -111,7 +111,7 @@ impl Drift {
         &self,
         current: &Histogram,
         samples: u64,
-        reference: Option<&Baseline>,
+        reference: Option<&LearntReference>,
     ) -> Result<(Histogram, Vec<f64>), String> {
         let reference = reference.ok_or("there is no reference yet")?;
         let min = self.params.min_samples.max(1);

@@ -46,8 +46,8 @@ impl BaselineSeries {
     /// # Errors
     /// A count that is negative or not a number, no observations, or a total that is not the sum of
     /// the buckets.
-    pub fn baseline(&self) -> Result<Baseline, String> {
-        let baseline = Baseline::new(&self.buckets)?;
+    pub fn baseline(&self) -> Result<LearntReference, String> {
+        let baseline = LearntReference::new(&self.buckets)?;
         let sum = baseline.total();
         if (sum - self.total).abs() > 1e-6 * sum.max(1.0) {
             return Err(format!(
@@ -66,11 +66,11 @@ impl BaselineFile {
 
 /// The counts that drift is measured against.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Baseline {
+pub struct LearntReference {
     counts: BTreeMap<String, f64>,
 }
 
-impl Baseline {
+impl LearntReference {
     /// A reference from counts per bucket, not cumulative.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Baseline, DriftParams};
+use super::{DriftParams, LearntReference};
 use crate::metric::Labels;
 use crate::promql::Expr;
 
@@ -54,7 +54,7 @@ impl DriftRule {
 }
 
 /// References by the labels of a rule's `by`.
-pub type References = Vec<(Labels, Baseline)>;
+pub type References = Vec<(Labels, LearntReference)>;
 
 /// What drift is measured against.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +62,7 @@ pub enum Reference {
     /// The observations of this time, from the first on.
     Learn(Duration),
     /// The same distribution for every series.
-    Inline(Baseline),
+    Inline(LearntReference),
     /// A distribution per series, recorded by `sidewatch baseline`.
     File {
         /// The path of the file.

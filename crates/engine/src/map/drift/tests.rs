@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    Baseline, BaselineSeries, Detector, Drift, DriftParams, DriftRule, Drifted, Histogram,
+    BaselineSeries, Detector, Drift, DriftParams, DriftRule, Drifted, Histogram, LearntReference,
     Reference, Statistic, Tally,
 };
 use crate::metric::{Labels, Timestamp};
@@ -52,12 +52,12 @@ fn histogram(counts: Vec<f64>) -> Histogram {
     }
 }
 
-fn baseline(counts: &[f64]) -> Baseline {
+fn baseline(counts: &[f64]) -> LearntReference {
     let counts: BTreeMap<String, f64> = names(counts.len())
         .into_iter()
         .zip(counts.iter().copied())
         .collect();
-    Baseline::new(&counts).unwrap()
+    LearntReference::new(&counts).unwrap()
 }
 
 /// Shares of windows that alarm at 5 % and at 1 % when nothing changes. As in practice, several
@@ -195,7 +195,7 @@ fn differently_written_bounds_are_the_same_buckets() {
         counts: vec![400.0, 600.0],
     };
     let (value, _) = Drift::new(DriftParams::default())
-        .observe(&current, Some(&Baseline::new(&written).unwrap()));
+        .observe(&current, Some(&LearntReference::new(&written).unwrap()));
     assert_eq!(value, Some(0.0));
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::error::Error;
+use super::super::error::PromqlError;
 use super::ranges::{Ranges, Scratch};
 use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::{Labels, MatchOp, Selector};
@@ -42,7 +42,7 @@ impl Absent {
 }
 
 impl VectorOperator for Absent {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let is_there = match &mut self.subject {
             Subject::Vector(inner) => {
                 let vector = inner.eval(cx, at)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::ast::{AggregateOp, Grouping};
-use super::super::error::Error;
+use super::super::error::PromqlError;
 use super::over_time::quantile;
 use super::range_function::note_quantile;
 use super::sum::{Mean, Sum};
@@ -213,7 +213,7 @@ impl Aggregation {
 }
 
 impl VectorOperator for Aggregation {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let param = match &mut self.param {
             Some((param, span)) => {
                 let value = param.eval(cx, at)?;

@@ -6,7 +6,7 @@
 )]
 
 use super::super::ast::{Aggregate, AggregateOp, Binary, Kind, Literal, Node, Type};
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::super::functions::Function;
 use super::absent::{Absent, Subject, surely};
 use super::aggregate::Aggregation;
@@ -44,7 +44,7 @@ pub(crate) enum Root {
 ///
 /// # Errors
 /// Literal parameters that are invalid, such as label names and regular expressions.
-pub(crate) fn build(node: &Node) -> Result<Root, Error> {
+pub(crate) fn build(node: &Node) -> Result<Root, PromqlError> {
     Ok(match node.value_type() {
         Type::Scalar => Root::Scalar(scalar(node)?),
         Type::Vector => Root::Vector(vector(node)?),
@@ -54,11 +54,11 @@ pub(crate) fn build(node: &Node) -> Result<Root, Error> {
 }
 
 /// The error for a tree that the parser has not checked.
-fn unexpected(node: &Node, wanted: Type) -> Error {
-    Error::wrong_type(node.span, format!("expected a {wanted}"))
+fn unexpected(node: &Node, wanted: Type) -> PromqlError {
+    PromqlError::wrong_type(node.span, format!("expected a {wanted}"))
 }
 
-fn scalar(node: &Node) -> Result<BoxedScalar, Error> {
+fn scalar(node: &Node) -> Result<BoxedScalar, PromqlError> {
     let node = node.unwrapped();
     Ok(match &node.kind {
         Kind::Number(number) => Box::new(Constant(*number)),
@@ -76,7 +76,7 @@ fn scalar(node: &Node) -> Result<BoxedScalar, Error> {
     })
 }
 
-fn text(node: &Node) -> Result<&Literal, Error> {
+fn text(node: &Node) -> Result<&Literal, PromqlError> {
     match &node.unwrapped().kind {
         Kind::Text(literal) => Ok(literal),
         _ => Err(unexpected(node, Type::Text)),
@@ -84,19 +84,22 @@ fn text(node: &Node) -> Result<&Literal, Error> {
 }
 
 /// A string parameter that must be a label name.
-fn label(node: &Node, what: &str) -> Result<String, Error> {
+fn label(node: &Node, what: &str) -> Result<String, PromqlError> {
     let literal = text(node)?;
     match &literal.invalid {
         None if !literal.value.is_empty() => Ok(literal.value.clone()),
-        None => Err(Error::evaluation(node.span, format!("invalid {what} \"\""))),
-        Some(quoted) => Err(Error::evaluation(
+        None => Err(PromqlError::evaluation(
+            node.span,
+            format!("invalid {what} \"\""),
+        )),
+        Some(quoted) => Err(PromqlError::evaluation(
             node.span,
             format!("invalid {what} {quoted}"),
         )),
     }
 }
 
-fn vector(node: &Node) -> Result<BoxedVector, Error> {
+fn vector(node: &Node) -> Result<BoxedVector, PromqlError> {
     let node = node.unwrapped();
     Ok(match &node.kind {
         Kind::Select(select) => Box::new(InstantSelect::new((**select).clone(), node.span, false)),
@@ -109,7 +112,7 @@ fn vector(node: &Node) -> Result<BoxedVector, Error> {
     })
 }
 
-fn ranges(node: &Node) -> Result<Ranges, Error> {
+fn ranges(node: &Node) -> Result<Ranges, PromqlError> {
     let node = node.unwrapped();
     Ok(match &node.kind {
         Kind::Range(select, range) => {
@@ -123,14 +126,14 @@ fn ranges(node: &Node) -> Result<Ranges, Error> {
     })
 }
 
-fn params(nodes: &[Node]) -> Result<Vec<Param>, Error> {
+fn params(nodes: &[Node]) -> Result<Vec<Param>, PromqlError> {
     nodes
         .iter()
         .map(|node| Ok((scalar(node)?, node.span)))
         .collect()
 }
 
-fn aggregation(aggregate: &Aggregate) -> Result<BoxedVector, Error> {
+fn aggregation(aggregate: &Aggregate) -> Result<BoxedVector, PromqlError> {
     let inner = vector(&aggregate.expr)?;
     let grouping = aggregate.grouping.clone();
     if let (AggregateOp::CountValues, Some(param)) = (aggregate.op, &aggregate.param) {
@@ -155,7 +158,7 @@ fn aggregation(aggregate: &Aggregate) -> Result<BoxedVector, Error> {
     )))
 }
 
-fn between(binary: &Binary, span: Span) -> Result<BoxedVector, Error> {
+fn between(binary: &Binary, span: Span) -> Result<BoxedVector, PromqlError> {
     let types = (binary.left.value_type(), binary.right.value_type());
     let op = (binary.op, binary.returns_bool);
     match types {
@@ -180,7 +183,7 @@ fn between(binary: &Binary, span: Span) -> Result<BoxedVector, Error> {
     }
 }
 
-fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, Error> {
+fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, PromqlError> {
     if let Some(place) = args.iter().position(|arg| arg.value_type() == Type::Matrix) {
         let ranges = ranges(&args[place])?;
         if function == Function::AbsentOverTime {
@@ -191,7 +194,7 @@ fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, Er
             .iter()
             .filter(|arg| arg.value_type() != Type::Matrix)
             .map(|node| Ok((scalar(node)?, node.span)))
-            .collect::<Result<_, Error>>()?;
+            .collect::<Result<_, PromqlError>>()?;
         return Ok(Box::new(RangeFunction::new(function, ranges, params, span)));
     }
     match function {
@@ -247,7 +250,7 @@ fn absent_labels(node: &Node) -> Labels {
     }
 }
 
-fn of_histogram(function: Function, args: &[Node]) -> Result<BoxedVector, Error> {
+fn of_histogram(function: Function, args: &[Node]) -> Result<BoxedVector, PromqlError> {
     let (reading, scalars, buckets) = match (function, args) {
         (Function::HistogramQuantiles, [buckets, name, quantiles @ ..]) => (
             Reading::Quantiles(label(name, "label name")?),
@@ -258,7 +261,7 @@ fn of_histogram(function: Function, args: &[Node]) -> Result<BoxedVector, Error>
             (Reading::Fraction, scalars, buckets)
         }
         (_, [scalars @ .., buckets]) => (Reading::Quantile, scalars, buckets),
-        (_, []) => return Err(Error::wrong_type(Span::default(), "no buckets")),
+        (_, []) => return Err(PromqlError::wrong_type(Span::default(), "no buckets")),
     };
     let inner = vector(buckets)?;
     Ok(Box::new(OfHistogram::new(
@@ -269,7 +272,7 @@ fn of_histogram(function: Function, args: &[Node]) -> Result<BoxedVector, Error>
     )))
 }
 
-fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, Error> {
+fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, PromqlError> {
     let names = args
         .iter()
         .skip(1)
@@ -287,12 +290,12 @@ fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, Error> {
     }))
 }
 
-fn replace(args: &[Node]) -> Result<Edit, Error> {
+fn replace(args: &[Node]) -> Result<Edit, PromqlError> {
     let target = label(&args[1], "destination label name in label_replace()")?;
     let pattern = &text(&args[4])?.value;
     let regex = anchored(pattern).map_err(|_| {
         let message = format!("invalid regular expression in label_replace(): {pattern}");
-        Error::evaluation(args[4].span, message)
+        PromqlError::evaluation(args[4].span, message)
     })?;
     Ok(Edit::Replace {
         target,
@@ -302,7 +305,7 @@ fn replace(args: &[Node]) -> Result<Edit, Error> {
     })
 }
 
-fn join(args: &[Node]) -> Result<Edit, Error> {
+fn join(args: &[Node]) -> Result<Edit, PromqlError> {
     let target = label(&args[1], "destination label name in label_join()")?;
     Ok(Edit::Join {
         target,

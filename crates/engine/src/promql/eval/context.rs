@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::error::{Error, Position, Span};
+use super::super::error::{Position, PromqlError, Span};
 use super::super::options::Options;
 use super::super::source::SeriesSource;
 use crate::metric::millis;
@@ -99,14 +99,14 @@ impl Context<'_> {
     ///
     /// # Errors
     /// If the evaluation reads too many samples.
-    pub(crate) fn charge(&mut self, samples: usize, span: Span) -> Result<(), Error> {
+    pub(crate) fn charge(&mut self, samples: usize, span: Span) -> Result<(), PromqlError> {
         let samples = samples as u64;
         if samples > self.budget {
             let most = self.options.max_samples;
             let message = format!(
                 "the evaluation reads more than {most} samples: shorten the range or lengthen the step"
             );
-            return Err(Error::limit(span, message));
+            return Err(PromqlError::limit(span, message));
         }
         self.budget -= samples;
         Ok(())

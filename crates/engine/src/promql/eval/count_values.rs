@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::ast::Grouping;
-use super::super::error::Error;
+use super::super::error::PromqlError;
 
 use super::aggregate::group_labels;
 use super::{Context, Table, Vector, VectorOperator};
@@ -31,7 +31,7 @@ impl CountValues {
 }
 
 impl VectorOperator for CountValues {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let vector = self.inner.eval(cx, at)?;
         let delayed = cx.delayed();
         let mut numbers: HashMap<Labels, usize> = HashMap::new();

@@ -5,7 +5,7 @@
     reason = "only functions of elements come here"
 )]
 
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::super::functions::Function;
 use super::dates;
 use super::table::NameDrop;
@@ -39,7 +39,7 @@ impl Elementwise {
 }
 
 impl VectorOperator for Elementwise {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let mut vector = self.inner.eval(cx, at)?;
         let mut params = [0.0; 2];
         for (place, param) in params.iter_mut().zip(&mut self.params) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ast::{Binary, BinaryOp, Many, Matching};
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::arithmetic::combine;
 use super::signatures::{SignatureCache, Signatures, signature};
 use super::table::{is_metadata, without_metadata};
@@ -119,7 +119,7 @@ impl Join {
         combine(self.op, self.returns_bool, left, right, left)
     }
 
-    fn duplicate(&self, signature: &Labels, first: &Labels, second: &Labels) -> Error {
+    fn duplicate(&self, signature: &Labels, first: &Labels, second: &Labels) -> PromqlError {
         let side = if self.is_swapped() { "left" } else { "right" };
         let shown = |labels: &Labels| {
             let pairs: Vec<String> = labels.iter().map(|(n, v)| format!("{n}={v:?}")).collect();
@@ -131,7 +131,7 @@ impl Join {
             shown(first),
             shown(second),
         );
-        Error::evaluation(self.span, message)
+        PromqlError::evaluation(self.span, message)
     }
 
     /// Finds the row of the "one" side for every signature.
@@ -143,7 +143,7 @@ impl Join {
         signatures: &Signatures,
         of_ones: &[u32],
         one: &Vector,
-    ) -> Result<(), Error> {
+    ) -> Result<(), PromqlError> {
         let mut ones = std::mem::take(&mut self.output.ones);
         ones.clear();
         ones.resize(signatures.all.len(), UNKNOWN);
@@ -181,7 +181,12 @@ impl Join {
         self.output.table = None;
     }
 
-    fn run(&mut self, cx: &mut Context<'_>, many: &Vector, one: &Vector) -> Result<Vector, Error> {
+    fn run(
+        &mut self,
+        cx: &mut Context<'_>,
+        many: &Vector,
+        one: &Vector,
+    ) -> Result<Vector, PromqlError> {
         let delayed = cx.delayed();
         let (left, right) = (&many.table, &one.table);
         let (signatures, is_new) = self.cache.get(left, right, &self.matching, delayed);
@@ -222,7 +227,7 @@ impl Join {
         sides: &Sides<'_>,
         values: &mut [f64],
         seen: &mut [bool],
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, PromqlError> {
         let fill_one = self.fills().1;
         let mut matched = std::mem::take(&mut self.output.matched);
         matched.clear();
@@ -241,7 +246,7 @@ impl Join {
             };
             if self.matching.many.is_none() && std::mem::replace(&mut matched[number], true) {
                 let message = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
-                return Err(Error::evaluation(self.span, message));
+                return Err(PromqlError::evaluation(self.span, message));
             }
             values[row] = result;
             if self.output.partners[row] != partner {
@@ -288,7 +293,7 @@ impl Join {
     }
 
     /// Checks that no two results have the same labels.
-    fn check(&self, table: &Table, values: &[f64]) -> Result<(), Error> {
+    fn check(&self, table: &Table, values: &[f64]) -> Result<(), PromqlError> {
         if !table.has_clash(values) {
             return Ok(());
         }
@@ -297,12 +302,12 @@ impl Join {
         } else {
             "vector cannot contain metrics with the same labelset"
         };
-        Err(Error::evaluation(self.span, message))
+        Err(PromqlError::evaluation(self.span, message))
     }
 }
 
 impl VectorOperator for Join {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let left = self.left.eval(cx, at)?;
         let right = self.right.eval(cx, at)?;
         let result = if self.is_swapped() {

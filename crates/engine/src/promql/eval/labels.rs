@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::table::Derived;
 use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::Labels;
@@ -94,7 +94,7 @@ impl LabelEdit {
 }
 
 impl VectorOperator for LabelEdit {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let mut vector = self.inner.eval(cx, at)?;
         let delayed = cx.delayed();
         let edit = &self.edit;

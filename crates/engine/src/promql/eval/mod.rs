@@ -40,17 +40,17 @@ pub(super) use table::{Table, Vector};
 
 use std::fmt::Debug;
 
-use super::error::{Error, Span};
+use super::error::{PromqlError, Span};
 
 /// A scalar parameter and its place in the expression.
 pub(super) type Param = (Box<dyn ScalarOperator>, Span);
 
 /// An operator that returns a scalar; times are in milliseconds.
 pub(super) trait ScalarOperator: Debug + Send {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, Error>;
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, PromqlError>;
 }
 
 /// An operator that returns an instant vector; times are in milliseconds.
 pub(super) trait VectorOperator: Debug + Send {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error>;
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError>;
 }

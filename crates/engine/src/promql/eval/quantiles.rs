@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 
 use super::context::Level;
 use super::histogram::{Bucket, flatten, fraction, merge, quantile};
@@ -114,7 +114,7 @@ impl OfHistogram {
         }
     }
 
-    fn params(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vec<f64>, Error> {
+    fn params(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vec<f64>, PromqlError> {
         let mut found = Vec::with_capacity(self.params.len());
         for (param, span) in &mut self.params {
             let value = param.eval(cx, at)?;
@@ -214,7 +214,7 @@ fn of_metric(name: &str) -> String {
 }
 
 impl VectorOperator for OfHistogram {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let params = self.params(cx, at)?;
         let vector = self.inner.eval(cx, at)?;
         let delayed = cx.delayed();

@@ -5,7 +5,7 @@
     reason = "only functions of ranges come here"
 )]
 
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::super::functions::Function;
 use super::context::Level;
 use super::over_time as stats;
@@ -44,7 +44,7 @@ impl RangeFunction {
         }
     }
 
-    fn params(&mut self, cx: &mut Context<'_>, at: i64) -> Result<[f64; 2], Error> {
+    fn params(&mut self, cx: &mut Context<'_>, at: i64) -> Result<[f64; 2], PromqlError> {
         let mut found = [0.0; 2];
         for (place, (param, _)) in found.iter_mut().zip(&mut self.params) {
             *place = param.eval(cx, at)?;
@@ -54,7 +54,7 @@ impl RangeFunction {
                 if !(factor > 0.0 && factor < 1.0) {
                     let message =
                         format!("invalid {name} factor: must be above 0 and below 1, got {factor}");
-                    return Err(Error::evaluation(self.span, message));
+                    return Err(PromqlError::evaluation(self.span, message));
                 }
             }
         }
@@ -107,7 +107,7 @@ fn gauge_names(table: &Table) -> Vec<String> {
 }
 
 impl VectorOperator for RangeFunction {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let params = self.params(cx, at)?;
         let table = self.ranges.open(cx, at)?;
         let mut values = cx.take(table.len(), ABSENT);

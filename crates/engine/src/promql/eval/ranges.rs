@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::select::{Matched, shifted};
 use super::subquery::SubqueryRange;
 use super::{Context, Coverage, Table};
@@ -81,7 +81,11 @@ pub(crate) type Visit<'v> = dyn FnMut(usize, &Row<'_>, Bounds) + 'v;
 
 impl Ranges {
     /// Prepares [`Ranges::visit`] for this time; returns the table of the series.
-    pub(crate) fn open(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Arc<Table>, Error> {
+    pub(crate) fn open(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: i64,
+    ) -> Result<Arc<Table>, PromqlError> {
         match self {
             Self::Select(matched, _) => {
                 matched.refresh(cx);
@@ -98,7 +102,7 @@ impl Ranges {
         cx: &mut Context<'_>,
         at: i64,
         visit: &mut Visit<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), PromqlError> {
         match self {
             Self::Subquery(subquery) => {
                 subquery.visit(visit);
@@ -130,7 +134,7 @@ fn visit_matched(
     matched: &Matched,
     window: Bounds,
     visit: &mut Visit<'_>,
-) -> Result<(), Error> {
+) -> Result<(), PromqlError> {
     let source = cx.source;
     let [after, until] = [window.after, window.until].map(Timestamp::from_millis);
     let mut block = None;

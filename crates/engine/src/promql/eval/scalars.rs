@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ast::BinaryOp;
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::arithmetic::combine;
 use super::table::NameDrop;
 use super::{Context, ScalarOperator, Table, Vector, VectorOperator};
@@ -15,7 +15,7 @@ use crate::series::{ABSENT, is_absent};
 pub(super) struct Constant(pub(super) f64);
 
 impl ScalarOperator for Constant {
-    fn eval(&mut self, _cx: &mut Context<'_>, _at: i64) -> Result<f64, Error> {
+    fn eval(&mut self, _cx: &mut Context<'_>, _at: i64) -> Result<f64, PromqlError> {
         Ok(self.0)
     }
 }
@@ -25,7 +25,7 @@ impl ScalarOperator for Constant {
 pub(super) struct Time;
 
 impl ScalarOperator for Time {
-    fn eval(&mut self, _cx: &mut Context<'_>, at: i64) -> Result<f64, Error> {
+    fn eval(&mut self, _cx: &mut Context<'_>, at: i64) -> Result<f64, PromqlError> {
         Ok(Timestamp::from_millis(at).as_secs_f64())
     }
 }
@@ -35,7 +35,7 @@ impl ScalarOperator for Time {
 pub(super) struct Only(pub(super) Box<dyn VectorOperator>);
 
 impl ScalarOperator for Only {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, PromqlError> {
         let vector = self.0.eval(cx, at)?;
         let mut present = vector.present();
         let only = match (present.next(), present.next()) {
@@ -53,7 +53,7 @@ impl ScalarOperator for Only {
 pub(super) struct NegateScalar(pub(super) Box<dyn ScalarOperator>);
 
 impl ScalarOperator for NegateScalar {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, PromqlError> {
         self.0.eval(cx, at).map(|value| -value)
     }
 }
@@ -67,7 +67,7 @@ pub(super) struct BetweenScalars {
 }
 
 impl ScalarOperator for BetweenScalars {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<f64, PromqlError> {
         let left = self.left.eval(cx, at)?;
         let right = self.right.eval(cx, at)?;
         // Comparisons between scalars always have the modifier bool.
@@ -90,7 +90,7 @@ impl ToVector {
 }
 
 impl VectorOperator for ToVector {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let value = self.scalar.eval(cx, at)?;
         Ok(Vector::single(cx, &self.table, value))
     }
@@ -112,7 +112,7 @@ impl Negate {
 }
 
 impl VectorOperator for Negate {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let mut vector = self.inner.eval(cx, at)?;
         vector.map(|value| -value);
         self.names.apply(cx, &mut vector, self.span)?;
@@ -153,7 +153,7 @@ impl WithScalar {
 }
 
 impl VectorOperator for WithScalar {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let mut vector = self.vector.eval(cx, at)?;
         let scalar = self.scalar.eval(cx, at)?;
         for value in &mut vector.values {

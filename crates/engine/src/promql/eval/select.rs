@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ast::{At, Select};
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::{Context, Table, Vector, VectorOperator};
 use crate::metric::{Labels, Timestamp};
 use crate::series::{ABSENT, Row, SeriesId, is_absent, is_stale};
@@ -112,7 +112,7 @@ impl InstantSelect {
 }
 
 impl VectorOperator for InstantSelect {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         self.matched.refresh(cx);
         let select = &self.matched.select;
         let until = shifted(cx, at, select.at, select.offset);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::ast::{BinaryOp, Matching};
-use super::super::error::Error;
+use super::super::error::PromqlError;
 use super::signatures::SignatureCache;
 use super::{Context, Table, Vector, VectorOperator};
 use crate::series::{ABSENT, is_absent};
@@ -49,7 +49,7 @@ impl SetOperation {
 }
 
 impl VectorOperator for SetOperation {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let mut left = self.left.eval(cx, at)?;
         let right = self.right.eval(cx, at)?;
         left.order = None;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::super::error::Error;
+use super::super::error::PromqlError;
 use super::{Context, Vector, VectorOperator};
 
 /// The sort key.
@@ -56,7 +56,7 @@ impl Sort {
 }
 
 impl VectorOperator for Sort {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let mut vector = self.inner.eval(cx, at)?;
         let mut rows: Vec<u32> = vector.present().map(|(row, _)| row as u32).collect();
         rows.sort_by(|a, b| self.order(&vector, *a, *b));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::ast::Subquery;
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 
 use super::ranges::{Bounds, Visit};
 use super::select::shifted;
@@ -52,7 +52,11 @@ impl SubqueryRange {
     }
 
     /// Evaluates every step; returns the table of the series found.
-    pub(super) fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Arc<Table>, Error> {
+    pub(super) fn eval(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: i64,
+    ) -> Result<Arc<Table>, PromqlError> {
         let until = shifted(cx, at, self.modifiers.0, self.modifiers.1);
         let after = until.saturating_sub(self.range);
         self.window = Bounds {

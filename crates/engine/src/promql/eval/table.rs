@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::Context;
 use crate::metric::Labels;
 use crate::series::{ABSENT, is_absent};
@@ -109,10 +109,10 @@ impl Table {
     }
 
     /// Checks that no two rows with equal labels have a value.
-    pub(super) fn check(&self, values: &[f64], span: Span) -> Result<(), Error> {
+    pub(super) fn check(&self, values: &[f64], span: Span) -> Result<(), PromqlError> {
         if self.has_clash(values) {
             let message = "vector cannot contain metrics with the same labelset";
-            return Err(Error::evaluation(span, message));
+            return Err(PromqlError::evaluation(span, message));
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl NameDrop {
         cx: &Context<'_>,
         vector: &mut Vector,
         span: Span,
-    ) -> Result<(), Error> {
+    ) -> Result<(), PromqlError> {
         let delayed = cx.delayed();
         vector.table = self.0.get(&vector.table, |table| table.drop_names(delayed));
         vector.table.check(&vector.values, span)

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::super::ast::Grouping;
-use super::super::error::Error;
+use super::super::error::PromqlError;
 use super::aggregate::Groups;
 use super::table::Derived;
 use super::{Context, Param, Vector, VectorOperator};
@@ -49,14 +49,17 @@ impl Extremes {
 }
 
 impl VectorOperator for Extremes {
-    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, Error> {
+    fn eval(&mut self, cx: &mut Context<'_>, at: i64) -> Result<Vector, PromqlError> {
         let k = self.param.0.eval(cx, at)?;
         if k.is_nan() {
-            return Err(Error::evaluation(self.param.1, "Parameter value is NaN"));
+            return Err(PromqlError::evaluation(
+                self.param.1,
+                "Parameter value is NaN",
+            ));
         }
         if k >= 9_223_372_036_854_775_807.0 {
             let message = format!("scalar value {} overflows int64", format_general(k));
-            return Err(Error::evaluation(self.param.1, message));
+            return Err(PromqlError::evaluation(self.param.1, message));
         }
         let mut vector = self.inner.eval(cx, at)?;
         #[expect(

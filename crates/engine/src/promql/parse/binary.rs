@@ -1,7 +1,7 @@
 //! Parses binary operators and their modifiers.
 
 use super::super::ast::{Binary, BinaryOp, Kind, Many, Matching, Node, OPERATORS, Type};
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::super::token::Token;
 use super::Parser;
 use super::literal;
@@ -34,7 +34,7 @@ impl Parser<'_> {
         left: Node,
         op: BinaryOp,
         precedence: u8,
-    ) -> Result<Node, Error> {
+    ) -> Result<Node, PromqlError> {
         let op_span = self.advance();
         let mut places = Places::default();
         let returns_bool = self.is_keyword("bool");
@@ -61,7 +61,7 @@ impl Parser<'_> {
         self.node(Kind::Binary(Box::new(binary)), span)
     }
 
-    fn matching(&mut self, places: &mut Places) -> Result<Matching, Error> {
+    fn matching(&mut self, places: &mut Places) -> Result<Matching, PromqlError> {
         let mut matching = Matching::default();
         if self.is_keyword("on") || self.is_keyword("ignoring") {
             matching.on = self.is_keyword("on");
@@ -86,7 +86,7 @@ impl Parser<'_> {
         Ok(matching)
     }
 
-    fn fill(&mut self, matching: &mut Matching, places: &mut Places) -> Result<(), Error> {
+    fn fill(&mut self, matching: &mut Matching, places: &mut Places) -> Result<(), PromqlError> {
         if self.next_token() != Token::Symbol("(") {
             return Ok(());
         }
@@ -100,7 +100,7 @@ impl Parser<'_> {
         let taken =
             (left && matching.fill_left.is_some()) || (right && matching.fill_right.is_some());
         if taken {
-            return Err(Error::syntax(keyword, "a side is filled twice"));
+            return Err(PromqlError::syntax(keyword, "a side is filled twice"));
         }
         places.fill = Some(keyword);
         self.expect("(")?;
@@ -115,7 +115,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn fill_value(&mut self) -> Result<f64, Error> {
+    fn fill_value(&mut self) -> Result<f64, PromqlError> {
         let negative = self.is_symbol("-");
         if negative || self.is_symbol("+") {
             self.advance();
@@ -134,14 +134,14 @@ impl Parser<'_> {
     }
 }
 
-fn check(binary: &Binary, places: &Places, op: Span) -> Result<(), Error> {
+fn check(binary: &Binary, places: &Places, op: Span) -> Result<(), PromqlError> {
     let symbol = binary.op.symbol();
     for operand in [&binary.left, &binary.right] {
         let found = operand.value_type();
         if !matches!(found, Type::Scalar | Type::Vector) {
             let message =
                 format!("operands of {symbol} must be scalars or instant vectors, found a {found}");
-            return Err(Error::wrong_type(operand.span, message));
+            return Err(PromqlError::wrong_type(operand.span, message));
         }
     }
     let types = (binary.left.value_type(), binary.right.value_type());
@@ -149,10 +149,10 @@ fn check(binary: &Binary, places: &Places, op: Span) -> Result<(), Error> {
     check_modifiers(binary, places, vectors, op)?;
     if types == (Type::Scalar, Type::Scalar) && binary.op.is_comparison() && !binary.returns_bool {
         let message = format!("a comparison between scalars must use bool: write {symbol} bool");
-        return Err(Error::wrong_type(op, message));
+        return Err(PromqlError::wrong_type(op, message));
     }
     if binary.op.is_set() && !vectors {
-        return Err(Error::wrong_type(
+        return Err(PromqlError::wrong_type(
             op,
             format!("{symbol} needs an instant vector on both sides"),
         ));
@@ -161,12 +161,17 @@ fn check(binary: &Binary, places: &Places, op: Span) -> Result<(), Error> {
 }
 
 /// Checks that `bool`, `on`, `group_left` and `fill` are where they are allowed.
-fn check_modifiers(binary: &Binary, places: &Places, vectors: bool, op: Span) -> Result<(), Error> {
+fn check_modifiers(
+    binary: &Binary,
+    places: &Places,
+    vectors: bool,
+    op: Span,
+) -> Result<(), PromqlError> {
     let symbol = binary.op.symbol();
     if let Some(span) = places.bool
         && !binary.op.is_comparison()
     {
-        return Err(Error::wrong_type(
+        return Err(PromqlError::wrong_type(
             span,
             "bool is only allowed on a comparison",
         ));
@@ -174,7 +179,7 @@ fn check_modifiers(binary: &Binary, places: &Places, vectors: bool, op: Span) ->
     if let Some(span) = places.group
         && binary.op.is_set()
     {
-        return Err(Error::wrong_type(
+        return Err(PromqlError::wrong_type(
             span,
             format!("{symbol} always matches many to many, without group_left"),
         ));
@@ -183,12 +188,12 @@ fn check_modifiers(binary: &Binary, places: &Places, vectors: bool, op: Span) ->
         && (binary.op.is_set() || !vectors)
     {
         let message = "fill is only allowed on arithmetic and comparisons between instant vectors";
-        return Err(Error::wrong_type(span, message));
+        return Err(PromqlError::wrong_type(span, message));
     }
     if let Some(span) = places.matching
         && !vectors
     {
-        return Err(Error::wrong_type(
+        return Err(PromqlError::wrong_type(
             span,
             "on and ignoring are only allowed between instant vectors",
         ));
@@ -201,7 +206,7 @@ fn check_modifiers(binary: &Binary, places: &Places, vectors: bool, op: Span) ->
             .find(|label| matching.labels.contains(label))
     {
         let span = places.group.unwrap_or(op);
-        return Err(Error::wrong_type(
+        return Err(PromqlError::wrong_type(
             span,
             format!("label {label:?} must not be in on() and in the group"),
         ));

@@ -2,12 +2,12 @@
 
 use super::super::aggregates::AGGREGATES;
 use super::super::ast::{Aggregate, Grouping, Kind, Node, Type};
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::super::functions::{Function, nearest, refusal};
 use super::Parser;
 
 impl Parser<'_> {
-    pub(super) fn call(&mut self, name: &str) -> Result<Node, Error> {
+    pub(super) fn call(&mut self, name: &str) -> Result<Node, PromqlError> {
         let start = self.advance();
         let Some(function) = Function::named(name) else {
             return Err(unknown(name, start));
@@ -22,7 +22,7 @@ impl Parser<'_> {
                 (min, max) => format!("{min} to {max}"),
             };
             let message = format!("{name} takes {wanted} arguments, found {}", args.len());
-            return Err(Error::wrong_type(span, message));
+            return Err(PromqlError::wrong_type(span, message));
         }
         for (index, arg) in args.iter().enumerate() {
             if let Some(wanted) = signature.arg(index) {
@@ -32,7 +32,7 @@ impl Parser<'_> {
         self.node(Kind::Call(function, args), span)
     }
 
-    fn arguments(&mut self) -> Result<Vec<Node>, Error> {
+    fn arguments(&mut self) -> Result<Vec<Node>, PromqlError> {
         self.expect("(")?;
         let mut args = Vec::new();
         if self.take_symbol(")") {
@@ -48,10 +48,10 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn aggregate(&mut self, name: &str) -> Result<Node, Error> {
+    pub(super) fn aggregate(&mut self, name: &str) -> Result<Node, PromqlError> {
         let start = self.advance();
         if let Some(why) = refusal(name) {
-            return Err(Error::refused(start, &format!("{name} ({why}) is")));
+            return Err(PromqlError::refused(start, &format!("{name} ({why}) is")));
         }
         let Some((_, op)) = AGGREGATES.iter().find(|(known, _)| *known == name) else {
             return Err(unknown(name, start));
@@ -65,7 +65,7 @@ impl Parser<'_> {
         let wanted = 1 + usize::from(op.param().is_some());
         if args.len() != wanted {
             let message = format!("{name} takes {wanted} arguments, found {}", args.len());
-            return Err(Error::wrong_type(span, message));
+            return Err(PromqlError::wrong_type(span, message));
         }
         let Some(expr) = args.pop() else {
             return Err(self.unexpected("an argument"));
@@ -88,7 +88,7 @@ impl Parser<'_> {
         self.node(Kind::Aggregate(Box::new(aggregate)), span)
     }
 
-    fn grouping(&mut self) -> Result<Option<Grouping>, Error> {
+    fn grouping(&mut self) -> Result<Option<Grouping>, PromqlError> {
         let without = self.is_keyword("without");
         if !without && !self.is_keyword("by") {
             return Ok(None);
@@ -101,15 +101,15 @@ impl Parser<'_> {
     }
 }
 
-fn unknown(name: &str, span: Span) -> Error {
+fn unknown(name: &str, span: Span) -> PromqlError {
     if let Some(why) = refusal(name) {
-        return Error::refused(span, &format!("{name}() ({why}) is"));
+        return PromqlError::refused(span, &format!("{name}() ({why}) is"));
     }
     let hint = nearest(name).map_or(String::new(), |near| format!("; did you mean {near}?"));
-    Error::wrong_type(span, format!("unknown function {name:?}{hint}"))
+    PromqlError::wrong_type(span, format!("unknown function {name:?}{hint}"))
 }
 
-pub(super) fn expect_type(node: &Node, wanted: Type, what: &str) -> Result<(), Error> {
+pub(super) fn expect_type(node: &Node, wanted: Type, what: &str) -> Result<(), PromqlError> {
     let found = node.value_type();
     if found == wanted {
         return Ok(());
@@ -126,7 +126,7 @@ pub(super) fn expect_type(node: &Node, wanted: Type, what: &str) -> Result<(), E
         n(wanted),
         n(found)
     );
-    Err(Error::wrong_type(node.span, message))
+    Err(PromqlError::wrong_type(node.span, message))
 }
 
 /// Completes the article "a" before the name of a type.

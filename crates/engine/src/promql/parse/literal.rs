@@ -1,14 +1,14 @@
 //! Parses numbers, durations and strings.
 
 use super::super::ast::Literal;
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::Parser;
 use crate::metric::parse_duration;
 
 /// The value of a number, or of a duration in seconds.
-pub(super) fn number(text: &str, span: Span) -> Result<f64, Error> {
+pub(super) fn number(text: &str, span: Span) -> Result<f64, PromqlError> {
     let lower = text.to_ascii_lowercase();
-    let wrong = || Error::syntax(span, format!("not a number or duration: {text:?}"));
+    let wrong = || PromqlError::syntax(span, format!("not a number or duration: {text:?}"));
     if let Some(hex) = lower.strip_prefix("0x") {
         let value = u64::from_str_radix(hex, 16).map_err(|_| wrong())?;
         #[expect(clippy::cast_precision_loss, reason = "as Go converts it")]
@@ -27,7 +27,7 @@ pub(super) fn number(text: &str, span: Span) -> Result<f64, Error> {
     if is_number {
         let value: f64 = lower.parse().map_err(|_| wrong())?;
         if value.is_infinite() {
-            return Err(Error::syntax(
+            return Err(PromqlError::syntax(
                 span,
                 format!("number {text} is out of range"),
             ));
@@ -119,9 +119,10 @@ fn go_quoted(bytes: &[u8]) -> String {
 
 impl Parser<'_> {
     /// Parses the string here.
-    pub(super) fn literal(&mut self) -> Result<(Literal, Span), Error> {
+    pub(super) fn literal(&mut self) -> Result<(Literal, Span), PromqlError> {
         let span = self.advance();
-        let wrong = || Error::syntax(span, "unknown escape in string: write a backslash as \\\\");
+        let wrong =
+            || PromqlError::syntax(span, "unknown escape in string: write a backslash as \\\\");
         let bytes = unquote(self.source(span)).ok_or_else(wrong)?;
         let literal = match String::from_utf8(bytes) {
             Ok(value) => Literal {
@@ -137,11 +138,11 @@ impl Parser<'_> {
     }
 
     /// Parses the string here, which must be UTF-8.
-    pub(super) fn utf8(&mut self) -> Result<(String, Span), Error> {
+    pub(super) fn utf8(&mut self) -> Result<(String, Span), PromqlError> {
         let (literal, span) = self.literal()?;
         match literal.invalid {
             None => Ok((literal.value, span)),
-            Some(shown) => Err(Error::syntax(span, format!("not UTF-8: {shown}"))),
+            Some(shown) => Err(PromqlError::syntax(span, format!("not UTF-8: {shown}"))),
         }
     }
 }

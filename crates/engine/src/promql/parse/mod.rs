@@ -11,7 +11,7 @@ mod selector;
 mod tests;
 
 use super::ast::{Kind, Node, Type};
-use super::error::{Error, Span};
+use super::error::{PromqlError, Span};
 use super::token::{Token, Tokens, tokens};
 
 /// Longest expression, in bytes.
@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 128;
 const SIGN: u8 = 5;
 
 /// Parses and checks an expression.
-pub(super) fn parse(text: &str) -> Result<Node, Error> {
+pub(super) fn parse(text: &str) -> Result<Node, PromqlError> {
     if text.len() > MAX_LENGTH {
         let span = Span {
             start: MAX_LENGTH,
@@ -34,7 +34,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Error> {
             "expression of {} bytes is longer than {MAX_LENGTH}",
             text.len()
         );
-        return Err(Error::limit(span, message));
+        return Err(PromqlError::limit(span, message));
     }
     let mut parser = Parser {
         text,
@@ -117,7 +117,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<Span, Error> {
+    fn expect(&mut self, symbol: &str) -> Result<Span, PromqlError> {
         if self.is_symbol(symbol) {
             Ok(self.advance())
         } else {
@@ -125,9 +125,9 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn unexpected(&self, wanted: &str) -> Error {
+    fn unexpected(&self, wanted: &str) -> PromqlError {
         if self.is_symbol("</") || self.is_symbol(">/") {
-            return Error::refused(self.span(), "trimming native histograms is");
+            return PromqlError::refused(self.span(), "trimming native histograms is");
         }
         let found = match self.token() {
             Token::End => "the end".to_owned(),
@@ -136,7 +136,7 @@ impl<'a> Parser<'a> {
                 format!("{text:?}")
             }
         };
-        Error::syntax(self.span(), format!("expected {wanted}, found {found}"))
+        PromqlError::syntax(self.span(), format!("expected {wanted}, found {found}"))
     }
 
     /// Makes a node.
@@ -144,7 +144,7 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// If the tree becomes too deep.
     #[expect(clippy::unused_self, reason = "a step of the parser, like the others")]
-    fn node(&self, kind: Kind, span: Span) -> Result<Node, Error> {
+    fn node(&self, kind: Kind, span: Span) -> Result<Node, PromqlError> {
         let mut node = Node {
             kind,
             span,
@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses an expression whose operators have a precedence above `above`.
-    fn expression(&mut self, above: u8) -> Result<Node, Error> {
+    fn expression(&mut self, above: u8) -> Result<Node, PromqlError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(too_deep(self.span()));
@@ -175,7 +175,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses an operand with its signs and modifiers.
-    fn prefix(&mut self) -> Result<Node, Error> {
+    fn prefix(&mut self) -> Result<Node, PromqlError> {
         let negative = self.is_symbol("-");
         if negative || self.is_symbol("+") {
             let sign = self.advance();
@@ -186,7 +186,7 @@ impl<'a> Parser<'a> {
         self.modifiers(node)
     }
 
-    fn signed(&self, sign: Span, negative: bool, operand: Node) -> Result<Node, Error> {
+    fn signed(&self, sign: Span, negative: bool, operand: Node) -> Result<Node, PromqlError> {
         let span = sign.to(operand.span);
         match (operand.value_type(), &operand.kind) {
             (_, Kind::Number(number)) => {
@@ -201,12 +201,12 @@ impl<'a> Parser<'a> {
                 let message = format!(
                     "a sign is only allowed before a scalar or an instant vector, found a {found}"
                 );
-                Err(Error::wrong_type(span, message))
+                Err(PromqlError::wrong_type(span, message))
             }
         }
     }
 
-    fn primary(&mut self) -> Result<Node, Error> {
+    fn primary(&mut self) -> Result<Node, PromqlError> {
         match self.token() {
             Token::Number => {
                 let span = self.advance();
@@ -230,7 +230,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses what starts with a name: `inf` or `nan`, an aggregation, a call or a selector.
-    fn name(&mut self) -> Result<Node, Error> {
+    fn name(&mut self) -> Result<Node, PromqlError> {
         let name = self.ident().unwrap_or("");
         let is_call = self.next_token() == Token::Symbol("(");
         for (word, number) in [("inf", f64::INFINITY), ("nan", f64::NAN)] {
@@ -264,6 +264,6 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn too_deep(span: Span) -> Error {
-    Error::limit(span, format!("nested more than {MAX_DEPTH} levels deep"))
+fn too_deep(span: Span) -> PromqlError {
+    PromqlError::limit(span, format!("nested more than {MAX_DEPTH} levels deep"))
 }

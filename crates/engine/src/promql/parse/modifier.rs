@@ -1,7 +1,7 @@
 //! Parses `[range]`, `[range:step]`, `offset` and `@` after an operand.
 
 use super::super::ast::{At, Kind, Node, Subquery, Type};
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::super::token::Token;
 use super::{Parser, literal};
 
@@ -9,7 +9,7 @@ use super::{Parser, literal};
 const LONGEST: f64 = 9_223_372_036_854.0;
 
 impl Parser<'_> {
-    pub(super) fn modifiers(&mut self, mut node: Node) -> Result<Node, Error> {
+    pub(super) fn modifiers(&mut self, mut node: Node) -> Result<Node, PromqlError> {
         loop {
             if self.is_symbol("[") {
                 node = self.range(node)?;
@@ -20,14 +20,14 @@ impl Parser<'_> {
             } else if self.is_keyword("anchored") || self.is_keyword("smoothed") {
                 let span = self.span();
                 let what = format!("the modifier {} is", self.source(span));
-                return Err(Error::refused(span, &what));
+                return Err(PromqlError::refused(span, &what));
             } else {
                 return Ok(node);
             }
         }
     }
 
-    fn range(&mut self, inner: Node) -> Result<Node, Error> {
+    fn range(&mut self, inner: Node) -> Result<Node, PromqlError> {
         self.expect("[")?;
         let range = self.positive_duration()?;
         if self.take_symbol(":") {
@@ -41,7 +41,7 @@ impl Parser<'_> {
             }
             Kind::Select(_) => {
                 let message = "a range must come before offset and @: write x[5m] offset 1m";
-                Err(Error::syntax(span, message))
+                Err(PromqlError::syntax(span, message))
             }
             Kind::Number(_)
             | Kind::Text(_)
@@ -55,12 +55,12 @@ impl Parser<'_> {
             | Kind::Paren(_) => {
                 let message =
                     "a range is only allowed after a selector: write [5m:] for a subquery";
-                Err(Error::syntax(span, message))
+                Err(PromqlError::syntax(span, message))
             }
         }
     }
 
-    fn subquery(&mut self, expr: Node, range: i64) -> Result<Node, Error> {
+    fn subquery(&mut self, expr: Node, range: i64) -> Result<Node, PromqlError> {
         let step = if self.is_symbol("]") {
             None
         } else {
@@ -70,7 +70,7 @@ impl Parser<'_> {
         let found = expr.value_type();
         if found != Type::Vector {
             let message = format!("a subquery needs an instant vector, found a {found}");
-            return Err(Error::wrong_type(span, message));
+            return Err(PromqlError::wrong_type(span, message));
         }
         let subquery = Subquery {
             expr,
@@ -83,19 +83,22 @@ impl Parser<'_> {
     }
 
     /// Parses a duration; returns milliseconds, at least 1.
-    fn positive_duration(&mut self) -> Result<i64, Error> {
+    fn positive_duration(&mut self) -> Result<i64, PromqlError> {
         let span = self.span();
         self.refuse_duration_expression()?;
         let millis = self.duration(span, false)?;
         self.refuse_duration_expression()?;
         if millis <= 0 {
-            return Err(Error::syntax(span, "a duration must be greater than 0"));
+            return Err(PromqlError::syntax(
+                span,
+                "a duration must be greater than 0",
+            ));
         }
         Ok(millis)
     }
 
     /// Rejects a duration expression, whose first or next token is here.
-    fn refuse_duration_expression(&self) -> Result<(), Error> {
+    fn refuse_duration_expression(&self) -> Result<(), PromqlError> {
         let words = ["step", "range", "min_of", "max_of", "min", "max"];
         let is_word = words.into_iter().any(|word| self.is_keyword(word));
         if is_word
@@ -104,12 +107,15 @@ impl Parser<'_> {
                 Token::Symbol("(" | "+" | "-" | "*" | "/" | "%" | "^")
             )
         {
-            return Err(Error::refused(self.span(), "duration expressions are"));
+            return Err(PromqlError::refused(
+                self.span(),
+                "duration expressions are",
+            ));
         }
         Ok(())
     }
 
-    fn duration(&mut self, start: Span, negative: bool) -> Result<i64, Error> {
+    fn duration(&mut self, start: Span, negative: bool) -> Result<i64, PromqlError> {
         if self.token() != Token::Number {
             return Err(self.unexpected("a duration such as 5m"));
         }
@@ -119,7 +125,7 @@ impl Parser<'_> {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
-    fn offset(&mut self, node: &mut Node) -> Result<(), Error> {
+    fn offset(&mut self, node: &mut Node) -> Result<(), PromqlError> {
         let keyword = self.advance();
         let start = self.span();
         let negative = self.is_symbol("-");
@@ -135,14 +141,14 @@ impl Parser<'_> {
             _ => return Err(misplaced("offset", keyword)),
         };
         if *place != 0 {
-            return Err(Error::syntax(keyword, "offset may be set only once"));
+            return Err(PromqlError::syntax(keyword, "offset may be set only once"));
         }
         *place = millis;
         Ok(())
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
-    fn at_modifier(&mut self, node: &mut Node) -> Result<(), Error> {
+    fn at_modifier(&mut self, node: &mut Node) -> Result<(), PromqlError> {
         let symbol = self.advance();
         let start = self.span();
         let at = if self.is_keyword("start") || self.is_keyword("end") {
@@ -168,22 +174,22 @@ impl Parser<'_> {
             _ => return Err(misplaced("@", symbol)),
         };
         if place.replace(at).is_some() {
-            return Err(Error::syntax(symbol, "@ may be set only once"));
+            return Err(PromqlError::syntax(symbol, "@ may be set only once"));
         }
         Ok(())
     }
 }
 
-fn millis(span: Span, seconds: f64) -> Result<i64, Error> {
+fn millis(span: Span, seconds: f64) -> Result<i64, PromqlError> {
     let millis = (seconds * 1000.0).round();
     if millis.is_nan() || millis.abs() >= LONGEST {
-        return Err(Error::syntax(span, "duration out of range"));
+        return Err(PromqlError::syntax(span, "duration out of range"));
     }
     Ok(millis as i64)
 }
 
-fn misplaced(what: &str, span: Span) -> Error {
-    Error::syntax(
+fn misplaced(what: &str, span: Span) -> PromqlError {
+    PromqlError::syntax(
         span,
         format!("{what} must follow a selector or a subquery directly"),
     )

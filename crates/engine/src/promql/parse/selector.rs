@@ -1,14 +1,14 @@
 //! Parses selectors: `name{label="value", …}`.
 
 use super::super::ast::{Kind, Node, Select};
-use super::super::error::{Error, Span};
+use super::super::error::{PromqlError, Span};
 use super::super::token::Token;
 use super::Parser;
 use crate::metric::{Labels, MatchOp, Matcher, Selector, pattern_error};
 
 impl Parser<'_> {
     /// Parses a selector after its name, if it has one.
-    pub(super) fn select(&mut self, name: Option<(&str, Span)>) -> Result<Node, Error> {
+    pub(super) fn select(&mut self, name: Option<(&str, Span)>) -> Result<Node, PromqlError> {
         let start = name.map_or_else(|| self.span(), |(_, span)| span);
         let mut matchers = Vec::new();
         if self.is_symbol("{") {
@@ -21,7 +21,7 @@ impl Parser<'_> {
         if matchers.iter().all(|m| m.matches("")) {
             let message =
                 "a selector needs at least one matcher that does not match the empty string";
-            return Err(Error::syntax(span, message));
+            return Err(PromqlError::syntax(span, message));
         }
         let select = Select {
             selector: Selector::new(matchers),
@@ -31,7 +31,11 @@ impl Parser<'_> {
         self.node(Kind::Select(Box::new(select)), span)
     }
 
-    fn matchers(&mut self, matchers: &mut Vec<Matcher>, name: Option<&str>) -> Result<(), Error> {
+    fn matchers(
+        &mut self,
+        matchers: &mut Vec<Matcher>,
+        name: Option<&str>,
+    ) -> Result<(), PromqlError> {
         self.expect("{")?;
         let mut quoted_name = None;
         while !self.is_symbol("}") {
@@ -44,7 +48,7 @@ impl Parser<'_> {
                 Token::Symbol("," | "}") if self.source(span).starts_with(['"', '\'', '`']) => {
                     let is_named = matchers.iter().any(|m| m.name() == Labels::NAME);
                     if name.is_some() || is_named || quoted_name.replace(label.clone()).is_some() {
-                        return Err(Error::syntax(
+                        return Err(PromqlError::syntax(
                             span,
                             format!("a second metric name: {label:?}"),
                         ));
@@ -63,14 +67,14 @@ impl Parser<'_> {
             }
             let (value, value_span) = self.utf8()?;
             if label == Labels::NAME && (name.is_some() || quoted_name.is_some()) {
-                return Err(Error::syntax(
+                return Err(PromqlError::syntax(
                     span,
                     "a second metric name: use the name or the label __name__",
                 ));
             }
             let matcher = Matcher::try_new(&label, op, &value).map_err(|error| {
                 let why = pattern_error(&error);
-                Error::syntax(
+                PromqlError::syntax(
                     value_span,
                     format!("not a regular expression: {value:?}: {why}"),
                 )
@@ -85,12 +89,15 @@ impl Parser<'_> {
     }
 
     /// Parses a label name, quoted or not.
-    pub(super) fn label_name(&mut self) -> Result<(String, Span), Error> {
+    pub(super) fn label_name(&mut self) -> Result<(String, Span), PromqlError> {
         match self.token() {
             Token::Text => {
                 let (name, span) = self.utf8()?;
                 if name.is_empty() {
-                    return Err(Error::syntax(span, "a label's name must not be empty"));
+                    return Err(PromqlError::syntax(
+                        span,
+                        "a label's name must not be empty",
+                    ));
                 }
                 Ok((name, span))
             }
@@ -105,7 +112,7 @@ impl Parser<'_> {
     }
 
     /// Parses the label names in `(a, b)`, as after `by` and `on`.
-    pub(super) fn label_names(&mut self) -> Result<Vec<String>, Error> {
+    pub(super) fn label_names(&mut self) -> Result<Vec<String>, PromqlError> {
         self.expect("(")?;
         let mut names = Vec::new();
         while !self.is_symbol(")") {

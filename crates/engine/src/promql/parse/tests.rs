@@ -1,8 +1,8 @@
 use super::super::ast::{Kind, Node, Type};
-use super::super::error::{Error, ErrorKind};
+use super::super::error::{ErrorKind, PromqlError};
 use super::{MAX_DEPTH, MAX_LENGTH, parse};
 
-fn error(text: &str) -> Error {
+fn error(text: &str) -> PromqlError {
     let text: std::sync::Arc<str> = text.into();
     match parse(&text) {
         Ok(_) => panic!("{text} was accepted"),
