@@ -18,7 +18,8 @@ const DEEPEST: usize = 8;
 pub struct StrategyContext {
     /// Which side is bad.
     pub direction: Direction,
-    /// Time between two samples; zero when every sample is one step, whatever its time (files, golden outputs).
+    /// Time between two samples; zero when every sample is one step, whatever its time (files,
+    /// golden outputs).
     pub interval: Duration,
 }
 
@@ -30,7 +31,8 @@ pub trait StrategyFactory: Send + Sync {
     /// The `type:` it builds.
     fn kind(&self) -> &'static str;
 
-    /// Builds a strategy that has learnt nothing yet. [`Params`](super::Params) reads and checks `params`.
+    /// Builds a strategy that has learnt nothing yet. [`Params`](super::Params) reads and checks
+    /// `params`.
     ///
     /// # Errors
     /// Every mistake in the parameters.

@@ -12,8 +12,9 @@ use crate::metric::MetricSample;
 
 /// Judges the values of one series, in the order of their time.
 ///
-/// Implementations judge a sample by what they knew before it and learn from it afterwards. They never panic on a value: NaN and
-/// infinities are answered with `insufficient_data` and change nothing.
+/// Implementations judge a sample by what they knew before it and learn from it afterwards. They
+/// never panic on a value: NaN and infinities are answered with `insufficient_data` and change
+/// nothing.
 pub trait ThresholdStrategy: Send + fmt::Debug {
     /// Judges the sample, then learns from it.
     fn judge(&mut self, sample: &MetricSample) -> Verdict;
@@ -28,13 +29,14 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError>;
 
     /// How long what was learnt about a series is kept after the series was last seen. A week by
-    /// default, so that every hour of the week comes again; zero for a strategy that learns nothing.
+    /// default, so that every hour of the week comes again; zero for a strategy that learns
+    /// nothing.
     fn idle_retention(&self) -> Duration {
         Duration::from_secs(7 * 86_400)
     }
 
-    /// Rows after an event in which only a higher score is a new event. Event lists (`score`) use it; live, the alert's own state
-    /// machine does that work.
+    /// Rows after an event in which only a higher score is a new event. Event lists (`score`) use
+    /// it; live, the alert's own state machine does that work.
     fn cooldown(&self) -> usize {
         0
     }
@@ -68,7 +70,8 @@ impl PartialEq for Data {
 }
 
 impl Snapshot {
-    /// A snapshot of `memory`. Memory that has no JSON form is stored as null and refused when it is restored.
+    /// A snapshot of `memory`. Memory that has no JSON form is stored as null and refused when it
+    /// is restored.
     #[must_use]
     pub fn of<M: Serialize>(kind: &str, version: u32, memory: &M) -> Self {
         Self {

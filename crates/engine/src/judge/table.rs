@@ -126,7 +126,8 @@ impl Table {
         self.entries.keys().cloned().collect()
     }
 
-    /// Starts a series that is not there yet from what was learnt about its kin, the one seen last. Whether it did.
+    /// Starts a series that is not there yet from what was learnt about its kin, the one seen last.
+    /// Whether it did.
     pub fn inherit(&mut self, heir: &Labels, is_kin: impl Fn(&Labels) -> bool) -> bool {
         if self.entries.contains_key(heir) || self.entries.len() >= self.cap {
             return false;
@@ -244,7 +245,8 @@ impl Table {
         all
     }
 
-    /// Takes what was learnt before a restart. A series that cannot be restored is learnt anew; the answer says which and why.
+    /// Takes what was learnt before a restart. A series that cannot be restored is learnt anew; the
+    /// answer says which and why.
     pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, StrategyError)> {
         let mut failed = Vec::new();
         for series in past.iter().take(self.cap) {
