@@ -37,7 +37,8 @@ impl std::ops::Deref for Replay {
 }
 
 impl Replay {
-    /// How many messages would have gone to Alertmanager, repetitions included, and how many requests to webhooks.
+    /// How many messages would have gone to Alertmanager, repetitions included, and how many
+    /// requests to webhooks.
     #[must_use]
     pub fn sent(&self) -> (u64, usize) {
         let (mut posts, mut requests) = (0, 0);
@@ -73,8 +74,8 @@ pub fn load_rules(rules: &[String], interval: Duration) -> Result<Config, Proble
 }
 
 impl Rules<'_> {
-    /// The rules, evaluated every `interval` on targets with these labels. Without a configuration there are one
-    /// Alertmanager and one webhook.
+    /// The rules, evaluated every `interval` on targets with these labels. Without a configuration
+    /// there are one Alertmanager and one webhook.
     ///
     /// # Errors
     /// Every problem of every file.
@@ -100,7 +101,7 @@ impl Rules<'_> {
     }
 }
 
-/// One Alertmanager and one webhook, that nobody ever posts to.
+/// One Alertmanager and one webhook, that nothing is posted to.
 pub(super) fn unconfigured() -> Settings {
     let mut settings = Settings::default();
     settings.alerting.alertmanagers = vec![Alertmanager::new("")];

@@ -23,7 +23,8 @@ use crate::scrape::Exposition;
 /// Reads the configuration again, with every check.
 pub type Loader = LoaderOf<Config>;
 
-/// Looks at each scrape; the configuration is read again when it says that it has learnt what the target is.
+/// Looks at each scrape; the configuration is read again when it says that it has learnt what the
+/// target is.
 pub type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
 
 /// Commands that wait for the tick to end; more are refused.
@@ -66,8 +67,8 @@ pub(crate) async fn hang_ups(
     }
 }
 
-/// Reads the configuration every so often and asks for a reload when it is not what it was: neither rename nor link
-/// of a file matters, only what it says.
+/// Reads the configuration every so often and asks for a reload when it is not what it was: neither
+/// rename nor link of a file matters, only what it says.
 pub(super) async fn poll(
     loader: Loader,
     every: Duration,

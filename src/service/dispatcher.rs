@@ -1,4 +1,5 @@
-//! Where alerts and requests for a new model go: Alertmanagers, webhooks, notifiers of another crate.
+//! Where alerts and requests for a new model go: Alertmanagers, webhooks, notifiers of another
+//! crate.
 
 use std::fmt;
 use std::sync::Arc;

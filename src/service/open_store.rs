@@ -31,7 +31,8 @@ pub(crate) struct Place<'a> {
     pub(crate) standby: bool,
 }
 
-/// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the log.
+/// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the
+/// log.
 ///
 /// On standby, a store that another process has is waited for, and `shared` shows the standby
 /// meanwhile.
@@ -70,7 +71,8 @@ async fn open(place: Place<'_>, shared: &Shared) -> Result<Arc<Store>, MonitorEr
     Ok(Arc::new(store))
 }
 
-/// The same, unless `stop` completes first; a task of this stage watches over the store from then on.
+/// The same, unless `stop` completes first; a task of this stage watches over the store from then
+/// on.
 pub(crate) async fn open_unless(
     stop: impl Future<Output = ()>,
     place: Place<'_>,

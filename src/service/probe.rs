@@ -1,6 +1,8 @@
-//! `/probe?target=URL&module=NAME`: scrapes a known target now, and judges once by the rules of a module.
+//! `/probe?target=URL&module=NAME`: scrapes a known target now, and judges once by the rules of a
+//! module.
 //!
-//! The URL that is scraped is the configuration's, never the request's: nobody can aim Sidewatch at another host.
+//! The URL that is scraped is the configuration's, never the request's: no client can aim Sidewatch
+//! at another host.
 
 use std::sync::Arc;
 

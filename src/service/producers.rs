@@ -103,7 +103,8 @@ impl Producers {
         Box::new(HttpProducer::new(target, Arc::clone(&self.client)))
     }
 
-    /// Asks every target at once; each answers, fails or times out, so that one that hangs costs the others its timeout and no more.
+    /// Asks every target at once; each answers, fails or times out, so that one that hangs costs
+    /// the others its timeout and no more.
     pub(super) async fn scrape_all(&mut self, at: Timestamp) -> Vec<Scraped> {
         let limit = self.timeout;
         let producers = self.all.iter_mut();

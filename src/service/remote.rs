@@ -1,4 +1,5 @@
-//! `scrape.source`: before each tick a server is asked for the values of the rules' expressions at that tick's time.
+//! `scrape.source`: before each tick a server is asked for the values of the rules' expressions at
+//! that tick's time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -82,8 +83,8 @@ impl RemoteSource {
         })
     }
 
-    /// Asks for the expressions of the rules that are `due`. It takes no longer than the timeout; what was not answered by then
-    /// is an error of its rule alone.
+    /// Asks for the expressions of the rules that are `due`. It takes no longer than the timeout;
+    /// what was not answered by then is an error of its rule alone.
     pub(super) async fn ask(&mut self, at: Timestamp, due: &HashSet<String>) -> Round {
         let started = Instant::now();
         let deadline = started + self.timeout;
@@ -144,7 +145,8 @@ impl RemoteSource {
         }
     }
 
-    /// Compares the clocks by the server's `time()`. A server whose clock nobody knows is asked about our time.
+    /// Compares the clocks by the server's `time()`. A server whose clock is unknown is asked about
+    /// our time.
     async fn compare(&mut self, at: Timestamp, deadline: Instant) {
         let before = clock::now();
         let theirs = match timeout_at(deadline, self.prometheus.now()).await {

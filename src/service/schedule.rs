@@ -19,8 +19,8 @@ pub(super) fn schedule(config: &Config) -> Schedule {
     }
 }
 
-/// The tick after the one of `last`. One that is overdue by less than an interval is late, and due at once; those before it
-/// are missed and not made up for.
+/// The tick after the one of `last`. One that is overdue by less than an interval is late, and due
+/// at once; those before it are missed and not made up for.
 pub(super) fn next_tick(schedule: Schedule, last: Timestamp, now: Timestamp) -> Timestamp {
     let (overdue, next) = (schedule.next_after(last), schedule.next_after(now));
     if overdue <= now && schedule.next_after(overdue) == next {

@@ -117,7 +117,8 @@ impl Service {
         self
     }
 
-    /// Reads the configuration again with `loader` at every SIGHUP, and at `POST /-/reload` when `over_http` is set.
+    /// Reads the configuration again with `loader` at every SIGHUP, and at `POST /-/reload` when
+    /// `over_http` is set.
     #[must_use]
     pub fn with_reload(mut self, loader: Loader, over_http: bool) -> Self {
         self.loader = Some(loader);
@@ -125,14 +126,16 @@ impl Service {
         self
     }
 
-    /// Shows each scrape to `recogniser`, and reads the configuration again when it has learnt what the target is.
+    /// Shows each scrape to `recogniser`, and reads the configuration again when it has learnt what
+    /// the target is.
     #[must_use]
     pub fn with_recogniser(mut self, recogniser: Recogniser) -> Self {
         self.recogniser = Some(recogniser);
         self
     }
 
-    /// Looks every so often whether the configuration has changed, and reloads it then; needs [`Service::with_reload`].
+    /// Looks every so often whether the configuration has changed, and reloads it then; needs
+    /// [`Service::with_reload`].
     #[must_use]
     pub fn with_polling(mut self, every: Duration) -> Self {
         self.polling = Some(every).filter(|every| !every.is_zero());
@@ -158,7 +161,8 @@ impl Service {
         self.subscribers.subscribe()
     }
 
-    /// Runs until `stop` completes, then ends the tick, drains the queues and closes the server last.
+    /// Runs until `stop` completes, then ends the tick, drains the queues and closes the server
+    /// last.
     ///
     /// # Errors
     /// When the deliveries cannot be prepared, or a task that should run for ever ended.

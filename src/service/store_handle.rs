@@ -1,5 +1,5 @@
-//! Hand-off from the tick loop to the writer: state to persist, and notifications to send once it is
-//! durable.
+//! Hand-off from the tick loop to the writer: state to persist, and notifications to send once it
+//! is durable.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use crate::state::Store;
 /// What the strategies learnt is written at most this often.
 pub(super) const LEARNT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The tick loop's side of the store: hands outputs to the writer without ever waiting for the disk.
+/// The tick loop's side of the store: hands outputs to the writer without ever waiting for the
+/// disk.
 #[derive(Debug)]
 pub(super) struct StoreHandle {
     store: Arc<Store>,
@@ -72,8 +73,8 @@ impl StoreHandle {
         }
     }
 
-    /// Hands over the last output of all and waits until it is written and delivered, or the disk is
-    /// given up.
+    /// Hands over the last output of all and waits until it is written and delivered, or the disk
+    /// is given up.
     pub(super) async fn finish(mut self, mut output: TickOutput) {
         let (done, written) = oneshot::channel();
         output.after.push(Box::new(move |_| {

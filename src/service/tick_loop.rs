@@ -1,4 +1,5 @@
-//! The loop of ticks: scrape, evaluate, store, deliver; and between two ticks, commands from outside.
+//! The loop of ticks: scrape, evaluate, store, deliver; and between two ticks, commands from
+//! outside.
 
 use std::sync::Arc;
 
@@ -138,7 +139,8 @@ impl TickLoop {
         }
     }
 
-    /// Waits for the first answer about the name that targets are found by, so that the first scrape is at once; not for long.
+    /// Waits for the first answer about the name that targets are found by, so that the first
+    /// scrape is at once; not for long.
     async fn first_answer(&mut self, stop: &CancellationToken) -> bool {
         if lookup(&self.config).is_none() {
             return false;
@@ -155,7 +157,8 @@ impl TickLoop {
         true
     }
 
-    /// Takes up the answer about the name that is configured now. Returns the positions of targets that are new.
+    /// Takes up the answer about the name that is configured now. Returns the positions of targets
+    /// that are new.
     fn take_discovered(&mut self, at: Timestamp) -> Vec<usize> {
         let found = self.discovery.status();
         let wanted = lookup(&self.config).map(|lookup| lookup.question);
@@ -168,7 +171,8 @@ impl TickLoop {
         new
     }
 
-    /// The targets are others; new ones are scraped at once, as far as the time to the next tick allows.
+    /// The targets are others; new ones are scraped at once, as far as the time to the next tick
+    /// allows.
     async fn retarget(&mut self, next: Timestamp, stop: &CancellationToken) {
         let at = clock::now();
         let new = self.take_discovered(at);

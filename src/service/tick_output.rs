@@ -11,7 +11,8 @@ use crate::monitor::StateChanges;
 use crate::notify::retrain::Entry;
 use crate::state::{Store, StoreOutbox};
 
-/// Done when what was handed over with it is written, or the disk is given up. It may wait for the disk.
+/// Done when what was handed over with it is written, or the disk is given up. It may wait for the
+/// disk.
 pub(super) type After = Box<dyn FnOnce(&Store) + Send>;
 
 /// The results of a tick on their way to the disk and then to the world.
@@ -37,8 +38,8 @@ impl fmt::Debug for TickOutput {
 }
 
 impl TickOutput {
-    /// Adds what came later while the disk was busy. Of each record and each alert the newest state is kept, so that
-    /// nothing piles up however long the disk takes.
+    /// Adds what came later while the disk was busy. Of each record and each alert the newest state
+    /// is kept, so that nothing piles up however long the disk takes.
     pub(super) fn overlay(&mut self, later: Self) {
         self.at = self.at.max(later.at);
         self.state.overlay(later.state);

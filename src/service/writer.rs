@@ -121,8 +121,8 @@ impl Disk {
 
     /// Commits state and requests in one transaction, and gives the requests that are new.
     ///
-    /// It waits for the disk only when a crash must not undo what happened, and never for long: alerts go out from a
-    /// full or hanging disk too.
+    /// It waits for the disk only when a crash must not undo what happened, and never for long:
+    /// alerts go out from a full or hanging disk too.
     async fn commit(
         &mut self,
         state: StateChanges,
@@ -301,7 +301,7 @@ mod tests {
         entries.iter().map(|e| e.request.id.as_str()).collect()
     }
 
-    /// Queues that nobody empties.
+    /// Queues without a task that empties them.
     fn delivery() -> Delivery {
         let clock: Clock = Arc::new(|| NOW);
         let settings = Settings::new(Vec::new());
@@ -324,8 +324,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobody_who_leaves_something_waits_for_the_disk_and_nothing_is_told_before_it_is_written()
-     {
+    async fn the_tick_loop_never_waits_for_the_disk_and_nothing_is_delivered_before_it_is_written()
+    {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(folder.path(), NOW).unwrap().0);
         let delivery = delivery();

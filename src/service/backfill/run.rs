@@ -54,8 +54,8 @@ pub(crate) struct Backfill {
 }
 
 impl Backfill {
-    /// Prepares the backfill of a configuration that has one, from where an earlier process stopped. `None` when there is nothing
-    /// to learn.
+    /// Prepares the backfill of a configuration that has one, from where an earlier process
+    /// stopped. `None` when there is nothing to learn.
     pub(crate) fn new(
         config: &Config,
         registry: &Registry,
@@ -81,8 +81,8 @@ impl Backfill {
         Some((backfill, receiver))
     }
 
-    /// Runs the backfill and reports the outcome. Failure is not fatal: strategies then warm up on live
-    /// data.
+    /// Runs the backfill and reports the outcome. Failure is not fatal: strategies then warm up on
+    /// live data.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let events = self.events.clone();
         let ended = tokio::select! {

@@ -18,7 +18,8 @@ pub(super) struct TargetLabels {
 }
 
 impl TargetLabels {
-    /// Those of a configuration; none under a source, where the labels of the past are those of the present.
+    /// Those of a configuration; none under a source, where the labels of the past are those of the
+    /// present.
     pub(super) fn of(settings: &Settings) -> Self {
         let scrape = &settings.scrape;
         let found = scrape.discovery.as_ref();
@@ -28,7 +29,8 @@ impl TargetLabels {
         }
     }
 
-    /// Series of the past as they would be here. `kept` are the labels that their expression keeps, when it says so.
+    /// Series of the past as they would be here. `kept` are the labels that their expression keeps,
+    /// when it says so.
     pub(super) fn mapped(
         &self,
         mut series: Vec<(Labels, Points)>,
@@ -59,7 +61,8 @@ impl TargetLabels {
         own.overlaid_with(&target)
     }
 
-    /// The labels of the target that a series is of, or that all targets share where it is of several.
+    /// The labels of the target that a series is of, or that all targets share where it is of
+    /// several.
     fn target(&self, labels: &Labels) -> Option<Labels> {
         let instance = labels.get("instance");
         let is_same = |target: &&Labels| target.get("instance") == instance;

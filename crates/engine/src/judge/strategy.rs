@@ -29,13 +29,14 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError>;
 
     /// How long what was learnt about a series is kept after the series was last seen. A week by
-    /// default, so that every hour of the week comes again; zero for a strategy that learns nothing.
+    /// default, so that every hour of the week comes again; zero for a strategy that learns
+    /// nothing.
     fn idle_retention(&self) -> Duration {
         Duration::from_secs(7 * 86_400)
     }
 
-    /// Rows after an event in which only a higher score is a new event. Event lists (`score`) use it; live, the alert's own state
-    /// machine does that work.
+    /// Rows after an event in which only a higher score is a new event. Event lists (`score`) use
+    /// it; live, the alert's own state machine does that work.
     fn cooldown(&self) -> usize {
         0
     }

@@ -12,10 +12,11 @@ use crate::metric::Timestamp;
 const OUTAGE_INTERVALS: u32 = 20;
 
 impl ModelMonitor {
-    /// Fits what is remembered to the clock; call it before each tick. Gives by how much the clock went back.
+    /// Fits what is remembered to the clock; call it before each tick. Gives by how much the clock
+    /// went back.
     ///
-    /// When it went back, whatever lasted keeps its length. Time in which nothing ran does not count towards `for`.
-    /// Either way the window holds too little to believe that anything ended.
+    /// When it went back, whatever lasted keeps its length. Time in which nothing ran does not
+    /// count towards `for`. Either way the window holds too little to believe that anything ended.
     pub fn follow_clock(&mut self, at: Timestamp) -> Option<Duration> {
         let last = self.last_tick?;
         let interval = self.settings.interval;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::metric::{Evidence, Labels, MetricSample};
 
-/// The evidence of every recorded series that has some. The window keeps numbers only, so it travels beside it.
+/// The evidence of every recorded series that has some. The window keeps numbers only, so it
+/// travels beside it.
 #[derive(Debug, Default)]
 pub(super) struct EvidenceBook {
     pages: HashMap<Labels, (u64, Arc<Evidence>)>,

@@ -1,5 +1,5 @@
-//! The monitor of a model: one tick is a pure function from scrapes and time to alerts, requests for
-//! a new model, records to store and everything that changed.
+//! The monitor of a model: one tick is a pure function from scrapes and time to alerts, requests
+//! for a new model, records to store and everything that changed.
 
 mod alert_series;
 mod alerting;

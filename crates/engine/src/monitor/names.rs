@@ -7,8 +7,8 @@ use crate::rules::{Recorded, Rule, RuleSet};
 
 use super::settings::Settings;
 
-/// A key for every rule in order: group and name, and a number where that is not enough. The file is no part of it, so that a
-/// file may be renamed.
+/// A key for every rule in order: group and name, and a number where that is not enough. The file
+/// is no part of it, so that a file may be renamed.
 pub(super) fn keys(rules: &RuleSet) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let groups = rules.groups.iter();
@@ -26,7 +26,8 @@ pub(super) fn keys(rules: &RuleSet) -> Vec<String> {
         .collect()
 }
 
-/// Takes out what belongs to a rule: by its key, or, when the rule moved to another group, by its name alone.
+/// Takes out what belongs to a rule: by its key, or, when the rule moved to another group, by its
+/// name alone.
 pub(super) fn claim<T>(
     pool: &mut BTreeMap<String, T>,
     key: &str,
@@ -46,8 +47,9 @@ pub(super) fn claim<T>(
     pool.remove_entry(&found)
 }
 
-/// For every rule in order, how long after a start its expression may still lack data: a fifth of each range between the
-/// scrapes and the rule (what [`Coverage`](crate::promql::Coverage) asks for), and two intervals.
+/// For every rule in order, how long after a start its expression may still lack data: a fifth of
+/// each range between the scrapes and the rule (what [`Coverage`](crate::promql::Coverage) asks
+/// for), and two intervals.
 pub(super) fn settling(settings: &Settings, rules: &RuleSet) -> Vec<Duration> {
     let interval = settings.interval;
     let mut recorded: Vec<(&str, Duration)> = Vec::new();

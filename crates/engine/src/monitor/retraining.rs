@@ -16,7 +16,8 @@ use crate::retrain::{Attempt, Decision, GateKey, Gates, Policy, RetrainRequest};
 use crate::rules::Retrain;
 use crate::series::Window;
 
-/// How often gates of series that are gone are looked for. Two looks have to miss one, so that it outlives a failed scrape.
+/// How often gates of series that are gone are looked for. Two looks have to miss one, so that it
+/// outlives a failed scrape.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// A look for the gates of a rule whose series are gone.
@@ -128,7 +129,8 @@ impl Retraining {
         requests
     }
 
-    /// Forgets what was decided about series that are gone, or every series that ever was would be remembered.
+    /// Forgets what was decided about series that are gone, or every series that ever was would be
+    /// remembered.
     fn sweep<'a>(
         &mut self,
         rule: &str,

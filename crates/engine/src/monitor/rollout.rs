@@ -37,7 +37,8 @@ struct Seen {
 }
 
 impl Versions {
-    /// Takes in the series of a tick. The versions of the first are not new: nobody knows how long they have been there.
+    /// Takes in the series of a tick. The versions of the first are not new: it is unknown how long
+    /// they have been there.
     pub(super) fn note<'a>(
         &mut self,
         series: impl Iterator<Item = &'a Labels>,
@@ -58,7 +59,8 @@ impl Versions {
         self.0.retain(|_, seen| at.since(seen.last) <= remembered);
     }
 
-    /// Whether another version of the same thing has taken the place of this series for longer than the grace.
+    /// Whether another version of the same thing has taken the place of this series for longer than
+    /// the grace.
     ///
     /// `present` holds the kin of every series that is there now.
     pub(super) fn is_superseded(
@@ -108,7 +110,8 @@ pub(super) fn version(labels: &Labels) -> Option<&str> {
     VERSIONS.iter().find_map(|name| labels.get(name))
 }
 
-/// The series of another version of the same thing: equal but for the version. `None` for a series without a version.
+/// The series of another version of the same thing: equal but for the version. `None` for a series
+/// without a version.
 pub(super) fn kin(labels: &Labels) -> Option<Labels> {
     let name = VERSIONS.iter().find(|name| labels.get(name).is_some())?;
     Some(labels.with(name, ""))

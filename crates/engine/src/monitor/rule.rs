@@ -324,8 +324,8 @@ impl RuleState {
         Ok(())
     }
 
-    /// What the templates will ask of the server that was not answered yet: a rehearsal on a copy of
-    /// the alerts tells.
+    /// What the templates will ask of the server that was not answered yet: a rehearsal on a copy
+    /// of the alerts tells.
     fn missing_queries(
         &self,
         rule: &alert::AlertRule,

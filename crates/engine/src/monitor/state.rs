@@ -146,8 +146,8 @@ impl ModelMonitor {
         }
     }
 
-    /// Takes what another monitor of the same rules learnt in the place of what this one did. Alerts
-    /// stay as they are.
+    /// Takes what another monitor of the same rules learnt in the place of what this one did.
+    /// Alerts stay as they are.
     pub fn adopt(&mut self, knowledge: &Knowledge) {
         let Knowledge { learnt, counted } = knowledge;
         let model = &self.settings.model;

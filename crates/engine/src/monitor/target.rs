@@ -130,8 +130,8 @@ impl TargetState {
         self.ingester.set_filter(filter);
     }
 
-    /// Puts the outcome of a scrape into the window: all of it, or a failure that makes every series
-    /// stale.
+    /// Puts the outcome of a scrape into the window: all of it, or a failure that makes every
+    /// series stale.
     pub(super) fn take(&mut self, window: &mut Window, at: Timestamp, scraped: &Scraped) {
         let duration = scraped.duration;
         let Some(block) = window.target_mut(self.id) else {

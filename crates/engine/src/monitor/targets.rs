@@ -15,11 +15,13 @@ use crate::alert::Alert;
 use crate::metric::Timestamp;
 
 impl ModelMonitor {
-    /// Takes the addresses that the name of `scrape.discovery` has now; one target each. Returns the positions of those that are new.
+    /// Takes the addresses that the name of `scrape.discovery` has now; one target each. Returns
+    /// the positions of those that are new.
     ///
-    /// A target that stays keeps its samples. The series of one that is gone get stale markers and leave the window when no range
-    /// reaches them any more; its alerts stay as they are for `model.rollout_grace`, since a replica that crashes is
-    /// gone for a moment too. No address at all is `idle`: nothing runs that could be judged.
+    /// A target that stays keeps its samples. The series of one that is gone get stale markers and
+    /// leave the window when no range reaches them any more; its alerts stay as they are for
+    /// `model.rollout_grace`, since a replica that crashes is gone for a moment too. No address at
+    /// all is `idle`: nothing runs that could be judged.
     pub fn discovered(&mut self, addresses: &[SocketAddr], at: Timestamp) -> Vec<usize> {
         if self.discovered.addresses.as_deref() == Some(addresses) {
             return Vec::new();
@@ -81,15 +83,16 @@ impl ModelMonitor {
         }
     }
 
-    /// The targets that should be scraped, in the order in which [`observe`](Self::observe) expects their scrapes.
+    /// The targets that should be scraped, in the order in which [`observe`](Self::observe) expects
+    /// their scrapes.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         self.settings
             .all_targets(self.discovered.addresses.as_deref())
     }
 
-    /// The first scrape of targets that are new, between two ticks: a counter's first value is known
-    /// before it is evaluated. By their positions.
+    /// The first scrape of targets that are new, between two ticks: a counter's first value is
+    /// known before it is evaluated. By their positions.
     pub fn take_early(&mut self, at: Timestamp, scraped: Vec<(usize, Scraped)>) {
         for (index, scraped) in scraped {
             if let Some(target) = self.targets.get_mut(index) {

@@ -1,4 +1,5 @@
-//! Whether anything moved behind a value: a ratio of counters that stand still says nothing about the model.
+//! Whether anything moved behind a value: a ratio of counters that stand still says nothing about
+//! the model.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +16,8 @@ pub(super) struct CountedRange {
     reach: Duration,
 }
 
-/// For every rule in order, the ranges that it counts over, those of the records that it reads included.
+/// For every rule in order, the ranges that it counts over, those of the records that it reads
+/// included.
 pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
     let mut recorded: Vec<(&str, Vec<CountedRange>)> = Vec::new();
     let rules = rules.rules();
@@ -84,8 +86,8 @@ fn motion(row: Row<'_>) -> Motion {
     }
 }
 
-/// Whether the counters behind a value are there and none of them moved. Those of other series than the value's do not count, as far as
-/// labels tell.
+/// Whether the counters behind a value are there and none of them moved. Those of other series than
+/// the value's do not count, as far as labels tell.
 pub(super) fn is_still(
     window: &Window,
     counted: &[CountedRange],

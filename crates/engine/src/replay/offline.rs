@@ -25,8 +25,9 @@ impl ModelMonitor {
         monitor
     }
 
-    /// Stores the sample of a series, numbered by the caller, in order of time. [`STALE`](crate::series::STALE) ends the
-    /// series; [`ABSENT`](crate::series::ABSENT) is no sample, so that the one before counts until the lookback ends.
+    /// Stores the sample of a series, numbered by the caller, in order of time.
+    /// [`STALE`](crate::series::STALE) ends the series; [`ABSENT`](crate::series::ABSENT) is no
+    /// sample, so that the one before counts until the lookback ends.
     pub fn give(&mut self, series: usize, at: Timestamp, labels: &Labels, value: f64) {
         // The rules' owners count from 1.
         let owner = u64::MAX - series as u64;
@@ -39,7 +40,8 @@ impl ModelMonitor {
         self.window.end_records(owner, at);
     }
 
-    /// The value of an expression over what was given and recorded; `step` is that of a subquery without one.
+    /// The value of an expression over what was given and recorded; `step` is that of a subquery
+    /// without one.
     ///
     /// # Errors
     /// As [`Query::eval`]; also for a string or a range of samples.

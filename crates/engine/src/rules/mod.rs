@@ -1,4 +1,5 @@
-//! The rules as meant: checked, with every default filled in. Reading them from YAML is not done here.
+//! The rules as meant: checked, with every default filled in. Reading them from YAML is not done
+//! here.
 
 mod recorded;
 
@@ -27,7 +28,8 @@ impl RuleSet {
     }
 }
 
-/// Rules that are evaluated one after the other, so that a later one sees what an earlier one recorded.
+/// Rules that are evaluated one after the other, so that a later one sees what an earlier one
+/// recorded.
 #[derive(Debug, Clone)]
 pub struct Group {
     /// The file as the user named it.

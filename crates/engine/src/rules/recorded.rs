@@ -39,8 +39,8 @@ impl Recorded {
         name.is_some_and(|name| self.0.contains(name) || ALERT_SERIES.contains(&name))
     }
 
-    /// Where an expression of a rule finds its series. In a record, its own name means the series of
-    /// that name at the server.
+    /// Where an expression of a rule finds its series. In a record, its own name means the series
+    /// of that name at the server.
     #[must_use]
     pub fn origin(&self, rule: &Rule, expr: &Expr) -> Origin {
         let own = match rule {

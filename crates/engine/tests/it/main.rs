@@ -1,4 +1,8 @@
 //! Behaviour of the engine at its seams, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is missing"
+)]
 
 mod alerts; // the state machine, as Prometheus and better
 mod exposition_differential;
@@ -12,3 +16,4 @@ mod promql_random; // series and expressions from a seed
 mod promql_streaming; // scrape by scrape equals all at once
 mod promql_values; // figures by hand, evaluation after evaluation
 mod scrape_window; // from a body to the window
+mod template_queries; // what templates ask a server for in the middle of a tick

@@ -1,7 +1,8 @@
 //! Go's text/template as Prometheus' rule files use it, with Prometheus' functions.
 //!
-//! Everything is checked when the rule file is loaded: syntax, unknown functions and variables. What can only fail
-//! while rendering (a bad regular expression, an index out of range) is an error of that one text, never of the alert.
+//! Everything is checked when the rule file is loaded: syntax, unknown functions and variables.
+//! What can only fail while rendering (a bad regular expression, an index out of range) is an error
+//! of that one text, never of the alert.
 
 mod compare;
 mod eval;
@@ -40,7 +41,8 @@ pub struct Context {
     pub external_labels: Labels,
     /// `$externalURL`, without a trailing slash.
     pub external_url: String,
-    /// Labels every alert carries where its series has none of that name: the model and the pod's identity.
+    /// Labels every alert carries where its series has none of that name: the model and the pod's
+    /// identity.
     pub identity: Labels,
     /// Hash of the loaded configuration, shown in explained alerts; empty when unknown.
     pub config_hash: String,
@@ -134,7 +136,8 @@ impl Template {
         Self::parse_with(source, &parse::RULE_VARIABLES)
     }
 
-    /// Parses a template over data of one's own, which knows `.name` and `$` but none of a rule's variables.
+    /// Parses a template over data of one's own, which knows `.name` and `$` but none of a rule's
+    /// variables.
     ///
     /// # Errors
     /// The first problem, with its place in the text.
@@ -157,13 +160,15 @@ impl Template {
         &self.source
     }
 
-    /// Whether the result depends on the value: in a label this makes a new alert at every evaluation.
+    /// Whether the result depends on the value: in a label this makes a new alert at every
+    /// evaluation.
     #[must_use]
     pub fn uses_value(&self) -> bool {
         self.tree.uses_value
     }
 
-    /// The PromQL that the template asks for with `query`, as far as it is written out; formats of `printf` as they are.
+    /// The PromQL that the template asks for with `query`, as far as it is written out; formats of
+    /// `printf` as they are.
     #[must_use]
     pub fn queries(&self) -> Vec<String> {
         let defined = self.tree.defined.values();
@@ -175,7 +180,8 @@ impl Template {
     /// Expands the template.
     ///
     /// # Errors
-    /// What went wrong while expanding; [`Template::expand`] turns it into the text Prometheus sends.
+    /// What went wrong while expanding; [`Template::expand`] turns it into the text Prometheus
+    /// sends.
     pub fn render(&self, scope: &Scope<'_>) -> Result<String, String> {
         if let [Node::Text(text)] = self.tree.nodes.as_slice() {
             return Ok(text.clone());
@@ -198,7 +204,8 @@ impl Template {
         eval::render_data(&self.tree, &scope, &value::Value::from_json(data))
     }
 
-    /// Expands the template; a failure becomes the text `<error expanding template: …>` and never stops an alert.
+    /// Expands the template; a failure becomes the text `<error expanding template: …>` and never
+    /// stops an alert.
     #[must_use]
     pub fn expand(&self, scope: &Scope<'_>) -> String {
         self.render(scope)
