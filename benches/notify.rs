@@ -1,7 +1,8 @@
-//! What delivery costs: `cargo bench --bench notify`.
+//! The cost of delivery: `cargo bench --bench notify`.
 //!
-//! Two figures, each with its bound: our CPU for a batch of 64 alerts (encode, queue, join; less than 100 µs), and the
-//! time from an alert decided to its POST in the transport's hands with 1,000 alerts (99th percentile under 5 ms).
+//! It prints two figures and their limits: our CPU time for a batch of 64 alerts (encode, queue,
+//! send; less than 100 µs), and the time from the decision about an alert to its POST in the
+//! transport, with 1,000 alerts (99th percentile less than 5 ms).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,14 +17,14 @@ use sidewatch::notify::{Alertmanagers, Clock, Request, Response, Transport, Tran
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Remembers when a request was handed over, and answers at once.
+/// A transport that records the time of each request and responds at once.
 #[derive(Default)]
-struct Handover {
+struct RecordingTransport {
     at: Mutex<Vec<Instant>>,
     bytes: Mutex<usize>,
 }
 
-impl Transport for Handover {
+impl Transport for RecordingTransport {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, TransportError>> {
         lock(&self.at).push(Instant::now());
         *lock(&self.bytes) += request.body.len();
@@ -40,7 +41,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// An alert of a usual size: nine labels, seven annotations.
+/// An alert of a typical size: nine labels, seven annotations.
 fn alert(n: usize) -> Alert {
     let number = n.to_string();
     let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
@@ -86,13 +87,13 @@ fn alert(n: usize) -> Alert {
     }
 }
 
-fn settings(transport: &Arc<Handover>) -> Settings {
+fn settings(transport: &Arc<RecordingTransport>) -> Settings {
     let clock: Clock = Arc::new(Timestamp::default);
     let peer = PeerSettings {
         url: "http://alertmanager:9093".to_owned(),
         timeout: Duration::from_secs(10),
         relabel: Vec::new(),
-        transport: Arc::<Handover>::clone(transport),
+        transport: Arc::<RecordingTransport>::clone(transport),
         discovery: None,
     };
     Settings {
@@ -108,9 +109,9 @@ fn percentile(sorted: &[Duration], share: usize) -> Duration {
         .unwrap_or_default()
 }
 
-/// One batch of 64 through queue, loop and transport, again and again.
+/// Times of one batch of 64 alerts through queue, loop and transport.
 async fn batch_of_64() -> Vec<Duration> {
-    let transport = Arc::new(Handover::default());
+    let transport = Arc::new(RecordingTransport::default());
     let (handle, runner) = Alertmanagers::new(settings(&transport));
     let alerts: Vec<Alert> = (0..64).map(alert).collect();
     let stop = CancellationToken::new();
@@ -131,7 +132,7 @@ async fn batch_of_64() -> Vec<Duration> {
     took
 }
 
-/// A watch over 1,000 series, all of them anomalous.
+/// A watch with 1,000 anomalous series.
 fn watch() -> (Rule, Context, Vec<Observation>) {
     let template = |text| Template::parse(text).unwrap_or_else(|error| panic!("{error}"));
     let rule = Rule {
@@ -168,10 +169,10 @@ fn watch() -> (Rule, Context, Vec<Observation>) {
     (rule, context, (0..1000).map(series).collect())
 }
 
-/// From the verdicts of 1,000 series on: how long does the state machine take, and how long until each alert's batch
-/// reaches the transport?
+/// Times of the state machine for the verdicts of 1,000 series, and times until each alert's batch
+/// reaches the transport.
 async fn decided_to_sent() -> (Vec<Duration>, Vec<Duration>) {
-    let transport = Arc::new(Handover::default());
+    let transport = Arc::new(RecordingTransport::default());
     let (handle, runner) = Alertmanagers::new(settings(&transport));
     let (rule, context, observations) = watch();
     let mut tracker = Tracker::new();
@@ -203,14 +204,14 @@ async fn decided_to_sent() -> (Vec<Duration>, Vec<Duration>) {
 }
 
 #[tokio::main(flavor = "current_thread")]
-#[expect(clippy::print_stdout, reason = "the figures are the point")]
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 async fn main() {
     let mut batch = batch_of_64().await;
     let (mut decided, mut sent) = decided_to_sent().await;
     decided.sort_unstable();
     batch.sort_unstable();
     sent.sort_unstable();
-    // What a batch costs is its median; the tail of so short a time is the machine's, not ours.
+    // The median is compared: the tail of so short a time depends on the machine.
     let figures = [
         (
             "batch of 64, our CPU, median",

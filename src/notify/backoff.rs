@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use crate::metric::SplitMix64;
+
 /// How long to wait after the n-th failure in a row: a random time between nothing and `first × 2ⁿ⁻¹`, capped.
 ///
 /// Full jitter spreads the retries of many sidecars whose receiver came back ("Exponential Backoff And Jitter", AWS
@@ -12,7 +14,7 @@ pub struct Backoff {
     first: Duration,
     most: Duration,
     failures: u32,
-    random: u64,
+    random: SplitMix64,
 }
 
 impl Backoff {
@@ -23,14 +25,14 @@ impl Backoff {
             first,
             most,
             failures: 0,
-            random: RandomState::new().hash_one(0u8),
+            random: SplitMix64::new(RandomState::new().hash_one(0u8)),
         }
     }
 
     /// The same with a fixed seed, for tests.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
-        self.random = seed;
+        self.random = SplitMix64::new(seed);
         self
     }
 
@@ -39,7 +41,7 @@ impl Backoff {
         let factor = 2u32.saturating_pow(self.failures.min(31));
         self.failures = self.failures.saturating_add(1);
         let ceiling = self.first.saturating_mul(factor).min(self.most);
-        let jittered = ceiling.mul_f64(self.unit());
+        let jittered = ceiling.mul_f64(self.random.next_unit());
         let asked = retry_after.unwrap_or_default();
         // A receiver that asks many senders to wait equally long gets them spread behind that time.
         if asked.is_zero() {
@@ -58,18 +60,6 @@ impl Backoff {
     #[must_use]
     pub fn failures(&self) -> u32 {
         self.failures
-    }
-
-    /// The next number in [0, 1) (SplitMix64).
-    fn unit(&mut self) -> f64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-        let unit = (z >> 11) as f64 / (1u64 << 53) as f64;
-        unit
     }
 }
 
