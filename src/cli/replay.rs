@@ -1,4 +1,4 @@
-//! The past through the whole monitor: what would have been said and sent, and when.
+//! Replays history through a monitor and records its judgements, alerts and deliveries.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,112 +8,106 @@ use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::Error;
-pub use super::outgoing::Delivery;
-use super::outgoing::Outgoing;
-use super::snapshots;
+use super::delivery_log::{Delivery, DeliveryLog};
+use super::error::Error;
+use super::snapshots::{self, DEFAULT_STEP};
 use crate::alert::{Alert, State};
+use crate::config::rules::Rule;
 use crate::config::settings::{Alertmanager, Settings, Target, Webhook};
 use crate::config::{Config, Problems};
 use crate::judge::{self, Registry, Verdict};
 use crate::metric::{Labels, Metric, MetricSample, Timestamp};
 use crate::monitor::{ModelMonitor, Results, Scraped, Tick};
 
-/// The distance of scrapes when nothing tells it.
-pub const DEFAULT_STEP: Duration = Duration::from_secs(15);
-
 /// An alert that fired.
 #[derive(Debug, Clone)]
-pub struct Fired {
-    /// As it was when it fired.
-    pub alert: Alert,
-    /// When it ended; `None` while it still fired at the end.
-    pub resolved_at: Option<Timestamp>,
+pub(crate) struct Fired {
+    /// The alert as it was when it fired.
+    pub(crate) alert: Alert,
+    /// When it was resolved; `None` if it was still firing at the end.
+    pub(crate) resolved_at: Option<Timestamp>,
 }
 
-/// One judgement; a number that is unknown is NaN.
+/// One judgement. A number that is unknown is NaN.
 #[derive(Debug, Clone, Copy)]
-pub struct Point {
-    /// When.
-    pub at: Timestamp,
+pub(crate) struct Point {
+    /// The evaluation time.
+    pub(crate) at: Timestamp,
     /// The value.
-    pub value: f64,
-    /// Least normal value.
-    pub lower: f64,
-    /// Greatest normal value.
-    pub upper: f64,
-    /// 1 is at the limit.
-    pub score: f64,
-    /// What the strategy said.
-    pub state: judge::State,
+    pub(crate) value: f64,
+    /// Lower edge of the expected band.
+    pub(crate) lower: f64,
+    /// Upper edge of the expected band.
+    pub(crate) upper: f64,
+    /// The score; 1 is exactly at the limit.
+    pub(crate) score: f64,
+    /// The state that the strategy returned.
+    pub(crate) state: judge::State,
 }
 
-/// Every judgement of one series by one watch.
+/// All judgements of one series by one watch.
 #[derive(Debug, Clone)]
-pub struct Judged {
-    /// The watch.
-    pub rule: Arc<str>,
-    /// What the value is about.
-    pub metric: Metric,
+pub(crate) struct Judged {
+    /// The name of the watch.
+    pub(crate) rule: Arc<str>,
+    /// The kind of metric.
+    pub(crate) metric: Metric,
     /// The series, without its name.
-    pub labels: Labels,
+    pub(crate) labels: Labels,
     /// The judgements, oldest first.
-    pub points: Vec<Point>,
+    pub(crate) points: Vec<Point>,
 }
 
-/// Everything that a replay said.
+/// Failed scrapes.
 #[derive(Debug, Default)]
-pub struct Replay {
+pub(crate) struct FailedScrapes {
+    /// The number of failures, all targets together.
+    pub(crate) count: usize,
+    /// Why the last one failed.
+    pub(crate) last_error: Option<String>,
+}
+
+/// The result of a replay.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
     /// Alerts in the order in which they fired.
-    pub fired: Vec<Fired>,
+    pub(crate) fired: Vec<Fired>,
     /// Judgements, by watch and labels.
-    pub judged: Vec<Judged>,
-    /// What would have been sent, in order.
-    pub deliveries: Vec<Delivery>,
-    /// Watches that never saw a value.
-    pub silent: Vec<String>,
-    /// Steps that were replayed.
-    pub scrapes: usize,
-    /// The first and last step.
-    pub span: Option<(Timestamp, Timestamp)>,
-    /// Scrapes that failed, all targets together, and why the last one did.
-    pub failed: (usize, Option<String>),
+    pub(crate) judged: Vec<Judged>,
+    /// Notifications and retraining requests that would have been sent, in order.
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Watches that never had a value.
+    pub(crate) silent: Vec<String>,
+    /// The number of steps.
+    pub(crate) scrapes: usize,
+    /// The times of the first and the last step.
+    pub(crate) span: Option<(Timestamp, Timestamp)>,
+    /// Scrapes that failed.
+    pub(crate) failed: FailedScrapes,
 }
 
-/// What is replayed: rules, and perhaps the configuration around them.
+/// The rules to replay, optionally with a configuration file.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Rules<'a> {
-    /// Rules by path, glob or name of a pack; those of the configuration when there are none.
-    pub files: &'a [String],
+pub(crate) struct Rules<'a> {
+    /// Rules by path, glob or pack name. If empty, those of the configuration.
+    pub(crate) files: &'a [String],
     /// The configuration file.
-    pub config: Option<&'a Path>,
-}
-
-/// Rules by path, glob or name of a pack, evaluated every `interval`, on one target without labels.
-///
-/// # Errors
-/// Every problem of every rule file.
-pub fn load_rules(rules: &[String], interval: Duration) -> Result<Config, Problems> {
-    let rules = Rules {
-        files: rules,
-        config: None,
-    };
-    rules.load(interval, &[Labels::empty()])
+    pub(crate) config: Option<&'a Path>,
 }
 
 impl Rules<'_> {
-    /// The rules, evaluated every `interval` on targets with these labels. Without a configuration there are one
-    /// Alertmanager and one webhook.
+    /// Loads the rules, evaluated every `interval` on targets with these labels. Without a
+    /// configuration file there are one Alertmanager and one webhook.
     ///
     /// # Errors
-    /// Every problem of every file.
-    pub fn load(&self, interval: Duration, targets: &[Labels]) -> Result<Config, Problems> {
+    /// All problems of all files.
+    pub(crate) fn load(&self, interval: Duration, targets: &[Labels]) -> Result<Config, Problems> {
         let (mut settings, mut base) = match self.config {
             Some(path) => {
                 let config = Config::load(path, &Registry::default())?;
                 (config.settings, path.parent().unwrap_or(Path::new("")))
             }
-            None => (unconfigured(), Path::new("")),
+            None => (default_receivers(), Path::new("")),
         };
         if !self.files.is_empty() {
             settings.rule_files = self.files.to_vec();
@@ -129,8 +123,8 @@ impl Rules<'_> {
     }
 }
 
-/// One Alertmanager and one webhook, that nobody ever posts to.
-pub(super) fn unconfigured() -> Settings {
+/// Settings with one Alertmanager and one webhook. Nothing is ever sent to them.
+pub(super) fn default_receivers() -> Settings {
     let mut settings = Settings::default();
     settings.alerting.alertmanagers = vec![Alertmanager::new("")];
     settings.retraining.webhooks = vec![Webhook {
@@ -140,15 +134,22 @@ pub(super) fn unconfigured() -> Settings {
     settings
 }
 
-/// Replays a folder of saved scrapes; without a step their own times count.
+/// Replays a folder of saved scrapes. Without a step, the scrapes have their own times.
 ///
 /// # Errors
-/// What is wrong with a rule file, the folder or a scrape.
-pub fn replay(rules: &[String], dir: &Path, step: Option<Duration>) -> Result<Replay, Error> {
+/// A mistake in a rule file, or a folder or scrape that cannot be read.
+pub(crate) fn replay(
+    rules: &[String],
+    dir: &Path,
+    step: Option<Duration>,
+) -> Result<Replay, Error> {
     let scrapes = snapshots::snapshots(dir, step)?;
     let interval = step.or(snapshots::interval(&scrapes));
-    let config = load_rules(rules, interval.unwrap_or(DEFAULT_STEP));
-    let config = config.map_err(|problems| Error::new(problems.to_string()))?;
+    let rules = Rules {
+        files: rules,
+        config: None,
+    };
+    let config = rules.load(interval.unwrap_or(DEFAULT_STEP), &[Labels::empty()])?;
     let mut player = Player::new(config);
     for scrape in &scrapes {
         let scraped = Scraped {
@@ -160,26 +161,30 @@ pub fn replay(rules: &[String], dir: &Path, step: Option<Duration>) -> Result<Re
     Ok(player.finish())
 }
 
-/// A monitor that lives through the past, and remembers what it said.
+/// Runs a monitor over history and records its output.
 #[derive(Debug)]
-pub struct Player {
+pub(crate) struct Player {
     monitor: ModelMonitor,
     changes: Receiver<Alert>,
     watches: Vec<String>,
     replay: Replay,
-    /// Where the judgements of a series are, by watch.
+    /// Indexes of the series in `replay.judged`, by watch.
     places: HashMap<Arc<str>, HashMap<Labels, usize>>,
-    outgoing: Outgoing,
+    deliveries: DeliveryLog,
 }
 
 impl Player {
-    /// A player at the beginning.
-    #[must_use]
-    pub fn new(config: Config) -> Self {
-        let rules = config.rules.groups.iter().flat_map(|group| &group.rules);
-        let watches = rules.filter(|rule| matches!(rule, crate::config::rules::Rule::Watch(_)));
-        let watches = watches.map(|rule| rule.name().to_owned()).collect();
-        let outgoing = Outgoing::new(&config.settings);
+    /// A player at the start of the history.
+    pub(crate) fn new(config: Config) -> Self {
+        let watches = config
+            .rules
+            .groups
+            .iter()
+            .flat_map(|group| &group.rules)
+            .filter(|rule| matches!(rule, Rule::Watch(_)))
+            .map(|rule| rule.name().to_owned())
+            .collect();
+        let deliveries = DeliveryLog::new(&config.settings);
         let monitor = ModelMonitor::new(Arc::new(config), &Registry::default());
         Self {
             changes: monitor.subscribe(),
@@ -187,18 +192,18 @@ impl Player {
             watches,
             replay: Replay::default(),
             places: HashMap::new(),
-            outgoing,
+            deliveries,
         }
     }
 
-    /// One tick: what each target answered, in their order.
-    pub fn step(&mut self, at: Timestamp, scraped: &[Scraped]) {
+    /// One tick with the scrapes of all targets, in their order.
+    pub(crate) fn step(&mut self, at: Timestamp, scraped: &[Scraped]) {
         let tick = self.monitor.observe(at, scraped);
         self.note(at, tick);
     }
 
-    /// One tick: what a server said about the rules' expressions.
-    pub fn recall(&mut self, at: Timestamp, results: &Results) {
+    /// One tick with a server's results of the rules' expressions.
+    pub(crate) fn recall(&mut self, at: Timestamp, results: &Results) {
         let tick = self.monitor.observe_with(at, &[], Some(results));
         self.note(at, tick);
     }
@@ -209,17 +214,17 @@ impl Player {
         let first = replay.span.map_or(at, |(first, _)| first);
         replay.span = Some((first, at));
         for error in self.monitor.scrape_errors() {
-            replay.failed.0 += 1;
-            if replay.failed.1.as_deref() != Some(error) {
-                replay.failed.1 = Some(error.to_owned());
+            replay.failed.count += 1;
+            if replay.failed.last_error.as_deref() != Some(error) {
+                replay.failed.last_error = Some(error.to_owned());
             }
         }
         self.follow();
-        self.outgoing.take(tick, at);
+        self.deliveries.record(tick, at);
         for (rule, sample, verdict) in self.monitor.judged() {
             let place = match self.places.get(rule).and_then(|of| of.get(&sample.labels)) {
                 Some(place) => *place,
-                None => self.replay.place(&mut self.places, rule, sample),
+                None => self.replay.add_series(&mut self.places, rule, sample),
             };
             if let Some(judged) = self.replay.judged.get_mut(place) {
                 judged.points.push(point(at, sample, verdict));
@@ -227,11 +232,10 @@ impl Player {
         }
     }
 
-    /// The end of the past.
-    #[must_use]
-    pub fn finish(self) -> Replay {
+    /// Ends the replay and returns its result.
+    pub(crate) fn finish(self) -> Replay {
         let mut replay = self.replay;
-        replay.deliveries = self.outgoing.finish();
+        replay.deliveries = self.deliveries.into_deliveries();
         let silent = |watch: &String| !replay.judged.iter().any(|judged| *judged.rule == **watch);
         replay.silent = self.watches.into_iter().filter(silent).collect();
         replay.silent.dedup();
@@ -259,9 +263,10 @@ impl Replay {
                 resolved_at: None,
             }),
             State::Resolved => {
-                let open = self.fired.iter_mut().rev();
-                let mut open = open.filter(|fired| fired.resolved_at.is_none());
-                if let Some(fired) = open.find(|fired| fired.alert.labels == alert.labels) {
+                let is_open = |fired: &&mut Fired| {
+                    fired.resolved_at.is_none() && fired.alert.labels == alert.labels
+                };
+                if let Some(fired) = self.fired.iter_mut().rev().find(is_open) {
                     fired.resolved_at = alert.resolved_at;
                 }
             }
@@ -269,8 +274,8 @@ impl Replay {
         }
     }
 
-    /// A new place for the judgements of a series.
-    fn place(
+    /// Adds a series and returns its index in `judged`.
+    fn add_series(
         &mut self,
         places: &mut HashMap<Arc<str>, HashMap<Labels, usize>>,
         rule: &str,
@@ -283,34 +288,36 @@ impl Replay {
             labels: sample.labels.without_name(),
             points: Vec::new(),
         });
-        let place = self.judged.len() - 1;
+        let index = self.judged.len() - 1;
         let of_rule = places.entry(rule).or_default();
-        of_rule.insert(sample.labels.clone(), place);
-        place
+        of_rule.insert(sample.labels.clone(), index);
+        index
     }
 
-    /// How many messages would have gone to Alertmanager, repetitions included, and how many requests to webhooks.
-    #[must_use]
-    pub fn sent(&self) -> (u64, usize) {
-        let (mut posts, mut requests) = (0, 0);
-        for delivery in &self.deliveries {
-            match delivery {
-                Delivery::Alert { times, .. } => posts += u64::from(*times),
-                Delivery::Retrain { .. } => requests += 1,
-            }
-        }
-        (posts, requests)
+    /// How many notifications would have been posted to Alertmanager, repetitions included.
+    pub(crate) fn posts(&self) -> u64 {
+        let times = |delivery: &Delivery| match delivery {
+            Delivery::Alert { times, .. } => u64::from(*times),
+            Delivery::Retrain { .. } => 0,
+        };
+        self.deliveries.iter().map(times).sum()
+    }
+
+    /// How many retraining requests would have been sent.
+    pub(crate) fn requests(&self) -> usize {
+        let is_request = |delivery: &&Delivery| matches!(delivery, Delivery::Retrain { .. });
+        self.deliveries.iter().filter(is_request).count()
     }
 }
 
 fn point(at: Timestamp, sample: &MetricSample, verdict: &Verdict) -> Point {
-    let known = |value: Option<f64>| value.unwrap_or(f64::NAN);
+    let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
     Point {
         at,
         value: sample.value,
-        lower: known(verdict.expected.lower),
-        upper: known(verdict.expected.upper),
-        score: known(verdict.score),
+        lower: or_nan(verdict.expected.lower),
+        upper: or_nan(verdict.expected.upper),
+        score: or_nan(verdict.score),
         state: verdict.state,
     }
 }

@@ -1,4 +1,4 @@
-//! `--rules=auto`: every server is taken for what it is, and a sidecar that starts first waits for it.
+//! `--rules=auto`: every kind of server is recognised, also when it starts after the sidecar.
 
 use std::fs;
 use std::path::Path;
@@ -15,8 +15,9 @@ use super::support::{Process, free_port, get_json, get_text, shared, until};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// What each folder of the corpus is; `None` for a server without a pack.
-fn wanted(dir: &str) -> Option<Option<&'static str>> {
+/// The pack for a folder of the corpus: `Some(None)` for a server without a pack, `None` for other
+/// folders.
+fn expected_pack(dir: &str) -> Option<Option<&'static str>> {
     let known = [
         ("vllm", "vllm"),
         ("sglang", "sglang"),
@@ -55,7 +56,7 @@ fn bodies(dir: &Path, found: &mut Vec<std::path::PathBuf>) {
 }
 
 #[test]
-fn every_body_of_every_server_gets_its_own_pack() {
+fn every_recorded_scrape_is_recognised() {
     let Some(corpus) = shared("corpus") else {
         return;
     };
@@ -63,7 +64,7 @@ fn every_body_of_every_server_gets_its_own_pack() {
     for entry in fs::read_dir(corpus).unwrap() {
         let dir = entry.unwrap();
         let name = dir.file_name().into_string().unwrap();
-        let Some(wanted) = wanted(&name).filter(|_| dir.path().is_dir()) else {
+        let Some(expected) = expected_pack(&name).filter(|_| dir.path().is_dir()) else {
             continue;
         };
         let mut files = Vec::new();
@@ -76,7 +77,7 @@ fn every_body_of_every_server_gets_its_own_pack() {
             } else {
                 Format::Text
             };
-            // Excerpts in documents are not always whole.
+            // Some recordings are excerpts that do not parse.
             let exposition = Exposition::new(body, format, Timestamp::default());
             let Ok(exposed) = Exposed::read(&exposition) else {
                 continue;
@@ -87,7 +88,7 @@ fn every_body_of_every_server_gets_its_own_pack() {
             }
             let found = recognise(&names).ok().map(|pack| pack.name);
             seen += 1;
-            if found != wanted {
+            if found != expected {
                 wrong.push(format!("{}: {found:?}", file.display()));
             }
         }
@@ -113,8 +114,8 @@ fn start(dir: &Path, target: &str) -> (Process, String) {
     (Process::sidewatch(&args, dir), address)
 }
 
-/// The names of the groups, once they are what is wanted.
-async fn groups(address: &str, wanted: &str) {
+/// Waits until the only rule group has this name.
+async fn wait_for_group(address: &str, expected: &str) {
     until("the rules", SOON, async || {
         let answer = get_json(&format!("http://{address}/api/v1/rules")).await?;
         let groups = answer["data"]["groups"].as_array().cloned();
@@ -123,7 +124,7 @@ async fn groups(address: &str, wanted: &str) {
             .iter()
             .filter_map(|group| Some(group["name"].as_str()?.to_owned()))
             .collect();
-        if names == [wanted] {
+        if names == [expected] {
             Ok(())
         } else {
             Err(format!("{names:?}"))
@@ -133,11 +134,11 @@ async fn groups(address: &str, wanted: &str) {
 }
 
 #[tokio::test]
-async fn the_sidecar_starts_before_its_server_and_chooses_at_the_first_scrape() {
+async fn a_server_that_starts_later_is_recognised_at_its_first_scrape() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let (process, address) = start(dir.path(), &format!("http://127.0.0.1:{port}/metrics"));
-    groups(&address, "auto").await;
+    wait_for_group(&address, "auto").await;
     assert!(
         get_text(&format!("http://{address}/-/healthy"))
             .await
@@ -151,7 +152,7 @@ async fn the_sidecar_starts_before_its_server_and_chooses_at_the_first_scrape() 
         .respond_with(ResponseTemplate::new(200).set_body_raw(body, "text/plain"))
         .mount(&server)
         .await;
-    groups(&address, "vllm").await;
+    wait_for_group(&address, "vllm").await;
     until("a value of the pack", SOON, async || {
         let page = get_text(&format!("http://{address}/metrics")).await?;
         let found = page.lines().any(|line| {
@@ -161,14 +162,14 @@ async fn the_sidecar_starts_before_its_server_and_chooses_at_the_first_scrape() 
     })
     .await;
     drop(process);
-    // The next start knows it without a scrape.
+    // After a restart the pack is used without a scrape.
     drop(server);
     let (_process, address) = start(dir.path(), &format!("http://127.0.0.1:{port}/metrics"));
-    groups(&address, "vllm").await;
+    wait_for_group(&address, "vllm").await;
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_knows_raises_an_alert_and_is_looked_at_again() {
+async fn an_unknown_server_raises_an_alert_until_it_is_recognised() {
     let dir = tempfile::tempdir().unwrap();
     let server = MockServer::start().await;
     let unknown = ResponseTemplate::new(200).set_body_raw("something 1\n", "text/plain");
@@ -194,5 +195,5 @@ async fn a_server_that_nobody_knows_raises_an_alert_and_is_looked_at_again() {
         }
     })
     .await;
-    groups(&address, "tgi").await;
+    wait_for_group(&address, "tgi").await;
 }

@@ -1,4 +1,4 @@
-//! `sidewatch plan` before the real Prometheus: a week of every kind of server in the corpus.
+//! `sidewatch plan` against a real Prometheus with a week of every kind of server in the corpus.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -76,7 +76,7 @@ fn samples(folder: &str) -> Option<Vec<(String, f64)>> {
     Some(split.filter(|(_, value)| value.is_finite()).collect())
 }
 
-/// A week in which counters rise at one pace and gauges stay, as series of a job with the target's labels.
+/// A week of series with target labels. Counters rise at a constant rate, gauges are constant.
 fn week(end: i64) -> Option<String> {
     let mut families: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for (index, (folder, pod, _)) in SERVERS.iter().enumerate() {
@@ -84,7 +84,7 @@ fn week(end: i64) -> Option<String> {
             let (name, labels) = series.split_once('{').unwrap_or((&series, "}"));
             let labels = labels.trim_end_matches(['}', ',']);
             let comma = if labels.is_empty() { "" } else { "," };
-            // Two servers run in a job of their own, the others in the one of all annotated pods.
+            // Two servers have their own jobs; the others are in the job of all annotated pods.
             let job = if index < 2 { pod } else { &"kubernetes-pods" };
             let full = format!(
                 "{name}{{{labels}{comma}job=\"{job}\",namespace=\"ml\",pod=\"{pod}\",instance=\"10.0.0.{index}:8000\"}}"
@@ -123,7 +123,7 @@ fn week(end: i64) -> Option<String> {
     Some(text + "# EOF\n")
 }
 
-#[expect(clippy::too_many_lines, reason = "one plan, looked at from every side")]
+#[expect(clippy::too_many_lines, reason = "all assertions about one plan")]
 #[tokio::test]
 async fn a_plan_finds_every_kind_of_server_of_the_corpus_within_a_minute() {
     let end = clock::now().as_secs_f64() as i64 / HOUR * HOUR;
@@ -186,7 +186,7 @@ async fn a_plan_finds_every_kind_of_server_of_the_corpus_within_a_minute() {
     let signals = |name: &str| of(name)["signals"].as_array().unwrap().len();
     assert!(signals("llama-3-8b") > 3, "{}", of("llama-3-8b"));
     assert!(signals("bert") > 1, "{}", of("bert"));
-    // A dump of nine lines has not what the pack would like to judge, and the plan says what is missing.
+    // The recording of this server lacks metrics of the pack, and the plan names them.
     let missing = of("opt")["missing"].as_array().unwrap();
     assert!(
         missing
@@ -198,9 +198,9 @@ async fn a_plan_finds_every_kind_of_server_of_the_corpus_within_a_minute() {
     let html = fs::read_to_string(dir.path().join("plan.html")).unwrap();
     assert!(html.contains("llama-3-8b") && html.contains("<svg"));
     for url in ["src=\"http", "href=\"http", "<script"] {
-        assert!(!html.contains(url), "nothing from elsewhere");
+        assert!(!html.contains(url), "the report is self-contained");
     }
-    // What is to be installed is accepted.
+    // The generated configuration is valid.
     let check = tokio::process::Command::new(env!("CARGO_BIN_EXE_sidewatch"))
         .args(["check", "config", "install/ml-llama-3-8b/sidewatch.yaml"])
         .current_dir(dir.path())

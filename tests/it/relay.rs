@@ -354,7 +354,7 @@ async fn the_outbox_behind_tls_and_a_password_is_listed_with_both_from_files() {
     assert_eq!(listed, json!([]));
     // Without the authority nobody is asked, without the password nobody answers.
     let refused = outbox(&relay, &url, &[]).await.unwrap_err();
-    assert!(refused.contains("where does the running"), "{refused}");
+    assert!(refused.contains("give the address of the running"), "{refused}");
     file("http.yml", "tls_config: {ca_file: tls.ca}\n");
     let refused = outbox(&relay, &url, &["--http.config.file=http.yml"]).await;
     assert!(refused.unwrap_err().contains("401"));
