@@ -1,4 +1,4 @@
-//! What a relay counts.
+//! The counters of a relay.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,37 +6,33 @@ use super::decision::Outcome;
 use crate::metric::Labels;
 use crate::publish::{Family, Kind, Sample};
 
-/// What a notification was answered, by status.
-const RESULTS: [(&str, &str); 3] = [
-    ("accepted", "2xx: what it asks for is on the disk"),
-    (
-        "refused",
-        "4xx: not Alertmanager's webhook, or without the token",
-    ),
-    ("failed", "5xx: Alertmanager tries again"),
-];
+/// Values of the label `result`: responses with status 2xx (committed to disk), 4xx (not a valid
+/// webhook, or without the token) and 5xx (Alertmanager retries).
+const RESULTS: [&str; 3] = ["accepted", "refused", "failed"];
 
 /// Counters since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    /// By result.
     notifications: [AtomicU64; RESULTS.len()],
+    /// By outcome.
     alerts: [AtomicU64; Outcome::ALL.len()],
     truncated: AtomicU64,
 }
 
 impl Counters {
-    /// Counts an answer to a notification.
-    pub(super) fn answered(&self, status: u16) {
-        let place = match status {
+    /// Counts the response to a notification.
+    pub(super) fn count_response(&self, status: u16) {
+        let index = match status {
             ..400 => 0,
             400..500 => 1,
             500.. => 2,
         };
-        self.notifications[place].fetch_add(1, Ordering::Relaxed);
+        self.notifications[index].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts what became of the alerts of a notification.
-    pub(super) fn decided(&self, outcomes: &[Outcome], truncated: u64) {
+    /// Counts the outcomes of the alerts of a notification.
+    pub(super) fn count_outcomes(&self, outcomes: &[Outcome], truncated: u64) {
         for ((outcome, _), counter) in Outcome::ALL.iter().zip(&self.alerts) {
             let count = outcomes.iter().filter(|other| *other == outcome).count();
             counter.fetch_add(count as u64, Ordering::Relaxed);
@@ -46,17 +42,19 @@ impl Counters {
 
     /// The counters as families.
     pub(super) fn families(&self) -> Vec<Family> {
-        let results = RESULTS.iter().map(|(word, _)| *word);
         let outcomes = Outcome::ALL.iter().map(|(_, word)| *word);
         vec![
             family(
                 "sidewatch_relay_notifications_total",
-                "Notifications from Alertmanager, by how they were answered.",
-                results.zip(&self.notifications).map(labelled("result")),
+                "Notifications from Alertmanager, by result.",
+                RESULTS
+                    .into_iter()
+                    .zip(&self.notifications)
+                    .map(labelled("result")),
             ),
             family(
                 "sidewatch_relay_alerts_total",
-                "Alerts in accepted notifications, by what became of them.",
+                "Alerts in accepted notifications, by outcome.",
                 outcomes.zip(&self.alerts).map(labelled("outcome")),
             ),
             family(
