@@ -356,22 +356,7 @@ impl CommandLoop {
 
     /// Replaces the whole configuration, or nothing if it has a mistake.
     async fn reload(&mut self) -> Result<(), String> {
-        let loaded = match self.loader.clone() {
-            None => Err("there is no configuration file to reload".to_owned()),
-            Some(load) => match spawn_blocking(move || load()).await {
-                Ok(loaded) => loaded.map_err(|problems| problems.to_string()),
-                Err(error) => Err(format!("reading the configuration failed: {error}")),
-            },
-        };
-        let before = Arc::clone(&self.open.relay.borrow());
-        let relay = loaded.and_then(|relay| {
-            if relay.storage == before.storage {
-                Ok(Arc::new(relay))
-            } else {
-                Err("storage.path: cannot change while running; restart to change it".to_owned())
-            }
-        });
-        let relay = relay.inspect_err(|problems| {
+        let relay = self.load().await.inspect_err(|problems| {
             error!(%problems, "the configuration was not reloaded; the previous one remains in use");
         })?;
         let clock: Clock = Arc::new(clock::now);
@@ -382,6 +367,24 @@ impl CommandLoop {
         self.reload.succeeded_at = clock::now();
         info!("the configuration was reloaded");
         Ok(())
+    }
+
+    /// Reads the configuration and checks that it can replace the current one.
+    async fn load(&self) -> Result<Arc<Relay>, String> {
+        let load = self
+            .loader
+            .clone()
+            .ok_or("there is no configuration file to reload")?;
+        let relay = spawn_blocking(move || load())
+            .await
+            .map_err(|error| format!("reading the configuration failed: {error}"))?
+            .map_err(|problems| problems.to_string())?;
+        if relay.storage != self.open.relay.borrow().storage {
+            return Err(
+                "storage.path: cannot change while running; restart to change it".to_owned(),
+            );
+        }
+        Ok(Arc::new(relay))
     }
 
     fn publish(&self) {

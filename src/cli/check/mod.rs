@@ -166,11 +166,11 @@ impl Rules {
         if report.problems.is_empty() {
             let text = export::prometheus(&whole.rules);
             match &self.out {
-                None => write!(out, "{text}").map_err(|error| Error::unprintable(&error))?,
+                None => write!(out, "{text}").map_err(|error| Error::unprintable(&error)),
                 Some(file) => {
-                    std::fs::write(file, text).map_err(|error| Error::unwritable(file, &error))?
+                    std::fs::write(file, text).map_err(|error| Error::unwritable(file, &error))
                 }
-            }
+            }?;
         }
         self.options.print(&report, &mut io::stderr().lock())
     }
@@ -258,9 +258,8 @@ mod tests {
             rule_files(std::slice::from_ref(&folder)).unwrap(),
             [name.as_str()]
         );
-        let line = ["check", "rules", &folder];
-        let line = line.iter().chain(flags).copied();
-        let check = Line::parse_from(line).check;
+        let command = ["check", "rules", &folder];
+        let check = Line::parse_from(command.iter().chain(flags)).check;
         assert!(matches!(check.subject, Subject::Rules(_)));
         let mut out = Vec::new();
         let code = check.run(&mut out).unwrap();
