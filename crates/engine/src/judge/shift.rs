@@ -10,7 +10,7 @@ use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming};
 use super::{Band, Context, Registry, Side, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, rounded};
+use crate::metric::{Direction, SplitMix64, rounded};
 
 /// Bins of the conformal ranks.
 const BINS: usize = 64;
@@ -50,8 +50,8 @@ pub(super) struct Shift {
     phi: f64,
     previous: f64,
     evidence: [f64; 8],
-    /// State of the tie-break; the same series always breaks ties alike.
-    ties: u64,
+    /// Breaks ties; the same series always breaks them alike.
+    ties: SplitMix64,
 }
 
 impl Shift {
@@ -77,16 +77,6 @@ impl Shift {
         self.first = Vec::new();
     }
 
-    fn uniform(&mut self) -> f64 {
-        // SplitMix64 (Steele, Lea and Flood 2014); the upper 53 bits, never 0 or 1.
-        self.ties = self.ties.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.ties;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
-        (f64::from(bits) + 0.5) / 4_294_967_296.0
-    }
-
     fn residual(&mut self, x: f64) -> f64 {
         let deviation = x - self.mean;
         let residual = deviation - self.phi * self.previous;
@@ -98,7 +88,8 @@ impl Shift {
     fn p_value(&mut self, residual: f64) -> f64 {
         let bin = self.edges.partition_point(|edge| *edge < residual);
         let above: f64 = self.counts[bin + 1..].iter().sum();
-        let p = (above + self.uniform() * (self.counts[bin] + 1.0)) / (self.total + 1.0);
+        let p =
+            (above + self.ties.next_open_unit() * (self.counts[bin] + 1.0)) / (self.total + 1.0);
         self.counts[bin] += 1.0;
         self.total += 1.0;
         p.clamp(1e-12, 1.0 - 1e-12)
@@ -120,7 +111,7 @@ impl Core for Shift {
             phi: 0.0,
             previous: 0.0,
             evidence: [0.0; 8],
-            ties: 0,
+            ties: SplitMix64::new(0),
         }
     }
 

@@ -8,6 +8,7 @@ mod kind;
 mod labels;
 mod matcher;
 mod number;
+mod random;
 mod sample;
 mod time;
 
@@ -17,5 +18,6 @@ pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, Selector, anchored, pattern_error};
 pub use number::rounded;
+pub use random::SplitMix64;
 pub use sample::{Evidence, MetricSample};
 pub use time::{Timestamp, date_of_days, days_of_date, format_duration, parse_duration};

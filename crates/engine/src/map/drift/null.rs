@@ -1,6 +1,7 @@
 //! What a statistic looks like when nothing has changed.
 
 use super::Statistic;
+use crate::metric::SplitMix64;
 
 /// Simulated histograms; the critical value is an order statistic of them.
 const DRAWS: usize = 999;
@@ -21,7 +22,8 @@ impl Null {
         (n, m): (u64, u64),
         gaps: &[f64],
     ) -> Self {
-        let mut random = Random(0x5eed_0f5d_e71f_7a11 ^ n.rotate_left(32) ^ m);
+        let seed = 0x5eed_0f5d_e71f_7a11 ^ n.rotate_left(32) ^ m;
+        let mut random = Random(SplitMix64::new(seed));
         let mut sorted = Vec::with_capacity(DRAWS);
         let (mut a, mut b) = (vec![0.0; pooled.len()], vec![0.0; pooled.len()]);
         for _ in 0..DRAWS {
@@ -56,21 +58,12 @@ impl Null {
     }
 }
 
-/// `SplitMix64` (Steele, Lea and Flood 2014).
-struct Random(u64);
+/// Draws from the distributions that the simulation needs.
+struct Random(SplitMix64);
 
 impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bits = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or(0);
-        (f64::from(bits) + 0.5) / 4_294_967_296.0
-    }
-
     fn normal(&mut self) -> f64 {
-        let (u, v) = (self.uniform(), self.uniform());
+        let (u, v) = (self.0.next_open_unit(), self.0.next_open_unit());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
@@ -90,7 +83,7 @@ impl Random {
         }
         let odds = p / (1.0 - p);
         let mut mass = (trials * (-p).ln_1p()).exp();
-        let (mut k, mut left) = (0.0, self.uniform());
+        let (mut k, mut left) = (0.0, self.0.next_open_unit());
         while left > mass && k < trials {
             left -= mass;
             k += 1.0;
