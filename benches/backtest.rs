@@ -1,7 +1,9 @@
-//! The cost of a backtest: one day at 15 s, 5,760 scrapes of a target with 1,000 series, through the vllm pack.
+//! The cost of a backtest: one day at 15 s, 5,760 scrapes of a target with 1,000 series, through
+//! the vllm pack.
 //!
-//! `cargo bench --bench backtest [-- STEPS]` writes the day as a folder of scrapes and as one OpenMetrics file, replays each and prints
-//! the seconds it took. The folder needs 600 MB below the temporary directory.
+//! `cargo bench --bench backtest [-- STEPS]` writes the day as a folder of scrapes and as one
+//! OpenMetrics file, replays both and prints the seconds of each. The folder needs 600 MB in the
+//! temporary directory.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -10,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sidewatch::cli::backtest::{Backtest, Format, Source};
+use sidewatch::metric::SplitMix64;
 
 const STEP: u32 = 15;
 const SERIES: usize = 1000;
@@ -34,27 +37,14 @@ const GAUGES: [&str; 3] = [
     "vllm:kv_cache_usage_perc",
 ];
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
-
-/// One line of the exposition and its state.
+/// One series of the exposition and its current value.
 struct Line {
     head: String,
     counter: bool,
     value: u64,
 }
 
-/// A target of [`SERIES`] lines: counters grow, gauges vary.
+/// A target with [`SERIES`] series.
 fn target() -> Vec<Line> {
     let mut lines = Vec::new();
     for set in 0.. {
@@ -85,18 +75,19 @@ fn target() -> Vec<Line> {
         .collect()
 }
 
-fn advance(lines: &mut [Line], random: &mut Random) {
+/// Moves the target to the next scrape: counters grow, gauges vary.
+fn advance(lines: &mut [Line], random: &mut SplitMix64) {
     for line in lines {
         line.value = if line.counter {
-            line.value + 20 + random.below(10)
+            line.value + 20 + random.next_u64() % 10
         } else {
-            random.below(100)
+            random.next_u64() % 100
         };
     }
 }
 
 fn write_day(dir: &Path, steps: u32) -> io::Result<()> {
-    let (mut lines, mut random) = (target(), Random(1));
+    let (mut lines, mut random) = (target(), SplitMix64::new(1));
     let mut values: Vec<Vec<u64>> = vec![Vec::new(); lines.len()];
     for step in 0..steps {
         advance(&mut lines, &mut random);
@@ -117,7 +108,7 @@ fn write_day(dir: &Path, steps: u32) -> io::Result<()> {
     om.flush()
 }
 
-/// Replays and gives the last line of the answer.
+/// Replays a source. Returns the seconds and the last line of the output.
 fn replay(source: Source, format: Format) -> (f64, String) {
     let command = Backtest {
         rules: vec!["vllm".to_owned()],

@@ -1,7 +1,7 @@
 //! The cost of a scrape of 10,000 series: 909 judged signals with 11 series each.
 //!
-//! `cargo bench --bench encode` prints the time of our page, and beside it that of the `prometheus` crate's
-//! gather-and-encode over the same series.
+//! `cargo bench --bench encode` prints the time to encode our `/metrics`, and the time in which the
+//! `prometheus` crate gathers and encodes the same series.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use sidewatch::publish::{Exposition, STATES, Shared, Signal, Snapshot, Target};
 
 const SIGNALS: u32 = 909;
 
-/// Milliseconds of one call, the best of several.
+/// The fastest of several calls, in milliseconds.
 #[expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -1,4 +1,4 @@
-//! Nanoseconds per sample of each strategy: `cargo bench --bench judge`.
+//! `cargo bench --bench judge` prints the nanoseconds per sample and the memory of each strategy.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 #![expect(
     clippy::disallowed_methods,

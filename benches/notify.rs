@@ -1,4 +1,4 @@
-//! What delivery costs: `cargo bench --bench notify`.
+//! The cost of delivery: `cargo bench --bench notify`.
 //!
 //! Two figures, each with its bound: our CPU for a batch of 64 alerts (encode and queue; less than
 //! 100 µs), and the time from an alert decided to its complete POST at a receiver on this machine,
@@ -80,7 +80,7 @@ fn serve(mut stream: &TcpStream, arrivals: &Mutex<Vec<Instant>>) -> Option<()> {
     }
 }
 
-/// An alert of a usual size: nine labels, seven annotations.
+/// An alert of a typical size: nine labels, seven annotations.
 fn alert(n: usize) -> Alert {
     let number = n.to_string();
     let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
@@ -159,7 +159,7 @@ fn batch_of_64() -> Vec<Duration> {
     (0..500).map(|_| once()).collect()
 }
 
-/// A watch over 1,000 series, all of them anomalous.
+/// A watch with 1,000 anomalous series.
 fn watch() -> (AlertRule, Context, Vec<Observation>) {
     let template = |text| Template::parse(text).unwrap_or_else(|error| panic!("{error}"));
     let rule = AlertRule {
@@ -230,7 +230,7 @@ async fn decided_to_received() -> (Vec<Duration>, Vec<Duration>) {
 }
 
 #[tokio::main(flavor = "current_thread")]
-#[expect(clippy::print_stdout, reason = "the figures are the point")]
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 async fn main() {
     let mut batch = batch_of_64();
     let (mut decided, mut received) = decided_to_received().await;

@@ -1,7 +1,8 @@
-//! The cost of one evaluation over 10,000 bucket series: 500 routes times 20 bounds, scraped every 15 s.
+//! The cost of one evaluation over 10,000 bucket series: 500 routes times 20 bounds, scraped every
+//! 15 s.
 //!
-//! `cargo bench --bench promql` prints, for a window of 5 minutes and of 1 hour, the time of a tick with the plan
-//! that is kept, and beside it that of the same evaluator when it finds out everything anew, a plain tree walk.
+//! `cargo bench --bench promql` prints the time of one tick for a window of 5 minutes and of 1
+//! hour: with the evaluation plan that a query keeps, and without it, as a plain tree walk.
 
 use std::hint::black_box;
 use std::io::{self, Write};
@@ -18,7 +19,7 @@ const BOUNDS: [&str; 20] = [
 ];
 const INTERVAL: u64 = 15;
 
-/// Milliseconds of one call, the best of several.
+/// The fastest of several calls, in milliseconds.
 #[expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,

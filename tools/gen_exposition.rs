@@ -6,6 +6,8 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
+use sidewatch::metric::SplitMix64;
+
 /// Families of one label set: name, type.
 const FAMILIES: [(&str, &str); 15] = [
     ("vllm:time_to_first_token_seconds", "histogram"),
@@ -30,19 +32,6 @@ const BOUNDS: [&str; 12] = [
     "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf",
 ];
 
-/// A small generator of pseudo-random numbers (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
-
 fn labels(set: usize) -> String {
     format!(
         "model_name=\"fraud-detector-{}\",model_version=\"{}\",namespace=\"ml-serving\",pod=\"predictor-{:05x}\",engine=\"{}\"",
@@ -57,7 +46,7 @@ fn histogram(
     out: &mut impl Write,
     name: &str,
     set: usize,
-    random: &mut Random,
+    random: &mut SplitMix64,
     left: &mut usize,
 ) -> io::Result<()> {
     let labels = labels(set);
@@ -66,11 +55,11 @@ fn histogram(
         if *left == 0 {
             return Ok(());
         }
-        count += random.next() % 5000;
+        count += random.next_u64() % 5000;
         writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}")?;
         *left -= 1;
     }
-    let sum = (random.next() % 1_000_000_000).to_string();
+    let sum = (random.next_u64() % 1_000_000_000).to_string();
     let (whole, part) = sum.split_at(sum.len() / 2);
     for line in [
         format!(
@@ -89,7 +78,7 @@ fn histogram(
 }
 
 fn write(out: &mut impl Write, series: usize, seed: u64, plain: bool) -> io::Result<()> {
-    let mut random = Random(seed);
+    let mut random = SplitMix64::new(seed);
     let per_set: usize = FAMILIES
         .iter()
         .map(|(_, kind)| {
@@ -116,7 +105,7 @@ fn write(out: &mut impl Write, series: usize, seed: u64, plain: bool) -> io::Res
             if kind == "histogram" {
                 histogram(out, &name, set, &mut random, &mut left)?;
             } else if left > 0 {
-                let value = random.next() % 10_000_000;
+                let value = random.next_u64() % 10_000_000;
                 match kind {
                     "counter" => writeln!(out, "{name}{{{}}} {value}", labels(set))?,
                     _ => writeln!(

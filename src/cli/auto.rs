@@ -1,4 +1,4 @@
-//! `--rules=auto`: the pack for whatever the target turns out to be.
+//! `--rules=auto`: the pack that fits the target, recognised from its scrapes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,64 +11,68 @@ use crate::config::packs::{self, Why};
 use crate::config::settings::Settings;
 use crate::scrape::Exposition;
 
-/// The file beside the state that remembers the pack, so that a restart goes on where the last run stood.
+/// The file in the storage folder that keeps the name of the pack over a restart.
 const FILE: &str = "pack";
-/// Which pack was chosen, shared by whoever reads the configuration and whoever sees the scrapes.
+
+/// The chosen pack. Clones share it: the loader of the configuration reads it, the scrape loop sets
+/// it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Auto {
+pub(super) struct AutoPack {
     state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether the configuration says auto.
-    wanted: bool,
+    /// Whether the rules contain `auto`.
+    enabled: bool,
     /// Whether a scrape has confirmed the pack.
-    settled: bool,
+    confirmed: bool,
     pack: Option<&'static str>,
     file: Option<PathBuf>,
-    /// What was said last of a target that is not known, so that it is said once.
-    said: Option<Why>,
+    /// Why the target was last not recognised, so that each reason is logged once.
+    last_reason: Option<Why>,
 }
 
-impl Auto {
-    /// Puts the pack in the place of `auto`, once it is known; that of the last run until then.
+impl AutoPack {
+    /// Replaces `auto` by the pack, once it is known. Until a scrape decides, the pack of the last
+    /// run is used.
     pub(super) fn apply(&self, settings: &mut Settings) {
         let mut state = self.lock();
-        state.wanted = settings.is_auto();
-        if !state.wanted {
+        state.enabled = settings.is_auto();
+        if !state.enabled {
             return;
         }
         state.file = settings.storage.path.as_ref().map(|dir| dir.join(FILE));
         if state.pack.is_none() {
-            state.resume();
+            state.load();
         }
         if let Some(pack) = state.pack {
             settings.recognise(pack);
         }
     }
 
-    /// Whether a scrape tells of another pack than before; says which one and why, or why none fits.
-    pub(super) fn sees(&self, exposition: &Exposition) -> bool {
+    /// Recognises the target from a scrape, and returns whether the pack has changed.
+    /// Logs which pack was chosen and why, or why none fits.
+    pub(super) fn observe(&self, exposition: &Exposition) -> bool {
         let mut state = self.lock();
-        if !state.wanted || state.settled {
+        if !state.enabled || state.confirmed {
             return false;
         }
         let Ok(exposed) = Exposed::read(exposition) else {
-            // The scrape itself has failed, and says so.
+            // The scrape itself fails too, and its error is logged there.
             return false;
         };
         let names: Vec<&str> = exposed.names().collect();
         match packs::recognise(&names) {
             Ok(pack) => {
-                info!(pack = pack.name, "the target was recognised: {pack}");
-                state.settled = true;
+                info!(pack = pack.name, "recognised the target: {pack}");
+                state.confirmed = true;
                 state.choose(pack.name)
             }
-            Err(why) => {
-                if state.said.as_ref() != Some(&why) {
-                    warn!("{why}");
-                    state.said = Some(why);
+            Err(reason) => {
+                if state.last_reason.as_ref() != Some(&reason) {
+                    warn!("{reason}");
+                    state.last_reason = Some(reason);
                 }
                 false
             }
@@ -81,17 +85,21 @@ impl Auto {
 }
 
 impl State {
-    fn resume(&mut self) {
-        let text = self.file.as_ref().map(std::fs::read_to_string);
-        let name = text.and_then(Result::ok).unwrap_or_default();
-        let known = packs::NAMES.iter().find(|pack| **pack == name.trim());
-        if let Some(pack) = known.copied() {
-            info!(pack, "the target was recognised in the last run");
+    /// Takes the pack of the last run from the storage folder.
+    fn load(&mut self) {
+        let Some(Ok(text)) = self.file.as_ref().map(std::fs::read_to_string) else {
+            return;
+        };
+        if let Some(pack) = packs::NAMES.into_iter().find(|pack| *pack == text.trim()) {
+            info!(
+                pack,
+                "using the pack of the last run until the first scrape"
+            );
             self.pack = Some(pack);
         }
     }
 
-    /// Whether this is another pack than before.
+    /// Sets and saves the pack. Returns whether it has changed.
     fn choose(&mut self, pack: &'static str) -> bool {
         if self.pack.replace(pack) == Some(pack) {
             return false;
@@ -110,7 +118,7 @@ impl State {
 mod tests {
     use std::path::Path;
 
-    use super::Auto;
+    use super::AutoPack;
     use crate::config::settings::Settings;
     use crate::metric::Timestamp;
     use crate::scrape::Exposition;
@@ -119,32 +127,35 @@ mod tests {
         Exposition::text(body.as_bytes().to_vec(), Timestamp::default())
     }
 
-    fn auto(dir: &Path) -> (Auto, Vec<String>) {
+    fn auto(dir: &Path) -> (AutoPack, Vec<String>) {
         let mut settings = Settings {
             rule_files: vec!["auto".to_owned(), "mine.yaml".to_owned()],
             ..Settings::default()
         };
         settings.storage.path = Some(dir.to_owned());
-        let auto = Auto::default();
+        let auto = AutoPack::default();
         auto.apply(&mut settings);
         (auto, settings.rule_files)
     }
 
     #[test]
-    fn the_pack_of_the_last_run_is_there_at_once() {
+    fn the_pack_of_the_last_run_is_used_at_the_start() {
         let dir = tempfile::tempdir().unwrap();
         let (first, files) = auto(dir.path());
         assert_eq!(files, ["auto", "mine.yaml"]);
-        assert!(!first.sees(&scrape("a 1\n")));
-        assert!(!first.sees(&scrape("not an exposition")));
-        assert!(first.sees(&scrape("vllm:num_requests_running 1\n")));
-        assert!(!first.sees(&scrape("nv_inference_count 1\n")), "settled");
+        assert!(!first.observe(&scrape("a 1\n")));
+        assert!(!first.observe(&scrape("not an exposition")));
+        assert!(first.observe(&scrape("vllm:num_requests_running 1\n")));
+        assert!(
+            !first.observe(&scrape("nv_inference_count 1\n")),
+            "confirmed"
+        );
         let (second, files) = auto(dir.path());
         assert_eq!(files, ["vllm", "mine.yaml"]);
-        assert!(!second.sees(&scrape("vllm:num_requests_running 1\n")));
+        assert!(!second.observe(&scrape("vllm:num_requests_running 1\n")));
         let (third, _) = auto(dir.path());
         assert!(
-            third.sees(&scrape("nv_inference_count 1\n")),
+            third.observe(&scrape("nv_inference_count 1\n")),
             "another server"
         );
         assert_eq!(auto(dir.path()).1, ["triton", "mine.yaml"]);
@@ -153,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_looked_for_when_nobody_asked() {
+    fn without_auto_the_target_is_not_recognised() {
         let mut settings = Settings {
             rule_files: vec!["triton".to_owned()],
             ..Settings::default()
         };
-        let auto = Auto::default();
+        let auto = AutoPack::default();
         auto.apply(&mut settings);
         assert_eq!(settings.rule_files, ["triton"]);
-        assert!(!auto.sees(&scrape("vllm:num_requests_running 1\n")));
+        assert!(!auto.observe(&scrape("vllm:num_requests_running 1\n")));
     }
 }

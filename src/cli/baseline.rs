@@ -1,4 +1,4 @@
-//! `sidewatch baseline`: records what drift is measured against.
+//! `sidewatch baseline`: records the reference distributions of drift rules.
 
 use std::fs;
 use std::io::Write;
@@ -10,9 +10,10 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{Instant, sleep_until};
 
-use super::feed::Feed;
-use super::snapshots::snapshots;
-use super::{Error, one_thread};
+use super::error::Error;
+use super::executor;
+use super::scrape_window::ScrapeWindow;
+use super::snapshots::{DEFAULT_STEP, snapshots};
 use crate::config::{drift_rules, read_baselines, write_baselines};
 use crate::judge::Registry;
 use crate::map::drift::{BaselineFile, DriftRule, Tally};
@@ -34,44 +35,41 @@ pub(super) struct Source {
     target: Option<String>,
 }
 
-/// Record references for drift rules.
+/// Record references for drift rules
 #[derive(Debug, Args)]
 pub(super) struct Baseline {
     #[command(flatten)]
     source: Source,
-    /// Rule file or pack with drift rules; repeats
+    /// Rule file or pack with drift rules; may be repeated
     #[arg(long, required = true, value_name = "FILE")]
     rules: Vec<String>,
-    /// File to write; references of other rules in it are kept
+    /// File to write; it keeps the references of other rules
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Time between two scrapes; for snapshots default: the times of index.csv, or 15s
+    /// Time between two scrapes [default for snapshots: the times of index.csv; otherwise 15s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     step: Option<Duration>,
     /// Leave out snapshots after this time, in seconds
     #[arg(long, value_name = "SECONDS", requires = "snapshots")]
     until: Option<f64>,
-    /// How long to count at the target; without it, everything since the server started
+    /// How long to scrape the target; without it, one scrape counts everything since the server
+    /// started
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "target")]
     duration: Option<Duration>,
 }
 
 impl Baseline {
-    /// Counts, and writes what was counted.
-    ///
-    /// # Errors
-    /// What is wrong with the rules, the scrapes or the file; or that nothing was observed.
+    /// Counts the observations of every drift rule, writes them to the file and prints a summary.
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let interval = self.step.unwrap_or(Duration::from_secs(15));
-        let rules = drift_rules(&self.rules, interval, &Registry::default())
-            .map_err(|problems| Error::new(problems.to_string()))?;
+        let interval = self.step.unwrap_or(DEFAULT_STEP);
+        let rules = drift_rules(&self.rules, interval, &Registry::default())?;
         if rules.is_empty() {
             return Err(Error::new(format!(
                 "{}: no rule has drift",
                 self.rules.join(", ")
             )));
         }
-        let file = read_old(&self.out)?;
+        let file = read_existing(&self.out)?;
         let recorder = match (&self.source.snapshots, &self.source.target) {
             (Some(dir), _) => self.count_snapshots(rules, dir)?,
             (None, Some(url)) => self.count_target(rules, url, interval)?,
@@ -95,7 +93,7 @@ impl Baseline {
         let mut recorder = Recorder::new(rules, scrapes.len() < 2);
         for scrape in &scrapes {
             recorder
-                .take(&scrape.read()?, scrape.at)
+                .record(&scrape.read()?, scrape.at)
                 .map_err(|error| Error::new(format!("{}: {error}", scrape.path.display())))?;
         }
         Ok(recorder)
@@ -112,26 +110,26 @@ impl Baseline {
                 "--target: must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}"
             )));
         }
-        let runtime = one_thread()?;
+        let runtime = executor::current_thread()?;
         let recorder = Recorder::new(rules, self.duration.is_none());
-        let times = self.duration.map_or(0, |duration| {
+        let repetitions = self.duration.map_or(0, |duration| {
             duration.as_millis().div_ceil(interval.as_millis().max(1))
         });
-        runtime.block_on(count_at(recorder, url, interval, times))
+        runtime.block_on(scrape(recorder, url, interval, repetitions))
     }
 }
 
-/// Scrapes once, and then `times` more.
-async fn count_at(
+/// Scrapes a target once, and then `repetitions` more times.
+async fn scrape(
     mut recorder: Recorder,
     url: &str,
     interval: Duration,
-    times: u128,
+    repetitions: u128,
 ) -> Result<Recorder, Error> {
     let client = Arc::new(Client::new(Settings::default()));
     let mut producer = HttpProducer::new(Target::new(url), client);
     let mut next = Instant::now();
-    for _ in 0..=times {
+    for _ in 0..=repetitions {
         sleep_until(next).await;
         next += interval;
         let at = clock::now();
@@ -140,14 +138,14 @@ async fn count_at(
             .await
             .map_err(|error| Error::new(error.to_string()))?;
         recorder
-            .take(&exposition, at)
+            .record(&exposition, at)
             .map_err(|error| Error::new(format!("{url}: {error}")))?;
     }
     Ok(recorder)
 }
 
-/// The references that are already in the file.
-fn read_old(path: &Path) -> Result<BaselineFile, Error> {
+/// The references already in the file.
+fn read_existing(path: &Path) -> Result<BaselineFile, Error> {
     if !path.exists() {
         return Ok(BaselineFile {
             version: BaselineFile::VERSION,
@@ -156,30 +154,31 @@ fn read_old(path: &Path) -> Result<BaselineFile, Error> {
     }
     let name = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| Error::new(format!("{name}: {error}")))?;
-    read_baselines(&name, &text).map_err(|problems| Error::new(problems.to_string()))
+    Ok(read_baselines(&name, &text)?)
 }
 
-/// A rule at work.
-struct Counted {
+/// A drift rule and what was counted for it.
+struct RuleTally {
     name: String,
     rule: DriftRule,
     query: Query,
     tally: Tally,
 }
 
-/// Scrapes in, references out.
+/// Counts the observations of drift rules in scrapes.
 struct Recorder {
-    feed: Feed,
-    rules: Vec<Counted>,
+    scrapes: ScrapeWindow,
+    rules: Vec<RuleTally>,
 }
 
 impl Recorder {
+    /// With `from_start`, the first scrape counts everything since the server started.
     fn new(rules: Vec<(String, DriftRule)>, from_start: bool) -> Self {
         let selectors = rules
             .iter()
             .flat_map(|(_, rule)| rule.counters.selectors())
             .collect();
-        let rules = rules.into_iter().map(|(name, rule)| Counted {
+        let tally = |(name, rule): (String, DriftRule)| RuleTally {
             query: Query::new(rule.counters.clone()),
             tally: if from_start {
                 Tally::from_start()
@@ -188,61 +187,62 @@ impl Recorder {
             },
             name,
             rule,
-        });
+        };
         Self {
-            rules: rules.collect(),
-            feed: Feed::new(series::WindowLimits::default(), selectors),
+            rules: rules.into_iter().map(tally).collect(),
+            scrapes: ScrapeWindow::new(series::WindowLimits::default(), selectors),
         }
     }
 
-    fn take(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
-        self.feed.take(exposition, at)?;
-        for counted in &mut self.rules {
-            let evaluation = counted.query.eval(&self.feed.window, at);
-            let values = evaluation
+    fn record(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
+        self.scrapes.ingest(exposition, at)?;
+        for rule in &mut self.rules {
+            let values = rule
+                .query
+                .eval(&self.scrapes.window, at)
                 .and_then(|evaluation| evaluation.value.into_vector(at))
                 .map_err(|error| error.to_string())?;
-            counted
-                .tally
-                .add(&counted.rule, &values, at)
-                .map_err(|error| format!("{}: {error}", counted.name))?;
+            rule.tally
+                .add(&rule.rule, &values, at)
+                .map_err(|error| format!("{}: {error}", rule.name))?;
         }
         Ok(())
     }
 
-    /// Adds what was counted to a file and says what it was.
+    /// Adds the references to a file and prints a line for each series.
     fn write_into(
         self,
         mut file: BaselineFile,
         out: &mut dyn Write,
     ) -> Result<BaselineFile, Error> {
         let mut empty = Vec::new();
-        for counted in self.rules {
-            let references = counted
-                .tally
-                .references(&counted.rule)
-                .map_err(|error| Error::new(format!("{}: {error}", counted.name)))?;
+        for RuleTally {
+            name, rule, tally, ..
+        } in self.rules
+        {
+            let references = tally
+                .references(&rule)
+                .map_err(|error| Error::new(format!("{name}: {error}")))?;
             if references.is_empty() {
-                empty.push(format!("{} ({})", counted.name, counted.rule.counters));
+                empty.push(format!("{name} ({})", rule.counters));
                 continue;
             }
             for series in &references {
-                let few = if series.total < counted.rule.params.min_samples as f64 {
-                    "; few, record for longer"
+                let few = if series.total < rule.params.min_samples as f64 {
+                    "; too few, record for longer"
                 } else {
                     ""
                 };
                 writeln!(
                     out,
-                    "{}{}: {} observations in {} buckets{few}",
-                    counted.name,
+                    "{name}{}: {} observations in {} buckets{few}",
                     series.labels,
                     series.total,
                     series.buckets.len()
                 )
-                .map_err(|error| Error::new(format!("cannot print: {error}")))?;
+                .map_err(|error| Error::unprintable(&error))?;
             }
-            file.rules.insert(counted.name, references);
+            file.rules.insert(name, references);
         }
         if !empty.is_empty() {
             return Err(Error::new(format!(

@@ -1,4 +1,4 @@
-//! `sidewatch completions`: what shells need to know of our arguments.
+//! `sidewatch completions`: prints a shell completion script.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -6,18 +6,18 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use clap_complete::aot::{Shell, generate};
 
-use super::Error;
+use super::error::Error;
 
-/// Print completions for a shell
+/// Print a shell completion script
 #[derive(Debug, clap::Args)]
 pub(super) struct Completions {
     /// The shell
     #[arg(value_enum)]
-    shell: Known,
+    shell: ShellName,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Known {
+enum ShellName {
     /// source <(sidewatch completions bash)
     Bash,
     /// sidewatch completions zsh > "${fpath[1]}/_sidewatch"
@@ -28,24 +28,21 @@ enum Known {
 
 impl Completions {
     /// Prints a script that completes the arguments of `command`.
-    ///
-    /// # Errors
-    /// When nothing can be printed.
     pub(super) fn run(
         &self,
         mut command: clap::Command,
         out: &mut dyn Write,
     ) -> Result<ExitCode, Error> {
         let shell = match self.shell {
-            Known::Bash => Shell::Bash,
-            Known::Zsh => Shell::Zsh,
-            Known::Fish => Shell::Fish,
+            ShellName::Bash => Shell::Bash,
+            ShellName::Zsh => Shell::Zsh,
+            ShellName::Fish => Shell::Fish,
         };
-        // The generator panics when it cannot write, so it writes to memory.
+        // The generator panics when a write fails, so it writes to memory first.
         let mut script = Vec::new();
         generate(shell, &mut command, "sidewatch", &mut script);
         out.write_all(&script)
-            .map_err(|error| Error::new(format!("cannot print: {error}")))?;
+            .map_err(|error| Error::unprintable(&error))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,4 +1,4 @@
-//! `sidewatch query`: what an expression returns over saved scrapes.
+//! `sidewatch query`: evaluates an expression over saved scrapes.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,47 +8,44 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Value as Json, json};
 
-use super::Error;
-use super::feed::Feed;
+use super::error::Error;
+use super::scrape_window::ScrapeWindow;
 use super::snapshots::{Snapshot, snapshots};
 use crate::metric::{Timestamp, parse_duration};
 use crate::promql::{self, Evaluation, Expr, InstantSample, SeriesPoints, Value, format_value};
 use crate::series::{self, Window};
 
-/// The shape of the answer.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// As `promtool query instant` prints it.
+enum Format {
+    /// As promtool query instant prints it
     Text,
-    /// As the HTTP API of Prometheus answers.
+    /// As the HTTP API of Prometheus returns it
     Json,
 }
 
-/// Evaluate an expression over saved scrapes.
+/// Evaluate an expression over saved scrapes
 #[derive(Debug, clap::Args)]
-pub struct Query {
+pub(crate) struct Query {
     /// The PromQL expression
-    pub expr: String,
+    expr: String,
     /// Folder with the scrapes snap_0001.txt, snap_0002.txt, …
     #[arg(long, value_name = "DIR")]
-    pub snapshots: PathBuf,
-    /// Time between two scrapes, the first at 0; default: the times of index.csv, or 15s
+    snapshots: PathBuf,
+    /// Time between two scrapes, the first at 0 [default: the times of index.csv, or 15s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub step: Option<Duration>,
-    /// When to evaluate, in seconds; default: at the last scrape
+    step: Option<Duration>,
+    /// When to evaluate, in seconds [default: at the last scrape]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub at: Option<f64>,
-    /// Shape of the answer
+    at: Option<f64>,
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
+    format: Format,
 }
 
 impl Query {
-    /// Loads the scrapes up to the evaluation time and prints the value.
-    ///
-    /// # Errors
-    /// What is wrong with the expression, the folder, a scrape, or the evaluation.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
+    /// Reads the scrapes up to the evaluation time and prints the value.
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
         let expr = Expr::parse(&self.expr).map_err(|error| Error::new(error.to_string()))?;
         let scrapes = snapshots(&self.snapshots, self.step)?;
         let last = scrapes.last().map(|scrape| scrape.at).unwrap_or_default();
@@ -62,12 +59,12 @@ impl Query {
             Format::Text => print_text(out, &evaluation, at),
             Format::Json => print_json(out, &evaluation, at),
         };
-        printed.map_err(|error| Error::new(format!("cannot print the answer: {error}")))?;
+        printed.map_err(|error| Error::unprintable(&error))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A window of the scrapes up to a time.
+/// A window with the scrapes up to a time.
 fn load(expr: &Expr, scrapes: &[Snapshot], at: Timestamp) -> Result<Window, Error> {
     let span = match (scrapes.first(), scrapes.last()) {
         (Some(first), Some(last)) => last.at.since(first.at),
@@ -75,24 +72,25 @@ fn load(expr: &Expr, scrapes: &[Snapshot], at: Timestamp) -> Result<Window, Erro
     };
     let steps = u32::try_from(scrapes.len()).unwrap_or(u32::MAX).max(2) - 1;
     let limits = series::WindowLimits {
-        // Everything is kept: an @ modifier may look at any time.
+        // Nothing is evicted: an @ modifier may select any time.
         retention: span + Duration::from_secs(1),
         interval: span / steps,
         max_series: usize::MAX,
     };
-    let mut feed = Feed::new(limits, expr.selectors());
+    let mut scrape_window = ScrapeWindow::new(limits, expr.selectors());
     for scrape in scrapes.iter().filter(|scrape| scrape.at <= at) {
-        feed.take(&scrape.read()?, scrape.at)
+        scrape_window
+            .ingest(&scrape.read()?, scrape.at)
             .map_err(|error| Error::new(format!("{}: {error}", scrape.path.display())))?;
     }
-    Ok(feed.window)
+    Ok(scrape_window.window)
 }
 
 fn seconds(at: Timestamp) -> String {
     format_value(at.as_secs_f64())
 }
 
-/// Remarks go to standard error: standard output is the value and nothing else.
+/// Warnings go to standard error, so that standard output is only the value.
 fn print_text(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io::Result<()> {
     for note in evaluation.warnings.iter().chain(&evaluation.infos) {
         writeln!(io::stderr().lock(), "sidewatch: {note}")?;
@@ -122,10 +120,10 @@ fn print_text(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io
 }
 
 fn matrix_lines(series: &SeriesPoints) -> Vec<String> {
-    let points = series.points.iter();
-    let points = points.map(|(at, value)| format!("{} @[{}]", format_value(*value), seconds(*at)));
+    let point =
+        |(at, value): &(Timestamp, f64)| format!("{} @[{}]", format_value(*value), seconds(*at));
     std::iter::once(format!("{} =>", series.labels))
-        .chain(points)
+        .chain(series.points.iter().map(point))
         .collect()
 }
 
@@ -135,10 +133,9 @@ fn print_json(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io
         Value::Scalar(value) => ("scalar", point(at, *value)),
         Value::Text(text) => ("string", json!([number(at), text])),
         Value::Vector(samples) => {
-            let samples = samples.iter();
-            let samples =
-                samples.map(|s| json!({"metric": s.labels, "value": point(s.at, s.value)}));
-            ("vector", Json::Array(samples.collect()))
+            let sample =
+                |s: &InstantSample| json!({"metric": s.labels, "value": point(s.at, s.value)});
+            ("vector", Json::Array(samples.iter().map(sample).collect()))
         }
         Value::Matrix(series) => {
             let series = series.iter().map(|series| {
@@ -164,7 +161,7 @@ fn print_json(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io
     writeln!(out, "}}")
 }
 
-/// Seconds as a JSON number: whole where they are, as Prometheus writes them.
+/// Seconds as a JSON number; whole seconds without a fraction, as Prometheus writes them.
 fn number(at: Timestamp) -> Json {
     if at.as_millis() % 1000 == 0 {
         json!(at.as_millis() / 1000)
@@ -202,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn values_print_as_promtool_prints_them() {
+    fn text_output_is_that_of_promtool() {
         let text = |expr| answer(expr, None, Format::Text).unwrap();
         assert_eq!(text("c_total"), "c_total{a=\"b\"} => 75 @[60]\n");
         assert_eq!(text("rate(c_total[30s])"), "{a=\"b\"} => 1 @[60]\n");
@@ -213,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn json_is_the_http_apis() {
+    fn json_output_is_that_of_the_http_api() {
         let json = answer("c_total", Some(31.5), Format::Json).unwrap();
         let expected = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"c_total","a":"b"},"value":[31.5,"45"]}]}}"#;
         assert_eq!(json.trim_end(), expected);
     }
 
     #[test]
-    fn an_evaluation_before_the_first_scrape_is_empty_and_an_error_is_told() {
+    fn before_the_first_scrape_the_result_is_empty_and_errors_are_reported() {
         assert_eq!(answer("c_total", Some(-1.0), Format::Text).unwrap(), "\n");
         let error = answer("rate(c_total)", None, Format::Text).unwrap_err();
         assert!(

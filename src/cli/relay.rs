@@ -1,4 +1,4 @@
-//! `sidewatch relay`: ask for retraining when Alertmanager says so, until told to stop.
+//! `sidewatch relay`: requests retraining when Alertmanager sends a notification.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,16 +8,17 @@ use std::time::Duration;
 use clap::Args;
 use tracing::info;
 
-use super::run::listed;
-use super::serving::Serving;
-use super::{Error, one_thread};
+use super::error::Error;
+use super::executor;
+use super::serving::{Servers, Serving, WebConfig};
 use crate::config::Problems;
 use crate::config::relay::{self, load_relay};
 use crate::relay::Service;
-use crate::runtime::{stop_signal, with_sources};
+use crate::runtime::stop_signal;
 use crate::service::MonitorError;
 
-/// Takes Alertmanager's webhook (version 4) at `POST /api/v1/alertmanager` and asks for retraining.
+/// Receive Alertmanager's webhook (version 4) at `POST /api/v1/alertmanager` and request
+/// retraining.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Relay {
     /// Configuration file
@@ -29,29 +30,33 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
-        let wrong = |problems: &Problems| Error::new(listed(problems));
-        let relay = self.load().map_err(|problems| wrong(&problems))?;
-        let runtime = one_thread()?;
+        let relay = self
+            .load()
+            .map_err(|problems| Error::in_configuration(&problems))?;
         let web = self.serving.web()?;
-        let ended = runtime.block_on(async {
-            let signal = stop_signal()?;
-            let (server, health) = self.serving.bind(web).await?;
-            let mut service = Service::new(relay).with_standby(self.serving.storage_wait);
-            if let Some(health) = health {
-                service = service.with_health(health);
-            }
-            let again = self.clone();
-            let load = Arc::new(move || again.load());
-            let service = service.with_reload(load, self.serving.enable_lifecycle);
-            let stop = async move {
-                let name = signal.await;
-                info!(signal = name, "stopping");
-            };
-            service.run(server, stop).await
-        });
+        let runtime = executor::current_thread()?;
+        let ended = runtime.block_on(self.serve(relay, web));
         runtime.shutdown_timeout(Duration::from_secs(1));
-        ended.map_err(|error: MonitorError| Error::new(with_sources(&error)))?;
+        ended?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    async fn serve(&self, relay: relay::Relay, web: Option<WebConfig>) -> Result<(), MonitorError> {
+        let signal = stop_signal()?;
+        let Servers { main, health } = self.serving.bind(web).await?;
+        let command = self.clone();
+        let load = Arc::new(move || command.load());
+        let mut service = Service::new(relay)
+            .with_standby(self.serving.storage_wait)
+            .with_reload(load, self.serving.enable_lifecycle);
+        if let Some(health) = health {
+            service = service.with_health(health);
+        }
+        let stop = async move {
+            let name = signal.await;
+            info!(signal = name, "stopping");
+        };
+        service.run(main, stop).await
     }
 
     fn load(&self) -> Result<relay::Relay, Problems> {

@@ -1,91 +1,76 @@
-//! The past through a monitor and the configuration: what would have been said and sent, and when.
+//! Replays history through a monitor and records its judgements, alerts and deliveries.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Error;
-pub use super::outgoing::Delivery;
-use super::outgoing::Outgoing;
-use super::snapshots;
+use super::delivery_log::{Delivery, DeliveryLog};
+use super::error::Error;
+use super::snapshots::{self, DEFAULT_STEP};
 use crate::config::settings::{Alertmanager, Settings, Target, Webhook};
 use crate::config::{Config, Problems};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
 use crate::monitor::{Results, Scraped};
 use crate::replay;
-pub use crate::replay::{Fired, Judged, Point};
+pub(crate) use crate::replay::{Fired, Judged, Point};
 
-/// The distance of scrapes when nothing tells it.
-pub const DEFAULT_STEP: Duration = Duration::from_secs(15);
-
-/// Everything that a replay said, and would have sent.
+/// The result of a replay.
 #[derive(Debug, Default)]
-pub struct Replay {
-    /// What the monitor said.
-    pub said: replay::Replay,
-    /// What would have been sent, in order.
-    pub deliveries: Vec<Delivery>,
+pub(crate) struct Replay {
+    /// The alerts and judgements of the monitor.
+    pub(crate) result: replay::Replay,
+    /// Notifications and retraining requests that would have been sent, in order.
+    pub(crate) deliveries: Vec<Delivery>,
 }
 
 impl std::ops::Deref for Replay {
     type Target = replay::Replay;
 
     fn deref(&self) -> &replay::Replay {
-        &self.said
+        &self.result
     }
 }
 
 impl Replay {
-    /// How many messages would have gone to Alertmanager, repetitions included, and how many
-    /// requests to webhooks.
-    #[must_use]
-    pub fn sent(&self) -> (u64, usize) {
-        let (mut posts, mut requests) = (0, 0);
-        for delivery in &self.deliveries {
-            match delivery {
-                Delivery::Alert { times, .. } => posts += u64::from(*times),
-                Delivery::Retrain { .. } => requests += 1,
-            }
-        }
-        (posts, requests)
+    /// How many notifications would have been posted to Alertmanager, repetitions included.
+    pub(crate) fn posts(&self) -> u64 {
+        let times = |delivery: &Delivery| match delivery {
+            Delivery::Alert { times, .. } => u64::from(*times),
+            Delivery::Retrain { .. } => 0,
+        };
+        self.deliveries.iter().map(times).sum()
+    }
+
+    /// How many retraining requests would have been sent.
+    pub(crate) fn requests(&self) -> usize {
+        let is_request = |delivery: &&Delivery| matches!(delivery, Delivery::Retrain { .. });
+        self.deliveries.iter().filter(is_request).count()
     }
 }
 
-/// What is replayed: rules, and perhaps the configuration around them.
+/// The rules to replay, optionally with a configuration file.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Rules<'a> {
-    /// Rules by path, glob or name of a pack; those of the configuration when there are none.
-    pub files: &'a [String],
+pub(crate) struct Rules<'a> {
+    /// Rules by path, glob or pack name. If empty, those of the configuration.
+    pub(crate) files: &'a [String],
     /// The configuration file.
-    pub config: Option<&'a Path>,
-}
-
-/// Rules by path, glob or name of a pack, evaluated every `interval`, on one target without labels.
-///
-/// # Errors
-/// Every problem of every rule file.
-pub fn load_rules(rules: &[String], interval: Duration) -> Result<Config, Problems> {
-    let rules = Rules {
-        files: rules,
-        config: None,
-    };
-    rules.load(interval, &[Labels::empty()])
+    pub(crate) config: Option<&'a Path>,
 }
 
 impl Rules<'_> {
-    /// The rules, evaluated every `interval` on targets with these labels. Without a configuration
-    /// there are one Alertmanager and one webhook.
+    /// Loads the rules, evaluated every `interval` on targets with these labels. Without a
+    /// configuration file there are one Alertmanager and one webhook.
     ///
     /// # Errors
-    /// Every problem of every file.
-    pub fn load(&self, interval: Duration, targets: &[Labels]) -> Result<Config, Problems> {
+    /// All problems of all files.
+    pub(crate) fn load(&self, interval: Duration, targets: &[Labels]) -> Result<Config, Problems> {
         let (mut settings, mut base) = match self.config {
             Some(path) => {
                 let config = Config::load(path, &Registry::default())?;
                 (config.settings, path.parent().unwrap_or(Path::new("")))
             }
-            None => (unconfigured(), Path::new("")),
+            None => (default_receivers(), Path::new("")),
         };
         if !self.files.is_empty() {
             settings.rule_files = self.files.to_vec();
@@ -101,8 +86,8 @@ impl Rules<'_> {
     }
 }
 
-/// One Alertmanager and one webhook, that nothing is posted to.
-pub(super) fn unconfigured() -> Settings {
+/// Settings with one Alertmanager and one webhook. Nothing is ever sent to them.
+pub(super) fn default_receivers() -> Settings {
     let mut settings = Settings::default();
     settings.alerting.alertmanagers = vec![Alertmanager::new("")];
     settings.retraining.webhooks = vec![Webhook {
@@ -112,15 +97,22 @@ pub(super) fn unconfigured() -> Settings {
     settings
 }
 
-/// Replays a folder of saved scrapes; without a step their own times count.
+/// Replays a folder of saved scrapes. Without a step, the scrapes have their own times.
 ///
 /// # Errors
-/// What is wrong with a rule file, the folder or a scrape.
-pub fn replay(rules: &[String], dir: &Path, step: Option<Duration>) -> Result<Replay, Error> {
+/// A mistake in a rule file, or a folder or scrape that cannot be read.
+pub(crate) fn replay(
+    rules: &[String],
+    dir: &Path,
+    step: Option<Duration>,
+) -> Result<Replay, Error> {
     let scrapes = snapshots::snapshots(dir, step)?;
     let interval = step.or(snapshots::interval(&scrapes));
-    let config = load_rules(rules, interval.unwrap_or(DEFAULT_STEP));
-    let config = config.map_err(|problems| Error::new(problems.to_string()))?;
+    let rules = Rules {
+        files: rules,
+        config: None,
+    };
+    let config = rules.load(interval.unwrap_or(DEFAULT_STEP), &[Labels::empty()])?;
     let mut player = Player::new(&config);
     for scrape in &scrapes {
         let scraped = Scraped {
@@ -132,43 +124,41 @@ pub fn replay(rules: &[String], dir: &Path, step: Option<Duration>) -> Result<Re
     Ok(player.finish())
 }
 
-/// A monitor that replays the past, and keeps what it said and would have sent.
+/// Runs a monitor over history and records its output and deliveries.
 #[derive(Debug)]
-pub struct Player {
+pub(crate) struct Player {
     player: replay::Player,
-    outgoing: Outgoing,
+    deliveries: DeliveryLog,
 }
 
 impl Player {
-    /// A player at the beginning.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
+    /// A player at the start of the history.
+    pub(crate) fn new(config: &Config) -> Self {
         let rules = Arc::new(config.rules.clone());
         let settings = config.monitor_settings();
         Self {
             player: replay::Player::new(settings, rules, &Registry::default()),
-            outgoing: Outgoing::new(&config.settings),
+            deliveries: DeliveryLog::new(&config.settings),
         }
     }
 
-    /// One tick: what each target answered, in their order.
-    pub fn step(&mut self, at: Timestamp, scraped: &[Scraped]) {
+    /// One tick with the scrapes of all targets, in their order.
+    pub(crate) fn step(&mut self, at: Timestamp, scraped: &[Scraped]) {
         let tick = self.player.step(at, scraped);
-        self.outgoing.take(tick, at);
+        self.deliveries.record(tick, at);
     }
 
-    /// One tick: what a server said about the rules' expressions.
-    pub fn recall(&mut self, at: Timestamp, results: Results) {
+    /// One tick with a server's results of the rules' expressions.
+    pub(crate) fn recall(&mut self, at: Timestamp, results: Results) {
         let tick = self.player.recall(at, results);
-        self.outgoing.take(tick, at);
+        self.deliveries.record(tick, at);
     }
 
-    /// The end of the past.
-    #[must_use]
-    pub fn finish(self) -> Replay {
+    /// Ends the replay and returns its result.
+    pub(crate) fn finish(self) -> Replay {
         Replay {
-            said: self.player.finish(),
-            deliveries: self.outgoing.finish(),
+            result: self.player.finish(),
+            deliveries: self.deliveries.into_deliveries(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `sidewatch run`: watch a model server until told to stop.
+//! `sidewatch run`: watches a model server until a signal stops it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use clap::Args;
 use tracing::info;
 
-use super::auto::Auto;
-use super::serving::{Guarded, Serving};
-use super::{Error, one_thread};
+use super::auto::AutoPack;
+use super::error::Error;
+use super::executor;
+use super::serving::{Servers, Serving, WebConfig};
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
 use crate::config::{Config, Problems, target};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::runtime::stop_signal;
-use crate::runtime::with_sources;
 use crate::scrape::Exposition;
 use crate::service::{MonitorError, Service};
 
@@ -25,57 +25,54 @@ pub(super) struct Run {
     /// Configuration file
     #[arg(long = "config.file", value_name = "FILE", conflicts_with_all = ["target", "rules"])]
     config_file: Option<PathBuf>,
-    /// URL of the model server's /metrics, without a configuration file
+    /// URL of the model server's /metrics, to run without a configuration file
     #[arg(long, value_name = "URL", required_unless_present = "config_file")]
     target: Option<String>,
-    /// Rule file, name of a pack, or auto for the pack of whatever the target is; may be repeated
+    /// Rule file, pack name, or auto for the pack that fits the target; may be repeated
     #[arg(
         long,
         value_name = "PACK|FILE",
         required_unless_present = "config_file"
     )]
     rules: Vec<String>,
-    /// Time between two looks whether the configuration and rule files have changed; 0s to reload only when asked
-    #[arg(long = "config.reload-interval", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    /// How often to check whether the configuration or rule files have changed; 0s to reload only
+    /// on request
+    #[arg(long = "config.reload-interval", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     reload_interval: Duration,
     #[command(flatten)]
     serving: Serving,
     /// Time between scrapes
-    #[arg(long = "scrape.interval", value_name = "DURATION", value_parser = duration)]
+    #[arg(long = "scrape.interval", value_name = "DURATION", value_parser = parse_duration)]
     scrape_interval: Option<Duration>,
-    /// Most series kept in the window
+    /// Maximum number of series kept in the window
     #[arg(long = "limit.series", value_name = "N")]
     series_limit: Option<u64>,
-    /// Label model_id of everything exported and sent
+    /// Value of the label model_id on everything exported and sent
     #[arg(long = "model.id", value_name = "ID")]
     model_id: Option<String>,
-    /// Label model_version
+    /// Value of the label model_version
     #[arg(long = "model.version", value_name = "VERSION")]
     model_version: Option<String>,
     /// Alertmanager to post alerts to; may be repeated
     #[arg(long = "alertmanager.url", value_name = "URL")]
     alertmanagers: Vec<String>,
-    /// Webhook to ask for retraining; may be repeated
+    /// Webhook to send retraining requests to; may be repeated
     #[arg(long = "retrain.url", value_name = "URL")]
     webhooks: Vec<String>,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
 }
 
 impl Run {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
         let registry = Registry::built_in();
-        let auto = Auto::default();
+        let auto = AutoPack::default();
         let config = self
             .config(&registry, &auto)
-            .map_err(|problems| Error::new(listed(&problems)))?;
+            .map_err(|problems| Error::in_configuration(&problems))?;
         let web = self.serving.web()?;
-        let runtime = one_thread()?;
-        let ended = runtime.block_on(self.watch(config, registry, (auto, web)));
+        let runtime = executor::current_thread()?;
+        let ended = runtime.block_on(self.watch(config, registry, auto, web));
         runtime.shutdown_timeout(Duration::from_secs(1));
-        ended.map_err(|error| Error::new(with_sources(&error)))?;
+        ended?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -83,30 +80,32 @@ impl Run {
         &self,
         config: Config,
         registry: Registry,
-        (auto, web): (Auto, Option<Guarded>),
+        auto: AutoPack,
+        web: Option<WebConfig>,
     ) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
-        let (server, health) = self.serving.bind(web).await?;
-        let mut service = Service::new(config, &registry).with_standby(self.serving.storage_wait);
+        let Servers { main, health } = self.serving.bind(web).await?;
+        let service = Service::new(config, &registry);
+        let command = self.clone();
+        let observer = auto.clone();
+        let recogniser = Arc::new(move |scrape: &Exposition| observer.observe(scrape));
+        let load = Arc::new(move || command.config(&registry, &auto));
+        let mut service = service
+            .with_standby(self.serving.storage_wait)
+            .with_recogniser(recogniser)
+            .with_reload(load, self.serving.enable_lifecycle)
+            .with_polling(self.reload_interval);
         if let Some(health) = health {
             service = service.with_health(health);
         }
-        let again = self.clone();
-        let seeing = auto.clone();
-        let recogniser = Arc::new(move |scrape: &Exposition| seeing.sees(scrape));
-        let load = move || again.config(&registry, &auto);
-        let service = service
-            .with_recogniser(recogniser)
-            .with_reload(Arc::new(load), self.serving.enable_lifecycle)
-            .with_polling(self.reload_interval);
         let stop = async move {
             let name = signal.await;
             info!(signal = name, "stopping");
         };
-        service.run(server, stop).await
+        service.run(main, stop).await
     }
 
-    fn config(&self, registry: &Registry, auto: &Auto) -> Result<Config, Problems> {
+    fn config(&self, registry: &Registry, auto: &AutoPack) -> Result<Config, Problems> {
         let adjust = |settings: &mut Settings| {
             if let Some(limit) = self.series_limit {
                 settings.scrape.series_limit = limit;
@@ -130,7 +129,8 @@ impl Run {
         }
     }
 
-    /// Settings from flags alone; the pod's identity comes from the environment, as the downward API gives it.
+    /// Settings from flags alone. The pod's identity comes from environment variables that the
+    /// downward API sets.
     fn flag_settings(&self, url: &str) -> Result<Settings, Problems> {
         let mut settings = Settings::default();
         if let Some(id) = &self.model_id {
@@ -148,12 +148,12 @@ impl Run {
             ("namespace", variable("POD_NAMESPACE")),
         ]);
         let labels = target::complete_labels(url, &own, &settings.model);
-        let found = target::Target {
+        let target = target::Target {
             url: url.to_owned(),
             labels,
         };
         if !self.alertmanagers.is_empty() {
-            target::check_identity(&found).map_err(|message| {
+            target::check_identity(&target).map_err(|message| {
                 flag_problem(
                     "--target",
                     &format!(
@@ -163,7 +163,7 @@ impl Run {
             })?;
         }
         settings.scrape = Scrape {
-            targets: vec![found],
+            targets: vec![target],
             ..Scrape::default()
         };
         settings.global = self.global();
@@ -199,11 +199,4 @@ fn flag_problem(flag: &str, message: &str) -> Problems {
         message: message.to_owned(),
     }
     .into()
-}
-
-/// Problems below one another, after a line that says how many there are.
-pub(super) fn listed(problems: &Problems) -> String {
-    let count = problems.as_slice().len();
-    let noun = if count == 1 { "mistake" } else { "mistakes" };
-    format!("{count} {noun} in the configuration\n{problems}")
 }

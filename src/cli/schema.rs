@@ -1,11 +1,11 @@
-//! `sidewatch schema`: what editors need to know of our files.
+//! `sidewatch schema`: prints the JSON Schema of a kind of file.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use super::Error;
+use super::error::Error;
 use crate::config::schema;
 
 /// Print the JSON Schema of a kind of file, for editors
@@ -13,11 +13,11 @@ use crate::config::schema;
 pub(super) struct Schema {
     /// Kind of file
     #[arg(value_enum)]
-    what: What,
+    kind: FileKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
+enum FileKind {
     /// Configuration files
     Config,
     /// Rule files
@@ -28,18 +28,16 @@ enum What {
 
 impl Schema {
     /// Prints the schema.
-    ///
-    /// # Errors
-    /// When nothing can be printed.
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let schema = match self.what {
-            What::Config => schema::config(),
-            What::Rules => schema::rules(),
-            What::Relay => schema::relay(),
+        let schema = match self.kind {
+            FileKind::Config => schema::config(),
+            FileKind::Rules => schema::rules(),
+            FileKind::Relay => schema::relay(),
         };
-        let wrong = |error: &dyn std::fmt::Display| Error::new(format!("cannot print: {error}"));
-        let text = serde_json::to_string_pretty(&schema).map_err(|error| wrong(&error))?;
-        writeln!(out, "{text}").map_err(|error| wrong(&error))?;
+        serde_json::to_writer_pretty(&mut *out, &schema)
+            .map_err(std::io::Error::from)
+            .and_then(|()| writeln!(out))
+            .map_err(|error| Error::unprintable(&error))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,4 +1,4 @@
-//! `sidewatch score`: anomaly scores for a tree of CSV files, to be measured by a benchmark's own scorer.
+//! `sidewatch score`: adds anomaly scores to CSV files, for the scorer of a detection benchmark.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -13,31 +13,29 @@ use crate::metric::{Direction, Labels, Metric, MetricSample};
 
 /// Add an anomaly score to every row of every CSV file below a directory
 ///
-/// A row is `timestamp,value[,…]`; the column `anomaly_score` comes last: 1 is at the limit, 0 while warming up, where there is no
-/// value, and after an event until the score is higher than in the strategy's cool-down. Every row is one step, whatever its time.
+/// A row is `timestamp,value[,…]`. The column `anomaly_score` is appended: 1 is exactly at the
+/// limit. The score is 0 during warm-up, for rows without a value, and during the strategy's
+/// cool-down unless it exceeds the scores before it. Every row is one step, whatever its timestamp.
 #[derive(Debug, clap::Args)]
-pub struct Score {
+pub(crate) struct Score {
     /// The strategy as JSON, such as '{"type":"ewma"}'
     #[arg(long)]
     strategy: String,
-    /// Directory of CSV files, read with all below it
+    /// Directory of CSV files, read recursively
     #[arg(value_name = "IN_DIR")]
     input: PathBuf,
-    /// Directory that becomes its mirror
+    /// Directory to write the scored files to, with the same relative paths
     #[arg(value_name = "OUT_DIR")]
     output: PathBuf,
 }
 
 impl Score {
-    /// Scores every file and says how many.
-    ///
-    /// # Errors
-    /// A strategy that cannot be built, a directory that cannot be read or written, a row that is no row.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, String> {
+    /// Scores every file and prints how many rows and files there were.
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, String> {
         let config: StrategyConfig =
             serde_json::from_str(&self.strategy).map_err(|error| format!("--strategy: {error}"))?;
         let mut files = Vec::new();
-        find(&self.input, Path::new(""), &mut files)?;
+        find_csv_files(&self.input, Path::new(""), &mut files)?;
         files.sort();
         let mut rows = 0;
         for file in &files {
@@ -62,23 +60,25 @@ fn build(config: &StrategyConfig) -> Result<Box<dyn ThresholdStrategy>, String> 
     Registry::built_in()
         .build(config, &context)
         .map_err(|problems| {
-            let lines = problems
+            problems
                 .iter()
-                .map(|problem| format!("--strategy: {}: {}", problem.path, problem.message));
-            lines.collect::<Vec<_>>().join("\n")
+                .map(|problem| format!("--strategy: {}: {}", problem.path, problem.message))
+                .collect::<Vec<_>>()
+                .join("\n")
         })
 }
 
-fn find(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
-    let dir = root.join(below);
-    let wrong = |error: std::io::Error| format!("{}: {error}", dir.display());
-    for entry in fs::read_dir(&dir).map_err(wrong)? {
-        let entry = entry.map_err(wrong)?;
-        let path = below.join(entry.file_name());
-        if entry.file_type().map_err(wrong)?.is_dir() {
-            find(root, &path, found)?;
+/// Adds the CSV files in `root`/`relative` and below it, as paths relative to `root`.
+fn find_csv_files(root: &Path, relative: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    let dir = root.join(relative);
+    let unreadable = |error: std::io::Error| format!("{}: {error}", dir.display());
+    for entry in fs::read_dir(&dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = relative.join(entry.file_name());
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            find_csv_files(root, &path, files)?;
         } else if path.extension().is_some_and(|extension| extension == "csv") {
-            found.push(path);
+            files.push(path);
         }
     }
     Ok(())
@@ -90,46 +90,46 @@ fn score_file(
     to: &Path,
 ) -> Result<usize, String> {
     let text = fs::read_to_string(from).map_err(|error| format!("{}: {error}", from.display()))?;
-    let wrong = |error: std::io::Error| format!("{}: {error}", to.display());
+    let unwritable = |error: std::io::Error| format!("{}: {error}", to.display());
     if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(wrong)?;
+        fs::create_dir_all(parent).map_err(unwritable)?;
     }
-    let mut out = BufWriter::new(fs::File::create(to).map_err(wrong)?);
+    let mut out = BufWriter::new(fs::File::create(to).map_err(unwritable)?);
     let mut lines = text
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.trim().is_empty());
     if let Some((_, header)) = lines.next() {
-        writeln!(out, "{},anomaly_score", header.trim_end()).map_err(wrong)?;
+        writeln!(out, "{},anomaly_score", header.trim_end()).map_err(unwritable)?;
     }
-    let mut suppressed = Suppressed::default();
+    let mut filter = CooldownFilter::default();
     let mut rows = 0;
-    for (at, line) in lines {
+    for (index, line) in lines {
         let sample = read_row(line)
-            .map_err(|message| format!("{}:{}: {message}", from.display(), at + 1))?;
+            .map_err(|message| format!("{}:{}: {message}", from.display(), index + 1))?;
         let score = strategy.judge(&sample).score.unwrap_or(0.0);
-        let score = suppressed.pass(score, strategy.cooldown());
-        writeln!(out, "{},{}", line.trim_end(), score).map_err(wrong)?;
+        let score = filter.apply(score, strategy.cooldown());
+        writeln!(out, "{},{}", line.trim_end(), score).map_err(unwritable)?;
         rows += 1;
     }
-    out.flush().map_err(wrong)?;
+    out.flush().map_err(unwritable)?;
     Ok(rows)
 }
 
-/// A score passes when it is higher than the last ones.
+/// Replaces a score by 0 unless it is higher than all scores within the cool-down before it.
 #[derive(Default)]
-struct Suppressed {
-    last: VecDeque<f64>,
+struct CooldownFilter {
+    recent: VecDeque<f64>,
 }
 
-impl Suppressed {
-    fn pass(&mut self, score: f64, cooldown: usize) -> f64 {
-        while self.last.len() > cooldown {
-            self.last.pop_front();
+impl CooldownFilter {
+    fn apply(&mut self, score: f64, cooldown: usize) -> f64 {
+        while self.recent.len() > cooldown {
+            self.recent.pop_front();
         }
-        let higher = self.last.iter().all(|before| score > *before);
-        self.last.push_back(score);
-        if higher { score } else { 0.0 }
+        let is_highest = self.recent.iter().all(|before| score > *before);
+        self.recent.push_back(score);
+        if is_highest { score } else { 0.0 }
     }
 }
 
@@ -139,11 +139,10 @@ fn read_row(line: &str) -> Result<MetricSample, String> {
     let at = parse_time(time).ok_or_else(|| {
         format!("not a time: {time:?}; write Unix seconds, RFC 3339 or YYYY-MM-DD hh:mm:ss")
     })?;
-    let word = cells.next().ok_or("a row needs a time and a value")?;
-    let value = match word {
+    let value = match cells.next().ok_or("a row needs a time and a value")? {
         "" => f64::NAN,
-        word => word.parse().map_err(|_| {
-            format!("not a number: {word:?}; leave it blank where there is no value")
+        text => text.parse().map_err(|_| {
+            format!("not a number: {text:?}; leave the cell blank if there is no value")
         })?,
     };
     Ok(MetricSample::new(
@@ -156,19 +155,19 @@ fn read_row(line: &str) -> Result<MetricSample, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Suppressed, read_row};
+    use super::{CooldownFilter, read_row};
 
     #[test]
-    fn a_blank_value_is_a_row_without_a_value() {
+    fn a_row_may_have_a_blank_value() {
         assert!(read_row("2024-02-29 12:34:56,,0").unwrap().value.is_nan());
         assert!(read_row("2024-02-29 12:34:56,x").is_err());
     }
 
     #[test]
     fn only_a_higher_score_passes_during_the_cooldown() {
-        let mut suppressed = Suppressed::default();
+        let mut filter = CooldownFilter::default();
         let passed: Vec<f64> = [1.0, 1.0, 2.0, 0.5, 0.4, 0.6]
-            .map(|score| suppressed.pass(score, 2))
+            .map(|score| filter.apply(score, 2))
             .to_vec();
         assert_eq!(passed, [1.0, 0.0, 2.0, 0.0, 0.0, 0.6]);
     }

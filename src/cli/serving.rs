@@ -1,30 +1,40 @@
-//! What every command that serves is told: addresses, web configuration, storage.
+//! The flags of every command that serves: addresses, web configuration, storage.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::Error;
-use super::run::listed;
+use super::error::Error;
 use crate::config::load_web;
 use crate::publish::Server;
 use crate::publish::web::{Load, Web};
 use crate::service::MonitorError;
 
-/// A web configuration and how to read it again.
-pub(super) type Guarded = (Web, Load);
+/// A web configuration, and a function that reads it again.
+pub(super) struct WebConfig {
+    web: Web,
+    load: Load,
+}
+
+/// The listeners of a command.
+pub(super) struct Servers {
+    pub(super) main: Server,
+    /// Serves only the health endpoints.
+    pub(super) health: Option<Server>,
+}
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Serving {
-    /// Address to serve /metrics, the API and the page on
+    /// Address to serve /metrics, the API and the status page on
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
         default_value = ":9755"
     )]
     listen_address: String,
-    /// TLS, passwords, headers and rate limit, in the format of Prometheus' exporters; read again on change
+    /// TLS, passwords, headers and rate limit, in the format of the Prometheus exporters; reloaded
+    /// when the file changes
     #[arg(long = "web.config.file", value_name = "FILE")]
     web_config: Option<PathBuf>,
     /// Reload the configuration at POST /-/reload, as at SIGHUP
@@ -36,37 +46,37 @@ pub(super) struct Serving {
     /// Folder for state that survives a restart
     #[arg(long = "storage.path", value_name = "DIR")]
     pub(super) storage_path: Option<PathBuf>,
-    /// Stand by while another instance has the folder, and take over when it ends
+    /// Stand by while another instance uses the folder, and take over when it stops
     #[arg(long = "storage.wait")]
     pub(super) storage_wait: bool,
 }
 
 impl Serving {
-    /// The web configuration, checked before anything is bound.
-    pub(super) fn web(&self) -> Result<Option<Guarded>, Error> {
-        self.web_config.as_deref().map(load_web_from).transpose()
+    /// Reads the web configuration, so that its mistakes are reported before a port is bound.
+    pub(super) fn web(&self) -> Result<Option<WebConfig>, Error> {
+        self.web_config.as_deref().map(read_web).transpose()
     }
 
-    /// The server, and that of the health endpoints alone.
-    pub(super) async fn bind(
-        &self,
-        web: Option<Guarded>,
-    ) -> Result<(Server, Option<Server>), MonitorError> {
-        let mut server = Server::bind(&self.listen_address).await?;
-        if let Some((web, load)) = web {
-            server = server.with_web(web, load);
+    /// Binds the addresses.
+    pub(super) async fn bind(&self, config: Option<WebConfig>) -> Result<Servers, MonitorError> {
+        let mut main = Server::bind(&self.listen_address).await?;
+        if let Some(WebConfig { web, load }) = config {
+            main = main.with_web(web, load);
         }
         let health = match &self.health_address {
             Some(address) => Some(Server::bind(address).await?),
             None => None,
         };
-        Ok((server, health))
+        Ok(Servers { main, health })
     }
 }
 
-fn load_web_from(file: &Path) -> Result<Guarded, Error> {
-    let web = load_web(file).map_err(|problems| Error::new(listed(&problems)))?;
+fn read_web(file: &Path) -> Result<WebConfig, Error> {
+    let web = load_web(file).map_err(|problems| Error::in_configuration(&problems))?;
     let file = file.to_owned();
     let load = move || load_web(&file).map_err(|problems| problems.to_string());
-    Ok((web, Arc::new(load)))
+    Ok(WebConfig {
+        web,
+        load: Arc::new(load),
+    })
 }

@@ -1,56 +1,57 @@
-//! A folder of saved scrapes: `snap_0001.txt`, `snap_0002.txt`, …, perhaps with an `index.csv`.
+//! A folder of saved scrapes: `snap_0001.txt`, `snap_0002.txt`, … and optionally an `index.csv`.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Error;
+use super::error::Error;
 use crate::metric::Timestamp;
 use crate::scrape::{Exposition, Format, format_of};
 
-/// The distance of scrapes when neither a step nor an index says it.
-const DEFAULT_STEP: Duration = Duration::from_secs(15);
+/// The time between two scrapes when neither a step nor an index gives it.
+pub(crate) const DEFAULT_STEP: Duration = Duration::from_secs(15);
 
 /// One saved scrape.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// When it was taken.
-    pub at: Timestamp,
-    /// The saved body.
-    pub path: PathBuf,
-    /// What the index says about the body's syntax.
+    pub(crate) at: Timestamp,
+    /// The file with the body.
+    pub(crate) path: PathBuf,
+    /// The format of the body according to the index.
     format: Option<Format>,
 }
 
 impl Snapshot {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn read(&self) -> Result<Exposition, Error> {
-        let body = fs::read(&self.path).map_err(|error| unreadable(&self.path, &error))?;
-        let is_openmetrics = body.trim_ascii_end().ends_with(b"# EOF");
-        let found = if is_openmetrics {
-            Format::OpenMetrics
-        } else {
-            Format::Text
-        };
-        Ok(Exposition::new(body, self.format.unwrap_or(found), self.at))
+    /// Reads the body. Without a format in the index, `# EOF` at its end means OpenMetrics.
+    pub(crate) fn read(&self) -> Result<Exposition, Error> {
+        let body = fs::read(&self.path).map_err(|error| Error::unreadable(&self.path, &error))?;
+        let format = self.format.unwrap_or_else(|| {
+            if body.trim_ascii_end().ends_with(b"# EOF") {
+                Format::OpenMetrics
+            } else {
+                Format::Text
+            }
+        });
+        Ok(Exposition::new(body, format, self.at))
     }
 }
 
-/// The snapshots of a folder in the order of their numbers; other files are ignored.
+/// The snapshots of a folder in the order of their numbers. Other files are ignored.
 ///
-/// With a step the first scrape is at 0 and a missing number is a missing scrape. Without one the times are those of
-/// `index.csv` (columns `n` and `unix_ts`) or, when there is none, 15 seconds apart from 0.
+/// With a step, the first scrape is at 0 and a missing number is a missing scrape. Without a step,
+/// the times come from `index.csv` (columns `n` and `unix_ts`); without an index, scrapes are 15
+/// seconds apart and begin at 0.
 ///
 /// # Errors
-/// When the folder or its index cannot be read, has no snapshots, or the index lacks one.
-pub fn snapshots(dir: &Path, step: Option<Duration>) -> Result<Vec<Snapshot>, Error> {
+/// The folder or its index cannot be read, there are no snapshots, or the index lacks one.
+pub(crate) fn snapshots(dir: &Path, step: Option<Duration>) -> Result<Vec<Snapshot>, Error> {
     let mut numbered: Vec<(u32, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, &error))? {
-        let path = entry.map_err(|error| unreadable(dir, &error))?.path();
+    for entry in fs::read_dir(dir).map_err(|error| Error::unreadable(dir, &error))? {
+        let path = entry
+            .map_err(|error| Error::unreadable(dir, &error))?
+            .path();
         if let Some(number) = number(&path) {
             numbered.push((number, path));
         }
@@ -90,11 +91,10 @@ pub fn snapshots(dir: &Path, step: Option<Duration>) -> Result<Vec<Snapshot>, Er
     numbered.into_iter().map(snapshot).collect()
 }
 
-/// The distance of the first two scrapes.
-#[must_use]
-pub fn interval(scrapes: &[Snapshot]) -> Option<Duration> {
+/// The time between the first two scrapes, unless it is zero.
+pub(crate) fn interval(scrapes: &[Snapshot]) -> Option<Duration> {
     let (first, second) = (scrapes.first()?, scrapes.get(1)?);
-    Some(second.at.since(first.at)).filter(|distance| !distance.is_zero())
+    Some(second.at.since(first.at)).filter(|interval| !interval.is_zero())
 }
 
 /// The number in `snap_0001.txt`.
@@ -106,14 +106,15 @@ fn number(path: &Path) -> Option<u32> {
         .ok()
 }
 
-/// What the index says about a snapshot.
-struct Row {
+/// The row of a snapshot in the index.
+struct IndexRow {
     at: Timestamp,
     format: Option<Format>,
 }
 
-fn read_index(path: &Path) -> Result<HashMap<u32, Row>, Error> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+/// Reads an `index.csv`, by the numbers of the snapshots.
+fn read_index(path: &Path) -> Result<HashMap<u32, IndexRow>, Error> {
+    let text = fs::read_to_string(path).map_err(|error| Error::unreadable(path, &error))?;
     let mut lines = text.lines();
     let header: Vec<&str> = lines
         .next()
@@ -146,17 +147,13 @@ fn read_index(path: &Path) -> Result<HashMap<u32, Row>, Error> {
             );
             return Err(Error::new(message));
         };
-        let row = Row {
+        let row = IndexRow {
             at: Timestamp::from_secs_f64(seconds),
             format: content_type.and_then(|index| format_of(Some(cell(index)), None).ok()),
         };
         rows.insert(number, row);
     }
     Ok(rows)
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(format!("{}: cannot be read: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -200,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_index_gives_the_times_unless_there_is_a_step() {
+    fn the_times_come_from_the_index_unless_a_step_is_given() {
         let index = "n,unix_ts,content_type\n1,100.5,text/plain\n2,101.25,text/plain\n";
         let dir = folder(&["snap_0001.txt", "snap_0002.txt"], Some(index));
         assert_eq!(times(&dir, None), [100_500, 101_250]);
@@ -208,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_folder_is_said_with_its_path() {
+    fn errors_about_a_folder_contain_its_path() {
         let empty = folder(&[], None);
         let error = snapshots(empty.path(), None).unwrap_err().to_string();
         assert!(

@@ -6,30 +6,33 @@ use super::decision::Outcome;
 use crate::metric::Labels;
 use crate::publish::{Description, Family, catalogue};
 
-/// The answers to a notification, in the order of [`Counters::answered`].
+/// Values of the label `result`: responses with status 2xx (committed to disk), 4xx (not a valid
+/// webhook, or without the token) and 5xx (Alertmanager retries).
 const RESULTS: [&str; 3] = ["accepted", "refused", "failed"];
 
 /// Counters since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    /// By result.
     notifications: [AtomicU64; RESULTS.len()],
+    /// By outcome.
     alerts: [AtomicU64; Outcome::ALL.len()],
     truncated: AtomicU64,
 }
 
 impl Counters {
-    /// Counts a notification by the HTTP status of its answer.
-    pub(super) fn answered(&self, status: u16) {
-        let result = match status {
+    /// Counts the response to a notification.
+    pub(super) fn count_response(&self, status: u16) {
+        let index = match status {
             ..400 => 0,
             400..500 => 1,
             500.. => 2,
         };
-        self.notifications[result].fetch_add(1, Ordering::Relaxed);
+        self.notifications[index].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts the outcomes of the alerts of a notification, and the alerts that it left out.
-    pub(super) fn decided(&self, outcomes: &[Outcome], truncated: u64) {
+    pub(super) fn count_outcomes(&self, outcomes: &[Outcome], truncated: u64) {
         for ((outcome, _), counter) in Outcome::ALL.iter().zip(&self.alerts) {
             let count = outcomes.iter().filter(|other| *other == outcome).count();
             counter.fetch_add(count as u64, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Which alerts of a notification become requests.
+//! Decides which alerts of a notification become retraining requests.
 
 use std::collections::BTreeSet;
 
@@ -9,31 +9,31 @@ use crate::metric::{Labels, Timestamp};
 use crate::notify::RetrainRequest;
 use crate::notify::retrain::{Attempt, Decision, GateKey, Gates, Hold, Policy};
 
-/// What became of one alert.
+/// The outcome of one alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Outcome {
-    /// It asks for a new model now.
+pub(crate) enum Outcome {
+    /// Retraining was requested.
     Requested,
-    /// It would, but for the dry run.
+    /// Retraining would have been requested, but `retraining.dry_run` is true.
     DryRun,
-    /// The last request for its series is too recent.
+    /// The cool-down after the last request for its series has not ended.
     CoolingDown,
-    /// An earlier request is not done.
+    /// An earlier request for its series is still in flight.
     InFlight,
     /// `retraining.enabled` is false.
     Disabled,
     /// No entry of `retrain` matches.
     Unmatched,
-    /// It names no model.
+    /// It has no model label.
     NoModel,
-    /// It has ended.
+    /// It is resolved.
     Resolved,
 }
 
 impl Outcome {
-    /// Every outcome with its word in metrics.
-    pub const ALL: [(Self, &'static str); 8] = [
+    /// All outcomes with their values of the label `outcome`.
+    pub(crate) const ALL: [(Self, &'static str); 8] = [
         (Self::Requested, "requested"),
         (Self::DryRun, "dry_run"),
         (Self::CoolingDown, "cooling_down"),
@@ -45,69 +45,70 @@ impl Outcome {
     ];
 }
 
-/// What a notification leads to.
+/// The result of a notification.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Decided {
+pub(super) struct Decisions {
     /// Requests to send.
-    pub requests: Vec<RetrainRequest>,
-    /// Requests that are over, because their alert ended.
-    pub done: Vec<String>,
-    /// One for each alert, in no particular order.
-    pub outcomes: Vec<Outcome>,
+    pub(super) requests: Vec<RetrainRequest>,
+    /// Ids of requests that are done because their alert is resolved.
+    pub(super) done: Vec<String>,
+    /// One outcome for each alert, in no particular order.
+    pub(super) outcomes: Vec<Outcome>,
 }
 
-/// An alert that some entry of `retrain` wants, and what it is about.
-struct Wanted<'a> {
+/// An alert that matches an entry of `retrain`, and its model.
+struct MatchedAlert<'a> {
     alert: &'a Received,
-    ask: &'a Ask,
+    entry: &'a Ask,
     model: &'a str,
     version: &'a str,
     key: GateKey,
 }
 
-/// Decides about every alert of a notification, firing ones first.
-pub fn decide(
+/// Decides about every alert of a notification, firing alerts first.
+pub(super) fn decide(
     relay: &Relay,
     gates: &mut Gates,
     notification: &Notification,
     at: Timestamp,
-) -> Decided {
-    let mut decided = Decided::default();
-    let (mut firing, mut ended) = (Vec::new(), Vec::new());
+) -> Decisions {
+    let mut decisions = Decisions::default();
+    let (mut firing, mut resolved) = (Vec::new(), Vec::new());
     for alert in &notification.alerts {
-        match wanted(relay, alert) {
-            Ok(wanted) if alert.firing => firing.push(wanted),
-            Ok(wanted) => ended.push(wanted),
-            Err(outcome) => decided.outcomes.push(outcome),
+        match match_alert(relay, alert) {
+            Ok(matched) if alert.firing => firing.push(matched),
+            Ok(matched) => resolved.push(matched),
+            Err(outcome) => decisions.outcomes.push(outcome),
         }
     }
-    let active: BTreeSet<GateKey> = firing.iter().map(|wanted| wanted.key.clone()).collect();
-    for wanted in firing {
-        fire(relay, gates, &wanted, at, &mut decided);
+    let active: BTreeSet<GateKey> = firing.iter().map(|matched| matched.key.clone()).collect();
+    for matched in firing {
+        decide_firing(relay, gates, &matched, at, &mut decisions);
     }
-    for wanted in ended {
-        decided.outcomes.push(Outcome::Resolved);
-        // Another replica may still say so.
-        if wanted.ask.resolved_is_done && !active.contains(&wanted.key) {
-            decided.done.extend(gates.finish(&wanted.key));
+    for matched in resolved {
+        decisions.outcomes.push(Outcome::Resolved);
+        // The alert of another replica may still be firing.
+        if matched.entry.resolved_is_done && !active.contains(&matched.key) {
+            decisions.done.extend(gates.finish(&matched.key));
         }
     }
-    decided
+    decisions
 }
 
-fn wanted<'a>(relay: &'a Relay, alert: &'a Received) -> Result<Wanted<'a>, Outcome> {
+fn match_alert<'a>(relay: &'a Relay, alert: &'a Received) -> Result<MatchedAlert<'a>, Outcome> {
     let labels = &alert.labels;
-    let mut asks = relay.asks.iter();
-    let ask = asks
-        .find(|ask| ask.matches(labels))
+    let entry = relay
+        .asks
+        .iter()
+        .find(|entry| entry.matches(labels))
         .ok_or(Outcome::Unmatched)?;
     let model = labels.get(&relay.labels.model).unwrap_or("");
     if model.is_empty() {
         return Err(Outcome::NoModel);
     }
-    Ok(Wanted {
+    Ok(MatchedAlert {
         alert,
-        ask,
+        entry,
         model,
         version: labels.get(&relay.labels.version).unwrap_or(""),
         key: GateKey::new(rule(labels), &series(labels, &relay.labels)),
@@ -118,7 +119,7 @@ fn rule(labels: &Labels) -> &str {
     labels.get("alertname").unwrap_or("")
 }
 
-/// What is retrained: the model, whatever its version, and the series.
+/// The labels that identify what is retrained: all except the version and the ignored labels.
 fn series(labels: &Labels, identity: &Identity) -> Labels {
     labels.retain(|name| {
         name != "alertname"
@@ -127,15 +128,15 @@ fn series(labels: &Labels, identity: &Identity) -> Labels {
     })
 }
 
-fn fire(
+fn decide_firing(
     relay: &Relay,
     gates: &mut Gates,
-    wanted: &Wanted<'_>,
+    matched: &MatchedAlert<'_>,
     at: Timestamp,
-    decided: &mut Decided,
+    decisions: &mut Decisions,
 ) {
     let retraining = &relay.retraining;
-    let cooldown = wanted.ask.cooldown;
+    let cooldown = matched.entry.cooldown;
     let policy = Policy {
         cooldown,
         after: (1, 1),
@@ -143,42 +144,40 @@ fn fire(
         dry_run: retraining.dry_run,
     };
     let attempt = Attempt {
-        model: (wanted.model, wanted.version),
+        model: (matched.model, matched.version),
         at,
-        fired_at: Some(wanted.alert.starts_at),
+        fired_at: Some(matched.alert.starts_at),
         enabled: retraining.enabled,
     };
-    let gate = gates.gate(&wanted.key);
+    let gate = gates.gate(&matched.key);
     gate.verdict(&policy, true);
-    let outcome = match gate.decide(&policy, &wanted.key, &attempt, || Ok(false)) {
+    let outcome = match gate.decide(&policy, &matched.key, &attempt, || Ok(false)) {
         Decision::Request { id } => {
-            let request = request(id, wanted, at);
-            decided.requests.push(request);
+            decisions.requests.push(request(id, matched, at));
             Outcome::Requested
         }
         Decision::DryRun { id } => {
-            tracing::info!(rule = wanted.key.rule, model = wanted.model, %id, "would ask for retraining (dry run)");
+            tracing::info!(rule = matched.key.rule, model = matched.model, %id, "would request retraining (dry run)");
             Outcome::DryRun
         }
         Decision::Hold(Hold::Disabled) => Outcome::Disabled,
         Decision::Hold(Hold::InFlight { .. }) => Outcome::InFlight,
         Decision::Hold(_) => Outcome::CoolingDown,
     };
-    decided.outcomes.push(outcome);
+    decisions.outcomes.push(outcome);
 }
 
-/// The request, with what Sidewatch's annotations say about value and score.
-fn request(id: String, wanted: &Wanted<'_>, at: Timestamp) -> RetrainRequest {
-    let received = wanted.alert;
+/// The request for an alert. Value and score come from the annotations of a Sidewatch alert.
+fn request(id: String, matched: &MatchedAlert<'_>, at: Timestamp) -> RetrainRequest {
+    let received = matched.alert;
     let number = |name: &str| {
-        let text = received.annotations.get(name)?;
-        let number = text.split(' ').next()?.parse::<f64>().ok();
-        number.filter(|number| number.is_finite())
+        let text = received.annotations.get(name)?.split(' ').next()?;
+        text.parse::<f64>().ok().filter(|number| number.is_finite())
     };
     let alert = Alert {
-        rule: wanted.key.rule.as_str().into(),
+        rule: matched.key.rule.as_str().into(),
         labels: received.labels.clone(),
-        series: wanted.key.series.clone(),
+        series: matched.key.series.clone(),
         annotations: received.annotations.clone(),
         state: alert::AlertState::Firing,
         value: number("value").unwrap_or(f64::NAN),
@@ -193,7 +192,7 @@ fn request(id: String, wanted: &Wanted<'_>, at: Timestamp) -> RetrainRequest {
     };
     RetrainRequest {
         score: number("score"),
-        ..RetrainRequest::new(id, (wanted.model, wanted.version), &alert, at)
+        ..RetrainRequest::new(id, (matched.model, matched.version), &alert, at)
     }
 }
 
@@ -201,11 +200,11 @@ fn request(id: String, wanted: &Wanted<'_>, at: Timestamp) -> RetrainRequest {
 mod tests {
     use std::time::Duration;
 
-    use super::{Decided, Outcome, decide};
+    use super::{Decisions, Outcome, decide};
     use crate::config::relay::{Relay, read_relay};
     use crate::metric::{Labels, Timestamp};
     use crate::notify::retrain::Gates;
-    use crate::relay::{Notification, Received};
+    use crate::relay::message::{Notification, Received};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -240,7 +239,12 @@ mod tests {
         }
     }
 
-    fn told(relay: &Relay, gates: &mut Gates, alerts: Vec<Received>, after: Duration) -> Decided {
+    fn decide_after(
+        relay: &Relay,
+        gates: &mut Gates,
+        alerts: Vec<Received>,
+        after: Duration,
+    ) -> Decisions {
         let notification = Notification {
             alerts,
             ..Notification::default()
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_judges_and_repetitions_are_one_request_per_cooldown() {
+    fn replicas_and_repetitions_lead_to_one_request_per_cooldown() {
         let (relay, mut gates) = (relay(""), Gates::default());
         let replicas = || {
             vec![
@@ -263,7 +267,7 @@ mod tests {
                 ),
             ]
         };
-        let first = told(&relay, &mut gates, replicas(), HOUR);
+        let first = decide_after(&relay, &mut gates, replicas(), HOUR);
         assert_eq!(first.requests.len(), 1);
         assert_eq!(first.outcomes, [Outcome::Requested, Outcome::CoolingDown]);
         let request = &first.requests[0];
@@ -274,76 +278,76 @@ mod tests {
         assert_eq!((request.value, request.score), (Some(0.5), Some(1.5)));
         assert_eq!(request.reason, "it drifts");
         assert!(
-            told(&relay, &mut gates, replicas(), 6 * HOUR)
+            decide_after(&relay, &mut gates, replicas(), 6 * HOUR)
                 .requests
                 .is_empty()
         );
-        let next = told(&relay, &mut gates, replicas(), 7 * HOUR);
+        let next = decide_after(&relay, &mut gates, replicas(), 7 * HOUR);
         assert_eq!(next.requests.len(), 1);
         assert_ne!(
             next.requests[0].id, request.id,
-            "another epoch, another key"
+            "each cool-down period has its own key"
         );
-        // A relay that knows nothing of the first decides the same.
-        let again = told(&relay, &mut Gates::default(), replicas(), HOUR);
+        // A relay without the state of the first one makes the same decision.
+        let again = decide_after(&relay, &mut Gates::default(), replicas(), HOUR);
         assert_eq!(again.requests[0].id, request.id);
     }
 
     #[test]
-    fn models_and_series_have_gates_of_their_own_and_versions_have_not() {
+    fn each_model_and_series_has_its_own_gate_whatever_the_version() {
         let (relay, mut gates) = (relay(""), Gates::default());
         let other = alert(true, &[("model_id", "credit")]);
-        let decided = told(&relay, &mut gates, vec![alert(true, &[]), other], HOUR);
-        assert_eq!(decided.requests.len(), 2);
+        let decisions = decide_after(&relay, &mut gates, vec![alert(true, &[]), other], HOUR);
+        assert_eq!(decisions.requests.len(), 2);
         let newer = vec![alert(true, &[("model_version", "8")])];
         assert_eq!(
-            told(&relay, &mut gates, newer, 2 * HOUR).outcomes,
+            decide_after(&relay, &mut gates, newer, 2 * HOUR).outcomes,
             [Outcome::CoolingDown]
         );
         let series = vec![alert(true, &[("feature", "age")])];
         assert_eq!(
-            told(&relay, &mut gates, series, 2 * HOUR).outcomes,
+            decide_after(&relay, &mut gates, series, 2 * HOUR).outcomes,
             [Outcome::Requested]
         );
     }
 
     #[test]
-    fn the_end_of_an_alert_ends_what_is_under_way_unless_another_replica_fires() {
+    fn a_request_is_done_when_no_replica_fires_any_more() {
         let relay = relay(", in_flight_timeout: 24h");
         let mut gates = Gates::default();
         let pod = |firing, pod| alert(firing, &[("pod", pod)]);
-        let first = told(&relay, &mut gates, vec![pod(true, "a")], HOUR);
+        let first = decide_after(&relay, &mut gates, vec![pod(true, "a")], HOUR);
         let id = first.requests[0].id.clone();
         let both = vec![pod(true, "b"), pod(false, "a")];
-        let held = told(&relay, &mut gates, both, 8 * HOUR);
+        let held = decide_after(&relay, &mut gates, both, 8 * HOUR);
         assert_eq!(held.outcomes, [Outcome::InFlight, Outcome::Resolved]);
         assert_eq!(held.done, [""; 0]);
-        let over = told(&relay, &mut gates, vec![pod(false, "b")], 9 * HOUR);
+        let over = decide_after(&relay, &mut gates, vec![pod(false, "b")], 9 * HOUR);
         assert_eq!(over.done, [id]);
-        let again = told(&relay, &mut gates, vec![pod(true, "a")], 10 * HOUR);
+        let again = decide_after(&relay, &mut gates, vec![pod(true, "a")], 10 * HOUR);
         assert_eq!(again.outcomes, [Outcome::Requested]);
     }
 
     #[test]
-    fn what_asks_for_nothing_has_a_name() {
+    fn every_alert_without_a_request_has_an_outcome() {
         let mut gates = Gates::default();
         let nameless = alert(true, &[("model_id", "")]);
         let other = alert(true, &[("retrain", "false")]);
-        let decided = told(&relay(""), &mut gates, vec![nameless, other], HOUR);
-        assert_eq!(decided.outcomes, [Outcome::NoModel, Outcome::Unmatched]);
+        let decisions = decide_after(&relay(""), &mut gates, vec![nameless, other], HOUR);
+        assert_eq!(decisions.outcomes, [Outcome::NoModel, Outcome::Unmatched]);
         let one = || vec![alert(true, &[])];
         let off = relay(", enabled: false");
         assert_eq!(
-            told(&off, &mut gates, one(), HOUR).outcomes,
+            decide_after(&off, &mut gates, one(), HOUR).outcomes,
             [Outcome::Disabled]
         );
         let dry = relay(", dry_run: true");
         assert_eq!(
-            told(&dry, &mut gates, one(), HOUR).outcomes,
+            decide_after(&dry, &mut gates, one(), HOUR).outcomes,
             [Outcome::DryRun]
         );
         assert_eq!(
-            told(&dry, &mut gates, one(), 2 * HOUR).outcomes,
+            decide_after(&dry, &mut gates, one(), 2 * HOUR).outcomes,
             [Outcome::CoolingDown]
         );
     }

@@ -1,4 +1,5 @@
-//! Decides and remembers in one step: nobody is told of what is not on the disk.
+//! Makes decisions and commits them to the store in one step, so that no request is sent before it
+//! is on disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,127 +9,131 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::decision::{Decided, decide};
+use super::decision::{Decisions, decide};
 use super::message::Notification;
 use crate::config::relay::Relay;
+use crate::metric::format_duration;
 use crate::notify::retrain::{Deliveries, Entry, Gates};
 use crate::runtime::clock;
 use crate::state::{Batch, Error, Kind, Store, StoreOutbox};
 
-/// The one record of all gates of a relay.
+/// Name of the record that holds all gates of a relay.
 const GATES: &str = "relay";
-/// Most gates; more series than that are no models.
-const MOST_GATES: usize = 10_000;
-/// How long a notification waits for the disk. Alertmanager gives up a little later.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Maximum number of gates.
+const MAX_GATES: usize = 10_000;
+/// How long a notification may wait for the disk. It is shorter than the timeout of Alertmanager.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The settings in force and the gates; one notification at a time.
+/// The current settings and the gates. The lock admits one notification at a time.
 #[derive(Debug)]
-struct Book {
+struct LedgerState {
     relay: Arc<Relay>,
     gates: Gates,
 }
 
-/// What a relay knows and where it is kept. Cloning shares everything.
+/// The state of a relay and its store. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
-    book: Arc<Mutex<Book>>,
+    state: Arc<Mutex<LedgerState>>,
     store: Arc<Store>,
     deliveries: Deliveries,
 }
 
 impl Ledger {
-    /// Continues from what the store holds.
+    /// A ledger with the gates that the store holds.
     pub(super) fn new(relay: Arc<Relay>, store: Arc<Store>, deliveries: Deliveries) -> Self {
         let gates: Gates = store.get(Kind::Gates, GATES).unwrap_or_default();
-        info!(gates = gates.len(), "continuing from the store");
+        info!(gates = gates.len(), "restored from the store");
         Self {
-            book: Arc::new(Mutex::new(Book { relay, gates })),
+            state: Arc::new(Mutex::new(LedgerState { relay, gates })),
             store,
             deliveries,
         }
     }
 
-    /// Other settings after a reload; the gates stay.
+    /// Replaces the settings after a reload. The gates stay.
     pub(super) async fn reconfigure(&self, relay: Arc<Relay>) {
-        self.book.lock().await.relay = relay;
+        self.state.lock().await.relay = relay;
     }
 
-    /// The settings in force, and one line for each series that cools down.
+    /// One line for each series with a recent request.
     pub(super) async fn describe(&self) -> Vec<String> {
-        let book = self.book.lock().await;
+        let state = self.state.lock().await;
         let at = clock::now();
-        let gates = book.gates.iter();
-        let lines = gates.filter_map(|(key, gate)| {
-            let last = gate.last_request()?;
-            let state = gate.in_flight().map_or("cooling down", |_| "under way");
-            let ago = crate::metric::format_duration(Duration::from_secs(at.since(last).as_secs()));
-            Some(format!(
-                "{state}, asked {ago} ago: {} {}",
-                key.rule, key.series
-            ))
-        });
-        lines.collect()
+        state
+            .gates
+            .iter()
+            .filter_map(|(key, gate)| {
+                let elapsed = at.since(gate.last_request()?);
+                let ago = format_duration(Duration::from_secs(elapsed.as_secs()));
+                let status = gate.in_flight().map_or("cooling down", |_| "in flight");
+                Some(format!(
+                    "{status}, requested {ago} ago: {} {}",
+                    key.rule, key.series
+                ))
+            })
+            .collect()
     }
 
-    /// Decides about a notification. When this returns `Ok`, everything that it asks for is on the disk.
+    /// Decides about a notification. `Ok` means that all its requests are on disk.
     ///
     /// # Errors
-    /// Why it is not; nothing was decided then, and the sender has to try again.
-    pub(super) async fn take(&self, notification: Notification) -> Result<Decided, String> {
+    /// Why the requests are not on disk. Then nothing has changed, and the sender has to retry.
+    pub(super) async fn accept(&self, notification: Notification) -> Result<Decisions, String> {
         let this = self.clone();
         let work = async move {
-            let book = Arc::clone(&this.book).lock_owned().await;
-            let work = spawn_blocking(move || this.decide(book, &notification));
-            work.await
+            let state = Arc::clone(&this.state).lock_owned().await;
+            spawn_blocking(move || this.decide_and_commit(state, &notification))
+                .await
                 .unwrap_or_else(|error| Err(format!("the decision failed: {error}")))
         };
-        let decided = timeout(PATIENCE, work).await;
-        decided.unwrap_or_else(|_| Err("the disk takes too long".to_owned()))
+        timeout(COMMIT_TIMEOUT, work)
+            .await
+            .unwrap_or_else(|_| Err("the disk takes too long".to_owned()))
     }
 
-    fn decide(
+    fn decide_and_commit(
         &self,
-        mut book: OwnedMutexGuard<Book>,
+        mut state: OwnedMutexGuard<LedgerState>,
         notification: &Notification,
-    ) -> Result<Decided, String> {
+    ) -> Result<Decisions, String> {
         let at = clock::now();
-        let relay = Arc::clone(&book.relay);
-        let mut gates = book.gates.clone();
-        let longest = relay.asks.iter().map(|ask| ask.cooldown).max();
-        let longest = longest.unwrap_or_default();
-        let flight = relay.retraining.in_flight_timeout.unwrap_or(longest);
-        gates.forget(longest, flight, at);
-        let decided = decide(&relay, &mut gates, notification, at);
-        if gates.len() > MOST_GATES {
-            return Err(format!("more than {MOST_GATES} series have asked lately"));
+        let relay = Arc::clone(&state.relay);
+        let mut gates = state.gates.clone();
+        let cooldowns = relay.asks.iter().map(|entry| entry.cooldown);
+        let longest = cooldowns.max().unwrap_or_default();
+        let in_flight_timeout = relay.retraining.in_flight_timeout.unwrap_or(longest);
+        gates.forget(longest, in_flight_timeout, at);
+        let decisions = decide(&relay, &mut gates, notification, at);
+        if gates.len() > MAX_GATES {
+            return Err(format!("more than {MAX_GATES} series have recent requests"));
         }
-        let entries = self.entries(&decided)?;
-        let is_worth = !decided.requests.is_empty() || !decided.done.is_empty();
-        // A dry run is not worth a wait, but its cool-down should survive a stop.
-        if gates != book.gates {
-            self.commit(&book.gates, &gates, &entries, !is_worth)?;
-            book.gates = gates;
+        let entries = self.entries(&decisions)?;
+        // A dry run changes only cool-downs. They need not be on disk before the response.
+        let is_lazy = decisions.requests.is_empty() && decisions.done.is_empty();
+        if gates != state.gates {
+            self.commit(&state.gates, &gates, &entries, is_lazy)?;
+            state.gates = gates;
         }
         self.deliveries.enqueue(entries);
-        Ok(decided)
+        Ok(decisions)
     }
 
-    /// What has to be in the outbox for these requests.
-    fn entries(&self, decided: &Decided) -> Result<Vec<Entry>, String> {
+    /// The outbox entries for the requests.
+    fn entries(&self, decisions: &Decisions) -> Result<Vec<Entry>, String> {
         let mut entries = Vec::new();
-        for request in &decided.requests {
+        for request in &decisions.requests {
             let routed = self.deliveries.route(request);
             let (id, rule, model) = (&request.id, &request.rule, &request.model_id);
             if routed.is_empty() {
-                warn!(id, rule, model, "no receiver wants this request");
+                warn!(id, rule, model, "no receiver matches this request");
             } else {
                 info!(
                     id,
                     rule,
                     model,
                     receivers = routed.len(),
-                    "asking for retraining"
+                    "requesting retraining"
                 );
             }
             entries.extend(routed);
@@ -153,22 +158,22 @@ impl Ledger {
         lazy: bool,
     ) -> Result<(), String> {
         let mut batch = if lazy { Batch::lazy() } else { Batch::new() };
-        let filled = batch.put(Kind::Gates, GATES, gates).map(|_| ());
-        let filled = filled.and_then(|()| {
-            entries
-                .iter()
-                .try_for_each(|entry| batch.put_entry(entry).map(|_| ()))
-        });
-        let committed = filled.and_then(|()| self.store.commit(batch));
-        committed.map_err(|error| {
-            if let Err(error) = self.undo(before, entries) {
-                debug!(%error, "not undone on the disk; in memory it is");
+        let write = || {
+            batch.put(Kind::Gates, GATES, gates)?;
+            for entry in entries {
+                batch.put_entry(entry)?;
             }
-            format!("the request is not on the disk: {error}")
+            self.store.commit(batch)
+        };
+        write().map_err(|error| {
+            if let Err(error) = self.undo(before, entries) {
+                debug!(%error, "undone in memory, but not on disk");
+            }
+            format!("the request is not on disk: {error}")
         })
     }
 
-    /// A failed commit is in the store's memory all the same; the sender tries again, so it must not stay there.
+    /// Removes the changes of a failed commit from the store's memory, because the sender retries.
     fn undo(&self, before: &Gates, entries: &[Entry]) -> Result<(), Error> {
         let mut batch = Batch::lazy();
         batch.put(Kind::Gates, GATES, before)?;
@@ -178,17 +183,17 @@ impl Ledger {
         self.store.commit(batch)
     }
 
-    /// A retraining is over; the answer says whether it was under way.
+    /// Marks a retraining as done. Returns whether it was in flight.
     pub(super) async fn done(&self, id: &str) -> bool {
-        let mut book = Arc::clone(&self.book).lock_owned().await;
+        let mut state = Arc::clone(&self.state).lock_owned().await;
         let (this, id) = (self.clone(), id.to_owned());
         let work = spawn_blocking(move || {
-            let before = book.gates.clone();
-            let known = book.gates.done(&id).is_some();
-            if known && let Err(error) = this.commit(&before, &book.gates.clone(), &[], false) {
-                warn!(%error, "that the retraining is over may be forgotten by a restart");
+            let before = state.gates.clone();
+            let was_in_flight = state.gates.done(&id).is_some();
+            if was_in_flight && let Err(error) = this.commit(&before, &state.gates, &[], false) {
+                warn!(%error, "the retraining is done, but a restart may restore it as in flight");
             }
-            known
+            was_in_flight
         });
         work.await.unwrap_or(false)
     }
@@ -204,7 +209,7 @@ mod tests {
     use crate::metric::Labels;
     use crate::notify::LogNotifier;
     use crate::notify::retrain::{Deliveries, Gates, Outbox as _, Receiver};
-    use crate::relay::{Notification, Received};
+    use crate::relay::message::{Notification, Received};
     use crate::runtime::clock;
     use crate::state::{Kind, Store, StoreOutbox};
 
@@ -243,27 +248,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_on_the_disk_was_not_decided() {
+    async fn a_failed_commit_leaves_no_request_behind() {
         let dir = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(dir.path(), clock::now()).unwrap();
         let store = Arc::new(store);
         let broken = ledger(&store);
         store.close().unwrap();
-        let error = broken.take(notification()).await.unwrap_err();
-        assert!(error.contains("not on the disk"), "{error}");
+        let error = broken.accept(notification()).await.unwrap_err();
+        assert!(error.contains("not on disk"), "{error}");
         assert!(broken.deliveries.list().is_empty());
         assert!(broken.describe().await.is_empty());
-        // Not in memory either, so that a later commit cannot bring it back.
+        // It is not in memory either, so a later commit cannot restore it.
         assert!(!store.contains(Kind::Outbox, "log"));
         assert_eq!(store.count(Kind::Outbox), 0);
 
         let (store, _) = Store::open(dir.path(), clock::now()).unwrap();
         let store = Arc::new(store);
-        let mended = ledger(&store);
-        let decided = mended.take(notification()).await.unwrap();
+        let restarted = ledger(&store);
+        let decided = restarted.accept(notification()).await.unwrap();
         assert_eq!(decided.requests.len(), 1);
-        // Answered means on the disk: another life finds both.
-        drop((mended, broken));
+        // After the response both are on disk: a restart restores them.
+        drop((restarted, broken));
         store.close().unwrap();
         let (store, _) = Store::open(dir.path(), clock::now()).unwrap();
         let store = Arc::new(store);
@@ -272,18 +277,18 @@ mod tests {
             1
         );
         assert_eq!(store.get::<Gates>(Kind::Gates, GATES).unwrap().len(), 1);
-        let again = ledger(&store).take(notification()).await.unwrap();
+        let again = ledger(&store).accept(notification()).await.unwrap();
         assert!(again.requests.is_empty());
     }
 
     #[tokio::test]
-    async fn a_retraining_reported_done_is_no_longer_under_way() {
+    async fn a_retraining_reported_as_done_is_no_longer_in_flight() {
         let store = Arc::new(Store::in_memory());
         let ledger = ledger(&store);
-        let id = ledger.take(notification()).await.unwrap().requests[0]
+        let id = ledger.accept(notification()).await.unwrap().requests[0]
             .id
             .clone();
-        assert!(!ledger.done("somebody else's").await);
+        assert!(!ledger.done("another id").await);
         assert!(ledger.done(&id).await);
         assert!(!ledger.done(&id).await);
         assert!(ledger.describe().await[0].starts_with("cooling down"));

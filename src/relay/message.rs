@@ -1,4 +1,4 @@
-//! Alertmanager's webhook, version 4, as it comes in.
+//! Parses notifications of Alertmanager's webhook, version 4.
 //!
 //! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
 
@@ -9,35 +9,35 @@ use serde::Deserialize;
 use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
 
-/// Most bytes of an alert's labels; the gates and the outbox keep them.
-const MOST_LABELS: usize = 16 * 1024;
-/// Most bytes of an alert's annotations; what is over is left out.
-const MOST_ANNOTATIONS: usize = 32 * 1024;
+/// Maximum size of an alert's labels, which the gates and the outbox store.
+const MAX_LABEL_BYTES: usize = 16 * 1024;
+/// Maximum size of an alert's annotations. Annotations beyond it are dropped.
+const MAX_ANNOTATION_BYTES: usize = 32 * 1024;
 
 /// One notification: a group of alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Notification {
+pub(super) struct Notification {
     /// The name of the receiver in Alertmanager.
-    pub receiver: String,
-    /// Alerts that Alertmanager left out because of `max_alerts`.
-    pub truncated: u64,
+    pub(super) receiver: String,
+    /// Number of alerts that Alertmanager left out because of `max_alerts`.
+    pub(super) truncated: u64,
     /// The alerts.
-    pub alerts: Vec<Received>,
+    pub(super) alerts: Vec<Received>,
 }
 
 /// One alert of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    /// Whether it fires; it has ended otherwise.
-    pub firing: bool,
-    /// Its identity, `alertname` included.
-    pub labels: Labels,
-    /// Texts for people.
-    pub annotations: Labels,
-    /// Since when it fires.
-    pub starts_at: Timestamp,
-    /// Where a person can look at it.
-    pub generator_url: String,
+pub(super) struct Received {
+    /// Whether it is firing; otherwise it is resolved.
+    pub(super) firing: bool,
+    /// Its labels, with `alertname`.
+    pub(super) labels: Labels,
+    /// Its annotations.
+    pub(super) annotations: Labels,
+    /// When it began to fire.
+    pub(super) starts_at: Timestamp,
+    /// A link to the source of the alert.
+    pub(super) generator_url: String,
 }
 
 #[derive(Deserialize)]
@@ -68,31 +68,31 @@ struct Alert {
 }
 
 impl Notification {
-    /// Reads a body.
+    /// Parses a request body.
     ///
     /// # Errors
-    /// What is wrong with it, in a sentence for the log of the Alertmanager that sent it.
-    pub fn parse(body: &[u8]) -> Result<Self, String> {
+    /// Why the body is invalid, as a message for the log of the Alertmanager that sent it.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let head: Head = serde_json::from_slice(body)
             .map_err(|error| format!("not Alertmanager's webhook: {error}"))?;
         match head.version.as_deref() {
             Some("4") => {}
             Some(other) => {
-                return Err(format!(
-                    "version: this program understands \"4\", got {other:?}"
-                ));
+                return Err(format!("version: must be \"4\", got {other:?}"));
             }
             None => {
-                return Err("version: is missing; Alertmanager's webhook says \"4\"".to_owned());
+                return Err("version: is missing; Alertmanager's webhook sends \"4\"".to_owned());
             }
         }
         let body: Body = serde_json::from_slice(body)
             .map_err(|error| format!("not version 4 of Alertmanager's webhook: {error}"))?;
-        let alerts = body.alerts.into_iter().enumerate();
         Ok(Self {
             receiver: body.receiver,
             truncated: body.truncated_alerts,
-            alerts: alerts
+            alerts: body
+                .alerts
+                .into_iter()
+                .enumerate()
                 .map(|(index, alert)| {
                     received(alert).map_err(|error| format!("alerts[{index}].{error}"))
                 })
@@ -111,9 +111,9 @@ fn received(alert: Alert) -> Result<Received, String> {
     };
     let size = |name: &String, value: &String| name.len() + value.len();
     let labels: usize = alert.labels.iter().map(|(n, v)| size(n, v)).sum();
-    if labels > MOST_LABELS {
+    if labels > MAX_LABEL_BYTES {
         return Err(format!(
-            "labels: have {labels} bytes, more than the {MOST_LABELS} that are kept"
+            "labels: have {labels} bytes, more than the maximum of {MAX_LABEL_BYTES}"
         ));
     }
     let starts_at = parse_time(&alert.starts_at).ok_or_else(|| {
@@ -122,11 +122,11 @@ fn received(alert: Alert) -> Result<Received, String> {
             alert.starts_at
         )
     })?;
-    let mut room = MOST_ANNOTATIONS;
+    let mut remaining = MAX_ANNOTATION_BYTES;
     let annotations = alert.annotations.into_iter().filter(|(name, value)| {
-        let left = room.checked_sub(size(name, value));
-        room = left.unwrap_or(room);
-        left.is_some()
+        let rest = remaining.checked_sub(size(name, value));
+        remaining = rest.unwrap_or(remaining);
+        rest.is_some()
     });
     Ok(Received {
         firing,
@@ -143,7 +143,7 @@ mod tests {
 
     use super::Notification;
 
-    /// A body as Alertmanager's documentation shows it.
+    /// The example body of Alertmanager's documentation.
     fn body() -> Value {
         json!({
             "version": "4", "groupKey": "{}:{alertname=\"Drift\"}", "truncatedAlerts": 2,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notification_is_read_with_its_zone() {
+    fn times_are_parsed_with_their_time_zone() {
         let read = Notification::parse(body().to_string().as_bytes()).unwrap();
         assert_eq!((read.receiver.as_str(), read.truncated), ("retraining", 2));
         let alert = &read.alerts[0];
@@ -176,13 +176,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_its_place() {
+    fn errors_name_the_invalid_field() {
         let wrong = [
-            (
-                "/version",
-                json!("5"),
-                "version: this program understands \"4\", got \"5\"",
-            ),
+            ("/version", json!("5"), "version: must be \"4\", got \"5\""),
             ("/version", Value::Null, "version: is missing"),
             (
                 "/alerts/0/status",
@@ -212,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn annotations_without_end_are_cut_and_the_others_stay() {
+    fn annotations_beyond_the_limit_are_dropped() {
         let long = json!({"a": "x".repeat(40_000), "summary": "short"});
         let read = with("/alerts/0/annotations", long).unwrap();
         let annotations = &read.alerts[0].annotations;

@@ -1,11 +1,13 @@
-//! `sidewatch relay`: retraining asked for by an Alertmanager, whose cluster has removed the duplicates.
+//! `sidewatch relay`: requests retraining when an Alertmanager cluster, which has already removed
+//! duplicates, sends a notification.
 //!
 //! ```text
 //! Alertmanager ─▶ message ─▶ decision ─▶ ledger ─▶ deliveries ─▶ retraining webhook
 //!  webhook v4     (checked)  (gates)     (one commit, then 2xx)
 //! ```
 //!
-//! The gates, the outbox and the deliveries are those of a monitor; only what opens the gates differs.
+//! The gates, the outbox and the deliveries are those of `sidewatch run`. Only the trigger differs:
+//! a notification.
 
 mod counters;
 mod decision;
@@ -14,6 +16,5 @@ mod message;
 mod page;
 mod service;
 
-pub use decision::{Decided, Outcome, decide};
-pub use message::{Notification, Received};
+pub(crate) use decision::Outcome;
 pub use service::{Loader, Service};

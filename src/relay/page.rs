@@ -1,4 +1,4 @@
-//! What a person sees who opens a relay in a browser.
+//! The status page of a relay.
 
 use crate::config::relay::Relay;
 use crate::metric::format_duration;
@@ -6,7 +6,7 @@ use crate::notify::retrain::ReceiverStats;
 
 /// The page as plain text.
 pub(super) fn page(relay: &Relay, gates: &[String], receivers: &[ReceiverStats]) -> String {
-    let mut out = "sidewatch relay\n\nWhich alerts ask:\n".to_owned();
+    let mut out = "sidewatch relay\n\nAlerts that request retraining:\n".to_owned();
     for ask in &relay.asks {
         let matchers: Vec<String> = ask.matchers.iter().map(ToString::to_string).collect();
         let cooldown = format_duration(ask.cooldown);
@@ -18,11 +18,14 @@ pub(super) fn page(relay: &Relay, gates: &[String], receivers: &[ReceiverStats])
     let switches = [
         (
             !relay.retraining.enabled,
-            "retraining.enabled is false: nobody is asked\n",
+            "retraining.enabled is false: no requests are sent\n",
         ),
-        (relay.retraining.dry_run, "dry run: nobody is asked\n"),
+        (
+            relay.retraining.dry_run,
+            "retraining.dry_run is true: no requests are sent\n",
+        ),
     ];
-    for (_, text) in switches.iter().filter(|(on, _)| *on) {
+    for (_, text) in switches.iter().filter(|(is_on, _)| *is_on) {
         out.push_str(text);
     }
     out.push_str("\nReceivers:\n");
@@ -30,9 +33,9 @@ pub(super) fn page(relay: &Relay, gates: &[String], receivers: &[ReceiverStats])
         let error = receiver
             .last_error
             .as_deref()
-            .map(|error| format!(", last: {error}"));
+            .map(|error| format!(", last error: {error}"));
         out.push_str(&format!(
-            "  {}: {} arrived, {} wait, {} dead{}\n",
+            "  {}: {} delivered, {} waiting, {} dead{}\n",
             receiver.name,
             receiver.delivered,
             receiver.waiting,
@@ -45,7 +48,7 @@ pub(super) fn page(relay: &Relay, gates: &[String], receivers: &[ReceiverStats])
         out.push_str(&format!("  {line}\n"));
     }
     if gates.is_empty() {
-        out.push_str("  none asked lately\n");
+        out.push_str("  no recent requests\n");
     }
     out
 }

@@ -1,4 +1,4 @@
-//! The tasks of a relay: the server, the deliveries, and the loop between them.
+//! The tasks of a relay: the server, the deliveries, and the command loop.
 
 use std::fmt;
 use std::future::ready;
@@ -34,14 +34,14 @@ use crate::state::{Store, StoreOutbox};
 /// Reads the configuration again, with every check.
 pub type Loader = LoaderOf<Relay>;
 
-/// Where Alertmanager posts.
+/// The path of Alertmanager's webhook.
 const WEBHOOK: &str = "/api/v1/alertmanager";
-/// How long queues may drain at stop.
-const GRACE: Duration = Duration::from_secs(10);
-/// How old what is shown may be.
-const REFRESH: Duration = Duration::from_secs(1);
+/// How long deliveries may continue after the stop signal.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+/// Time between two updates of the published snapshot.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The stages of stopping, first to last.
+/// The stages of a shutdown, in order.
 const RECEIVING: usize = 0;
 const DELIVERING: usize = 1;
 const SERVING: usize = 2;
@@ -64,7 +64,7 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// A relay for a checked configuration.
+    /// A relay with a checked configuration.
     #[must_use]
     pub fn new(relay: Relay) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Service {
         }
     }
 
-    /// Reads the configuration again with `load` at SIGHUP, and at `POST /-/reload` with `lifecycle`.
+    /// Reloads the configuration with `load` at SIGHUP; with `lifecycle` also at `POST /-/reload`.
     #[must_use]
     pub fn with_reload(mut self, load: Loader, lifecycle: bool) -> Self {
         self.loader = Some(load);
@@ -84,23 +84,24 @@ impl Service {
         self
     }
 
-    /// Serves health on a listener of its own.
+    /// Serves the health endpoints on a separate listener.
     #[must_use]
     pub fn with_health(mut self, server: Server) -> Self {
         self.health = Some(server);
         self
     }
 
-    /// Waits for a store that another process has, instead of failing.
+    /// If another process uses the store, waits for it instead of failing.
     #[must_use]
     pub fn with_standby(self, standby: bool) -> Self {
         Self { standby, ..self }
     }
 
-    /// Runs until `stop` completes, then lets requests finish, drains the outbox and closes the server last.
+    /// Runs until `stop` completes, then lets requests finish, drains the outbox and closes the
+    /// server last.
     ///
     /// # Errors
-    /// When the store cannot be used, or a task that should run for ever ended.
+    /// The store cannot be used, or a task ended unexpectedly.
     pub async fn run(
         self,
         server: Server,
@@ -109,10 +110,10 @@ impl Service {
         let hang_ups = reload_signal()?;
         let mut supervisor = Supervisor::new(3);
         let shared = Arc::new(Shared::new(&Labels::empty()));
-        let desk = Desk::default();
-        let counters = Arc::clone(&desk.counters);
+        let handler = Handler::default();
+        let counters = Arc::clone(&handler.counters);
         shared.set_more(move || counters.families());
-        shared.set_control(desk.clone().control());
+        shared.set_control(handler.clone().control());
         serve(supervisor.stage(SERVING), &shared, server, self.health);
         let mut stop = pin!(stop);
         let path = self.relay.storage.as_deref();
@@ -122,25 +123,26 @@ impl Service {
         };
         let stage = supervisor.stage(DELIVERING);
         let Some(store) = open_store::open_unless(&mut stop, place, &shared, stage).await? else {
-            supervisor.run(ready(()), GRACE).await;
+            supervisor.run(ready(()), STOP_GRACE).await;
             return Ok(());
         };
         if path.is_none() {
-            warn!("without --storage.path a restart forgets requests and cool-downs");
+            warn!("without --storage.path, requests and cool-downs are lost at a restart");
         }
         let (commands, queue) = control::queue();
         let open = open(
             &mut supervisor,
             self.relay,
             &store,
-            (commands.clone(), self.lifecycle),
+            commands.clone(),
+            self.lifecycle,
         )?;
         let receiving = supervisor.token(RECEIVING);
         let task = control::hang_ups(hang_ups, commands, receiving.clone());
         supervisor.spawn(RECEIVING, "signals", task);
-        // Who is told that it is ready finds it open.
-        drop(desk.open.set(open.clone()));
-        let task = Loop {
+        // Requests are served before the readiness endpoint reports ready.
+        drop(handler.open.set(open.clone()));
+        let task = CommandLoop {
             open,
             shared,
             durable: store.is_durable(),
@@ -152,26 +154,29 @@ impl Service {
             },
         };
         supervisor.spawn(RECEIVING, "commands", task.run(receiving));
-        let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
+        let ended = supervisor
+            .run(stop, STOP_GRACE + Duration::from_secs(5))
+            .await;
         open_store::close(store, ended).await
     }
 }
 
-/// The deliveries and the ledger over an open store.
+/// Starts the deliveries and builds the ledger on an open store.
 fn open(
     supervisor: &mut Supervisor,
     relay: Relay,
     store: &Arc<Store>,
-    (commands, lifecycle): (mpsc::Sender<Command>, bool),
-) -> Result<Open, MonitorError> {
+    commands: mpsc::Sender<Command>,
+    lifecycle: bool,
+) -> Result<OpenRelay, MonitorError> {
     let clock: Clock = Arc::new(clock::now);
     let receivers = webhooks(&relay.retraining);
     let outbox = Arc::new(StoreOutbox::new(Arc::clone(store)));
-    let (deliveries, runner) = Deliveries::new(receivers, outbox, clock, GRACE)?;
+    let (deliveries, runner) = Deliveries::new(receivers, outbox, clock, STOP_GRACE)?;
     let task = runner.run(supervisor.token(DELIVERING));
     supervisor.spawn(DELIVERING, "retraining", task);
     let relay = Arc::new(relay);
-    Ok(Open {
+    Ok(OpenRelay {
         ledger: Ledger::new(Arc::clone(&relay), Arc::clone(store), deliveries.clone()),
         api: Api {
             commands,
@@ -184,51 +189,51 @@ fn open(
     })
 }
 
-/// What answers once the store is open.
+/// The parts that handle requests once the store is open.
 #[derive(Debug, Clone)]
-struct Open {
+struct OpenRelay {
     api: Api,
     ledger: Ledger,
-    /// Cancelled when no more notifications are taken.
+    /// Cancelled when the relay stops accepting notifications.
     receiving: CancellationToken,
     relay: Arc<watch::Sender<Arc<Relay>>>,
 }
 
-/// Answers every call, also before the store is open.
+/// Handles requests, also before the store is open.
 #[derive(Debug, Clone, Default)]
-struct Desk {
-    open: Arc<OnceLock<Open>>,
+struct Handler {
+    open: Arc<OnceLock<OpenRelay>>,
     counters: Arc<Counters>,
 }
 
-impl Desk {
+impl Handler {
     fn control(self) -> Control {
         let control = Control::new(move |call| -> BoxFuture<'static, Reply> {
-            let desk = self.clone();
-            Box::pin(async move { desk.answer(call).await })
+            let handler = self.clone();
+            Box::pin(async move { handler.handle(call).await })
         });
         control.with_paths(&["/", WEBHOOK])
     }
 
-    async fn answer(&self, call: Call) -> Reply {
+    async fn handle(&self, call: Call) -> Reply {
         let is_webhook = call.path == WEBHOOK;
         let reply = match self.open.get() {
-            Some(open) => self.answer_open(open, call).await,
-            // Alertmanager tries again, perhaps at the instance that has the store.
+            Some(open) => self.handle_open(open, call).await,
+            // Alertmanager retries, possibly at the instance that has the store.
             None => text(503, "standby: another instance has the store\n"),
         };
         if is_webhook {
-            self.counters.answered(reply.status);
+            self.counters.count_response(reply.status);
         }
         reply
     }
 
-    async fn answer_open(&self, open: &Open, call: Call) -> Reply {
+    async fn handle_open(&self, open: &OpenRelay, call: Call) -> Reply {
         let relay = Arc::clone(&open.relay.borrow());
-        // Whoever knows the key of a request may report it done.
-        let is_free = call.path == "/" || call.path.ends_with("/done");
-        if !is_free && let Some(token) = &relay.token {
-            match shows(&call.authorization, token).await {
+        // Knowing the id of a request is enough to report its retraining as done.
+        let is_public = call.path == "/" || call.path.ends_with("/done");
+        if !is_public && let Some(token) = &relay.token {
+            match is_authorized(&call.authorization, token).await {
                 Ok(true) => {}
                 Ok(false) => return text(401, "unauthorized\n"),
                 Err(error) => {
@@ -242,16 +247,17 @@ impl Desk {
                 let gates = open.ledger.describe().await;
                 text(200, &page(&relay, &gates, &open.api.deliveries.stats()))
             }
-            WEBHOOK => self.notified(open, &call).await,
+            WEBHOOK => self.receive(open, &call).await,
             _ => open.api.answer(&call).await,
         }
     }
 
-    async fn notified(&self, open: &Open, call: &Call) -> Reply {
+    /// Handles a notification of Alertmanager.
+    async fn receive(&self, open: &OpenRelay, call: &Call) -> Reply {
         if call.method != "POST" {
             return text(405, "only POST is served here\n");
         }
-        // A page in somebody's browser can post text, but not JSON, to another host unasked.
+        // Browsers let any page post text to another host, but not JSON.
         if !call.content_type.starts_with("application/json") {
             return text(415, "Content-Type: must be application/json\n");
         }
@@ -269,41 +275,43 @@ impl Desk {
         if truncated > 0 {
             warn!(
                 receiver,
-                truncated, "Alertmanager left alerts out; see max_alerts"
+                truncated, "Alertmanager left out alerts; see max_alerts"
             );
         }
-        match open.ledger.take(notification).await {
-            Ok(decided) => {
-                debug!(receiver, outcomes = ?decided.outcomes, "notified");
-                self.counters.decided(&decided.outcomes, truncated);
+        match open.ledger.accept(notification).await {
+            Ok(decisions) => {
+                debug!(receiver, outcomes = ?decisions.outcomes, "received a notification");
+                self.counters.count_outcomes(&decisions.outcomes, truncated);
                 text(200, "ok\n")
             }
             Err(error) => {
-                error!(receiver, %error, "a notification could not be taken; Alertmanager tries again");
+                error!(receiver, %error, "a notification could not be stored; Alertmanager retries");
                 text(503, &format!("{error}\n"))
             }
         }
     }
 }
 
-/// Whether a header shows the token in a file, which is read for every request.
-async fn shows(credentials: &Credentials, file: &Path) -> std::io::Result<bool> {
+/// Whether the credentials are the bearer token in a file. The file is read for every request.
+async fn is_authorized(credentials: &Credentials, file: &Path) -> std::io::Result<bool> {
     let token = tokio::fs::read_to_string(file).await?;
     let token = token.trim();
     if token.is_empty() {
         return Err(std::io::Error::other("it is empty"));
     }
-    let shown = credentials.0.split_once(' ');
-    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    // Digests are compared, so that the time tells nothing of the token.
-    Ok(shown.is_some_and(|(_, shown)| {
-        Sha256::digest(shown.trim().as_bytes()) == Sha256::digest(token.as_bytes())
+    let given = credentials
+        .0
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    // Comparing digests keeps the duration independent of the token.
+    Ok(given.is_some_and(|(_, given)| {
+        Sha256::digest(given.trim().as_bytes()) == Sha256::digest(token.as_bytes())
     }))
 }
 
-/// The loop that obeys commands and keeps what is shown fresh.
-struct Loop {
-    open: Open,
+/// Executes commands and updates the published snapshot.
+struct CommandLoop {
+    open: OpenRelay,
     shared: Arc<Shared>,
     durable: bool,
     commands: mpsc::Receiver<Command>,
@@ -311,52 +319,43 @@ struct Loop {
     reload: publish::Reload,
 }
 
-impl Loop {
+impl CommandLoop {
     async fn run(mut self, stop: CancellationToken) {
-        let mut refresh = interval(REFRESH);
+        let mut refresh = interval(REFRESH_INTERVAL);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(command) = self.commands.recv() => self.obey(command).await,
+                Some(command) = self.commands.recv() => self.execute(command).await,
                 _ = refresh.tick() => {}
             }
             self.publish();
             self.shared.set_ready();
         }
         self.shared.set_stopping();
-        info!("no more notifications");
+        info!("stopped accepting notifications");
     }
 
-    async fn obey(&mut self, command: Command) {
+    async fn execute(&mut self, command: Command) {
         match command {
             Command::Reload(reply) => {
                 let result = self.reload().await;
                 self.reload.error = result.clone().err();
-                // Whoever asked may be gone.
-                let _gone = reply.send(result);
+                // The caller may have disconnected.
+                let _disconnected = reply.send(result);
             }
             Command::Done(id, reply) => {
-                let known = self.open.ledger.done(&id).await;
-                info!(id, known, "retraining reported done");
-                let _gone = reply.send(known);
+                let was_in_flight = self.open.ledger.done(&id).await;
+                info!(id, was_in_flight, "retraining reported as done");
+                let _disconnected = reply.send(was_in_flight);
             }
         }
     }
 
-    /// All or nothing: with any mistake the old configuration stays in force.
+    /// Replaces the whole configuration, or nothing if it has a mistake.
     async fn reload(&mut self) -> Result<(), String> {
-        let loaded = reload::load(self.loader.clone()).await;
-        let before = Arc::clone(&self.open.relay.borrow());
-        let relay = loaded.and_then(|relay| {
-            if relay.storage == before.storage {
-                Ok(Arc::new(relay))
-            } else {
-                Err("storage.path: is open; restart to change it".to_owned())
-            }
-        });
-        let relay = relay.inspect_err(|problems| {
-            error!(%problems, "the configuration was not reloaded; the old one stays in force");
+        let relay = self.load().await.inspect_err(|problems| {
+            error!(%problems, "the configuration was not reloaded; the previous one remains in use");
         })?;
         let receivers = webhooks(&relay.retraining);
         self.open.api.deliveries.reconfigure(receivers);
@@ -365,6 +364,17 @@ impl Loop {
         self.reload.succeeded_at = clock::now();
         info!("the configuration was reloaded");
         Ok(())
+    }
+
+    /// Reads the configuration and checks that it can replace the current one.
+    async fn load(&self) -> Result<Arc<Relay>, String> {
+        let relay = reload::load(self.loader.clone()).await?;
+        if relay.storage != self.open.relay.borrow().storage {
+            return Err(
+                "storage.path: cannot change while running; restart to change it".to_owned(),
+            );
+        }
+        Ok(Arc::new(relay))
     }
 
     fn publish(&self) {

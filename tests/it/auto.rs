@@ -52,7 +52,7 @@ fn pack_of(body: impl Into<Vec<u8>>) -> Option<&'static str> {
 }
 
 #[test]
-fn every_body_of_every_server_gets_its_own_pack() {
+fn every_recorded_scrape_is_recognised() {
     let recordings = recordings();
     let (mut seen, mut wrong) = (0, Vec::new());
     for (server, pack) in RECORDED {
@@ -96,8 +96,8 @@ fn start(dir: &Path, target: &str) -> (Process, String) {
     (Process::sidewatch(&args, dir), address)
 }
 
-/// The names of the groups, once they are what is wanted.
-async fn groups(address: &str, wanted: &str) {
+/// Waits until the only rule group has this name.
+async fn wait_for_group(address: &str, expected: &str) {
     until("the rules", SOON, async || {
         let answer = get_json(&format!("http://{address}/api/v1/rules")).await?;
         let groups = answer["data"]["groups"].as_array().cloned();
@@ -106,7 +106,7 @@ async fn groups(address: &str, wanted: &str) {
             .iter()
             .filter_map(|group| Some(group["name"].as_str()?.to_owned()))
             .collect();
-        if names == [wanted] {
+        if names == [expected] {
             Ok(())
         } else {
             Err(format!("{names:?}"))
@@ -116,11 +116,11 @@ async fn groups(address: &str, wanted: &str) {
 }
 
 #[tokio::test]
-async fn the_sidecar_starts_before_its_server_and_chooses_at_the_first_scrape() {
+async fn a_server_that_starts_later_is_recognised_at_its_first_scrape() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
     let (process, address) = start(dir.path(), &format!("http://127.0.0.1:{port}/metrics"));
-    groups(&address, "auto").await;
+    wait_for_group(&address, "auto").await;
     assert!(
         get_text(&format!("http://{address}/-/healthy"))
             .await
@@ -134,7 +134,7 @@ async fn the_sidecar_starts_before_its_server_and_chooses_at_the_first_scrape() 
         .respond_with(ResponseTemplate::new(200).set_body_raw(body, "text/plain"))
         .mount(&server)
         .await;
-    groups(&address, "vllm").await;
+    wait_for_group(&address, "vllm").await;
     until("a value of the pack", SOON, async || {
         let page = get_text(&format!("http://{address}/metrics")).await?;
         let found = page.lines().any(|line| {
@@ -144,14 +144,14 @@ async fn the_sidecar_starts_before_its_server_and_chooses_at_the_first_scrape() 
     })
     .await;
     drop(process);
-    // The next start knows it without a scrape.
+    // After a restart the pack is used without a scrape.
     drop(server);
     let (_process, address) = start(dir.path(), &format!("http://127.0.0.1:{port}/metrics"));
-    groups(&address, "vllm").await;
+    wait_for_group(&address, "vllm").await;
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_knows_raises_an_alert_and_is_looked_at_again() {
+async fn an_unknown_server_raises_an_alert_until_it_is_recognised() {
     let dir = tempfile::tempdir().unwrap();
     let server = MockServer::start().await;
     let unknown = ResponseTemplate::new(200).set_body_raw("something 1\n", "text/plain");
@@ -177,5 +177,5 @@ async fn a_server_that_nobody_knows_raises_an_alert_and_is_looked_at_again() {
         }
     })
     .await;
-    groups(&address, "tgi").await;
+    wait_for_group(&address, "tgi").await;
 }

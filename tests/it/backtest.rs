@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use sidewatch::cli::backtest::{Backtest, Format, Source, Span};
-use sidewatch::cli::replay::{Fired, replay};
 use sidewatch::history::{Prometheus, Range, Recording};
 use sidewatch::metric::{Labels, MatchOp, Matcher, Selector, Timestamp};
 use sidewatch::runtime::http;
@@ -19,7 +18,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use super::support::{Process, free_port, get_text, recordings, tool, until};
 
 const START: i64 = 1_700_000_010;
-/// More than Prometheus answers at once.
+/// More than Prometheus returns in one response.
 const STEPS: i64 = 11_500;
 
 const RULES: &str = "groups:
@@ -41,12 +40,13 @@ const RULES: &str = "groups:
         annotations: {summary: 'down'}
 ";
 
-/// A model that is bad for an hour, and a target that is away for five minutes.
+/// The good predictions up to a step: the model is bad for an hour.
 fn good(step: i64) -> i64 {
     let bad = (step - 4000).clamp(0, 240);
     10 * step - 2 * bad
 }
 
+/// The series of the model as OpenMetrics. The target is down for five minutes.
 fn history() -> String {
     let mut text = String::new();
     let away = 9000..9020;
@@ -99,7 +99,7 @@ fn openmetrics(dir: &Path) -> Source {
     }
 }
 
-/// The binary, as a pipe sees it.
+/// Runs the binary with its output in pipes.
 async fn binary(dir: &Path, args: &[&str]) -> Output {
     tokio::process::Command::new(env!("CARGO_BIN_EXE_sidewatch"))
         .args(["backtest", "--rules", "rules.yaml"])
@@ -111,7 +111,7 @@ async fn binary(dir: &Path, args: &[&str]) -> Output {
 }
 
 #[test]
-fn a_file_gives_alerts_and_what_would_have_been_sent() {
+fn an_openmetrics_file_gives_alerts_and_deliveries() {
     let dir = folder();
     let answer = json(&Backtest {
         rules: rules(dir.path()),
@@ -137,7 +137,7 @@ fn a_file_gives_alerts_and_what_would_have_been_sent() {
             .filter(|d| d["receiver"] == receiver)
             .count()
     };
-    // An hour of a bad model under a cool-down of half an hour.
+    // The model is bad for an hour, and the cool-down is half an hour.
     assert_eq!(of("webhook"), 2);
     assert_eq!(of("alertmanager"), 4, "{deliveries:#?}");
     let first = &deliveries[0];
@@ -145,7 +145,7 @@ fn a_file_gives_alerts_and_what_would_have_been_sent() {
         (&first["state"], &first["at"]),
         (&"firing".into(), &alerts[0]["fired_at"])
     );
-    // Repeated every minute that is over: at a step of 15 s, every 75 s.
+    // Repeated when more than a minute has passed: at a step of 15 s, every 75 s.
     let lasted = seconds(&alerts[0]["resolved_at"]) - seconds(&alerts[0]["fired_at"]);
     assert_eq!(first["times"].as_i64().unwrap(), (lasted + 74) / 75);
     assert_eq!(answer["steps"], STEPS);
@@ -153,7 +153,7 @@ fn a_file_gives_alerts_and_what_would_have_been_sent() {
 }
 
 #[test]
-fn a_table_says_the_same_as_the_series_it_was_made_from() {
+fn a_csv_table_gives_the_same_result_as_openmetrics() {
     let dir = folder();
     let mut table = "timestamp,good_total{model=\"m\",job=\"ml\",instance=\"a:1\"},\"all_total{model=\"\"m\"\",job=\"\"ml\"\",instance=\"\"a:1\"\"}\"\n".to_owned();
     for step in 3500..4500 {
@@ -188,7 +188,7 @@ fn a_table_says_the_same_as_the_series_it_was_made_from() {
 }
 
 #[tokio::test]
-async fn the_real_prometheus_gives_the_same_answer_as_the_file_it_was_filled_from() {
+async fn a_real_prometheus_gives_the_same_result_as_the_imported_file() {
     let (Some(prometheus), Some(promtool)) = (tool("prometheus"), tool("promtool")) else {
         return;
     };
@@ -235,12 +235,13 @@ async fn the_real_prometheus_gives_the_same_answer_as_the_file_it_was_filled_fro
         "{}",
         String::from_utf8_lossy(&theirs.stderr)
     );
-    assert!(theirs.stderr.is_empty(), "a pipe sees no progress");
+    assert!(theirs.stderr.is_empty(), "no progress bar in a pipe");
     let ours = binary(dir.path(), &["--format", "json", "--openmetrics", "day.om"]).await;
     let parse = |output: &Output| serde_json::from_slice::<Json>(&output.stdout).unwrap();
     let (theirs, ours) = (parse(&theirs), parse(&ours));
     assert_eq!(ours["alerts"].as_array().unwrap().len(), 2);
-    // While the target was away its last counts are still known for five minutes, but it was not scraped.
+    // While the target was down its last counts are still visible for five minutes, but it was not
+    // scraped.
     for key in ["alerts", "deliveries", "steps", "failed_scrapes"] {
         assert_eq!(theirs[key], ours[key], "{key}");
     }
@@ -254,10 +255,10 @@ async fn the_real_prometheus_gives_the_same_answer_as_the_file_it_was_filled_fro
     );
 }
 
-/// A server that answers no more than five steps at once, to those who say who they are.
-struct Small;
+/// A server that returns at most five steps in one response.
+struct LimitedServer;
 
-impl Respond for Small {
+impl Respond for LimitedServer {
     fn respond(&self, request: &Request) -> ResponseTemplate {
         let form = String::from_utf8_lossy(&request.body).into_owned();
         let field = |name: &str| -> i64 {
@@ -296,12 +297,12 @@ impl Respond for Small {
 }
 
 #[tokio::test]
-async fn a_range_that_is_too_large_for_the_server_is_asked_for_in_halves() {
+async fn a_range_that_is_too_large_for_the_server_is_queried_in_halves() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/prometheus/api/v1/query_range"))
         .and(header("authorization", "Bearer t0ken"))
-        .respond_with(Small)
+        .respond_with(LimitedServer)
         .mount(&server)
         .await;
     let settings = http::Settings {
@@ -328,7 +329,7 @@ async fn a_range_that_is_too_large_for_the_server_is_asked_for_in_halves() {
     assert_eq!(
         recording.series(),
         1,
-        "both selectors found the same series"
+        "both selectors match the same series"
     );
     let steps = sidewatch::history::Steps::new(recording, (range.start, range.end), range.step);
     let bodies: Vec<String> = steps
@@ -343,7 +344,7 @@ async fn a_range_that_is_too_large_for_the_server_is_asked_for_in_halves() {
 }
 
 #[test]
-fn a_configuration_says_who_would_have_been_told() {
+fn the_configuration_determines_the_receivers() {
     let dir = folder();
     let config = "global: {external_labels: {cluster: eu1}}
 model: {id: fraud}
@@ -387,7 +388,7 @@ retraining:
 }
 
 #[test]
-fn other_rules_are_compared_alert_by_alert() {
+fn two_sets_of_rules_are_compared_alert_by_alert() {
     let dir = folder();
     let stricter = RULES.replace("for: 30s\n        labels", "for: 5m\n        labels");
     let other = stricter
@@ -417,7 +418,7 @@ fn other_rules_are_compared_alert_by_alert() {
 }
 
 #[test]
-fn the_report_stands_alone_and_escapes_what_it_shows() {
+fn the_report_is_self_contained_and_escapes_its_contents() {
     let dir = folder();
     let hostile = RULES.replace("'down'", "'<script>alert(1)</script> & \"down\"'");
     fs::write(dir.path().join("rules.yaml"), hostile).unwrap();
@@ -438,12 +439,12 @@ fn the_report_stands_alone_and_escapes_what_it_shows() {
     assert_eq!(
         html.matches("class=\"value\"").count(),
         2,
-        "one signal with one hole"
+        "one signal with one gap"
     );
 }
 
 #[test]
-fn mistakes_are_told_with_their_remedy() {
+fn errors_name_the_file_or_the_flag() {
     let dir = folder();
     let backtest = |source: Source, step: Option<u64>| {
         run(&Backtest {
@@ -461,7 +462,7 @@ fn mistakes_are_told_with_their_remedy() {
     };
     let error = backtest(other, None);
     assert!(
-        error.ends_with("other.om: has no sample of a series that the rules read"),
+        error.ends_with("other.om: has no samples of the series that the rules read"),
         "{error}"
     );
     assert_eq!(
@@ -498,7 +499,7 @@ fn is_number_or_null(value: &Json) -> bool {
     value.is_null() || value.is_f64() || value.is_u64()
 }
 
-/// The shape that programs rely on.
+/// Checks the documented shape of the JSON output.
 fn check_shape(answer: &Json, place: &str) {
     for alert in answer["alerts"].as_array().unwrap() {
         assert!(
@@ -570,7 +571,7 @@ fn every_pack_replays_every_recording() {
 }
 
 #[test]
-fn auto_takes_the_pack_of_whatever_the_past_is_of() {
+fn auto_selects_the_pack_that_fits_the_metrics() {
     let dir = tempfile::tempdir().unwrap();
     for n in 1..4 {
         let body = format!(
@@ -632,13 +633,19 @@ fn no_alert_is_lost_however_many_change_at_once() {
     let file = dir.path().join("r.yaml");
     fs::write(&file, rules).unwrap();
     scrapes_of_users(dir.path(), 1100, &[0, 2, 0], &[0, 0, 2]);
-    let replay = replay(&[file.display().to_string()], dir.path(), None).unwrap();
-    let of = |rule: &str| -> Vec<&Fired> {
-        let fired = replay.fired.iter();
-        fired.filter(|fired| *fired.alert.rule == *rule).collect()
-    };
+    let answer = json(&Backtest {
+        rules: vec![file.display().to_string()],
+        source: Source {
+            snapshots: Some(dir.path().to_owned()),
+            ..Source::default()
+        },
+        format: Format::Json,
+        ..Backtest::default()
+    });
+    let alerts = answer["alerts"].as_array().unwrap();
+    let of = |rule: &str| -> Vec<&Json> { alerts.iter().filter(|a| a["rule"] == rule).collect() };
     let (x, y) = (of("X"), of("Y"));
     assert_eq!((x.len(), y.len()), (1100, 1100));
-    assert!(x.iter().all(|fired| fired.resolved_at.is_some()));
-    assert!(y.iter().all(|fired| fired.resolved_at.is_none()));
+    assert!(x.iter().all(|alert| alert["resolved_at"].is_number()));
+    assert!(y.iter().all(|alert| alert["resolved_at"].is_null()));
 }

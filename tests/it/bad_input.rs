@@ -59,7 +59,7 @@ groups:
 ";
 
 #[test]
-fn five_mistakes_in_a_rule_file_are_reported_at_once_with_line_path_and_remedy() {
+fn all_mistakes_of_a_rule_file_are_reported_with_line_path_and_remedy() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("rules.yaml"), FIVE).unwrap();
     let said = refused(
@@ -102,7 +102,7 @@ fn five_mistakes_in_a_rule_file_are_reported_at_once_with_line_path_and_remedy()
 }
 
 #[test]
-fn an_unknown_key_of_the_configuration_is_a_mistake_with_a_suggestion() {
+fn an_unknown_configuration_key_is_reported_with_a_suggestion() {
     let dir = tempfile::tempdir().unwrap();
     let config =
         "scrape: {targets: [{url: \"http://127.0.0.1:1/metrics\"}]}\nrule_flies: [a.yaml]\n";
@@ -115,7 +115,7 @@ fn an_unknown_key_of_the_configuration_is_a_mistake_with_a_suggestion() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn the_error_for_a_missing_file_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let said = refused(dir.path(), &["run", "--config.file=nope.yaml"]);
     assert!(
@@ -137,7 +137,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn a_port_in_use_is_named_with_the_way_out() {
+fn the_error_for_a_port_in_use_names_the_flag_to_change() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -161,7 +161,7 @@ fn a_port_in_use_is_named_with_the_way_out() {
 }
 
 #[test]
-fn a_plain_prometheus_rule_file_loads_unchanged_and_an_unknown_key_does_not() {
+fn a_prometheus_rule_file_loads_unchanged_and_unknown_keys_are_refused() {
     use sidewatch::config::RuleReader;
     use sidewatch::judge::Registry;
     let registry = Registry::built_in();
@@ -222,8 +222,8 @@ groups:
     );
 }
 
-/// Starts the binary on a target and waits until failures of this kind are counted.
-async fn counted(target: &str, reason: &str) -> (Process, tempfile::TempDir, String) {
+/// Starts the binary on a target and waits until a scrape failure with this reason is counted.
+async fn run_until_failure(target: &str, reason: &str) -> (Process, tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
     let address = format!("127.0.0.1:{}", free_port());
@@ -252,25 +252,25 @@ async fn counted(target: &str, reason: &str) -> (Process, tempfile::TempDir, Str
     (process, dir, page)
 }
 
-async fn still_runs_and_stops_well(mut process: Process) {
+async fn stops_cleanly(mut process: Process) {
     process.signal("INT");
     assert_eq!(process.ended(SOON).await.code(), Some(0));
 }
 
 #[tokio::test]
-async fn an_unreachable_target_is_counted_and_the_sidecar_goes_on() {
+async fn scrapes_of_an_unreachable_target_are_counted_as_failures() {
     let target = format!("http://127.0.0.1:{}/metrics", free_port());
-    let (process, _dir, page) = counted(&target, "connect").await;
+    let (process, _dir, page) = run_until_failure(&target, "connect").await;
     let up = page
         .lines()
         .find(|line| line.starts_with("sidewatch_target_up{"))
         .unwrap();
     assert!(up.ends_with(" 0"), "{up}");
-    still_runs_and_stops_well(process).await;
+    stops_cleanly(process).await;
 }
 
 #[tokio::test]
-async fn bad_answers_of_a_target_are_counted_by_reason() {
+async fn invalid_responses_of_a_target_are_counted_by_reason() {
     let random: Vec<u8> = (0..4096_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
@@ -297,17 +297,17 @@ async fn bad_answers_of_a_target_are_counted_by_reason() {
             .respond_with(answer)
             .mount(&target)
             .await;
-        let (process, _dir, page) = counted(&target.uri(), reason).await;
+        let (process, _dir, page) = run_until_failure(&target.uri(), reason).await;
         let others = page.lines().filter(|line| {
             line.starts_with("sidewatch_scrape_failures_total{") && line.ends_with(" 0")
         });
         assert_eq!(others.count(), 11, "every other reason stays at 0: {page}");
-        still_runs_and_stops_well(process).await;
+        stops_cleanly(process).await;
     }
 }
 
 #[tokio::test]
-async fn an_alertmanager_that_is_down_delays_nothing_and_gets_the_alert_when_it_is_back() {
+async fn an_alertmanager_that_was_down_gets_the_alert_when_it_is_back() {
     let target = MockServer::start().await;
     let body = ResponseTemplate::new(200).set_body_raw("accuracy 0.5\n", "text/plain");
     Mock::given(method("GET"))
@@ -357,11 +357,11 @@ async fn an_alertmanager_that_is_down_delays_nothing_and_gets_the_alert_when_it_
         }
     })
     .await;
-    still_runs_and_stops_well(process).await;
+    stops_cleanly(process).await;
 }
 
 #[tokio::test]
-async fn the_kubelet_has_a_listener_of_its_own() {
+async fn health_checks_can_have_their_own_listener() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
     let address = format!("127.0.0.1:{}", free_port());
@@ -385,5 +385,5 @@ async fn the_kubelet_has_a_listener_of_its_own() {
             .unwrap_err()
             .starts_with("404")
     );
-    still_runs_and_stops_well(process).await;
+    stops_cleanly(process).await;
 }

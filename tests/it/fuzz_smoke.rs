@@ -10,25 +10,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use sidewatch::metric::SplitMix64;
 use tokio::time::Instant;
 
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 
-/// SplitMix64.
-struct Random(u64);
+/// Random choices from a seed.
+struct Random(SplitMix64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
+        usize::try_from(self.0.next_u64() % u64::try_from(limit.max(1)).unwrap()).unwrap()
     }
 
     /// A part of the bytes, at most sixteen long.
@@ -76,7 +69,7 @@ impl Material {
         for _ in 0..=random.below(6) {
             let at = random.below(bytes.len() + 1);
             match random.below(6) {
-                0 if at < bytes.len() => bytes[at] = random.next().to_le_bytes()[0],
+                0 if at < bytes.len() => bytes[at] = random.0.next_u64().to_le_bytes()[0],
                 1 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
                 2 => drop(bytes.drain(at..(at + random.below(16)).min(bytes.len()))),
                 3 if !bytes.is_empty() => {
@@ -166,7 +159,7 @@ impl Budget {
 /// Feeds one target with its seeds, then with mutants of them.
 fn fuzz((name, target): targets::Target, budget: Budget) {
     let material = Material::read(name);
-    let mut random = Random(budget.seed);
+    let mut random = Random(SplitMix64::new(budget.seed));
     let (started, mut slowest, mut mutants) = (Instant::now(), Duration::ZERO, 0);
     let mut feed = |input: &[u8]| {
         let before = Instant::now();

@@ -20,7 +20,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::support::notify::{TestClock, alert, http_client, submit, until};
 
-/// Folder, receiver, and the numbers of the requests a child submits.
+/// Environment variables of a child: folder, receiver, and the numbers of the requests it submits.
 const DIRECTORY: &str = "SIDEWATCH_TEST_DIRECTORY";
 const RECEIVER: &str = "SIDEWATCH_TEST_RECEIVER";
 const RANGE: &str = "SIDEWATCH_TEST_RANGE";
@@ -50,7 +50,8 @@ fn deliveries(directory: &Path, url: &str, clock: &TestClock) -> (Deliveries, Ru
     (handle, runner, store)
 }
 
-/// What the test below kills: submits requests, says which are in the outbox, delivers meanwhile.
+/// The process that the next test kills: it submits requests, prints those in the outbox, and
+/// delivers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "run in a process of its own by the test that kills it"]
 async fn child_that_submits_and_delivers() {
@@ -78,7 +79,7 @@ async fn child_that_submits_and_delivers() {
     }
 }
 
-/// Counts every key that arrives; now and then it fails on purpose.
+/// Counts the received keys and fails some requests on purpose.
 #[derive(Clone, Default)]
 struct Arrivals(Arc<Mutex<Counted>>);
 
@@ -113,7 +114,7 @@ fn number(name: &str, default: usize) -> usize {
         .unwrap_or(default)
 }
 
-/// Runs a child until it has kept `lines` requests, then kills it without warning. Gives what it kept.
+/// Runs a child until it has stored `lines` requests, then kills it. Returns the stored requests.
 fn run_and_kill(directory: &Path, url: &str, range: (usize, usize), lines: usize) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -131,7 +132,7 @@ fn run_and_kill(directory: &Path, url: &str, range: (usize, usize), lines: usize
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
     let said = output.lines().map_while(Result::ok);
-    // The harness may print its own words before the first key on the same line.
+    // The test harness may print text before the first key on the same line.
     let keys = said.filter_map(|line| line.split_once("kept ").map(|(_, key)| key.to_owned()));
     let kept: Vec<String> = keys.take(lines).collect();
     child.kill().unwrap();
@@ -153,7 +154,7 @@ async fn no_request_is_lost_when_the_process_is_killed() {
     let mut kept = BTreeSet::new();
     for round in 0..kills {
         let (from, to) = (round * 100, round * 100 + 100);
-        // Killed after a different number of requests each time, while others are on their way.
+        // Each time it is killed after a different number of requests, while others are in flight.
         let lines = 1 + (round * 37 + 11) % 100;
         let (path, url) = (directory.path().to_owned(), server.uri());
         let killed =
@@ -165,7 +166,7 @@ async fn no_request_is_lost_when_the_process_is_killed() {
     let clock = TestClock::at(1_700_000_000);
     let (handle, runner, _) = deliveries(directory.path(), &server.uri(), &clock);
     let stop = CancellationToken::new();
-    // Time passes for those that failed on purpose.
+    // Advance the clock until the failed requests are retried.
     let waited = || {
         clock.advance(Duration::from_millis(100));
         handle.wake();
@@ -201,7 +202,7 @@ struct Line {
     outbox: sidewatch::cli::outbox::Outbox,
 }
 
-/// Runs `outbox …` and gives what it says.
+/// Runs `outbox …` and returns its output.
 fn outbox(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     let path = format!("--storage.path={}", directory.display());
     let all = ["outbox"]
@@ -240,7 +241,7 @@ fn two_requests(directory: &Path) {
 }
 
 #[test]
-fn the_outbox_can_be_listed_retried_and_dropped() {
+fn requests_can_be_listed_retried_and_dropped() {
     let directory = tempfile::tempdir().unwrap();
     two_requests(directory.path());
     let listed = outbox(directory.path(), &["list"]).unwrap();
@@ -275,7 +276,7 @@ fn the_outbox_can_be_listed_retried_and_dropped() {
 }
 
 #[test]
-fn the_outbox_command_says_why_it_cannot() {
+fn the_outbox_command_reports_why_it_failed() {
     let directory = tempfile::tempdir().unwrap();
     let nothing = outbox(directory.path(), &["list"]).unwrap_err();
     assert!(nothing.contains("no store here"), "{nothing}");
@@ -300,7 +301,7 @@ fn the_outbox_command_says_why_it_cannot() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_outbox_of_a_running_process_is_asked_over_http() {
+async fn the_outbox_command_asks_a_running_process_over_http() {
     let directory = tempfile::tempdir().unwrap();
     two_requests(directory.path());
     let entries = StoreOutbox::new(Arc::new(open_store(directory.path())))

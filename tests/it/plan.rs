@@ -62,7 +62,7 @@ fn samples(text: &str) -> Vec<(String, f64)> {
     split.filter(|(_, value)| value.is_finite()).collect()
 }
 
-/// A week in which counters rise at one pace and gauges stay, as series of a job with the target's labels.
+/// A week of series with target labels. Counters rise at a constant rate, gauges are constant.
 fn week(end: i64) -> String {
     let mut families: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
     for (index, (body, pod)) in servers().iter().enumerate() {
@@ -70,7 +70,7 @@ fn week(end: i64) -> String {
             let (name, labels) = series.split_once('{').unwrap_or((&series, "}"));
             let labels = labels.trim_end_matches(['}', ',']);
             let comma = if labels.is_empty() { "" } else { "," };
-            // Two servers run in a job of their own, the others in the one of all annotated pods.
+            // Two servers have their own jobs; the others are in the job of all annotated pods.
             let job = if index < 2 { pod } else { &"kubernetes-pods" };
             let full = format!(
                 "{name}{{{labels}{comma}job=\"{job}\",namespace=\"ml\",pod=\"{pod}\",instance=\"10.0.0.{index}:8000\"}}"
@@ -109,7 +109,7 @@ fn week(end: i64) -> String {
     text + "# EOF\n"
 }
 
-#[expect(clippy::too_many_lines, reason = "one plan, looked at from every side")]
+#[expect(clippy::too_many_lines, reason = "all assertions about one plan")]
 #[tokio::test]
 async fn a_plan_finds_every_kind_of_server_within_a_minute() {
     let end = clock::now().as_secs_f64() as i64 / HOUR * HOUR;
@@ -172,7 +172,7 @@ async fn a_plan_finds_every_kind_of_server_within_a_minute() {
     let signals = |name: &str| of(name)["signals"].as_array().unwrap().len();
     assert!(signals("llama-3-8b") > 3, "{}", of("llama-3-8b"));
     assert!(signals("bert") > 1, "{}", of("bert"));
-    // A server with one histogram has not what the pack would like to judge, and the plan says what is missing.
+    // This server lacks metrics of the pack, and the plan names them.
     let missing = of("opt")["missing"].as_array().unwrap();
     assert!(
         missing
@@ -184,9 +184,9 @@ async fn a_plan_finds_every_kind_of_server_within_a_minute() {
     let html = fs::read_to_string(dir.path().join("plan.html")).unwrap();
     assert!(html.contains("llama-3-8b") && html.contains("<svg"));
     for url in ["src=\"http", "href=\"http", "<script"] {
-        assert!(!html.contains(url), "nothing from elsewhere");
+        assert!(!html.contains(url), "the report is self-contained");
     }
-    // What is to be installed is accepted.
+    // The generated configuration is valid.
     let check = tokio::process::Command::new(env!("CARGO_BIN_EXE_sidewatch"))
         .args(["check", "config", "install/ml-llama-3-8b/sidewatch.yaml"])
         .current_dir(dir.path())

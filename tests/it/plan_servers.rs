@@ -25,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A Prometheus without samples that knows so many jobs, of which the first few are vLLM.
+/// A Prometheus index with `jobs` jobs without samples, of which the first `models` are vLLM.
 struct Index {
     jobs: usize,
     models: usize,
@@ -41,7 +41,7 @@ impl Respond for Index {
             "/api/v1/label/job/values" => names(self.models),
             "/api/v1/label/__name__/values" if matcher.contains("job=\"\"") => Vec::new(),
             "/api/v1/label/__name__/values" => vec!["vllm:num_requests_running".to_owned()],
-            other => panic!("not asked for: {other}"),
+            other => panic!("unexpected request: {other}"),
         };
         ResponseTemplate::new(200).set_body_json(json!({"status": "success", "data": data}))
     }
@@ -84,7 +84,7 @@ async fn server(jobs: usize, models: usize) -> MockServer {
 }
 
 #[tokio::test]
-async fn a_server_without_series_is_said_to_be_one() {
+async fn a_server_without_series_is_reported() {
     let server = server(0, 0).await;
     let output = plan(&server.uri(), &[]).await;
     assert!(output.status.success());
@@ -97,15 +97,15 @@ async fn a_server_without_series_is_said_to_be_one() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_and_one_that_demands_a_password_are_errors_with_the_way_out() {
+async fn errors_of_unreachable_and_protected_servers_name_a_remedy() {
     let started = Instant::now();
-    let nobody = format!("http://127.0.0.1:{}", free_port());
-    let output = plan(&nobody, &[]).await;
+    let unreachable = format!("http://127.0.0.1:{}", free_port());
+    let output = plan(&unreachable, &[]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains(&nobody), "{said}");
+    assert!(said.contains(&unreachable), "{said}");
     assert!(started.elapsed() < Duration::from_secs(30));
-    // Mimir without a tenant, and a server behind a password.
+    // Mimir without a tenant header, and a server that requires a password.
     for (status, body) in [(401, "no org id\n"), (403, "")] {
         let server = MockServer::start().await;
         Mock::given(method("GET"))
@@ -128,7 +128,7 @@ async fn a_server_that_is_away_and_one_that_demands_a_password_are_errors_with_t
 }
 
 #[tokio::test]
-async fn of_a_thousand_jobs_only_those_are_looked_at_whose_names_tell_something() {
+async fn only_jobs_with_metrics_of_a_known_server_are_inspected() {
     let server = server(1000, 3).await;
     let output = plan(&server.uri(), &["--format", "json", "--models", "2"]).await;
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -140,12 +140,12 @@ async fn of_a_thousand_jobs_only_those_are_looked_at_whose_names_tell_something(
     let index = asked
         .iter()
         .filter(|request| !request.url.path().ends_with("query_range"));
-    // Two for the jobs, two for each that tells, one for the targets without any.
+    // Two requests for the jobs, two for each inspected job, one for the targets without a job.
     assert_eq!(index.count(), 9);
 }
 
 #[tokio::test]
-async fn a_thousand_models_are_named_and_as_many_as_one_likes_are_replayed() {
+async fn a_thousand_models_are_listed_and_the_requested_number_is_replayed() {
     let server = server(1000, 1000).await;
     let started = Instant::now();
     let output = plan(&server.uri(), &["--format", "json", "--models", "5"]).await;
@@ -157,7 +157,7 @@ async fn a_thousand_models_are_named_and_as_many_as_one_likes_are_replayed() {
     assert_eq!(why, "there are more than 5 models; see --models");
 }
 
-/// Ten minutes of series with one value each.
+/// Ten minutes of series with a constant value.
 fn past(series: &[&str]) -> String {
     let now = clock::now().as_secs_f64() as i64;
     let mut text = String::new();
@@ -172,7 +172,7 @@ fn past(series: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn what_rules_recorded_is_no_model_and_a_target_without_a_job_is_one() {
+async fn recorded_series_are_no_model_and_a_target_without_a_job_is_one() {
     let recorded = [
         "vllm:request_success:rate5m{model_name=\"m\"}",
         "job:http_requests:rate5m{job=\"api\"}",

@@ -16,7 +16,7 @@ use super::support::{Process, announce, free_port, get_json, get_text, tool, unt
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A relay in a folder of its own, with one receiver.
+/// A relay with its own folder and one receiver.
 pub(crate) struct Relay {
     directory: tempfile::TempDir,
     address: String,
@@ -80,7 +80,7 @@ impl Relay {
         .await;
     }
 
-    /// The keys of the requests that the receiver got.
+    /// The idempotency keys of the requests that the receiver got.
     pub(crate) async fn keys(&self) -> Vec<String> {
         let requests = self.receiver.received_requests().await.unwrap();
         let key = |request: &wiremock::Request| {
@@ -135,7 +135,7 @@ fn notification(alerts: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn two_alertmanagers_repetitions_and_a_crash_are_one_request() {
+async fn repeated_notifications_and_a_crash_lead_to_one_request() {
     let relay = Relay::new(202).await;
     let process = relay.start(&[]);
     relay.ready().await;
@@ -167,13 +167,13 @@ async fn two_alertmanagers_repetitions_and_a_crash_are_one_request() {
     assert_eq!(relay.metric("sidewatch_storage_durable").await, Some(1.0));
     let page = get_text(&relay.url("/")).await.unwrap();
     assert!(
-        page.contains("under way") && page.contains("ScoreDrift"),
+        page.contains("in flight") && page.contains("ScoreDrift"),
         "{page}"
     );
 }
 
 #[tokio::test]
-async fn what_was_answered_2xx_arrives_after_a_crash_and_an_outage() {
+async fn accepted_requests_are_delivered_after_a_crash_and_an_outage() {
     let relay = Relay::new(503).await;
     let process = relay.start(&[]);
     relay.ready().await;
@@ -194,7 +194,7 @@ async fn what_was_answered_2xx_arrives_after_a_crash_and_an_outage() {
         }
     })
     .await;
-    // The pipeline reports the end; a second report finds nothing.
+    // The pipeline reports the retraining as done; a second report is not found.
     let key = relay.keys().await.remove(0);
     let done = relay.url(&format!("/api/v1/retraining/{key}/done"));
     let client = reqwest::Client::new();
@@ -206,7 +206,7 @@ async fn what_was_answered_2xx_arrives_after_a_crash_and_an_outage() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_webhook_are_refused_with_the_reason_and_counted() {
+async fn invalid_notifications_are_refused_with_a_reason_and_counted() {
     let relay = Relay::new(202).await;
     let _process = relay.start(&[]);
     relay.ready().await;
@@ -216,7 +216,7 @@ async fn bodies_that_are_no_webhook_are_refused_with_the_reason_and_counted() {
         (
             good.replace("\"4\"", "\"3\""),
             400,
-            "version: this program understands \"4\", got \"3\"",
+            "version: must be \"4\", got \"3\"",
         ),
         (good.replace("firing", "flying"), 400, "alerts[0].status"),
     ] {
@@ -224,7 +224,7 @@ async fn bodies_that_are_no_webhook_are_refused_with_the_reason_and_counted() {
         assert_eq!(found, status, "{text}");
         assert!(text.contains(reason), "{text}");
     }
-    // Announced, so that nobody has to send it to hear the answer.
+    // The Content-Length alone is refused, before the body is sent.
     let announced = announce(&relay.address, "/api/v1/alertmanager", 1 << 21).await;
     assert!(announced.starts_with("HTTP/1.1 413 "), "{announced}");
     assert!(announced.contains("too large"), "{announced}");
@@ -235,7 +235,7 @@ async fn bodies_that_are_no_webhook_are_refused_with_the_reason_and_counted() {
         .unwrap();
     assert_eq!(get.status(), 405);
     assert!(relay.keys().await.is_empty());
-    // What was read, but not as a webhook; the server counts the body that was too large.
+    // The body that was too large is counted by the server instead.
     let refused = r#"sidewatch_relay_notifications_total{result="refused"}"#;
     assert_eq!(relay.metric(refused).await, Some(5.0));
     let cut = good.replace("\"truncatedAlerts\":0", "\"truncatedAlerts\":7");
@@ -247,7 +247,7 @@ async fn bodies_that_are_no_webhook_are_refused_with_the_reason_and_counted() {
 }
 
 #[tokio::test]
-async fn senders_show_the_token_and_the_kubelet_needs_none() {
+async fn notifications_need_the_token_and_health_checks_do_not() {
     let relay = Relay::new(202).await;
     fs::write(relay.path().join("token"), "opensesame\n").unwrap();
     relay.configure("cooldown: 6h", "authorization: {credentials_file: token}");
@@ -274,7 +274,7 @@ async fn senders_show_the_token_and_the_kubelet_needs_none() {
         .unwrap();
     assert_eq!(outbox.status(), 401);
     assert!(relay.keys().await.is_empty());
-    // It is read for every request.
+    // The file is read for every request.
     fs::write(relay.path().join("token"), "other\n").unwrap();
     assert_eq!(
         relay
@@ -303,8 +303,8 @@ async fn outbox(relay: &Relay, url: &str, more: &[&str]) -> Result<Value, String
 }
 
 #[tokio::test]
-async fn the_outbox_of_a_running_relay_is_listed_with_its_token() {
-    // The receiver is away, so that the request waits.
+async fn the_outbox_command_sends_the_token_of_a_running_relay() {
+    // The receiver fails, so the request stays in the outbox.
     let relay = Relay::new(503).await;
     fs::write(relay.path().join("token"), "opensesame\n").unwrap();
     relay.configure("cooldown: 6h", "authorization: {credentials_file: token}");
@@ -334,7 +334,7 @@ async fn the_outbox_of_a_running_relay_is_listed_with_its_token() {
 }
 
 #[tokio::test]
-async fn the_outbox_behind_tls_and_a_password_is_listed_with_both_from_files() {
+async fn the_outbox_command_reads_password_and_ca_from_files() {
     let relay = Relay::new(503).await;
     let authority = Authority::new();
     authority.write(relay.path(), "tls", &authority.sign("127.0.0.1"));
@@ -356,16 +356,19 @@ async fn the_outbox_behind_tls_and_a_password_is_listed_with_both_from_files() {
     })
     .await;
     assert_eq!(listed, json!([]));
-    // Without the authority nobody is asked, without the password nobody answers.
+    // Without the CA the connection fails; without the password the status is 401.
     let refused = outbox(&relay, &url, &[]).await.unwrap_err();
-    assert!(refused.contains("where does the running"), "{refused}");
+    assert!(
+        refused.contains("give the address of the running"),
+        "{refused}"
+    );
     file("http.yml", "tls_config: {ca_file: tls.ca}\n");
     let refused = outbox(&relay, &url, &["--http.config.file=http.yml"]).await;
     assert!(refused.unwrap_err().contains("401"));
 }
 
 #[tokio::test]
-async fn a_reload_takes_up_other_alerts_and_refuses_mistakes_whole() {
+async fn a_reload_applies_valid_settings_and_refuses_a_file_with_mistakes() {
     let relay = Relay::new(202).await;
     let process = relay.start(&[]);
     relay.ready().await;
@@ -394,7 +397,7 @@ async fn a_reload_takes_up_other_alerts_and_refuses_mistakes_whole() {
         relay.post(&notification(&[("firing", "a")]), &[]).await.0,
         200
     );
-    // With a cool-down of a second the next epoch is soon.
+    // With a cool-down of one second, the next request follows soon.
     until("a second request", SOON, async || {
         relay.post(&notification(&[("firing", "a")]), &[]).await;
         let keys = relay.keys().await.len();
@@ -408,13 +411,13 @@ async fn a_reload_takes_up_other_alerts_and_refuses_mistakes_whole() {
 }
 
 #[tokio::test]
-async fn the_metrics_of_a_relay_pass_promtool() {
+async fn promtool_accepts_the_metrics_of_a_relay() {
     let relay = Relay::new(202).await;
     let _process = relay.start(&[]);
     relay.ready().await;
     let page = get_text(&relay.url("/metrics")).await.unwrap();
-    for born in ["requested", "in_flight", "no_model", "unmatched"] {
-        let name = format!("sidewatch_relay_alerts_total{{outcome=\"{born}\"}}");
+    for outcome in ["requested", "in_flight", "no_model", "unmatched"] {
+        let name = format!("sidewatch_relay_alerts_total{{outcome=\"{outcome}\"}}");
         assert_eq!(value_of(&page, &[&name]), Some(0.0), "{page}");
     }
     let Some(promtool) = tool("promtool") else {
@@ -431,7 +434,7 @@ async fn the_metrics_of_a_relay_pass_promtool() {
 }
 
 #[test]
-fn the_configuration_of_the_document_is_accepted() {
+fn the_documented_configuration_is_valid() {
     let blocks = super::docs::blocks("docs/DELIVERY.md");
     let (line, block) = blocks
         .iter()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch::alert::AlertState;
-use sidewatch::metric::Timestamp;
+use sidewatch::metric::{SplitMix64, Timestamp};
 use sidewatch::notify::RetrainRequest;
 use sidewatch::notify::retrain::{Entry, Outbox, Phase};
 use sidewatch::state::{Batch, Error, Kind, Opened, Store, StoreOutbox};
@@ -188,19 +188,12 @@ fn only_the_latest_damaged_files_are_kept() {
     assert_eq!(names, BTreeSet::from(expected));
 }
 
-/// Small numbers from a seed (SplitMix64), the same in every run.
-struct Random(u64);
+/// Small numbers from a seed, the same in every run.
+struct Random(SplitMix64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
+        usize::try_from(self.0.next_u64() % limit as u64).unwrap()
     }
 }
 
@@ -209,7 +202,7 @@ type History = BTreeMap<String, BTreeSet<String>>;
 
 /// A store with some history: overwritten, deleted and large records.
 fn history(directory: &Path) -> (History, BTreeMap<String, String>) {
-    let mut random = Random(1);
+    let mut random = Random(SplitMix64::new(1));
     let (store, _) = open(directory);
     let (mut ever, mut last) = (History::new(), BTreeMap::new());
     for round in 0..40 {
@@ -251,7 +244,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) -> String {
             let end = (at + 512).min(bytes.len());
             bytes[at..end]
                 .iter_mut()
-                .for_each(|byte| *byte = random.next().to_le_bytes()[0]);
+                .for_each(|byte| *byte = random.0.next_u64().to_le_bytes()[0]);
             format!("rubbish at {at}")
         }
         _ => {
@@ -273,7 +266,7 @@ fn no_damage_keeps_it_from_starting_or_makes_it_believe_a_wrong_record() {
     let made = tempfile::tempdir().unwrap();
     let (ever, last) = history(made.path());
     let original = fs::read(made.path().join("sidewatch.redb")).unwrap();
-    let mut random = Random(7);
+    let mut random = Random(SplitMix64::new(7));
     let (mut aside, mut harmless, mut kept) = (0, 0, 0);
     for trial in 0..trials {
         let directory = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const STEPS: u32 = 30;
 const SEEDS: u64 = 10;
 
-/// Ranges begin between samples, so that open and closed ones are the same.
+/// Ranges begin between samples, so that left-open and closed ranges are the same.
 const RULES: &str = r#"groups:
   - name: g
     rules:
@@ -66,8 +66,9 @@ impl Random {
         texts[usize::try_from(self.below(8)).unwrap()].to_owned()
     }
 
-    /// Values in every shape that the notation has. None is at 0: with these steps no sample is then at a whole minute, nor
-    /// exactly as old as the lookback, which Prometheus 3 counts otherwise.
+    /// Values in every form of the notation. The first value is absent: with these steps no sample
+    /// is then at a whole minute or exactly as old as the lookback, which Prometheus 3 treats
+    /// differently.
     fn values(&mut self) -> String {
         let words = (0..12).map(|_| {
             let times = self.below(4);
@@ -85,7 +86,7 @@ impl Random {
     }
 }
 
-/// What a test file asserts about one minute.
+/// The alert and expression assertions of a test file for one minute.
 fn assertions(monitor: &ModelMonitor, minute: u32) -> (String, String) {
     let (mut alerts, mut samples) = (String::new(), String::new());
     for name in ["High", "Many"] {
@@ -128,8 +129,8 @@ fn assertions(monitor: &ModelMonitor, minute: u32) -> (String, String) {
     (alerts, samples)
 }
 
-/// A test file with what our monitor says of random series.
-fn written(seed: u64) -> String {
+/// A test file with the results of our monitor for random series.
+fn test_file(seed: u64) -> String {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let step = [23_u32, 37, 53, 71][usize::try_from(random.below(4)).unwrap()];
     let series: Vec<(Labels, String)> = ["a", "b", "c"]
@@ -182,7 +183,7 @@ fn written(seed: u64) -> String {
 }
 
 #[test]
-fn promtool_accepts_what_our_monitor_says_and_neither_accepts_what_is_wrong() {
+fn promtool_accepts_our_results_and_both_reject_wrong_ones() {
     let Some(promtool) = tool("promtool") else {
         return;
     };
@@ -205,7 +206,7 @@ fn promtool_accepts_what_our_monitor_says_and_neither_accepts_what_is_wrong() {
     };
     let (mut firing, mut many, mut refused) = (0, 0, 0);
     for seed in 1..=SEEDS {
-        let right = written(seed);
+        let right = test_file(seed);
         firing += right.matches("\"alertname\":\"High\"").count();
         many += right.matches("\"alertname\":\"Many\"").count();
         fs::write(&path, &right).unwrap();
@@ -229,6 +230,6 @@ fn promtool_accepts_what_our_monitor_says_and_neither_accepts_what_is_wrong() {
     }
     assert!(
         firing > 50 && many > 10 && refused > 4,
-        "{firing} and {many} firing alerts, {refused} wrong files: too few to say anything"
+        "{firing} and {many} firing alerts, {refused} wrong files: too few for a meaningful test"
     );
 }

@@ -22,8 +22,8 @@ fn test() -> Test {
     }
 }
 
-/// Names of the test files with the verdict that promtool gave.
-fn verdicts() -> Vec<(String, bool)> {
+/// Names of the test files, and whether they pass in promtool.
+fn promtool_results() -> Vec<(String, bool)> {
     let text = fs::read_to_string(Path::new(FIXTURES).join("verdicts.tsv")).unwrap();
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     rows.map(|row| {
@@ -35,8 +35,8 @@ fn verdicts() -> Vec<(String, bool)> {
 }
 
 #[test]
-fn the_verdicts_are_those_of_promtool() {
-    let verdicts = verdicts();
+fn test_files_pass_or_fail_as_in_promtool() {
+    let verdicts = promtool_results();
     assert!(verdicts.len() >= 33, "{}", verdicts.len());
     let files = fs::read_dir(FIXTURES).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -95,7 +95,7 @@ const RULES: &str = "groups:
 ";
 
 #[test]
-fn a_watch_is_tested_by_its_verdicts_and_its_alerts() {
+fn verdicts_and_alerts_of_a_watch_can_be_asserted() {
     let file = r#"rule_files: [r.yaml]
 tests:
   - interval: 1m
@@ -150,7 +150,7 @@ tests:
 "#;
 
 #[test]
-fn a_failure_shows_what_was_expected_and_what_came_with_line_test_and_time() {
+fn a_failure_has_a_diff_with_line_test_name_and_time() {
     let files = [("r.yaml", RULES), ("r.test.yaml", WRONG)];
     let (_, text) = report(&files, &test());
     let expected = r#"r.test.yaml: FAILED (2 tests)
@@ -175,7 +175,7 @@ fn a_failure_shows_what_was_expected_and_what_came_with_line_test_and_time() {
 }
 
 #[test]
-fn only_tests_whose_name_matches_are_run() {
+fn only_tests_with_a_matching_name_run() {
     let run = |regex: &str| {
         let test = Test {
             run: Some(Regex::new(regex).unwrap()),
@@ -193,7 +193,7 @@ fn only_tests_whose_name_matches_are_run() {
 }
 
 #[test]
-fn every_mistake_of_a_test_file_is_told_at_once() {
+fn all_mistakes_of_a_test_file_are_reported_at_once() {
     let file = r#"rule_files: [r.yaml]
 evaluation_interval: often
 tests:
@@ -228,7 +228,7 @@ tests:
 }
 
 #[test]
-fn mistakes_of_a_rule_file_are_told_with_their_place() {
+fn mistakes_of_a_rule_file_are_reported_with_their_line() {
     let rules = "groups:\n  - name: g\n    rules:\n      - alert: A\n        expr: rate(x)\n";
     let file = "rule_files: [r.yaml]\ntests: []\n";
     let (report, text) = report(&[("r.yaml", rules), ("r.test.yaml", file)], &test());
@@ -239,7 +239,7 @@ fn mistakes_of_a_rule_file_are_told_with_their_place() {
     );
 }
 
-/// Twelve scrapes of `x`; its double is above the bound from the sixth, which is at 75 seconds.
+/// Twelve scrapes of `x`. From the sixth on, at 75 seconds, twice its value is above the bound.
 fn with_scrapes(expected: &str) -> Vec<(String, String)> {
     let scrape = |n: usize| {
         let value = if n < 6 { 1 } else { 7 };
@@ -268,7 +268,7 @@ fn replayed(expected: &str) -> String {
 }
 
 #[test]
-fn on_saved_scrapes_exactly_the_expected_alerts_fire() {
+fn a_scrape_test_passes_if_exactly_the_expected_alerts_fire() {
     let passes = "[{rule: High, labels: {model_name: m}, fired_between: [135, 135]}]";
     assert_eq!(replayed(passes), "r.test.yaml: SUCCESS (1 test)");
     assert_eq!(replayed("[{rule: High}]"), "r.test.yaml: SUCCESS (1 test)");
@@ -324,7 +324,7 @@ fn a_missing_folder_fails_unless_it_is_optional_and_not_required() {
 }
 
 #[test]
-fn a_group_that_judges_keeps_its_interval_and_others_follow_promtool() {
+fn a_group_with_a_watch_keeps_its_interval() {
     let rules = "groups:
   - name: plain
     interval: 5m
@@ -346,7 +346,7 @@ tests:
 }
 
 #[test]
-fn drift_is_tested_like_any_other_watch() {
+fn a_drift_watch_is_tested_like_any_other_watch() {
     let rules = "groups:
   - name: g
     rules:
@@ -372,7 +372,7 @@ tests:
 }
 
 #[test]
-fn newer_keys_of_promtool_are_understood() {
+fn newer_keys_of_promtool_are_supported() {
     let rules = "groups:
   - name: g
     rules: [{alert: A, expr: 'up == 0', annotations: {summary: down}}]
@@ -405,7 +405,7 @@ tests:
     assert!(!exact.passed(), "0.1 + 0.2 is not 0.3 to the last bit");
 }
 
-/// The binary over these files of the fixtures: exit code and standard output.
+/// Runs the binary in the folder of the fixtures; returns the exit code and standard output.
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidewatch"));
     let output = command.arg("test").args(arguments).current_dir(FIXTURES);
@@ -470,7 +470,7 @@ tests:
 }
 
 #[test]
-fn patterns_are_relative_to_the_test_file_and_one_without_a_match_is_remarked() {
+fn patterns_are_relative_to_the_test_file_and_may_match_nothing() {
     let path: PathBuf = Path::new(FIXTURES).join("glob.test.yaml");
     let report = test().report(&path);
     let remark = format!("{}:1: no file matches nothing-*.yaml", path.display());

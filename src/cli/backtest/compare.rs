@@ -1,31 +1,51 @@
-//! What a change of rules changes.
+//! Compares the alerts of two sets of rules over the same history.
 
 use std::collections::BTreeMap;
 
 use crate::cli::replay::{Fired, Replay};
 use crate::metric::{Labels, Timestamp};
 
-/// The alerts of two replays of the same past, side by side.
-#[derive(Debug, Default)]
-pub struct Comparison<'a> {
-    /// Alerts that only the old rules raise.
-    pub only_before: Vec<&'a Fired>,
-    /// Alerts that only the new rules raise.
-    pub only_after: Vec<&'a Fired>,
-    /// Alerts of both that fire or end at another time.
-    pub moved: Vec<(&'a Fired, &'a Fired)>,
-    /// Alerts of both at the same time, with other labels.
-    pub relabelled: Vec<(&'a Fired, &'a Fired)>,
-    /// How many alerts are as they were.
-    pub unchanged: usize,
+/// An alert that both sets of rules raise.
+#[derive(Debug)]
+pub(super) struct Pair<'a> {
+    /// With the first rules.
+    pub(super) before: &'a Fired,
+    /// With the other rules.
+    pub(super) after: &'a Fired,
+}
+
+/// The alerts of two replays of the same history, side by side.
+#[derive(Debug)]
+pub(super) struct Comparison<'a> {
+    /// The replay of the first rules.
+    pub(super) before: &'a Replay,
+    /// The replay of the other rules.
+    pub(super) after: &'a Replay,
+    /// Alerts that only the first rules raise.
+    pub(super) only_before: Vec<&'a Fired>,
+    /// Alerts that only the other rules raise.
+    pub(super) only_after: Vec<&'a Fired>,
+    /// Alerts of both that fire or end at different times.
+    pub(super) moved: Vec<Pair<'a>>,
+    /// Alerts of both at the same time with different labels.
+    pub(super) relabelled: Vec<Pair<'a>>,
+    /// Number of alerts that are equal.
+    pub(super) unchanged: usize,
 }
 
 impl<'a> Comparison<'a> {
-    /// Pairs the alerts of a rule and a series that overlap, first those at exactly the same time.
-    #[must_use]
-    pub fn new(before: &'a Replay, after: &'a Replay) -> Self {
+    /// Pairs overlapping alerts of the same rule and series, first those with equal times.
+    pub(super) fn new(before: &'a Replay, after: &'a Replay) -> Self {
+        let mut comparison = Self {
+            before,
+            after,
+            only_before: Vec::new(),
+            only_after: Vec::new(),
+            moved: Vec::new(),
+            relabelled: Vec::new(),
+            unchanged: 0,
+        };
         let (mut old, mut new) = (by_series(before), by_series(after));
-        let mut comparison = Self::default();
         for (key, olds) in &mut old {
             if let Some(news) = new.get_mut(key) {
                 comparison.pair(olds, news, |a, b| times(a) == times(b));
@@ -36,36 +56,36 @@ impl<'a> Comparison<'a> {
         comparison.only_after = new.into_values().flatten().collect();
         comparison.only_before.sort_by_key(|fired| times(fired).0);
         comparison.only_after.sort_by_key(|fired| times(fired).0);
-        comparison.moved.sort_by_key(|(fired, _)| times(fired).0);
+        comparison.moved.sort_by_key(|pair| times(pair.before).0);
         comparison
     }
 
-    /// Whether the rules say the same about this past.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    /// Whether both sets of rules raise the same alerts.
+    pub(super) fn is_empty(&self) -> bool {
         self.only_before.is_empty()
             && self.only_after.is_empty()
             && self.moved.is_empty()
             && self.relabelled.is_empty()
     }
 
+    /// Moves alerts that `matches` accepts from both lists into the comparison.
     fn pair(
         &mut self,
         olds: &mut Vec<&'a Fired>,
         news: &mut Vec<&'a Fired>,
-        fits: impl Fn(&Fired, &Fired) -> bool,
+        matches: impl Fn(&Fired, &Fired) -> bool,
     ) {
-        olds.retain(|old| {
-            let Some(index) = news.iter().position(|new| fits(old, new)) else {
+        olds.retain(|before| {
+            let Some(index) = news.iter().position(|new| matches(before, new)) else {
                 return true;
             };
-            let new = news.remove(index);
-            if times(old) != times(new) {
-                self.moved.push((old, new));
-            } else if old.alert.labels == new.alert.labels {
+            let after = news.remove(index);
+            if times(before) != times(after) {
+                self.moved.push(Pair { before, after });
+            } else if before.alert.labels == after.alert.labels {
                 self.unchanged += 1;
             } else {
-                self.relabelled.push((old, new));
+                self.relabelled.push(Pair { before, after });
             }
             false
         });
@@ -87,9 +107,6 @@ fn times(fired: &Fired) -> (Timestamp, Option<Timestamp>) {
 }
 
 fn overlap(a: &Fired, b: &Fired) -> bool {
-    let starts_before_end = |a: &Fired, b: &Fired| {
-        let end = b.resolved_at;
-        end.is_none_or(|end| times(a).0 < end)
-    };
+    let starts_before_end = |a: &Fired, b: &Fired| b.resolved_at.is_none_or(|end| times(a).0 < end);
     starts_before_end(a, b) && starts_before_end(b, a)
 }

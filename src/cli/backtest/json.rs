@@ -1,4 +1,4 @@
-//! The answer for programs: one object, written as it is made.
+//! The output of `--format json`: one object, serialized while it is written.
 
 use std::io;
 
@@ -6,42 +6,43 @@ use serde::ser::{SerializeSeq as _, SerializeStruct as _};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use super::compare::Comparison;
-use crate::cli::replay::{Delivery, Fired, Judged, Point, Replay};
+use super::compare::{Comparison, Pair};
+use crate::cli::delivery_log::Delivery;
+use crate::cli::replay::{Fired, Judged, Point, Replay};
 use crate::metric::Timestamp;
 
 /// Prints the object.
 pub(super) fn print(
     out: &mut dyn io::Write,
     replay: &Replay,
-    compared: Option<(&Replay, &Comparison<'_>)>,
+    comparison: Option<&Comparison<'_>>,
 ) -> io::Result<()> {
-    let answer = Answer { replay, compared };
-    serde_json::to_writer(io::BufWriter::with_capacity(1 << 16, &mut *out), &answer)?;
+    let output = Output { replay, comparison };
+    serde_json::to_writer(io::BufWriter::with_capacity(1 << 16, &mut *out), &output)?;
     writeln!(out)
 }
 
-struct Answer<'a> {
+struct Output<'a> {
     replay: &'a Replay,
-    compared: Option<(&'a Replay, &'a Comparison<'a>)>,
+    comparison: Option<&'a Comparison<'a>>,
 }
 
-impl Serialize for Answer<'_> {
+impl Serialize for Output<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let replay = self.replay;
-        let mut answer = to.serialize_struct("Backtest", 8)?;
-        answer.serialize_field("alerts", &alerts(replay.fired.iter()))?;
-        answer.serialize_field("signals", &Signals(&replay.judged))?;
-        answer.serialize_field("deliveries", &deliveries(replay))?;
-        answer.serialize_field("steps", &replay.scrapes)?;
-        answer.serialize_field("start", &replay.span.map(|(first, _)| seconds(first)))?;
-        answer.serialize_field("end", &replay.span.map(|(_, last)| seconds(last)))?;
-        answer.serialize_field("silent", &replay.silent)?;
-        answer.serialize_field("failed_scrapes", &replay.failed.count)?;
-        if let Some((after, comparison)) = self.compared {
-            answer.serialize_field("comparison", &compare(replay, after, comparison))?;
+        let mut output = to.serialize_struct("Backtest", 8)?;
+        output.serialize_field("alerts", &alerts(replay.fired.iter()))?;
+        output.serialize_field("signals", &Signals(&replay.judged))?;
+        output.serialize_field("deliveries", &deliveries(replay))?;
+        output.serialize_field("steps", &replay.scrapes)?;
+        output.serialize_field("start", &replay.span.map(|(first, _)| seconds(first)))?;
+        output.serialize_field("end", &replay.span.map(|(_, last)| seconds(last)))?;
+        output.serialize_field("silent", &replay.silent)?;
+        output.serialize_field("failed_scrapes", &replay.failed.count)?;
+        if let Some(comparison) = self.comparison {
+            output.serialize_field("comparison", &compare(comparison))?;
         }
-        answer.end()
+        output.end()
     }
 }
 
@@ -66,8 +67,9 @@ fn alert(fired: &Fired) -> Json {
 }
 
 fn deliveries(replay: &Replay) -> Vec<Json> {
-    let deliveries = replay.deliveries.iter();
-    deliveries
+    replay
+        .deliveries
+        .iter()
         .map(|delivery| match delivery {
             Delivery::Alert {
                 alert,
@@ -95,11 +97,12 @@ fn deliveries(replay: &Replay) -> Vec<Json> {
         .collect()
 }
 
-fn compare(before: &Replay, after: &Replay, comparison: &Comparison<'_>) -> Json {
-    let pairs = |pairs: &[(&Fired, &Fired)]| -> Vec<Json> {
-        let pairs = pairs.iter();
+fn compare(comparison: &Comparison<'_>) -> Json {
+    let (before, after) = (comparison.before, comparison.after);
+    let pairs = |pairs: &[Pair<'_>]| -> Vec<Json> {
         pairs
-            .map(|(old, new)| json!({"before": alert(old), "after": alert(new)}))
+            .iter()
+            .map(|pair| json!({"before": alert(pair.before), "after": alert(pair.after)}))
             .collect()
     };
     json!({
@@ -109,8 +112,8 @@ fn compare(before: &Replay, after: &Replay, comparison: &Comparison<'_>) -> Json
         "relabelled": pairs(&comparison.relabelled),
         "unchanged": comparison.unchanged,
         "alerts": {"before": before.fired.len(), "after": after.fired.len()},
-        "posts": {"before": before.sent().0, "after": after.sent().0},
-        "retraining_requests": {"before": before.sent().1, "after": after.sent().1},
+        "posts": {"before": before.posts(), "after": after.posts()},
+        "retraining_requests": {"before": before.requests(), "after": after.requests()},
         "deliveries": deliveries(after),
     })
 }
@@ -174,7 +177,7 @@ fn seconds(at: Timestamp) -> f64 {
     at.as_secs_f64()
 }
 
-/// JSON has no NaN.
+/// The value, or null: JSON has no NaN and no infinity.
 fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|value| value.is_finite())
 }

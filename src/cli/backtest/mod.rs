@@ -1,9 +1,9 @@
-//! `sidewatch backtest`: what rules would have said and sent about the past.
+//! `sidewatch backtest`: replays history through rules, and shows the alerts and what would have
+//! been sent.
 
-pub mod compare;
+mod auto_pack;
+mod compare;
 mod json;
-pub(super) mod progress;
-mod recognise;
 pub(super) mod report;
 mod source;
 pub(super) mod text;
@@ -17,186 +17,174 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use self::compare::Comparison;
-use self::progress::Progress;
 use self::source::History;
 pub use self::source::{Source, Span};
-use super::Error;
-use super::replay::{DEFAULT_STEP, Player, Replay, Rules};
-use crate::config::{Config, Problems};
+use super::error::Error;
+use super::progress::Progress;
+use super::replay::{Player, Replay, Rules};
+use super::snapshots::DEFAULT_STEP;
+use crate::config::Config;
 use crate::metric::{Labels, Selector, parse_duration};
 use crate::monitor::{Scraped, selectors};
+use crate::rules::Rule;
 
-/// The shape of the answer.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub enum Format {
-    /// Alerts and deliveries, a line each.
+    /// One line for each alert and delivery
     #[default]
     Text,
-    /// One object with every alert, every judged value and every delivery.
+    /// One object with every alert, every judged value and every delivery
     Json,
 }
 
-/// Replay the past through rules: which alerts they would have raised, and what would have been sent.
+/// Replay past metrics through rules, and show the alerts and what would have been sent
 #[derive(Debug, Default, clap::Args)]
 pub struct Backtest {
-    /// Rule file, name of a pack, or auto for the pack of whatever the past is of; may be repeated
+    /// Rule file, pack name, or auto for the pack that fits the metrics; may be repeated
     #[arg(
         long,
         value_name = "PACK|FILE",
         required_unless_present = "config_file"
     )]
     pub rules: Vec<String>,
-    /// Configuration file: its model, labels, receivers and limits, and its rules where --rules is not given
+    /// Configuration file: its model, labels, receivers and limits; also its rules if --rules is
+    /// not given
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
-    /// Where the past comes from
+    /// The history to replay
     #[command(flatten)]
     pub source: Source,
-    /// Which part of it
+    /// The part of the history to replay
     #[command(flatten)]
     pub span: Span,
-    /// Time between two scrapes; default: that of the history, or 15s. The first of a folder is then at 0
+    /// Time between two scrapes; the first one of a folder is then at 0 [default: that of the
+    /// history, or 15s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub step: Option<Duration>,
-    /// Other rules: show what they would change; may be repeated
+    /// Other rules to compare with; may be repeated
     #[arg(long, value_name = "PACK|FILE")]
     pub compare: Vec<String>,
-    /// Shape of the answer
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
-    /// Write a report with charts to this file, one HTML document without anything from elsewhere
+    /// Write a report with charts to this file, as one self-contained HTML document
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
 
 impl Backtest {
-    /// Replays and prints.
+    /// Replays the history and prints the result.
     ///
     /// # Errors
-    /// What is wrong with a rule file or the source.
+    /// A mistake in a rule file, a source that cannot be read, or a report that cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let replays = self.replay()?;
-        let Some((replay, others)) = replays.split_first() else {
-            return Ok(ExitCode::SUCCESS);
-        };
-        let compared = others.first();
-        let compared = compared.map(|after| (after, Comparison::new(replay, after)));
+        let (replay, other) = self.replay()?;
+        let comparison = other.as_ref().map(|other| Comparison::new(&replay, other));
         if let Some(path) = &self.report {
-            let compared = compared.as_ref().map(|(after, changes)| (*after, changes));
-            self.write_report(path, replay, compared)?;
+            self.write_report(path, &replay, comparison.as_ref())?;
         }
         let printed = match self.format {
-            Format::Text => text::print(out, replay).and_then(|()| match &compared {
-                Some((after, comparison)) => {
-                    text::print_comparison(out, (replay, after), comparison)
-                }
-                None => Ok(()),
-            }),
-            Format::Json => {
-                let compared = compared.as_ref().map(|(after, changes)| (*after, changes));
-                json::print(out, replay, compared)
-            }
+            Format::Text => text::print(out, &replay, comparison.as_ref()),
+            Format::Json => json::print(out, &replay, comparison.as_ref()),
         };
-        printed.map_err(|error| Error::new(format!("cannot print the answer: {error}")))?;
+        printed.map_err(|error| Error::unprintable(&error))?;
         Ok(ExitCode::SUCCESS)
-    }
-
-    /// The rules as the user named them.
-    fn names(&self) -> Vec<String> {
-        match &self.config_file {
-            Some(path) if self.rules.is_empty() => vec![path.display().to_string()],
-            _ => self.rules.clone(),
-        }
     }
 
     fn write_report(
         &self,
         path: &Path,
         replay: &Replay,
-        compared: Option<(&Replay, &Comparison<'_>)>,
+        comparison: Option<&Comparison<'_>>,
     ) -> Result<(), Error> {
-        let about = report::About {
-            rules: self.names(),
-            others: self.compare.clone(),
+        let rules = match &self.config_file {
+            Some(path) if self.rules.is_empty() => vec![path.display().to_string()],
+            _ => self.rules.clone(),
+        };
+        let inputs = report::Inputs {
+            rules,
+            other_rules: self.compare.clone(),
             source: self.source.name(),
         };
-        let document = report::render(&about, replay, compared);
-        std::fs::write(path, document)
-            .map_err(|error| Error::new(format!("{}: cannot be written: {error}", path.display())))
+        std::fs::write(path, report::render(&inputs, replay, comparison))
+            .map_err(|error| Error::unwritable(path, &error))
     }
 
-    /// One replay of the rules, and one of the other rules where there are some: the same past, read once.
-    fn replay(&self) -> Result<Vec<Replay>, Error> {
-        let set = |files| Rules {
+    /// Reads the history once and replays it with the rules, and with the other rules if there are
+    /// any.
+    fn replay(&self) -> Result<(Replay, Option<Replay>), Error> {
+        let rule_set = |files| Rules {
             files,
             config: self.config_file.as_deref(),
         };
-        let rules = recognise::named(&self.rules, &self.source)?;
-        let others = recognise::named(&self.compare, &self.source)?;
-        let mut sets = vec![set(rules.as_slice())];
-        if !others.is_empty() {
-            sets.push(set(&others));
+        let rules = auto_pack::resolve_auto(&self.rules, &self.source)?;
+        let other_rules = auto_pack::resolve_auto(&self.compare, &self.source)?;
+        let mut rule_sets = vec![rule_set(rules.as_slice())];
+        if !other_rules.is_empty() {
+            rule_sets.push(rule_set(&other_rules));
         }
         let mut progress = Progress::new();
-        let wanted = wanted(&sets)?;
+        let selectors = input_selectors(&rule_sets)?;
         let history = self
             .source
-            .open(&self.span, self.step, &wanted, &mut progress)?;
+            .open(&self.span, self.step, &selectors, &mut progress)?;
         let mut players = Vec::new();
-        for set in &sets {
-            let config = set.load(history.interval, &history.targets);
-            players.push(Player::new(&config.map_err(|problems| told(&problems))?));
+        for rules in &rule_sets {
+            let config = rules.load(history.interval, &history.targets)?;
+            players.push(Player::new(&config));
         }
         play(history, &mut players, &mut progress)?;
-        Ok(players.into_iter().map(Player::finish).collect())
+        let mut replays = players.into_iter().map(Player::finish);
+        Ok((replays.next().unwrap_or_default(), replays.next()))
     }
 }
 
-fn told(problems: &Problems) -> Error {
-    Error::new(problems.to_string())
-}
-
-/// What the rules read and do not record themselves.
-fn wanted(sets: &[Rules<'_>]) -> Result<Vec<Selector>, Error> {
-    let mut wanted = Vec::new();
-    for set in sets {
-        let config = set.load(DEFAULT_STEP, &[Labels::empty()]);
-        let config = config.map_err(|problems| told(&problems))?;
-        let recorded = recorded(&config);
+/// The selectors of the series that the rules read and do not record themselves.
+fn input_selectors(rule_sets: &[Rules<'_>]) -> Result<Vec<Selector>, Error> {
+    let mut inputs = Vec::new();
+    for rules in rule_sets {
+        let config = rules.load(DEFAULT_STEP, &[Labels::empty()])?;
+        let recorded = recorded_names(&config);
         for selector in selectors(&config.rules) {
-            let own = selector
+            let is_recorded = selector
                 .metric_name()
-                .is_some_and(|name| recorded.contains(&name.to_owned()));
-            if !own && !wanted.contains(&selector) {
-                wanted.push(selector);
+                .is_some_and(|name| recorded.contains(&name));
+            if !is_recorded && !inputs.contains(&selector) {
+                inputs.push(selector);
             }
         }
     }
-    Ok(wanted)
+    Ok(inputs)
 }
 
-fn recorded(config: &Config) -> Vec<String> {
-    let rules = config.rules.rules();
-    let records = rules.filter(|rule| matches!(rule, crate::rules::Rule::Record(_)));
-    records.map(|rule| rule.name().to_owned()).collect()
+fn recorded_names(config: &Config) -> Vec<&str> {
+    config
+        .rules
+        .rules()
+        .filter(|rule| matches!(rule, Rule::Record(_)))
+        .map(Rule::name)
+        .collect()
 }
 
 fn play(history: History, players: &mut [Player], progress: &mut Progress) -> Result<(), Error> {
-    let all = history.steps as u64;
-    for (done, step) in (1..).zip(history.walk) {
+    let total = history.step_count as u64;
+    for (done, step) in (1..).zip(history.steps) {
         let step = step?;
         let scraped: Vec<Scraped> = step
             .scrapes
             .into_iter()
             .map(|result| Scraped {
-                duration: result.as_ref().map_or(Duration::ZERO, |e| e.duration),
+                duration: result
+                    .as_ref()
+                    .map_or(Duration::ZERO, |exposition| exposition.duration),
                 result: result.map_err(Into::into),
             })
             .collect();
         for player in players.iter_mut() {
             player.step(step.at, &scraped);
         }
-        progress.show("replaying", done, all);
+        progress.show("replaying", done, total);
     }
     progress.clear();
     Ok(())

@@ -1,4 +1,4 @@
-//! Small pasts, whole answers.
+//! Complete outputs of short replays.
 
 use std::fs;
 use std::time::Duration;
@@ -36,7 +36,7 @@ fn backtest(values: &[&str], format: Format) -> String {
 }
 
 #[test]
-fn an_alert_has_its_times_its_score_and_its_reason() {
+fn the_json_of_an_alert_has_times_score_and_reason() {
     let text = backtest(&["0.5", "2", "2", "0.5", "NaN"], Format::Json);
     let answer: Json = serde_json::from_str(&text).unwrap();
     let alert = &answer["alerts"][0];
@@ -61,7 +61,7 @@ fn an_alert_has_its_times_its_score_and_its_reason() {
 }
 
 #[test]
-fn a_quiet_hour_says_so() {
+fn without_alerts_the_text_is_one_line() {
     let text = backtest(&["0.5", "2", "0.5"], Format::Text);
     assert_eq!(text, "3 scrapes over 30s, 1 signal, 0 alerts\n");
 }

@@ -1,48 +1,47 @@
-//! The answer for a person at a terminal.
+//! The output of `--format text`.
 
 use std::io::{self, Write};
 
 use super::compare::Comparison;
 use super::times::{lasted, moment};
 use crate::alert::Alert;
-use crate::cli::replay::{Delivery, Fired, Replay};
+use crate::cli::delivery_log::Delivery;
+use crate::cli::replay::{Fired, Replay};
 use crate::metric::{Labels, format_duration};
 
-/// Alerts, then what would have been sent, then the sum of it.
-pub(super) fn print(out: &mut dyn Write, replay: &Replay) -> io::Result<()> {
+/// Prints the alerts, the deliveries and the totals, then the comparison if there is one.
+pub(super) fn print(
+    out: &mut dyn Write,
+    replay: &Replay,
+    comparison: Option<&Comparison<'_>>,
+) -> io::Result<()> {
     for fired in &replay.fired {
         writeln!(out, "{}", line(fired))?;
         writeln!(out, "    {}", why(fired))?;
     }
     if !replay.deliveries.is_empty() {
         writeln!(out, "\nwould have been sent:")?;
-    }
-    for delivery in &replay.deliveries {
-        writeln!(out, "    {}", delivery_line(delivery))?;
-    }
-    if !replay.deliveries.is_empty() {
+        for delivery in &replay.deliveries {
+            writeln!(out, "    {}", delivery_line(delivery))?;
+        }
         writeln!(out)?;
     }
     if !replay.silent.is_empty() {
         writeln!(out, "never had a value: {}", replay.silent.join(", "))?;
     }
     if let Some(error) = &replay.failed.last {
-        let failed = replay.failed.count;
-        writeln!(
-            out,
-            "{}, the last: {error}",
-            count(failed, "scrape failed", "scrapes failed")
-        )?;
+        let failed = count(replay.failed.count, "scrape failed", "scrapes failed");
+        writeln!(out, "{failed}, the last: {error}")?;
     }
-    writeln!(out, "{}", sum(replay))
+    writeln!(out, "{}", totals(replay))?;
+    match comparison {
+        Some(comparison) => print_comparison(out, comparison),
+        None => Ok(()),
+    }
 }
 
-/// What a change of rules changes.
-pub(super) fn print_comparison(
-    out: &mut dyn Write,
-    (before, after): (&Replay, &Replay),
-    comparison: &Comparison<'_>,
-) -> io::Result<()> {
+/// Prints how the alerts of the other rules differ.
+fn print_comparison(out: &mut dyn Write, comparison: &Comparison<'_>) -> io::Result<()> {
     writeln!(out, "\nwith the other rules:")?;
     for fired in &comparison.only_before {
         writeln!(out, "    - {}", line(fired))?;
@@ -50,35 +49,39 @@ pub(super) fn print_comparison(
     for fired in &comparison.only_after {
         writeln!(out, "    + {}", line(fired))?;
     }
-    for (old, new) in &comparison.moved {
-        writeln!(out, "    ~ {}; now {}", line(old), when(new))?;
+    for pair in &comparison.moved {
+        writeln!(out, "    ~ {}; now {}", line(pair.before), when(pair.after))?;
     }
-    for (old, new) in &comparison.relabelled {
-        writeln!(out, "    ~ {}; now {}", line(old), name(&new.alert))?;
+    for pair in &comparison.relabelled {
+        let new = name(&pair.after.alert);
+        writeln!(out, "    ~ {}; now {new}", line(pair.before))?;
     }
-    let changes = [
+    let changes: Vec<String> = [
         (comparison.only_before.len(), "gone"),
         (comparison.only_after.len(), "new"),
         (comparison.moved.len(), "moved"),
         (comparison.relabelled.len(), "relabelled"),
         (comparison.unchanged, "unchanged"),
-    ];
-    let told: Vec<String> = changes
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    let told = if told.is_empty() {
+    ]
+    .iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, change)| format!("{count} {change}"))
+    .collect();
+    let changes = if changes.is_empty() {
         "no alerts".to_owned()
     } else {
-        told.join(", ")
+        changes.join(", ")
     };
-    let ((posts, requests), (new_posts, new_requests)) = (before.sent(), after.sent());
+    let (before, after) = (comparison.before, comparison.after);
     writeln!(
         out,
-        "alerts: {} before, {} after ({told}); posts to Alertmanager: {posts} before, {new_posts} after; retraining requests: {requests} before, {new_requests} after",
+        "alerts: {} before, {} after ({changes}); posts to Alertmanager: {} before, {} after; retraining requests: {} before, {} after",
         before.fired.len(),
         after.fired.len(),
+        before.posts(),
+        after.posts(),
+        before.requests(),
+        after.requests(),
     )
 }
 
@@ -87,27 +90,27 @@ pub(in crate::cli) fn line(fired: &Fired) -> String {
     format!("{} fired at {}", name(&fired.alert), when(fired))
 }
 
-/// When and for how long.
+/// `30s for 15s`.
 pub(super) fn when(fired: &Fired) -> String {
     let start = fired.alert.starts_at();
     format!("{} {}", moment(start), lasted(start, fired.resolved_at))
 }
 
-/// The rule and the labels that are not its name.
-pub(super) fn name(alert: &Alert) -> String {
-    named(&alert.rule, &alert.labels)
+fn name(alert: &Alert) -> String {
+    rule_with_labels(&alert.rule, &alert.labels)
 }
 
-pub(super) fn named(rule: &str, labels: &Labels) -> String {
-    let rest = labels.retain(|name| name != "alertname");
-    if rest.is_empty() {
+/// `High{a="b"}`; `alertname` would only repeat the rule.
+fn rule_with_labels(rule: &str, labels: &Labels) -> String {
+    let labels = labels.retain(|name| name != "alertname");
+    if labels.is_empty() {
         rule.to_owned()
     } else {
-        format!("{rule}{rest}")
+        format!("{rule}{labels}")
     }
 }
 
-/// The summary, and why where it says more.
+/// The summary and the reason, without saying the same twice.
 pub(super) fn why(fired: &Fired) -> String {
     let summary = fired.alert.summary();
     let explanation = fired.alert.explanation.as_ref();
@@ -127,25 +130,30 @@ fn delivery_line(delivery: &Delivery) -> String {
             last_at,
             ..
         } => {
-            let again = match times {
+            let repeated = match times {
                 1 => String::new(),
                 _ => format!(", {times} times until {}", moment(*last_at)),
             };
-            format!("{at} alertmanager: {} {}{again}", name(alert), alert.state)
+            format!(
+                "{at} alertmanager: {} {}{repeated}",
+                name(alert),
+                alert.state
+            )
         }
         Delivery::Retrain { request, to } => {
-            let what = named(&request.rule, &request.labels);
-            format!("{at} {to}: retrain because of {what}")
+            let rule = rule_with_labels(&request.rule, &request.labels);
+            format!("{at} {to}: retrain because of {rule}")
         }
     }
 }
 
+/// `1 alert`, `2 alerts`.
 pub(in crate::cli) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
 /// `240 scrapes over 1h, 3 signals, 1 alert, 5 posts to Alertmanager, 1 retraining request`.
-pub(super) fn sum(replay: &Replay) -> String {
+pub(super) fn totals(replay: &Replay) -> String {
     let over = replay.span.map_or(String::new(), |(first, last)| {
         format!(" over {}", format_duration(last.since(first)))
     });
@@ -154,15 +162,15 @@ pub(super) fn sum(replay: &Replay) -> String {
         count(replay.judged.len(), "signal", "signals"),
         count(replay.fired.len(), "alert", "alerts"),
     ];
-    let (posts, requests) = replay.sent();
+    let posts = usize::try_from(replay.posts()).unwrap_or(usize::MAX);
     if posts > 0 {
-        let posts = usize::try_from(posts).unwrap_or(usize::MAX);
         parts.push(count(
             posts,
             "post to Alertmanager",
             "posts to Alertmanager",
         ));
     }
+    let requests = replay.requests();
     if requests > 0 {
         parts.push(count(requests, "retraining request", "retraining requests"));
     }

@@ -1,9 +1,10 @@
-//! `sidewatch demo`: a model server that degrades, the sidecar on it, and receivers that say what arrives.
+//! `sidewatch demo`: watches a simulated model server that degrades, and prints what its receivers
+//! get.
 
-mod account;
+mod event_log;
 mod model;
 mod receiver;
-mod story;
+mod scenario;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,27 +14,31 @@ use std::time::Duration;
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use self::account::Account;
-use self::story::Story;
-use super::{Error, runtime};
+use self::event_log::EventLog;
+use self::scenario::Scenario;
+use super::error::Error;
+use super::executor;
 use crate::config::settings::{Alertmanager, Settings, Webhook};
 use crate::config::target::{Target, complete_labels};
 use crate::config::{Config, RuleReader, Source};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::publish::{Handler, Server};
-use crate::runtime::{Supervisor, stop_signal, with_sources};
+use crate::runtime::{Supervisor, stop_signal};
 use crate::service::{MonitorError, Service};
 
-/// Time between two scrapes of the demonstration.
+/// The scrape interval of the demonstration.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Some free port that only this machine reaches.
+/// Shorter demonstrations end before an alert can fire.
+const MIN_DURATION: Duration = Duration::from_secs(15);
+/// A free port that only this machine reaches.
 const LOOPBACK: &str = "127.0.0.1:0";
 const RULES: &str = include_str!("rules.yaml");
 
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// How long the demonstration lasts; the model degrades after a third of it and recovers after two thirds
+    /// Length of the demonstration; the model degrades after one third and recovers after two
+    /// thirds
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     duration: Duration,
     /// Address of the status page and /metrics
@@ -43,7 +48,8 @@ pub(super) struct Demo {
         default_value = "127.0.0.1:9755"
     )]
     listen_address: String,
-    /// Address of the model server, for a sidecar of its own or a Prometheus beside it; a free port by default
+    /// Address of the model server, to scrape it with another sidewatch or a Prometheus; port 0
+    /// picks a free port
     #[arg(
         long = "model.listen-address",
         value_name = "ADDRESS",
@@ -54,66 +60,69 @@ pub(super) struct Demo {
 
 fn duration(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text)?;
-    if duration < Duration::from_secs(15) {
-        return Err("must be at least 15s, or nothing has time to happen".to_owned());
+    if duration < MIN_DURATION {
+        return Err("must be at least 15s, so that an alert has time to fire".to_owned());
     }
     Ok(duration)
 }
 
 impl Demo {
     pub(super) fn run(&self) -> Result<ExitCode, Error> {
-        let runtime = runtime(2)?;
+        let runtime = executor::multi_thread(2)?;
         let ended = runtime.block_on(self.play());
         runtime.shutdown_timeout(Duration::from_secs(1));
-        ended.map_err(|error| Error::new(with_sources(&error)))?;
+        ended?;
         Ok(ExitCode::SUCCESS)
     }
 
     async fn play(&self) -> Result<(), MonitorError> {
-        let account = Arc::new(Account::start());
-        let story = Arc::new(Story::new(self.duration, Arc::clone(&account)));
-        let mut stage = Supervisor::new(1);
-        let model = Server::bind(&self.model_address).await?;
-        let model = embed(&mut stage, "model server", model, story.model_server());
-        let receiver = Server::bind(LOOPBACK).await?;
-        let handler = receiver::handler(Arc::clone(&story));
-        let receiver = embed(&mut stage, "receiver", receiver, handler);
+        let log = Arc::new(EventLog::start());
+        let scenario = Arc::new(Scenario::new(self.duration, Arc::clone(&log)));
+        let mut supervisor = Supervisor::new(1);
+        let server = Server::bind(&self.model_address).await?;
+        let handler = scenario.model_server();
+        let model = serve(&mut supervisor, "model server", server, handler);
+        let server = Server::bind(LOOPBACK).await?;
+        let handler = receiver::handler(Arc::clone(&scenario));
+        let receiver = serve(&mut supervisor, "receiver", server, handler);
         let server = match Server::bind(&self.listen_address).await {
             Ok(server) => server,
-            // Somebody else's port must not spoil the first impression.
+            // The demonstration should also run if the default port is in use.
             Err(_) => Server::bind(LOOPBACK).await?,
         };
-        account.say(&format!("a model server answers at http://{model}/metrics"));
-        account.say(&format!(
-            "sidewatch watches it every {INTERVAL:?}; status page and /metrics at http://{}/",
+        log.print(&format!(
+            "the model server answers at http://{model}/metrics"
+        ));
+        log.print(&format!(
+            "sidewatch scrapes it every {INTERVAL:?}; status page and /metrics at http://{}/",
             server.address()
         ));
         let registry = Registry::built_in();
         let service = Service::new(config(&model, &receiver, &registry)?, &registry);
-        let done = CancellationToken::new();
-        let told = account.follow(service.subscribe(), done.clone());
+        let ended = CancellationToken::new();
+        let changes = log.print_changes(service.subscribe(), ended.clone());
         let signal = stop_signal()?;
-        let (length, ended) = (self.duration, done.clone());
+        let duration = self.duration;
         let stop = async move {
             tokio::select! {
-                () = tokio::time::sleep(length) => {}
+                () = tokio::time::sleep(duration) => {}
                 _ = signal => {}
             }
             ended.cancel();
         };
-        let (result, ()) = tokio::join!(service.run(server, stop), told);
-        stage
+        let (result, ()) = tokio::join!(service.run(server, stop), changes);
+        supervisor
             .run(std::future::ready(()), Duration::from_secs(2))
             .await;
-        account.conclude();
+        log.print_summary();
         result
     }
 }
 
-/// Serves a handler and gives the address.
-fn embed(stage: &mut Supervisor, name: &str, server: Server, handler: Handler) -> String {
+/// Starts a server with this handler and returns its address.
+fn serve(supervisor: &mut Supervisor, name: &str, server: Server, handler: Handler) -> String {
     let address = server.address().to_string();
-    stage.spawn(0, name, server.run_with(handler, stage.token(0)));
+    supervisor.spawn(0, name, server.run_with(handler, supervisor.token(0)));
     address
 }
 

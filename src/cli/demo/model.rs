@@ -1,24 +1,26 @@
-//! A model server in miniature: it answers imaginary requests and counts them as a real one would.
+//! A simulated model server: it answers simulated requests and counts them as a real one would.
 
 use std::fmt::Write as _;
+
+use crate::metric::SplitMix64;
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BOUNDS: [f64; 10] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 /// Upper bounds of the histogram of prediction scores.
 const SCORE_BOUNDS: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
-/// Requests a second.
+/// Requests per second.
 const RATE: f64 = 120.0;
 
 /// How the model behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Health {
-    /// About 40 ms at the median, 96 % right, scores towards 1.
+    /// Median latency 40 ms, accuracy 96 %, scores near 0.8.
     Good,
-    /// Three times as slow, 74 % right, scores in the middle.
+    /// Median latency 130 ms, accuracy 74 %, scores near 0.55.
     Degraded,
 }
 
-/// A cumulative histogram as a client library keeps it.
+/// A cumulative histogram, as in a client library.
 #[derive(Debug, Clone)]
 struct Histogram {
     bounds: &'static [f64],
@@ -63,11 +65,12 @@ impl Histogram {
     }
 }
 
-/// The model and its counters; the same seed gives the same story.
+/// The model and its counters. The same seed gives the same values.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
-    random: Random,
-    owed: f64,
+    random: SplitMix64,
+    /// Requests that have arrived and are not answered; a fraction is kept for the next call.
+    pending: f64,
     latency: Histogram,
     scores: Histogram,
     predictions: u64,
@@ -77,8 +80,8 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            random: Random(seed),
-            owed: 0.0,
+            random: SplitMix64::new(seed),
+            pending: 0.0,
             latency: Histogram::new(&LATENCY_BOUNDS),
             scores: Histogram::new(&SCORE_BOUNDS),
             predictions: 0,
@@ -86,11 +89,11 @@ impl Model {
         }
     }
 
-    /// Serves the requests of this many seconds.
+    /// Answers the requests of this many seconds, at most 60.
     pub(super) fn serve(&mut self, seconds: f64, health: Health) {
-        self.owed += RATE * seconds.clamp(0.0, 60.0);
-        while self.owed >= 1.0 {
-            self.owed -= 1.0;
+        self.pending += RATE * seconds.clamp(0.0, 60.0);
+        while self.pending >= 1.0 {
+            self.pending -= 1.0;
             self.answer(health);
         }
     }
@@ -100,15 +103,15 @@ impl Model {
             Health::Good => (0.04, 0.96, 0.82),
             Health::Degraded => (0.13, 0.74, 0.55),
         };
-        let latency = median * (0.45 * self.random.normal()).exp();
+        let latency = median * (0.45 * normal(&mut self.random)).exp();
         self.latency.observe(latency);
         self.scores
-            .observe((score + 0.12 * self.random.normal()).clamp(0.0, 1.0));
+            .observe((score + 0.12 * normal(&mut self.random)).clamp(0.0, 1.0));
         self.predictions += 1;
-        self.correct += u64::from(self.random.uniform() < right);
+        self.correct += u64::from(self.random.next_unit() < right);
     }
 
-    /// The text of `/metrics`.
+    /// The metrics in the text format.
     pub(super) fn exposition(&self) -> String {
         let mut out = String::with_capacity(4096);
         // Writing to a String cannot fail.
@@ -143,29 +146,10 @@ impl Model {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, good enough for a demonstration.
-#[derive(Debug, Clone)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Box–Muller, one of the pair.
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.uniform()).cos()
-    }
+/// A standard normal number by the Box–Muller transform.
+fn normal(random: &mut SplitMix64) -> f64 {
+    let radius = (-2.0 * (1.0 - random.next_unit()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * random.next_unit()).cos()
 }
 
 #[cfg(test)]

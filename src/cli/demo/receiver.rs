@@ -1,18 +1,18 @@
-//! Stands in for Alertmanager and for the retraining pipeline, and says what arrives.
+//! A stand-in for Alertmanager and for the retraining webhook.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::story::Story;
+use super::scenario::Scenario;
 use crate::publish::{Handler, Reply};
 
-/// The handler of both receivers.
-pub(super) fn handler(story: Arc<Story>) -> Handler {
+/// The HTTP handler of both.
+pub(super) fn handler(scenario: Arc<Scenario>) -> Handler {
     Arc::new(move |method, path, body| {
         match (method, path) {
-            ("POST", "/api/v2/alerts") => alerts(&story, body),
-            ("POST", "/retrain") => retrain(&story, body),
+            ("POST", "/api/v2/alerts") => receive_alerts(&scenario, body),
+            ("POST", "/retrain") => receive_request(&scenario, body),
             _ => return reply(404),
         }
         reply(200)
@@ -27,16 +27,15 @@ fn reply(status: u16) -> Reply {
     }
 }
 
-fn alerts(story: &Story, body: &[u8]) {
-    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
-    for alert in parsed.as_array().into_iter().flatten() {
+fn receive_alerts(scenario: &Scenario, body: &[u8]) {
+    let alerts: Value = serde_json::from_slice(body).unwrap_or_default();
+    for alert in alerts.as_array().into_iter().flatten() {
         let name = alert["labels"]["alertname"].as_str().unwrap_or("?");
-        story.heard(name, alert["endsAt"].as_str().unwrap_or(""));
+        scenario.alert_received(name, alert["endsAt"].as_str().unwrap_or(""));
     }
 }
 
-fn retrain(story: &Story, body: &[u8]) {
+fn receive_request(scenario: &Scenario, body: &[u8]) {
     let event: Value = serde_json::from_slice(body).unwrap_or_default();
-    let id = event["id"].as_str().unwrap_or("?");
-    story.asked(id);
+    scenario.retraining_requested(event["id"].as_str().unwrap_or("?"));
 }

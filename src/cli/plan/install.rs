@@ -1,26 +1,30 @@
-//! The files to install: the rules, a configuration that works at once, and the values of the chart.
+//! Writes the files to install a model: its rules, a configuration, and the values of the Helm
+//! chart.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::replayed::Replayed;
-use crate::cli::Error;
+use super::replayed::ReplayedModel;
+use crate::cli::error::Error;
 use crate::config::packs;
 use crate::metric::format_duration;
 
-/// The folder of a model below the one for all.
-pub(super) fn folder(dir: &Path, model: &Replayed) -> PathBuf {
+/// The folder of a model in the folder for all models.
+pub(super) fn folder(dir: &Path, model: &ReplayedModel) -> PathBuf {
     let model = &model.model;
     let name = match &model.namespace {
         Some(namespace) => format!("{namespace}-{}", model.name),
         None => model.name.clone(),
     };
-    let plain = name.chars().map(|c| match c {
-        c if c.is_ascii_alphanumeric() || c == '-' || c == '_' => c,
-        _ => '-',
-    });
-    dir.join(plain.collect::<String>())
+    let file_name: String = name
+        .chars()
+        .map(|c| match c {
+            c if c.is_ascii_alphanumeric() || c == '-' || c == '_' => c,
+            _ => '-',
+        })
+        .collect();
+    dir.join(file_name)
 }
 
 /// Writes the files of one model.
@@ -28,29 +32,32 @@ pub(super) fn write(
     dir: &Path,
     url: &str,
     range: Duration,
-    replayed: &Replayed,
+    replayed: &ReplayedModel,
 ) -> Result<(), Error> {
     let folder = folder(dir, replayed);
     std::fs::create_dir_all(&folder)
-        .map_err(|error| Error::new(format!("{}: cannot be made: {error}", folder.display())))?;
+        .map_err(|error| Error::new(format!("{}: cannot be created: {error}", folder.display())))?;
     let rules = packs::text(replayed.model.pack).unwrap_or_default();
-    super::write(&folder.join("rules.yaml"), rules)?;
-    super::write(
-        &folder.join("sidewatch.yaml"),
-        &configuration(url, range, replayed),
-    )?;
-    super::write(&folder.join("values.yaml"), &values(url, range, replayed))
+    write_file(&folder.join("rules.yaml"), rules)?;
+    let configuration = configuration(url, range, replayed);
+    write_file(&folder.join("sidewatch.yaml"), &configuration)?;
+    write_file(&folder.join("values.yaml"), &values(url, range, replayed))
 }
 
-/// JSON is YAML, and quotes everything.
+/// Writes a file.
+pub(super) fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|error| Error::unwritable(path, &error))
+}
+
+/// The text as a YAML string; JSON strings are valid YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn configuration(url: &str, range: Duration, replayed: &Replayed) -> String {
+fn configuration(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
     let model = &replayed.model;
     let mut out = format!(
-        "# One judge of this model, from the series that Prometheus has already: sidewatch run --config.file=sidewatch.yaml\n\
+        "# A judge for all replicas of this model, fed by Prometheus: sidewatch run --config.file=sidewatch.yaml\n\
          model: {{id: {}}}\n\
          scrape:\n  source:\n    prometheus: {}\n    matchers:\n",
         quoted(&model.name),
@@ -71,15 +78,15 @@ fn configuration(url: &str, range: Duration, replayed: &Replayed) -> String {
     out
 }
 
-fn values(url: &str, range: Duration, replayed: &Replayed) -> String {
+fn values(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
     let model = &replayed.model;
     let namespace = model.namespace.as_deref().unwrap_or("default");
     let mut out = format!(
-        "# One judge for all replicas: helm install {name}-judge helm/sidewatch -n {namespace} -f values.yaml\n\
+        "# A judge for all replicas of this model: helm install {name}-judge helm/sidewatch -n {namespace} -f values.yaml\n\
          model:\n  id: {id}\n\
          rules:\n  packs: [{pack}]\n\
          judge:\n  enabled: true\n  source:\n\
-         \x20   # As it was reached from here; in the cluster it may have another name.\n\
+         \x20   # The URL given to sidewatch plan; inside the cluster it may differ.\n\
          \x20   prometheus: {url}\n    matchers:\n",
         name = model.name,
         id = quoted(&model.name),
@@ -93,7 +100,7 @@ fn values(url: &str, range: Duration, replayed: &Replayed) -> String {
         out,
         "  backfill: {{enabled: true, range: {}}}\n\
          alerting:\n  mode: direct\n  alertmanagers: []\n\
-         retraining:\n  # Decides and records, and sends nothing until you say so.\n  dryRun: true\n  webhooks: []\n",
+         retraining:\n  # Requests are only logged; set to false to send them.\n  dryRun: true\n  webhooks: []\n",
         format_duration(range)
     )
     .ok();

@@ -1,10 +1,14 @@
-//! `sidewatch plan`: before anything is installed, which models a Prometheus knows, and what would have been said about them.
+//! `sidewatch plan`: finds the models that a Prometheus scrapes and replays their history with
+//! packs, before anything is installed.
 
-mod find;
+mod discovery;
 mod install;
+mod json;
+mod planned;
 mod replayed;
 mod report;
 mod text;
+mod workload;
 
 use std::cmp::Reverse;
 use std::io::Write;
@@ -14,80 +18,70 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use self::find::{Fleet, Model};
-use self::replayed::Replayed;
-use super::backtest::progress::Progress;
-use super::{Error, runtime};
+use self::planned::{NotReplayed, Planned};
+use super::error::Error;
+use super::executor;
+use super::progress::Progress;
 use crate::config::http_client_settings;
 use crate::history::{Limits, Prometheus, Range};
 use crate::metric::{format_duration, parse_duration};
 use crate::runtime::{clock, http};
 
-/// Steps of a replay that a person waits for.
-const MOST_STEPS: u64 = 2100;
-/// Distances of steps that people can read, in seconds.
+/// Maximum number of steps with the default step, so that a replay takes seconds.
+const MAX_STEPS: u64 = 2100;
+/// The default steps, in seconds.
 const STEPS: [u64; 9] = [15, 30, 60, 120, 300, 600, 900, 1800, 3600];
+/// Maximum size of a response of the server, in bytes.
+const MAX_RESPONSE: u64 = 128 << 20;
 
-/// The shape of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
-pub enum Format {
-    /// A paragraph for each model.
-    #[default]
+/// The output format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A paragraph for each model
     Text,
-    /// One object.
+    /// One object
     Json,
 }
 
-/// Find the models that a Prometheus knows, and what packs would have said about them; installs nothing.
-#[derive(Debug, Default, clap::Args)]
-pub struct Plan {
-    /// Prometheus, Thanos, Mimir or VictoriaMetrics
+/// Find the models that a Prometheus scrapes and replay their past through packs; installs nothing
+#[derive(Debug, clap::Args)]
+pub(crate) struct Plan {
+    /// URL of a Prometheus, Thanos, Mimir or VictoriaMetrics
     #[arg(long, value_name = "URL")]
-    pub prometheus: String,
-    /// How far back
+    prometheus: String,
+    /// How far back to replay
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "7d")]
-    pub range: Duration,
-    /// Time between two evaluations; longer for a longer range by default
+    range: Duration,
+    /// Time between two evaluations [default: depends on the range]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    pub step: Option<Duration>,
-    /// File with http_config keys (basic_auth, authorization, tls_config, http_headers for a tenant, …)
+    step: Option<Duration>,
+    /// File with http_config keys (basic_auth, authorization, tls_config, http_headers for a
+    /// tenant, …)
     #[arg(long = "http.config.file", value_name = "FILE")]
-    pub http_config: Option<PathBuf>,
-    /// Most models that are replayed, those with the most targets first; the others are only named
+    http_config: Option<PathBuf>,
+    /// Maximum number of models to replay, those with the most targets first; the others are only
+    /// listed
     #[arg(long, value_name = "N", default_value_t = 50)]
-    pub models: usize,
-    /// Write a report with charts to this file, one HTML document without anything from elsewhere
+    models: usize,
+    /// Write a report with charts to this file, as one self-contained HTML document
     #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
-    /// Write the files to install below this folder: rules.yaml, sidewatch.yaml and values.yaml of each model
+    report: Option<PathBuf>,
+    /// Write the files to install into this folder: rules.yaml, sidewatch.yaml and values.yaml of
+    /// each model
     #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Shape of the answer
+    out: Option<PathBuf>,
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
-}
-
-/// What a plan says.
-struct Planned {
-    range: Range,
-    /// The server, without a password.
-    server: String,
-    fleet: Fleet,
-    models: Vec<Replayed>,
-    /// Models that were found and not replayed, and why.
-    left: Vec<(Model, String)>,
+    format: Format,
 }
 
 impl Plan {
-    /// Looks, replays and prints.
-    ///
-    /// # Errors
-    /// When the server does not answer, or a file cannot be written.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let runtime = runtime(2)?;
+    /// Finds and replays the models, and prints the result.
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
+        let runtime = executor::multi_thread(2)?;
         let planned = runtime.block_on(self.plan())?;
         if let Some(path) = &self.report {
-            write(path, &report::render(&planned))?;
+            install::write_file(path, &report::render(&planned))?;
         }
         if let Some(dir) = &self.out {
             for model in &planned.models {
@@ -96,31 +90,21 @@ impl Plan {
         }
         let printed = match self.format {
             Format::Text => text::print(out, &planned, self.out.as_deref()),
-            Format::Json => text::json(out, &planned),
+            Format::Json => json::print(out, &planned),
         };
-        printed.map_err(|error| Error::new(format!("cannot print the answer: {error}")))?;
+        printed.map_err(|error| Error::unprintable(&error))?;
         Ok(ExitCode::SUCCESS)
     }
 
     async fn plan(&self) -> Result<Planned, Error> {
-        let settings = match &self.http_config {
-            Some(path) => {
-                http_client_settings(path).map_err(|problems| Error::new(problems.to_string()))?
-            }
-            None => http::Settings::default(),
-        };
-        let step = self.step.unwrap_or_else(|| step(self.range));
+        let step = self.step.unwrap_or_else(|| default_step(self.range));
         if step.is_zero() || step > self.range {
             return Err(Error::new(format!(
                 "--step: must be more than 0s and at most the range of {}",
                 format_duration(self.range)
             )));
         }
-        let limits = Limits {
-            answer: 128 << 20,
-            ..Limits::default()
-        };
-        let prometheus = Prometheus::new(&self.prometheus, settings).with_limits(limits);
+        let prometheus = self.prometheus()?;
         let end = clock::now();
         let range = Range {
             start: end - self.range,
@@ -129,23 +113,28 @@ impl Plan {
         }
         .aligned();
         let mut progress = Progress::new();
-        let mut fleet = find::fleet(&prometheus, range, &mut progress).await?;
+        let mut fleet = discovery::find_models(&prometheus, range, &mut progress).await?;
         let mut found = std::mem::take(&mut fleet.models);
         found.sort_by_key(|model| Reverse(model.targets.len()));
-        let others = found.split_off(found.len().min(self.models));
-        let why = format!("there are more than {} models; see --models", self.models);
-        let mut left: Vec<(Model, String)> = others
+        let over_limit = found.split_off(found.len().min(self.models));
+        let mut not_replayed: Vec<NotReplayed> = over_limit
             .into_iter()
-            .map(|model| (model, why.clone()))
+            .map(|model| NotReplayed {
+                model,
+                reason: format!("there are more than {} models; see --models", self.models),
+            })
             .collect();
-        let all = found.len() as u64;
+        let total = found.len() as u64;
         let mut models = Vec::new();
         for (index, model) in (0..).zip(found) {
-            progress.show("replaying", index, all);
+            progress.show("replaying", index, total);
             match replayed::replay(&prometheus, &self.prometheus, model.clone(), range).await {
                 Ok(replayed) => models.push(replayed),
-                // The next may go better, and what was found is worth something without it.
-                Err(error) => left.push((model, error.to_string())),
+                // One failure does not invalidate the other models.
+                Err(error) => not_replayed.push(NotReplayed {
+                    model,
+                    reason: error.to_string(),
+                }),
             }
         }
         models.sort_by(|a, b| {
@@ -157,33 +146,42 @@ impl Plan {
             server: prometheus.url(),
             fleet,
             models,
-            left,
+            not_replayed,
         })
+    }
+
+    fn prometheus(&self) -> Result<Prometheus, Error> {
+        let settings = match &self.http_config {
+            Some(path) => http_client_settings(path)?,
+            None => http::Settings::default(),
+        };
+        let limits = Limits {
+            answer: MAX_RESPONSE,
+            ..Limits::default()
+        };
+        Ok(Prometheus::new(&self.prometheus, settings).with_limits(limits))
     }
 }
 
-/// The finest step with which a range is replayed while somebody waits.
-fn step(range: Duration) -> Duration {
-    let fine = |step: &&u64| range.as_secs() / **step <= MOST_STEPS;
-    let step = STEPS.iter().find(fine).copied();
-    Duration::from_secs(step.unwrap_or(range.as_secs() / MOST_STEPS))
-}
-
-fn write(path: &std::path::Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text)
-        .map_err(|error| Error::new(format!("{}: cannot be written: {error}", path.display())))
+/// The finest step with which a replay of this range takes seconds.
+fn default_step(range: Duration) -> Duration {
+    let seconds = STEPS
+        .into_iter()
+        .find(|step| range.as_secs() / step <= MAX_STEPS)
+        .unwrap_or(range.as_secs() / MAX_STEPS);
+    Duration::from_secs(seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::step;
+    use super::default_step;
 
     #[test]
-    fn a_longer_range_is_looked_at_more_coarsely() {
-        let days = |days: u64| step(Duration::from_secs(days * 86_400)).as_secs();
-        assert_eq!(step(Duration::from_secs(3600)).as_secs(), 15);
+    fn a_longer_range_has_a_longer_default_step() {
+        let days = |days: u64| default_step(Duration::from_secs(days * 86_400)).as_secs();
+        assert_eq!(default_step(Duration::from_secs(3600)).as_secs(), 15);
         assert_eq!(
             [days(1), days(7), days(30), days(365)],
             [60, 300, 1800, 15_017]

@@ -1,4 +1,5 @@
-//! A model's past under its pack: the server evaluates, the monitor judges.
+//! Replays a model's history with its pack. The server evaluates the expressions, the monitor
+//! judges the results.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,10 +7,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::find::Model;
-use crate::cli::Error;
-use crate::cli::outgoing::Delivery;
-use crate::cli::replay::{Player, Replay, unconfigured};
+use super::discovery::Model;
+use crate::cli::error::Error;
+use crate::cli::replay::{Player, Replay, default_receivers};
 use crate::config::Config;
 use crate::config::settings::{Settings, Source};
 use crate::history::{self, Prometheus, Range};
@@ -21,25 +21,41 @@ use crate::rules::Recorded;
 use crate::rules::Rule;
 use crate::runtime::http;
 
-/// Questions under way at the same time.
+/// Number of concurrent queries.
 const CONCURRENCY: usize = 4;
+/// Seconds of a week.
 const WEEK: f64 = 7.0 * 86_400.0;
+/// Maximum depth of recording rules that use each other.
+const MAX_DEPTH: usize = 8;
 
-/// A model and what its pack would have said.
+/// A watch that had values.
 #[derive(Debug)]
-pub(super) struct Replayed {
+pub(super) struct FoundWatch {
+    pub(super) name: String,
+    /// The number of judged series.
+    pub(super) series: usize,
+}
+
+/// A watch that never had a value.
+#[derive(Debug)]
+pub(super) struct MissingWatch {
+    pub(super) name: String,
+    pub(super) reason: String,
+}
+
+/// A model and the replay of its history.
+#[derive(Debug)]
+pub(super) struct ReplayedModel {
     pub(super) model: Model,
     pub(super) replay: Replay,
-    /// Watches that had values, and of how many series.
-    pub(super) found: Vec<(String, usize)>,
-    /// Watches that never had a value, and why as far as it is known.
-    pub(super) missing: Vec<(String, String)>,
-    /// How long there was something to judge.
+    pub(super) found: Vec<FoundWatch>,
+    pub(super) missing: Vec<MissingWatch>,
+    /// The time from the first to the last judgement.
     pub(super) observed: Duration,
 }
 
-impl Replayed {
-    /// Alerts in a week, as far as the model was there.
+impl ReplayedModel {
+    /// Alerts per week of observed time.
     pub(super) fn alerts_per_week(&self) -> f64 {
         let observed = self.observed.as_secs_f64();
         if observed <= 0.0 {
@@ -49,29 +65,21 @@ impl Replayed {
         let fired = self.replay.fired.len() as f64;
         fired * WEEK / observed
     }
-
-    /// Requests for a new model that would have been sent.
-    pub(super) fn retrainings(&self) -> usize {
-        let requests = self.replay.deliveries.iter();
-        requests
-            .filter(|delivery| matches!(delivery, Delivery::Retrain { .. }))
-            .count()
-    }
 }
 
-/// Replays a model's past. `url` is the server as the user wrote it.
+/// Replays a model's history. `url` is the server as the user wrote it.
 pub(super) async fn replay(
     prometheus: &Prometheus,
     url: &str,
     model: Model,
     range: Range,
-) -> Result<Replayed, Error> {
+) -> Result<ReplayedModel, Error> {
     let config = config(url, &model, range.step)?;
-    let asked = questions(&config.rules, &model.matchers);
+    let questions = questions(&config.rules, &model.matchers);
     let mut player = Player::new(&config);
-    let mut waiting = vec![range];
-    while let Some(range) = waiting.pop() {
-        match ask(prometheus, &asked, range).await {
+    let mut pending = vec![range];
+    while let Some(range) = pending.pop() {
+        match query(prometheus, &questions, range).await {
             Ok(answers) => {
                 for (at, results) in Past::new(range.start, range.end, range.step, answers) {
                     player.recall(at, results);
@@ -79,23 +87,26 @@ pub(super) async fn replay(
             }
             Err(history::Error::Api {
                 too_large: true, ..
-            }) if range.steps() > 1 => waiting.extend(halves(range)),
+            }) if range.steps() > 1 => {
+                let (first, second) = halves(range);
+                pending.extend([second, first]);
+            }
             Err(error) => return Err(error.into()),
         }
     }
     let replay = player.finish();
-    Ok(Replayed {
-        found: found(&replay),
-        missing: missing(&replay, &config, &model),
+    Ok(ReplayedModel {
+        found: found_watches(&replay),
+        missing: missing_watches(&replay, &config, &model),
         observed: observed(&replay),
         replay,
         model,
     })
 }
 
-/// The pack on the model's series, evaluated at the step of the replay.
+/// A configuration with the pack and the model's series, evaluated at the step of the replay.
 fn config(url: &str, model: &Model, step: Duration) -> Result<Config, Error> {
-    let mut settings: Settings = unconfigured();
+    let mut settings: Settings = default_receivers();
     settings.global.scrape_interval = step;
     settings.model.id.clone_from(&model.name);
     settings.rule_files = vec![model.pack.to_owned()];
@@ -106,12 +117,14 @@ fn config(url: &str, model: &Model, step: Duration) -> Result<Config, Error> {
         query_offset: Duration::ZERO,
         http: http::Settings::default(),
     });
-    Config::assemble(settings, Path::new(""), &Registry::default())
-        .map_err(|problems| Error::new(problems.to_string()))
+    Ok(Config::assemble(
+        settings,
+        Path::new(""),
+        &Registry::default(),
+    )?)
 }
 
-/// The later half first, since the last is taken next.
-fn halves(range: Range) -> [Range; 2] {
+fn halves(range: Range) -> (Range, Range) {
     let half = u32::try_from(range.steps() / 2).unwrap_or(u32::MAX);
     let middle = range.start + range.step * half;
     let first = Range {
@@ -122,81 +135,91 @@ fn halves(range: Range) -> [Range; 2] {
         start: middle,
         ..range
     };
-    [second, first]
+    (first, second)
 }
 
-async fn ask(
+/// Queries the expressions of all rules over a range.
+async fn query(
     prometheus: &Prometheus,
-    asked: &[Question],
+    questions: &[Question],
     range: Range,
 ) -> Result<Answers, history::Error> {
-    let asked: Vec<Question> = asked.to_vec();
-    let answers = stream::iter(asked).map(|question| prometheus.ask_about(question, range));
-    let mut answers = answers.buffered(CONCURRENCY);
+    let questions: Vec<Question> = questions.to_vec();
+    let mut answers = stream::iter(questions)
+        .map(|question| prometheus.ask_about(question, range))
+        .buffered(CONCURRENCY);
     let mut all = Answers::default();
     while let Some(answer) = answers.next().await {
-        let (written, answer) = answer?;
-        all.put(written, answer);
+        let (expr, answer) = answer?;
+        all.put(expr, answer);
     }
     Ok(all)
 }
 
-fn found(replay: &Replay) -> Vec<(String, usize)> {
-    let mut found: Vec<(String, usize)> = Vec::new();
+fn found_watches(replay: &Replay) -> Vec<FoundWatch> {
+    let mut found: Vec<FoundWatch> = Vec::new();
     for judged in &replay.judged {
-        match found.iter_mut().find(|(rule, _)| **rule == *judged.rule) {
-            Some((_, series)) => *series += 1,
-            None => found.push((judged.rule.to_string(), 1)),
+        match found.iter_mut().find(|watch| *watch.name == *judged.rule) {
+            Some(watch) => watch.series += 1,
+            None => found.push(FoundWatch {
+                name: judged.rule.to_string(),
+                series: 1,
+            }),
         }
     }
     found
 }
 
-/// The metrics that a watch needs and that are not there explain why it never had a value.
-fn missing(replay: &Replay, config: &Config, model: &Model) -> Vec<(String, String)> {
+/// The watches without a value. The reason names the metrics that the server does not expose.
+fn missing_watches(replay: &Replay, config: &Config, model: &Model) -> Vec<MissingWatch> {
     let recorded = Recorded::of(&config.rules);
     let rules: Vec<&Rule> = config.rules.groups.iter().flat_map(|g| &g.rules).collect();
-    let watch = |name: &String| {
-        let found = rules.iter().find(|rule| rule.name() == name);
+    let missing_watch = |name: &String| {
         let mut needed = BTreeSet::new();
-        if let Some(Rule::Watch(watch)) = found {
-            needs(&watch.expr, &rules, &recorded, 0, &mut needed);
+        let rule = rules.iter().find(|rule| rule.name() == name);
+        if let Some(Rule::Watch(watch)) = rule {
+            add_metric_names(&watch.expr, &rules, &recorded, 0, &mut needed);
         }
-        let lacking: Vec<&str> = needed
+        let not_exposed: Vec<&str> = needed
             .iter()
             .filter(|name| !model.metrics.contains(*name))
             .map(String::as_str)
             .collect();
-        let why = if lacking.is_empty() {
+        let reason = if not_exposed.is_empty() {
             "its metrics are there, but its expression never had a value".to_owned()
         } else {
-            format!("the server does not expose {}", lacking.join(", "))
+            format!("the server does not expose {}", not_exposed.join(", "))
         };
-        (name.clone(), why)
+        MissingWatch {
+            name: name.clone(),
+            reason,
+        }
     };
-    replay.silent.iter().map(watch).collect()
+    replay.silent.iter().map(missing_watch).collect()
 }
 
-/// The names behind an expression, through what other rules record.
-fn needs(
+/// Adds the metric names that an expression reads, directly or through recording rules.
+fn add_metric_names(
     expr: &Expr,
     rules: &[&Rule],
     recorded: &Recorded,
     depth: usize,
-    needed: &mut BTreeSet<String>,
+    names: &mut BTreeSet<String>,
 ) {
     for selector in expr.selectors() {
         let Some(name) = selector.metric_name() else {
             continue;
         };
         if !recorded.has(&selector) {
-            needed.insert(name.to_owned());
+            names.insert(name.to_owned());
             continue;
         }
-        let records = rules.iter().filter(|rule| rule.name() == name && depth < 8);
-        for rule in records {
+        if depth == MAX_DEPTH {
+            continue;
+        }
+        for rule in rules.iter().filter(|rule| rule.name() == name) {
             if let Rule::Record(recording) = rule {
-                needs(recording.expr(), rules, recorded, depth + 1, needed);
+                add_metric_names(recording.expr(), rules, recorded, depth + 1, names);
             }
         }
     }
@@ -204,8 +227,11 @@ fn needs(
 
 fn observed(replay: &Replay) -> Duration {
     let times = || {
-        let points = replay.judged.iter().flat_map(|judged| &judged.points);
-        points.map(|point| point.at)
+        replay
+            .judged
+            .iter()
+            .flat_map(|judged| &judged.points)
+            .map(|point| point.at)
     };
     match (times().min(), times().max()) {
         (Some(first), Some(last)) => last.since(first),

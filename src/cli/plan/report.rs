@@ -1,10 +1,11 @@
-//! A plan as one HTML document: a table of the models, then what each would have said, with the charts of a backtest.
+//! The report of a plan: one HTML document with a table of the models and a section with charts for
+//! each.
 
 use std::fmt::Write as _;
 
-use super::Planned;
-use super::replayed::Replayed;
-use super::text::{CAVEAT, about, nothing, place, verdict};
+use super::planned::Planned;
+use super::replayed::ReplayedModel;
+use super::text::{CAVEAT, empty_message, location, result, title};
 use crate::cli::backtest::report;
 use crate::metric::rounded;
 use crate::publish::escape;
@@ -12,30 +13,32 @@ use crate::publish::escape;
 /// Renders the document.
 pub(super) fn render(planned: &Planned) -> String {
     let mut out = report::head("plan");
+    // Writing to a String cannot fail, here and below.
     write!(
         out,
         "<h1>{}</h1><p class=\"quiet\">{CAVEAT}</p>",
-        escape(&about(planned))
+        escape(&title(planned))
     )
     .ok();
     table(planned, &mut out);
     for (index, model) in planned.models.iter().enumerate() {
         section(index, model, &mut out);
     }
-    for (job, why) in &planned.fleet.without_pack {
-        write!(out, "<p><code>{}</code>: {}</p>", escape(job), escape(why)).ok();
+    for program in &planned.fleet.without_pack {
+        let (name, reason) = (escape(&program.name), escape(&program.reason));
+        write!(out, "<p><code>{name}</code>: {reason}</p>").ok();
     }
-    for (model, why) in &planned.left {
-        let (name, why) = (escape(&model.name), escape(why));
-        write!(out, "<p><code>{name}</code>, not replayed: {why}</p>").ok();
+    for entry in &planned.not_replayed {
+        let (name, reason) = (escape(&entry.model.name), escape(&entry.reason));
+        write!(out, "<p><code>{name}</code>, not replayed: {reason}</p>").ok();
     }
-    if let Some(nothing) = nothing(planned) {
-        write!(out, "<p>{}</p>", escape(&nothing)).ok();
+    if let Some(message) = empty_message(planned) {
+        write!(out, "<p>{}</p>", escape(&message)).ok();
     }
     let version = crate::publish::Build::VERSION;
     writeln!(
         out,
-        "<footer><p>Made by sidewatch {version} plan. Times are UTC.</p></footer></main></body></html>"
+        "<footer><p>Created by sidewatch {version} plan. Times are UTC.</p></footer></main></body></html>"
     )
     .ok();
     out
@@ -52,18 +55,18 @@ fn table(planned: &Planned, out: &mut String) {
             "<tr><td><a href=\"#m{index}\">{}</a></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(&model.model.name),
             model.model.pack,
-            escape(&place(model)),
+            escape(&location(model)),
             model.found.len(),
             model.missing.len(),
             rounded(model.alerts_per_week()),
-            model.retrainings(),
+            model.replay.requests(),
         )
         .ok();
     }
     out.push_str("</tbody></table></div>");
 }
 
-fn section(index: usize, model: &Replayed, out: &mut String) {
+fn section(index: usize, model: &ReplayedModel, out: &mut String) {
     let found = &model.model;
     write!(
         out,
@@ -71,19 +74,21 @@ fn section(index: usize, model: &Replayed, out: &mut String) {
         escape(&found.name),
         found.pack,
         escape(&found.because),
-        escape(&place(model)),
-        escape(&verdict(model)),
+        escape(&location(model)),
+        escape(&result(model)),
     )
     .ok();
     if !model.missing.is_empty() {
         out.push_str("<h2>Missing</h2><ul>");
-        for (name, why) in &model.missing {
-            write!(out, "<li><b>{}</b>: {}</li>", escape(name), escape(why)).ok();
+        for watch in &model.missing {
+            let (name, reason) = (escape(&watch.name), escape(&watch.reason));
+            write!(out, "<li><b>{name}</b>: {reason}</li>").ok();
         }
         out.push_str("</ul>");
     }
-    // The charts of every model are numbered from 0.
-    let body = report::section(&model.replay);
-    let body = body.replace(" id=\"s", &format!(" id=\"m{index}s"));
-    out.push_str(&body.replace("href=\"#s", &format!("href=\"#m{index}s")));
+    // The charts of every replay are numbered from 0, so their anchors need the model's number.
+    let section = report::section(&model.replay)
+        .replace(" id=\"s", &format!(" id=\"m{index}s"))
+        .replace("href=\"#s", &format!("href=\"#m{index}s"));
+    out.push_str(&section);
 }

@@ -1,20 +1,19 @@
-//! A plan for a terminal and for programs.
+//! The output of `--format text`.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::json;
-
-use super::replayed::Replayed;
-use super::{Planned, install};
+use super::install;
+use super::planned::Planned;
+use super::replayed::ReplayedModel;
 use crate::cli::backtest::text::{count, line};
-use crate::metric::{Timestamp, format_duration, rounded};
+use crate::metric::{format_duration, rounded};
 
-/// Incidents that are printed for one model; the report has all.
-const INCIDENTS: usize = 10;
+/// Maximum number of alerts printed for one model; the report has all.
+const MAX_ALERTS: usize = 10;
 
-/// Where a model is, in words.
-pub(super) fn place(model: &Replayed) -> String {
+/// `2 targets in namespace ml, job chat`.
+pub(super) fn location(model: &ReplayedModel) -> String {
     let model = &model.model;
     let targets = count(model.targets.len(), "target", "targets");
     let job = match model.job.as_str() {
@@ -27,8 +26,8 @@ pub(super) fn place(model: &Replayed) -> String {
     }
 }
 
-/// What would have happened to a model, in words.
-pub(super) fn verdict(model: &Replayed) -> String {
+/// `3 alerts (1.5 a week), 1 retraining request`.
+pub(super) fn result(model: &ReplayedModel) -> String {
     if model.found.is_empty() {
         return "nothing could be judged".to_owned();
     }
@@ -37,15 +36,15 @@ pub(super) fn verdict(model: &Replayed) -> String {
         count(model.replay.fired.len(), "alert", "alerts"),
         rounded(model.alerts_per_week()),
         count(
-            model.retrainings(),
+            model.replay.requests(),
             "retraining request",
             "retraining requests"
         ),
     )
 }
 
-/// What the whole is about, in words.
-pub(super) fn about(planned: &Planned) -> String {
+/// `2 models on http://prometheus:9090: 7d of history, evaluated every 5m`.
+pub(super) fn title(planned: &Planned) -> String {
     format!(
         "{} on {}: {} of history, evaluated every {}",
         count(planned.models.len(), "model", "models"),
@@ -55,19 +54,19 @@ pub(super) fn about(planned: &Planned) -> String {
     )
 }
 
-/// What a plan cannot know.
-pub(super) const CAVEAT: &str = "What is shorter than the time between two evaluations may be missed, and `for` lasts at least that long; strategies warm up at the start of the history.";
+/// The limits of a plan.
+pub(super) const CAVEAT: &str = "Incidents shorter than the time between two evaluations may be missed, and `for` lasts at least that long. Strategies warm up at the start of the history.";
 
-/// What is to be said where nothing was found at all.
-pub(super) fn nothing(planned: &Planned) -> Option<String> {
+/// A message if the server has no series at all.
+pub(super) fn empty_message(planned: &Planned) -> Option<String> {
     let fleet = &planned.fleet;
-    let something = !planned.models.is_empty()
-        || !planned.left.is_empty()
-        || !fleet.without_pack.is_empty()
-        || fleet.others > 0;
-    (!something).then(|| {
+    let is_empty = planned.models.is_empty()
+        && planned.not_replayed.is_empty()
+        && fleet.without_pack.is_empty()
+        && fleet.other_jobs == 0;
+    is_empty.then(|| {
         format!(
-            "There is no series of any target between {} and {}: is the path of the URL complete, is a tenant's header missing, or is \
+            "There is no series of any target between {} and {}: is the path of the URL complete, is a tenant header missing, or is \
              the server new?",
             planned.range.start, planned.range.end
         )
@@ -76,95 +75,67 @@ pub(super) fn nothing(planned: &Planned) -> Option<String> {
 
 /// Prints a paragraph for each model.
 pub(super) fn print(out: &mut dyn Write, planned: &Planned, dir: Option<&Path>) -> io::Result<()> {
-    writeln!(out, "{}", about(planned))?;
+    writeln!(out, "{}", title(planned))?;
     for model in &planned.models {
-        let found = &model.model;
-        writeln!(
-            out,
-            "\n{}  pack {}, because of {}",
-            found.name, found.pack, found.because
-        )?;
-        writeln!(out, "  {}", place(model))?;
-        writeln!(out, "  {}", verdict(model))?;
-        let names: Vec<&str> = model.found.iter().map(|(name, _)| name.as_str()).collect();
-        writeln!(
-            out,
-            "  {} {}",
-            count(names.len(), "signal found:", "signals found:"),
-            names.join(", ")
-        )?;
-        for (name, why) in &model.missing {
-            writeln!(out, "  missing {name}: {why}")?;
-        }
-        for fired in model.replay.fired.iter().take(INCIDENTS) {
-            writeln!(out, "  {}", line(fired))?;
-        }
-        let more = model.replay.fired.len().saturating_sub(INCIDENTS);
-        if more > 0 {
-            writeln!(out, "  and {more} more")?;
-        }
-        if let Some(dir) = dir {
-            writeln!(out, "  files: {}", install::folder(dir, model).display())?;
-        }
+        print_model(out, model, dir)?;
     }
-    for (job, why) in &planned.fleet.without_pack {
-        writeln!(out, "\n{job}: {why}")?;
+    for program in &planned.fleet.without_pack {
+        writeln!(out, "\n{}: {}", program.name, program.reason)?;
     }
-    for (model, why) in &planned.left {
+    for entry in &planned.not_replayed {
+        let (model, reason) = (&entry.model, &entry.reason);
         writeln!(
             out,
-            "\n{}  pack {}, not replayed: {why}",
+            "\n{}  pack {}, not replayed: {reason}",
             model.name, model.pack
         )?;
     }
-    if let Some(nothing) = nothing(planned) {
-        return writeln!(out, "\n{nothing}");
+    if let Some(message) = empty_message(planned) {
+        return writeln!(out, "\n{message}");
     }
-    let others = count(planned.fleet.others, "other job", "other jobs");
-    let skipped = match planned.fleet.skipped {
+    let other_jobs = count(planned.fleet.other_jobs, "other job", "other jobs");
+    let skipped = match planned.fleet.skipped_jobs {
         0 => String::new(),
-        some => format!(", and {some} that were not looked at, since there are too many"),
+        count => format!(", and {count} that were not inspected because there are too many"),
     };
-    writeln!(out, "\n{others} without a model server{skipped}. {CAVEAT}")
+    writeln!(
+        out,
+        "\n{other_jobs} without a model server{skipped}. {CAVEAT}"
+    )
 }
 
-/// Prints one object.
-pub(super) fn json(out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
-    let models = planned.models.iter().map(|model| {
-        let found = &model.model;
-        let incidents = model.replay.fired.iter().map(|fired| {
-            json!({
-                "rule": fired.alert.rule,
-                "labels": fired.alert.labels,
-                "fired_at": fired.alert.starts_at().as_secs_f64(),
-                "resolved_at": fired.resolved_at.map(Timestamp::as_secs_f64),
-                "summary": fired.alert.summary(),
-            })
-        });
-        json!({
-            "name": found.name,
-            "namespace": found.namespace,
-            "job": Some(&found.job).filter(|job| !job.is_empty()),
-            "pack": found.pack,
-            "because": found.because,
-            "targets": found.targets.len(),
-            "matchers": found.matchers.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "signals": model.found.iter().map(|(name, series)| json!({"rule": name, "series": series})).collect::<Vec<_>>(),
-            "missing": model.missing.iter().map(|(name, why)| json!({"rule": name, "why": why})).collect::<Vec<_>>(),
-            "alerts_per_week": model.alerts_per_week(),
-            "retrainings": model.retrainings(),
-            "incidents": incidents.collect::<Vec<_>>(),
-        })
-    });
-    let answer = json!({
-        "start": planned.range.start.as_secs_f64(),
-        "end": planned.range.end.as_secs_f64(),
-        "step": planned.range.step.as_secs_f64(),
-        "models": models.collect::<Vec<_>>(),
-        "without_pack": planned.fleet.without_pack.iter().map(|(job, why)| json!({"job": job, "why": why})).collect::<Vec<_>>(),
-        "not_replayed": planned.left.iter().map(|(model, why)| json!({"name": model.name, "namespace": model.namespace, "pack": model.pack, "why": why})).collect::<Vec<_>>(),
-        "other_jobs": planned.fleet.others,
-        "skipped_jobs": planned.fleet.skipped,
-    });
-    writeln!(out, "{answer}")
+fn print_model(out: &mut dyn Write, model: &ReplayedModel, dir: Option<&Path>) -> io::Result<()> {
+    let found = &model.model;
+    writeln!(
+        out,
+        "\n{}  pack {}, because of {}",
+        found.name, found.pack, found.because
+    )?;
+    writeln!(out, "  {}", location(model))?;
+    writeln!(out, "  {}", result(model))?;
+    let names: Vec<&str> = model
+        .found
+        .iter()
+        .map(|watch| watch.name.as_str())
+        .collect();
+    writeln!(
+        out,
+        "  {} {}",
+        count(names.len(), "signal found:", "signals found:"),
+        names.join(", ")
+    )?;
+    for watch in &model.missing {
+        writeln!(out, "  missing {}: {}", watch.name, watch.reason)?;
+    }
+    for fired in model.replay.fired.iter().take(MAX_ALERTS) {
+        writeln!(out, "  {}", line(fired))?;
+    }
+    let more = model.replay.fired.len().saturating_sub(MAX_ALERTS);
+    if more > 0 {
+        writeln!(out, "  and {more} more")?;
+    }
+    if let Some(dir) = dir {
+        writeln!(out, "  files: {}", install::folder(dir, model).display())?;
+    }
+    Ok(())
 }

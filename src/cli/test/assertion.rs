@@ -1,128 +1,146 @@
-//! What a test asserts, as written and checked.
+//! The assertions of a test.
 
 use std::time::Duration;
 
-use super::file::{each, interval};
-use crate::describe::{Fields, Node, Value};
+use super::fields::{duration, labels, list_of, metric, number};
+use crate::describe::{Fields, Node};
 use crate::judge::State;
 use crate::metric::Labels;
 use crate::promql::Expr;
-use crate::promql::notation::parse_metric;
 
-/// An assertion about a moment.
+/// An assertion about one evaluation time.
 #[derive(Debug)]
-pub(super) struct At<T> {
+pub(super) struct TimedAssertion<T> {
     pub(super) line: usize,
-    /// Since the start.
+    /// Time since the start of the test.
     pub(super) eval_time: Duration,
     pub(super) test: T,
 }
 
-/// The firing alerts of a name, exactly.
+/// The exact set of firing alerts with a name.
 #[derive(Debug)]
 pub(super) struct AlertTest {
     pub(super) alertname: String,
-    /// Only labels are compared.
+    /// Compares only labels.
     pub(super) ignore_annotations: bool,
-    /// Labels and annotations.
-    pub(super) expected: Vec<(Labels, Labels)>,
+    pub(super) expected: Vec<ExpectedAlert>,
 }
 
-/// The samples of an expression, exactly.
+/// A firing alert.
+#[derive(Debug)]
+pub(super) struct ExpectedAlert {
+    pub(super) labels: Labels,
+    pub(super) annotations: Labels,
+}
+
+/// The exact set of samples of an expression.
 #[derive(Debug)]
 pub(super) struct ExprTest {
     pub(super) expr: Expr,
-    pub(super) expected: Vec<(Labels, f64)>,
+    pub(super) expected: Vec<ExpectedSample>,
 }
 
-/// The verdicts of a watch, exactly.
+/// A sample of an expression.
+#[derive(Debug)]
+pub(super) struct ExpectedSample {
+    pub(super) labels: Labels,
+    pub(super) value: f64,
+}
+
+/// The exact set of verdicts of a watch.
 #[derive(Debug)]
 pub(super) struct VerdictTest {
     pub(super) rule: String,
     pub(super) expected: Vec<ExpectedVerdict>,
 }
 
-/// What a strategy should say of a series.
+/// The verdict about a series.
 #[derive(Debug)]
 pub(super) struct ExpectedVerdict {
     pub(super) labels: Labels,
     pub(super) state: String,
-    /// The score and the decimals it was written with.
-    pub(super) score: Option<(f64, i32)>,
+    pub(super) score: Option<ExpectedScore>,
 }
 
-/// Saved scrapes and the alerts that fire on them, exactly.
+/// A score, compared with the precision of its notation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ExpectedScore {
+    pub(super) value: f64,
+    /// The number of decimals it was written with.
+    pub(super) decimals: i32,
+}
+
+/// The exact set of alerts that fire while a folder of saved scrapes is replayed.
 #[derive(Debug)]
 pub(super) struct ScrapeTest {
     pub(super) line: usize,
-    /// As written.
+    /// The folder, as written.
     pub(super) snapshots: String,
     pub(super) step: Option<Duration>,
-    /// Skipped where the folder is missing.
+    /// Skips the test if the folder is missing.
     pub(super) optional: bool,
     pub(super) expected: Vec<ExpectedFiring>,
 }
 
-/// An alert that fires on saved scrapes.
+/// An alert that fires during a replay.
 #[derive(Debug)]
 pub(super) struct ExpectedFiring {
     pub(super) line: usize,
     pub(super) rule: String,
-    /// Labels that it has among others.
+    /// Labels that the alert must have; it may have others.
     pub(super) labels: Labels,
-    /// Seconds, both included.
-    pub(super) fired_between: Option<(f64, f64)>,
+    pub(super) fired_between: Option<TimeRange>,
 }
 
-/// A series as PromQL writes it.
-pub(super) fn metric(node: &Node<'_>) -> Option<Labels> {
-    let text = node.text()?;
-    let read = parse_metric(&text);
-    read.map_err(|error| node.problem(error)).ok()
+/// Seconds, both ends included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeRange {
+    pub(super) from: f64,
+    pub(super) to: f64,
 }
 
-/// Reads an assertion about a moment.
-pub(super) fn at<T>(node: &Node<'_>, read: impl Fn(&mut Fields<'_>) -> Option<T>) -> Option<At<T>> {
+/// Reads an assertion about one evaluation time.
+pub(super) fn timed<T>(
+    node: &Node<'_>,
+    read: impl Fn(&mut Fields<'_>) -> Option<T>,
+) -> Option<TimedAssertion<T>> {
     let mut fields = node.fields()?;
     let eval_time = fields.duration("eval_time").unwrap_or_default();
     let test = read(&mut fields);
     fields.finish();
-    Some(At {
+    Some(TimedAssertion {
         line: node.line(),
         eval_time,
         test: test?,
     })
 }
 
-/// Reads what follows the time of an `alert_rule_test`.
+/// Reads the fields of an `alert_rule_test` except its time.
 pub(super) fn alert_test(fields: &mut Fields<'_>, ignore_annotations: bool) -> Option<AlertTest> {
     let ignored = fields.boolean("ignore_annotations");
     let alertname = fields.required("alertname").and_then(|node| node.text());
-    let expected = each(fields, "exp_alerts", |node| {
+    let mut expected = list_of(fields, "exp_alerts", |node| {
         let mut fields = node.fields()?;
-        let labels = texts(&mut fields, "exp_labels");
-        let annotations = texts(&mut fields, "exp_annotations");
+        let alert = ExpectedAlert {
+            labels: labels(&mut fields, "exp_labels"),
+            annotations: labels(&mut fields, "exp_annotations"),
+        };
         fields.finish();
-        Some((labels, annotations))
+        Some(alert)
     });
     let alertname = alertname?;
-    // It is implied, and wins over what is written, as in promtool.
-    let named = |labels: &Labels| labels.with("alertname", &alertname);
-    let expected = expected.iter();
-    let expected = expected.map(|(labels, annotations)| (named(labels), annotations.clone()));
+    for alert in &mut expected {
+        // The label is implied and overrides a written one, as in promtool.
+        alert.labels = alert.labels.with("alertname", &alertname);
+    }
     Some(AlertTest {
         ignore_annotations: ignored.unwrap_or(false) || ignore_annotations,
-        expected: expected.collect(),
+        expected,
         alertname,
     })
 }
 
-fn texts(fields: &mut Fields<'_>, key: &'static str) -> Labels {
-    let node = fields.get(key);
-    Labels::new(node.and_then(|node| node.text_map()).unwrap_or_default())
-}
-
-/// Reads what follows the time of a `promql_expr_test`.
+/// Reads the fields of a `promql_expr_test` except its time.
 pub(super) fn expr_test(fields: &mut Fields<'_>) -> Option<ExprTest> {
     let expr = fields.required("expr").and_then(|node| {
         let text = node.text()?;
@@ -130,7 +148,7 @@ pub(super) fn expr_test(fields: &mut Fields<'_>) -> Option<ExprTest> {
             .map_err(|error| node.problem(error.to_string()))
             .ok()
     });
-    let expected = each(fields, "exp_samples", |node| {
+    let expected = list_of(fields, "exp_samples", |node| {
         let mut fields = node.fields()?;
         let labels = fields
             .get("labels")
@@ -140,7 +158,10 @@ pub(super) fn expr_test(fields: &mut Fields<'_>) -> Option<ExprTest> {
             node.problem("native histograms are not evaluated here; test a quantile or a bucket of a classic one");
         }
         fields.finish();
-        Some((labels?, value?))
+        Some(ExpectedSample {
+            labels: labels?,
+            value: value?,
+        })
     });
     Some(ExprTest {
         expr: expr?,
@@ -148,16 +169,19 @@ pub(super) fn expr_test(fields: &mut Fields<'_>) -> Option<ExprTest> {
     })
 }
 
-/// Reads what follows the time of a `verdict_test`.
+/// Reads the fields of a `verdict_test` except its time.
 pub(super) fn verdict_test(fields: &mut Fields<'_>) -> Option<VerdictTest> {
     let rule = fields.required("rule").and_then(|node| node.text());
-    let expected = each(fields, "exp_verdicts", |node| {
+    let expected = list_of(fields, "exp_verdicts", |node| {
         let mut fields = node.fields()?;
-        let labels = texts(&mut fields, "labels");
+        let labels = labels(&mut fields, "labels");
         let state = fields.required("state").and_then(|node| state(&node));
-        let score = fields
-            .get("score")
-            .and_then(|node| Some((number(&node)?, decimals(&node.text()?))));
+        let score = fields.get("score").and_then(|node| {
+            Some(ExpectedScore {
+                value: number(&node)?,
+                decimals: decimals(&node.text()?),
+            })
+        });
         fields.finish();
         Some(ExpectedVerdict {
             labels,
@@ -188,7 +212,7 @@ fn state(node: &Node<'_>) -> Option<String> {
     Some(text)
 }
 
-/// How many decimals a number was written with.
+/// The number of decimals in a number as written.
 fn decimals(text: &str) -> i32 {
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
@@ -199,9 +223,9 @@ fn decimals(text: &str) -> i32 {
 pub(super) fn scrape_test(node: &Node<'_>) -> Option<ScrapeTest> {
     let mut fields = node.fields()?;
     let snapshots = fields.required("snapshots").and_then(|node| node.text());
-    let step = interval(&mut fields, "step");
+    let step = duration(&mut fields, "step");
     let optional = fields.boolean("optional").unwrap_or(false);
-    let expected = each(&mut fields, "exp_alerts", firing);
+    let expected = list_of(&mut fields, "exp_alerts", firing);
     fields.finish();
     Some(ScrapeTest {
         line: node.line(),
@@ -215,22 +239,12 @@ pub(super) fn scrape_test(node: &Node<'_>) -> Option<ScrapeTest> {
 fn firing(node: &Node<'_>) -> Option<ExpectedFiring> {
     let mut fields = node.fields()?;
     let rule = fields.required("rule").and_then(|node| node.text());
-    let labels = texts(&mut fields, "labels");
+    let labels = labels(&mut fields, "labels");
     let between = fields.get("fired_between");
     fields.finish();
     let fired_between = match between {
         None => None,
-        Some(node) => {
-            let bounds: Option<Vec<f64>> = node.list()?.iter().map(number).collect();
-            let [from, to] = bounds?[..] else {
-                node.problem("must be two times in seconds: [from, to]");
-                return None;
-            };
-            if to < from {
-                node.problem(format!("ends before it begins: {from} is after {to}"));
-            }
-            Some((from, to))
-        }
+        Some(node) => Some(time_range(&node)?),
     };
     Some(ExpectedFiring {
         line: node.line(),
@@ -240,15 +254,14 @@ fn firing(node: &Node<'_>) -> Option<ExpectedFiring> {
     })
 }
 
-/// A number; `NaN` and `+Inf` may also be written as Prometheus writes them.
-fn number(node: &Node<'_>) -> Option<f64> {
-    let parsed = match node.value() {
-        Value::Number(value, _) => Some(*value),
-        Value::String(text) => text.parse().ok(),
-        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+fn time_range(node: &Node<'_>) -> Option<TimeRange> {
+    let bounds: Option<Vec<f64>> = node.list()?.iter().map(number).collect();
+    let [from, to] = bounds?[..] else {
+        node.problem("must be two times in seconds: [from, to]");
+        return None;
     };
-    if parsed.is_none() {
-        node.problem(format!("must be a number, got {}", node.value().describe()));
+    if to < from {
+        node.problem(format!("ends before it begins: {from} is after {to}"));
     }
-    parsed
+    Some(TimeRange { from, to })
 }

@@ -1,41 +1,41 @@
-//! What was expected beside what came: by labels, and then detail by detail.
+//! Compares expected and actual items by their labels, and then detail by detail.
 
 use std::cmp::Ordering;
 
 use crate::metric::Labels;
 use crate::promql::format_value;
 
-/// Something with labels: an alert, a sample, a verdict.
+/// An alert, a sample or a verdict.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) labels: Labels,
-    /// In the order to show.
+    /// Names and details, in the order of output.
     pub(super) details: Vec<(String, Detail)>,
 }
 
-/// What is compared about an item.
+/// A property of an item.
 #[derive(Debug, Clone)]
 pub(super) enum Detail {
-    /// Must be the same.
+    /// Compared exactly.
     Text(String),
-    /// Must be equal, to the last bit but one when `fuzzy`.
+    /// Compared exactly, or up to the last bit if `fuzzy`.
     Value { value: f64, fuzzy: bool },
-    /// Must be equal when rounded to so many decimals.
-    Rounded(f64, i32),
+    /// Compared after rounding to a number of decimals.
+    Rounded { value: f64, decimals: i32 },
 }
 
 impl Detail {
-    fn shown(&self) -> String {
+    fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
-            Self::Value { value, .. } | Self::Rounded(value, _) => format_value(*value),
+            Self::Value { value, .. } | Self::Rounded { value, .. } => format_value(*value),
         }
     }
 
-    /// Whether this expectation is met.
-    fn is_met_by(&self, got: &Self) -> bool {
+    /// Whether the actual detail matches this expected one.
+    fn matches(&self, got: &Self) -> bool {
         let number = |detail: &Self| match detail {
-            Self::Value { value, .. } | Self::Rounded(value, _) => *value,
+            Self::Value { value, .. } | Self::Rounded { value, .. } => *value,
             Self::Text(_) => f64::NAN,
         };
         match (self, got) {
@@ -45,7 +45,7 @@ impl Detail {
                 same(*value, got)
                     || *fuzzy && (same(value.next_up(), got) || same(value.next_down(), got))
             }
-            (Self::Rounded(value, decimals), got) => {
+            (Self::Rounded { value, decimals }, got) => {
                 let got = number(got);
                 same(*value, got) || (value - got).abs() <= 0.5000001 * 10_f64.powi(-decimals)
             }
@@ -54,12 +54,13 @@ impl Detail {
     }
 }
 
-#[expect(clippy::float_cmp, reason = "a test asks for the very value")]
+#[expect(clippy::float_cmp, reason = "a test compares exact values")]
 fn same(one: f64, other: f64) -> bool {
     one == other || one.is_nan() && other.is_nan()
 }
 
-/// Lines that begin with `-` (expected and missing), `+` (not expected) or a blank (as expected); nothing when all is met.
+/// Lines that begin with `-` (missing), `+` (unexpected) or a blank (as expected); `None` if all
+/// match.
 pub(super) fn diff(mut expected: Vec<Item>, mut got: Vec<Item>) -> Option<Vec<String>> {
     expected.sort_by(|a, b| a.labels.cmp(&b.labels));
     got.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -79,7 +80,8 @@ pub(super) fn diff(mut expected: Vec<Item>, mut got: Vec<Item>) -> Option<Vec<St
     differs.then_some(lines)
 }
 
-/// Writes one item, or the difference of two of the same labels; whether they differ.
+/// Adds the lines of two items with the same labels, or of one without a counterpart. Returns
+/// whether they differ.
 fn pair(expected: Option<&Item>, got: Option<&Item>, lines: &mut Vec<String>) -> bool {
     let (Some(expected), Some(got)) = (expected, got) else {
         for (mark, item) in [('-', expected), ('+', got)] {
@@ -93,13 +95,15 @@ fn pair(expected: Option<&Item>, got: Option<&Item>, lines: &mut Vec<String>) ->
     };
     lines.push(format!("  {}", expected.labels));
     let mut differs = false;
-    let find = |item: &'_ Item, name: &str| {
-        let found = item.details.iter().find(|(other, _)| other == name);
-        found.map(|(_, detail)| detail.clone())
+    let find = |item: &Item, name: &str| {
+        item.details
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, detail)| detail.clone())
     };
     for (name, detail) in &expected.details {
         let other = find(got, name);
-        if other.as_ref().is_some_and(|other| detail.is_met_by(other)) {
+        if other.as_ref().is_some_and(|other| detail.matches(other)) {
             lines.push(line(' ', name, detail));
             continue;
         }
@@ -117,7 +121,7 @@ fn pair(expected: Option<&Item>, got: Option<&Item>, lines: &mut Vec<String>) ->
 }
 
 fn line(mark: char, name: &str, detail: &Detail) -> String {
-    format!("{mark}   {name}: {}", detail.shown())
+    format!("{mark}   {name}: {}", detail.text())
 }
 
 #[cfg(test)]
@@ -137,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn order_does_not_matter_and_nan_is_nan() {
+    fn order_does_not_matter_and_nan_equals_nan() {
         let expected = vec![value("a", 1.0, false), value("b", f64::NAN, false)];
         let got = vec![value("b", f64::NAN, false), value("a", 1.0, false)];
         assert_eq!(diff(expected, got), None);
     }
 
     #[test]
-    fn missing_is_minus_unexpected_is_plus_and_what_agrees_has_no_mark() {
+    fn missing_items_have_a_minus_and_unexpected_ones_a_plus() {
         let expected = vec![
             value("a", 1.0, false),
             value("b", 2.0, false),
@@ -181,11 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn a_score_is_compared_as_precisely_as_it_was_written() {
+    fn a_score_is_compared_with_the_precision_of_its_notation() {
+        let rounded = |value, decimals| Detail::Rounded { value, decimals };
         let differs = |decimals, got| {
             diff(
-                vec![item("a", Detail::Rounded(1.4, decimals))],
-                vec![item("a", Detail::Rounded(got, 0))],
+                vec![item("a", rounded(1.4, decimals))],
+                vec![item("a", rounded(got, 0))],
             )
         };
         assert!(differs(1, 1.44).is_none());

@@ -1,59 +1,68 @@
-//! A test file as written → what is to be tested, or every problem at once.
+//! Reads a test file, or reports all its problems at once.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::assertion::{
-    AlertTest, At, ExprTest, ScrapeTest, VerdictTest, alert_test, at, expr_test, metric,
-    scrape_test, verdict_test,
+    AlertTest, ExprTest, ScrapeTest, TimedAssertion, VerdictTest, alert_test, expr_test,
+    scrape_test, timed, verdict_test,
 };
+use super::fields::{duration, list_of, metric};
 use crate::config::{Document, Problems};
 use crate::describe::{Fields, Node};
 use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::notation::parse_values;
 
-/// promtool's default.
+/// The default interval of promtool.
 const EVALUATION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A test file.
 #[derive(Debug)]
 pub(super) struct File {
-    /// As the user named it.
+    /// The path as given on the command line.
     pub(super) name: String,
-    /// What the paths in it are relative to.
+    /// The folder that paths in the file are relative to.
     pub(super) dir: PathBuf,
     /// Paths and globs as written, with their lines.
     pub(super) rule_files: Vec<(String, usize)>,
     /// Time between evaluations.
     pub(super) evaluation_interval: Duration,
-    /// Groups that are evaluated in this order.
+    /// The order in which groups are evaluated.
     pub(super) group_eval_order: Vec<String>,
-    /// Values may differ in their last bit.
+    /// Whether values may differ in their last bit.
     pub(super) fuzzy_compare: bool,
     pub(super) tests: Vec<Test>,
 }
 
-/// Samples, and what is expected of them.
+/// Input samples and assertions.
 #[derive(Debug)]
 pub(super) struct Test {
     pub(super) name: String,
     pub(super) line: usize,
     /// Time between two values of a series.
     pub(super) interval: Duration,
-    pub(super) series: Vec<(Labels, Vec<f64>)>,
+    pub(super) series: Vec<InputSeries>,
     pub(super) external_labels: Labels,
     pub(super) external_url: String,
     /// The time of the first value and the first evaluation.
     pub(super) start: Timestamp,
-    pub(super) alerts: Vec<At<AlertTest>>,
-    pub(super) exprs: Vec<At<ExprTest>>,
-    pub(super) verdicts: Vec<At<VerdictTest>>,
+    pub(super) alerts: Vec<TimedAssertion<AlertTest>>,
+    pub(super) exprs: Vec<TimedAssertion<ExprTest>>,
+    pub(super) verdicts: Vec<TimedAssertion<VerdictTest>>,
     pub(super) scrapes: Vec<ScrapeTest>,
 }
 
+/// A series with the values that a test gives it, one each interval.
+#[derive(Debug)]
+pub(super) struct InputSeries {
+    pub(super) labels: Labels,
+    /// Special NaN values stand for a missing sample and for the end of the series.
+    pub(super) values: Vec<f64>,
+}
+
 impl Test {
-    /// Whether it has nothing to evaluate but saved scrapes.
+    /// Whether all assertions are about saved scrapes.
     pub(super) fn only_scrapes(&self) -> bool {
         !self.scrapes.is_empty()
             && self.series.is_empty()
@@ -67,22 +76,20 @@ impl File {
     /// Reads the text of a test file.
     ///
     /// # Errors
-    /// Every problem of the file.
+    /// All problems of the file.
     pub(super) fn read(path: &Path, text: &str) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let document = Document::parse(&name, text)?;
         let reader = document.reader();
         let file = reader.root().fields().map(|mut fields| {
-            let evaluation_interval = interval(&mut fields, "evaluation_interval");
-            let evaluation_interval = evaluation_interval.unwrap_or(EVALUATION_INTERVAL);
-            let rule_files = fields.list("rule_files");
-            let rule_files = rule_files
-                .iter()
-                .filter_map(|node| Some((node.text()?, node.line())));
+            let evaluation_interval =
+                duration(&mut fields, "evaluation_interval").unwrap_or(EVALUATION_INTERVAL);
             let file = Self {
                 name: name.clone(),
                 dir: path.parent().unwrap_or(Path::new("")).to_owned(),
-                rule_files: rule_files.collect(),
+                rule_files: list_of(&mut fields, "rule_files", |node| {
+                    Some((node.text()?, node.line()))
+                }),
                 evaluation_interval,
                 group_eval_order: group_order(&mut fields),
                 fuzzy_compare: fields.boolean("fuzzy_compare").unwrap_or(false),
@@ -97,11 +104,6 @@ impl File {
             None => Err(problems),
         }
     }
-}
-
-/// A duration; 0 counts as absent, as in promtool.
-pub(super) fn interval(fields: &mut Fields<'_>, key: &'static str) -> Option<Duration> {
-    fields.duration(key).filter(|interval| !interval.is_zero())
 }
 
 fn group_order(fields: &mut Fields<'_>) -> Vec<String> {
@@ -119,9 +121,10 @@ fn group_order(fields: &mut Fields<'_>) -> Vec<String> {
 }
 
 fn tests(fields: &mut Fields<'_>, evaluation_interval: Duration) -> Vec<Test> {
-    let nodes = fields.list("tests");
-    let tests = nodes.iter().enumerate();
-    tests
+    fields
+        .list("tests")
+        .iter()
+        .enumerate()
         .filter_map(|(number, node)| test(node, number, evaluation_interval))
         .collect()
 }
@@ -132,32 +135,27 @@ fn test(node: &Node<'_>, number: usize, evaluation_interval: Duration) -> Option
     let start = fields.get("start_timestamp").and_then(|node| start(&node));
     let ignore_annotations = fields.boolean("ignore_annotations").unwrap_or(false);
     let test = Test {
-        // promtool's way of naming it.
+        // The same name as in promtool.
         name: name.unwrap_or_else(|| format!("unnamed#{number}")),
         line: node.line(),
-        interval: interval(&mut fields, "interval").unwrap_or(evaluation_interval),
-        series: each(&mut fields, "input_series", input),
+        interval: duration(&mut fields, "interval").unwrap_or(evaluation_interval),
+        series: list_of(&mut fields, "input_series", input),
         external_labels: fields.labels("external_labels"),
         external_url: fields.text("external_url").unwrap_or_default(),
         start: start.unwrap_or_default(),
-        alerts: each(&mut fields, "alert_rule_test", |node| {
-            at(node, |fields| alert_test(fields, ignore_annotations))
+        alerts: list_of(&mut fields, "alert_rule_test", |node| {
+            timed(node, |fields| alert_test(fields, ignore_annotations))
         }),
-        exprs: each(&mut fields, "promql_expr_test", |node| at(node, expr_test)),
-        verdicts: each(&mut fields, "verdict_test", |node| at(node, verdict_test)),
-        scrapes: each(&mut fields, "scrape_test", scrape_test),
+        exprs: list_of(&mut fields, "promql_expr_test", |node| {
+            timed(node, expr_test)
+        }),
+        verdicts: list_of(&mut fields, "verdict_test", |node| {
+            timed(node, verdict_test)
+        }),
+        scrapes: list_of(&mut fields, "scrape_test", scrape_test),
     };
     fields.finish();
     Some(test)
-}
-
-/// The items of a list that can be read.
-pub(super) fn each<T>(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    read: impl Fn(&Node<'_>) -> Option<T>,
-) -> Vec<T> {
-    fields.list(key).iter().filter_map(read).collect()
 }
 
 /// Unix seconds or RFC 3339.
@@ -172,13 +170,14 @@ fn start(node: &Node<'_>) -> Option<Timestamp> {
     time
 }
 
-fn input(node: &Node<'_>) -> Option<(Labels, Vec<f64>)> {
+fn input(node: &Node<'_>) -> Option<InputSeries> {
     let mut fields = node.fields()?;
     let labels = fields.required("series").and_then(|node| metric(&node));
-    // No values are a series without samples, as in promtool.
+    // Without values, the series has no samples, as in promtool.
     let values = fields.get("values").map_or(Some(Vec::new()), |node| {
-        let values = parse_values(&node.text()?);
-        values.map_err(|error| node.problem(error)).ok()
+        parse_values(&node.text()?)
+            .map_err(|error| node.problem(error))
+            .ok()
     });
     fields.finish();
     let labels = labels?;
@@ -188,5 +187,8 @@ fn input(node: &Node<'_>) -> Option<(Labels, Vec<f64>)> {
             "has neither a name nor labels; write name{label=\"value\"}",
         );
     }
-    Some((labels, values?))
+    Some(InputSeries {
+        labels,
+        values: values?,
+    })
 }

@@ -1,18 +1,20 @@
-//! `sidewatch test`: promtool's unit tests of rules, and tests of verdicts and of saved scrapes.
+//! `sidewatch test`: unit tests of rules in promtool's format, and tests of verdicts and saved
+//! scrapes.
 //!
-//! Nothing is evaluated here: samples go through a [`ModelMonitor`](crate::ModelMonitor), tick by tick.
+//! A [`ModelMonitor`](crate::ModelMonitor) evaluates the samples of a test, tick by tick.
 
 mod assertion;
 mod diff;
+mod fields;
 mod file;
 mod outcome;
 mod rules;
 mod run;
 mod scrape;
 
-pub use outcome::{Failure, Outcome, Report};
+pub use self::outcome::{Failure, Outcome, Report, Skipped};
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,55 +22,45 @@ use clap::ValueEnum;
 use regex::Regex;
 use serde_json::json;
 
-use super::Error;
+use self::file::File;
+use super::error::Error;
 use crate::config::{Problem, Problems};
-use file::File;
 
-/// The shape of the answer.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// A line a file, and what failed.
+    /// One line for each file, and the failures
     Text,
-    /// One object with every test.
+    /// One object with every test
     Json,
 }
 
-/// Test rules: exit code 0 when all tests pass, 1 when one fails or a file is invalid
+/// Run unit tests of rules: exit code 0 if all tests pass, 1 if one fails or a file is invalid
 #[derive(Debug, clap::Args)]
 pub struct Test {
-    /// Test files, as for promtool
+    /// Test files, in the format of promtool
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Only tests whose name matches
+    /// Run only tests whose name matches
     #[arg(long, value_name = "REGEX")]
     pub run: Option<Regex>,
-    /// Fail where an optional folder of snapshots is missing
+    /// Fail if an optional folder of snapshots is missing
     #[arg(long)]
     pub require_snapshots: bool,
-    /// Shape of the answer
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
 }
 
 impl Test {
-    /// Runs every file and prints what came of it.
+    /// Runs the tests of all files and prints the reports.
     ///
     /// # Errors
-    /// When nothing can be printed.
+    /// Standard output cannot be written.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let unprintable = |error| Error::new(format!("cannot print: {error}"));
-        let (mut reports, mut passed) = (Vec::new(), true);
-        for path in &self.files {
-            let report = self.report(path);
-            passed &= report.passed();
-            match self.format {
-                Format::Text => writeln!(out, "{}", report.text()).map_err(unprintable)?,
-                Format::Json => reports.push(report.json()),
-            }
-        }
-        if self.format == Format::Json {
-            writeln!(out, "{}", json!({"files": reports})).map_err(unprintable)?;
-        }
+        let passed = self
+            .print_reports(out)
+            .map_err(|error| Error::unprintable(&error))?;
         Ok(if passed {
             ExitCode::SUCCESS
         } else {
@@ -76,7 +68,24 @@ impl Test {
         })
     }
 
-    /// What comes of one file.
+    /// Returns whether all tests passed.
+    fn print_reports(&self, out: &mut dyn Write) -> io::Result<bool> {
+        let (mut json_reports, mut passed) = (Vec::new(), true);
+        for path in &self.files {
+            let report = self.report(path);
+            passed &= report.passed();
+            match self.format {
+                Format::Text => writeln!(out, "{}", report.text())?,
+                Format::Json => json_reports.push(report.json()),
+            }
+        }
+        if self.format == Format::Json {
+            writeln!(out, "{}", json!({"files": json_reports}))?;
+        }
+        Ok(passed)
+    }
+
+    /// Runs the tests of one file.
     #[must_use]
     pub fn report(&self, path: &Path) -> Report {
         let mut report = Report {
@@ -88,19 +97,21 @@ impl Test {
             let loaded = rules::load(&file)?;
             report.remarks.clone_from(&loaded.remarks);
             report.remarks.extend(unknown_alerts(&file, &loaded));
-            let wanted = |test: &&file::Test| {
-                let run = self.run.as_ref();
-                run.is_none_or(|regex| regex.is_match(&test.name))
+            let is_selected = |test: &&file::Test| {
+                let pattern = self.run.as_ref();
+                pattern.is_none_or(|pattern| pattern.is_match(&test.name))
             };
-            let tests = file.tests.iter().filter(wanted);
-            Ok(tests
+            Ok(file
+                .tests
+                .iter()
+                .filter(is_selected)
                 .map(|test| self.outcome(&file, test, &loaded))
                 .collect())
         });
         report
     }
 
-    fn outcome(&self, file: &File, test: &file::Test, loaded: &rules::Loaded) -> Outcome {
+    fn outcome(&self, file: &File, test: &file::Test, loaded: &rules::LoadedRules) -> Outcome {
         let mut outcome = Outcome {
             name: test.name.clone(),
             ..Outcome::default()
@@ -115,16 +126,18 @@ impl Test {
     }
 }
 
-/// Alerts that no rule can fire: promtool takes their silence for a success.
-fn unknown_alerts(file: &File, loaded: &rules::Loaded) -> Vec<String> {
+/// Remarks about alert names that no rule has. promtool lets such a test pass if it expects no
+/// alert.
+fn unknown_alerts(file: &File, loaded: &rules::LoadedRules) -> Vec<String> {
     let known = loaded.alerts();
-    let alerts = file.tests.iter().flat_map(|test| &test.alerts);
-    let unknown = alerts.filter(|at| !known.contains(at.test.alertname.as_str()));
-    unknown
-        .map(|at| {
+    file.tests
+        .iter()
+        .flat_map(|test| &test.alerts)
+        .filter(|assertion| !known.contains(assertion.test.alertname.as_str()))
+        .map(|assertion| {
             format!(
                 "{}:{}: no rule has the name {}",
-                file.name, at.line, at.test.alertname
+                file.name, assertion.line, assertion.test.alertname
             )
         })
         .collect()

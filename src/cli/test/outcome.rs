@@ -1,4 +1,4 @@
-//! What came of test files, and how it is told.
+//! The results of test files, as text and as JSON.
 
 use std::time::Duration;
 
@@ -7,52 +7,62 @@ use serde_json::{Value as Json, json};
 use crate::config::Problems;
 use crate::metric::format_duration;
 
-/// What came of one file.
+/// The results of one file.
 #[derive(Debug)]
 pub struct Report {
-    /// As the user named it.
+    /// The path as given on the command line.
     pub file: String,
-    /// Its tests, or what is wrong with it or its rules.
+    /// The results of its tests, or the problems of the file and its rules.
     pub result: Result<Vec<Outcome>, Problems>,
-    /// What looks like a slip and is none for promtool.
+    /// Probable mistakes that promtool accepts.
     pub remarks: Vec<String>,
 }
 
-/// What came of one test.
+/// The result of one test.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The test's name.
     pub name: String,
-    /// What did not hold.
+    /// The assertions that failed.
     pub failures: Vec<Failure>,
-    /// Line and reason of what was not tested.
-    pub skipped: Vec<(usize, String)>,
+    /// The assertions that were skipped.
+    pub skipped: Vec<Skipped>,
 }
 
-/// An assertion that does not hold.
+/// An assertion that was not checked.
+#[derive(Debug)]
+pub struct Skipped {
+    /// Its line in the file.
+    pub line: usize,
+    /// Why it was skipped.
+    pub reason: String,
+}
+
+/// An assertion that failed.
 #[derive(Debug)]
 pub struct Failure {
-    /// Where it stands.
+    /// Its line in the file.
     pub line: usize,
-    /// The kind of test and what it is about.
+    /// The kind of assertion and its subject.
     pub what: String,
-    /// When, since the start of the test.
+    /// The evaluation time since the start of the test.
     pub eval_time: Option<Duration>,
-    /// What is wrong, in a sentence.
+    /// The error message.
     pub message: String,
-    /// `-` expected, `+` not expected.
+    /// Lines with `-` are expected and missing, lines with `+` are unexpected.
     pub diff: Vec<String>,
 }
 
 impl Report {
-    /// Whether everything that was tested holds.
+    /// Whether the file is valid and all assertions passed.
     #[must_use]
     pub fn passed(&self) -> bool {
-        let outcomes = self.result.as_ref();
-        outcomes.is_ok_and(|outcomes| outcomes.iter().all(|test| test.failures.is_empty()))
+        self.result
+            .as_ref()
+            .is_ok_and(|tests| tests.iter().all(|test| test.failures.is_empty()))
     }
 
-    /// Lines for people.
+    /// The report as lines of text.
     #[must_use]
     pub fn text(&self) -> String {
         let file = &self.file;
@@ -83,13 +93,12 @@ impl Report {
         lines.join("\n")
     }
 
-    /// The same for programs.
+    /// The report as a JSON object.
     #[must_use]
     pub fn json(&self) -> Json {
         match &self.result {
             Err(problems) => {
-                let problems = problems.as_slice().iter();
-                let problems = problems.map(|problem| {
+                let problems = problems.as_slice().iter().map(|problem| {
                     json!({"file": problem.file, "line": problem.line, "path": problem.path, "message": problem.message})
                 });
                 json!({
@@ -120,10 +129,9 @@ impl Outcome {
             lines.push(format!("  {file}:{line}: {}: {what}: {message}", self.name));
             lines.extend(failure.diff.iter().map(|line| format!("      {line}")));
         }
-        let skipped = self.skipped.iter();
-        lines.extend(
-            skipped.map(|(line, why)| format!("  {file}:{line}: {}: skipped: {why}", self.name)),
-        );
+        for Skipped { line, reason } in &self.skipped {
+            lines.push(format!("  {file}:{line}: {}: skipped: {reason}", self.name));
+        }
         lines
     }
 
@@ -137,8 +145,10 @@ impl Outcome {
                 "diff": failure.diff,
             })
         });
-        let skipped = self.skipped.iter();
-        let skipped = skipped.map(|(line, why)| json!({"line": line, "why": why}));
+        let skipped = self
+            .skipped
+            .iter()
+            .map(|skipped| json!({"line": skipped.line, "why": skipped.reason}));
         json!({
             "name": self.name,
             "verdict": if self.failures.is_empty() { "pass" } else { "fail" },

@@ -1,4 +1,4 @@
-//! The rules that a test file names, as its tests evaluate them.
+//! Loads the rules that a test file names.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,58 +10,68 @@ use crate::config::{Config, Problem, Problems};
 use crate::judge::Registry;
 use crate::rules::{Group, Rule};
 
-/// Ranges may be as long as a test wants them: nothing is forgotten.
+/// So long that no sample of a test is evicted.
 const RETENTION: Duration = Duration::from_secs(1000 * 365 * 86_400);
 
-/// Rules, and what was odd about finding them.
+/// The loaded rules.
 #[derive(Debug)]
-pub(super) struct Loaded {
+pub(super) struct LoadedRules {
     pub(super) config: Config,
-    /// Files and names of packs.
+    /// Files and pack names.
     pub(super) paths: Vec<String>,
+    /// Remarks about patterns without a file.
     pub(super) remarks: Vec<String>,
 }
 
-impl Loaded {
+impl LoadedRules {
     /// The names of all watches.
     pub(super) fn watches(&self) -> BTreeSet<&str> {
         self.names(|rule| matches!(rule, Rule::Watch(_)))
     }
 
-    /// The names of everything that can fire.
+    /// The names of all alerts and watches.
     pub(super) fn alerts(&self) -> BTreeSet<&str> {
         self.names(|rule| !matches!(rule, Rule::Record(_)))
     }
 
-    /// The annotations that the rules of a name write themselves.
+    /// The names of the annotations in the rules with this name.
     pub(super) fn annotations(&self, alertname: &str) -> BTreeSet<&str> {
-        let groups = self.config.rules.groups.iter();
-        let rules = groups.flat_map(|group| &group.rules);
-        let alerts = rules.filter_map(|rule| match rule {
-            Rule::Record(_) => None,
-            Rule::Alert { alert, .. } => Some(alert),
-            Rule::Watch(watch) => Some(&watch.alert),
-        });
-        let named = alerts.filter(|alert| *alert.name == *alertname);
-        let annotations = named.flat_map(|alert| &alert.annotations);
-        annotations.map(|(name, _)| name.as_str()).collect()
+        self.rules()
+            .filter_map(|rule| match rule {
+                Rule::Record(_) => None,
+                Rule::Alert { alert, .. } => Some(alert),
+                Rule::Watch(watch) => Some(&watch.alert),
+            })
+            .filter(|alert| *alert.name == *alertname)
+            .flat_map(|alert| &alert.annotations)
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 
-    fn names(&self, wanted: impl Fn(&Rule) -> bool) -> BTreeSet<&str> {
-        let groups = self.config.rules.groups.iter();
-        let rules = groups.flat_map(|group| &group.rules);
-        rules.filter(|rule| wanted(rule)).map(Rule::name).collect()
+    fn names(&self, predicate: impl Fn(&Rule) -> bool) -> BTreeSet<&str> {
+        self.rules()
+            .filter(|rule| predicate(rule))
+            .map(Rule::name)
+            .collect()
+    }
+
+    fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.config
+            .rules
+            .groups
+            .iter()
+            .flat_map(|group| &group.rules)
     }
 }
 
-/// Reads every rule file of a test file.
+/// Loads all rule files of a test file.
 ///
 /// # Errors
-/// Every problem of every rule file.
-pub(super) fn load(file: &File) -> Result<Loaded, Problems> {
+/// All problems of all rule files.
+pub(super) fn load(file: &File) -> Result<LoadedRules, Problems> {
     let (mut paths, mut remarks, mut problems) = (Vec::new(), Vec::new(), Problems::default());
     for (index, (written, line)) in file.rule_files.iter().enumerate() {
-        match find(&file.dir, written) {
+        match expand(&file.dir, written) {
             Err(error) => problems.push(Problem {
                 file: file.name.clone(),
                 line: *line,
@@ -80,10 +90,10 @@ pub(super) fn load(file: &File) -> Result<Loaded, Problems> {
     };
     settings.global.scrape_interval = file.evaluation_interval;
     settings.storage.retention = RETENTION;
-    // The identity of a process is no matter of its rules.
+    // A test of rules does not depend on the identity of a process.
     settings.model.id = String::new();
     match Config::assemble(settings, Path::new(""), &Registry::default()) {
-        Ok(config) => problems.into_result(Loaded {
+        Ok(config) => problems.into_result(LoadedRules {
             config,
             paths,
             remarks,
@@ -95,11 +105,11 @@ pub(super) fn load(file: &File) -> Result<Loaded, Problems> {
     }
 }
 
-/// The files behind a pattern; a bare word that is no file may be a pack.
-fn find(dir: &Path, written: &str) -> Result<Vec<String>, String> {
+/// The files that match a pattern. A plain word without a matching file may name a pack.
+fn expand(dir: &Path, written: &str) -> Result<Vec<String>, String> {
     let pattern = dir.join(written).display().to_string();
-    let found = glob::glob(&pattern).map_err(|error| error.to_string())?;
-    let found: Vec<String> = found
+    let found: Vec<String> = glob::glob(&pattern)
+        .map_err(|error| error.to_string())?
         .filter_map(|path| Some(path.ok()?.display().to_string()))
         .collect();
     if found.is_empty() && !written.contains(['.', '/', '*', '?', '[']) {
@@ -108,8 +118,9 @@ fn find(dir: &Path, written: &str) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-/// The rules as one test evaluates them: its external labels, the order of its groups, and promtool's intervals.
-pub(super) fn for_test(loaded: &Loaded, file: &File, test: &Test) -> Config {
+/// The rules with the external labels of a test, the group order of its file, and promtool's
+/// intervals.
+pub(super) fn for_test(loaded: &LoadedRules, file: &File, test: &Test) -> Config {
     let mut config = loaded.config.clone();
     config.settings.global.external_labels = test.external_labels.clone();
     config
@@ -117,26 +128,28 @@ pub(super) fn for_test(loaded: &Loaded, file: &File, test: &Test) -> Config {
         .global
         .external_url
         .clone_from(&test.external_url);
-    let place = |group: &Group| {
+    let position = |group: &Group| {
         let mut order = file.group_eval_order.iter();
         order.position(|name| *name == group.name).unwrap_or(0)
     };
-    config.rules.groups.sort_by_key(place);
+    config.rules.groups.sort_by_key(position);
     for group in &mut config.rules.groups {
-        pace(group, file.evaluation_interval);
+        set_interval(group, file.evaluation_interval);
     }
     config
 }
 
-/// promtool evaluates every group each time, whatever its interval. It knows no watch: a group with one keeps its
-/// interval, since that is what its strategies count in.
-fn pace(group: &mut Group, every: Duration) {
-    let judges = group
+/// Evaluates a group at every step, as promtool does, whatever its interval. A group with a watch
+/// keeps a longer interval, since its strategy counts evaluations.
+fn set_interval(group: &mut Group, evaluation_interval: Duration) {
+    let has_watch = group
         .rules
         .iter()
         .any(|rule| matches!(rule, Rule::Watch(_)));
-    let own = group.interval.filter(|_| judges);
-    let interval = own.unwrap_or(every).max(every);
+    let interval = group
+        .interval
+        .filter(|_| has_watch)
+        .map_or(evaluation_interval, |own| own.max(evaluation_interval));
     group.interval = Some(interval);
     for rule in &mut group.rules {
         match rule {

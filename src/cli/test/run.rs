@@ -1,29 +1,29 @@
-//! One test: samples in, tick by tick through the whole monitor, and what it says beside what is expected.
+//! Runs one test: feeds its samples to a monitor, tick by tick, and checks the assertions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::assertion::{AlertTest, At, ExprTest, VerdictTest};
+use super::assertion::{AlertTest, ExprTest, TimedAssertion, VerdictTest};
 use super::diff::{Detail, Item, diff};
 use super::file::{File, Test};
 use super::outcome::Failure;
-use super::rules::{self, Loaded};
+use super::rules::{self, LoadedRules};
 use crate::alert::AlertState;
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp, format_duration};
 use crate::monitor::ModelMonitor;
 
-/// Runs the parts of a test that have samples of their own.
-pub(super) fn run(file: &File, test: &Test, loaded: &Loaded) -> Vec<Failure> {
+/// Runs all assertions of a test except those about saved scrapes.
+pub(super) fn run(file: &File, test: &Test, loaded: &LoadedRules) -> Vec<Failure> {
     let mut monitor = rules::for_test(loaded, file, test).offline_monitor(&Registry::default());
     let watches: BTreeSet<&str> = loaded.watches();
     let mut failures = Vec::new();
-    let mut feed = Feed::new(test);
+    let mut input = InputSamples::new(test);
     let mut elapsed = Duration::ZERO;
     let end = end(test);
     while elapsed <= end {
         let now = test.start + elapsed;
-        feed.until(now, &mut monitor);
+        input.feed_until(now, &mut monitor);
         monitor.observe(now, &[]);
         let failed = monitor.failures().map(|(rule, error)| Failure {
             line: test.line,
@@ -36,20 +36,23 @@ pub(super) fn run(file: &File, test: &Test, loaded: &Loaded) -> Vec<Failure> {
         if monitor.failures().next().is_some() {
             return failures;
         }
-        // What holds at a time is what the last evaluation before it said.
+        // An assertion between two evaluations is about the earlier one.
         let is_now = |at: Duration| at >= elapsed && at < elapsed + file.evaluation_interval;
-        let alerts = test.alerts.iter().filter(|at| is_now(at.eval_time));
-        failures.extend(alerts.filter_map(|at| alerts_differ(at, loaded, &monitor)));
-        let verdicts = test.verdicts.iter().filter(|at| is_now(at.eval_time));
-        failures.extend(verdicts.filter_map(|at| verdicts_differ(at, &monitor, &watches)));
+        for assertion in test.alerts.iter().filter(|at| is_now(at.eval_time)) {
+            failures.extend(check_alerts(assertion, loaded, &monitor));
+        }
+        for assertion in test.verdicts.iter().filter(|at| is_now(at.eval_time)) {
+            failures.extend(check_verdicts(assertion, &monitor, &watches));
+        }
         elapsed += file.evaluation_interval;
     }
-    let exprs = test.exprs.iter();
-    failures.extend(exprs.filter_map(|at| samples_differ(at, file, test, &monitor)));
+    for assertion in &test.exprs {
+        failures.extend(check_samples(assertion, file, test, &monitor));
+    }
     failures
 }
 
-/// The last time at which something is asserted.
+/// The time of the last assertion.
 fn end(test: &Test) -> Duration {
     let alerts = test.alerts.iter().map(|at| at.eval_time);
     let exprs = test.exprs.iter().map(|at| at.eval_time);
@@ -61,16 +64,18 @@ fn end(test: &Test) -> Duration {
         .unwrap_or_default()
 }
 
-/// The samples of a test that were not given yet.
-struct Feed<'a> {
+/// The input samples of a test.
+struct InputSamples<'a> {
     test: &'a Test,
+    /// Index of the next value of each series.
     next: usize,
+    /// The length of the longest series.
     length: usize,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> InputSamples<'a> {
     fn new(test: &'a Test) -> Self {
-        let lengths = test.series.iter().map(|(_, values)| values.len());
+        let lengths = test.series.iter().map(|series| series.values.len());
         Self {
             test,
             next: 0,
@@ -78,17 +83,17 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Gives what lies up to a time, step by step.
-    fn until(&mut self, now: Timestamp, monitor: &mut ModelMonitor) {
+    /// Passes the samples up to a time to the monitor.
+    fn feed_until(&mut self, now: Timestamp, monitor: &mut ModelMonitor) {
         while self.next < self.length {
             let steps = u32::try_from(self.next).unwrap_or(u32::MAX);
             let at = self.test.start + self.test.interval.saturating_mul(steps);
             if at > now {
                 return;
             }
-            for (number, (labels, values)) in self.test.series.iter().enumerate() {
-                if let Some(value) = values.get(self.next) {
-                    monitor.give(number, at, labels, *value);
+            for (number, series) in self.test.series.iter().enumerate() {
+                if let Some(value) = series.values.get(self.next) {
+                    monitor.give(number, at, &series.labels, *value);
                 }
             }
             self.next += 1;
@@ -96,18 +101,24 @@ impl<'a> Feed<'a> {
     }
 }
 
-fn alerts_differ(at: &At<AlertTest>, loaded: &Loaded, monitor: &ModelMonitor) -> Option<Failure> {
+fn check_alerts(
+    assertion: &TimedAssertion<AlertTest>,
+    loaded: &LoadedRules,
+    monitor: &ModelMonitor,
+) -> Option<Failure> {
     let AlertTest {
         alertname,
         ignore_annotations,
         expected,
-    } = &at.test;
+    } = &assertion.test;
     let mut compared = loaded.annotations(alertname);
-    // A watch explains itself in more annotations than its rule has; a test may name them.
-    let named = expected
-        .iter()
-        .flat_map(|(_, annotations)| annotations.iter());
-    compared.extend(named.map(|(name, _)| name));
+    // A watch adds annotations to those of its rule; they are compared if the test names them.
+    compared.extend(
+        expected
+            .iter()
+            .flat_map(|alert| alert.annotations.iter())
+            .map(|(name, _)| name),
+    );
     if *ignore_annotations {
         compared.clear();
     }
@@ -119,55 +130,69 @@ fn alerts_differ(at: &At<AlertTest>, loaded: &Loaded, monitor: &ModelMonitor) ->
             .map(|(name, text)| (name.to_owned(), Detail::Text(format!("{text:?}"))))
             .collect(),
     };
-    let got = monitor.alerts();
-    let got = got
+    let got = monitor
+        .alerts()
         .iter()
-        .filter(|alert| alert.state == AlertState::Firing && *alert.rule == **alertname);
-    let got = got.map(|alert| item(&alert.labels, &alert.annotations));
-    let expected = expected.iter();
-    let expected = expected.map(|(labels, annotations)| item(labels, annotations));
-    let diff = diff(expected.collect(), got.collect())?;
-    Some(failure(at, format!("alert_rule_test of {alertname}"), diff))
+        .filter(|alert| alert.state == AlertState::Firing && *alert.rule == **alertname)
+        .map(|alert| item(&alert.labels, &alert.annotations))
+        .collect();
+    let expected = expected
+        .iter()
+        .map(|alert| item(&alert.labels, &alert.annotations))
+        .collect();
+    let diff = diff(expected, got)?;
+    let what = format!("alert_rule_test of {alertname}");
+    Some(failure(assertion, what, diff))
 }
 
-fn verdicts_differ(
-    at: &At<VerdictTest>,
+fn check_verdicts(
+    assertion: &TimedAssertion<VerdictTest>,
     monitor: &ModelMonitor,
     watches: &BTreeSet<&str>,
 ) -> Option<Failure> {
-    let VerdictTest { rule, expected } = &at.test;
+    let VerdictTest { rule, expected } = &assertion.test;
     let what = format!("verdict_test of {rule}");
     if !watches.contains(rule.as_str()) {
         let known: Vec<&str> = watches.iter().copied().collect();
         let message = format!("no watch has this name; watches are {}", known.join(", "));
         return Some(Failure {
             message,
-            ..failure(at, what, Vec::new())
+            ..failure(assertion, what, Vec::new())
         });
     }
-    let scored: Vec<_> = expected
-        .iter()
-        .filter(|verdict| verdict.score.is_some())
+    // The score of a verdict is compared only if the test names it.
+    let has_score = |labels: &Labels| {
+        expected
+            .iter()
+            .any(|verdict| verdict.score.is_some() && verdict.labels == *labels)
+    };
+    let got = monitor
+        .judged()
+        .filter(|(watch, ..)| watch == rule)
+        .map(|(_, sample, verdict)| {
+            let labels = sample.labels.without_name();
+            let score = verdict
+                .score
+                .filter(|_| has_score(&labels))
+                .map(|value| Detail::Value {
+                    value,
+                    fuzzy: false,
+                });
+            item(&labels, verdict.state.as_str(), score)
+        })
         .collect();
-    let expected = expected.iter().map(|verdict| {
-        let score = verdict
-            .score
-            .map(|(score, decimals)| Detail::Rounded(score, decimals));
-        item(&verdict.labels, &verdict.state, score)
-    });
-    let got = monitor.judged().filter(|(watch, ..)| watch == rule);
-    let got = got.map(|(_, sample, verdict)| {
-        let labels = sample.labels.without_name();
-        let asked = scored.iter().any(|expected| expected.labels == labels);
-        let score = verdict.score.filter(|_| asked);
-        let score = score.map(|value| Detail::Value {
-            value,
-            fuzzy: false,
-        });
-        item(&labels, verdict.state.as_str(), score)
-    });
-    let diff = diff(expected.collect(), got.collect())?;
-    Some(failure(at, what, diff))
+    let expected = expected
+        .iter()
+        .map(|verdict| {
+            let score = verdict.score.map(|score| Detail::Rounded {
+                value: score.value,
+                decimals: score.decimals,
+            });
+            item(&verdict.labels, &verdict.state, score)
+        })
+        .collect();
+    let diff = diff(expected, got)?;
+    Some(failure(assertion, what, diff))
 }
 
 fn item(labels: &Labels, state: &str, score: Option<Detail>) -> Item {
@@ -179,13 +204,13 @@ fn item(labels: &Labels, state: &str, score: Option<Detail>) -> Item {
     }
 }
 
-fn samples_differ(
-    at: &At<ExprTest>,
+fn check_samples(
+    assertion: &TimedAssertion<ExprTest>,
     file: &File,
     test: &Test,
     monitor: &ModelMonitor,
 ) -> Option<Failure> {
-    let ExprTest { expr, expected } = &at.test;
+    let ExprTest { expr, expected } = &assertion.test;
     let what = format!("promql_expr_test of {}", expr.text().trim());
     let item = |labels: &Labels, value: f64| Item {
         labels: labels.clone(),
@@ -197,29 +222,36 @@ fn samples_differ(
             },
         )],
     };
-    let got = match monitor.eval(expr, test.start + at.eval_time, file.evaluation_interval) {
+    let at = test.start + assertion.eval_time;
+    let got = match monitor.eval(expr, at, file.evaluation_interval) {
         Ok(samples) => samples,
         Err(error) => {
             return Some(Failure {
                 message: error.to_string(),
-                ..failure(at, what, Vec::new())
+                ..failure(assertion, what, Vec::new())
             });
         }
     };
-    let expected = expected.iter().map(|(labels, value)| item(labels, *value));
-    let got = got.iter().map(|sample| item(&sample.labels, sample.value));
-    let diff = diff(expected.collect(), got.collect())?;
-    Some(failure(at, what, diff))
+    let expected = expected
+        .iter()
+        .map(|sample| item(&sample.labels, sample.value))
+        .collect();
+    let got = got
+        .iter()
+        .map(|sample| item(&sample.labels, sample.value))
+        .collect();
+    let diff = diff(expected, got)?;
+    Some(failure(assertion, what, diff))
 }
 
-fn failure<T>(at: &At<T>, what: String, diff: Vec<String>) -> Failure {
+fn failure<T>(assertion: &TimedAssertion<T>, what: String, diff: Vec<String>) -> Failure {
     Failure {
-        line: at.line,
+        line: assertion.line,
         what,
-        eval_time: Some(at.eval_time),
+        eval_time: Some(assertion.eval_time),
         message: format!(
             "differs at {} (- expected, + got)",
-            format_duration(at.eval_time)
+            format_duration(assertion.eval_time)
         ),
         diff,
     }

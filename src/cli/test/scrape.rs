@@ -1,18 +1,18 @@
-//! Saved scrapes through the rules: exactly the expected alerts fire.
+//! Runs a `scrape_test`: replays saved scrapes and compares the alerts that fired.
 
-use super::assertion::{ExpectedFiring, ScrapeTest};
+use super::assertion::{ExpectedFiring, ScrapeTest, TimeRange};
 use super::file::File;
-use super::outcome::{Failure, Outcome};
-use super::rules::Loaded;
+use super::outcome::{Failure, Outcome, Skipped};
+use super::rules::LoadedRules;
 use crate::alert::Alert;
 use crate::cli::replay::replay;
 use crate::promql::format_value;
 
-/// Replays one folder. An optional one that is missing is skipped unless `required`.
+/// Replays one folder. A missing optional folder is skipped unless `required`.
 pub(super) fn run(
     file: &File,
     test: &ScrapeTest,
-    loaded: &Loaded,
+    loaded: &LoadedRules,
     required: bool,
     outcome: &mut Outcome,
 ) {
@@ -27,7 +27,10 @@ pub(super) fn run(
     if !dir.is_dir() {
         let message = format!("{} is not a folder", dir.display());
         if test.optional && !required {
-            outcome.skipped.push((test.line, message));
+            outcome.skipped.push(Skipped {
+                line: test.line,
+                reason: message,
+            });
         } else {
             outcome.failures.push(fail(message, Vec::new()));
         }
@@ -41,14 +44,16 @@ pub(super) fn run(
         }
     };
     let fired: Vec<&Alert> = replay.fired.iter().map(|fired| &fired.alert).collect();
-    let missing = test.expected.iter();
-    let missing = missing.filter(|expected| !fired.iter().any(|alert| expected.is(alert)));
-    let mut diff: Vec<String> = missing
-        .map(|expected| format!("- {}:{}: {expected}", file.name, expected.line))
-        .collect();
-    let unexpected = fired.iter();
-    let unexpected = unexpected.filter(|alert| !test.expected.iter().any(|one| one.is(alert)));
-    diff.extend(unexpected.map(|alert| format!("+ {}", shown(alert))));
+    let missing = test
+        .expected
+        .iter()
+        .filter(|expected| !fired.iter().any(|alert| expected.matches(alert)))
+        .map(|expected| format!("- {}:{}: {expected}", file.name, expected.line));
+    let unexpected = fired
+        .iter()
+        .filter(|alert| !test.expected.iter().any(|expected| expected.matches(alert)))
+        .map(|alert| format!("+ {}", describe(alert)));
+    let diff: Vec<String> = missing.chain(unexpected).collect();
     if !diff.is_empty() {
         outcome.failures.push(fail(
             "other alerts fired (- expected, + got)".to_owned(),
@@ -61,20 +66,20 @@ fn fired_at(alert: &Alert) -> f64 {
     alert.fired_at.unwrap_or(alert.active_at).as_secs_f64()
 }
 
-fn shown(alert: &Alert) -> String {
+fn describe(alert: &Alert) -> String {
     let at = format_value(fired_at(alert));
     format!("{} fired at {at}: {}", alert.labels, alert.summary())
 }
 
 impl ExpectedFiring {
-    /// Whether this alert was expected: its rule, all of the expected labels, its time.
-    fn is(&self, alert: &Alert) -> bool {
+    /// Whether an alert has the expected rule, labels and time.
+    fn matches(&self, alert: &Alert) -> bool {
         let at = fired_at(alert);
-        let in_time = self
+        let is_in_time = self
             .fired_between
-            .is_none_or(|(from, to)| (from..=to).contains(&at));
+            .is_none_or(|TimeRange { from, to }| (from..=to).contains(&at));
         let mut labels = self.labels.iter();
-        in_time
+        is_in_time
             && *alert.rule == *self.rule
             && labels.all(|(name, value)| alert.labels.get(name) == Some(value))
     }
@@ -83,7 +88,7 @@ impl ExpectedFiring {
 impl std::fmt::Display for ExpectedFiring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}", self.rule, self.labels)?;
-        if let Some((from, to)) = self.fired_between {
+        if let Some(TimeRange { from, to }) = self.fired_between {
             let (from, to) = (format_value(from), format_value(to));
             write!(f, " fired between {from} and {to}")?;
         }

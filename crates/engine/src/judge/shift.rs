@@ -10,7 +10,7 @@ use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, rounded, uniform};
+use crate::metric::{Direction, SplitMix64, rounded};
 
 /// Bins of the ranks.
 const BINS: usize = 64;
@@ -52,8 +52,8 @@ pub(super) struct Shift {
     phi: f64,
     previous: f64,
     evidence: [f64; 8],
-    /// The state of the generator that breaks ties; the same series always gives the same verdicts.
-    ties: u64,
+    /// Breaks ties; the same series always breaks them alike.
+    ties: SplitMix64,
 }
 
 impl Shift {
@@ -90,8 +90,8 @@ impl Shift {
     fn p_value(&mut self, residual: f64) -> f64 {
         let bin = self.edges.partition_point(|edge| *edge < residual);
         let above: f64 = self.counts[bin + 1..].iter().sum();
-        let tie = uniform(&mut self.ties);
-        let p = (above + tie * (self.counts[bin] + 1.0)) / (self.total + 1.0);
+        let p =
+            (above + self.ties.next_open_unit() * (self.counts[bin] + 1.0)) / (self.total + 1.0);
         self.counts[bin] += 1.0;
         self.total += 1.0;
         p.clamp(1e-12, 1.0 - 1e-12)
@@ -113,7 +113,7 @@ impl Core for Shift {
             phi: 0.0,
             previous: 0.0,
             evidence: [0.0; 8],
-            ties: 0,
+            ties: SplitMix64::new(0),
         }
     }
 

@@ -1,26 +1,18 @@
 //! Random series and random expressions, the same for the same seed.
 
-use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::metric::{Labels, SplitMix64, Timestamp};
 
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub(crate) struct Random(u64);
+/// Random choices from a seed.
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(SplitMix64::new(seed))
     }
 
     /// 0 up to, not including, the limit.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        (self.0.next_u64() % limit as u64) as usize
     }
 
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
@@ -29,7 +21,7 @@ impl Random {
 
     /// 0 to 1.
     pub(crate) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.next_unit()
     }
 
     pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {

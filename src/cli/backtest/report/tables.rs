@@ -1,16 +1,17 @@
-//! What fired, what other rules change and what would have been sent, a table each.
+//! The tables of the report: alerts, differences to the other rules, and deliveries.
 
 use std::fmt::Write as _;
 
-use super::explains;
-use super::labels::Common;
+use super::belongs_to;
+use super::shared_labels::SharedLabels;
 use crate::cli::backtest::compare::Comparison;
 use crate::cli::backtest::text::{when, why};
 use crate::cli::backtest::times::{lasted, moment};
-use crate::cli::replay::{Delivery, Fired, Replay};
+use crate::cli::delivery_log::Delivery;
+use crate::cli::replay::{Fired, Replay};
 use crate::publish::escape;
 
-/// Rows of one table.
+/// Maximum number of rows of one table.
 const MAX_ROWS: usize = 300;
 
 fn open(headings: &[&str], out: &mut String) {
@@ -22,19 +23,20 @@ fn open(headings: &[&str], out: &mut String) {
     out.push_str("</tr>");
 }
 
-/// Says that something was left out.
-pub(super) fn rest(count: usize, shown: usize, what: &str, out: &mut String) {
+/// Writes how many items were left out, if any.
+pub(super) fn left_out(count: usize, shown: usize, noun: &str, out: &mut String) {
     if count > shown {
         let more = count - shown;
         write!(
             out,
-            "<p class=\"quiet\">and {more} more {what}, in the JSON answer</p>"
+            "<p class=\"quiet\">and {more} more {noun}, in the JSON output</p>"
         )
         .ok();
     }
 }
 
-pub(super) fn alerts(replay: &Replay, common: &Common, out: &mut String) {
+/// The alerts that fired.
+pub(super) fn alerts(replay: &Replay, shared: &SharedLabels, out: &mut String) {
     if replay.fired.is_empty() {
         return;
     }
@@ -44,9 +46,8 @@ pub(super) fn alerts(replay: &Replay, common: &Common, out: &mut String) {
         let signal = replay
             .judged
             .iter()
-            .position(|judged| explains(judged, fired));
-        let linked = common.cell(&fired.alert.rule, &fired.alert.labels, signal);
-        // Writing to a String cannot fail, here and below.
+            .position(|judged| belongs_to(judged, fired));
+        let linked = shared.cell(&fired.alert.rule, &fired.alert.labels, signal);
         write!(
             out,
             "<tr><td>{linked}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
@@ -57,37 +58,41 @@ pub(super) fn alerts(replay: &Replay, common: &Common, out: &mut String) {
         .ok();
     }
     out.push_str("</table>");
-    rest(replay.fired.len(), MAX_ROWS, "alerts", out);
+    left_out(replay.fired.len(), MAX_ROWS, "alerts", out);
     out.push_str("</div>");
 }
 
-/// How much each of the two says.
-pub(super) fn counts(before: &Replay, after: &Replay, out: &mut String) {
+/// The numbers of alerts, posts and requests of both sets of rules.
+pub(super) fn counts(comparison: &Comparison<'_>, out: &mut String) {
     open(&["", "These rules", "The other rules"], out);
-    let ((posts, requests), (new_posts, new_requests)) = (before.sent(), after.sent());
+    let (before, after) = (comparison.before, comparison.after);
     let rows = [
         (
             "alerts",
             before.fired.len() as u64,
             after.fired.len() as u64,
         ),
-        ("posts to Alertmanager", posts, new_posts),
-        ("retraining requests", requests as u64, new_requests as u64),
+        ("posts to Alertmanager", before.posts(), after.posts()),
+        (
+            "retraining requests",
+            before.requests() as u64,
+            after.requests() as u64,
+        ),
     ];
-    for (what, old, new) in rows {
+    for (noun, old, new) in rows {
         write!(
             out,
-            "<tr><th>{what}</th><td class=\"n\">{old}</td><td class=\"n\">{new}</td></tr>"
+            "<tr><th>{noun}</th><td class=\"n\">{old}</td><td class=\"n\">{new}</td></tr>"
         )
         .ok();
     }
     out.push_str("</table></div>");
 }
 
-/// Which alerts differ, and how.
-pub(super) fn changes(comparison: &Comparison<'_>, common: &Common, out: &mut String) {
+/// The alerts that differ between the two sets of rules.
+pub(super) fn changes(comparison: &Comparison<'_>, shared: &SharedLabels, out: &mut String) {
     if comparison.is_empty() {
-        out.push_str("<p>Every alert fires and ends at the same time under both.</p>");
+        out.push_str("<p>All alerts fire and end at the same times with both.</p>");
         return;
     }
     open(&["Change", "Alert", "These rules", "The other rules"], out);
@@ -95,7 +100,7 @@ pub(super) fn changes(comparison: &Comparison<'_>, common: &Common, out: &mut St
         write!(
             out,
             "<tr><td class=\"n\">{change}</td><td>{}</td><td class=\"n\">{old}</td><td class=\"n\">{new}</td></tr>",
-            common.alert(fired)
+            shared.alert_cell(fired)
         )
         .ok();
     };
@@ -105,17 +110,18 @@ pub(super) fn changes(comparison: &Comparison<'_>, common: &Common, out: &mut St
     for fired in comparison.only_after.iter().take(MAX_ROWS) {
         row("new", fired, "—", &when(fired));
     }
-    for (old, new) in comparison.moved.iter().take(MAX_ROWS) {
-        row("moved", old, &when(old), &when(new));
+    for pair in comparison.moved.iter().take(MAX_ROWS) {
+        row("moved", pair.before, &when(pair.before), &when(pair.after));
     }
-    for (old, new) in comparison.relabelled.iter().take(MAX_ROWS) {
-        row("relabelled", old, &when(old), &common.alert(new));
+    for pair in comparison.relabelled.iter().take(MAX_ROWS) {
+        let new = shared.alert_cell(pair.after);
+        row("relabelled", pair.before, &when(pair.before), &new);
     }
     out.push_str("</table></div>");
 }
 
-/// What would have been sent, to whom and how often.
-pub(super) fn deliveries(replay: &Replay, common: &Common, out: &mut String) {
+/// What would have been sent, to which receiver and how often.
+pub(super) fn deliveries(replay: &Replay, shared: &SharedLabels, out: &mut String) {
     out.push_str("<h2>What would have been sent</h2>");
     if replay.deliveries.is_empty() {
         out.push_str("<p class=\"quiet\">Nothing.</p>");
@@ -123,40 +129,52 @@ pub(super) fn deliveries(replay: &Replay, common: &Common, out: &mut String) {
     }
     open(&["At", "To", "What", "About", "Times"], out);
     for delivery in replay.deliveries.iter().take(MAX_ROWS) {
-        let at = moment(delivery.at());
-        let (to, what, about, times): (&str, String, String, String) = match delivery {
-            Delivery::Alert {
-                alert,
-                times,
-                last_at,
-                ..
-            } => {
-                let times = match times {
-                    1 => "1".to_owned(),
-                    _ => format!("{times}, until {}", moment(*last_at)),
-                };
-                let about = common.cell(&alert.rule, &alert.labels, None);
-                (
-                    "Alertmanager",
-                    alert.state.as_str().to_owned(),
-                    about,
-                    times,
-                )
-            }
-            Delivery::Retrain { request, to } => {
-                let about = common.cell(&request.rule, &request.labels, None);
-                let what = format!("retrain: {}", escape(&request.reason));
-                (to.as_str(), what, about, "1".to_owned())
-            }
-        };
+        let row = delivery_row(delivery, shared);
         write!(
             out,
-            "<tr><td class=\"n\">{at}</td><td>{}</td><td>{what}</td><td>{about}</td><td class=\"n\">{times}</td></tr>",
-            escape(to)
+            "<tr><td class=\"n\">{}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td></tr>",
+            moment(delivery.at()),
+            escape(row.receiver),
+            row.content,
+            row.rule,
+            row.times
         )
         .ok();
     }
     out.push_str("</table>");
-    rest(replay.deliveries.len(), MAX_ROWS, "deliveries", out);
+    left_out(replay.deliveries.len(), MAX_ROWS, "deliveries", out);
     out.push_str("</div>");
+}
+
+/// The cells of a delivery. Only the receiver is not escaped yet.
+struct DeliveryRow<'a> {
+    receiver: &'a str,
+    content: String,
+    rule: String,
+    times: String,
+}
+
+fn delivery_row<'a>(delivery: &'a Delivery, shared: &SharedLabels) -> DeliveryRow<'a> {
+    match delivery {
+        Delivery::Alert {
+            alert,
+            times,
+            last_at,
+            ..
+        } => DeliveryRow {
+            receiver: "Alertmanager",
+            content: alert.state.as_str().to_owned(),
+            rule: shared.cell(&alert.rule, &alert.labels, None),
+            times: match times {
+                1 => "1".to_owned(),
+                _ => format!("{times}, until {}", moment(*last_at)),
+            },
+        },
+        Delivery::Retrain { request, to } => DeliveryRow {
+            receiver: to,
+            content: format!("retrain: {}", escape(&request.reason)),
+            rule: shared.cell(&request.rule, &request.labels, None),
+            times: "1".to_owned(),
+        },
+    }
 }

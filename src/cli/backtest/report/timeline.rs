@@ -1,42 +1,44 @@
-//! Every alert at a glance: a row for each rule and series, a bar for each time it fired.
+//! The timeline of all alerts: a row for each rule and series, a bar for each time it fired.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::axis::{Axis, WIDTH};
-use super::labels::Common;
+use super::shared_labels::SharedLabels;
 use crate::cli::backtest::text;
-use crate::cli::replay::{Delivery, Fired, Replay};
+use crate::cli::delivery_log::Delivery;
+use crate::cli::replay::{Fired, Replay};
 use crate::metric::Labels;
 use crate::publish::escape;
 
-/// Rows that are drawn.
+/// Maximum number of rows.
 const MAX_ROWS: usize = 40;
-const ROW: f64 = 34.0;
+const ROW_HEIGHT: f64 = 34.0;
 
-/// The alerts of a rule and a series under either set of rules.
-type Row<'a> = [Vec<&'a Fired>; 2];
+/// The alerts of one rule and series.
+#[derive(Default)]
+struct Row<'a> {
+    before: Vec<&'a Fired>,
+    after: Vec<&'a Fired>,
+}
 
-/// Draws the alerts, and those of the other rules below them in another colour.
+/// Rows by rule and labels.
+type Rows<'a> = BTreeMap<(&'a str, &'a Labels), Row<'a>>;
+
+/// Draws the alerts, and below them those of the other rules in another colour.
 pub(super) fn draw(
-    (before, after): (&Replay, Option<&Replay>),
-    common: &Common,
+    before: &Replay,
+    after: Option<&Replay>,
+    shared: &SharedLabels,
     axis: &Axis,
     out: &mut String,
 ) {
-    let mut rows: BTreeMap<(&str, &Labels), Row<'_>> = BTreeMap::new();
-    for (index, replay) in [Some(before), after].into_iter().enumerate() {
-        for fired in replay.into_iter().flat_map(|replay| &replay.fired) {
-            let key = (&*fired.alert.rule, &fired.alert.labels);
-            rows.entry(key).or_default()[index].push(fired);
-        }
-    }
+    let rows = rows(before, after);
     if rows.is_empty() {
         return;
     }
     let shown = rows.len().min(MAX_ROWS);
-    // At most 40 rows.
-    let height = ROW * f64::from(u32::try_from(shown).unwrap_or(0));
+    let height = ROW_HEIGHT * f64::from(u32::try_from(shown).unwrap_or(0));
     // Writing to a String cannot fail, here and below.
     write!(
         out,
@@ -46,20 +48,20 @@ pub(super) fn draw(
     .ok();
     axis.draw(height, out);
     let mut top = 0.0;
-    for ((rule, labels), [old, new]) in rows.iter().take(MAX_ROWS) {
+    let bar_height = if after.is_some() { 5.0 } else { 10.0 };
+    for ((rule, labels), row) in rows.iter().take(MAX_ROWS) {
         write!(
             out,
             "<text x=\"0\" y=\"{:.1}\"><tspan class=\"name\">{}</tspan> {}</text>",
             top + 13.0,
             escape(rule),
-            escape(&common.own(labels))
+            escape(&shared.own(labels))
         )
         .ok();
-        let half = if after.is_some() { 5.0 } else { 10.0 };
-        bars(old, "bar", (top + 18.0, half), axis, out);
-        bars(new, "bar new", (top + 24.0, half), axis, out);
-        marks((rule, labels), before, top + 23.0, axis, out);
-        top += ROW;
+        bars(&row.before, "bar", top + 18.0, bar_height, axis, out);
+        bars(&row.after, "bar new", top + 24.0, bar_height, axis, out);
+        requests(rule, labels, before, top + 23.0, axis, out);
+        top += ROW_HEIGHT;
     }
     out.push_str("</svg></div>");
     if rows.len() > shown {
@@ -72,7 +74,21 @@ pub(super) fn draw(
     }
 }
 
-fn bars(fired: &[&Fired], class: &str, (top, height): (f64, f64), axis: &Axis, out: &mut String) {
+fn rows<'a>(before: &'a Replay, after: Option<&'a Replay>) -> Rows<'a> {
+    let mut rows = Rows::new();
+    for fired in &before.fired {
+        let key = (&*fired.alert.rule, &fired.alert.labels);
+        rows.entry(key).or_default().before.push(fired);
+    }
+    for fired in after.into_iter().flat_map(|replay| &replay.fired) {
+        let key = (&*fired.alert.rule, &fired.alert.labels);
+        rows.entry(key).or_default().after.push(fired);
+    }
+    rows
+}
+
+/// Draws a bar for each time an alert fired.
+fn bars(fired: &[&Fired], class: &str, top: f64, height: f64, axis: &Axis, out: &mut String) {
     for fired in fired {
         let from = axis.x(fired.alert.starts_at());
         let to = axis.x(fired.resolved_at.unwrap_or(axis.end()));
@@ -86,8 +102,8 @@ fn bars(fired: &[&Fired], class: &str, (top, height): (f64, f64), axis: &Axis, o
     }
 }
 
-/// When a new model would have been asked for.
-fn marks((rule, labels): (&str, &Labels), replay: &Replay, y: f64, axis: &Axis, out: &mut String) {
+/// Draws a mark for each retraining request of an alert.
+fn requests(rule: &str, labels: &Labels, replay: &Replay, y: f64, axis: &Axis, out: &mut String) {
     for delivery in &replay.deliveries {
         if let Delivery::Retrain { request, .. } = delivery
             && (request.rule.as_str(), &request.labels) == (rule, labels)
@@ -95,7 +111,7 @@ fn marks((rule, labels): (&str, &Labels), replay: &Replay, y: f64, axis: &Axis, 
             let x = axis.x(request.requested_at);
             write!(
                 out,
-                "<path class=\"retrain\" d=\"M{:.1} {:.1}l6 -9h-12z\"><title>retraining would have been asked for</title></path>",
+                "<path class=\"retrain\" d=\"M{:.1} {:.1}l6 -9h-12z\"><title>retraining would have been requested</title></path>",
                 x, y - 5.0
             )
             .ok();

@@ -1,7 +1,7 @@
 //! The null distribution of a statistic: its values when nothing has changed.
 
 use super::Statistic;
-use crate::metric::uniform;
+use crate::metric::SplitMix64;
 
 /// Simulated pairs of histograms; the critical value is an order statistic of their distances.
 const DRAWS: usize = 999;
@@ -23,7 +23,8 @@ impl Null {
         (n, m): (u64, u64),
         gaps: &[f64],
     ) -> Self {
-        let mut random = Random(0x5eed_0f5d_e71f_7a11 ^ n.rotate_left(32) ^ m);
+        let seed = 0x5eed_0f5d_e71f_7a11 ^ n.rotate_left(32) ^ m;
+        let mut random = Random(SplitMix64::new(seed));
         let mut sorted = Vec::with_capacity(DRAWS);
         let (mut a, mut b) = (vec![0.0; pooled.len()], vec![0.0; pooled.len()]);
         for _ in 0..DRAWS {
@@ -59,17 +60,12 @@ impl Null {
     }
 }
 
-/// Draws from distributions; holds the state of the generator.
-struct Random(u64);
+/// Draws from the distributions that the simulation needs.
+struct Random(SplitMix64);
 
 impl Random {
-    fn uniform(&mut self) -> f64 {
-        uniform(&mut self.0)
-    }
-
-    /// A standard normal draw (Box and Muller 1958).
     fn normal(&mut self) -> f64 {
-        let (u, v) = (self.uniform(), self.uniform());
+        let (u, v) = (self.0.next_open_unit(), self.0.next_open_unit());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
@@ -89,7 +85,7 @@ impl Random {
         }
         let odds = p / (1.0 - p);
         let mut mass = (trials * (-p).ln_1p()).exp();
-        let (mut k, mut left) = (0.0, self.uniform());
+        let (mut k, mut left) = (0.0, self.0.next_open_unit());
         while left > mass && k < trials {
             left -= mass;
             k += 1.0;

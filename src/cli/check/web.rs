@@ -1,43 +1,43 @@
-//! `sidewatch check web`: is a web configuration file valid, with its certificates?
+//! `sidewatch check web`: checks a web configuration file and its certificates.
 
 use std::io::Write;
 use std::path::Path;
 
-use super::Error;
-use super::check::LINT;
+use super::report::{INVALID, REMARKS};
+use crate::cli::error::Error;
 use crate::config::load_web;
 use crate::publish::web::Web;
 use crate::runtime::clock;
 
-/// Seconds before its end from which on a certificate is a remark.
-const SOON: i64 = 14 * 24 * 3600;
+/// A certificate that expires within this many seconds is a remark.
+const EXPIRES_SOON: i64 = 14 * 24 * 3600;
 
-/// Checks one file and prints every problem or every remark; the exit code is returned.
+/// Checks one file, prints every problem or every remark, and returns the exit code.
 pub(super) fn check(out: &mut dyn Write, file: &Path) -> Result<u8, Error> {
     let name = file.display();
     let (code, text) = match load_web(file) {
-        Err(problems) => (1, format!("{problems}\n")),
+        Err(problems) => (INVALID, format!("{problems}\n")),
         Ok(web) => {
             let remarks = remarks(&web, clock::now().as_millis() / 1000);
-            let lines = remarks.iter().map(|remark| format!("{name}: {remark}\n"));
-            let code = if remarks.is_empty() { 0 } else { LINT };
-            let lines: String = lines.collect();
-            (
-                code,
-                format!("{lines}{name}: the web configuration is valid\n"),
-            )
+            let code = if remarks.is_empty() { 0 } else { REMARKS };
+            let lines: String = remarks
+                .iter()
+                .map(|remark| format!("{name}: {remark}\n"))
+                .collect();
+            let valid = "the web configuration is valid";
+            (code, format!("{lines}{name}: {valid}\n"))
         }
     };
-    write!(out, "{text}").map_err(|error| Error::new(format!("cannot print: {error}")))?;
+    write!(out, "{text}").map_err(|error| Error::unprintable(&error))?;
     Ok(code)
 }
 
-/// What is valid and probably not meant, at this time in Unix seconds.
+/// Settings that are valid and probably not intended. `now` is in Unix seconds.
 fn remarks(web: &Web, now: i64) -> Vec<String> {
     let mut remarks = Vec::new();
     if web.tls.is_none() && !web.users.is_empty() {
         remarks.push(
-            "basic_auth_users without tls_server_config sends passwords readable over the network"
+            "basic_auth_users without tls_server_config sends passwords unencrypted over the network"
                 .to_owned(),
         );
     }
@@ -45,10 +45,10 @@ fn remarks(web: &Web, now: i64) -> Vec<String> {
         Some(left) if left <= 0 => {
             remarks.push("tls_server_config.cert_file: the certificate has expired".to_owned());
         }
-        Some(left) if left < SOON => {
+        Some(left) if left < EXPIRES_SOON => {
             let days = left / (24 * 3600);
             remarks.push(format!(
-                "tls_server_config.cert_file: the certificate ends in {days} days"
+                "tls_server_config.cert_file: the certificate expires in {days} days"
             ));
         }
         _ => {}
@@ -64,7 +64,7 @@ mod tests {
     use crate::config::load_web;
 
     #[test]
-    fn an_expired_certificate_and_a_readable_password_are_remarks() {
+    fn an_expired_certificate_and_an_unencrypted_password_are_remarks() {
         let dir = tempfile::tempdir().unwrap();
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
@@ -84,12 +84,12 @@ mod tests {
         let end = 1_577_836_800;
         let at = |now: i64| remarks(&web, now);
         assert_eq!(at(end - 20 * 86_400), Vec::<String>::new());
-        assert!(at(end - 2 * 86_400)[0].ends_with("ends in 2 days"));
+        assert!(at(end - 2 * 86_400)[0].ends_with("expires in 2 days"));
         assert!(at(end)[0].ends_with("has expired"));
         let hash = bcrypt::hash("x", 4).unwrap();
         fs::write(&path, format!("basic_auth_users: {{a: {hash}}}\n")).unwrap();
         let web = load_web(&path).unwrap();
-        assert!(remarks(&web, 0)[0].contains("readable"));
+        assert!(remarks(&web, 0)[0].contains("unencrypted"));
         fs::write(&path, "basic_auth_user: {}\n").unwrap();
         let mut out = Vec::new();
         assert_eq!(check(&mut out, &path).unwrap(), 1);

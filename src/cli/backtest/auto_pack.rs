@@ -1,41 +1,41 @@
-//! `--rules=auto`: the pack of whatever server the past is of.
+//! `--rules=auto`: the pack that fits the replayed metrics.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 
-use super::Source;
-use crate::cli::Error;
+use super::source::Source;
+use crate::cli::error::Error;
 use crate::cli::snapshots::snapshots;
 use crate::config::exposed::Exposed;
 use crate::config::packs::{self, AUTO};
 
-/// The rules with `auto` replaced by a pack; standard error says which and why.
-pub(super) fn named(rules: &[String], source: &Source) -> Result<Vec<String>, Error> {
+/// Replaces `auto` by a pack. Prints the pack and the reason to standard error.
+pub(super) fn resolve_auto(rules: &[String], source: &Source) -> Result<Vec<String>, Error> {
     if rules.iter().all(|name| name != AUTO) {
         return Ok(rules.to_vec());
     }
     let names = match (&source.snapshots, &source.openmetrics) {
-        (Some(dir), _) => first_scrape(dir)?,
-        (None, Some(path)) => families(path)?,
+        (Some(dir), _) => names_in_first_scrape(dir)?,
+        (None, Some(path)) => names_in_file(path)?,
         (None, None) => {
             return Err(Error::new(
-                "--rules=auto needs --snapshots or --openmetrics to see what the server exposes; name a pack",
+                "--rules=auto needs --snapshots or --openmetrics to recognise the server; name a pack instead",
             ));
         }
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let pack = packs::recognise(&names).map_err(|why| Error::new(format!("auto: {why}")))?;
-    // Standard output is the answer and nothing else.
+    // Standard output is only for the result.
     drop(writeln!(std::io::stderr().lock(), "sidewatch: {pack}"));
-    let rules = rules.iter();
     Ok(rules
+        .iter()
         .map(|name| if name == AUTO { pack.name } else { name }.to_owned())
         .collect())
 }
 
-fn first_scrape(dir: &Path) -> Result<BTreeSet<String>, Error> {
+fn names_in_first_scrape(dir: &Path) -> Result<BTreeSet<String>, Error> {
     let mut exposed = Exposed::default();
     if let Some(snapshot) = snapshots(dir, None)?.first() {
         exposed
@@ -45,13 +45,13 @@ fn first_scrape(dir: &Path) -> Result<BTreeSet<String>, Error> {
     Ok(exposed.names().map(str::to_owned).collect())
 }
 
-/// The names before the labels or the value of every sample line.
-fn families(path: &Path) -> Result<BTreeSet<String>, Error> {
-    let wrong = |error| Error::new(format!("{}: cannot be read: {error}", path.display()));
-    let mut reader = BufReader::new(File::open(path).map_err(wrong)?);
+/// The metric names of all sample lines.
+fn names_in_file(path: &Path) -> Result<BTreeSet<String>, Error> {
+    let unreadable = |error: std::io::Error| Error::unreadable(path, &error);
+    let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut names = BTreeSet::new();
     let mut line = String::new();
-    while reader.read_line(&mut line).map_err(wrong)? > 0 {
+    while reader.read_line(&mut line).map_err(unreadable)? > 0 {
         let name = line.split(['{', ' ', '\n']).next().unwrap_or("");
         if !name.is_empty() && name != "#" && !names.contains(name) {
             names.insert(name.to_owned());

@@ -1,4 +1,6 @@
-//! `sidewatch outbox list|retry|drop`: what waits for a retraining receiver.
+//! `sidewatch outbox list|retry|drop`: shows and changes undelivered retraining requests.
+
+mod remote;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -11,20 +13,21 @@ use serde_json::json;
 use crate::config::http_client_settings;
 use crate::metric::{Timestamp, format_duration};
 use crate::notify::retrain::{Entry, Outbox as _, Phase};
+use crate::runtime::{clock, http};
 use crate::state::{Error as StoreError, Store, StoreOutbox};
 
-use super::Error;
-use super::outbox_remote::Remote;
-use crate::runtime::{clock, http};
+use self::remote::RemoteOutbox;
+use super::error::Error;
 
-/// Looks at and changes the retraining requests that have not arrived yet.
+/// List, retry or drop retraining requests that have not been delivered yet.
 ///
-/// A stopped process' requests are in its store; a running one has the store open and is asked over HTTP.
+/// The requests of a stopped process are read from its store. A running process keeps its store
+/// locked and is asked over HTTP.
 #[derive(Debug, Args)]
 pub struct Outbox {
     #[command(subcommand)]
     action: Action,
-    /// The folder given to `sidewatch run`
+    /// The --storage.path of `sidewatch run`
     #[arg(
         long = "storage.path",
         global = true,
@@ -32,7 +35,7 @@ pub struct Outbox {
         default_value = "."
     )]
     storage: PathBuf,
-    /// Where a running sidewatch listens, asked when it has the store open
+    /// Address of the running sidewatch, used when it has the store open
     #[arg(
         long,
         global = true,
@@ -40,30 +43,30 @@ pub struct Outbox {
         default_value = "http://127.0.0.1:9755"
     )]
     url: String,
-    /// File with http_config keys for it: authorization or basic_auth, tls_config with a CA, each from files of their own if you like
+    /// File with http_config keys (authorization, basic_auth, tls_config, …) for --url
     #[arg(long = "http.config.file", global = true, value_name = "FILE")]
     http_config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Show what waits and what was given up
+    /// Show the requests that wait and those that were given up
     List {
-        /// How to print
+        /// Output format
         #[arg(long, value_enum, default_value = "text")]
         format: Format,
     },
-    /// Try again at once, also what was given up
+    /// Retry requests at once, also those that were given up
     Retry {
-        /// Keys as `list` shows them; none means all
+        /// Keys as `list` prints them; without keys, all requests
         keys: Vec<String>,
     },
-    /// Forget requests
+    /// Delete requests
     Drop {
-        /// Keys as `list` shows them
+        /// Keys as `list` prints them
         #[arg(required_unless_present = "all")]
         keys: Vec<String>,
-        /// Forget every request
+        /// Delete every request
         #[arg(long)]
         all: bool,
     },
@@ -79,7 +82,7 @@ impl Outbox {
     /// Runs the command, writing to `out`.
     ///
     /// # Errors
-    /// The store is not there, the running process does not answer, a key is unknown.
+    /// There is no store, the running process does not answer, or a key is unknown.
     pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
         self.run_at(clock::now(), out)
             .map(|()| ExitCode::SUCCESS)
@@ -89,7 +92,7 @@ impl Outbox {
     /// Runs the command at the time `now`.
     ///
     /// # Errors
-    /// A sentence for the person at the terminal.
+    /// As [`run`](Self::run).
     pub fn run_at(&self, now: Timestamp, out: &mut dyn Write) -> Result<(), String> {
         if !Store::exists(&self.storage) {
             let path = self.storage.display();
@@ -103,42 +106,49 @@ impl Outbox {
                     tracing::warn!("{note}");
                 }
                 let store = Arc::new(store);
-                self.stopped(&StoreOutbox::new(Arc::clone(&store)), now, out)?;
+                self.run_on_store(&StoreOutbox::new(Arc::clone(&store)), now, out)?;
                 store.close().map_err(|error| error.to_string())
             }
-            Err(StoreError::InUse { .. }) => self.running(&self.remote()?, now, out),
+            Err(StoreError::InUse { .. }) => self.run_on_process(&self.remote()?, now, out),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    fn remote(&self) -> Result<Remote, String> {
+    fn remote(&self) -> Result<RemoteOutbox, String> {
         let settings = match &self.http_config {
             Some(path) => http_client_settings(path).map_err(|problems| problems.to_string())?,
             None => http::Settings::default(),
         };
-        Remote::new(&self.url, settings)
+        RemoteOutbox::new(&self.url, settings)
     }
 
-    fn running(&self, remote: &Remote, now: Timestamp, out: &mut dyn Write) -> Result<(), String> {
+    /// Runs the command on the outbox of a running process.
+    fn run_on_process(
+        &self,
+        remote: &RemoteOutbox,
+        now: Timestamp,
+        out: &mut dyn Write,
+    ) -> Result<(), String> {
         let entries = remote.list()?;
         match &self.action {
             Action::List { format } => {
                 print(*format, &entries, now, out).map_err(|error| error.to_string())
             }
             Action::Retry { keys } => {
-                let chosen = chosen(&entries, keys, keys.is_empty())?;
-                remote.act("retry", &chosen)?;
-                self.say(out, "will be tried now", chosen.len())
+                let selected = select(&entries, keys, keys.is_empty())?;
+                remote.apply("retry", &selected)?;
+                self.print_count(out, "will be tried now", selected.len())
             }
             Action::Drop { keys, all } => {
-                let chosen = chosen(&entries, keys, *all)?;
-                remote.act("drop", &chosen)?;
-                self.say(out, "dropped", chosen.len())
+                let selected = select(&entries, keys, *all)?;
+                remote.apply("drop", &selected)?;
+                self.print_count(out, "dropped", selected.len())
             }
         }
     }
 
-    fn stopped(
+    /// Runs the command on the store of a stopped process.
+    fn run_on_store(
         &self,
         outbox: &StoreOutbox,
         now: Timestamp,
@@ -150,40 +160,42 @@ impl Outbox {
                 print(*format, &entries, now, out).map_err(|error| error.to_string())
             }
             Action::Retry { keys } => {
-                let chosen = chosen(&entries, keys, keys.is_empty())?;
-                for entry in &chosen {
-                    let fresh = entry.retried(now);
-                    outbox.update(&fresh).map_err(|error| error.to_string())?;
+                let selected = select(&entries, keys, keys.is_empty())?;
+                for entry in &selected {
+                    outbox
+                        .update(&entry.retried(now))
+                        .map_err(|error| error.to_string())?;
                 }
-                self.say(out, "will be tried at the next start", chosen.len())
+                self.print_count(out, "will be tried at the next start", selected.len())
             }
             Action::Drop { keys, all } => {
-                let chosen = chosen(&entries, keys, *all)?;
-                for entry in &chosen {
+                let selected = select(&entries, keys, *all)?;
+                for entry in &selected {
                     outbox
                         .remove(&entry.key())
                         .map_err(|error| error.to_string())?;
                 }
-                self.say(out, "dropped", chosen.len())
+                self.print_count(out, "dropped", selected.len())
             }
         }
     }
 
-    fn say(&self, out: &mut dyn Write, what: &str, count: usize) -> Result<(), String> {
-        let plural = if count == 1 { "request" } else { "requests" };
-        writeln!(out, "{count} {plural} {what}")
+    fn print_count(&self, out: &mut dyn Write, result: &str, count: usize) -> Result<(), String> {
+        let noun = if count == 1 { "request" } else { "requests" };
+        writeln!(out, "{count} {noun} {result}")
             .map_err(|error| format!("{}: {error}", self.storage.display()))
     }
 }
 
-/// The entries with these keys.
-fn chosen(entries: &[Entry], keys: &[String], all: bool) -> Result<Vec<Entry>, String> {
+/// The entries with these keys, or all.
+fn select(entries: &[Entry], keys: &[String], all: bool) -> Result<Vec<Entry>, String> {
     if all {
         return Ok(entries.to_vec());
     }
     let find = |key: &String| {
-        let found = entries.iter().find(|entry| entry.key() == *key);
-        found
+        entries
+            .iter()
+            .find(|entry| entry.key() == *key)
             .cloned()
             .ok_or_else(|| format!("{key}: no such request; see sidewatch outbox list"))
     };
@@ -193,15 +205,17 @@ fn chosen(entries: &[Entry], keys: &[String], all: bool) -> Result<Vec<Entry>, S
 fn print(format: Format, entries: &[Entry], now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Json => {
-            let all: Vec<serde_json::Value> = entries.iter().map(shown).collect();
-            writeln!(out, "{}", json!(all))
+            let entries: Vec<serde_json::Value> = entries.iter().map(to_json).collect();
+            writeln!(out, "{}", json!(entries))
         }
         Format::Text if entries.is_empty() => writeln!(out, "nothing waits"),
-        Format::Text => entries.iter().try_for_each(|entry| line(entry, now, out)),
+        Format::Text => entries
+            .iter()
+            .try_for_each(|entry| print_line(entry, now, out)),
     }
 }
 
-fn shown(entry: &Entry) -> serde_json::Value {
+fn to_json(entry: &Entry) -> serde_json::Value {
     json!({
         "key": entry.key(),
         "receiver": entry.receiver,
@@ -215,7 +229,7 @@ fn shown(entry: &Entry) -> serde_json::Value {
     })
 }
 
-fn line(entry: &Entry, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
+fn print_line(entry: &Entry, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let phase = match entry.phase {
         Phase::Waiting => "waiting",
         Phase::Dead => "dead   ",

@@ -1,4 +1,4 @@
-//! The running account in the terminal.
+//! Prints the events of the demonstration, and a summary at its end.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,14 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert::{Alert, AlertState};
 
-/// Says what happens, with the seconds since the start, and keeps count for the end.
+/// Prints each event with the seconds since the start, and counts the events for the summary.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct EventLog {
     started: Instant,
     counts: Mutex<BTreeMap<String, u32>>,
 }
 
-impl Account {
+impl EventLog {
     pub(super) fn start() -> Self {
         Self {
             started: Instant::now(),
@@ -31,21 +31,22 @@ impl Account {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// One line.
-    pub(super) fn say(&self, text: &str) {
+    /// Prints one line.
+    pub(super) fn print(&self, text: &str) {
         let line = format!("{:6.1}s  {text}\n", self.elapsed());
         // A closed terminal does not stop the demonstration.
         drop(std::io::stdout().lock().write_all(line.as_bytes()));
     }
 
-    /// Remembers an event for the conclusion.
-    pub(super) fn count(&self, what: &str) {
+    /// Counts an event for the summary.
+    pub(super) fn count(&self, event: &str) {
         let mut counts = self.counts.lock();
-        *counts.entry(what.to_owned()).or_default() += 1;
+        *counts.entry(event.to_owned()).or_default() += 1;
     }
 
-    /// Tells every change of an alert until stopped and everything is told.
-    pub(super) async fn follow(&self, mut alerts: Receiver<Alert>, stop: CancellationToken) {
+    /// Prints every change of an alert. After `stop` is cancelled it prints the changes that are
+    /// left.
+    pub(super) async fn print_changes(&self, mut alerts: Receiver<Alert>, stop: CancellationToken) {
         loop {
             let alert = tokio::select! {
                 biased;
@@ -53,42 +54,42 @@ impl Account {
                 () = stop.cancelled() => break,
             };
             match alert {
-                Ok(alert) => self.tell(&alert),
+                Ok(alert) => self.print_alert(&alert),
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             }
         }
     }
 
-    fn tell(&self, alert: &Alert) {
+    fn print_alert(&self, alert: &Alert) {
         let summary = alert.summary();
         match alert.state {
-            AlertState::Pending => self.say(&format!("PENDING   {}: {summary}", alert.rule)),
+            AlertState::Pending => self.print(&format!("PENDING   {}: {summary}", alert.rule)),
             AlertState::Firing => {
-                self.say(&format!("FIRING    {}: {summary}", alert.rule));
+                self.print(&format!("FIRING    {}: {summary}", alert.rule));
                 for name in ["expected", "why"] {
                     if let Some(text) = alert.annotations.get(name) {
-                        self.say(&format!("          {name}: {text}"));
+                        self.print(&format!("          {name}: {text}"));
                     }
                 }
                 self.count(&format!("{} fired", alert.rule));
             }
             AlertState::Resolved => {
-                self.say(&format!("RESOLVED  {}", alert.rule));
+                self.print(&format!("RESOLVED  {}", alert.rule));
                 self.count(&format!("{} resolved", alert.rule));
             }
         }
     }
 
-    /// What happened, in the end.
-    pub(super) fn conclude(&self) {
+    /// Prints how often each event happened.
+    pub(super) fn print_summary(&self) {
         let counts = self.counts.lock();
-        self.say("the demonstration is over; this is what happened:");
-        for (what, times) in counts.iter() {
-            self.say(&format!("  {times} × {what}"));
+        self.print("the demonstration has ended; summary:");
+        for (event, times) in counts.iter() {
+            self.print(&format!("  {times} × {event}"));
         }
         if counts.is_empty() {
-            self.say("  nothing");
+            self.print("  nothing");
         }
     }
 }

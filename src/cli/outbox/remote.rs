@@ -1,83 +1,81 @@
-//! The outbox of a running process, over its HTTP API.
+//! Client of the outbox API of a running process.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::cli::executor;
 use crate::notify::retrain::Entry;
 use crate::runtime::http::{Client, Response, Settings};
 
-/// Time for one question.
+/// Time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest list read.
-const LIMIT: u64 = 64 << 20;
+/// Maximum size of a response, in bytes.
+const MAX_RESPONSE: u64 = 64 << 20;
 
-/// A running sidewatch.
-pub(super) struct Remote {
+/// The outbox of a running process.
+pub(super) struct RemoteOutbox {
     base: String,
     client: Client,
     runtime: tokio::runtime::Runtime,
 }
 
-/// The envelope of the API.
+/// A response of the API.
 #[derive(Deserialize)]
-struct Answer {
+struct Envelope {
     #[serde(default)]
     data: Vec<Entry>,
     #[serde(default)]
     error: String,
 }
 
-impl Remote {
+impl RemoteOutbox {
     pub(super) fn new(url: &str, settings: Settings) -> Result<Self, String> {
         Ok(Self {
             base: format!("{}/api/v1/retraining/outbox", url.trim_end_matches('/')),
             client: Client::new(settings),
-            runtime: super::one_thread().map_err(|error| error.to_string())?,
+            runtime: executor::current_thread().map_err(|error| error.to_string())?,
         })
     }
 
-    fn failed(&self, what: &dyn std::fmt::Display) -> String {
+    fn failed(&self, error: &dyn std::fmt::Display) -> String {
         format!(
-            "{}: {what}; where does the running sidewatch listen? Say it with --url",
+            "{}: {error}; give the address of the running sidewatch with --url",
             self.base
         )
     }
 
     fn read(&self, response: &Response) -> Result<Vec<Entry>, String> {
-        let answer: Result<Answer, _> = serde_json::from_slice(&response.body);
-        match answer {
-            Ok(answer) if response.is_success() => Ok(answer.data),
-            Ok(answer) if !answer.error.is_empty() => Err(answer.error),
+        match serde_json::from_slice::<Envelope>(&response.body) {
+            Ok(envelope) if response.is_success() => Ok(envelope.data),
+            Ok(envelope) if !envelope.error.is_empty() => Err(envelope.error),
             Err(error) if response.is_success() => Err(self.failed(&error)),
             Ok(_) | Err(_) if matches!(response.status, 401 | 403) => Err(format!(
-                "{}: the answer is {}; give a token or a password in the file of --http.config.file",
+                "{}: status {}; give a token or a password in --http.config.file",
                 self.base, response.status
             )),
             Ok(_) | Err(_) => Err(self.failed(&format!("status {}", response.status))),
         }
     }
 
-    /// Every request that has not arrived.
+    /// All undelivered requests.
     pub(super) fn list(&self) -> Result<Vec<Entry>, String> {
-        let asked = self.client.get(&self.base, &[], TIMEOUT, LIMIT);
         let response = self
             .runtime
-            .block_on(asked)
+            .block_on(self.client.get(&self.base, &[], TIMEOUT, MAX_RESPONSE))
             .map_err(|error| self.failed(&error))?;
         self.read(&response)
     }
 
-    /// Retries or drops these.
-    pub(super) fn act(&self, what: &str, entries: &[Entry]) -> Result<(), String> {
+    /// Posts an action, `retry` or `drop`, for these entries.
+    pub(super) fn apply(&self, action: &str, entries: &[Entry]) -> Result<(), String> {
         let keys: Vec<String> = entries.iter().map(Entry::key).collect();
-        let url = format!("{}/{what}", self.base);
+        let url = format!("{}/{action}", self.base);
         let body = json!({ "keys": keys }).to_string();
-        let asked = self.client.post_json(&url, &[], body, TIMEOUT);
         let response = self
             .runtime
-            .block_on(asked)
+            .block_on(self.client.post_json(&url, &[], body, TIMEOUT))
             .map_err(|error| self.failed(&error))?;
         if response.is_success() {
             return Ok(());

@@ -1,17 +1,19 @@
-//! `sidewatch check`: is what I wrote valid, and does it do what I meant?
+//! `sidewatch check`: reports mistakes in files, and rules that are valid but probably not
+//! intended.
+
+mod exposed;
+mod relay;
+mod report;
+mod web;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::ValueEnum;
-
-use super::Error;
-use super::check_relay;
-use super::check_report::Report;
-use super::check_target::Where;
-use super::check_web;
+use self::exposed::MetricsSource;
+use self::report::{INVALID, Report, ReportOptions};
+use super::error::Error;
 use crate::config::exposed::Exposed;
 use crate::config::lint::{Lint, LintContext, Lints, remarks};
 use crate::config::settings::{Settings, Storage, Target};
@@ -19,28 +21,25 @@ use crate::config::{Config, Problems, export, packs, rule_files_in};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 
-/// The exit code when everything is valid but something looks like a slip.
-pub(super) const LINT: u8 = 3;
-
 /// Check configuration and rule files: exit code 0, 1 when invalid, 3 when valid with remarks
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = lints())]
-pub struct Check {
+pub(crate) struct Check {
     #[command(subcommand)]
-    what: What,
+    subject: Subject,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum Subject {
     /// Configuration files, with the rule files that they name
     Config {
         /// Files to check
         #[arg(required = true)]
         files: Vec<PathBuf>,
         #[command(flatten)]
-        how: How,
+        options: ReportOptions,
     },
-    /// Rule files, PrometheusRule manifests, folders of them, or names of packs
+    /// Rule files, PrometheusRule manifests, folders of them, or pack names
     Rules(Box<Rules>),
     /// Configuration files of sidewatch relay
     Relay {
@@ -58,47 +57,26 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Rules {
-    /// Files, folders or names of packs; auto for the pack of what the target is
+    /// Files, folders or pack names; auto for the pack that fits the target
     #[arg(required = true)]
     files: Vec<String>,
     #[command(flatten)]
-    how: How,
+    options: ReportOptions,
     #[command(flatten)]
-    target: Where,
-    /// Time between scrapes that the rules are meant for
+    source: MetricsSource,
+    /// Scrape interval that the rules are written for
     #[arg(long = "scrape.interval", value_name = "DURATION", default_value = "15s", value_parser = parse_duration)]
     interval: Duration,
-    /// How long samples are kept for the rules' ranges
+    /// How long samples are kept for range selectors
     #[arg(long = "storage.retention", value_name = "DURATION", value_parser = parse_duration)]
     retention: Option<Duration>,
-    /// Print the part that Prometheus itself can evaluate, as a Prometheus rule file; remarks go to standard error
+    /// Print the rules that Prometheus can evaluate, as a Prometheus rule file; remarks go to
+    /// standard error
     #[arg(long)]
     export_prometheus: bool,
     /// Write the exported rules to a file
     #[arg(long, value_name = "FILE", requires = "export_prometheus")]
     out: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, clap::Args)]
-struct How {
-    /// Lints to apply: all, none, or names with commas between them; sidewatch check --help lists them
-    #[arg(long, value_name = "LINTS", default_value = "all")]
-    lint: Lints,
-    /// Take remarks for mistakes: exit with 1 instead of 3
-    #[arg(long)]
-    lint_fatal: bool,
-    /// Shape of the answer
-    #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-/// The shape of the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A line a mistake, remark and file.
-    Text,
-    /// One object.
-    Json,
 }
 
 /// The lints, for the end of the long help.
@@ -112,63 +90,37 @@ fn lints() -> String {
 }
 
 impl Check {
-    /// Checks and prints every problem and every remark.
-    ///
-    /// # Errors
-    /// When nothing can be printed, or a folder or target cannot be read.
-    pub fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        match &self.what {
-            What::Config { files, how } => {
+    /// Checks the files and prints every problem and every remark.
+    pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
+        match &self.subject {
+            Subject::Config { files, options } => {
                 let mut report = Report::default();
                 for file in files {
                     let loaded = Config::load(file, &Registry::default());
                     let name = file.display().to_string();
-                    add_config(&mut report, name, loaded, &how.lint);
+                    add_config(&mut report, name, loaded, &options.lint);
                 }
-                how.finish(&report, out)
+                options.print(&report, out)
             }
-            What::Relay { files } => each(files, |file| check_relay::check(out, file)),
-            What::Web { files } => each(files, |file| check_web::check(out, file)),
-            What::Rules(rules) => rules.run(out),
+            Subject::Relay { files } => check_each(files, |file| relay::check(out, file)),
+            Subject::Web { files } => check_each(files, |file| web::check(out, file)),
+            Subject::Rules(rules) => rules.run(out),
         }
     }
 }
 
-/// Checks file by file; a mistake beats a remark.
-fn each(
+/// Checks file by file. One invalid file decides the exit code, whatever remarks the others have.
+fn check_each(
     files: &[PathBuf],
     check: impl FnMut(&PathBuf) -> Result<u8, Error>,
 ) -> Result<ExitCode, Error> {
     let codes: Vec<u8> = files.iter().map(check).collect::<Result<_, Error>>()?;
-    let worst = if codes.contains(&1) {
-        1
+    let worst = if codes.contains(&INVALID) {
+        INVALID
     } else {
         codes.into_iter().max().unwrap_or(0)
     };
     Ok(ExitCode::from(worst))
-}
-
-impl How {
-    fn finish(&self, report: &Report, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let printed = match self.format {
-            Format::Text => write!(out, "{report}"),
-            Format::Json => writeln!(out, "{}", report.to_json()),
-        };
-        printed.map_err(|error| unprintable(&error))?;
-        Ok(ExitCode::from(self.code(report)))
-    }
-
-    fn code(&self, report: &Report) -> u8 {
-        match (report.problems.is_empty(), report.remarks.is_empty()) {
-            (true, true) => 0,
-            (true, false) if !self.lint_fatal => LINT,
-            _ => 1,
-        }
-    }
-}
-
-fn unprintable(error: &io::Error) -> Error {
-    Error::new(format!("cannot print: {error}"))
 }
 
 fn add_config(report: &mut Report, file: String, loaded: Result<Config, Problems>, wanted: &Lints) {
@@ -193,15 +145,16 @@ fn count(config: &Config) -> usize {
 
 impl Rules {
     fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
-        let exposed = self.target.exposed()?;
+        let exposed = self.source.exposed()?;
         let mut report = Report::default();
-        // Files are read one by one and looked at together: a watch may stand in another file than its record.
+        // Files are parsed one by one and linted together: a watch may use a record of another
+        // file.
         let mut whole = Config {
             settings: self.settings(Vec::new()),
             ..Config::default()
         };
         for file in rule_files(&self.files)? {
-            let name = recognised(&file, exposed.as_ref(), &mut report)?;
+            let name = resolve_auto(&file, exposed.as_ref(), &mut report)?;
             let settings = self.settings(vec![name.clone()]);
             match Config::assemble(settings, Path::new(""), &Registry::default()) {
                 Err(problems) => report.invalid(name, &problems),
@@ -217,20 +170,20 @@ impl Rules {
             has_settings: false,
             exposed: exposed.as_ref(),
         };
-        report.remarks.extend(remarks(&context, &self.how.lint));
+        report.remarks.extend(remarks(&context, &self.options.lint));
         if !self.export_prometheus {
-            return self.how.finish(&report, out);
+            return self.options.print(&report, out);
         }
         if report.problems.is_empty() {
             let text = export::prometheus(&whole.rules);
             match &self.out {
-                None => write!(out, "{text}").map_err(|error| unprintable(&error))?,
-                Some(file) => std::fs::write(file, text).map_err(|error| {
-                    Error::new(format!("{}: cannot be written: {error}", file.display()))
-                })?,
-            }
+                None => write!(out, "{text}").map_err(|error| Error::unprintable(&error)),
+                Some(file) => {
+                    std::fs::write(file, text).map_err(|error| Error::unwritable(file, &error))
+                }
+            }?;
         }
-        self.how.finish(&report, &mut io::stderr().lock())
+        self.options.print(&report, &mut io::stderr().lock())
     }
 
     fn settings(&self, rule_files: Vec<String>) -> Settings {
@@ -248,13 +201,17 @@ impl Rules {
     }
 }
 
-/// `auto` is replaced by the pack of what the target is.
-fn recognised(file: &str, exposed: Option<&Exposed>, report: &mut Report) -> Result<String, Error> {
+/// Replaces `auto` by the pack that fits the exposed metrics.
+fn resolve_auto(
+    file: &str,
+    exposed: Option<&Exposed>,
+    report: &mut Report,
+) -> Result<String, Error> {
     if file != packs::AUTO {
         return Ok(file.to_owned());
     }
     let Some(exposed) = exposed else {
-        let text = "auto needs to know the server: give --target or --snapshots";
+        let text = "auto needs metrics to recognise the server by: give --target or --snapshots";
         return Err(Error::new(text));
     };
     let names: Vec<&str> = exposed.names().collect();
@@ -284,7 +241,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{Check, What, rule_files};
+    use super::{Check, Subject, rule_files};
 
     #[derive(Debug, clap::Parser)]
     struct Line {
@@ -292,7 +249,7 @@ mod tests {
         check: Check,
     }
 
-    fn check(rules: &str, flags: &[&str]) -> String {
+    fn check_rules(rules: &str, flags: &[&str]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("r.yaml");
         fs::write(&path, format!("groups:\n  - name: g\n    rules:\n{rules}")).unwrap();
@@ -303,21 +260,20 @@ mod tests {
             rule_files(std::slice::from_ref(&folder)).unwrap(),
             [name.as_str()]
         );
-        let line = ["check", "rules", &folder];
-        let line = line.iter().chain(flags).copied();
-        let check = Line::parse_from(line).check;
-        assert!(matches!(check.what, What::Rules(_)));
+        let command = ["check", "rules", &folder];
+        let check = Line::parse_from(command.iter().chain(flags)).check;
+        assert!(matches!(check.subject, Subject::Rules(_)));
         let mut out = Vec::new();
         let code = check.run(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap().replace(&name, "r.yaml");
         format!("{text}{code:?}")
     }
 
-    const SLIPS: &str = "      - alert: A\n        expr: up == 0\n        for: 5s\n        labels:\n          now: '{{ $value }}'\n";
+    const REMARKED: &str = "      - alert: A\n        expr: up == 0\n        for: 5s\n        labels:\n          now: '{{ $value }}'\n";
 
     #[test]
-    fn what_is_valid_is_said_to_be() {
-        let text = check(
+    fn a_valid_file_is_reported_with_its_number_of_rules() {
+        let text = check_rules(
             "      - alert: A\n        expr: up == 0\n        annotations: {summary: s}\n",
             &[],
         );
@@ -326,8 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_file_is_told_by_line_and_exits_with_1() {
-        let text = check("      - alert: A\n        expr: rate(x)\n", &[]);
+    fn an_invalid_file_is_reported_by_line_and_exits_with_1() {
+        let text = check_rules("      - alert: A\n        expr: rate(x)\n", &[]);
         assert!(
             text.starts_with("r.yaml:5: groups[0].rules[0].expr: argument 1 of rate"),
             "{text}"
@@ -336,8 +292,8 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_remarks_with_place_and_name_and_exit_with_3() {
-        let text = check(SLIPS, &[]);
+    fn remarks_have_a_location_and_a_lint_name_and_exit_with_3() {
+        let text = check_rules(REMARKED, &[]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[..4],
@@ -352,13 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn lints_are_chosen_by_name_and_can_be_made_mistakes() {
-        let text = check(SLIPS, &["--lint=none"]);
+    fn lints_are_chosen_by_name_and_can_be_fatal() {
+        let text = check_rules(REMARKED, &["--lint=none"]);
         assert!(
             text.starts_with("r.yaml: 1 rule is valid") && text.contains("(0)"),
             "{text}"
         );
-        let text = check(SLIPS, &["--lint=short-for,no-summary", "--lint-fatal"]);
+        let text = check_rules(REMARKED, &["--lint=short-for,no-summary", "--lint-fatal"]);
         assert_eq!(text.lines().count(), 4, "{text}");
         assert!(text.contains("(1)"), "{text}");
         let unknown = Line::try_parse_from(["check", "rules", "x", "--lint=nope"]).unwrap_err();
@@ -371,8 +327,8 @@ mod tests {
     }
 
     #[test]
-    fn json_has_every_file_mistake_and_remark() {
-        let text = check(SLIPS, &["--format=json"]);
+    fn json_output_has_every_file_mistake_and_remark() {
+        let text = check_rules(REMARKED, &["--format=json"]);
         let json = text.lines().next().unwrap();
         let answer: serde_json::Value = serde_json::from_str(json).unwrap();
         assert_eq!(answer["files"][0]["file"], "r.yaml");

@@ -1,4 +1,4 @@
-//! Scrapes of one target into a window, as a monitor takes them in.
+//! Ingests scrapes of one target into a window.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use crate::metric::{Labels, Selector, SeriesFilter, Timestamp};
 use crate::scrape::{Exposition, Ingester, Limits};
 use crate::series::{self, ScrapeStats, TargetId, Window};
 
-/// A window of one target without labels of its own, and what reads expositions into it.
-pub(super) struct Feed {
+/// A window over one target without target labels.
+pub(super) struct ScrapeWindow {
     pub(super) window: Window,
     target: TargetId,
     ingester: Ingester,
 }
 
-impl Feed {
-    /// An empty window that keeps what these selectors match.
+impl ScrapeWindow {
+    /// An empty window that keeps the series these selectors match.
     pub(super) fn new(limits: series::WindowLimits, selectors: Vec<Selector>) -> Self {
         let mut window = Window::new(limits);
         let target = window.add_target(Labels::empty());
@@ -27,8 +27,11 @@ impl Feed {
         }
     }
 
-    /// Takes in a scrape, or says what is wrong with it.
-    pub(super) fn take(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
+    /// Appends the samples of a scrape.
+    ///
+    /// # Errors
+    /// Why the exposition cannot be parsed.
+    pub(super) fn ingest(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
         let Some(block) = self.window.target_mut(self.target) else {
             return Ok(());
         };
