@@ -19,6 +19,17 @@ pub struct Fields<'a> {
     known: Vec<&'static str>,
 }
 
+impl<'a> Node<'a> {
+    /// The fields of a map.
+    #[must_use]
+    pub fn fields(&self) -> Option<Fields<'a>> {
+        let Value::Map(entries) = self.value() else {
+            return self.wrong("a map");
+        };
+        Some(Fields::new(self.clone(), entries))
+    }
+}
+
 impl<'a> Fields<'a> {
     pub(super) fn new(node: Node<'a>, entries: &'a [(String, Value)]) -> Self {
         Self {

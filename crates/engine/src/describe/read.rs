@@ -5,7 +5,6 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::fields::Fields;
 use super::value::{Lines, Value};
 use crate::metric::{Labels, parse_duration};
 
@@ -191,7 +190,7 @@ impl<'a> Node<'a> {
         out
     }
 
-    fn wrong<T>(&self, wanted: &str) -> Option<T> {
+    pub(super) fn wrong<T>(&self, wanted: &str) -> Option<T> {
         self.problem(format!("must be {wanted}, got {}", self.value.describe()));
         None
     }
@@ -287,15 +286,6 @@ impl<'a> Node<'a> {
             path: format!("{}[{index}]", self.path),
         };
         Some(items.iter().enumerate().map(item).collect())
-    }
-
-    /// The fields of a map.
-    #[must_use]
-    pub fn fields(&self) -> Option<Fields<'a>> {
-        let Value::Map(entries) = self.value else {
-            return self.wrong("a map");
-        };
-        Some(Fields::new(self.clone(), entries))
     }
 
     /// A field by name without claiming it; `None` when this is no map.
