@@ -1,8 +1,8 @@
-"""Feeds what is rendered to the program it is for, at the paths that a pod sees:
+"""Checks rendered files with the program that reads them, at the paths that a pod sees:
 
 every configuration to `sidewatch check config`, every rules file to `sidewatch check rules`, every argument of a container to its
-command's --help, and every pack that an example names to `sidewatch check rules`. A relay is started with its configuration, and told
-of an alert as Alertmanager would.
+command's --help, and every pack that an example names to `sidewatch check rules`. A relay is started with its configuration and
+receives an alert in Alertmanager's format.
 
 configurations.py SIDEWATCH FILE...
 """
@@ -20,7 +20,7 @@ import urllib.request
 import yaml
 
 MOUNT = "/etc/sidewatch/config/"
-# Exit code 3 is lint only: the pack's series are not there without a target.
+# Exit code 3: lint findings only, because a pack's series do not exist without a target.
 ACCEPTED = (0, 3)
 
 BROKEN = "scrape: {targets: [{url: \"http://127.0.0.1:1/metrics\"}]}\nstorge: {}\n"
@@ -34,7 +34,7 @@ def sidewatch(*arguments):
 
 
 def refuses_what_is_wrong():
-    """Whether this binary has the commands at all; one that accepts everything proves nothing."""
+    """The binary must refuse broken files, so that its acceptance of the rendered ones proves something."""
     with tempfile.TemporaryDirectory() as folder:
         for command, text, word in (("config", BROKEN, "storge"), ("rules", BROKEN_RULES, "sum(")):
             file = pathlib.Path(folder, "broken.yaml")
@@ -64,7 +64,7 @@ def status(request):
 
 
 def post(url, token):
-    """The status with which the relay answers a notification of Alertmanager's."""
+    """Posts a notification of Alertmanager to the relay; returns the HTTP status."""
     alert = {"status": "firing", "labels": {"alertname": "A"}, "annotations": {}, "startsAt": "2026-01-01T00:00:00Z",
              "endsAt": "0001-01-01T00:00:00Z", "generatorURL": "", "fingerprint": "1"}
     body = {"version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "r", "groupLabels": {},
@@ -74,7 +74,7 @@ def post(url, token):
 
 
 def check_relay(path, text, folder):
-    """Starts a relay as its pod would, with its Secret and its claim, and tells it of an alert."""
+    """Starts a relay as its pod would, with its Secret and its claim, and posts an alert to it."""
     token = re.search(r"/etc/sidewatch/(token/\S+)", text)
     if token:
         file = pathlib.Path(folder, token[1])
@@ -88,7 +88,7 @@ def check_relay(path, text, folder):
     timer.start()
     said = ""
     try:
-        # Where it listens, only the log says.
+        # The log alone has the address that it listens on.
         while "listening" not in said:
             line = relay.stdout.readline()
             said += line

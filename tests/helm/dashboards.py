@@ -12,7 +12,7 @@ import kinds
 
 
 def variables(board, expression):
-    """Replaces the dashboard's variables by what Grafana puts there: All, or the text that is there at first."""
+    """Replaces the dashboard's variables by their initial values, as Grafana does: All, or the default text."""
     for variable in board["templating"]["list"]:
         value = variable["query"] if variable["type"] == "textbox" else variable.get("allValue", ".*")
         expression = re.sub(rf"\${variable['name']}\b", lambda _: value, expression)

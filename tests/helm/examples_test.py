@@ -1,4 +1,4 @@
-"""The worked examples: what injection makes of their pods, and whether their judge finds them."""
+"""The examples: the pods after injection, and whether the judge finds them."""
 import pathlib
 import re
 import shlex
@@ -65,7 +65,7 @@ class Examples(unittest.TestCase):
         text, documents = example("kserve-inferenceservice.yaml")
         service = documents["InferenceService"]
         predictor = service["spec"]["predictor"]
-        # What KServe's controller makes of the predictor, as far as it matters here.
+        # The pod that KServe's controller creates for the predictor, reduced to the fields that injection reads.
         labels = predictor["labels"] | {"serving.kserve.io/inferenceservice": service["metadata"]["name"]}
         container = {"name": "kserve-container", "image": "kserve/sklearnserver"}
         pod = self.admitted({"labels": labels, "annotations": predictor["annotations"]}, {"containers": [container]})

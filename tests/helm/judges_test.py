@@ -48,7 +48,7 @@ class Source(Refusing):
     def scrape(self, *values):
         return configurations(with_values(objects, *values))["judge.yaml"]
 
-    def test_a_source_stands_in_the_place_of_the_replicas(self):
+    def test_a_source_replaces_scraping_the_replicas(self):
         config = self.scrape(SOURCE, {"scrape": {"extra": {"sample_limit": 9}}})
         self.assertEqual(config["scrape"], {"source": {"prometheus": "http://mimir/prometheus"}, "sample_limit": 9})
         self.assertNotIn("backfill", config)
@@ -61,14 +61,14 @@ class Source(Refusing):
         thanos = self.scrape(SOURCE, judge(source={"tenant": "ml", "tenantHeader": "THANOS-TENANT"}))["scrape"]["source"]
         self.assertEqual(thanos["http_headers"], {"THANOS-TENANT": {"values": ["ml"]}})
 
-    def test_what_the_source_says_holds_for_the_backfill(self):
+    def test_the_backfill_inherits_the_server_of_the_source(self):
         config = self.scrape(SOURCE, judge(source={"tenant": "ml"}, backfill={"enabled": True, "range": "14d"}))
         self.assertEqual(config["backfill"], {"range": "14d"})
         config = self.scrape(TARGET, judge(backfill={"enabled": True, "prometheus": "http://p:9090", "matchers": ['a="b"']}))
         self.assertEqual(config["backfill"], {"prometheus": "http://p:9090", "matchers": ['a="b"']})
 
-    def test_there_is_one_place_that_the_series_come_from(self):
-        self.refused("stands in the place of", SOURCE, TARGET)
+    def test_a_judge_has_exactly_one_source_of_series(self):
+        self.refused("are both set", SOURCE, TARGET)
         self.refused("judge.source.prometheus", {"judge": {"enabled": True}})
         self.refused("judge.backfill.prometheus", TARGET, judge(backfill={"enabled": True}))
 
@@ -133,8 +133,8 @@ class Availability(Refusing):
                 self.assertEqual(state["persistentVolumeClaim"]["claimName"], "model-sidewatch")
                 self.assertIn(("PersistentVolumeClaim", "model-sidewatch"), rendered)
 
-    def test_the_service_leads_to_the_one_that_has_the_store(self):
-        """Who stands by answers /-/ready with 503; it is alive, and may wait as long as it likes."""
+    def test_the_service_selects_the_pod_that_has_the_store(self):
+        """A standby answers /-/ready with 503. It is alive, so it may wait without a limit."""
         workload, pod, _ = self.workload("standby", judge(persistence=MANY))
         container = pod["containers"][0]
         self.assertEqual(container["readinessProbe"]["httpGet"]["path"], "/-/ready")
@@ -158,7 +158,7 @@ class Availability(Refusing):
         self.assertEqual(self.workload("active", judge(topologySpreadConstraints=own))[1]["topologySpreadConstraints"], own)
         self.assertNotIn("topologySpreadConstraints", self.workload("recreate")[1])
 
-    def test_two_that_judge_have_a_store_and_a_lasting_name_each(self):
+    def test_active_judges_have_a_store_and_a_stable_name_each(self):
         workload, pod, rendered = self.workload("active", {"externalLabels": {"cluster": "eu1"}})
         self.assertEqual((workload["kind"], workload["spec"]["replicas"]), ("StatefulSet", 2))
         self.assertNotIn("--storage.wait", pod["containers"][0]["args"])
@@ -171,16 +171,16 @@ class Availability(Refusing):
         self.assertNotIn("volumeClaimTemplates", ephemeral["spec"])
         self.assertIn("emptyDir", next(volume for volume in pod["volumes"] if volume["name"] == "sidewatch-state"))
 
-    def test_two_never_ask_for_retraining_twice(self):
+    def test_active_judges_with_webhooks_need_a_relay(self):
         hook = {"retraining": {"webhooks": [{"url": "http://hook"}]}}
         active = judge(availability="active")
-        self.refused("both judges would ask", TARGET, active, hook)
+        self.refused("both judges would send", TARGET, active, hook)
         relay = {"relay": {"enabled": True, "token": {"secret": "t"}}}
         self.assertNotIn("webhooks", configurations(with_values(objects, TARGET, active, hook, relay))["judge.yaml"]["retraining"])
         self.refused("externalLabels.replica", TARGET, active, {"externalLabels": {"replica": "a"}})
         self.refused("existingClaim", TARGET, active, judge(persistence={"existingClaim": "c"}))
 
-    def test_two_that_wait_for_one_store_need_one(self):
+    def test_pods_that_wait_for_a_store_need_a_shared_claim(self):
         self.refused("a store of its own", TARGET, judge(availability="rolling", persistence={"enabled": False}))
         self.refused("a store of its own", TARGET, judge(availability="standby", persistence=MANY | {"enabled": False}))
         self.refused("ReadWriteMany", TARGET, judge(availability="standby"))
@@ -190,7 +190,7 @@ class Availability(Refusing):
 
 
 class Upgrades(Refusing):
-    def test_what_the_api_server_does_not_let_change_does_not(self):
+    def test_immutable_fields_do_not_change(self):
         selector = {"app.kubernetes.io/name": "sidewatch", "app.kubernetes.io/instance": "model", "app.kubernetes.io/component": "judge"}
         claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
         changes = {"image": {"tag": "v9"}, "commonLabels": {"team": "ml", "app.kubernetes.io/name": "other"},
@@ -209,7 +209,7 @@ class Upgrades(Refusing):
             self.assertEqual((template["metadata"]["labels"], template["spec"]), (selector, claim))
         self.assertEqual(rendered["Deployment", "model-sidewatch"]["metadata"]["labels"]["app.kubernetes.io/version"], "v9")
 
-    def test_the_judge_is_made_anew_for_what_it_reads_and_for_nothing_else(self):
+    def test_only_a_change_of_its_configuration_restarts_the_judge(self):
         def checksum(*values):
             pod = with_values(objects, TARGET, *values)["Deployment", "model-sidewatch"]["spec"]["template"]
             return pod["metadata"]["annotations"]["checksum/config"]
@@ -222,7 +222,7 @@ class Upgrades(Refusing):
             self.assertEqual(checksum(values), before)
 
     def test_values_of_an_older_chart_are_refused_before_anything_is_rendered(self):
-        """What helm upgrade --reuse-values does: the chart's new defaults are not there."""
+        """helm upgrade --reuse-values leaves out the defaults of the new chart."""
         with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(CHART, f"{folder}/sidewatch")
             file = pathlib.Path(folder, "sidewatch/values.yaml")

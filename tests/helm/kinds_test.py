@@ -1,4 +1,4 @@
-"""The schemas written by hand are themselves valid, accept what is right and refuse what is misspelt."""
+"""The schemas of schemas.yaml are valid schemas, accept correct objects and refuse misspelt ones."""
 import copy
 import unittest
 

@@ -1,4 +1,4 @@
-"""What the chart sees of a live cluster: an API server that knows three Services and nothing else."""
+"""The look-up of the headless Service in a live cluster, against an API server that has three Services only."""
 import http.server
 import json
 import os
@@ -82,7 +82,7 @@ class HeadlessService(unittest.TestCase):
         values = f"judge.enabled=true,judge.target.headlessService={service}"
         command = [helm, "template", "judge", str(CHART), "--namespace", "ml", "--dry-run=server", "--disable-openapi-validation", "--kubeconfig", self.kubeconfig,
                    "--set", values, *arguments]
-        # Helm keeps what a server can do below the home folder.
+        # Helm caches the server's API versions below the home folder.
         run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HOME": self.folder.name})
         return run.returncode == 0, run.stderr
 
@@ -105,7 +105,7 @@ class HeadlessService(unittest.TestCase):
         accepted, said = self.installed("_http._tcp.fraud-headless.ml.svc", "--set", "judge.target.type=SRV")
         self.assertTrue(accepted, said)
 
-    def test_who_may_not_read_services_can_install_all_the_same(self):
+    def test_a_user_without_the_right_to_read_services_can_disable_the_look_up(self):
         accepted, said = self.installed("fraud.forbidden.svc")
         self.assertFalse(accepted)
         self.assertIn("forbidden", said)

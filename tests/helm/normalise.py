@@ -1,4 +1,4 @@
-"""Prints a render with sorted documents and keys: what two versions of Helm must agree on."""
+"""Prints a render with sorted documents and keys, so that the renders of two Helm versions can be compared."""
 import sys
 
 import yaml
@@ -17,7 +17,7 @@ Dumper.add_representer(str, text)
 
 
 def shorten(document):
-    """Dashboards are files of the chart already; their text would drown the diff."""
+    """Leaves out the text of dashboards: the chart has them as files, and they would dominate the diff."""
     for key in document.get("data") or {}:
         if key.endswith(".json"):
             document["data"][key] = f"(the text of dashboards/{key})"

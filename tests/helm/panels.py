@@ -1,8 +1,8 @@
-"""Asks a real Prometheus every query of the dashboards, until each has an answer or time is up.
+"""Sends every query of the dashboards to a real Prometheus, until each has a result or the time is up.
 
 panels.py PROMETHEUS_URL SECONDS DASHBOARD...   exit 1 names the panels that stay empty.
-Annotations mark events, so an empty one is right; its query must still be valid. An `or vector(0)` would hide a metric that nobody
-exports, so every metric that a query names must have a series too.
+An annotation without events may be empty; its query must still be valid. An `or vector(0)` would hide a metric that is not
+exported, so every metric that a query names must have a series too.
 """
 import json
 import pathlib

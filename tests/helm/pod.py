@@ -1,9 +1,9 @@
 """Makes a rendered Deployment of a model, or of a relay, playable by podman: pod.py DEPLOYMENT_YAML IMAGE PORT SECRETS > kube.yaml
 
-podman 4 has no native sidecars (render with sidecar.native=false), no network of its own here (so the host's, without ports), and runs probes by
-a curl that the image does not have (so they go). Everything else is as rendered: user, read-only root, capabilities, mounts. A claim becomes
-a volume of podman's, the same for every pod that names it; a Secret is the folder of its name in SECRETS, since podman 4 does not decode one.
-The model server is the one of `sidewatch demo`, which degrades after a third of its time.
+podman 4 has no native sidecars: render with sidecar.native=false. It runs here without a network of its own, so pods use the host's, without ports.
+Its probes need curl, which the image lacks, so they are removed. User, read-only root, capabilities and mounts are as rendered. A claim becomes
+a podman volume, shared by every pod that names it. podman 4 does not decode Secrets, so a Secret is the folder of its name in SECRETS.
+The model server is `sidewatch demo`, which degrades after a third of its time.
 """
 import sys
 

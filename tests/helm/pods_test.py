@@ -1,4 +1,4 @@
-"""What holds for every pod and every object that the chart renders, whatever the values."""
+"""Properties of every pod and every object that the chart renders, for all values."""
 import pathlib
 import subprocess
 import unittest
@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CHART = ROOT / "helm/sidewatch"
 GOLDEN = sorted((ROOT / "tests/helm/golden").glob("*.yaml"))
 OURS = ("sidewatch", "check")
-# Every kind that the chart can make, in the renders of VARIANTS: an object of either engine has the other's name.
+# Values that render every kind of the chart, together with VARIANTS. The objects of the two engines have equal names, so each needs its own render.
 EVERYTHING = """
 commonLabels: {team: ml}
 commonAnnotations: {owner: ml@example.com}

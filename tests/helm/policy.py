@@ -56,7 +56,7 @@ def plain(value):
 
 
 class Policy:
-    """One policy; `admit` is what the API server does on CREATE of a pod that the selectors let through."""
+    """One policy; `admit` does what the API server does when a pod that the selectors match is created."""
 
     def __init__(self, document):
         spec = document["spec"]

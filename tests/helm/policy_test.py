@@ -1,4 +1,4 @@
-"""What the MutatingAdmissionPolicy does to pods."""
+"""Pods before and after the MutatingAdmissionPolicy."""
 import copy
 import pathlib
 import unittest
@@ -48,7 +48,7 @@ class Injection(unittest.TestCase):
         for minor in range(29, 38):
             kubernetes_validate.validate(admitted, f"1.{minor}", strict=True)
 
-    def test_what_a_pod_has_already_stays(self):
+    def test_existing_containers_and_volumes_stay(self):
         full = pod(
             {"annotations": {"owner": "ml"}},
             initContainers=[{"name": "download", "image": "s3"}],
@@ -68,7 +68,7 @@ class Injection(unittest.TestCase):
         own = pod(volumes=[{"name": "sidewatch-state", "persistentVolumeClaim": {"claimName": "keep"}}])
         self.assertEqual(self.policy.admit(own)["spec"]["volumes"], own["spec"]["volumes"])
 
-    def test_pods_on_windows_and_on_the_hosts_network_are_left_alone(self):
+    def test_pods_on_windows_and_on_the_hosts_network_are_not_changed(self):
         self.assertIsNone(self.policy.patch(pod(os={"name": "windows"})))
         self.assertIsNone(self.policy.patch(pod(hostNetwork=True)))
         self.assertIsNotNone(self.policy.patch(pod(os={"name": "linux"}, hostNetwork=False)))
@@ -122,7 +122,7 @@ class Injection(unittest.TestCase):
         _, misplaced = translate("Object.spec{volumes: Object.spec.wrong{name: 'x'}}")
         self.assertEqual(misplaced, ["Object.spec.wrong fills Object.spec.volumes"])
 
-    def test_system_namespaces_and_unlabelled_pods_are_out_of_reach(self):
+    def test_system_namespaces_and_unlabelled_pods_are_not_selected(self):
         constraints = self.document["spec"]["matchConstraints"]
         excluded = constraints["namespaceSelector"]["matchExpressions"][0]
         self.assertEqual(excluded["operator"], "NotIn")

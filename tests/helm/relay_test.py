@@ -1,4 +1,4 @@
-"""The relay of the chart: who may reach it, who asks, and what Alertmanager is told."""
+"""The relay of the chart: authentication, network policy, retraining requests, and the notes for Alertmanager."""
 import pathlib
 import subprocess
 import tempfile
@@ -28,7 +28,7 @@ def pod(rendered):
 
 
 def notes(values):
-    """What Helm says after an installation; only Helm 4 says it without a cluster."""
+    """The notes that Helm prints after an installation; only Helm 4 prints them without a cluster."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(values, file)
         file.flush()
@@ -46,7 +46,7 @@ def snippet(text):
 
 
 class Owner(Refusing):
-    def test_exactly_one_asks_for_retraining(self):
+    def test_exactly_one_role_requests_retraining(self):
         for more, asks in (({}, "sidecar.yaml"), (TARGET, "judge.yaml"), (TARGET | RELAY, "relay"), (RELAY, "relay")):
             with self.subTest(asks):
                 rendered = with_values(objects, HOOK, more)
@@ -55,15 +55,15 @@ class Owner(Refusing):
                 self.assertEqual(found, [asks])
         self.assertEqual(config(with_values(objects, RELAY))["retraining"]["webhooks"], [{"url": "http://hook"}])
 
-    def test_an_injected_sidecar_may_not_ask_beside_it(self):
+    def test_an_injected_sidecar_may_not_request_retraining_beside_it(self):
         self.refused("injection.retrainUrl", RELAY, {"injection": {"retrainUrl": "http://hook"}})
 
-    def test_the_one_switch_stops_it_too(self):
+    def test_retraining_enabled_false_stops_the_relay_too(self):
         off = {"retraining": {"enabled": False, "dryRun": True, "inFlightTimeout": "1d"}}
         expected = {"enabled": False, "dry_run": True, "in_flight_timeout": "1d"}
         self.assertEqual(config(with_values(objects, RELAY, off))["retraining"], expected | HOOK["retraining"])
 
-    def test_it_must_know_whom_to_ask_and_on_whose_account(self):
+    def test_it_needs_webhooks_and_matchers(self):
         self.refused("relay.enabled: true needs retraining.webhooks", RELAY, {"retraining": {"webhooks": []}})
         self.refused("retrain", RELAY, relay(retrain=[]))
         self.refused("retrain", RELAY, relay(retrain=[{"matchers": []}]))
@@ -71,8 +71,8 @@ class Owner(Refusing):
 
 
 class Safety(Refusing):
-    def test_nobody_is_trusted_by_default(self):
-        self.refused("relay.token.secret: is missing", {"relay": {"enabled": True}} | HOOK)
+    def test_it_requires_authentication_by_default(self):
+        self.refused("relay.token.secret: missing", {"relay": {"enabled": True}} | HOOK)
         for more in ({"token": {"secret": "t"}}, {"webConfig": {"secret": "w"}}, {"anonymous": True}):
             run = with_values(render, {"relay": {"enabled": True} | more} | HOOK)
             self.assertEqual(run.returncode, 0, run.stderr)
@@ -110,9 +110,9 @@ class Safety(Refusing):
         self.assertEqual(peers({"serviceMonitor": {"enabled": True}}), [named("alertmanager"), named("prometheus")])
         pipelines = {"namespaceSelector": {"matchLabels": {"pipelines": "true"}}}
         self.assertEqual(peers(relay(networkPolicy={"others": [pipelines]})), [named("alertmanager"), pipelines])
-        # Who may look at the judge may not make models be trained.
+        # Access to the judge does not include access to the relay.
         self.assertEqual(peers({"networkPolicy": {"ingressFrom": [pipelines]}}), [named("alertmanager")])
-        self.refused("nobody could post", RELAY, {"networkPolicy": {"enabled": True}}, relay(networkPolicy={"alertmanager": []}))
+        self.refused("no pod could post", RELAY, {"networkPolicy": {"enabled": True}}, relay(networkPolicy={"alertmanager": []}))
 
 
 class Pod(Refusing):
@@ -136,7 +136,7 @@ class Pod(Refusing):
         self.refused("relay.availability", RELAY, relay(availability="standby"))
         self.refused("availability", RELAY, relay(availability="active"))
 
-    def test_its_own_change_restarts_it_and_the_judges_does_not(self):
+    def test_only_a_change_of_its_configuration_restarts_it(self):
         def checksum(*values):
             annotations = with_values(objects, RELAY, *values)["Deployment", NAME]["spec"]["template"]["metadata"]["annotations"]
             return annotations["checksum/config"]
@@ -144,7 +144,7 @@ class Pod(Refusing):
         self.assertNotEqual(checksum(relay(labels={"model": "name"})), checksum())
         self.assertEqual(checksum(TARGET, {"scrape": {"interval": "30s"}}), checksum())
 
-    def test_prometheus_scrapes_it_as_it_wants_to_be_scraped(self):
+    def test_its_service_monitor_has_its_own_tls_and_password(self):
         monitor = {"serviceMonitor": {"enabled": True, "interval": "30s", "labels": {"release": "p"}}}
         rendered = with_values(objects, RELAY, TARGET, monitor, relay(serviceMonitor={"scheme": "https"}))
         own, judges = (rendered["ServiceMonitor", name] for name in (NAME, "model-sidewatch"))
@@ -177,9 +177,9 @@ class Alertmanager(unittest.TestCase):
                 self.assertEqual(said["routes"][0]["matchers"], asks[0]["matchers"])
                 self.assertEqual(said["routes"][0]["group_by"], ["model_name"])
 
-    def test_the_notes_of_a_relay_alone_do_not_ask_for_alertmanagers(self):
-        self.assertNotIn("Nobody is alerted", notes(RELAY | {"injection": {"enabled": False}}))
-        self.assertIn("Nobody is alerted", notes(RELAY | TARGET | {"injection": {"enabled": False}}))
+    def test_the_notes_of_a_relay_alone_do_not_mention_missing_alertmanagers(self):
+        self.assertNotIn("no alert is sent", notes(RELAY | {"injection": {"enabled": False}}))
+        self.assertIn("no alert is sent", notes(RELAY | TARGET | {"injection": {"enabled": False}}))
 
     def test_the_example_fits_the_example_of_alertmanager(self):
         values = yaml.safe_load((ROOT / "helm/examples/relay-values.yaml").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import tempfile
 import yaml
 
 HERE = pathlib.Path(__file__).parent
-# Which render each test file is about: the alerts on Sidewatch in direct mode with a judge, those on a relay, those on models in metrics mode.
+# The render that each test file applies to: the alerts on Sidewatch in direct mode with a judge, those on a relay, those on models in metrics mode.
 TESTS = {"judge.yaml": "alerts.test.yaml", "relay.yaml": "relay.test.yaml", "metrics-mode.yaml": "models.test.yaml"}
 
 

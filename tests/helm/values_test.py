@@ -1,4 +1,4 @@
-"""What the chart refuses, and what it says then."""
+"""Values that the chart refuses, with the messages, and what the alerting modes and engines render."""
 import pathlib
 import subprocess
 import unittest
@@ -47,7 +47,7 @@ class AlertingMode(unittest.TestCase):
         self.refused("arrive twice", "--set", self.METRICS, "--set", "injection.alertmanagerUrl=http://am:9093")
 
     def test_metrics_mode_without_a_rule_is_refused(self):
-        self.refused("nobody would alert", "--set", "alerting.mode=metrics")
+        self.refused("no alert is sent", "--set", "alerting.mode=metrics")
 
     def test_in_metrics_mode_prometheus_alerts_and_nothing_is_posted(self):
         rendered = objects("--set", self.METRICS, *JUDGE)

@@ -4,7 +4,7 @@
 {{- $sidecar := eq .role "sidecar" -}}
 {{- $external := deepCopy $values.externalLabels -}}
 {{- if and (not $sidecar) (eq $values.judge.availability "active") -}}
-{{- /* Two judges of one model have equal alerts otherwise, and the end of one would be taken for the other's. */}}
+{{- /* Without this label the alerts of two judges are equal, so one judge's resolved alert would resolve the other's. */}}
 {{- $_ := set $external "replica" "${POD_NAME}" -}}
 {{- end -}}
 global:
@@ -73,7 +73,7 @@ rule_files:
   {{- end }}
 alerting:
   mode: {{ $values.alerting.mode }}
-  {{- /* With a judge, the judge alone alerts and asks for retraining: fifty sidecars would each have their false alarms. */}}
+  {{- /* With a judge, sidecars only export metrics: each sidecar would send its own false alarms. */}}
   {{- if not (and $sidecar $values.judge.enabled) }}
   {{- with $values.alerting.alertmanagers }}
   alertmanagers:
@@ -82,14 +82,14 @@ alerting:
   {{- end }}
   resend_delay: {{ $values.alerting.resendDelay }}
 retraining:
-  {{- include "sidewatch.retraining" (dict "values" $values "asks" (eq .role (include "sidewatch.asks" .root))) | nindent 2 }}
+  {{- include "sidewatch.retraining" (dict "values" $values "sends" (eq .role (include "sidewatch.retrainingRole" .root))) | nindent 2 }}
 {{- if or (not $sidecar) $values.sidecar.stateVolume }}
 storage:
   path: /var/lib/sidewatch
 {{- end }}
 {{- end -}}
 
-{{/* A server that remembers: scrape.source or backfill. Takes its values. */}}
+{{/* A server with stored series: scrape.source or backfill. Takes its values. */}}
 {{- define "sidewatch.source" -}}
 {{- $keys := dict -}}
 {{- range $key := list "prometheus" "matchers" "range" "timeout" -}}
@@ -106,7 +106,7 @@ storage:
 {{- toYaml (merge $keys (deepCopy .extra)) -}}
 {{- end -}}
 
-{{/* Takes {values, asks: whether this is who asks}. */}}
+{{/* The retraining section. Takes {values, sends: whether this role sends the requests}. */}}
 {{- define "sidewatch.retraining" -}}
 {{- with .values.retraining -}}
 enabled: {{ .enabled }}
@@ -116,7 +116,7 @@ dry_run: true
 {{- with .inFlightTimeout }}
 in_flight_timeout: {{ . }}
 {{- end }}
-{{- if $.asks }}
+{{- if $.sends }}
 {{- with .webhooks }}
 webhooks:
   {{- toYaml . | nindent 2 }}
@@ -134,7 +134,7 @@ labels:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 retraining:
-  {{- include "sidewatch.retraining" (dict "values" .Values "asks" true) | nindent 2 }}
+  {{- include "sidewatch.retraining" (dict "values" .Values "sends" true) | nindent 2 }}
 storage:
   path: /var/lib/sidewatch
 {{- if .Values.relay.token.secret }}
@@ -158,7 +158,7 @@ rules-{{ $name }}: |
 {{- end }}
 {{- end -}}
 
-{{/* Everything that a role reads at its start, so that a change of it is a change of the pod. Takes {root, role}. */}}
+{{/* All configuration that a role reads at its start. Its checksum restarts the pod when it changes. Takes {root, role}. */}}
 {{- define "sidewatch.configuration" -}}
 {{- if eq .role "relay" -}}
 {{ include "sidewatch.relayConfig" .root }}

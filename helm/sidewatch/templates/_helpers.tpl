@@ -15,7 +15,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The full name with a suffix, never longer than the name of a Service may be. Takes {root, suffix}. */}}
+{{/* The full name with a suffix, cut to 63 characters, the limit for the name of a Service. Takes {root, suffix}. */}}
 {{- define "sidewatch.suffixed" -}}
 {{- $name := include "sidewatch.fullname" .root -}}
 {{- with .suffix -}}
@@ -29,7 +29,7 @@
 {{- include "sidewatch.suffixed" (dict "root" .root "suffix" (eq .role "relay" | ternary "relay" "")) -}}
 {{- end -}}
 
-{{/* What a selector says never changes, since that of a Deployment can't. */}}
+{{/* Labels of selectors. They never change, because the selector of a Deployment is immutable. */}}
 {{- define "sidewatch.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "sidewatch.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -41,7 +41,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: {{ .role }}
 {{- end -}}
 
-{{/* version is the image's tag, so that two releases of the program are told apart in any list. */}}
+{{/* Labels of every object. version is the image's tag, so that lists of objects show which release runs. */}}
 {{- define "sidewatch.labels" -}}
 {{- $own := include "sidewatch.selectorLabels" . | fromYaml -}}
 {{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
@@ -51,7 +51,7 @@ app.kubernetes.io/component: {{ .role }}
 {{- toYaml (merge $own .Values.commonLabels) -}}
 {{- end -}}
 
-{{/* metadata: the object's name, labels and annotations. Takes {root, suffix or role, labels, annotations}. */}}
+{{/* metadata of an object: its name, labels and annotations. Takes {root, suffix or role, labels, annotations}. */}}
 {{- define "sidewatch.metadata" -}}
 {{- $labels := include "sidewatch.labels" .root | fromYaml -}}
 {{- $labels = mergeOverwrite $labels (.labels | default dict) -}}
@@ -94,8 +94,8 @@ annotations:
 {{- default (include "sidewatch.fullname" .) .Values.sidecar.configMap -}}
 {{- end -}}
 
-{{/* Who asks for retraining, one of them for the whole release: the relay, or else the judge, or else each sidecar. */}}
-{{- define "sidewatch.asks" -}}
+{{/* The role that requests retraining: the relay if enabled, else the judge if enabled, else each sidecar. */}}
+{{- define "sidewatch.retrainingRole" -}}
 {{- if .Values.relay.enabled -}}
 relay
 {{- else if .Values.judge.enabled -}}
@@ -105,18 +105,18 @@ sidecar
 {{- end -}}
 {{- end -}}
 
-{{/* Where Alertmanager posts. */}}
+{{/* URL of the relay, to which Alertmanager posts. */}}
 {{- define "sidewatch.relayUrl" -}}
 {{- $scheme := .Values.relay.serviceMonitor.scheme | default (empty .Values.relay.webConfig.secret | ternary "http" "https") -}}
 {{- printf "%s://%s.%s.svc:%v/api/v1/alertmanager" $scheme (include "sidewatch.roleName" (dict "root" . "role" "relay")) .Release.Namespace .Values.ports.http -}}
 {{- end -}}
 
-{{/* Whether the instances of a role wait for one store in turn. Takes the role's values. */}}
+{{/* "true" when the instances of a role share one store and a standby waits for it. Takes the role's values. */}}
 {{- define "sidewatch.waits" -}}
 {{- if has .availability (list "rolling" "standby") -}}true{{- end -}}
 {{- end -}}
 
-{{/* mutatingAdmissionPolicy, kyverno or nothing: what injects in this cluster. */}}
+{{/* Engine that injects sidecars in this cluster: mutatingAdmissionPolicy or kyverno; empty when there is none. */}}
 {{- define "sidewatch.engine" -}}
 {{- if .Values.injection.enabled -}}
 {{- if ne .Values.injection.engine "auto" -}}

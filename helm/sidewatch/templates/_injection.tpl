@@ -1,11 +1,11 @@
-{{/* A parameter of injection: the pod's annotation, or else the default. Takes {name, default}. CEL. */}}
+{{/* CEL expression for a parameter of injection: the pod's annotation, else the default. Takes {name, default}. */}}
 {{- define "sidewatch.annotation" -}}
 has(object.metadata.annotations) && {{ printf "sidewatch.dev/%s" .name | squote }} in object.metadata.annotations
 ? object.metadata.annotations[{{ printf "sidewatch.dev/%s" .name | squote }}]
 : {{ .default | squote }}
 {{- end -}}
 
-{{/* A label as a fallback. Takes {name, else: CEL}. */}}
+{{/* CEL expression for a label of the pod, else another expression. Takes {name, else: CEL}. */}}
 {{- define "sidewatch.label" -}}
 (has(object.metadata.labels) && {{ .name | squote }} in object.metadata.labels
 ? object.metadata.labels[{{ .name | squote }}] : {{ .else }})

@@ -1,4 +1,4 @@
-{{/* How Prometheus scrapes: an endpoint of a ServiceMonitor or PodMonitor. Takes the monitor's values. */}}
+{{/* An endpoint of a ServiceMonitor or PodMonitor. Takes the monitor's values. */}}
 {{- define "sidewatch.endpoint" -}}
 port: sidewatch
 path: /metrics

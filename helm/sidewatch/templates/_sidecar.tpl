@@ -1,6 +1,6 @@
 {{/*
-The sidecar for people who own the pod. In a chart that depends on this one (as "sidewatch"), the context is
-the subchart's, .Subcharts.sidewatch.
+The sidecar, for charts that render the model's pod themselves. A chart that depends on this one (as "sidewatch")
+passes the subchart's context, .Subcharts.sidewatch.
 
   sidewatch.initContainer  native sidecar for initContainers; nothing when sidecar.native is false
   sidewatch.container      plain container for containers; nothing when sidecar.native is true
@@ -30,7 +30,7 @@ the subchart's, .Subcharts.sidewatch.
 {{- include "sidewatch.secretVolumes" .Values }}
 {{- end -}}
 
-{{/* What only the user knows. Takes the values that have secrets, webConfig, token and the extra volumes: all, or the relay's. */}}
+{{/* Volumes that the user configures. Takes the values with secrets, webConfig, token and extraVolumes: the chart's or the relay's. */}}
 {{- define "sidewatch.secretVolumes" -}}
 {{- range .secrets }}
 - name: sidewatch-secret-{{ .name }}
@@ -75,7 +75,7 @@ the subchart's, .Subcharts.sidewatch.
 {{- end }}
 {{- end -}}
 
-{{/* Whose pod it is, for the labels of alerts: two sidecars' alerts must never be equal. */}}
+{{/* Name and namespace of the pod, for the labels of alerts: the alerts of two sidecars must differ. */}}
 {{- define "sidewatch.env" -}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -86,12 +86,12 @@ the subchart's, .Subcharts.sidewatch.
 {{- end }}
 {{- end -}}
 
-{{/* One container. Takes {root, role: sidecar, judge or relay, native}; the role is the name of its configuration file. */}}
+{{/* One container. Takes {root, role: sidecar, judge or relay, native}; its configuration file is named after the role. */}}
 {{- define "sidewatch.spec" -}}
 {{- $values := .root.Values -}}
 {{- $relay := eq .role "relay" -}}
 {{- $own := get $values .role -}}
-{{- /* The relay shares no secrets with the others. */}}
+{{- /* The relay shares no secrets with the judge and the sidecars. */}}
 {{- $private := ternary $values.relay $values $relay -}}
 name: sidewatch
 image: {{ include "sidewatch.image" .root | quote }}

@@ -1,4 +1,4 @@
-{{/* Rules between values that a schema can't say. Each message names the value and the remedy. */}}
+{{/* Checks across values that a schema cannot express. Each message names the value and the remedy. */}}
 {{- define "sidewatch.validate" -}}
 {{- $direct := or .Values.alerting.alertmanagers .Values.injection.alertmanagerUrl -}}
 {{- if eq .Values.alerting.mode "metrics" -}}
@@ -6,7 +6,7 @@
 {{- fail "alerting.mode: metrics, but alerting.alertmanagers or injection.alertmanagerUrl is set: every alert would arrive twice; empty them, or set alerting.mode: direct" -}}
 {{- end -}}
 {{- if not .Values.prometheusRule.enabled -}}
-{{- fail "alerting.mode: metrics needs prometheusRule.enabled: true, or nobody would alert" -}}
+{{- fail "alerting.mode: metrics needs prometheusRule.enabled: true: without it no alert is sent" -}}
 {{- end -}}
 {{- end -}}
 {{- if .Values.judge.enabled -}}
@@ -39,17 +39,17 @@
 {{- fail (printf "judge.target.loadBalancedService: refused: each scrape of %s would reach another replica, and every counter would seem to reset; make a headless Service (clusterIP: None) over the same pods and name it in judge.target.headlessService" .target.loadBalancedService) -}}
 {{- end -}}
 {{- if and .target.headlessService .source.prometheus -}}
-{{- fail "judge.source.prometheus stands in the place of judge.target.headlessService: the replicas are scraped, or the Prometheus is asked; empty one of them" -}}
+{{- fail "judge.source.prometheus and judge.target.headlessService are both set: the judge either queries Prometheus or scrapes the replicas; empty one of them" -}}
 {{- end -}}
 {{- if not (or .target.headlessService .source.prometheus) -}}
-{{- fail "judge.target.headlessService: is missing: name a headless Service (clusterIP: None) over the model's pods, such as fraud-headless.ml.svc, or set judge.source.prometheus" -}}
+{{- fail "judge.target.headlessService: missing: name a headless Service (clusterIP: None) over the model's pods, such as fraud-headless.ml.svc, or set judge.source.prometheus" -}}
 {{- end -}}
 {{- if and .backfill.enabled (not (or .backfill.prometheus .source.prometheus)) -}}
-{{- fail "judge.backfill.prometheus: is missing: name the server that has the history, such as http://prometheus-operated.monitoring.svc:9090" -}}
+{{- fail "judge.backfill.prometheus: missing: name the server that has the history, such as http://prometheus-operated.monitoring.svc:9090" -}}
 {{- end -}}
 {{- if eq .availability "active" -}}
 {{- if and $.Values.retraining.webhooks (not $.Values.relay.enabled) -}}
-{{- fail "judge.availability: active, and retraining.webhooks: both judges would ask; set relay.enabled: true, which asks once, or empty retraining.webhooks" -}}
+{{- fail "judge.availability: active, and retraining.webhooks is set: both judges would send each retraining request; set relay.enabled: true to send it once, or empty retraining.webhooks" -}}
 {{- end -}}
 {{- if hasKey $.Values.externalLabels "replica" -}}
 {{- fail "externalLabels.replica: with judge.availability: active this label is each judge's own name; remove it" -}}
@@ -67,26 +67,26 @@
 {{- define "sidewatch.validateRelay" -}}
 {{- with .Values.relay -}}
 {{- if not $.Values.retraining.webhooks -}}
-{{- fail "relay.enabled: true needs retraining.webhooks: name who is asked, such as {url: \"http://retrain-eventsource-svc.argo-events.svc:12000/retrain\"}" -}}
+{{- fail "relay.enabled: true needs retraining.webhooks: name a receiver of retraining requests, such as {url: \"http://retrain-eventsource-svc.argo-events.svc:12000/retrain\"}" -}}
 {{- end -}}
 {{- if $.Values.injection.retrainUrl -}}
-{{- fail "injection.retrainUrl: the relay asks for retraining in this release, and each injected sidecar would too; empty it" -}}
+{{- fail "injection.retrainUrl: the relay requests retraining in this release, and each injected sidecar would send the same request; empty it" -}}
 {{- end -}}
 {{- if not (or .token.secret .webConfig.secret .anonymous) -}}
-{{- fail "relay.token.secret: is missing: whoever reaches the relay could have models trained; name a Secret with the token that Alertmanager shows, or a relay.webConfig.secret with passwords, or set relay.anonymous: true" -}}
+{{- fail "relay.token.secret: missing: any client that reaches the relay could trigger retraining; name a Secret with the token that Alertmanager sends, or a relay.webConfig.secret with passwords, or set relay.anonymous: true" -}}
 {{- end -}}
 {{- if and $.Values.networkPolicy.enabled (not .networkPolicy.alertmanager) -}}
-{{- fail "relay.networkPolicy.alertmanager: is empty: nobody could post to the relay; say which pods are Alertmanager" -}}
+{{- fail "relay.networkPolicy.alertmanager: empty: no pod could post to the relay; select the pods of Alertmanager" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Who waits for a store must wait for the same one. Takes {role, own}. */}}
+{{/* Pods that wait for a store must share one claim. Takes {role, own}. */}}
 {{- define "sidewatch.validateStore" -}}
 {{- with .own -}}
 {{- if include "sidewatch.waits" . -}}
 {{- if not .persistence.enabled -}}
-{{- fail (printf "%s.availability: %s needs %s.persistence.enabled: true: without a claim each pod has a store of its own, and both would act" $.role .availability $.role) -}}
+{{- fail (printf "%s.availability: %s needs %s.persistence.enabled: true: without a claim each pod has a store of its own, so none waits and both send" $.role .availability $.role) -}}
 {{- end -}}
 {{- end -}}
 {{- if and (eq .availability "standby") (not .persistence.existingClaim) (not (has "ReadWriteMany" .persistence.accessModes)) -}}
@@ -95,9 +95,9 @@
 {{- end -}}
 {{- end -}}
 
-{{/* A ConfigMap and a pod's arguments are open to everybody who may look: passwords belong into files. Takes {path, value}. */}}
+{{/* Refuses secrets among values that are rendered into a ConfigMap or a pod's arguments. Takes {path, value}. */}}
 {{- define "sidewatch.refuseSecrets" -}}
-{{- $remedy := "stands in a ConfigMap for all to read; put it into a Secret, name that in secrets, and give its file below /etc/sidewatch/secrets" -}}
+{{- $remedy := "would be readable in a ConfigMap or in a pod's arguments; put it into a Secret, name the Secret in secrets, and refer to its file below /etc/sidewatch/secrets" -}}
 {{- if kindIs "map" .value -}}
 {{- range $key, $value := .value -}}
 {{- $path := printf "%s.%s" $.path $key -}}
@@ -117,10 +117,10 @@
 {{- end -}}
 {{- end -}}
 
-{{/* In a live cluster the named Service is looked up: one with a cluster IP balances load. Offline, lookup finds nothing. */}}
+{{/* Refuses a Service with a cluster IP, because it balances load. Without a cluster, lookup finds nothing and nothing is refused. */}}
 {{- define "sidewatch.refuseLoadBalanced" -}}
 {{- $parts := splitList "." .Values.judge.target.headlessService -}}
-{{- /* _http._tcp.fraud-headless.ml.svc */ -}}
+{{- /* Skip the prefix of an SRV name such as _http._tcp.fraud-headless.ml.svc. */ -}}
 {{- range list 0 1 -}}
 {{- if hasPrefix "_" (first $parts | default "") -}}{{- $parts = rest $parts -}}{{- end -}}
 {{- end -}}

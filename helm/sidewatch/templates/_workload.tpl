@@ -47,7 +47,7 @@ spec:
   {{- end }}
   containers:
     - {{- include "sidewatch.spec" (dict "root" $root "role" .role "native" false) | nindent 6 }}
-      # Its own pod, so readiness hurts nobody: the Service leads to the one that has the store and has begun.
+      # The pod serves no model, so its readiness cannot stop one. The Service selects the pod that has the store and has started.
       readinessProbe:
         httpGet:
           path: /-/ready
@@ -83,7 +83,7 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- else }}
   {{- if has $own.availability (list "standby" "active") }}
-  # A pair on one node ends with the node.
+  # If both pods ran on one node, its failure would end both.
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
@@ -95,7 +95,7 @@ spec:
   {{- end }}
 {{- end -}}
 
-{{/* Spec of a claim. Takes the values of persistence. */}}
+{{/* Spec of a PersistentVolumeClaim. Takes the values of persistence. */}}
 {{- define "sidewatch.claim" -}}
 accessModes:
   {{- toYaml .accessModes | nindent 2 }}
