@@ -4,9 +4,10 @@
 //! Scraping does not wait for it. How far it came is in the store.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -188,7 +189,7 @@ impl Backfill {
     async fn replay(&mut self, range: Range, answers: Answers) -> Result<(), String> {
         let monitor = Arc::clone(&self.monitor);
         let replayed = spawn_blocking(move || {
-            let mut monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut monitor = monitor.lock();
             for (at, mut results) in Past::new(range.start, range.end, range.step, answers) {
                 // Its alerts and requests go nowhere.
                 let _tick = monitor.observe_results(at, &mut results);
@@ -203,7 +204,7 @@ impl Backfill {
     }
 
     fn monitor(&self) -> MutexGuard<'_, ModelMonitor> {
-        self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
+        self.monitor.lock()
     }
 
     /// Takes up what an earlier process learnt, so that nothing is learnt twice.

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::metric::Timestamp;
 
@@ -147,7 +149,7 @@ pub struct Buffer(Mutex<Vec<u8>>);
 impl Buffer {
     /// Takes the buffer, empty; a new one while the last body still holds it.
     pub fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 
     /// Keeps the buffer for the next scrape; shrinks it when the last body used less than a quarter
@@ -158,7 +160,7 @@ impl Buffer {
         if bytes.capacity() / 4 > used {
             bytes.shrink_to(used * 2);
         }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
+        *self.0.lock() = bytes;
     }
 }
 
