@@ -44,7 +44,8 @@ impl fmt::Display for AlertState {
 pub struct Alert {
     /// The rule's name, also the label `alertname`.
     pub rule: Arc<str>,
-    /// Identity: the series' labels without its name, the rule's labels, the process' identity and `alertname`.
+    /// Identity: the series' labels without its name, the rule's labels, the process' identity and
+    /// `alertname`.
     pub labels: Labels,
     /// The labels of the series the rule's expression returned, name included.
     pub series: Labels,
@@ -64,7 +65,8 @@ pub struct Alert {
     pub keep_firing_since: Option<Timestamp>,
     /// Since when there is no data, where missing data keeps the state.
     pub no_data_since: Option<Timestamp>,
-    /// Until when a receiver may believe it without hearing again; `None` when it was not prepared for sending.
+    /// Until when a receiver may believe it without hearing again; `None` when it was not prepared
+    /// for sending.
     pub ends_at: Option<Timestamp>,
     /// Where a person can look at it.
     pub generator_url: Arc<str>,

@@ -50,7 +50,8 @@ impl Observation {
 /// What one evaluation of a rule gave.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// One observation per series; a series that is not listed is healthy for an alert and has no data for a watch.
+    /// One observation per series; a series that is not listed is healthy for an alert and has no
+    /// data for a watch.
     Observed(Vec<Observation>),
     /// Nothing runs that could be watched: every state stays, and nothing is missing.
     Idle,

@@ -40,7 +40,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// How long a receiver may believe a firing alert: four times the longer of interval and resend delay.
+/// How long a receiver may believe a firing alert: four times the longer of interval and resend
+/// delay.
 #[must_use]
 pub fn lease(interval: Duration, resend_delay: Duration) -> Duration {
     interval.max(resend_delay) * 4
@@ -62,8 +63,8 @@ pub(super) fn effective(rule: &AlertRule, condition: Condition) -> Condition {
     }
 }
 
-/// Gives every observation its alert's labels. Two series with the same labels are an error: a plain alert's
-/// evaluation ends there as in Prometheus (`None`), a watch keeps the first of them.
+/// Gives every observation its alert's labels. Two series with the same labels are an error: a
+/// plain alert's evaluation ends there as in Prometheus (`None`), a watch keeps the first of them.
 pub(super) fn label(
     pass: &mut Pass<'_>,
     observations: Vec<Observation>,

@@ -72,7 +72,8 @@ pub struct AlertRule {
 }
 
 impl AlertRule {
-    /// The PromQL that its labels and annotations ask for with `query`, as far as it is written out.
+    /// The PromQL that its labels and annotations ask for with `query`, as far as it is written
+    /// out.
     #[must_use]
     pub fn queries(&self) -> Vec<String> {
         let templates = self.labels.iter().chain(&self.annotations);
@@ -88,7 +89,8 @@ impl AlertRule {
         templates.any(|(_, template)| template.source().contains("query"))
     }
 
-    /// Identity of the alert of a series: its labels without the name, the rule's, the identity, `alertname`.
+    /// Identity of the alert of a series: its labels without the name, the rule's, the identity,
+    /// `alertname`.
     pub(super) fn alert_labels(&self, scope: &Scope<'_>) -> Labels {
         let series = scope
             .labels

@@ -61,7 +61,8 @@ impl Tracker {
         pass.changes
     }
 
-    /// The time a process was down does not count towards `for`: nobody saw whether the condition held.
+    /// The time a process was down does not count towards `for`: nobody saw whether the condition
+    /// held.
     fn skip_outage(&mut self, rule: &AlertRule, at: Timestamp) {
         let restored = std::mem::take(&mut self.restored);
         let Some(before) = self.evaluated_at.filter(|_| restored) else {
@@ -83,7 +84,8 @@ impl Tracker {
         }
     }
 
-    /// The clock went back: everything happened so much earlier, so that what lasted keeps its length.
+    /// The clock went back: everything happened so much earlier, so that what lasted keeps its
+    /// length.
     pub fn set_back(&mut self, by: Duration) {
         self.evaluated_at = self.evaluated_at.map(|at| at - by);
         for entry in self.entries.values_mut() {
@@ -122,7 +124,8 @@ impl Tracker {
         self.limit(pass);
     }
 
-    /// Nothing runs: what is known about a series stays, and the alert that everything is missing ends.
+    /// Nothing runs: what is known about a series stays, and the alert that everything is missing
+    /// ends.
     fn idle(&mut self, pass: &mut Pass<'_>) {
         let known: Vec<Labels> = self.entries.keys().cloned().collect();
         for labels in known {
@@ -185,7 +188,8 @@ impl Tracker {
         };
         entry.value = observation.value;
         entry.series = observation.labels;
-        // The alert that everything is missing and that of the one series of a `sum` have the same labels.
+        // The alert that everything is missing and that of the one series of a `sum` have the same
+        // labels.
         entry.synthetic = synthetic;
         let missing = observation.condition == Condition::NoData;
         if !missing {
@@ -246,7 +250,8 @@ impl Tracker {
             } else {
                 Condition::NoData
             };
-            // A resolved alert of a vanished series must not come back as a new one because data is missing.
+            // A resolved alert of a vanished series must not come back as a new one because data is
+            // missing.
             let condition = if entry.is_active() {
                 condition
             } else {
@@ -263,7 +268,8 @@ impl Tracker {
         }
     }
 
-    /// Enforces the rule's limit: a watch says so in an alert, a plain alert loses its state as in Prometheus.
+    /// Enforces the rule's limit: a watch says so in an alert, a plain alert loses its state as in
+    /// Prometheus.
     fn limit(&mut self, pass: &mut Pass<'_>) {
         let rule = pass.rule;
         let active = self
@@ -318,7 +324,8 @@ impl Tracker {
 
     /// Prepares for sending what receivers should hear of now, and remembers that it was sent.
     ///
-    /// A firing alert is believed until [`lease`] from now, so call this at every evaluation, failed ones included.
+    /// A firing alert is believed until [`lease`] from now, so call this at every evaluation,
+    /// failed ones included.
     pub fn due(
         &mut self,
         rule: &AlertRule,
@@ -342,7 +349,8 @@ impl Tracker {
         .collect()
     }
 
-    /// Forgets what was sent, so that the next [`Tracker::due`] renews every lease and repeats every end.
+    /// Forgets what was sent, so that the next [`Tracker::due`] renews every lease and repeats
+    /// every end.
     ///
     /// Call it before a reload; a restore does it by itself.
     pub fn renew_leases(&mut self) {
@@ -351,7 +359,8 @@ impl Tracker {
         }
     }
 
-    /// Resolves the firing alerts of series that are known to be gone (a removed target) and drops pending ones.
+    /// Resolves the firing alerts of series that are known to be gone (a removed target) and drops
+    /// pending ones.
     pub fn retire(
         &mut self,
         rule: &AlertRule,
@@ -362,12 +371,14 @@ impl Tracker {
         self.end(rule, at, context, |entry| gone(&entry.series))
     }
 
-    /// Resolves everything: the rule was removed. Send what [`Tracker::due`] gives afterwards, then drop the tracker.
+    /// Resolves everything: the rule was removed. Send what [`Tracker::due`] gives afterwards, then
+    /// drop the tracker.
     pub fn retire_all(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
         self.end(rule, at, context, |_| true)
     }
 
-    /// Fits restored or reloaded state to a rule: alerts whose labels the rule would no longer give are resolved.
+    /// Fits restored or reloaded state to a rule: alerts whose labels the rule would no longer give
+    /// are resolved.
     pub fn adopt(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
         self.end(rule, at, context, |entry| {
             let scope = Scope {
@@ -434,7 +445,8 @@ impl Tracker {
         entries.map(|entry| entry.alert(&rule.name, &url)).collect()
     }
 
-    /// The firing alerts of series, for what acts on them; without those about a limit or an empty expression.
+    /// The firing alerts of series, for what acts on them; without those about a limit or an empty
+    /// expression.
     #[must_use]
     pub fn firing(&self, rule: &AlertRule, context: &Context) -> Vec<Alert> {
         let url = generator_url(rule, context);

@@ -13,7 +13,8 @@ use super::idempotency_key;
 /// The rule's `retrain` settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Shortest time between two requests of one series, and the length of an epoch of the idempotency key.
+    /// Shortest time between two requests of one series, and the length of an epoch of the
+    /// idempotency key.
     pub cooldown: Duration,
     /// `3/5`: at least 3 of the last 5 verdicts were anomalous; `(1, 1)` asks at once.
     pub after: (u32, u32),
@@ -180,7 +181,8 @@ pub struct Attempt<'a> {
 }
 
 impl Gate {
-    /// Takes in a verdict: whether the series was anomalous at this evaluation. Unknown is no verdict; leave it out.
+    /// Takes in a verdict: whether the series was anomalous at this evaluation. Unknown is no
+    /// verdict; leave it out.
     pub fn verdict(&mut self, policy: &Policy, anomalous: bool) {
         self.verdicts.push_back(anomalous);
         while self.verdicts.len() > policy.after.1 as usize {
@@ -188,7 +190,8 @@ impl Gate {
         }
     }
 
-    /// Decides. `veto` is only asked when everything else says yes: `Ok(true)` vetoes, and so does an error.
+    /// Decides. `veto` is only asked when everything else says yes: `Ok(true)` vetoes, and so does
+    /// an error.
     pub fn decide(
         &mut self,
         policy: &Policy,
@@ -207,7 +210,8 @@ impl Gate {
         }
         let length = millis(policy.cooldown);
         let mut epoch = epoch(fired_at, attempt.at, length);
-        // An alert that fired anew late in the epoch of the last request is a cool-down after it, and still in that epoch.
+        // An alert that fired anew late in the epoch of the last request is a cool-down after it,
+        // and still in that epoch.
         if let Some((last, _)) = self.last_epoch.filter(|(_, unit)| *unit == length) {
             epoch = epoch.max(last + 1);
         }
@@ -254,8 +258,8 @@ impl Gate {
         Ok(fired_at)
     }
 
-    /// Until when the gate holds something back, or an alert that fires anew may fall into its last epoch: that is over two cool-downs
-    /// after a request.
+    /// Until when the gate holds something back, or an alert that fires anew may fall into its last
+    /// epoch: that is over two cool-downs after a request.
     fn busy_until(&self, cooldown: Duration, in_flight_timeout: Duration) -> Option<Timestamp> {
         let cooling = self.last_request.map(|last| last + cooldown * 2);
         let flight = self.in_flight.as_ref();
@@ -276,8 +280,8 @@ impl Gate {
     }
 }
 
-/// The cool-down epoch: of the firing, and of each further cool-down it lasts. Replicas whose alerts fired in the same
-/// epoch agree on it whenever they decide.
+/// The cool-down epoch: of the firing, and of each further cool-down it lasts. Replicas whose
+/// alerts fired in the same epoch agree on it whenever they decide.
 fn epoch(fired_at: Timestamp, at: Timestamp, length: i64) -> i64 {
     let lasted = i64::try_from(at.since(fired_at).as_millis()).unwrap_or(i64::MAX);
     fired_at.as_millis().div_euclid(length) + lasted / length
@@ -322,8 +326,8 @@ impl Gates {
         self.gates.insert(key, gate);
     }
 
-    /// Reports a request done: its series may ask again after its cool-down. Gives the gate's key, `None` when no
-    /// such request is under way.
+    /// Reports a request done: its series may ask again after its cool-down. Gives the gate's key,
+    /// `None` when no such request is under way.
     pub fn done(&mut self, id: &str) -> Option<GateKey> {
         let (key, gate) = self
             .gates
@@ -333,13 +337,15 @@ impl Gates {
         Some(key.clone())
     }
 
-    /// The cause is gone: nothing is under way for this key any more. Gives the request that was, if any.
+    /// The cause is gone: nothing is under way for this key any more. Gives the request that was,
+    /// if any.
     pub fn finish(&mut self, key: &GateKey) -> Option<String> {
         let flight = self.gates.get_mut(key)?.in_flight.take();
         flight.map(|flight| flight.id)
     }
 
-    /// Drops the gates that hold nothing back at `at` under any policy up to these lengths, and whose last epoch is over.
+    /// Drops the gates that hold nothing back at `at` under any policy up to these lengths, and
+    /// whose last epoch is over.
     pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
         self.gates.retain(|_, gate| {
             let busy_until = gate.busy_until(cooldown, in_flight_timeout);
@@ -347,7 +353,8 @@ impl Gates {
         });
     }
 
-    /// The gates of a rule that remember verdicts at most: no cool-down, no epoch that counts and no request under way.
+    /// The gates of a rule that remember verdicts at most: no cool-down, no epoch that counts and
+    /// no request under way.
     pub fn idle(
         &self,
         rule: &str,
@@ -373,7 +380,8 @@ impl Gates {
         self.gates.is_empty()
     }
 
-    /// Drops the gates of rules that are no longer there, and those that remember nothing of use at `at`.
+    /// Drops the gates of rules that are no longer there, and those that remember nothing of use at
+    /// `at`.
     pub fn retain(&mut self, mut keep: impl FnMut(&GateKey) -> bool) {
         self.gates.retain(|key, _| keep(key));
     }

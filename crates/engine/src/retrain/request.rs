@@ -7,7 +7,8 @@ use crate::alert::Alert;
 use crate::judge::Band;
 use crate::metric::{Labels, Matcher, Timestamp};
 
-/// Why and what to retrain. Every retry and every replica of the same decision carries the same [`id`](Self::id).
+/// Why and what to retrain. Every retry and every replica of the same decision carries the same
+/// [`id`](Self::id).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetrainRequest {
     /// The idempotency key: 64 hexadecimal digits.
@@ -99,8 +100,8 @@ fn finite(band: Band) -> Band {
     }
 }
 
-/// The key that replicas and retries share: SHA-256 over model id, version, rule, the series' labels without the pod's
-/// identity and the cool-down epoch, in hexadecimal.
+/// The key that replicas and retries share: SHA-256 over model id, version, rule, the series'
+/// labels without the pod's identity and the cool-down epoch, in hexadecimal.
 #[must_use]
 pub fn idempotency_key(
     (model_id, model_version): (&str, &str),

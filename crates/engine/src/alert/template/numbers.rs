@@ -34,7 +34,8 @@ pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     format!("{value:.decimals$}")
 }
 
-/// From this exponent on `%v` and `%g` without precision use the exponent form (`strconv.FormatFloat`).
+/// From this exponent on `%v` and `%g` without precision use the exponent form
+/// (`strconv.FormatFloat`).
 const SHORTEST_EXPONENT: i32 = 6;
 
 fn exponent_text(exponent: i32) -> String {

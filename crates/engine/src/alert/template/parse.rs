@@ -273,7 +273,8 @@ impl Parser<'_> {
         })
     }
 
-    /// Behind `else`: either `if …`/`with …` in the same action, or the end of the action and a list.
+    /// Behind `else`: either `if …`/`with …` in the same action, or the end of the action and a
+    /// list.
     fn otherwise(&mut self, word: &str, at: usize) -> Result<Vec<Node>, TemplateError> {
         if let Some(Kind::Word(next)) = self.ahead(0)
             && next == word
