@@ -36,15 +36,15 @@ pub struct RetrainRequest {
     pub active_at: Timestamp,
     /// Since when the alert fires.
     pub fired_at: Timestamp,
-    /// When the decision fell.
+    /// The time of the decision.
     pub requested_at: Timestamp,
-    /// Where a person can look at it.
+    /// A link to details for people.
     #[serde(default)]
     pub generator_url: String,
 }
 
 impl RetrainRequest {
-    /// A request because of a firing alert.
+    /// The request for a firing alert.
     #[must_use]
     pub fn new(
         id: String,
@@ -90,7 +90,7 @@ impl RetrainRequest {
     }
 }
 
-/// JSON has no infinities.
+/// Absent if not finite, since JSON has no infinities.
 fn finite(band: Band) -> Band {
     let only = |side: Option<f64>| side.filter(|value| value.is_finite());
     Band {
