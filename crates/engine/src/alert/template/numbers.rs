@@ -73,7 +73,7 @@ pub(super) fn time(seconds: f64) -> String {
     let text = Timestamp::from_secs_f64(seconds).to_string();
     let text = text.trim_end_matches('Z').replace('T', " ");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    // Trimming may have eaten zeros of the seconds when there is no fraction.
+    // Without a fraction, trimming may have removed zeros of the seconds.
     let whole = "2006-01-02 15:04:05".len();
     let padding = "0".repeat(whole.saturating_sub(text.len()));
     format!("{text}{padding} +0000 UTC")
