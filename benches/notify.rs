@@ -196,8 +196,8 @@ fn watch() -> (AlertRule, Context, Vec<Observation>) {
     (rule, context, (0..1000).map(series).collect())
 }
 
-/// The verdicts of 1,000 series: the time in the state machine, and the time until the batch of each
-/// alert has reached the receiver.
+/// The verdicts of 1,000 series: the time in the state machine, and the time until the batch of
+/// each alert has reached the receiver.
 async fn decided_to_received() -> (Vec<Duration>, Vec<Duration>) {
     let receiver = Receiver::start();
     let (handle, runner) = Alertmanagers::new(settings(&receiver.url));

@@ -1,4 +1,5 @@
-//! A strategy of your own: anomalous when a value jumps by more than a factor from one sample to the next.
+//! A strategy of your own: anomalous when a value jumps by more than a factor from one sample to
+//! the next.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::borrow::Cow;

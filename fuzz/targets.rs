@@ -1,6 +1,8 @@
-//! What the fuzz targets do with their bytes: no panic, and whatever else has to hold for any input.
+//! What the fuzz targets do with their bytes: no panic, and whatever else has to hold for any
+//! input.
 //!
-//! `tests/it/fuzz_smoke.rs` includes this file too, so that the same functions are fed in an ordinary test.
+//! `tests/it/fuzz_smoke.rs` includes this file too, so that the same functions are fed in an
+//! ordinary test.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -41,7 +43,8 @@ const STEP: Duration = Duration::from_secs(15);
 /// A folder that is not there, so that nothing outside is read.
 const NOWHERE: &str = "fuzz-reads-no-files";
 
-/// Scrapes of any bytes are read as the slow reference reads them; 0xff separates consecutive scrapes.
+/// Scrapes of any bytes are read as the slow reference reads them; 0xff separates consecutive
+/// scrapes.
 pub(crate) fn exposition_text(data: &[u8]) {
     let bodies: Vec<&[u8]> = data.split(|&byte| byte == 0xff).collect();
     exposition_reference::check(&bodies, Format::Text);
@@ -91,7 +94,8 @@ const OPTIONS: Options = Options {
     max_samples: 20_000,
 };
 
-/// Any text is an expression or an error with a place in the text; whatever is accepted is evaluated within its limits.
+/// Any text is an expression or an error with a place in the text; whatever is accepted is
+/// evaluated within its limits.
 pub(crate) fn promql(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -216,7 +220,8 @@ pub(crate) fn template(data: &[u8]) {
     }
 }
 
-/// Records of a version that wrote something else are refused or used, and using them does not panic.
+/// Records of a version that wrote something else are refused or used, and using them does not
+/// panic.
 pub(crate) fn store_record(data: &[u8]) {
     if let Ok(entry) = serde_json::from_slice::<Entry>(data) {
         let retried = entry.retried(NOW);

@@ -1,16 +1,15 @@
 //! Sidewatch watches one model server and says when the *model* goes bad.
 //!
 //! ```text
-//! target /metrics ─▶ scrape ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ alert ─▶ notify ─▶ Alertmanager, retraining webhook
-//!                    (HTTP,    (recent   (expr     (Metric  (strategy (state     └──▶ outbox when a receiver is down
-//!                    parse)    window)   at now)   samples) verdict)  machine)
-//!                                                                       └────▶ publish ─▶ own /metrics, status page, API
+//! target ─▶ scrape ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ alert ─▶ notify ─▶ Alertmanager, webhook
+//!           HTTP,     recent    expr at   Metric strategy state  │   (outbox while a receiver is down)
+//!           parse     window    a time           verdict  machine└─▶ publish ─▶ /metrics, page, API
 //! ```
 //!
 //! Two packages: `sidewatch-engine` is pure, without I/O and without a clock; time arrives with the
-//! sample. It contains `metric`, `series`, `promql`, `map`, `judge`, `alert`, `rules`, [`monitor`] (one
-//! tick) and [`replay`], which are re-exported here. This package adds the I/O: [`service`] is the
-//! loop of ticks and the tasks around it.
+//! sample. It contains `metric`, `series`, `promql`, `map`, `judge`, `alert`, `rules`, [`monitor`]
+//! (one tick) and [`replay`], which are re-exported here. This package adds the I/O: [`service`] is
+//! the loop of ticks and the tasks around it.
 //!
 //! Five seams take code of yours, without a change here:
 //!

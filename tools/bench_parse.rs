@@ -1,8 +1,9 @@
-//! Measures the parser and the ingester against the `prometheus-parse` crate and a bare scan for newlines.
+//! Measures the parser and the ingester against the `prometheus-parse` crate and a bare scan for
+//! newlines.
 //!
-//! `cargo run --release --example bench_parse -- FILE…` prints one JSON object a line and file. Bodies alternate between
-//! variants of the file with other values, so that no branch predictor learns one body by heart. Every figure is the
-//! median of rounds taken in turn.
+//! `cargo run --release --example bench_parse -- FILE…` prints one JSON object a line and file.
+//! Bodies alternate between variants of the file with other values, so that no branch predictor
+//! learns one body by heart. Every figure is the median of rounds taken in turn.
 //!
 //! - `cold`: every series tokenised, unescaped and hashed, every value read, nothing remembered.
 //! - `steady`: the ingester sees the series of the last scrape with new values and stores them.

@@ -1,7 +1,8 @@
 //! Writes an exposition of N series to standard output, as a model server with many models would.
 //!
-//! `cargo run --release --example gen_exposition -- N [SEED] [--plain]`: the same N and seed give the same bytes, another
-//! seed the same series with other values; `--plain` writes `_` for the colons of vLLM's names.
+//! `cargo run --release --example gen_exposition -- N [SEED] [--plain]`: the same N and seed give
+//! the same bytes, another seed the same series with other values; `--plain` writes `_` for the
+//! colons of vLLM's names.
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! Any text is an expression or an error with a place; what is accepted is evaluated within its limits.
+//! Any text is an expression or an error with a place; what is accepted is evaluated within its
+//! limits.
 
 #![no_main]
 

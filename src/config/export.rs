@@ -1,7 +1,8 @@
 //! The part of the rules that Prometheus itself can evaluate, as a Prometheus rule file.
 //!
-//! Records and alerts are as they were. A watch with fixed bounds is an alert on the same bounds, which fires at the same
-//! times as long as there is data. What learns, compares distributions or asks for retraining stays here, named in comments.
+//! Records and alerts are as they were. A watch with fixed bounds is an alert on the same bounds,
+//! which fires at the same times as long as there is data. What learns, compares distributions or
+//! asks for retraining stays here, named in comments.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;

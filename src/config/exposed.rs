@@ -1,4 +1,5 @@
-//! What a target exposes, by name: for telling which server it is and which rules will find nothing.
+//! What a target exposes, by name: for telling which server it is and which rules will find
+//! nothing.
 
 use std::collections::BTreeMap;
 

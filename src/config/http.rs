@@ -10,7 +10,8 @@ use crate::describe::{
 };
 use crate::runtime::http::{self, Auth, Header, OAuth2, Proxy, Secret, Tls, TlsVersion};
 
-/// Reads a file whose keys are those of http_config, as `promtool --http.config.file` takes it; relative files are beside it.
+/// Reads a file whose keys are those of http_config, as `promtool --http.config.file` takes it;
+/// relative files are beside it.
 ///
 /// # Errors
 /// Every problem of the file.
@@ -184,7 +185,8 @@ section! {
     struct ProxySettings {
         /// The proxy's address.
         proxy_url: Option<Secret> = None;
-        /// Hosts, domains and networks that are reached without the proxy, with commas between them.
+        /// Hosts, domains and networks that are reached without the proxy, with commas between
+        /// them.
         no_proxy: String = String::new();
         /// Whether `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` name the proxy.
         proxy_from_environment: bool = false;

@@ -57,7 +57,8 @@ impl Source {
 }
 
 impl Config {
-    /// SHA-256 over all files, as the first 12 hexadecimal digits: tells which configuration sent an alert.
+    /// SHA-256 over all files, as the first 12 hexadecimal digits: tells which configuration sent
+    /// an alert.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
@@ -170,7 +171,8 @@ impl Config {
 /// The name of a record and its drift.
 pub(crate) type NamedDrift = (String, DriftRule);
 
-/// The drift rules of rule files by the names of their records; their reference files need not be there yet.
+/// The drift rules of rule files by the names of their records; their reference files need not be
+/// there yet.
 ///
 /// # Errors
 /// Every other problem of every rule file.

@@ -1,4 +1,5 @@
-//! YAML as written → checked settings. Every problem is reported at once, with file, line, path and remedy.
+//! YAML as written → checked settings. Every problem is reported at once, with file, line, path
+//! and remedy.
 
 mod alerting;
 mod baseline;

@@ -5,7 +5,8 @@ pub use super::recognise::{Pack, Why, marks, pattern, recognise};
 /// What stands for the pack of whatever the target turns out to be.
 pub const AUTO: &str = "auto";
 
-/// The rules while the target is not yet recognised: its own absence is the only thing there is to say.
+/// The rules while the target is not yet recognised: its own absence is the only thing there is to
+/// say.
 pub(super) const UNRECOGNISED: &str = "\
 groups:
   - name: auto

@@ -10,7 +10,8 @@ pub struct Problem {
     pub file: String,
     /// The line, counted from 1; 0 when the mistake belongs to no line.
     pub line: usize,
-    /// The place in the document, such as `groups[0].rules[2].strategy.alpha`; empty for the whole file.
+    /// The place in the document, such as `groups[0].rules[2].strategy.alpha`; empty for the whole
+    /// file.
     pub path: String,
     /// What is wrong and what would be right.
     pub message: String,

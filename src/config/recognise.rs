@@ -108,11 +108,13 @@ const OTHERS: [(&str, &str); 4] = [
     ("sidewatch_", "Sidewatch itself"),
 ];
 
-/// Names that prometheus_client adds to a Python program, and words of somebody who measures a model.
+/// Names that prometheus_client adds to a Python program, and words of somebody who measures a
+/// model.
 const PYTHON: [&str; 2] = ["python_info", "python_gc_"];
 const WORDS: [&str; 5] = ["predict", "inference", "accuracy", "drift", "model_"];
 
-/// The pack for a target with metrics of these names; `prometheus-client` for a Python program or a model of one's own.
+/// The pack for a target with metrics of these names; `prometheus-client` for a Python program or a
+/// model of one's own.
 ///
 /// # Errors
 /// Why no pack fits.
@@ -187,8 +189,8 @@ pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
     marks
 }
 
-/// A regular expression, as Prometheus anchors it, that finds every name which may tell what a target is: all that [`recognise`]
-/// goes by, but for what any Python program exposes.
+/// A regular expression, as Prometheus anchors it, that finds every name which may tell what a
+/// target is: all that [`recognise`] goes by, but for what any Python program exposes.
 #[must_use]
 pub fn pattern() -> String {
     let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();

@@ -153,7 +153,8 @@ pub fn load_relay(path: &Path) -> Result<Relay, Problems> {
     })
 }
 
-/// Reads the text of a relay's configuration file; `env` looks up environment variables for `${VAR}`.
+/// Reads the text of a relay's configuration file; `env` looks up environment variables for
+/// `${VAR}`.
 ///
 /// # Errors
 /// Every problem of the file at once.

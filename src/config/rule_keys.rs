@@ -59,7 +59,8 @@ section! {
 }
 
 section! {
-    /// Rules that are evaluated together, in order, so that a rule sees what the rules before it recorded.
+    /// Rules that are evaluated together, in order, so that a rule sees what the rules before it
+    /// recorded.
     #[check(check_offset)]
     #[derive(Debug, Clone)]
     pub(super) struct GroupKeys {

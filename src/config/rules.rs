@@ -47,7 +47,8 @@ impl<'a> RuleReader<'a> {
 
     /// Reads the text of one rule file, or of PrometheusRule manifests.
     ///
-    /// Of several YAML documents, those that say they are something else are left out: rules may stand in a rendered chart.
+    /// Of several YAML documents, those that say they are something else are left out: rules may
+    /// stand in a rendered chart.
     ///
     /// # Errors
     /// Every problem of the file at once.

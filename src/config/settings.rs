@@ -122,7 +122,8 @@ section! {
 }
 
 section! {
-    /// A Prometheus, Thanos, Mimir or VictoriaMetrics that evaluates the expressions, in the place of targets.
+    /// A Prometheus, Thanos, Mimir or VictoriaMetrics that evaluates the expressions, in the place
+    /// of targets.
     pub struct Source {
         required {
             /// Base URL; `/api/v1/query` is appended.
@@ -283,7 +284,8 @@ pub struct Webhook {
     pub format: Format,
     /// Signs the body.
     pub secret: Option<http::Secret>,
-    /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule` count as labels.
+    /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule` count
+    /// as labels.
     pub matchers: Vec<Matcher>,
     /// How long a request is tried.
     pub expiry: Duration,

@@ -1,10 +1,12 @@
-//! Where an expression finds its series: in what the rules record, or at the server of `scrape.source`.
+//! Where an expression finds its series: in what the rules record, or at the server of
+//! `scrape.source`.
 
 use super::problem::Problem;
 use crate::promql::Expr;
 use crate::rules::{Origin, Recorded, Rule, RuleSet};
 
-/// The expressions that neither the server nor this process can evaluate alone, those of templates included where they are written out.
+/// The expressions that neither the server nor this process can evaluate alone, those of templates
+/// included where they are written out.
 pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     let recorded = Recorded::of(rules);
     let mut problems = Vec::new();
@@ -32,7 +34,8 @@ pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     problems
 }
 
-/// What the templates of a rule ask for with `query`; texts that `printf` makes are known when they are rendered.
+/// What the templates of a rule ask for with `query`; texts that `printf` makes are known when they
+/// are rendered.
 fn asked(rule: &Rule) -> impl Iterator<Item = String> {
     let texts = rule.template_queries().into_iter();
     texts.filter(|text| !text.contains('%'))

@@ -19,7 +19,8 @@ pub const ATTACHED: [&str; 10] = [
     "prometheus_replica",
 ];
 
-/// `job` (the model's id) and `instance` (the URL's host and port) where the user gave none, as Prometheus would.
+/// `job` (the model's id) and `instance` (the URL's host and port) where the user gave none, as
+/// Prometheus would.
 #[must_use]
 pub fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
     let instance = host(url).unwrap_or(url);
@@ -34,7 +35,8 @@ impl Discovery {
     }
 }
 
-/// Alerts of two sidecars with equal labels would resolve each other, and every sidecar's target is on loopback.
+/// Alerts of two sidecars with equal labels would resolve each other, and every sidecar's target is
+/// on loopback.
 ///
 /// # Errors
 /// A sentence with the remedy when the target cannot be told from another pod's.

@@ -1,7 +1,8 @@
-//! YAML text → a tree and the line of every place in it. The only file that imports the YAML libraries.
+//! YAML text → a tree and the line of every place in it. The only file that imports the YAML
+//! libraries.
 //!
-//! `serde_yaml` decides what the text means; it keeps no positions, so the events of `saphyr-parser` tell the
-//! line of each path.
+//! `serde_yaml` decides what the text means; it keeps no positions, so the events of
+//! `saphyr-parser` tell the line of each path.
 
 use saphyr_parser::{Event, Parser};
 
@@ -9,7 +10,8 @@ use super::problem::{Problem, Problems};
 use super::text::MAX_FILE_BYTES;
 use crate::describe::{Fault, Lines, ReadContext, Reader, Value};
 
-/// Deepest nesting, as `serde_yaml` has it; it takes time, and the paths memory, that grow with the square of the depth.
+/// Deepest nesting, as `serde_yaml` has it; it takes time, and the paths memory, that grow with the
+/// square of the depth.
 const MAX_DEPTH: usize = 128;
 
 /// One parsed file.
@@ -26,7 +28,8 @@ impl Document {
     /// Parses the first document of a text.
     ///
     /// # Errors
-    /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too large.
+    /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too
+    /// large.
     pub(crate) fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let first = Self::read(file, text, 1)?.into_iter().next();
         first.ok_or_else(|| empty(file))
@@ -35,7 +38,8 @@ impl Document {
     /// Parses every document of a text; empty ones are left out.
     ///
     /// # Errors
-    /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too large.
+    /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too
+    /// large.
     pub(crate) fn parse_all(file: &str, text: &str) -> Result<Vec<Self>, Problem> {
         let all = Self::read(file, text, usize::MAX)?;
         if all.is_empty() {
@@ -186,8 +190,8 @@ pub(super) struct Scalar {
     pub(super) is_alias: bool,
 }
 
-/// Every value of a text that is no map and no list, in the order written, keys left out; `None` when it is not YAML or
-/// nested too deep.
+/// Every value of a text that is no map and no list, in the order written, keys left out; `None`
+/// when it is not YAML or nested too deep.
 pub(super) fn scalars(text: &str) -> Option<Vec<Scalar>> {
     let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     bytes.push(text.len());
@@ -258,7 +262,8 @@ enum Frame {
     Map { path: String, key: Option<String> },
 }
 
-/// The line of every path of each document: of its key in a map, of its first token in a list; or the first line that is too deep.
+/// The line of every path of each document: of its key in a map, of its first token in a list; or
+/// the first line that is too deep.
 fn lines(text: &str) -> Result<Vec<Lines>, usize> {
     let mut all = Vec::new();
     let mut lines = Lines::default();

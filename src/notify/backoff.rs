@@ -3,7 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// Delay after the n-th failure in a row: random between zero and `first × 2ⁿ⁻¹`, at most `max`.
+/// Delay after the n-th failure in a row: random between zero and `first × 2ⁿ⁻¹`, at most
+/// `max`.
 ///
 /// Full jitter spreads the retries of many sidecars whose receiver has recovered ("Exponential
 /// Backoff And Jitter", AWS Architecture Blog).

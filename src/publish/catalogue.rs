@@ -1,7 +1,7 @@
 //! The table of every metric family that Sidewatch serves.
 //!
-//! An entry below is all that a new family needs besides the code that fills it: the constant is what
-//! that code names, and `docs/reference/metrics.md` is generated from the table.
+//! An entry below is all that a new family needs besides the code that fills it: the constant is
+//! what that code names, and `docs/reference/metrics.md` is generated from the table.
 
 use super::family::{Description, Label, ServedBy, Unit};
 

@@ -37,7 +37,8 @@ impl fmt::Debug for Credentials {
 /// Answers a call.
 type Answer = dyn Fn(Call) -> BoxFuture<'static, Reply> + Send + Sync;
 
-/// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/`, and to paths of its own.
+/// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/`, and to paths of its
+/// own.
 #[derive(Clone)]
 pub struct Control {
     answer: Arc<Answer>,

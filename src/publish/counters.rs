@@ -51,7 +51,8 @@ impl Counters {
         &self.http
     }
 
-    /// Raises every counter to the totals of the snapshot, and removes those of rules that are gone.
+    /// Raises every counter to the totals of the snapshot, and removes those of rules that are
+    /// gone.
     pub(super) fn follow(&self, snapshot: &Snapshot) {
         let mut known = self.rules.lock();
         // Two rules of one name share a counter.

@@ -16,8 +16,8 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// The format that the header `Accept` ranks highest; the first one of equals, and text if neither
-    /// is named.
+    /// The format that the header `Accept` ranks highest; the first one of equals, and text if
+    /// neither is named.
     #[must_use]
     pub fn negotiate(accept: &str) -> Self {
         let mut best = (Self::Text, 0.0);
@@ -172,7 +172,8 @@ pub(super) fn label((prefix, name): (&str, &str), value: &str, start: usize, out
     out.push('"');
 }
 
-/// Both formats allow only the classic characters; others become `_`, as `escaping=underscores` announces.
+/// Both formats allow only the classic characters; others become `_`, as `escaping=underscores`
+/// announces.
 fn label_name(name: &str, out: &mut String) {
     let plain = |c: u8| c == b'_' || c.is_ascii_alphanumeric();
     if name.bytes().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {

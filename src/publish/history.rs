@@ -11,8 +11,8 @@ use crate::metric::{Keyed, Labels, Timestamp};
 const MAX_POINTS: usize = 240;
 /// Maximum number of signals with a history; others have no chart. The page shows as many cards.
 const MAX_SIGNALS: usize = 100;
-/// The history of a signal is kept this long after its last value, so that a short gap does not empty
-/// the chart.
+/// The history of a signal is kept this long after its last value, so that a short gap does not
+/// empty the chart.
 const RETENTION: Duration = Duration::from_secs(600);
 
 /// The identity of a signal.
@@ -122,7 +122,8 @@ impl History {
         }
     }
 
-    /// The index of the chart of a signal. A new signal gets one while there are fewer than [`MAX_SIGNALS`].
+    /// The index of the chart of a signal. A new signal gets one while there are fewer than
+    /// [`MAX_SIGNALS`].
     fn place(&mut self, signal: &Signal) -> Option<usize> {
         let key = Key::of(signal);
         if let Some(place) = self.places.get(&key) {
@@ -150,7 +151,8 @@ impl History {
     }
 }
 
-/// A point of the same time replaces the last one; an earlier one (a clock set back) starts a new chart.
+/// A point of the same time replaces the last one; an earlier one (a clock set back) starts a new
+/// chart.
 fn push(ring: &mut VecDeque<StoredPoint>, point: StoredPoint) {
     if ring.back().is_some_and(|last| last.at > point.at) {
         ring.clear();

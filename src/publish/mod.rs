@@ -1,7 +1,7 @@
 //! `/metrics`, the API and the status page, served by one listener.
 //!
-//! The monitor publishes a [`Snapshot`] after every tick. Readers use the last complete one and never wait
-//! for a tick.
+//! The monitor publishes a [`Snapshot`] after every tick. Readers use the last complete one and
+//! never wait for a tick.
 
 mod api;
 pub mod catalogue;

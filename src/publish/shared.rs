@@ -75,8 +75,8 @@ impl Shared {
         Arc::clone(&self.snapshot.read())
     }
 
-    /// The last snapshot for people: each signal without the name of its series, and with the points of
-    /// its chart.
+    /// The last snapshot for people: each signal without the name of its series, and with the
+    /// points of its chart.
     #[must_use]
     pub fn charted(&self) -> Snapshot {
         let mut snapshot = Snapshot::clone(&self.snapshot());

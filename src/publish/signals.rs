@@ -1,5 +1,5 @@
-//! The families of the signals. They are most of the page, so they are written without an allocation
-//! per series.
+//! The families of the signals. They are most of the page, so they are written without an
+//! allocation per series.
 
 use std::collections::HashSet;
 use std::ops::Range;

@@ -92,7 +92,8 @@ pub struct Source {
 pub struct Reload {
     /// When it was last read and taken up.
     pub succeeded_at: Timestamp,
-    /// Why a later attempt failed, every problem on a line of its own; `None` when the last one succeeded.
+    /// Why a later attempt failed, every problem on a line of its own; `None` when the last one
+    /// succeeded.
     pub error: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! The reference documentation, generated from the descriptions in the code.
 //!
-//! `tests/it/reference.rs` fails when a page in `docs/reference` is stale, and rewrites the pages with
-//! `SIDEWATCH_BLESS=1 cargo test --test it -- reference`.
+//! `tests/it/reference.rs` fails when a page in `docs/reference` is stale, and rewrites the pages
+//! with `SIDEWATCH_BLESS=1 cargo test --test it -- reference`.
 
 mod cli;
 mod config;

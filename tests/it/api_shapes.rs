@@ -95,8 +95,8 @@ fn prometheus(binary: &Path, target: &str, dir: &Path) -> (Process, String) {
     )
 }
 
-/// What differs from run to run, checked and replaced by its kind; labels of ours that Prometheus does not have are
-/// left out.
+/// What differs from run to run, checked and replaced by its kind; labels of ours that Prometheus
+/// does not have are left out.
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -129,7 +129,8 @@ fn comparable(value: &Value) -> Value {
         }
         Value::Array(items) => {
             let mut items: Vec<Value> = items.iter().map(comparable).collect();
-            // Prometheus 2.42 shows groups of which the filter leaves nothing; later ones do not, and neither do we.
+            // Prometheus 2.42 shows groups of which the filter leaves nothing; later ones do not,
+            // and neither do we.
             items.retain(|item| item["rules"] != json!([]));
             // Neither promises an order of alerts.
             if items.iter().any(|item| !item["activeAt"].is_null()) {

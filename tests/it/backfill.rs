@@ -62,7 +62,8 @@ fn past(now: i64) -> String {
             .unwrap();
         }
     }
-    // The buckets of one series stand together in OpenMetrics; as gauges they may come in any order of series.
+    // The buckets of one series stand together in OpenMetrics; as gauges they may come in any order
+    // of series.
     let mut sizes: Vec<&str> = size.lines().collect();
     sizes.sort_by_key(|line| line.split('"').nth(1).map(str::to_owned));
     format!(

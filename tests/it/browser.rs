@@ -7,7 +7,8 @@ use serde_json::json;
 use super::support::browser::{Browser, PATIENCE};
 use super::support::{Process, free_port, until};
 
-/// Healthy for 15 seconds, degraded for 15, then healthy again, long enough to see the end on a busy machine.
+/// Healthy for 15 seconds, degraded for 15, then healthy again, long enough to see the end on a
+/// busy machine.
 const LENGTH: &str = "--duration=45s";
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";

@@ -47,7 +47,8 @@ pub(crate) async fn start(binary: &Path, size: usize) -> Cluster {
     start_with(binary, size, ("", "")).await
 }
 
-/// The same with child routes and receivers of the caller's, as YAML lists; the hook is told of everything all the same.
+/// The same with child routes and receivers of the caller's, as YAML lists; the hook is told of
+/// everything all the same.
 pub(crate) async fn start_with(binary: &Path, size: usize, more: (&str, &str)) -> Cluster {
     start_patient(binary, size, more, 15).await
 }
@@ -347,7 +348,8 @@ async fn the_real_alertmanager_takes_what_is_good_and_refuses_only_what_is_not()
     while loops.join_next().await.is_some() {}
 }
 
-/// One life of a sidecar: a rule, its state in the store, deliveries; `stop` is not called, as in a crash.
+/// One life of a sidecar: a rule, its state in the store, deliveries; `stop` is not called, as in a
+/// crash.
 struct Life {
     tracker: Tracker,
     rule: AlertRule,

@@ -175,7 +175,8 @@ impl Stage {
             (View::Scrapes(dns), ways, scrape)
         };
         let route = "{matchers: ['task=~\".+\"'], receiver: hook, group_by: [alertname, task], group_wait: 1s, group_interval: 1s}, ";
-        // A member that waits for another with what it knew before tells people what is no longer so; here one of them tells all.
+        // A member that waits for another with what it knew before tells people what is no longer
+        // so; here one of them tells all.
         let cluster = cluster::start_patient(&alertmanager, 3, (route, ""), 3600).await;
         let retraining = MockServer::start().await;
         Mock::given(method("POST"))
@@ -301,7 +302,8 @@ impl Stage {
         heard
     }
 
-    /// Waits until people have heard exactly this: of each task `f` for firing and `r` for resolved, in order.
+    /// Waits until people have heard exactly this: of each task `f` for firing and `r` for
+    /// resolved, in order.
     async fn told(&self, wanted: &[(&str, &str)], deadline: Duration) {
         let wanted: BTreeMap<String, String> = wanted
             .iter()
@@ -325,7 +327,8 @@ impl Stage {
         states.collect()
     }
 
-    /// The requests that arrived, each key once: task, fired at, requested at; in seconds, in order.
+    /// The requests that arrived, each key once: task, fired at, requested at; in seconds, in
+    /// order.
     async fn asked(&self) -> Vec<(String, f64, f64)> {
         let mut keys = BTreeSet::new();
         let mut asked = Vec::new();
@@ -342,7 +345,8 @@ impl Stage {
         asked
     }
 
-    /// Waits until so many requests arrived for each of these tasks, and for no other, but for `epochs`.
+    /// Waits until so many requests arrived for each of these tasks, and for no other, but for
+    /// `epochs`.
     async fn asked_for(&self, wanted: &[&str], deadline: Duration) {
         until("the requests", deadline, async || {
             let asked = self.asked().await;

@@ -226,7 +226,8 @@ async fn a_replica_that_hangs_costs_the_others_no_more_than_its_timeout() {
     };
     let started = Instant::now();
     let page = judge.shows("eight ticks", |page| ticks(page) >= 8).await;
-    // Eight ticks of half a second; had each waited for more than its interval, they would take twice that.
+    // Eight ticks of half a second; had each waited for more than its interval, they would take
+    // twice that.
     assert!(
         started.elapsed() < Duration::from_secs(8),
         "{:?}",

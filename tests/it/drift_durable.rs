@@ -97,7 +97,8 @@ async fn a_learnt_reference_and_the_window_survive_a_restart() {
     process.signal("TERM");
     assert!(process.ended(SOON).await.success());
     let _process = start(folder.path(), &address);
-    // Whatever is seen first was neither learnt anew nor counted anew: learning takes ten evaluations.
+    // Whatever is seen first was neither learnt anew nor counted anew: learning takes ten
+    // evaluations.
     let first = until("a signal", SOON, async || signal(&address).await).await;
     assert_eq!(first.0, "ok", "{first:?}");
 }

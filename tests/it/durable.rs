@@ -15,7 +15,8 @@ use super::support::{Process, announce, free_port, get_text, until};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A model server whose accuracy is set by the test, with receivers for everything that Sidewatch sends.
+/// A model server whose accuracy is set by the test, with receivers for everything that Sidewatch
+/// sends.
 struct World {
     directory: tempfile::TempDir,
     accuracy: Arc<Mutex<f64>>,

@@ -167,7 +167,8 @@ async fn restart_kill_and_reload_in_the_middle_of_alerts_tell_people_nothing_tha
     assert_eq!(webhook.received_requests().await.unwrap().len(), 1);
 }
 
-/// Scrapes for longer than Alertmanager believes an alert that nobody repeats: four seconds, and some for the new window.
+/// Scrapes for longer than Alertmanager believes an alert that nobody repeats: four seconds, and
+/// some for the new window.
 async fn longer_than_a_lease(model: &Model) {
     let until_scrapes = model.requests.load(Ordering::SeqCst) + 10 * 30;
     until("thirty scrapes", SOON, async || {

@@ -1,7 +1,7 @@
 //! Bodies of real model servers against Python's `prometheus_client`.
 //!
-//! Set `SIDEWATCH_PYTHON` to a Python that has `prometheus_client` 0.26. Without it the test reports
-//! that and passes.
+//! Set `SIDEWATCH_PYTHON` to a Python that has `prometheus_client` 0.26. Without it the test
+//! reports that and passes.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -96,7 +96,8 @@ fn body_of(path: &Path) -> Vec<u8> {
     body
 }
 
-/// Our samples in the oracle's shape; one ingester per directory, so that consecutive snapshots go through the memo.
+/// Our samples in the oracle's shape; one ingester per directory, so that consecutive snapshots go
+/// through the memo.
 fn ours(window: &mut Window, ingester: &mut Ingester, path: &Path) -> Result<Vec<Sample>, String> {
     let exposition = Exposition::new(body_of(path), format_of_file(path), NOW);
     window.samples.clear();

@@ -1,7 +1,7 @@
 //! A short run of the fuzz targets without a fuzzer: mutated seeds from a fixed random sequence.
 //!
-//! `SIDEWATCH_FUZZ_ITERATIONS` mutants a target, or as many as `SIDEWATCH_FUZZ_SECONDS` allow, from the sequence of
-//! `SIDEWATCH_SEED`. `scripts/deep fuzz` is the real thing.
+//! `SIDEWATCH_FUZZ_ITERATIONS` mutants a target, or as many as `SIDEWATCH_FUZZ_SECONDS` allow, from
+//! the sequence of `SIDEWATCH_SEED`. `scripts/deep fuzz` is the real thing.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -63,7 +63,8 @@ impl Material {
         Self { seeds, words }
     }
 
-    /// A few changes: bytes flipped, parts removed, doubled, or taken from another seed or the words.
+    /// A few changes: bytes flipped, parts removed, doubled, or taken from another seed or the
+    /// words.
     fn mutant(&self, random: &mut Random) -> Vec<u8> {
         let mut bytes = self.seeds[random.below(self.seeds.len())].clone();
         for _ in 0..=random.below(6) {
@@ -105,7 +106,8 @@ fn dictionary(name: &str) -> PathBuf {
         .with_extension("dict")
 }
 
-/// The words of a dictionary as libFuzzer reads it: a quoted one a line, with `\\`, `\"` and `\xAB`.
+/// The words of a dictionary as libFuzzer reads it: a quoted one a line, with `\\`, `\"` and
+/// `\xAB`.
 fn words(text: &str) -> Vec<Vec<u8>> {
     let lines = text
         .lines()

@@ -24,7 +24,8 @@ use super::support::certificates::Authority;
 use super::support::{Guarded, until, value_of};
 
 const SOON: Duration = Duration::from_secs(60);
-/// Time in which nine of ten scrapes are answered, whatever else happens. The machine has other tests to run.
+/// Time in which nine of ten scrapes are answered, whatever else happens. The machine has other
+/// tests to run.
 const ON_TIME: Duration = Duration::from_secs(1);
 /// Time in which every scrape is answered; Prometheus waits for 10 s.
 const LATEST: Duration = Duration::from_secs(5);

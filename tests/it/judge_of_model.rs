@@ -73,7 +73,8 @@ fn ip(host: u8) -> IpAddr {
 }
 
 impl Replica {
-    /// A server on an address of its own on loopback; its counters begin where a long life has brought them.
+    /// A server on an address of its own on loopback; its counters begin where a long life has
+    /// brought them.
     async fn start(host: u8, port: u16, version: &'static str, percent: u64) -> Self {
         let listener = TcpListener::bind((ip(host), port)).unwrap();
         let server = MockServer::builder().listener(listener).start().await;
@@ -231,7 +232,8 @@ impl Stage {
         .await;
     }
 
-    /// Waits until the judge has asked DNS this many times more, a second each: longer than any lease or window.
+    /// Waits until the judge has asked DNS this many times more, a second each: longer than any
+    /// lease or window.
     async fn some_time(&self, lookups: u32) {
         let name = "sidewatch_dns_lookups_total{";
         let now = until(name, SOON, || self.metric(name)).await;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Room → the rooms it may name. `docs/ARCHITECTURE.md` draws the same picture. Cargo keeps the engine's
-/// modules free of everything in the root package.
+/// Room → the rooms it may name. `docs/ARCHITECTURE.md` draws the same picture. Cargo keeps the
+/// engine's modules free of everything in the root package.
 const ROOMS: [(&str, &[&str]); 12] = [
     ("runtime", &[]),
     ("scrape", &["runtime"]),

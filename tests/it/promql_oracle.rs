@@ -1,14 +1,15 @@
-//! The evaluator beside the real Prometheus: the same random series, the same random expressions, the same values to a
-//! billionth.
+//! The evaluator beside the real Prometheus: the same random series, the same random expressions,
+//! the same values to a billionth.
 //!
 //! Known differences of Prometheus 2.42, which the generator avoids:
-//! - ranges and lookback closed on the left: no sample and no step lies on a boundary, and subqueries are not nested;
+//! - ranges and lookback closed on the left: no sample and no step lies on a boundary, and
+//!   subqueries are not nested;
 //! - the zero clamp before the 1.1 threshold: counters stay far from zero;
 //! - no tolerance for noise between buckets: buckets are sums of whole numbers;
 //! - the variance of a single NaN is 0: no NaN comes into `stddev` and `stdvar`;
 //! - `atan2` keeps the name: not generated;
-//! - `.` in a regular expression does not match a newline, `holt_winters` has no other name, no UTF-8 names, no `fill`,
-//!   no functions of Prometheus 3: not generated.
+//! - `.` in a regular expression does not match a newline, `holt_winters` has no other name, no
+//!   UTF-8 names, no `fill`, no functions of Prometheus 3: not generated.
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
 

@@ -29,8 +29,8 @@ async fn target() -> MockServer {
     server
 }
 
-/// Two watches that change together: one configuration has the bounds 0.6 and 0.7, another 0.8 and 0.9. `Kept` is the
-/// same in each, and every configuration has a rule of its own.
+/// Two watches that change together: one configuration has the bounds 0.6 and 0.7, another 0.8 and
+/// 0.9. `Kept` is the same in each, and every configuration has a rule of its own.
 fn rules(generation: usize) -> String {
     let (one, two) = if generation.is_multiple_of(2) {
         (0.6, 0.7)

@@ -45,7 +45,8 @@ groups:
 const BOUNDS: [&str; 4] = ["0.25", "0.5", "0.75", "+Inf"];
 const TICKS: usize = 12;
 
-/// One request: which replica of fifty it goes to, its latency and its score as buckets, and whether it was right.
+/// One request: which replica of fifty it goes to, its latency and its score as buckets, and
+/// whether it was right.
 type Request = (usize, usize, usize, bool);
 
 /// Watch, state and value.
@@ -117,7 +118,8 @@ fn monitor() -> ModelMonitor {
     config.monitor(&registry)
 }
 
-/// What a judge of this many replicas, which begin with these counters, says after each tick: watch, state, value.
+/// What a judge of this many replicas, which begin with these counters, says after each tick:
+/// watch, state, value.
 fn judge(replicas: usize, begin: Counters, traffic: &[Vec<Request>]) -> Vec<Vec<Said>> {
     let mut monitor = monitor();
     let at = |tick: usize| Timestamp::from_millis(1_700_000_000_000 + 15_000 * tick as i64);
@@ -181,7 +183,8 @@ proptest! {
     }
 }
 
-/// What `increase` may add to 8 scrapes of a window of 2 minutes: one interval of 15 s to the 105 s between them.
+/// What `increase` may add to 8 scrapes of a window of 2 minutes: one interval of 15 s to the 105 s
+/// between them.
 const EXTRAPOLATED: f64 = 1.0 + 15.0 / 105.0;
 
 proptest! {

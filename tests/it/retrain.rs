@@ -141,8 +141,8 @@ fn only_a_firing_alert_asks_and_one_switch_stops_everything() {
 
 #[test]
 fn requests_a_cooldown_apart_never_share_a_key_whenever_their_alerts_fired() {
-    // In units of a sixth of the cool-down: fired at 1, asked late at 7; fired anew at 8, asked at 13, as soon as it may. By the firing
-    // alone both are in epoch 1.
+    // In units of a sixth of the cool-down: fired at 1, asked late at 7; fired anew at 8, asked at
+    // 13, as soon as it may. By the firing alone both are in epoch 1.
     let policy = Policy {
         after: (1, 1),
         in_flight_timeout: Duration::ZERO,
@@ -605,7 +605,8 @@ async fn a_request_arrives_signed_with_its_key() {
     // The example of GitHub's page "Validating webhook deliveries".
     let signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     assert_eq!(received.headers["x-hub-signature-256"], signature);
-    // The secret is read again for each request; one that is missing for a moment is a reason to try again.
+    // The secret is read again for each request; one that is missing for a moment is a reason to
+    // try again.
     std::fs::remove_file(&path).unwrap();
     let error = hook.request(&request("k2")).await.unwrap_err();
     assert!(

@@ -399,7 +399,8 @@ fn a_new_version_waits_as_a_new_replica_does() {
     bench.replicas = vec![Replica::new(1), Replica::new(2)];
     bench.discover();
     bench.serve_ticks(20, 95.0, 100.0);
-    // The second replica is replaced by one with another version; the first rule of the first version is not disturbed.
+    // The second replica is replaced by one with another version; the first rule of the first
+    // version is not disturbed.
     bench.replicas[1] = Replica {
         version: "2",
         ..Replica::new(3)

@@ -47,7 +47,8 @@ struct Model {
 }
 
 impl Model {
-    /// In every other part the model is bad; in every seventh its labels explode; every ninety scrapes its counters start anew.
+    /// In every other part the model is bad; in every seventh its labels explode; every ninety
+    /// scrapes its counters start anew.
     fn body(&self, part: Duration) -> String {
         let elapsed = self.started.elapsed();
         let scrape = self.scrapes.fetch_add(1, Ordering::Relaxed);
@@ -167,7 +168,8 @@ async fn retry(rig: &Rig, keys: &BTreeSet<String>) {
     drop(post.body(body).send().await);
 }
 
-/// A target that can be replaced under the same address would be seen as reset; the body is made per scrape instead.
+/// A target that can be replaced under the same address would be seen as reset; the body is made
+/// per scrape instead.
 async fn rig_with(model: &Arc<Model>, part: Duration) -> Rig {
     let seen = Arc::clone(model);
     let mut rig = Rig::serving(move || seen.body(part)).await;

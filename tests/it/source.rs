@@ -1,4 +1,5 @@
-//! `scrape.source`: the same rules over local scrapes and over the real Prometheus that scrapes the same target.
+//! `scrape.source`: the same rules over local scrapes and over the real Prometheus that scrapes the
+//! same target.
 
 use std::fs;
 use std::path::Path;
@@ -21,10 +22,12 @@ const SOON: Duration = Duration::from_secs(60);
 const TOLERANCE: f64 = 1e-9;
 /// Scrapes that are compared.
 const SCRAPES: usize = 25;
-/// From here on every window is filled: before, the local one says `insufficient_data`, and a server may know more.
+/// From here on every window is filled: before, the local one says `insufficient_data`, and a
+/// server may know more.
 const FILLED: usize = 10;
 
-/// The windows are no multiples of the interval, since Prometheus 2 counts a sample at the left edge and Prometheus 3 does not.
+/// The windows are no multiples of the interval, since Prometheus 2 counts a sample at the left
+/// edge and Prometheus 3 does not.
 const RULES: &str = "groups:
 - name: g
   rules:

@@ -34,7 +34,8 @@ async fn served() -> (SocketAddr, JoinSet<()>) {
     (address, tasks)
 }
 
-/// Sends bytes as they are, which a client library would not, and gives the first line of the answer.
+/// Sends bytes as they are, which a client library would not, and gives the first line of the
+/// answer.
 async fn raw(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may refuse before it has read everything.

@@ -344,7 +344,8 @@ impl Flood {
     }
 }
 
-/// Lets an alert fire, turns the target into a flood by a reload, and gives the peak of memory and the bytes a scrape took.
+/// Lets an alert fire, turns the target into a flood by a reload, and gives the peak of memory and
+/// the bytes a scrape took.
 async fn flooded(flood: &Flood) -> (u64, u64) {
     let mut rig = Rig::new().await;
     rig.every("1s");

@@ -122,7 +122,8 @@ fn summer_time_changes_no_verdict() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("in");
     fs::create_dir(&input).unwrap();
-    // Four weeks of hours around the night of 25 October 2026, 01:00 UTC, in which the hour of Berlin comes twice.
+    // Four weeks of hours around the night of 25 October 2026, 01:00 UTC, in which the hour of
+    // Berlin comes twice.
     let mut rows = "timestamp,value\n".to_owned();
     for hour in 0..24 * 28_i64 {
         let at = 1_761_091_200 + 365 * 86_400 + hour * 3600;

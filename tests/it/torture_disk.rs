@@ -216,7 +216,8 @@ async fn a_disk_that_becomes_read_only_stops_nothing() {
     let mut process = rig.start();
     rig.metric_is("sidewatch_storage_durable", |durable| durable > 0.5)
         .await;
-    // As when the kernel finds the disk broken: the journal is aborted, and every write refused from then on.
+    // As when the kernel finds the disk broken: the journal is aborted, and every write refused
+    // from then on.
     if let Err(error) = run("mount", &["-o", "remount,abort", disk.path()]) {
         eprintln!("ext4 says: {error}");
     }

@@ -11,7 +11,8 @@ use sidewatch::metric::{Labels, Timestamp};
 
 use super::support::tool;
 
-/// Runs `promtool test rules` over a rule file and a test file; the test fails with promtool's words.
+/// Runs `promtool test rules` over a rule file and a test file; the test fails with promtool's
+/// words.
 fn promtool_agrees(rules: &str, tests: &str) {
     let Some(promtool) = tool("promtool") else {
         return;
@@ -156,7 +157,8 @@ fn promtool_expands_templates_to_the_same_text() {
     }
 }
 
-/// Presence of two series over time, as promtool writes it: `1` present above the bound, `0` below, `_` absent.
+/// Presence of two series over time, as promtool writes it: `1` present above the bound, `0` below,
+/// `_` absent.
 fn pattern(seed: u64, length: usize) -> Vec<char> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut current = '0';

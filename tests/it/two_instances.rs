@@ -159,7 +159,8 @@ async fn receiver() -> MockServer {
     server
 }
 
-/// What the people behind Alertmanager were told: status and replica of each alert of each notification.
+/// What the people behind Alertmanager were told: status and replica of each alert of each
+/// notification.
 async fn told(cluster: &Cluster) -> Vec<Vec<(String, String)>> {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let alerts = |body: &Value| {

@@ -1,11 +1,12 @@
 //! Runs scripts of Prometheus' PromQL test language against Sidewatch's evaluator.
 //!
-//! `cargo run --release --example promqltest -- DIR [--json FILE]` runs every `*.test` of a directory. FILE gets one
-//! JSON line per evaluation: `{"file", "line", "ok", "why"}`, where file and line are those of a comment
-//! `# upstream FILE:LINE` before it, and `ok` is null where the expression or its data is refused (native histograms,
-//! duration expressions and the like). An instant evaluation that passes must also pass as the middle of a range.
-//! `--required FILE` names evaluations that must pass, a line `FILE:LINE` each; the others may be refused. The exit code
-//! is 1 when an evaluation gives a wrong answer or a required one does not pass.
+//! `cargo run --release --example promqltest -- DIR [--json FILE]` runs every `*.test` of a
+//! directory. FILE gets one JSON line per evaluation: `{"file", "line", "ok", "why"}`, where file
+//! and line are those of a comment `# upstream FILE:LINE` before it, and `ok` is null where the
+//! expression or its data is refused (native histograms, duration expressions and the like). An
+//! instant evaluation that passes must also pass as the middle of a range. `--required FILE` names
+//! evaluations that must pass, a line `FILE:LINE` each; the others may be refused. The exit code is
+//! 1 when an evaluation gives a wrong answer or a required one does not pass.
 
 mod data;
 mod judge;

@@ -1,4 +1,5 @@
-//! The pure core of Sidewatch: expositions and time in; verdicts, alerts and retraining requests out.
+//! The pure core of Sidewatch: expositions and time in; verdicts, alerts and retraining requests
+//! out.
 //!
 //! ```text
 //! exposition ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ alert ─▶ retrain

@@ -1,7 +1,7 @@
 //! The table of every lint: its name, what it finds, why that matters, an example and the remedy.
 //!
-//! `docs/reference/lints.md` and the help of `sidewatch check` are generated from the table, and a test
-//! checks that each example is reported.
+//! `docs/reference/lints.md` and the help of `sidewatch check` are generated from the table, and a
+//! test checks that each example is reported.
 
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! Lints: remarks about rules that are valid but probably not what their author intended.
 //!
-//! A lint is a pure function of a rule and its context. [`Lint`] is the table of all lints; each has a
-//! stable name, by which it can be left out. A remark has the place of the mistake and a remedy.
+//! A lint is a pure function of a rule and its context. [`Lint`] is the table of all lints; each
+//! has a stable name, by which it can be left out. A remark has the place of the mistake and a
+//! remedy.
 
 mod alerts;
 mod calls;

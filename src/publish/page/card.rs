@@ -91,8 +91,8 @@ fn urgency(alert: &Alert) -> u8 {
     }
 }
 
-/// The labels that distinguish the alert from others of this model. With a single target, the labels
-/// of the target are left out.
+/// The labels that distinguish the alert from others of this model. With a single target, the
+/// labels of the target are left out.
 fn own(labels: &Labels, snapshot: &Snapshot) -> Labels {
     let target = match snapshot.targets.as_slice() {
         [target] => target.labels.clone(),

@@ -1,7 +1,8 @@
 //! The status page: one self-contained HTML document, refreshed by a short script.
 //!
-//! From the top: whether the model is well, what is wrong and why, then the evidence. Without JavaScript
-//! the page reloads itself. The content security policy allows only its own style and script, by hash.
+//! From the top: whether the model is well, what is wrong and why, then the evidence. Without
+//! JavaScript the page reloads itself. The content security policy allows only its own style and
+//! script, by hash.
 
 mod card;
 mod chart;

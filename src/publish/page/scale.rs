@@ -9,8 +9,8 @@ pub(crate) fn extremes(values: impl Iterator<Item = f64>) -> (f64, f64) {
         })
 }
 
-/// Where a value lies between `low` (0) and `high` (1), clamped. It is 0.5 for an empty range, so that
-/// a flat line runs through the middle.
+/// Where a value lies between `low` (0) and `high` (1), clamped. It is 0.5 for an empty range, so
+/// that a flat line runs through the middle.
 pub(crate) fn position(value: f64, low: f64, high: f64) -> f64 {
     // Halves are subtracted so that the widest range does not overflow.
     let half = high / 2.0 - low / 2.0;

@@ -1,4 +1,5 @@
-//! Requests that are read whole: for a server with one handler, and for calls to the running process.
+//! Requests that are read whole: for a server with one handler, and for calls to the running
+//! process.
 
 use std::sync::Arc;
 use std::time::Duration;

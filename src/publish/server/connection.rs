@@ -1,4 +1,5 @@
-//! Open connections: how far each has got, when its time is up, and which one makes room for another.
+//! Open connections: how far each has got, when its time is up, and which one makes room for
+//! another.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -22,8 +23,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two requests; longer than any usual scrape interval.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// Time that a connection has before it may be closed for another. Without, a flood of new connections would close
-/// each other before any could send its request.
+/// Time that a connection has before it may be closed for another. Without, a flood of new
+/// connections would close each other before any could send its request.
 const MIN_WAIT: Duration = Duration::from_millis(250);
 
 /// How far a connection has got.
@@ -165,8 +166,8 @@ impl Connection {
         }
     }
 
-    /// Since when the server waits for the client, and whether it has had a request from it; none while it works
-    /// on a request.
+    /// Since when the server waits for the client, and whether it has had a request from it; none
+    /// while it works on a request.
     fn waiting(&self) -> Option<(bool, Instant)> {
         let state = self.state.lock();
         match state.phase {
@@ -202,8 +203,9 @@ impl Connections {
         }
     }
 
-    /// Takes in a connection. At the limit, the one that has kept the server waiting for longest is closed, and
-    /// first those that have not sent a request; when none does, the new connection is refused.
+    /// Takes in a connection. At the limit, the one that has kept the server waiting for longest is
+    /// closed, and first those that have not sent a request; when none does, the new connection is
+    /// refused.
     pub(super) async fn admit(&mut self) -> Option<Arc<Connection>> {
         loop {
             self.open.retain(|connection| connection.strong_count() > 0);

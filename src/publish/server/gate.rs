@@ -124,8 +124,8 @@ fn credentials(request: &Request<Incoming>) -> Option<(String, String)> {
     Some((name.to_owned(), password.to_owned()))
 }
 
-/// Whether a browser sends this for the page of another site. Reading is harmless: browsers keep the answer from
-/// that page.
+/// Whether a browser sends this for the page of another site. Reading is harmless: browsers keep
+/// the answer from that page.
 fn is_cross_site(request: &Request<Incoming>, host: Option<&Authority>) -> bool {
     if request.method() == Method::GET || request.method() == Method::HEAD {
         return false;

@@ -78,8 +78,8 @@ impl Server {
         })
     }
 
-    /// Serves with the TLS, users, headers and rate limit of a web configuration, and reads it again with `load`
-    /// when its files change.
+    /// Serves with the TLS, users, headers and rate limit of a web configuration, and reads it
+    /// again with `load` when its files change.
     #[must_use]
     pub fn with_web(mut self, web: Web, load: Load) -> Self {
         self.web = Some((web, load));
@@ -113,7 +113,8 @@ impl Server {
         self.accept(Box::new(service), counters, stop).await;
     }
 
-    /// Serves only `/-/healthy` and `/-/ready`, so that the kubelet needs neither password nor certificate.
+    /// Serves only `/-/healthy` and `/-/ready`, so that the kubelet needs neither password nor
+    /// certificate.
     pub async fn run_health(self, shared: Arc<Shared>, stop: CancellationToken) {
         let service = move |request: Request<Incoming>| {
             let answer = match request.uri().path() {
@@ -148,7 +149,8 @@ impl Server {
                         if let Some(connection) = connections.admit().await {
                             tasks.spawn(serve(stream, from, connection, Arc::clone(&gate)));
                         }
-                        // A client that has sent its request is served before another takes its place.
+                        // A client that has sent its request is served before another takes its
+                        // place.
                         yield_now().await;
                     }
                     Err(error) => {

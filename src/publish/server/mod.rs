@@ -1,7 +1,9 @@
-//! The HTTP/1.1 server: the only folder that uses hyper and rustls. Its paths and limits are listed in `docs/WEB.md`.
+//! The HTTP/1.1 server: the only folder that uses hyper and rustls. Its paths and limits are listed
+//! in `docs/WEB.md`.
 //!
-//! `listener` accepts connections, `connection` limits their number and time, `serve` speaks TLS and HTTP on each,
-//! `gate` checks every request (rate, `Host`, password, origin, size), and `routes` or the control answers it.
+//! `listener` accepts connections, `connection` limits their number and time, `serve` speaks TLS
+//! and HTTP on each, `gate` checks every request (rate, `Host`, password, origin, size), and
+//! `routes` or the control answers it.
 
 mod body;
 mod connection;

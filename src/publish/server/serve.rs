@@ -86,8 +86,8 @@ async fn first_byte(stream: &TcpStream) -> Option<u8> {
     (count > 0).then_some(first[0])
 }
 
-/// Sends a last message and closes, but reads on for a moment: closing a socket with unread bytes resets the
-/// connection, and the client would lose the message.
+/// Sends a last message and closes, but reads on for a moment: closing a socket with unread bytes
+/// resets the connection, and the client would lose the message.
 async fn refuse(mut stream: TcpStream, message: &[u8]) {
     let closing = async {
         stream.write_all(message).await?;

@@ -1,4 +1,5 @@
-//! A request whose body is only announced, so that the answer to its head can be read whatever the server does then.
+//! A request whose body is only announced, so that the answer to its head can be read whatever the
+//! server does then.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -139,7 +139,8 @@ impl Browser {
         std::fs::write(file, png).unwrap();
     }
 
-    /// Console messages of level warning and above since the last call, violations of the policy among them.
+    /// Console messages of level warning and above since the last call, violations of the policy
+    /// among them.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.post("/se/log", &json!({"type": "browser"})).await;
         let entries = log.as_array().unwrap().iter();

@@ -44,7 +44,8 @@ impl Authority {
         (signed.pem(), key.serialize_pem())
     }
 
-    /// Writes a certificate for a name to `NAME.crt` and `NAME.key`, and the authority's to `NAME.ca`.
+    /// Writes a certificate for a name to `NAME.crt` and `NAME.key`, and the authority's to
+    /// `NAME.ca`.
     pub(crate) fn write(&self, dir: &Path, file: &str, (cert, key): &(String, String)) {
         fs::write(dir.join(format!("{file}.ca")), self.pem()).unwrap();
         fs::write(dir.join(format!("{file}.crt")), cert).unwrap();

@@ -73,7 +73,8 @@ impl DnsServer {
         change(&mut self.zone.lock().unwrap());
     }
 
-    /// The addresses of a name from now on; without any, the name does not exist, as with a Service without ready pods.
+    /// The addresses of a name from now on; without any, the name does not exist, as with a Service
+    /// without ready pods.
     pub(crate) fn set(&self, name: &str, addresses: &[IpAddr]) {
         self.change(|zone| {
             if addresses.is_empty() {

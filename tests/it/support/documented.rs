@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// A histogram of 60 observations: 40 up to the first bound, 55 up to the second, all below infinity.
+/// A histogram of 60 observations: 40 up to the first bound, 55 up to the second, all below
+/// infinity.
 fn histogram(name: &str, labels: &str, bounds: [&str; 2]) -> String {
     let mut text = format!("# TYPE {name} histogram\n");
     let counts = [(bounds[0], 40), (bounds[1], 55), ("+Inf", 60)];

@@ -28,7 +28,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    /// Starts it with a web configuration, beside `tls.crt` and `tls.key`; without one when the text is empty.
+    /// Starts it with a web configuration, beside `tls.crt` and `tls.key`; without one when the
+    /// text is empty.
     pub(crate) async fn start(web: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::new();

@@ -37,7 +37,8 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A real Alertmanager, alone, with the `am.yml` of the folder, on a free port; its URL once it is ready.
+/// A real Alertmanager, alone, with the `am.yml` of the folder, on a free port; its URL once it is
+/// ready.
 pub(crate) async fn start_alertmanager(binary: &Path, dir: &Path) -> (Process, String) {
     let address = format!("127.0.0.1:{}", free_port());
     let listen = format!("--web.listen-address={address}");

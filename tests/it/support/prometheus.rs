@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Process, free_port, get_text, tool, until};
 
-/// A Prometheus that remembers an OpenMetrics text and scrapes what its configuration says; its URL once it is ready. `None` when the
-/// programs are not there.
+/// A Prometheus that remembers an OpenMetrics text and scrapes what its configuration says; its URL
+/// once it is ready. `None` when the programs are not there.
 pub(crate) async fn start_prometheus(
     dir: &Path,
     past: Option<&str>,

@@ -1,4 +1,5 @@
-//! Recorded scrapes of real model servers; `tests/fixtures/recordings/README.md` says where they come from.
+//! Recorded scrapes of real model servers; `tests/fixtures/recordings/README.md` says where they
+//! come from.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -12,7 +12,7 @@ use super::{Alert, AlertState, Explanation};
 /// How long a resolved alert is remembered and re-sent.
 pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
 
-/// All that is known about one label set of one rule.
+/// The state of one label set of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
     pub(super) labels: Labels,
@@ -28,18 +28,18 @@ pub(super) struct Entry {
     pub(super) no_data_since: Option<Timestamp>,
     pub(super) last_sent: Option<Timestamp>,
     pub(super) explanation: Option<Arc<Explanation>>,
-    /// Stands for "the whole expression returned nothing" or for the limit, not for a series.
+    /// Represents "the whole expression returned nothing" or the limit, not a series.
     pub(super) synthetic: bool,
 }
 
-/// What an evaluation did to an entry.
+/// The effect of an evaluation on an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Same state as before.
+    /// The state is unchanged.
     Same,
-    /// Another state than before.
+    /// The state changed.
     Changed,
-    /// The entry is of no more use: a pending alert whose condition ceased, or a long resolved one.
+    /// The entry can be dropped: a pending alert whose condition ended, or one resolved long ago.
     Gone,
 }
 
@@ -77,7 +77,7 @@ impl Entry {
                 self.fired_at = Some(at);
                 Step::Changed
             }
-            // `for` was raised by a reload: the alert has to wait again.
+            // A reload raised `for`: the alert is pending again.
             AlertState::Firing if !held => {
                 self.state = AlertState::Pending;
                 self.fired_at = None;
@@ -114,7 +114,7 @@ impl Entry {
         }
     }
 
-    /// Nobody knows whether the condition holds.
+    /// It is unknown whether the condition holds.
     pub(super) fn unknown(&mut self, at: Timestamp) -> Step {
         if self.state == AlertState::Resolved {
             return self.aged(at);
@@ -123,7 +123,7 @@ impl Entry {
         Step::Same
     }
 
-    /// The clock went back: everything happened so much earlier.
+    /// Moves all times back after the clock went back.
     pub(super) fn set_back(&mut self, by: Duration) {
         self.active_at = self.active_at - by;
         for time in [
@@ -151,7 +151,7 @@ impl Entry {
         self.no_data_since = None;
     }
 
-    /// Whether receivers should hear of it now: news, or a lease to renew.
+    /// Whether to send it now: its state changed, or its lease must be renewed.
     pub(super) fn needs_sending(&self, at: Timestamp, resend_delay: Duration) -> bool {
         if self.state == AlertState::Pending {
             return false;
@@ -182,7 +182,7 @@ impl Entry {
     }
 }
 
-/// Numbers as text, because JSON knows no NaN and no infinities.
+/// Numbers as text, because JSON has no NaN and no infinities.
 mod number {
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -1,4 +1,4 @@
-//! What the rest of the world sees of an alert.
+//! An alert as subscribers, Alertmanager and the API see it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::metric::{Labels, Timestamp};
 
 use super::Explanation;
 
-/// Where an alert is in its life.
+/// The state of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
@@ -39,18 +39,19 @@ impl fmt::Display for AlertState {
     }
 }
 
-/// One alert at one moment: what subscribers, Alertmanager and the API get.
+/// A snapshot of one alert, for subscribers, Alertmanager and the API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
     /// The rule's name, also the label `alertname`.
     pub rule: Arc<str>,
-    /// Identity: the series' labels without its name, the rule's labels, the process' identity and `alertname`.
+    /// Identity: the series' labels without its name, the rule's labels, the process' identity and
+    /// `alertname`.
     pub labels: Labels,
     /// The labels of the series the rule's expression returned, name included.
     pub series: Labels,
-    /// What people read: `summary` and more. Changing them does not make another alert.
+    /// Texts for people, such as `summary`. They are not part of the alert's identity.
     pub annotations: Labels,
-    /// Where it is in its life.
+    /// Its state.
     pub state: AlertState,
     /// The last value seen, in the unit of the expression; may be NaN.
     pub value: f64,
@@ -64,9 +65,10 @@ pub struct Alert {
     pub keep_firing_since: Option<Timestamp>,
     /// Since when there is no data, where missing data keeps the state.
     pub no_data_since: Option<Timestamp>,
-    /// Until when a receiver may believe it without hearing again; `None` when it was not prepared for sending.
+    /// Until when a receiver treats it as firing unless it is re-sent; `None` if it was not
+    /// prepared for sending.
     pub ends_at: Option<Timestamp>,
-    /// Where a person can look at it.
+    /// A link to details for people.
     pub generator_url: Arc<str>,
     /// Why it fires, for judged alerts.
     pub explanation: Option<Arc<Explanation>>,

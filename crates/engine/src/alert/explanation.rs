@@ -1,4 +1,4 @@
-//! Why a judged alert fires, in numbers and in words.
+//! The explanation of a judged alert, in numbers and words.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::judge::Band;
 use crate::metric::{format_duration, rounded};
 
-/// What the judge knew when it found a value anomalous.
+/// The numbers behind an anomalous verdict.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Explanation {
@@ -33,7 +33,7 @@ pub struct Explanation {
 const TOP: usize = 5;
 
 impl Explanation {
-    /// The annotations that explain a value, without those that are unknown.
+    /// The annotations that explain a value, without unknown ones.
     #[must_use]
     pub fn annotations(&self, value: f64) -> Vec<(&'static str, String)> {
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
@@ -59,7 +59,7 @@ impl Explanation {
     }
 }
 
-/// `0.92 to 0.98`, `at least 0.92`, `at most 250`, or nothing when no side is known.
+/// `0.92 to 0.98`, `at least 0.92`, `at most 250`, or empty if neither bound is known.
 fn describe(band: &Band, unit: &str) -> Option<String> {
     let show = |value: f64| with_unit(value, unit);
     match (band.lower, band.upper) {

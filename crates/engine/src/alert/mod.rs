@@ -1,8 +1,10 @@
-//! The lifecycle of an alert: pending, firing, resolved, with `for`, `keep_firing_for`, templates and identity.
+//! The lifecycle of an alert: pending, firing, resolved, with `for`, `keep_firing_for`, templates
+//! and identity.
 //!
-//! A plain `alert` behaves as in Prometheus. A `watch` has the same state machine and is better where users are
-//! hurt: missing data keeps the state (`no_data`), a limit keeps the first alerts, every alert explains itself.
-//! Nothing here reads a clock or sends anything: time arrives with the evaluation.
+//! A plain `alert` behaves as in Prometheus. A `watch` has the same state machine with three
+//! differences: missing data keeps the state (`no_data`), a limit keeps the first alerts, and every
+//! alert has an explanation. This module reads no clock and sends nothing: time arrives with the
+//! evaluation.
 
 mod entry;
 mod event;

@@ -1,4 +1,4 @@
-//! What an evaluation says, and what it changed.
+//! The input and the result of an evaluation.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use crate::metric::Labels;
 
 use super::{Alert, Explanation};
 
-/// What is known about the condition of one series.
+/// The condition of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// It holds: in the vector of a plain alert, anomalous for a watch.
+    /// It holds: the series is in the vector of a plain alert, or anomalous for a watch.
     Active,
-    /// It holds, but for a series that is too new to alert about: the alert waits as pending.
+    /// It holds, but the series is too new to alert about: the alert stays pending.
     Held,
     /// It does not hold.
     Healthy,
@@ -21,7 +21,7 @@ pub enum Condition {
     NoData,
 }
 
-/// What an evaluation says about one series.
+/// One series in the outcome of an evaluation.
 #[derive(Debug, Clone)]
 pub struct Observation {
     /// The series' labels, name included.
@@ -30,7 +30,7 @@ pub struct Observation {
     pub value: f64,
     /// Whether the condition holds.
     pub condition: Condition,
-    /// Why, for a watch.
+    /// The explanation, for a watch.
     pub explanation: Option<Arc<Explanation>>,
 }
 
@@ -47,18 +47,19 @@ impl Observation {
     }
 }
 
-/// What one evaluation of a rule gave.
+/// The outcome of one evaluation of a rule.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// One observation per series; a series that is not listed is healthy for an alert and has no data for a watch.
+    /// One observation per series; a series that is not listed is healthy for an alert and has no
+    /// data for a watch.
     Observed(Vec<Observation>),
-    /// Nothing runs that could be watched: every state stays, and nothing is missing.
+    /// No model runs: every state stays, and no data counts as missing.
     Idle,
     /// The expression could not be evaluated; every state stays.
     Failed(String),
 }
 
-/// What an evaluation changed.
+/// The changes of an evaluation.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
     /// The alerts whose state changed, for subscribers and the log.

@@ -1,4 +1,4 @@
-//! One evaluation of one rule: identity, texts and meaning of what was observed.
+//! One evaluation of one rule: identities, texts and conditions of its observations.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) struct Pass<'a> {
     pub(super) query: Option<Answerer<'a>>,
     pub(super) at: Timestamp,
     pub(super) changes: Changes,
-    /// Where the rule's alerts can be looked at.
+    /// A link to the rule's alerts.
     pub(super) url: Arc<str>,
 }
 
@@ -40,13 +40,13 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// How long a receiver may believe a firing alert: four times the longer of interval and resend delay.
+/// The lease of a firing alert: four times the longer of interval and resend delay.
 #[must_use]
 pub fn lease(interval: Duration, resend_delay: Duration) -> Duration {
     interval.max(resend_delay) * 4
 }
 
-/// What a condition means under the rule's `no_data`.
+/// The effect of a condition under the rule's `no_data`.
 pub(super) fn effective(rule: &AlertRule, condition: Condition) -> Condition {
     match (condition, rule.no_data) {
         (Condition::NoData, NoData::Alert) => Condition::Active,
@@ -62,8 +62,8 @@ pub(super) fn effective(rule: &AlertRule, condition: Condition) -> Condition {
     }
 }
 
-/// Gives every observation its alert's labels. Two series with the same labels are an error: a plain alert's
-/// evaluation ends there as in Prometheus (`None`), a watch keeps the first of them.
+/// Computes the alert labels of every observation. Two series with the same labels are an error: a
+/// plain alert's evaluation ends there as in Prometheus (`None`), a watch keeps the first of them.
 pub(super) fn label(
     pass: &mut Pass<'_>,
     observations: Vec<Observation>,
@@ -93,7 +93,7 @@ pub(super) fn label(
     Some(labelled)
 }
 
-/// The texts of an alert: the rule's own, and for a watch what explains it.
+/// The texts of an alert: the rule's own, and for a watch its explanation.
 pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
     let Pass {
         rule,

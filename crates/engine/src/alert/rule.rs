@@ -49,15 +49,15 @@ worded! {
 pub struct AlertRule {
     /// The alert's name.
     pub name: Arc<str>,
-    /// The group it stands in.
+    /// Its group.
     pub group: Arc<str>,
-    /// The expression as written, for the link to where it can be looked at.
+    /// The expression as written, for the link to it.
     pub expr: Arc<str>,
     /// Plain or judged.
     pub kind: AlertKind,
     /// How long the condition must hold before the alert fires.
     pub hold: Duration,
-    /// How long the alert stays firing after the condition ceased.
+    /// How long the alert stays firing after the condition ended.
     pub keep_firing_for: Duration,
     /// Most alerts pending or firing at once; 0 is no limit.
     pub limit: usize,
@@ -72,7 +72,7 @@ pub struct AlertRule {
 }
 
 impl AlertRule {
-    /// The PromQL that its labels and annotations ask for with `query`, as far as it is written out.
+    /// The PromQL in the `query` calls of its labels and annotations, where it is a literal.
     #[must_use]
     pub fn queries(&self) -> Vec<String> {
         let templates = self.labels.iter().chain(&self.annotations);
@@ -81,14 +81,15 @@ impl AlertRule {
             .collect()
     }
 
-    /// Whether a label or annotation asks for more PromQL.
+    /// Whether a label or annotation calls `query`.
     #[must_use]
     pub fn asks(&self) -> bool {
         let mut templates = self.labels.iter().chain(&self.annotations);
         templates.any(|(_, template)| template.source().contains("query"))
     }
 
-    /// Identity of the alert of a series: its labels without the name, the rule's, the identity, `alertname`.
+    /// Identity of the alert of a series: its labels without the name, the rule's, the identity,
+    /// `alertname`.
     pub(super) fn alert_labels(&self, scope: &Scope<'_>) -> Labels {
         let series = scope
             .labels

@@ -1,4 +1,4 @@
-//! What holds for every sequence of evaluations.
+//! Properties of every sequence of evaluations.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -79,10 +79,10 @@ fn states(tracker: &Tracker, rule: &AlertRule) -> BTreeMap<Labels, AlertState> {
 
 proptest! {
     #[test]
-    fn alerts_live_as_they_should(rule in rule(), steps in prop::collection::vec(step(), 1..40)) {
+    fn alerts_follow_the_state_machine(rule in rule(), steps in prop::collection::vec(step(), 1..40)) {
         let context = Context::default();
         let mut tracker = Tracker::new();
-        let mut told: BTreeMap<Labels, AlertState> = BTreeMap::new();
+        let mut sent: BTreeMap<Labels, AlertState> = BTreeMap::new();
         for (n, step) in steps.iter().enumerate() {
             let before = states(&tracker, &rule);
             let changes = tracker.evaluate(&rule, at(n), outcome(step), &context);
@@ -102,20 +102,20 @@ proptest! {
                 let active = after.iter().filter(|(labels, state)| labels.get("n").is_some() && **state != AlertState::Resolved);
                 prop_assert!(active.count() <= rule.limit);
             }
-            // Everybody who was told of a firing alert is told of its end.
+            // Every firing alert that was sent is also sent when it resolves.
             for alert in tracker.due(&rule, at(n), RESEND, &context) {
                 prop_assert!(alert.ends_at.is_some_and(|end| end >= alert.starts_at()));
-                told.insert(alert.labels.clone(), alert.state);
+                sent.insert(alert.labels.clone(), alert.state);
             }
             let lossy = rule.kind == AlertKind::Alert && rule.limit > 0;
             if !lossy {
-                for (labels, state) in &told {
+                for (labels, state) in &sent {
                     let now = after.get(labels);
                     let agrees = match state {
                         AlertState::Firing => now == Some(&AlertState::Firing),
                         AlertState::Resolved | AlertState::Pending => now != Some(&AlertState::Firing),
                     };
-                    prop_assert!(agrees, "{} was told {:?} and is {:?}", labels, state, now);
+                    prop_assert!(agrees, "{} was sent as {:?} and is {:?}", labels, state, now);
                 }
             }
         }

@@ -31,7 +31,7 @@ pub struct Tracker {
     last_error: Option<String>,
 }
 
-/// Name of the alert that says a limit refused others.
+/// Name of the alert about a limit that refused others.
 const LIMIT_ALERT: &str = "SidewatchAlertLimitReached";
 
 impl Tracker {
@@ -41,7 +41,7 @@ impl Tracker {
         Self::default()
     }
 
-    /// Takes in one evaluation; the environment is that of its templates.
+    /// Applies one evaluation; the environment is that of its templates.
     pub fn evaluate<'a>(
         &mut self,
         rule: &'a AlertRule,
@@ -61,7 +61,8 @@ impl Tracker {
         pass.changes
     }
 
-    /// The time a process was down does not count towards `for`: nobody saw whether the condition held.
+    /// The time a process was down does not count towards `for`: it is unknown whether the
+    /// condition held.
     fn skip_outage(&mut self, rule: &AlertRule, at: Timestamp) {
         let restored = std::mem::take(&mut self.restored);
         let Some(before) = self.evaluated_at.filter(|_| restored) else {
@@ -74,7 +75,7 @@ impl Tracker {
         }
     }
 
-    /// So much time passed unseen: it does not count towards `for`.
+    /// Excludes a time without evaluations: it does not count towards `for`.
     pub fn skip(&mut self, unseen: Duration) {
         for entry in self.entries.values_mut() {
             if entry.state == AlertState::Pending {
@@ -83,7 +84,7 @@ impl Tracker {
         }
     }
 
-    /// The clock went back: everything happened so much earlier, so that what lasted keeps its length.
+    /// Moves all times back after the clock went back, so that durations stay the same.
     pub fn set_back(&mut self, by: Duration) {
         self.evaluated_at = self.evaluated_at.map(|at| at - by);
         for entry in self.entries.values_mut() {
@@ -107,7 +108,7 @@ impl Tracker {
             });
         }
         if self.entries.is_empty() {
-            // What is healthy and was healthy says nothing, so nobody asks for its labels.
+            // Healthy series without an alert need no labels: skip template expansion.
             observations.retain(|observation| is_active(effective(rule, observation.condition)));
         }
         let Some(labelled) = label(pass, observations) else {
@@ -122,7 +123,7 @@ impl Tracker {
         self.limit(pass);
     }
 
-    /// Nothing runs: what is known about a series stays, and the alert that everything is missing ends.
+    /// No model runs: the state of every series stays, and the alert about missing data ends.
     fn idle(&mut self, pass: &mut Pass<'_>) {
         let known: Vec<Labels> = self.entries.keys().cloned().collect();
         for labels in known {
@@ -147,7 +148,7 @@ impl Tracker {
         self.entries.values().any(|entry| !entry.synthetic)
     }
 
-    /// Applies what is known about one series.
+    /// Applies the observation of one series.
     fn one(
         &mut self,
         pass: &mut Pass<'_>,
@@ -185,7 +186,7 @@ impl Tracker {
         };
         entry.value = observation.value;
         entry.series = observation.labels;
-        // The alert that everything is missing and that of the one series of a `sum` have the same labels.
+        // The alert about missing data and the alert of a single `sum` series have the same labels.
         entry.synthetic = synthetic;
         let missing = observation.condition == Condition::NoData;
         if !missing {
@@ -228,7 +229,7 @@ impl Tracker {
         }
     }
 
-    /// The label sets this evaluation did not mention.
+    /// Handles the label sets that are missing from this evaluation.
     fn unlisted(&mut self, pass: &mut Pass<'_>, listed: &HashSet<Labels>, nothing: bool) {
         let rest: Vec<Labels> = self
             .entries
@@ -246,7 +247,7 @@ impl Tracker {
             } else {
                 Condition::NoData
             };
-            // A resolved alert of a vanished series must not come back as a new one because data is missing.
+            // Missing data must not raise a new alert for a series whose alert resolved.
             let condition = if entry.is_active() {
                 condition
             } else {
@@ -263,7 +264,8 @@ impl Tracker {
         }
     }
 
-    /// Enforces the rule's limit: a watch says so in an alert, a plain alert loses its state as in Prometheus.
+    /// Enforces the rule's limit: a watch raises an alert about it, a plain alert loses its state
+    /// as in Prometheus.
     fn limit(&mut self, pass: &mut Pass<'_>) {
         let rule = pass.rule;
         let active = self
@@ -316,9 +318,10 @@ impl Tracker {
         pass.changes.error.get_or_insert(message);
     }
 
-    /// Prepares for sending what receivers should hear of now, and remembers that it was sent.
+    /// Returns the alerts to send now and marks them as sent.
     ///
-    /// A firing alert is believed until [`lease`] from now, so call this at every evaluation, failed ones included.
+    /// A firing alert expires at the receiver [`lease`] from now, so call this at every evaluation,
+    /// failed ones included.
     pub fn due(
         &mut self,
         rule: &AlertRule,
@@ -342,7 +345,8 @@ impl Tracker {
         .collect()
     }
 
-    /// Forgets what was sent, so that the next [`Tracker::due`] renews every lease and repeats every end.
+    /// Marks everything as unsent, so that the next [`Tracker::due`] renews every lease and repeats
+    /// every resolved alert.
     ///
     /// Call it before a reload; a restore does it by itself.
     pub fn renew_leases(&mut self) {
@@ -351,7 +355,8 @@ impl Tracker {
         }
     }
 
-    /// Resolves the firing alerts of series that are known to be gone (a removed target) and drops pending ones.
+    /// Resolves the firing alerts of series that have ended (a removed target) and drops pending
+    /// ones.
     pub fn retire(
         &mut self,
         rule: &AlertRule,
@@ -362,12 +367,14 @@ impl Tracker {
         self.end(rule, at, context, |entry| gone(&entry.series))
     }
 
-    /// Resolves everything: the rule was removed. Send what [`Tracker::due`] gives afterwards, then drop the tracker.
+    /// Resolves every alert, because the rule was removed. Send the result of [`Tracker::due`]
+    /// afterwards, then drop the tracker.
     pub fn retire_all(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
         self.end(rule, at, context, |_| true)
     }
 
-    /// Fits restored or reloaded state to a rule: alerts whose labels the rule would no longer give are resolved.
+    /// Adapts restored or reloaded state to a rule: alerts whose labels the rule no longer produces
+    /// resolve.
     pub fn adopt(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
         self.end(rule, at, context, |entry| {
             let scope = Scope {
@@ -434,7 +441,7 @@ impl Tracker {
         entries.map(|entry| entry.alert(&rule.name, &url)).collect()
     }
 
-    /// The firing alerts of series, for what acts on them; without those about a limit or an empty expression.
+    /// The firing alerts of series, without those about a limit or an empty expression.
     #[must_use]
     pub fn firing(&self, rule: &AlertRule, context: &Context) -> Vec<Alert> {
         let url = generator_url(rule, context);
@@ -470,7 +477,7 @@ impl Tracker {
     }
 }
 
-/// Whether an alert begins with a condition, once it is known what that means under the rule.
+/// Whether a condition starts an alert under the rule's `no_data`.
 fn is_active(condition: Condition) -> bool {
     matches!(condition, Condition::Active | Condition::Held)
 }

@@ -32,7 +32,8 @@ impl Markdown {
         }
     }
 
-    /// Begins a part of the page: the description of another file, whose keys may have the same names.
+    /// Begins a part of the page: the description of another file, whose keys may have the same
+    /// names.
     pub fn part(&mut self, heading: &str, section: &Description) {
         self.part = format!("{}-", anchor(heading));
         self.section(heading, "", section);

@@ -32,7 +32,7 @@ pub trait Keys {
 ///         /// A field may be named otherwise than its key, and be read by another [`Shape`].
 ///         pub hold @ "for": Duration = Duration::ZERO;
 ///         flatten { pub http: Settings as HttpKeys; }   // optional: the keys of another section
-///         unwritten { pub interval: Duration = Duration::ZERO; }   // optional: fields that are no keys
+///         unwritten { pub interval: Duration = Duration::ZERO; }   // optional: no keys
 ///     }
 /// }
 /// ```

@@ -70,7 +70,8 @@ impl ThresholdStrategy for DriftStrategy {
 }
 
 section! {
-    /// The statistic of a drift rule against its calibrated critical value; only for records with `drift`.
+    /// The statistic of a drift rule against its calibrated critical value; only for records with
+    /// `drift`.
     pub(super) struct DriftParams {}
 }
 

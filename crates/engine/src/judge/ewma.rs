@@ -49,9 +49,9 @@ section! {
 /// Exponentially weighted mean and variance. A value is anomalous if it is more than `k_sigma`
 /// standard deviations from the mean. O(1); under 200 bytes.
 ///
-/// The recursion (West 1979, "Updating mean and variance estimates: an improved method") is `m += α
-/// d` and `v = (1−α)(v + α d²)` with `d = x − m`, where `α` is `max(alpha, 1/n)` for the first
-/// samples. A sample is judged by the mean and variance before it.
+/// The recursion (West 1979, "Updating mean and variance estimates: an improved method") is `m +=
+/// α d` and `v = (1−α)(v + α d²)` with `d = x − m`, where `α` is `max(alpha, 1/n)` for the
+/// first samples. A sample is judged by the mean and variance before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EwmaStrategy {
     params: EwmaParams,
@@ -93,8 +93,8 @@ impl EwmaStrategy {
         memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
-    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them starts from
-    /// the initial state.
+    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them starts
+    /// from the initial state.
     fn count_run(&mut self, side: Option<Side>) {
         let run = self.memory.run;
         self.memory.run = match side {

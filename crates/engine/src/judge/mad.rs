@@ -84,8 +84,8 @@ impl Mad {
     }
 }
 
-/// The median of `|x − centre|` over sorted values, by bisection: the nearest `k` values are always
-/// consecutive.
+/// The median of `|x − centre|` over sorted values, by bisection: the nearest `k` values are
+/// always consecutive.
 pub(super) fn median_distance(sorted: &[f64], centre: f64) -> f64 {
     let n = sorted.len();
     let kth = |k: usize| {

@@ -1,7 +1,7 @@
 //! The quantile function of the normal distribution.
 
-/// `Φ⁻¹(p)` for 0 < p < 1 (Acklam 2003, "An algorithm for computing the inverse normal cumulative
-/// distribution function"); the relative error is below 1.2e-9.
+/// `Φ⁻¹(p)` for 0 < p < 1 (Acklam 2003, "An algorithm for computing the inverse normal
+/// cumulative distribution function"); the relative error is below 1.2e-9.
 pub(super) fn quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
         -39.696_830_286_653_76,

@@ -15,7 +15,8 @@ use crate::describe::section;
 use crate::metric::{Direction, rounded};
 
 section! {
-    /// How far a value is beyond everything that the series has done: its records, those of seasonal residuals, and shapes.
+    /// How far a value is beyond everything that the series has done: its records, those of
+    /// seasonal residuals, and shapes.
     pub(super) struct NoveltyParams {
         /// The novelty that is anomalous.
         pub(super) threshold: f64 = 0.075, above(0.0);

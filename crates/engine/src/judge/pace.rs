@@ -13,8 +13,8 @@ const MAX_GAP: i64 = 100;
 /// If a sample is older than the last one by more steps than this, the clock was set back.
 const SET_BACK: i64 = 10;
 
-/// TableCounts the steps between samples. Without an interval every sample is one step, whatever its
-/// time.
+/// TableCounts the steps between samples. Without an interval every sample is one step, whatever
+/// its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pace {
     last: Option<Timestamp>,
@@ -56,7 +56,8 @@ impl Pace {
     }
 }
 
-/// The weight of a new sample after `steps` steps with a weight of `alpha` each: `1 − (1−α)^steps`.
+/// The weight of a new sample after `steps` steps with a weight of `alpha` each: `1 −
+/// (1−α)^steps`.
 pub(super) fn weight(alpha: f64, steps: i32) -> f64 {
     if steps == 1 {
         alpha

@@ -32,7 +32,8 @@ pub trait StrategyFactory: Send + Sync {
     /// The `type:` that it builds.
     fn kind(&self) -> &'static str;
 
-    /// Builds a strategy that has learned nothing yet. [`read_params`](super::read_params) reads and checks `params`.
+    /// Builds a strategy that has learned nothing yet. [`read_params`](super::read_params) reads
+    /// and checks `params`.
     ///
     /// # Errors
     /// Every mistake in the parameters.

@@ -16,7 +16,8 @@ use crate::metric::{Direction, rounded};
 const TO_SIGMA: f64 = 1.253_314_137_315_500_1;
 
 section! {
-    /// A usual level for each hour of the day or of the week, in UTC; what differs from it is judged.
+    /// A usual level for each hour of the day or of the week, in UTC; what differs from it is
+    /// judged.
     pub(super) struct SeasonalParams {
         /// What repeats itself.
         pub(super) period: Period = Period::Day;
@@ -103,8 +104,8 @@ impl Core for Seasonal {
 }
 
 impl Seasonal {
-    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them moves the
-    /// level.
+    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them moves
+    /// the level.
     fn count_run(&mut self, params: &SeasonalParams, step: Step, side: Option<Side>) {
         self.run = match side {
             Some(Side::Above) => self.run.max(0) + 1,

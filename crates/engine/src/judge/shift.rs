@@ -38,9 +38,9 @@ section! {
 ///
 /// The first half of the warm-up sets the bins and the AR(1) coefficient, the second half fills the
 /// bins. After that the rank of a value among the earlier ones gives a p-value, which is uniform
-/// while the values are exchangeable. With `z = −Φ⁻¹(p)`, `e = exp(δz − δ²/2)` has mean 1, and the
-/// Shiryaev–Roberts sum `M ← (1 + M) e`, averaged over the shifts δ, takes at least `budget`
-/// samples on average to reach `budget`. After an alarm it restarts.
+/// while the values are exchangeable. With `z = −Φ⁻¹(p)`, `e = exp(δz − δ²/2)` has mean
+/// 1, and the Shiryaev–Roberts sum `M ← (1 + M) e`, averaged over the shifts δ, takes at least
+/// `budget` samples on average to reach `budget`. After an alarm it restarts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Shift {
     seen: usize,
@@ -207,8 +207,8 @@ mod tests {
         let mut shift = Shift::new(&params);
         shift.first = [2.0, -2.0].repeat(50);
         shift.set_bins(true);
-        // For 100 deviations of ±2 with alternating signs φ is -99/100, which leaves a hundredth of
-        // each.
+        // For 100 deviations of ±2 with alternating signs φ is -99/100, which leaves a hundredth
+        // of each.
         assert!((shift.phi + 0.99).abs() < 1e-12);
         let ends = [shift.edges[0], shift.edges[62]];
         assert!((ends[0] + 0.02).abs() < 1e-12 && (ends[1] - 0.02).abs() < 1e-12);

@@ -7,7 +7,8 @@ use crate::alert::AlertState;
 use crate::metric::Labels;
 
 impl RuleState {
-    /// Records what an evaluation left pending or firing, visible to the rules after this one.
+    /// Records the alerts that are pending or firing after an evaluation; later rules can read
+    /// them.
     pub(super) fn record_alerts(&self, pass: &mut Pass<'_>) {
         let Some((rule, tracker)) = self.alerting().filter(|_| pass.alert_series) else {
             return;

@@ -1,4 +1,4 @@
-//! A plain alert at work: what its expression returns is active.
+//! Evaluates a plain alert: every series that its expression returns is active.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::promql::InstantSample;
 #[derive(Debug)]
 pub(super) struct Observed {
     pub(super) outcome: Outcome,
-    /// The kin of every series with a version that is there now.
+    /// The version-free labels of every present series that has a version.
     pub(super) present: HashSet<Labels>,
 }
 
@@ -29,8 +29,8 @@ impl Alerting {
         }
     }
 
-    /// What the values of this tick say. While the window fills, an active alert that the
-    /// expression does not return is unsure.
+    /// The outcome of this tick's values. While the window fills, a missing series leaves the state
+    /// of its active alert unknown.
     pub(super) fn observe(
         &self,
         values: Vec<InstantSample>,

@@ -1,4 +1,4 @@
-//! A wall clock that jumps: set by hand or by NTP, or the process was stopped and goes on.
+//! Handles jumps of the wall clock: a clock set by hand or NTP, or a process that was suspended.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::metric::Timestamp;
 const OUTAGE_INTERVALS: u32 = 20;
 
 impl ModelMonitor {
-    /// Fits what is remembered to the clock; call it before each tick. Gives by how much the clock
-    /// went back.
+    /// Adjusts the state to the clock; call it before each tick. Returns how far the clock went
+    /// back.
     ///
-    /// When it went back, whatever lasted keeps its length. Time in which nothing ran does not
-    /// count towards `for`. Either way the window holds too little to believe that anything ended.
+    /// If the clock went back, times move back with it and durations stay the same. Time without
+    /// ticks does not count towards `for`. In both cases the window holds too few samples to
+    /// resolve an alert.
     pub fn follow_clock(&mut self, at: Timestamp) -> Option<Duration> {
         let last = self.last_tick?;
         let interval = self.settings.interval;
         let (back, ahead) = (last.since(at), at.since(last));
         if !back.is_zero() {
-            // The interval between the two ticks passed all the same.
+            // One interval passed between the two ticks nevertheless.
             let back = back + interval;
             warn!(by = ?back, "the clock went back");
             self.unsettle(at, |tracker| tracker.set_back(back));
@@ -34,7 +35,7 @@ impl ModelMonitor {
             return Some(back);
         }
         if ahead >= interval * OUTAGE_INTERVALS {
-            warn!(by = ?ahead, "nothing was scraped for long: the clock was set, or the process was stopped");
+            warn!(by = ?ahead, "no scrape for several intervals: the clock was set, or the process was suspended");
             self.unsettle(at, |tracker| tracker.skip(ahead.saturating_sub(interval)));
         }
         None

@@ -1,4 +1,4 @@
-//! What discovery found, and which replicas left.
+//! The addresses that discovery found, and the replicas that left.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use crate::metric::Timestamp;
 
-/// What discovery found, and which replicas left.
+/// The addresses that discovery found, and the replicas that left.
 #[derive(Debug, Default)]
 pub(super) struct Discovered {
-    /// The last answer, sorted; `None` before the first.
+    /// The addresses of the last answer, sorted; `None` before the first.
     pub(super) addresses: Option<Vec<SocketAddr>>,
-    /// Instances that are no longer found.
+    /// Instances that discovery no longer finds.
     departed: Vec<Departed>,
 }
 
-/// A replica that is no longer found.
+/// A replica that discovery no longer finds.
 #[derive(Debug)]
 struct Departed {
     instance: String,
     since: Timestamp,
-    /// It has stayed away for the grace: its alerts have ended, and what ranges still hold of it is
-    /// not judged any more.
+    /// The replica was absent for the grace period: its alerts have ended, and its samples in the
+    /// window are no longer judged.
     ended: bool,
 }
 
 impl Discovered {
-    /// Takes in which instances there were and are. Gives how many left.
+    /// Updates the departed replicas from the instances before and after. Returns how many left.
     pub(super) fn change(
         &mut self,
         before: &HashSet<String>,
@@ -50,8 +50,8 @@ impl Discovered {
         ended.map(|departed| departed.instance.clone()).collect()
     }
 
-    /// The instances whose alerts end now, since they have been gone for the grace. Those that were
-    /// gone for as long as `remembered` are forgotten.
+    /// The instances whose alerts end now, because they have been absent for the grace period.
+    /// Removes instances that have been absent for `remembered`.
     pub(super) fn end(
         &mut self,
         at: Timestamp,

@@ -1,4 +1,4 @@
-//! What stands behind recorded values, for the watches that judge them.
+//! The evidence of recorded values, for the watches that judge them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ pub(super) struct EvidenceBook {
 }
 
 impl EvidenceBook {
-    /// Replaces what a rule said before.
+    /// Replaces the evidence of a rule.
     pub(super) fn keep(&mut self, owner: u64, samples: &[MetricSample]) {
         if self.pages.is_empty() && samples.iter().all(|sample| sample.evidence.is_none()) {
             return;
@@ -26,14 +26,14 @@ impl EvidenceBook {
         self.pages.extend(with);
     }
 
-    /// What stands behind the present value of a series.
+    /// The evidence of the present value of a series.
     pub(super) fn of(&self, labels: &Labels) -> Option<Arc<Evidence>> {
         self.pages
             .get(labels)
             .map(|(_, evidence)| Arc::clone(evidence))
     }
 
-    /// Forgets what rules that are gone said.
+    /// Drops the evidence of removed rules.
     pub(super) fn retain(&mut self, is_alive: impl Fn(u64) -> bool) {
         self.pages.retain(|_, (owner, _)| is_alive(*owner));
     }

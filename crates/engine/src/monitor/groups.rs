@@ -10,7 +10,7 @@ use crate::judge::Registry;
 use crate::metric::Timestamp;
 use crate::rules::{Group, RuleSet};
 
-/// A group and when it was evaluated last.
+/// A group and the time of its last evaluation.
 #[derive(Debug)]
 pub struct GroupState {
     pub(super) file: String,
@@ -21,7 +21,7 @@ pub struct GroupState {
 }
 
 impl GroupState {
-    /// A tick comes a little early or late; half a millisecond must not skip an evaluation.
+    /// Ticks vary by milliseconds; half a millisecond must not skip an evaluation.
     pub(super) fn is_due(&self, at: Timestamp) -> bool {
         let slack = self.interval / 20;
         self.last
@@ -46,7 +46,7 @@ impl GroupState {
         self.interval
     }
 
-    /// When it was evaluated last.
+    /// The time of its last evaluation.
     #[must_use]
     pub fn last(&self) -> Option<Timestamp> {
         self.last

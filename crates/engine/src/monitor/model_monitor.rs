@@ -1,4 +1,4 @@
-//! The monitor of a model: its state, and what can be seen of it.
+//! The monitor of a model: its state, and read access to it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct ModelMonitor {
     pub(super) groups: Vec<GroupState>,
     pub(super) retraining: Retraining,
     pub(super) last_tick: Option<Timestamp>,
-    /// Rules that are gone but whose alerts' end is still repeated.
+    /// Removed rules whose resolved alerts are still re-sent.
     pub(super) retired: Vec<Retired>,
     pub(super) stored: Stored,
     pub(super) registry: Registry,
@@ -48,10 +48,10 @@ pub struct ModelMonitor {
     pub(super) stopwatch: Stopwatch,
 }
 
-/// What the store holds, as far as it was told.
+/// The keys of the records handed to the store so far.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
-    /// Something happened that a crash must not undo.
+    /// A change that a crash must not undo.
     pub(super) urgent: bool,
     pub(super) alerts: BTreeSet<String>,
     pub(super) learnt: BTreeSet<String>,
@@ -92,7 +92,7 @@ impl ModelMonitor {
         }
     }
 
-    /// Measures by this stopwatch how long evaluations take; without one, they take no time.
+    /// Measures evaluation durations with this stopwatch; without one, they are 0.
     #[must_use]
     pub fn with_stopwatch(self, stopwatch: Stopwatch) -> Self {
         Self { stopwatch, ..self }
@@ -119,7 +119,7 @@ impl ModelMonitor {
         &self.targets
     }
 
-    /// The instances on which something that the rules count is there, and whether all of it stands
+    /// The instances that expose counters the rules read, and whether all of those counters stand
     /// still.
     #[must_use]
     pub fn still_instances(&self, at: Timestamp) -> HashMap<String, bool> {
@@ -133,7 +133,7 @@ impl ModelMonitor {
         self.window.series()
     }
 
-    /// When the last tick was.
+    /// The time of the last tick.
     #[must_use]
     pub fn last_tick(&self) -> Option<Timestamp> {
         self.last_tick
@@ -153,7 +153,7 @@ impl ModelMonitor {
         })
     }
 
-    /// Why the last scrape failed, of each target whose last scrape did.
+    /// The error of each target whose last scrape failed.
     pub fn scrape_errors(&self) -> impl Iterator<Item = &str> {
         let last = self.targets.iter().filter_map(TargetState::last);
         last.filter_map(|last| last.error.as_deref())
@@ -173,7 +173,7 @@ impl ModelMonitor {
         alerts.unwrap_or_default()
     }
 
-    /// Rules whose last evaluation failed, and why.
+    /// Rules whose last evaluation failed, with the error.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rules()
             .filter_map(|rule| Some((rule.name(), rule.health.error.as_deref()?)))
@@ -189,8 +189,8 @@ impl ModelMonitor {
         expressions.map(|expr| expr.text().to_owned()).collect()
     }
 
-    /// A request for a new model was carried out; its series may ask again after the cool-down.
-    /// `false` when it is not under way.
+    /// Reports a retraining request as done; its series may request again after the cool-down.
+    /// Returns `false` when no such request is under way.
     pub fn retrained(&mut self, id: &str) -> bool {
         let done = self.retraining.gates.done(id).is_some();
         self.stored.urgent |= done;
@@ -206,7 +206,7 @@ impl ModelMonitor {
             .collect()
     }
 
-    /// What receivers should get now, of every rule; before a first tick and after a reload.
+    /// The alerts of every rule to send now; before the first tick and after a reload.
     pub fn due(&mut self, at: Timestamp) -> Vec<Alert> {
         let resend_delay = self.settings.resend_delay;
         let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
@@ -217,7 +217,7 @@ impl ModelMonitor {
         alerts
     }
 
-    /// The ends of alerts whose rules are gone, unless another rule has the same alert by now.
+    /// The resolved alerts of removed rules, except those that another rule now has.
     pub(super) fn due_retired(&mut self, at: Timestamp) -> Vec<Alert> {
         if self.retired.is_empty() {
             return Vec::new();

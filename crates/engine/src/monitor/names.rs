@@ -1,4 +1,4 @@
-//! How a rule is found again after a restart or a reload.
+//! Keys that identify a rule across restarts and reloads.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use crate::rules::{Recorded, Rule, RuleSet};
 
 use super::settings::Settings;
 
-/// A key for every rule in order: group and name, and a number where that is not enough. The file
-/// is no part of it, so that a file may be renamed.
+/// A key for every rule in order: group and name, and a number for duplicates. The key does not
+/// contain the file, so that a file may be renamed.
 pub(super) fn keys(rules: &RuleSet) -> Vec<String> {
     let mut seen: HashMap<String, usize> = HashMap::new();
     let groups = rules.groups.iter();
@@ -26,8 +26,8 @@ pub(super) fn keys(rules: &RuleSet) -> Vec<String> {
         .collect()
 }
 
-/// Takes out what belongs to a rule: by its key, or, when the rule moved to another group, by its
-/// name alone.
+/// Removes and returns the entry of a rule: by its key, or by its name alone when the rule moved to
+/// another group.
 pub(super) fn claim<T>(
     pool: &mut BTreeMap<String, T>,
     key: &str,
@@ -53,7 +53,7 @@ pub(super) fn claim<T>(
 pub(super) fn settling(settings: &Settings, rules: &RuleSet) -> Vec<Duration> {
     let interval = settings.interval;
     let mut recorded: Vec<(&str, Duration)> = Vec::new();
-    // What a server evaluates has its whole window at once.
+    // Expressions that a server evaluates have their whole window at once.
     let ours = settings.is_remote.then(|| Recorded::of(rules));
     rules
         .rules()
@@ -100,7 +100,7 @@ mod tests {
             claim(&mut pool(), key, name, &wanted, |name| name).map(|(key, _)| key)
         };
         assert_eq!(find("b/Slow", "Slow").as_deref(), Some("b/Slow"));
-        // b/Slow is claimed by its own rule.
+        // b/Slow belongs to its own rule.
         assert_eq!(find("new/Slow", "Slow").as_deref(), Some("a/Slow"));
         assert_eq!(find("new/None", "None"), None);
         let ambiguous = claim(&mut pool(), "new/Slow", "Slow", &[], |name| name);

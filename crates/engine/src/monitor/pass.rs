@@ -1,4 +1,4 @@
-//! What every rule of a tick needs.
+//! The inputs and outputs that all rules of a tick share.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::series::Window;
 /// Time that passed since some fixed moment; the caller's clock, which the engine does not read.
 pub type Stopwatch = fn() -> Duration;
 
-/// What every rule of a tick needs.
+/// The inputs and outputs that all rules of a tick share.
 pub(super) struct Pass<'a> {
     pub(super) window: &'a mut Window,
     pub(super) context: &'a alert::Context,
     pub(super) rollout: &'a Rollout,
     pub(super) at: Timestamp,
     pub(super) evidence: &'a mut EvidenceBook,
-    /// What a server said about the expressions; empty where none was asked.
+    /// A server's results for the expressions; empty without a server.
     pub(super) results: &'a Results,
-    /// What the rules record.
+    /// The window that the rules record into.
     pub(super) recorded: &'a Recorded,
     /// Whether `ALERTS` and `ALERTS_FOR_STATE` are recorded.
     pub(super) alert_series: bool,

@@ -10,7 +10,7 @@ use crate::series::Window;
 
 use super::results::{Answer, Results};
 
-/// Answers the queries of one rule's templates: from the window, or with what a server said.
+/// Answers the queries of one rule's templates from the window or from a server's results.
 #[derive(Debug)]
 pub(super) struct TemplateQueries<'a> {
     window: &'a Window,
@@ -30,8 +30,8 @@ impl<'a> TemplateQueries<'a> {
         }
     }
 
-    /// The answer to a query at the evaluation's time; notes it as missing where the server was not
-    /// asked yet.
+    /// The answer to a query at the evaluation's time; adds it to the missing queries when the
+    /// server has not answered it yet.
     pub(super) fn answer(&self, text: &str, at: Timestamp) -> Answer {
         let expr = Expr::parse(text).map_err(|error| error.to_string())?;
         let answers = self.results.template_answers();
@@ -43,7 +43,7 @@ impl<'a> TemplateQueries<'a> {
             ),
             (Some(answers), Origin::Remote) => answers.get(text).cloned().unwrap_or_else(|| {
                 self.missing.borrow_mut().insert(text.to_owned());
-                Err("the server was not asked yet".to_owned())
+                Err("the server has not answered yet".to_owned())
             }),
         }
     }

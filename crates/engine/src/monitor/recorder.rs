@@ -1,4 +1,4 @@
-//! A record at work: values → samples under a new name, stored in the window.
+//! Evaluates a recording rule: stores its values under a new name in the window.
 
 use super::pass::Pass;
 use crate::map::drift::{Detector, DriftRule};
@@ -12,7 +12,7 @@ pub struct Recorder {
     pub(super) recording: Recording,
     /// The samples of the last evaluation.
     pub(super) samples: Vec<MetricSample>,
-    /// What a drift rule counts.
+    /// The counts of a drift rule.
     pub(super) detector: Option<Box<Detector>>,
 }
 
@@ -49,7 +49,7 @@ impl Recorder {
         }
     }
 
-    /// Records the values of this tick; gives why it failed.
+    /// Records the values of this tick; returns the error if it failed.
     pub(super) fn take(
         &mut self,
         values: &[InstantSample],
@@ -74,8 +74,8 @@ impl Recorder {
         }
     }
 
-    /// Continues with what an earlier version of the rule recorded, and with what it counted when
-    /// that is still to be counted in the same way.
+    /// Keeps the series that an earlier version of the rule recorded, and its counts if the rule
+    /// still counts in the same way.
     pub(super) fn inherit(&mut self, before: Self, is_same_model: bool) {
         let same_counts = match (before.drift(), self.drift()) {
             (Some(was), Some(is)) => was.counts() == is.counts(),
@@ -91,7 +91,7 @@ impl Recorder {
     }
 }
 
-/// Writes the values of a recording rule into the window and marks what is gone as stale.
+/// Writes the values of a recording rule into the window and marks missing series as stale.
 fn record(
     samples: Result<Vec<MetricSample>, String>,
     owner: u64,

@@ -1,5 +1,4 @@
-//! What a monitor wants to find again after a restart, as plain records. Storing them is the
-//! caller's work.
+//! The state of a monitor that must survive a restart, as plain records. The caller stores them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use crate::map::drift;
 use crate::metric::{Direction, Timestamp};
 use crate::retrain::Gates;
 
-/// The alerts of a rule, with enough of the rule to end them when it is gone.
+/// The alerts of a rule, with the parts of the rule that resolve them after its removal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StoredAlerts {
     rule: String,
@@ -40,7 +39,7 @@ impl StoredAlerts {
         &self.rule
     }
 
-    /// What of the rule is needed to say that its alerts ended.
+    /// The parts of the rule that its resolved alerts need.
     pub(super) fn rule(&self) -> alert::AlertRule {
         alert::AlertRule {
             name: self.rule.as_str().into(),
@@ -62,7 +61,7 @@ impl StoredAlerts {
     }
 }
 
-/// What the strategy of a watch learnt, and what it must agree with to be used again.
+/// The learned state of a watch's strategy, and the settings that must be equal to use it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
     pub(super) strategy: StrategyConfig,
@@ -80,33 +79,33 @@ impl Learnt {
     }
 }
 
-/// What a drift rule counted and learnt about a version of the model.
+/// The counts and learned references of a drift rule for one version of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
     pub(super) model_version: Option<String>,
     pub(super) memory: drift::Memory,
 }
 
-/// Something of each rule, by its key.
+/// A value per rule, by the rule's key.
 pub type ByRule<T> = Vec<(String, T)>;
 
-/// Everything that strategies learnt and drift rules counted.
+/// The learned state of all strategies and the counts of all drift rules.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Knowledge {
-    /// What strategies learnt.
+    /// The learned state of strategies.
     pub learnt: ByRule<Learnt>,
-    /// What drift rules counted.
+    /// The counts of drift rules.
     pub counted: ByRule<Counted>,
 }
 
-/// What an earlier process stored.
+/// The records that an earlier process stored.
 #[derive(Debug, Default)]
 pub struct StoredState {
     /// The alerts of each rule.
     pub alerts: ByRule<StoredAlerts>,
-    /// What strategies learnt; `None` for a record that cannot be read.
+    /// The learned state of strategies; `None` for a record that cannot be read.
     pub learnt: ByRule<Option<Learnt>>,
-    /// What drift rules counted; `None` for a record that cannot be read.
+    /// The counts of drift rules; `None` for a record that cannot be read.
     pub counted: ByRule<Option<Counted>>,
     /// The gates of retraining.
     pub gates: Option<Gates>,
@@ -117,15 +116,15 @@ pub struct StoredState {
 pub struct StateChanges {
     /// The alerts of rules.
     pub alerts: ByRule<Option<StoredAlerts>>,
-    /// What strategies learnt.
+    /// The learned state of strategies.
     pub learnt: ByRule<Option<Learnt>>,
-    /// What drift rules counted.
+    /// The counts of drift rules.
     pub counted: ByRule<Option<Counted>>,
     /// All gates of retraining.
     pub gates: Option<Gates>,
-    /// Something happened that a crash must not undo.
+    /// A change happened that a crash must not undo.
     pub urgent: bool,
-    /// An alert waits for its `for`: the time that it waited should not be lost.
+    /// An alert is pending: a crash should not lose the time that counts towards its `for`.
     pub pending: bool,
 }
 
@@ -137,7 +136,7 @@ impl StateChanges {
         changes == 0 && self.gates.is_none()
     }
 
-    /// Adds what came later, which wins.
+    /// Adds later changes, which replace earlier ones.
     pub fn overlay(&mut self, later: Self) {
         overlay(&mut self.alerts, later.alerts);
         overlay(&mut self.learnt, later.learnt);

@@ -1,5 +1,5 @@
-//! Other settings and rules for a running monitor: what is unchanged goes on as if nothing had
-//! happened.
+//! Applies new settings and rules to a running monitor; unchanged rules and targets keep their
+//! state.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::metric::Timestamp;
 use crate::rules::{Recorded, RuleSet};
 
 impl ModelMonitor {
-    /// Goes on under other settings and rules, which have passed every check.
+    /// Applies new settings and rules, which have passed every check.
     ///
-    /// A rule of the same group and name keeps its alerts, and what it learnt unless its strategy
-    /// changed. The alerts of a rule that is gone are resolved, its recorded series end. A target
-    /// that stays keeps its samples. The alerts of the answer are what receivers should get now:
-    /// every end, and every firing alert again.
+    /// A rule of the same group and name keeps its alerts, and its learned state unless its
+    /// strategy changed. The alerts of a removed rule resolve and its recorded series end. A target
+    /// that stays keeps its samples. The returned alerts are to be sent now: every resolved alert,
+    /// and every firing alert again.
     pub fn reload(&mut self, settings: Settings, rules: Arc<RuleSet>, at: Timestamp) -> Tick {
         let before = std::mem::replace(&mut self.settings, settings);
         self.rules = rules;
@@ -96,7 +96,7 @@ impl ModelMonitor {
         changes
     }
 
-    /// A rule is gone: its alerts end, and so do its recorded series.
+    /// Ends the alerts and the recorded series of a removed rule.
     fn retire(&mut self, key: String, rule: RuleState, at: Timestamp) -> Vec<Alert> {
         // The first end accepts what was recorded last, the second finds nothing new.
         self.window.end_records(rule.owner, at);

@@ -1,4 +1,4 @@
-//! What a server said about the expressions of the rules, handed to a tick in the place of scrapes.
+//! A server's results for the rules' expressions, the input of a tick without scrapes.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,12 @@ use crate::metric::{Labels, Matcher, Selector, Timestamp};
 use crate::promql::{Expr, InstantSample};
 use crate::rules::{Origin, Recorded, RuleSet};
 
-/// Series with their values, or why there are none.
+/// Series with their values, or the error.
 pub type Answer = Result<Vec<(Labels, f64)>, String>;
 
-/// The values of expressions at one time, by the text of the expression as the rule has it.
+/// The values of expressions at one time, by the text of the expression in the rule.
 ///
-/// An expression that is not among them is evaluated over the window: its series are those that
-/// rules record.
+/// An expression without a result is evaluated over the window: rules record all of its series.
 #[derive(Debug, Clone, Default)]
 pub struct Results {
     values: HashMap<String, Result<Vec<InstantSample>, String>>,
@@ -21,7 +20,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// Results of a server that also answers the queries of templates, which the tick asks for.
+    /// Results of a server that also answers the queries of templates.
     #[must_use]
     pub fn answering_templates() -> Self {
         Self {
@@ -30,20 +29,20 @@ impl Results {
         }
     }
 
-    /// Adds what the server answered about an expression, or why it did not; labels and values.
+    /// Adds the server's result for an expression: labels and values, or the error.
     pub fn put(&mut self, expr: &str, at: Timestamp, answer: Answer) {
         let sample = |(labels, value)| InstantSample { labels, value, at };
         let samples = answer.map(|values| values.into_iter().map(sample).collect());
         self.values.insert(expr.to_owned(), samples);
     }
 
-    /// Adds the answer to a query that a tick asked for.
+    /// Adds the answer to a query that a tick requested.
     pub fn put_template_answer(&mut self, query: String, answer: Answer) {
         let answers = self.template_answers.get_or_insert_default();
         answers.insert(query, answer);
     }
 
-    /// The answer about an expression; `None` when the server was not asked.
+    /// The result for an expression; `None` if the server does not evaluate it.
     #[must_use]
     pub fn get(&self, expr: &Expr) -> Option<&Result<Vec<InstantSample>, String>> {
         self.values.get(expr.text())
@@ -55,17 +54,17 @@ impl Results {
     }
 }
 
-/// What a server is asked about an expression.
+/// A query to a server for an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// The expression as the rule has it.
+    /// The expression as written in the rule.
     pub written: String,
     /// The expression with the matchers in its selectors, or why it cannot be evaluated anywhere.
     pub sent: Result<String, String>,
 }
 
-/// What a server is asked for the rules, each expression once: those that do not consist of
-/// recorded series alone.
+/// The queries to a server for the rules: each expression once, without those that read recorded
+/// series only.
 #[must_use]
 pub fn questions(rules: &RuleSet, matchers: &[Matcher]) -> Vec<Question> {
     let recorded = Recorded::of(rules);

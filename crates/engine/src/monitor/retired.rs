@@ -1,4 +1,4 @@
-//! Rules that are gone, whose alerts' end is repeated for a while.
+//! Removed rules, whose resolved alerts are re-sent for a while.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use super::records::StoredAlerts;
 use crate::alert::{self, Alert, Tracker};
 use crate::metric::{Labels, Timestamp};
 
-/// How long the end of a removed rule's alerts is repeated.
+/// How long the resolved alerts of a removed rule are re-sent.
 const REPEAT_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// The alerts of a rule that is no longer there.
+/// The alerts of a removed rule.
 #[derive(Debug)]
 pub(super) struct Retired {
     pub(super) key: String,
@@ -20,7 +20,7 @@ pub(super) struct Retired {
 }
 
 impl Retired {
-    /// Ends the alerts of a rule; also gives the changes.
+    /// Resolves the alerts of a rule; also returns the changes.
     pub(super) fn new(
         key: String,
         rule: alert::AlertRule,
@@ -38,12 +38,12 @@ impl Retired {
         (retired, changes)
     }
 
-    /// Whether the end is still to be repeated.
+    /// Whether the resolved alerts are still to be re-sent.
     pub(super) fn is_due(&self, at: Timestamp) -> bool {
         at < self.until
     }
 
-    /// The ends that receivers should get now.
+    /// The resolved alerts to send now.
     pub(super) fn due(
         &mut self,
         at: Timestamp,
@@ -52,7 +52,7 @@ impl Retired {
         active: &HashSet<Labels>,
     ) -> Vec<Alert> {
         let mut alerts = self.tracker.due(&self.rule, at, resend_delay, context);
-        // Another rule has the same alert by now.
+        // Another rule now has the same alert.
         alerts.retain(|alert| !active.contains(&alert.labels));
         alerts
     }
@@ -61,7 +61,7 @@ impl Retired {
         StoredAlerts::new(&self.rule, &self.tracker)
     }
 
-    /// The clock went back.
+    /// Adjusts the times after the clock went back.
     pub(super) fn set_back(&mut self, by: Duration) {
         self.tracker.set_back(by);
         self.until = self.until - by;

@@ -1,4 +1,4 @@
-//! When a firing watch asks for a new model.
+//! Decides when a firing watch requests retraining.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::retrain::{Attempt, Decision, GateKey, Gates, Policy, RetrainRequest};
 use crate::rules::Retrain;
 use crate::series::Window;
 
-/// How often gates of series that are gone are looked for. Two looks have to miss one, so that it
-/// outlives a failed scrape.
+/// Interval of gate garbage collection. A gate is dropped after two sweeps without its series, so
+/// that it survives a failed scrape.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
-/// A look for the gates of a rule whose series are gone.
+/// A sweep for the gates of a rule whose series have ended.
 #[derive(Debug)]
 struct Sweep {
     at: Timestamp,
@@ -31,17 +31,17 @@ struct Sweep {
 #[derive(Debug)]
 pub(super) struct Retraining {
     pub(super) gates: Gates,
-    /// The last look of each rule.
+    /// The last sweep of each rule.
     sweeps: BTreeMap<String, Sweep>,
     settings: RetrainingSettings,
     model: Model,
 }
 
-/// What vetoes are evaluated over.
+/// The data that vetoes are evaluated over.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) window: &'a Window,
-    /// What a server said; empty where none was asked.
+    /// A server's results; empty without a server.
     pub(super) results: &'a Results,
 }
 
@@ -55,7 +55,7 @@ impl Retraining {
         }
     }
 
-    /// Other switches after a reload; the gates stay.
+    /// Applies new switches after a reload; the gates stay.
     pub(super) fn reconfigure(&mut self, settings: &Settings) {
         let gates = std::mem::take(&mut self.gates);
         let sweeps = std::mem::take(&mut self.sweeps);
@@ -66,7 +66,7 @@ impl Retraining {
         };
     }
 
-    /// What a rule asks for after its evaluation.
+    /// The retraining requests of a rule after its evaluation.
     pub(super) fn decide(
         &mut self,
         rule: &RuleState,
@@ -129,8 +129,7 @@ impl Retraining {
         requests
     }
 
-    /// Forgets what was decided about series that are gone, or every series that ever was would be
-    /// remembered.
+    /// Drops the gates of series that have ended, so that their number stays bounded.
     fn sweep<'a>(
         &mut self,
         rule: &str,
@@ -184,8 +183,7 @@ mod tests {
     use crate::metric::{Labels, Timestamp};
 
     #[test]
-    fn series_that_are_gone_for_two_looks_are_forgotten_and_those_that_hold_something_back_are_not()
-    {
+    fn two_sweeps_without_the_series_drop_a_gate_unless_it_holds_a_request_back() {
         let series = |user: &str| Labels::new([("user", user)]);
         let mut retraining = Retraining::new(&Settings::default());
         let policy = Policy::default();
@@ -214,7 +212,7 @@ mod tests {
             left.push(retraining.gates.len());
         }
         assert_eq!(left, [3, 3, 2, 2]);
-        // The cool-down of six hours is over, and so is what was under way.
+        // The cool-down of six hours is over, and the request is no longer under way.
         for look in [200, 201] {
             let at = start + SWEEP_EVERY * look;
             retraining.sweep("Bad", &policy, here.iter(), at);

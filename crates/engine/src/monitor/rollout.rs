@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use crate::metric::{Labels, Timestamp};
 
-/// Labels that name the version of a model, the first that is there counts.
+/// Labels that name the version of a model; the first that a series has counts.
 const VERSIONS: [&str; 2] = ["model_version", "version"];
 
-/// What a tick knows of replicas that come and go.
+/// Replicas and versions that appeared or left, as of one tick.
 #[derive(Debug, Default)]
 pub(super) struct Rollout {
-    /// How long something counts as new.
+    /// How long a replica or version counts as new.
     pub(super) grace: Duration,
-    /// Whether a new version starts from what was learnt about the one before.
+    /// Whether a new version starts from the learned state of the previous one.
     pub(super) carry: bool,
     /// There is nothing to scrape.
     pub(super) idle: bool,
-    /// Every target answered: who is not seen is not there.
+    /// Every target answered, so a series that was not scraped does not exist.
     pub(super) complete: bool,
-    /// Instances that have been gone for longer than the grace.
+    /// Instances that have been absent for longer than the grace period.
     pub(super) gone: HashSet<String>,
-    /// Instances that appeared less than the grace ago.
+    /// Instances that appeared less than the grace period ago.
     pub(super) young: HashSet<String>,
 }
 
@@ -31,14 +31,14 @@ pub(super) struct Versions(HashMap<String, Seen>);
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// When it appeared; `None` when it was there from the start.
+    /// When it appeared; `None` if it was present from the start.
     since: Option<Timestamp>,
     last: Timestamp,
 }
 
 impl Versions {
-    /// Takes in the series of a tick. The versions of the first are not new: it is unknown how long
-    /// they have been there.
+    /// Adds the series of a tick. The versions of the first tick do not count as new, since their
+    /// age is unknown.
     pub(super) fn note<'a>(
         &mut self,
         series: impl Iterator<Item = &'a Labels>,
@@ -59,10 +59,10 @@ impl Versions {
         self.0.retain(|_, seen| at.since(seen.last) <= remembered);
     }
 
-    /// Whether another version of the same thing has taken the place of this series for longer than
-    /// the grace.
+    /// Whether another version of the same model replaced this series longer than the grace period
+    /// ago.
     ///
-    /// `present` holds the kin of every series that is there now.
+    /// `present` holds the [`model_labels`] of every present series.
     pub(super) fn is_superseded(
         &self,
         series: &Labels,
@@ -72,10 +72,10 @@ impl Versions {
     ) -> bool {
         let last = version(series).and_then(|version| self.0.get(version));
         let gone = last.is_some_and(|seen| at.since(seen.last) >= grace);
-        gone && kin(series).is_some_and(|model| present.contains(&model))
+        gone && model_labels(series).is_some_and(|model| present.contains(&model))
     }
 
-    /// Whether no version was ever seen.
+    /// Whether no series had a version so far.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -91,7 +91,7 @@ impl Versions {
 }
 
 impl Rollout {
-    /// Whether a series belongs to a replica that is gone for good.
+    /// Whether a series belongs to a replica that has been absent for the grace period.
     pub(super) fn is_gone(&self, labels: &Labels) -> bool {
         let is_gone = |instance| self.gone.contains(instance);
         !self.gone.is_empty() && labels.get("instance").is_some_and(is_gone)
@@ -105,14 +105,14 @@ impl Rollout {
     }
 }
 
-/// The version in a series' labels, when there is one.
+/// The version in a series' labels, if any.
 pub(super) fn version(labels: &Labels) -> Option<&str> {
     VERSIONS.iter().find_map(|name| labels.get(name))
 }
 
-/// The series of another version of the same thing: equal but for the version. `None` for a series
+/// A series' labels without the version: equal for all versions of one model. `None` for a series
 /// without a version.
-pub(super) fn kin(labels: &Labels) -> Option<Labels> {
+pub(super) fn model_labels(labels: &Labels) -> Option<Labels> {
     let name = VERSIONS.iter().find(|name| labels.get(name).is_some())?;
     Some(labels.with(name, ""))
 }
@@ -121,7 +121,7 @@ pub(super) fn kin(labels: &Labels) -> Option<Labels> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Rollout, Versions, kin};
+    use super::{Rollout, Versions, model_labels};
     use crate::metric::{Labels, Timestamp};
 
     const GRACE: Duration = Duration::from_secs(300);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_new_for_the_grace_unless_it_was_there_from_the_start() {
+    fn a_version_is_new_for_the_grace_period_unless_it_was_present_from_the_start() {
         let rollout = Rollout {
             grace: GRACE,
             ..Rollout::default()
@@ -150,24 +150,24 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_superseded_when_another_one_has_long_taken_its_place() {
+    fn a_version_is_superseded_when_another_one_replaced_it_a_grace_period_ago() {
         let mut versions = Versions::default();
         versions.note([series("1"), series("2")].iter(), at(0), GRACE);
         versions.note([series("1")].iter(), at(300), GRACE);
-        let present = [kin(&series("1")).unwrap()].into();
+        let present = [model_labels(&series("1")).unwrap()].into();
         let gone = |version, seconds| {
             versions.is_superseded(&series(version), &present, at(seconds), GRACE)
         };
         assert!(!gone("2", 299));
         assert!(gone("2", 300));
         assert!(!gone("1", 300));
-        // That of another model says nothing about this one.
+        // A series of another model does not supersede this one.
         let other = series("2").with("model_name", "other");
         assert!(!versions.is_superseded(&other, &present, at(300), GRACE));
     }
 
     #[test]
-    fn a_series_of_a_young_replica_is_young() {
+    fn a_series_of_a_new_replica_is_new() {
         let rollout = Rollout {
             young: ["10.0.0.1:80".to_owned()].into(),
             ..Rollout::default()
@@ -179,8 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn versions_of_one_model_are_kin() {
-        assert_eq!(kin(&series("1")), kin(&series("2")));
-        assert_eq!(kin(&Labels::new([("model_name", "m")])), None);
+    fn versions_of_one_model_have_equal_model_labels() {
+        assert_eq!(model_labels(&series("1")), model_labels(&series("2")));
+        assert_eq!(model_labels(&Labels::new([("model_name", "m")])), None);
     }
 }

@@ -1,4 +1,4 @@
-//! One running rule: its expression with a cached plan, what it remembers, how it fares.
+//! A running rule: its expression with a cached plan, its state and its health.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,31 +18,32 @@ use crate::rules::Rule;
 /// A rule and its state.
 #[derive(Debug)]
 pub struct RuleState {
-    /// How it is found again after a restart or reload.
+    /// The key that identifies it across restarts and reloads.
     pub(super) key: String,
     /// Owner of recorded series, unique among the rules.
     pub(super) owner: u64,
     pub(super) health: Health,
     pub(super) kind: RuleKind,
     query: Query,
-    /// Its templates ask for more PromQL.
+    /// Whether its templates call `query`.
     asks: bool,
     /// How long after a start the expression may lack data.
     settling: Duration,
     /// Until this time, missing series do not resolve restored alerts: the window is still filling.
     unsettled_until: Option<Timestamp>,
-    /// What lies before was learnt already, while the past is replayed for other rules.
-    pub(super) learnt_until: Option<Timestamp>,
+    /// Values up to this time were learned already; skip them while history is replayed for other
+    /// rules.
+    pub(super) learned_until: Option<Timestamp>,
 }
 
-/// How the last evaluation went.
+/// The result of the last evaluation.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    /// When it was.
+    /// Its time.
     pub at: Option<Timestamp>,
-    /// How long it took.
+    /// Its duration.
     pub took: Duration,
-    /// Why it failed.
+    /// Its error.
     pub error: Option<String>,
     /// Whether it found no series at all.
     pub empty: bool,
@@ -54,7 +55,7 @@ pub struct Health {
     pub fired: u64,
 }
 
-/// A rule with what it remembers.
+/// A rule with its state.
 #[derive(Debug)]
 pub enum RuleKind {
     /// `record`: a value under a new name.
@@ -65,7 +66,7 @@ pub enum RuleKind {
     Watch(Box<Watching>),
 }
 
-/// What a rule is made of besides its text.
+/// The inputs of a rule besides its text.
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) key: String,
@@ -76,12 +77,12 @@ pub(super) struct Setup {
     pub(super) counted: Vec<CountedRange>,
 }
 
-/// An evaluation that needs answers to the queries of templates before it can go on.
+/// An evaluation that needs answers to the queries of templates before it can continue.
 #[derive(Debug)]
 pub(super) struct Waiting {
     observed: Observed,
     took: Duration,
-    /// What has to be answered.
+    /// The queries to answer.
     pub(super) queries: Vec<String>,
 }
 
@@ -112,7 +113,7 @@ impl RuleState {
             asks: rule.alert().is_some_and(alert::AlertRule::asks),
             settling: setup.settling,
             unsettled_until: None,
-            learnt_until: None,
+            learned_until: None,
         }
     }
 
@@ -126,13 +127,13 @@ impl RuleState {
         }
     }
 
-    /// How the last evaluation went.
+    /// The result of the last evaluation.
     #[must_use]
     pub fn health(&self) -> &Health {
         &self.health
     }
 
-    /// The rule with what it remembers.
+    /// The rule with its state.
     #[must_use]
     pub fn kind(&self) -> &RuleKind {
         &self.kind
@@ -148,7 +149,7 @@ impl RuleState {
         std::iter::once(self.query.expr()).chain(veto)
     }
 
-    /// The ranges that its value is counted over, for a watch.
+    /// The ranges over which a watch's value counts.
     pub(super) fn ranges(&self) -> &[CountedRange] {
         match &self.kind {
             RuleKind::Watch(watching) => &watching.counted,
@@ -173,7 +174,7 @@ impl RuleState {
         }
     }
 
-    /// The rule and its alerts, out of a rule that is gone.
+    /// The rule and its alerts, taken from a removed rule.
     pub(super) fn into_alerting(self) -> Option<(alert::AlertRule, Tracker)> {
         match self.kind {
             RuleKind::Record(_) => None,
@@ -182,7 +183,7 @@ impl RuleState {
         }
     }
 
-    /// Continues with alerts from before; those that the rule would no longer give are resolved.
+    /// Restores stored alerts; those that the rule no longer produces resolve.
     pub(super) fn take_tracker(
         &mut self,
         before: Tracker,
@@ -196,12 +197,12 @@ impl RuleState {
         tracker.adopt(rule, at, context).alerts
     }
 
-    /// The window is empty from now on; what fires is kept until it could be known better.
+    /// Marks the window as empty: firing alerts stay until it is filled again.
     pub(super) fn settle(&mut self, at: Timestamp) {
         self.unsettled_until = Some(at + self.settling);
     }
 
-    /// Keeps what an earlier version of the rule knew.
+    /// Takes over the state of an earlier version of the rule.
     pub(super) fn inherit(
         &mut self,
         before: Self,
@@ -233,8 +234,7 @@ impl RuleState {
         self.take_tracker(tracker, at, context)
     }
 
-    /// Ends the alerts of series that carry one of these instances, and forgets what was learnt
-    /// about them.
+    /// Ends the alerts of series that carry one of these instances, and drops their learned state.
     pub(super) fn end_of(
         &mut self,
         instances: &HashSet<String>,
@@ -262,9 +262,9 @@ impl RuleState {
         }
     }
 
-    /// Evaluates the rule at this tick's time, as far as it can be without more answers.
+    /// Evaluates the rule at this tick's time; stops when its templates need more answers.
     pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) -> Result<(), Waiting> {
-        if self.learns() && self.learnt_until.is_some_and(|until| pass.at <= until) {
+        if self.learns() && self.learned_until.is_some_and(|until| pass.at <= until) {
             return Ok(());
         }
         let started = (pass.stopwatch)();
@@ -301,7 +301,7 @@ impl RuleState {
         )
     }
 
-    /// Goes on with an evaluation, now that more queries of templates are answered.
+    /// Continues an evaluation after more queries of templates were answered.
     pub(super) fn resume(&mut self, waiting: Waiting, pass: &mut Pass<'_>) -> Result<(), Waiting> {
         let started = (pass.stopwatch)().saturating_sub(waiting.took);
         let Some((rule, tracker)) = self.alerting() else {
@@ -324,8 +324,8 @@ impl RuleState {
         Ok(())
     }
 
-    /// What the templates will ask of the server that was not answered yet: a rehearsal on a copy
-    /// of the alerts tells.
+    /// The queries of templates that the server has not answered yet, found by a dry run on a copy
+    /// of the alerts.
     fn missing_queries(
         &self,
         rule: &alert::AlertRule,
@@ -346,7 +346,7 @@ impl RuleState {
         queries.into_missing()
     }
 
-    /// Takes the outcome to the alerts; gives why the rule is not healthy.
+    /// Applies the outcome to the alerts; returns why the rule is not healthy.
     fn track(&mut self, outcome: Outcome, pass: &mut Pass<'_>) -> Option<String> {
         let asks = self.asks;
         let (rule, tracker) = self.alerting_mut()?;
@@ -388,7 +388,7 @@ impl RuleState {
     }
 
     fn fail(&mut self, error: &str, pass: &mut Pass<'_>) {
-        // What was known before is not what is known now.
+        // Results of the last evaluation are out of date now.
         match &mut self.kind {
             RuleKind::Record(recorder) => {
                 recorder.samples.clear();
@@ -403,7 +403,7 @@ impl RuleState {
         }
     }
 
-    /// Alerts that receivers should get now.
+    /// The alerts to send now.
     pub(super) fn due(
         &mut self,
         at: Timestamp,

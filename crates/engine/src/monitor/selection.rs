@@ -17,7 +17,7 @@ fn expressions(rules: &RuleSet) -> impl Iterator<Item = &Expr> {
     rules.rules().flat_map(Rule::expressions)
 }
 
-/// Whether some rule may read the series about alerts; otherwise they are not recorded.
+/// Whether a rule may read the series about alerts; otherwise they are not recorded.
 pub(super) fn selects_alerts(rules: &RuleSet) -> bool {
     let mut selectors = expressions(rules).flat_map(Expr::selectors);
     selectors.any(|selector| {
@@ -25,7 +25,7 @@ pub(super) fn selects_alerts(rules: &RuleSet) -> bool {
     })
 }
 
-/// How far back expressions look that are evaluated over the window.
+/// How far back the expressions look that are evaluated over the window.
 pub(super) fn longest_reach(settings: &Settings, rules: &RuleSet) -> Duration {
     let recorded = settings.is_remote.then(|| Recorded::of(rules));
     let here = |rule: &Rule, expr: &Expr| {
@@ -61,10 +61,10 @@ pub(super) fn filter(rules: &RuleSet) -> SeriesFilter {
     SeriesFilter::new(selectors(rules))
 }
 
-/// What a template asks for with `query`.
+/// The queries of a template.
 struct TemplateQuery {
     expr: Expr,
-    /// `printf` makes the text, so that only the names of its series are known before.
+    /// `printf` builds the text, so only the names of its series are known in advance.
     is_formatted: bool,
 }
 
@@ -87,7 +87,7 @@ fn template_queries(rules: &RuleSet) -> impl Iterator<Item = TemplateQuery> {
     texts.filter_map(|text| {
         let is_formatted = text.contains('%');
         let text = text.replace("%q", "\"\"").replace('%', "");
-        // A text that cannot be parsed is reported where it is rendered.
+        // Rendering reports a text that cannot be parsed.
         let expr = Expr::parse(&text).ok()?;
         Some(TemplateQuery { expr, is_formatted })
     })

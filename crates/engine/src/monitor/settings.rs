@@ -1,4 +1,4 @@
-//! What a monitor needs to know besides its rules.
+//! The settings of a monitor besides its rules.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::exposition::Limits;
 use crate::metric::Labels;
 use crate::series;
 
-/// What a monitor needs to know besides its rules; the configuration makes it.
+/// The settings of a monitor besides its rules, built from the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Which model is watched.
@@ -61,8 +61,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What templates and alert identities see. The identity is the model, and the target's where
-    /// there is only one.
+    /// The context of templates and alert identities. The identity is the model, and the target's
+    /// where there is only one.
     pub(super) fn context(&self) -> alert::Context {
         let mut identity = self.model.labels();
         if let ([target], None) = (self.targets.as_slice(), &self.discovery) {

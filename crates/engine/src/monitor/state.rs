@@ -1,4 +1,4 @@
-//! What of a monitor is stored, and how it is taken up again.
+//! Stores and restores the state of a monitor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +15,14 @@ use crate::map;
 use crate::metric::Timestamp;
 
 impl ModelMonitor {
-    /// Takes up what an earlier process stored. Call it once, before the first tick. Gives the
-    /// alerts whose state changed by that.
+    /// Restores the records of an earlier process. Call it once, before the first tick. Returns the
+    /// alerts whose state changed.
     pub fn restore(&mut self, stored: StoredState, at: Timestamp) -> Vec<Alert> {
         let mut alerts: BTreeMap<String, StoredAlerts> = stored.alerts.into_iter().collect();
-        let mut learnt: BTreeMap<String, Option<Learnt>> = stored.learnt.into_iter().collect();
+        let mut learned: BTreeMap<String, Option<Learnt>> = stored.learnt.into_iter().collect();
         let mut counted: BTreeMap<String, Option<Counted>> = stored.counted.into_iter().collect();
         self.stored.alerts = alerts.keys().cloned().collect();
-        self.stored.learnt = learnt.keys().cloned().collect();
+        self.stored.learnt = learned.keys().cloned().collect();
         self.stored.counted = counted.keys().cloned().collect();
         let wanted = names::keys(&self.rules);
         let mut changes = Vec::new();
@@ -36,8 +36,8 @@ impl ModelMonitor {
             );
             let found_key = found.as_ref().map(|(key, _)| key);
             let key = found_key.unwrap_or(&rule.key).clone();
-            if let Some(learnt) = learnt.remove(&key).flatten() {
-                rule.relearn(&learnt, &self.settings.model);
+            if let Some(learned) = learned.remove(&key).flatten() {
+                rule.relearn(&learned, &self.settings.model);
             }
             if let Some(counted) = counted.remove(&key).flatten() {
                 rule.recount(counted, &self.settings.model);
@@ -69,7 +69,7 @@ impl ModelMonitor {
         changes
     }
 
-    /// Forgets the gates of watches that no longer retrain.
+    /// Drops the gates of watches that no longer retrain.
     pub(super) fn keep_known_gates(&mut self) {
         let rules = self.groups.iter().flat_map(|group| &group.rules);
         let known: BTreeSet<&str> = rules
@@ -84,8 +84,7 @@ impl ModelMonitor {
             .retain(|key| known.contains(key.rule.as_str()));
     }
 
-    /// What changed since the last time, with what the strategies learnt when `with_knowledge` is
-    /// set.
+    /// The changes since the last call, with the learned state if `with_knowledge` is set.
     pub fn state_changes(&mut self, with_knowledge: bool) -> StateChanges {
         let mut changes = StateChanges {
             urgent: std::mem::take(&mut self.stored.urgent),
@@ -106,7 +105,7 @@ impl ModelMonitor {
             }
         }
         for retired in &self.retired {
-            // A rule of the same place in the files may have come back with alerts of its own.
+            // A rule with the same key may have returned with its own alerts.
             if alerts.iter().all(|(key, _)| *key != retired.key) {
                 alerts.push((retired.key.clone(), retired.stored()));
             }
@@ -124,19 +123,19 @@ impl ModelMonitor {
         changes
     }
 
-    /// The keys by which what rules learnt is found again.
+    /// The keys of the rules that learn.
     #[must_use]
     pub fn rule_keys(&self) -> BTreeSet<String> {
         self.rules().map(|rule| rule.key.clone()).collect()
     }
 
-    /// Everything that strategies learnt and drift rules counted.
+    /// The learned state of all strategies and the counts of all drift rules.
     #[must_use]
     pub fn knowledge(&self) -> Knowledge {
         let model = &self.settings.model;
         let learnt = self
             .rules()
-            .filter_map(|rule| Some((rule.key.clone(), rule.learnt(model)?)));
+            .filter_map(|rule| Some((rule.key.clone(), rule.learned(model)?)));
         let counted = self
             .rules()
             .filter_map(|rule| Some((rule.key.clone(), rule.counted(model)?)));
@@ -146,18 +145,18 @@ impl ModelMonitor {
         }
     }
 
-    /// Takes what another monitor of the same rules learnt in the place of what this one did.
-    /// Alerts stay as they are.
+    /// Replaces the learned state by that of another monitor of the same rules. Alerts stay as they
+    /// are.
     pub fn adopt(&mut self, knowledge: &Knowledge) {
         let Knowledge { learnt, counted } = knowledge;
         let model = &self.settings.model;
         for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
-            let learnt = learnt.iter().find(|(key, _)| *key == rule.key);
-            if let Some((_, learnt)) = learnt.filter(|(_, learnt)| !learnt.series.is_empty()) {
+            let learned = learnt.iter().find(|(key, _)| *key == rule.key);
+            if let Some((_, learned)) = learned.filter(|(_, learned)| !learned.series.is_empty()) {
                 if let RuleKind::Watch(watching) = &mut rule.kind {
                     watching.table.reset();
                 }
-                rule.relearn(learnt, model);
+                rule.relearn(learned, model);
             }
             if let Some((_, counted)) = counted.iter().find(|(key, _)| *key == rule.key) {
                 rule.recount(counted.clone(), model);
@@ -165,17 +164,17 @@ impl ModelMonitor {
         }
     }
 
-    /// Leaves out what these rules have learnt already.
+    /// Makes these rules skip values up to the time that they have already learned.
     pub fn skip_until(&mut self, keys: &BTreeSet<String>, until: Timestamp) {
         for rule in self.rules_mut() {
             if keys.contains(&rule.key) {
-                rule.learnt_until = Some(until);
+                rule.learned_until = Some(until);
             }
         }
     }
 }
 
-/// The records to write so that these are stored in the place of what is.
+/// The records to write so that these replace the stored ones.
 fn replace<T>(stored: &mut BTreeSet<String>, records: ByRule<T>) -> ByRule<Option<T>> {
     let alive: BTreeSet<String> = records.iter().map(|(key, _)| key.clone()).collect();
     let gone = stored.difference(&alive).map(|key| (key.clone(), None));
@@ -186,8 +185,8 @@ fn replace<T>(stored: &mut BTreeSet<String>, records: ByRule<T>) -> ByRule<Optio
 }
 
 impl RuleState {
-    /// What the strategy of a watch learnt.
-    fn learnt(&self, model: &Model) -> Option<Learnt> {
+    /// The learned state of a watch's strategy.
+    fn learned(&self, model: &Model) -> Option<Learnt> {
         let RuleKind::Watch(watching) = &self.kind else {
             return None;
         };
@@ -201,7 +200,7 @@ impl RuleState {
         })
     }
 
-    /// What a drift rule counted.
+    /// The counts of a drift rule.
     fn counted(&self, model: &Model) -> Option<Counted> {
         let RuleKind::Record(recorder) = &self.kind else {
             return None;
@@ -213,8 +212,7 @@ impl RuleState {
         })
     }
 
-    /// Continues to count where an earlier process stopped, when it was about the same version of
-    /// the model.
+    /// Restores the counts of an earlier process if they are about the same version of the model.
     fn recount(&mut self, counted: Counted, model: &Model) {
         let RuleKind::Record(recorder) = &mut self.kind else {
             return;
@@ -233,25 +231,25 @@ impl RuleState {
         }
     }
 
-    /// Uses what was learnt before, when it was learnt by the same strategy about the same version
-    /// of the model.
-    fn relearn(&mut self, learnt: &Learnt, model: &Model) {
+    /// Restores the learned state if the same strategy learned it about the same version of the
+    /// model.
+    fn relearn(&mut self, learned: &Learnt, model: &Model) {
         let RuleKind::Watch(watching) = &mut self.kind else {
             return;
         };
         let watch = &watching.watch;
         let name = &watch.alert.name;
         let is_carried = model.baseline == Baseline::Carry;
-        let is_same = learnt.strategy == watch.strategy
-            && learnt.direction == watch.direction
-            && learnt.interval == watch.alert.interval;
+        let is_same = learned.strategy == watch.strategy
+            && learned.direction == watch.direction
+            && learned.interval == watch.alert.interval;
         if !is_same {
             info!(rule = %name, "the strategy changed and learns anew");
-        } else if learnt.model_version != model.version && !is_carried {
+        } else if learned.model_version != model.version && !is_carried {
             info!(rule = %name, "the model's version changed; the strategy learns anew");
         } else {
-            for (labels, error) in watching.table.restore(&learnt.series) {
-                warn!(rule = %name, %labels, %error, "what was learnt cannot be used; learning anew");
+            for (labels, error) in watching.table.restore(&learned.series) {
+                warn!(rule = %name, %labels, %error, "the stored state of the strategy is unusable; learning anew");
             }
         }
     }

@@ -8,21 +8,21 @@ use crate::exposition::{Exposition, Ingested, Ingester, Reason};
 use crate::metric::{Labels, SeriesFilter, Timestamp};
 use crate::series::{ScrapeStats, TargetId, Window};
 
-/// What scraping one target gave.
+/// The result of scraping one target.
 #[derive(Debug)]
 pub struct Scraped {
-    /// The exposition, or why there is none.
+    /// The exposition, or the error.
     pub result: Result<Exposition, ScrapeFailure>,
-    /// How long it took.
+    /// Its duration.
     pub duration: Duration,
 }
 
-/// Why there is no exposition.
+/// Why a scrape gave no exposition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrapeFailure {
-    /// The word for it in a metric label.
+    /// The reason's value in a metric label.
     pub reason: Reason,
-    /// What happened and what to do about it, on one line.
+    /// The error and its remedy, on one line.
     pub message: String,
 }
 
@@ -35,23 +35,23 @@ pub struct TargetState {
     pub(super) last: Option<LastScrape>,
     failures: Vec<(&'static str, u64)>,
     refused: u64,
-    /// When discovery first gave it; `None` when it was there from the start.
+    /// When discovery first found it; `None` if it was present from the start.
     pub(super) appeared: Option<Timestamp>,
     ingester: Ingester,
 }
 
-/// How the last scrape went.
+/// The result of the last scrape.
 #[derive(Debug, Clone)]
 pub struct LastScrape {
-    /// When it was.
+    /// Its time.
     pub at: Timestamp,
-    /// How long it took.
+    /// Its duration.
     pub duration: Duration,
     /// Bytes of the body.
     pub body_bytes: usize,
-    /// What it contained.
+    /// The counts of its contents.
     pub counts: Ingested,
-    /// Why it failed.
+    /// Its error.
     pub error: Option<String>,
 }
 
@@ -97,13 +97,13 @@ impl TargetState {
         &self.labels
     }
 
-    /// How the last scrape went; `None` before the first.
+    /// The result of the last scrape; `None` before the first.
     #[must_use]
     pub fn last(&self) -> Option<&LastScrape> {
         self.last.as_ref()
     }
 
-    /// Failed scrapes by reason since the start; every reason is there.
+    /// Failed scrapes since the start by reason, zeros included.
     #[must_use]
     pub fn failures(&self) -> &[(&'static str, u64)] {
         &self.failures
@@ -115,17 +115,17 @@ impl TargetState {
         self.refused
     }
 
-    /// Whether the last scrape was good.
+    /// Whether the last scrape succeeded.
     pub(super) fn is_up(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.error.is_none())
     }
 
-    /// The same target, which appeared at this time; `None` when it was there from the start.
+    /// The same target, which appeared at this time; `None` if it was present from the start.
     pub(super) fn since(self, appeared: Option<Timestamp>) -> Self {
         Self { appeared, ..self }
     }
 
-    /// Another set of rules wants other series.
+    /// Selects the series that another set of rules reads.
     pub(super) fn set_filter(&mut self, filter: Arc<SeriesFilter>) {
         self.ingester.set_filter(filter);
     }

@@ -1,4 +1,4 @@
-//! Targets that come and go: what discovery found, which are new, which are gone.
+//! Updates the targets from discovery: adds new ones, removes those that left.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -15,13 +15,13 @@ use crate::alert::Alert;
 use crate::metric::Timestamp;
 
 impl ModelMonitor {
-    /// Takes the addresses that the name of `scrape.discovery` has now; one target each. Returns
-    /// the positions of those that are new.
+    /// Sets the current addresses of the name in `scrape.discovery`, one target each. Returns the
+    /// positions of new targets.
     ///
-    /// A target that stays keeps its samples. The series of one that is gone get stale markers and
-    /// leave the window when no range reaches them any more; its alerts stay as they are for
-    /// `model.rollout_grace`, since a replica that crashes is gone for a moment too. No address at
-    /// all is `idle`: nothing runs that could be judged.
+    /// A target that stays keeps its samples. The series of one that left get stale markers and
+    /// leave the window when no range reaches them any more. Its alerts stay as they are for
+    /// `model.rollout_grace`, since a crashed replica is also absent for a moment. Without any
+    /// address the monitor is `idle`: no model runs that it could judge.
     pub fn discovered(&mut self, addresses: &[SocketAddr], at: Timestamp) -> Vec<usize> {
         if self.discovered.addresses.as_deref() == Some(addresses) {
             return Vec::new();
@@ -52,8 +52,8 @@ impl ModelMonitor {
         named.map(str::to_owned).collect()
     }
 
-    /// Other targets, or others in their place; one that is the same keeps its samples where it is
-    /// taken in as before.
+    /// Replaces the targets; one that is the same keeps its samples if its ingestion settings are
+    /// the same.
     pub(super) fn replace_targets(&mut self, is_same_ingest: bool, at: Timestamp) {
         let filter = Arc::new(filter(&self.rules));
         let wanted = self.targets();
@@ -67,8 +67,7 @@ impl ModelMonitor {
             });
             places.push(same.map(|index| old.swap_remove(index)));
         }
-        // A target that goes makes room first: one that comes back with other limits goes on in its
-        // old block.
+        // Remove old targets first: one that returns with other limits continues in its old block.
         for gone in old {
             self.window.remove_target(gone.id, at);
         }
@@ -91,8 +90,8 @@ impl ModelMonitor {
             .all_targets(self.discovered.addresses.as_deref())
     }
 
-    /// The first scrape of targets that are new, between two ticks: a counter's first value is
-    /// known before it is evaluated. By their positions.
+    /// Ingests the first scrape of new targets between two ticks, so that a counter's first value
+    /// is known before its evaluation. Targets are given by position.
     pub fn take_early(&mut self, at: Timestamp, scraped: Vec<(usize, Scraped)>) {
         for (index, scraped) in scraped {
             if let Some(target) = self.targets.get_mut(index) {
@@ -101,13 +100,13 @@ impl ModelMonitor {
         }
     }
 
-    /// Whether discovery says that there is nothing to scrape, as after scaling to zero.
+    /// Whether discovery found no target, as after scaling to zero.
     fn is_idle(&self) -> bool {
         let found = self.discovered.addresses.as_ref();
         self.settings.discovery.is_some() && self.targets.is_empty() && found.is_some()
     }
 
-    /// What this tick knows of replicas and versions that come and go.
+    /// Replicas and versions that appeared or left, as of this tick.
     pub(super) fn rollout(&self, at: Timestamp) -> Rollout {
         let model = &self.settings.model;
         let young = self.targets.iter().filter(|target| {
@@ -127,10 +126,10 @@ impl ModelMonitor {
         }
     }
 
-    /// Ends the alerts of replicas that have been gone for longer than the grace.
+    /// Ends the alerts of replicas that have been absent for longer than the grace period.
     pub(super) fn end_departed(&mut self, at: Timestamp) -> Vec<Alert> {
         let grace = self.settings.model.rollout_grace;
-        // No range reaches it any more, not even one over a record of another range.
+        // No range reaches its samples any more, not even one over a record of another range.
         let remembered = grace + self.window.limits().retention * 2;
         let ending = self.discovered.end(at, grace, remembered);
         self.end_of(&ending, at)

@@ -1,4 +1,4 @@
-//! One pass over everything: scrapes in; alerts, requests and what changed out.
+//! One tick: scrapes in; alerts, requests and changes out.
 
 use tracing::{debug, warn};
 
@@ -13,10 +13,10 @@ use crate::alert::Alert;
 use crate::metric::Timestamp;
 use crate::retrain::RetrainRequest;
 
-/// Everything that a tick changed and that is to be done about it.
+/// The changes of a tick and the notifications to send.
 #[derive(Debug, Default)]
 pub struct Tick {
-    /// Alerts that Alertmanager should get now: changes and repetitions.
+    /// Alerts to send to Alertmanager now: changes and repetitions.
     pub alerts: Vec<Alert>,
     /// Every alert whose state changed, in order, for subscribers and the log.
     pub changes: Vec<Alert>,
@@ -24,7 +24,7 @@ pub struct Tick {
     pub requests: Vec<RetrainRequest>,
 }
 
-/// A tick under way: the rules before its position are evaluated.
+/// A tick in progress: the rules before its position are evaluated.
 #[derive(Debug)]
 pub struct TickInProgress {
     at: Timestamp,
@@ -38,29 +38,29 @@ pub struct TickInProgress {
     waiting: Option<Waiting>,
 }
 
-/// How far a tick got.
+/// The progress of a tick.
 #[derive(Debug)]
 pub enum Progress {
-    /// Templates ask the server for more PromQL before the tick can go on.
+    /// Templates need a server's answers before the tick can continue.
     Asks {
-        /// Goes on with [`ModelMonitor::advance`].
+        /// The tick to continue with [`ModelMonitor::advance`].
         tick: Box<TickInProgress>,
-        /// What has to be answered in the results.
+        /// The queries to answer in the results.
         queries: Vec<String>,
     },
-    /// It is over.
+    /// The tick is complete.
     Done(Tick),
 }
 
 impl ModelMonitor {
-    /// One tick: takes in what was scraped from each target, in their order, and evaluates the
-    /// groups that are due.
+    /// One tick: ingests the scrape of each target, in their order, and evaluates the groups that
+    /// are due.
     pub fn observe(&mut self, at: Timestamp, scraped: &[Scraped]) -> Tick {
         let tick = self.begin(at, scraped);
         self.finish(tick, &mut Results::default())
     }
 
-    /// One tick of a monitor whose series are at a server: takes what the server said about the
+    /// One tick of a monitor whose series are at a server: takes the server's results for the
     /// rules' expressions.
     pub fn observe_results(&mut self, at: Timestamp, results: &mut Results) -> Tick {
         let tick = self.begin(at, &[]);
@@ -83,7 +83,7 @@ impl ModelMonitor {
         }
     }
 
-    /// The first part of a tick: takes in what was scraped from each target, in their order.
+    /// The first part of a tick: ingests the scrape of each target, in their order.
     pub fn begin(&mut self, at: Timestamp, scraped: &[Scraped]) -> TickInProgress {
         for (target, scraped) in self.targets.iter_mut().zip(scraped) {
             target.take(&mut self.window, at, scraped);
@@ -106,8 +106,8 @@ impl ModelMonitor {
         }
     }
 
-    /// The second part: evaluates the groups that are due, until it is over or templates ask the
-    /// server for more.
+    /// The second part: evaluates the groups that are due, until all are done or templates need a
+    /// server's answers.
     pub fn advance(&mut self, mut tick: TickInProgress, results: &Results) -> Progress {
         let mut pass = Pass {
             window: &mut self.window,
@@ -154,7 +154,7 @@ impl ModelMonitor {
         }
     }
 
-    /// The last part: what is to be sent, who is asked for a new model, and which series leave.
+    /// The last part: collects alerts and retraining requests to send, and evicts idle series.
     fn conclude(&mut self, evaluated: TickInProgress, results: &Results) -> Tick {
         let TickInProgress {
             at, changes, due, ..
@@ -185,7 +185,7 @@ impl ModelMonitor {
         tick
     }
 
-    /// Evicts the series of watches that left long ago.
+    /// Evicts the idle series of watches.
     fn evict_idle(&mut self, at: Timestamp) {
         let retention = self.window.limits().retention;
         for rule in self.rules_mut() {

@@ -1,5 +1,5 @@
-//! Whether anything moved behind a value: a ratio of counters that stand still says nothing about
-//! the model.
+//! Whether the counters behind a value increased: a ratio of counters that stand still says nothing
+//! about the model.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use crate::metric::{Labels, Selector, Timestamp};
 use crate::rules::{Rule, RuleSet};
 use crate::series::{Row, Window, is_absent, is_stale};
 
-/// A range that an expression counts over.
+/// A range of counters in an expression.
 #[derive(Debug, Clone)]
 pub(super) struct CountedRange {
     selector: Selector,
     reach: Duration,
 }
 
-/// For every rule in order, the ranges that it counts over, those of the records that it reads
-/// included.
+/// For every rule in order, the ranges of its counters, including those of the records that it
+/// reads.
 pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
     let mut recorded: Vec<(&str, Vec<CountedRange>)> = Vec::new();
     let rules = rules.rules();
@@ -31,7 +31,7 @@ pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
                 },
                 Rule::Alert { .. } | Rule::Watch(_) => None,
             };
-            // A veto against retraining says nothing about the value.
+            // A veto against retraining does not affect the value.
             let first = rule.expressions().into_iter().take(1);
             let selected = first.flat_map(|expr| expr.selected(Duration::ZERO));
             for selected in selected {
@@ -40,7 +40,7 @@ pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
                     .filter(|(name, _)| selected.selector.may_match_name(name));
                 let before = own.len();
                 own.extend(sources.flat_map(|(_, counted)| counted.iter().cloned()));
-                // A drift rule counts by itself what it selects at one instant.
+                // A drift rule counts the increases of an instant selector itself.
                 let reach = selected.range.map(|_| selected.reach).or(window);
                 if own.len() == before
                     && let Some(reach) = reach
@@ -59,7 +59,7 @@ pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
         .collect()
 }
 
-/// How a row is.
+/// The state of a row of samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Motion {
     Unknown,
@@ -67,7 +67,7 @@ enum Motion {
     Moved,
 }
 
-/// Two values and all of them equal is still; one that is no number cannot be counted.
+/// Two or more equal values are still; a value that is not a number cannot be counted.
 fn motion(row: Row<'_>) -> Motion {
     let values = row.values.iter().flat_map(|piece| piece.iter().copied());
     let mut first = None;
@@ -86,8 +86,8 @@ fn motion(row: Row<'_>) -> Motion {
     }
 }
 
-/// Whether the counters behind a value are there and none of them moved. Those of other series than
-/// the value's do not count, as far as labels tell.
+/// Whether counters exist behind a value and none of them increased. Counters whose labels
+/// contradict the value's do not count.
 pub(super) fn is_still(
     window: &Window,
     counted: &[CountedRange],
@@ -118,7 +118,7 @@ pub(super) fn is_still(
     still && !moved
 }
 
-/// The instances on which something that the rules count is there and nothing moved.
+/// The instances that expose counters the rules read, none of which increased.
 pub(super) fn still_instances<'a>(
     window: &Window,
     counted: impl Iterator<Item = &'a CountedRange>,

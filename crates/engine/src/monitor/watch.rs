@@ -1,4 +1,4 @@
-//! A watch at work: values → verdicts → what alerts and retraining decide by.
+//! Evaluates a watch: values → verdicts → observations for alerts and retraining.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::alerting::Observed;
 use super::pass::Pass;
-use super::rollout::{Rollout, Versions, kin, version};
+use super::rollout::{Rollout, Versions, model_labels, version};
 use super::traffic::{CountedRange, is_still};
 use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
 use crate::judge::{Registry, State, StrategyContext, Table, TableCounts, Verdict};
@@ -23,22 +23,22 @@ pub struct Watching {
     pub(super) table: Table,
     pub(super) tracker: Tracker,
     pub(super) judged: Vec<(MetricSample, Verdict)>,
-    /// The ranges that the value is counted over.
+    /// The ranges over which the value counts.
     pub(super) counted: Vec<CountedRange>,
     versions: Versions,
     strategy: String,
     window: Option<Duration>,
-    /// The expression is a series as it is, so that what stands behind a record stands behind the
+    /// The expression is a plain selector, so the evidence of a record is the evidence of the
     /// value.
     judges_a_record: bool,
 }
 
-/// Whether what a watch is evaluated over is filled.
+/// Whether the windows that a watch reads are filled.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filled {
-    /// The windows of its own expression are.
+    /// The windows of its own expression are filled.
     pub(super) own: bool,
-    /// Those of the rules before it are, after a restart.
+    /// The windows of the rules that it reads are filled after a restart.
     pub(super) upstream: bool,
 }
 
@@ -75,7 +75,7 @@ impl Watching {
         &self.judged
     }
 
-    /// How many series are held, and how many samples were refused by the limit.
+    /// The number of series held, and of samples that the limit refused.
     #[must_use]
     pub fn counts(&self) -> TableCounts {
         self.table.counts()
@@ -133,12 +133,15 @@ impl Watching {
         }
     }
 
-    /// Notes which versions of a model are there; gives the kin of their series.
+    /// Notes the present versions of a model; returns the [`model_labels`] of their series.
     fn note_versions(&mut self, values: &[InstantSample], pass: &Pass<'_>) -> HashSet<Labels> {
         let series = values.iter().map(|value| &value.labels);
         let versioned: Vec<&Labels> = series.filter(|series| version(series).is_some()).collect();
-        let present: HashSet<Labels> = versioned.iter().filter_map(|series| kin(series)).collect();
-        // After a restart the versions that alerts are about are known from them alone.
+        let present: HashSet<Labels> = versioned
+            .iter()
+            .filter_map(|series| model_labels(series))
+            .collect();
+        // After a restart, only the alerts name the versions that they are about.
         let alerts = if self.versions.is_empty() && !present.is_empty() {
             self.tracker.alerts(&self.watch.alert, pass.context)
         } else {
@@ -150,7 +153,7 @@ impl Watching {
         present
     }
 
-    /// Ends the alerts of versions that others have taken the place of, as after rolling back.
+    /// Ends the alerts of superseded versions, as after rolling back.
     pub(super) fn end_superseded(&mut self, present: &HashSet<Labels>, pass: &mut Pass<'_>) {
         if !pass.rollout.complete || present.is_empty() {
             return;
@@ -164,7 +167,7 @@ impl Watching {
         pass.changes.extend(ended.alerts);
     }
 
-    /// Judges a value; that of counters which stand still is no value.
+    /// Judges a value; counters that stand still give no value.
     fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Verdict {
         self.carry(sample, pass.rollout);
         let verdict = self.table.judge(sample);
@@ -175,22 +178,22 @@ impl Watching {
         verdict
     }
 
-    /// A new version starts from what was learnt about the one before, when it is to.
+    /// Starts a new version from the learned state of the previous one, if so configured.
     fn carry(&mut self, sample: &MetricSample, rollout: &Rollout) {
         if !rollout.carry {
             return;
         }
-        let Some(model) = kin(&sample.labels) else {
+        let Some(model) = model_labels(&sample.labels) else {
             return;
         };
-        let is_kin = |other: &Labels| kin(other).as_ref() == Some(&model);
-        if self.table.inherit(&sample.labels, is_kin) {
-            info!(labels = %sample.labels, "a new version starts from what was learnt about the one before");
+        let is_same_model = |other: &Labels| model_labels(other).as_ref() == Some(&model);
+        if self.table.inherit(&sample.labels, is_same_model) {
+            info!(labels = %sample.labels, "the new version starts from the learned state of the previous one");
         }
     }
 
-    /// Makes room for the new series of this tick where the limit is reached: series that are not
-    /// there now leave, those that were seen longest ago first.
+    /// Makes room for the new series of this tick at the limit: evicts absent series, least
+    /// recently seen first.
     fn make_room(&mut self, values: &[InstantSample]) {
         if self.table.has_room_for(values.len()) {
             return;
@@ -209,8 +212,7 @@ impl Watching {
         );
     }
 
-    /// Evicts the series that were not seen for so long that what was learnt about them is of no
-    /// use.
+    /// Evicts the series that were absent for so long that their learned state is useless.
     pub(super) fn evict_idle(&mut self, at: Timestamp, retention: Duration) {
         let tracker = &self.tracker;
         let mut active: Option<HashSet<&Labels>> = None;
@@ -220,7 +222,7 @@ impl Watching {
         });
     }
 
-    /// Nothing runs: what was judged last is shown as idle, and every alert stays as it is.
+    /// No model runs: shows the last judgements as idle, and leaves every alert as it is.
     fn idle(&mut self, at: Timestamp) -> Observed {
         let mut series = self.table.series();
         series.extend(self.judged.drain(..).map(|(sample, _)| sample.labels));
@@ -240,7 +242,7 @@ impl Watching {
         }
     }
 
-    /// Continues with what an earlier version of the watch knew, apart from its alerts.
+    /// Takes over the state of an earlier version of the watch, except its alerts.
     pub(super) fn inherit(&mut self, before: &mut Self, is_same_model: bool) {
         std::mem::swap(&mut self.versions, &mut before.versions);
         let (was, is) = (&before.watch, &self.watch);

@@ -9,7 +9,8 @@ pub struct Options {
     pub lookback: Duration,
     /// The step of a subquery that has none: the evaluation interval.
     pub default_subquery_step: Duration,
-    /// Names that functions drop stay visible until the end of the evaluation; off in Prometheus unless enabled.
+    /// Names that functions drop stay visible until the end of the evaluation; off in Prometheus
+    /// unless enabled.
     pub delayed_name_removal: bool,
     /// Most series in a result.
     pub max_result_series: usize,

@@ -1,5 +1,5 @@
-//! The past through a monitor, as fast as it goes: samples that are given, or what a server
-//! answered about a range.
+//! Replays history through a monitor without waiting: given samples, or a server's results for a
+//! range.
 
 mod offline;
 mod past;

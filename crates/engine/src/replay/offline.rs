@@ -1,4 +1,4 @@
-//! A monitor whose samples are given instead of scraped: what tests of rules run on.
+//! A monitor whose samples are given instead of scraped, for tests of rules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +40,8 @@ impl ModelMonitor {
         self.window.end_records(owner, at);
     }
 
-    /// The value of an expression over what was given and recorded; `step` is that of a subquery
-    /// without one.
+    /// The value of an expression over given and recorded samples; `step` is the default step of
+    /// subqueries.
     ///
     /// # Errors
     /// As [`Query::eval`]; also for a string or a range of samples.

@@ -1,4 +1,4 @@
-//! The past as a server evaluated it, step by step.
+//! A server's results for a range, step by step.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use crate::monitor::Results;
 /// The values of one series, by time.
 pub type Points = Vec<(Timestamp, f64)>;
 
-/// Series with their points, or why there are none.
+/// Series with their points, or the error.
 pub type RangeAnswer = Result<Vec<(Labels, Points)>, String>;
 
-/// What a server answered about a range, by the expression as written.
+/// A server's results for a range, by the expression as written.
 #[derive(Debug, Default)]
 pub struct Answers(Vec<(String, RangeAnswer)>);
 
 impl Answers {
-    /// Adds the answer about an expression.
+    /// Adds the result of an expression.
     pub fn put(&mut self, written: String, answer: RangeAnswer) {
         self.0.push((written, answer));
     }
 
-    /// Samples of all answers together.
+    /// The number of samples in all results.
     #[must_use]
     pub fn samples(&self) -> usize {
         let series = self
@@ -31,7 +31,7 @@ impl Answers {
         series.map(|(_, points)| points.len()).sum()
     }
 
-    /// The expressions that the server refused, and why.
+    /// The expressions that the server refused, with the errors.
     pub fn failed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().filter_map(|(written, answer)| {
             Some((written.as_str(), answer.as_ref().err()?.as_str()))
@@ -45,7 +45,7 @@ impl Answers {
     }
 }
 
-/// The steps of a range with what the server answered about each.
+/// The steps of a range with the server's results for each.
 #[derive(Debug)]
 pub struct Past {
     answers: Answers,
@@ -103,7 +103,7 @@ fn values(series: &[(Labels, Points)], cursors: &mut [usize], at: Timestamp) -> 
         let Some((time, value)) = points.get(*cursor) else {
             continue;
         };
-        // Several targets of the past may stand for one of today: the first of them does.
+        // Several past targets may map to one present target: use the first.
         if *time == at && now.iter().all(|(known, _)| known != labels) {
             now.push((labels.clone(), *value));
         }

@@ -1,4 +1,4 @@
-//! The past through a monitor: which alerts fired, and how every value was judged.
+//! Replays history through a monitor and collects the alerts that fired and every judgement.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,13 +12,13 @@ use crate::rules::{Rule, RuleSet};
 /// An alert that fired.
 #[derive(Debug, Clone)]
 pub struct Fired {
-    /// As it was when it fired.
+    /// The alert at the time it fired.
     pub alert: Alert,
     /// When it ended; `None` while it still fired at the end.
     pub resolved_at: Option<Timestamp>,
 }
 
-/// One judgement; a number that is unknown is NaN.
+/// One judgement; unknown numbers are NaN.
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
     /// When.
@@ -31,7 +31,7 @@ pub struct Point {
     pub upper: f64,
     /// 1 is at the limit.
     pub score: f64,
-    /// What the strategy said.
+    /// The strategy's state.
     pub state: judge::State,
 }
 
@@ -48,14 +48,14 @@ pub struct Judged {
     pub points: Vec<Point>,
 }
 
-/// Everything that a replay said.
+/// The results of a replay.
 #[derive(Debug, Default)]
 pub struct Replay {
     /// Alerts in the order in which they fired.
     pub fired: Vec<Fired>,
     /// Judgements, by watch and labels.
     pub judged: Vec<Judged>,
-    /// Watches that never saw a value.
+    /// Watches that never received a value.
     pub silent: Vec<String>,
     /// Steps that were replayed.
     pub scrapes: usize,
@@ -70,22 +70,22 @@ pub struct Replay {
 pub struct Failed {
     /// How many.
     pub count: usize,
-    /// Why the last one did.
+    /// The error of the last one.
     pub last: Option<String>,
 }
 
-/// A monitor that replays the past, and keeps what it said.
+/// A monitor that replays history and keeps the results.
 #[derive(Debug)]
 pub struct Player {
     monitor: ModelMonitor,
     watches: Vec<String>,
     replay: Replay,
-    /// Where the judgements of a series are, by watch.
+    /// The position of each series' judgements, by watch.
     places: HashMap<Arc<str>, HashMap<Labels, usize>>,
 }
 
 impl Player {
-    /// A player at the beginning.
+    /// A player before the first step.
     #[must_use]
     pub fn new(settings: Settings, rules: Arc<RuleSet>, registry: &Registry) -> Self {
         let watches = rules.rules().filter(|rule| matches!(rule, Rule::Watch(_)));
@@ -97,14 +97,14 @@ impl Player {
         }
     }
 
-    /// One tick: what each target answered, in their order.
+    /// One tick: the scrape of each target, in their order.
     pub fn step(&mut self, at: Timestamp, scraped: &[Scraped]) -> Tick {
         let tick = self.monitor.observe(at, scraped);
         self.note(at, &tick);
         tick
     }
 
-    /// One tick: what a server said about the rules' expressions.
+    /// One tick: a server's results for the rules' expressions.
     pub fn recall(&mut self, at: Timestamp, mut results: Results) -> Tick {
         let tick = self.monitor.observe_results(at, &mut results);
         self.note(at, &tick);
@@ -136,7 +136,7 @@ impl Player {
         }
     }
 
-    /// The end of the past.
+    /// Ends the replay.
     #[must_use]
     pub fn finish(self) -> Replay {
         let mut replay = self.replay;
@@ -167,7 +167,7 @@ impl Replay {
         }
     }
 
-    /// A new place for the judgements of a series.
+    /// Adds an empty list for the judgements of a series.
     fn place(
         &mut self,
         places: &mut HashMap<Arc<str>, HashMap<Labels, usize>>,

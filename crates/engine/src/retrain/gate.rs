@@ -1,4 +1,5 @@
-//! When a firing watch asks for retraining: N of M, cool-down, one at a time, veto, dry run.
+//! Decides when a firing watch requests retraining: N of M, cool-down, one at a time, veto, dry
+//! run.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -13,11 +14,12 @@ use super::idempotency_key;
 /// The rule's `retrain` settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Shortest time between two requests of one series, and the length of an epoch of the idempotency key.
+    /// Shortest time between two requests of one series, and the length of an epoch of the
+    /// idempotency key.
     pub cooldown: Duration,
-    /// `3/5`: at least 3 of the last 5 verdicts were anomalous; `(1, 1)` asks at once.
+    /// `3/5`: at least 3 of the last 5 verdicts were anomalous; `(1, 1)` requests at once.
     pub after: (u32, u32),
-    /// How long a request counts as under way when nobody reports it done.
+    /// How long a request counts as under way unless it is reported done.
     pub in_flight_timeout: Duration,
     /// Decide and log, but send nothing.
     pub dry_run: bool,
@@ -37,8 +39,7 @@ impl Default for Policy {
 impl Policy {
     /// Reads `after: N/M`.
     ///
-    /// # Errors
-    /// A sentence that shows the shape.
+    /// # Errors A sentence that shows the expected form.
     pub fn parse_after(text: &str) -> Result<(u32, u32), String> {
         let parts = text
             .split_once('/')
@@ -75,10 +76,10 @@ pub enum Hold {
     InFlight {
         /// Its key.
         id: String,
-        /// When it stops counting.
+        /// When it stops counting as under way.
         until: Timestamp,
     },
-    /// The rule's `unless` says no, or could not be evaluated.
+    /// The rule's `unless` returned a result, or its evaluation failed.
     Vetoed(String),
     /// `retraining.enabled` is false.
     Disabled,
@@ -108,7 +109,7 @@ impl fmt::Display for Hold {
     }
 }
 
-/// What the gate decided.
+/// The decision of a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Send a request with this key.
@@ -116,7 +117,7 @@ pub enum Decision {
         /// The idempotency key.
         id: String,
     },
-    /// Everything says yes, but it is a dry run; the cool-down runs all the same.
+    /// Every check passed, but it is a dry run; the cool-down starts nevertheless.
     DryRun {
         /// The idempotency key.
         id: String,
@@ -143,16 +144,16 @@ struct InFlight {
     since: Timestamp,
 }
 
-/// What a gate is about: a rule and a series without the pod's identity.
+/// The key of a gate: a rule and a series without the pod's identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GateKey {
     /// The watch's name.
     pub rule: String,
-    /// The series' labels without those that tell replicas apart.
+    /// The series' labels without those that distinguish replicas.
     pub series: Labels,
 }
 
-/// Labels that tell replicas of one model apart; they are no part of what is retrained.
+/// Labels that distinguish replicas of one model; they do not identify the model.
 const POD_IDENTITY: [&str; 6] = ["instance", "pod", "namespace", "job", "container", "node"];
 
 impl GateKey {
@@ -180,7 +181,8 @@ pub struct Attempt<'a> {
 }
 
 impl Gate {
-    /// Takes in a verdict: whether the series was anomalous at this evaluation. Unknown is no verdict; leave it out.
+    /// Adds a verdict: whether the series was anomalous at this evaluation. Leave out unknown
+    /// verdicts.
     pub fn verdict(&mut self, policy: &Policy, anomalous: bool) {
         self.verdicts.push_back(anomalous);
         while self.verdicts.len() > policy.after.1 as usize {
@@ -188,7 +190,8 @@ impl Gate {
         }
     }
 
-    /// Decides. `veto` is only asked when everything else says yes: `Ok(true)` vetoes, and so does an error.
+    /// Decides. `veto` is only called if every other check passed: `Ok(true)` vetoes, and so does
+    /// an error.
     pub fn decide(
         &mut self,
         policy: &Policy,
@@ -207,7 +210,8 @@ impl Gate {
         }
         let length = millis(policy.cooldown);
         let mut epoch = epoch(fired_at, attempt.at, length);
-        // An alert that fired anew late in the epoch of the last request is a cool-down after it, and still in that epoch.
+        // An alert that fires again late in the epoch of the last request may be a full cool-down
+        // after that request and still fall into its epoch.
         if let Some((last, _)) = self.last_epoch.filter(|(_, unit)| *unit == length) {
             epoch = epoch.max(last + 1);
         }
@@ -254,8 +258,8 @@ impl Gate {
         Ok(fired_at)
     }
 
-    /// Until when the gate holds something back, or an alert that fires anew may fall into its last epoch: that is over two cool-downs
-    /// after a request.
+    /// Until when the gate may hold a request back, or a new alert may fall into its last epoch: at
+    /// most two cool-downs after a request.
     fn busy_until(&self, cooldown: Duration, in_flight_timeout: Duration) -> Option<Timestamp> {
         let cooling = self.last_request.map(|last| last + cooldown * 2);
         let flight = self.in_flight.as_ref();
@@ -263,7 +267,7 @@ impl Gate {
         cooling.max(flying)
     }
 
-    /// When the last request went out.
+    /// The time of the last request.
     #[must_use]
     pub fn last_request(&self) -> Option<Timestamp> {
         self.last_request
@@ -276,8 +280,8 @@ impl Gate {
     }
 }
 
-/// The cool-down epoch: of the firing, and of each further cool-down it lasts. Replicas whose alerts fired in the same
-/// epoch agree on it whenever they decide.
+/// The cool-down epoch: of the firing, and of each further cool-down it lasts. Replicas whose
+/// alerts fired in the same epoch agree on it whenever they decide.
 fn epoch(fired_at: Timestamp, at: Timestamp, length: i64) -> i64 {
     let lasted = i64::try_from(at.since(fired_at).as_millis()).unwrap_or(i64::MAX);
     fired_at.as_millis().div_euclid(length) + lasted / length
@@ -297,7 +301,7 @@ pub struct Gates {
 }
 
 impl Gates {
-    /// The gate of a key, made when it is new.
+    /// The gate of a key, created if missing.
     pub fn gate(&mut self, key: &GateKey) -> &mut Gate {
         self.gates.entry(key.clone()).or_default()
     }
@@ -307,7 +311,8 @@ impl Gates {
         self.gates.iter()
     }
 
-    /// The wall clock went back: cool-downs and requests under way end so much earlier.
+    /// Adjusts the gates after the wall clock went back: cool-downs and requests under way end that
+    /// much earlier.
     pub fn set_back(&mut self, by: Duration) {
         for gate in self.gates.values_mut() {
             gate.last_request = gate.last_request.map(|at| at - by);
@@ -322,8 +327,8 @@ impl Gates {
         self.gates.insert(key, gate);
     }
 
-    /// Reports a request done: its series may ask again after its cool-down. Gives the gate's key, `None` when no
-    /// such request is under way.
+    /// Reports a request as done: its series may request again after its cool-down. Returns the
+    /// gate's key, `None` if no such request is under way.
     pub fn done(&mut self, id: &str) -> Option<GateKey> {
         let (key, gate) = self
             .gates
@@ -333,13 +338,15 @@ impl Gates {
         Some(key.clone())
     }
 
-    /// The cause is gone: nothing is under way for this key any more. Gives the request that was, if any.
+    /// Ends the request under way for this key, because its cause has ended. Returns its key, if
+    /// any.
     pub fn finish(&mut self, key: &GateKey) -> Option<String> {
         let flight = self.gates.get_mut(key)?.in_flight.take();
         flight.map(|flight| flight.id)
     }
 
-    /// Drops the gates that hold nothing back at `at` under any policy up to these lengths, and whose last epoch is over.
+    /// Drops the gates that hold no request back at `at` under any policy up to these lengths, and
+    /// whose last epoch is over.
     pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
         self.gates.retain(|_, gate| {
             let busy_until = gate.busy_until(cooldown, in_flight_timeout);
@@ -347,7 +354,8 @@ impl Gates {
         });
     }
 
-    /// The gates of a rule that remember verdicts at most: no cool-down, no epoch that counts and no request under way.
+    /// The gates of a rule that hold verdicts only: no cool-down, no active epoch and no request
+    /// under way.
     pub fn idle(
         &self,
         rule: &str,
@@ -373,12 +381,12 @@ impl Gates {
         self.gates.is_empty()
     }
 
-    /// Drops the gates of rules that are no longer there, and those that remember nothing of use at `at`.
+    /// Drops the gates of removed rules, and those without useful state at `at`.
     pub fn retain(&mut self, mut keep: impl FnMut(&GateKey) -> bool) {
         self.gates.retain(|key, _| keep(key));
     }
 
-    /// One line per series that waits, for the status page.
+    /// One line per waiting series, for the status page.
     #[must_use]
     pub fn describe(&self, policy: &Policy, at: Timestamp) -> Vec<String> {
         let lines = self.gates.iter().filter_map(|(key, gate)| {
@@ -397,7 +405,7 @@ impl Gates {
     }
 }
 
-/// A map with keys that are no strings, as a list of pairs.
+/// Serializes a map with non-string keys as a list of pairs.
 mod pairs {
     use std::collections::BTreeMap;
 

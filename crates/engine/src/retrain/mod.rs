@@ -1,4 +1,4 @@
-//! Retraining: the gate that decides when to ask for a new model, and the request it leads to.
+//! Retraining: the gate that decides when to request a new model, and the request.
 
 mod gate;
 mod request;

@@ -7,7 +7,8 @@ use crate::alert::Alert;
 use crate::judge::Band;
 use crate::metric::{Labels, Matcher, Timestamp};
 
-/// Why and what to retrain. Every retry and every replica of the same decision carries the same [`id`](Self::id).
+/// Why and what to retrain. Every retry and every replica of the same decision carries the same
+/// [`id`](Self::id).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetrainRequest {
     /// The idempotency key: 64 hexadecimal digits.
@@ -35,15 +36,15 @@ pub struct RetrainRequest {
     pub active_at: Timestamp,
     /// Since when the alert fires.
     pub fired_at: Timestamp,
-    /// When the decision fell.
+    /// The time of the decision.
     pub requested_at: Timestamp,
-    /// Where a person can look at it.
+    /// A link to details for people.
     #[serde(default)]
     pub generator_url: String,
 }
 
 impl RetrainRequest {
-    /// A request because of a firing alert.
+    /// The request for a firing alert.
     #[must_use]
     pub fn new(
         id: String,
@@ -89,7 +90,7 @@ impl RetrainRequest {
     }
 }
 
-/// JSON has no infinities.
+/// Absent if not finite, since JSON has no infinities.
 fn finite(band: Band) -> Band {
     let only = |side: Option<f64>| side.filter(|value| value.is_finite());
     Band {
@@ -99,8 +100,8 @@ fn finite(band: Band) -> Band {
     }
 }
 
-/// The key that replicas and retries share: SHA-256 over model id, version, rule, the series' labels without the pod's
-/// identity and the cool-down epoch, in hexadecimal.
+/// The key that replicas and retries share: SHA-256 over model id, version, rule, the series'
+/// labels without the pod's identity and the cool-down epoch, in hexadecimal.
 #[must_use]
 pub fn idempotency_key(
     (model_id, model_version): (&str, &str),

@@ -1,5 +1,4 @@
-//! The rules as meant: checked, with every default filled in. Reading them from YAML is not done
-//! here.
+//! Checked rules with every default filled in. Reading them from YAML happens elsewhere.
 
 mod recorded;
 
@@ -34,7 +33,7 @@ impl RuleSet {
 pub struct Group {
     /// The file as the user named it.
     pub file: String,
-    /// Where in the file it stands.
+    /// Its place in the file.
     pub place: Place,
     /// Unique within its file.
     pub name: String,
@@ -44,7 +43,7 @@ pub struct Group {
     pub rules: Vec<Rule>,
 }
 
-/// Where a group stands in its file.
+/// The place of a group in its file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// Which YAML document of the file, from 0; empty documents do not count.
@@ -102,7 +101,7 @@ impl Rule {
         }
     }
 
-    /// The PromQL that the rule's templates ask for with `query`, as far as it is written out.
+    /// The PromQL in the `query` calls of the rule's templates, where it is a literal.
     #[must_use]
     pub fn template_queries(&self) -> Vec<String> {
         self.alert()
@@ -140,11 +139,11 @@ pub struct Watch {
     pub strategy: StrategyConfig,
     /// Timing, labels and annotations of its alert.
     pub alert: alert::AlertRule,
-    /// When to ask for a new model.
+    /// When to request retraining.
     pub retrain: Option<Retrain>,
 }
 
-/// When a firing watch asks for a new model.
+/// When a firing watch requests retraining.
 #[derive(Debug, Clone)]
 pub struct Retrain {
     /// At most one request in this time. Default 6h.

@@ -1,4 +1,4 @@
-//! Which series the rules record themselves, as opposed to those that a server has.
+//! Distinguishes the series that rules record from those that a server has.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use crate::promql::Expr;
 /// Series about alerts, which are recorded beside those of the rules.
 const ALERT_SERIES: [&str; 2] = ["ALERTS", "ALERTS_FOR_STATE"];
 
-/// Which selectors of a set of rules find what the rules record themselves.
+/// The names that a set of rules records, to classify selectors.
 #[derive(Debug, Clone, Default)]
 pub struct Recorded(BTreeSet<String>);
 
 /// Where the series of an expression are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// All are recorded by the rules, or there are none, as in a number.
+    /// The rules record all of them, or there are none, as in a number.
     Recorded,
     /// All are at the server.
     Remote,

@@ -84,7 +84,8 @@ impl Window {
         }
     }
 
-    /// Adds a target; `labels` are its own (`job`, `instance`, …), which its synthetic series get.
+    /// Adds a target; `labels` are its own (`job`, `instance`, …), which its synthetic series
+    /// get.
     ///
     /// A target that was removed and returns within the retention continues its old block, in which
     /// stale markers separate the old samples from the new ones. With two blocks the same series

@@ -1,7 +1,7 @@
 //! OpenMetrics text, input by input: what is accepted, what it becomes, and what is refused.
 //!
-//! Where the official corpus refuses a body and Prometheus takes it (values, grouping, histograms that make no sense), it
-//! is taken: those rows say so.
+//! Where the official corpus refuses a body and Prometheus takes it (values, grouping, histograms
+//! that make no sense), it is taken: those rows say so.
 
 use sidewatch_engine::exposition::{Exposition, ExpositionError};
 

@@ -1,6 +1,7 @@
 //! A slow, simple parser of expositions, and the check that the real one agrees with it.
 //!
-//! It copies freely, works byte by byte and remembers nothing. The fuzz targets include this file too.
+//! It copies freely, works byte by byte and remembers nothing. The fuzz targets include this file
+//! too.
 
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -34,7 +35,8 @@ pub(crate) fn read(body: &[u8], format: Format) -> Option<Vec<Sample>> {
     Some(without_repeats(samples))
 }
 
-/// Drops what is not stored: further samples without a time of their own, and samples from the future.
+/// Drops what is not stored: further samples without a time of their own, and samples from the
+/// future.
 fn without_repeats(samples: Vec<Sample>) -> Vec<Sample> {
     let mut seen = HashSet::new();
     let mut kept = Vec::new();

@@ -1,7 +1,7 @@
 //! Prometheus text, input by input: what is accepted, what it becomes, and what is refused.
 //!
-//! The verdicts are those of Prometheus 3 (its parser's tests and measurements with the real program); the rows that
-//! deliberately differ say so in their name.
+//! The verdicts are those of Prometheus 3 (its parser's tests and measurements with the real
+//! program); the rows that deliberately differ say so in their name.
 
 use sidewatch_engine::exposition::ExpositionError;
 

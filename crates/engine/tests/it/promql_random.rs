@@ -108,7 +108,8 @@ impl Target {
                 None => random.below(20) as f64,
             };
             match series.kind {
-                // A reset goes back to a large number: near zero 2.42 and 3 extrapolate differently.
+                // A reset goes back to a large number: near zero 2.42 and 3 extrapolate
+                // differently.
                 Kind::Counter if series.labels.get("le").is_none() && random.chance(2) => {
                     series.value = 5e4 + random.unit() * 1e4;
                 }

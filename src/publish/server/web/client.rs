@@ -1,4 +1,5 @@
-//! Certificates of clients: whether they are needed, who has to sign them, and which names they must have.
+//! Certificates of clients: whether they are needed, who has to sign them, and which names they
+//! must have.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ type SharedVerifier = Arc<dyn ClientCertVerifier>;
 struct Verifier {
     provider: Arc<CryptoProvider>,
     mandatory: bool,
-    /// Verifies who signed the certificate; without, any certificate will do whose key the client has.
+    /// Verifies who signed the certificate; without, any certificate will do whose key the client
+    /// has.
     signed: Option<SharedVerifier>,
     /// When not empty, the certificate must have one of these names.
     allowed: Vec<String>,
@@ -88,7 +90,8 @@ impl ClientCertVerifier for Verifier {
     }
 }
 
-/// The DNS names, addresses, e-mail addresses and URIs that a certificate is for; none when it is malformed.
+/// The DNS names, addresses, e-mail addresses and URIs that a certificate is for; none when it is
+/// malformed.
 fn names(certificate: &CertificateDer<'_>) -> Option<Vec<String>> {
     let (_, parsed) = parse_x509_certificate(certificate).ok()?;
     let Some(extension) = parsed.subject_alternative_name().ok()? else {

@@ -23,7 +23,8 @@ impl Headers {
     /// Adds a header.
     ///
     /// # Errors
-    /// When the name is not on the allow-list or the value is invalid; the text says what would be valid.
+    /// When the name is not on the allow-list or the value is invalid; the text says what would be
+    /// valid.
     pub fn insert(&mut self, name: &str, value: &str) -> Result<(), String> {
         let Some((_, header)) = ALLOWED.iter().find(|(allowed, _)| *allowed == name) else {
             let names = ALLOWED.map(|(allowed, _)| allowed).join(", ");
@@ -46,8 +47,8 @@ impl Headers {
         Ok(())
     }
 
-    /// Adds the headers to an answer. A `Content-Security-Policy` that the answer already has stays beside the
-    /// configured one, and a browser applies both.
+    /// Adds the headers to an answer. A `Content-Security-Policy` that the answer already has stays
+    /// beside the configured one, and a browser applies both.
     pub(in super::super) fn add_to(&self, answer: &mut HeaderMap) {
         for (name, value) in &self.0 {
             if *name == CONTENT_SECURITY_POLICY {

@@ -1,4 +1,5 @@
-//! The web configuration, checked: TLS, users, headers, rate limit. The file has exporter-toolkit's format.
+//! The web configuration, checked: TLS, users, headers, rate limit. The file has exporter-toolkit's
+//! format.
 
 mod acceptor;
 mod client;

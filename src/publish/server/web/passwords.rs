@@ -1,5 +1,5 @@
-//! Comparing passwords. bcrypt is slow on purpose, so comparisons are limited, run off the async threads, and right
-//! passwords are remembered.
+//! Comparing passwords. bcrypt is slow on purpose, so comparisons are limited, run off the async
+//! threads, and right passwords are remembered.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

@@ -69,7 +69,8 @@ pub(in super::super) struct Reloader {
 }
 
 impl Reloader {
-    /// Begins with what was read at the start, or with plain HTTP without users; `stop` ends every connection.
+    /// Begins with what was read at the start, or with plain HTTP without users; `stop` ends every
+    /// connection.
     pub(in super::super) fn new(
         configured: Option<(Web, Load)>,
         counters: Http,
@@ -111,8 +112,8 @@ impl Reloader {
         }
     }
 
-    /// Reads the files again when their content changed. A broken configuration keeps the last good one and is
-    /// read again at every check. Blocks on the disk.
+    /// Reads the files again when their content changed. A broken configuration keeps the last good
+    /// one and is read again at every check. Blocks on the disk.
     fn check(&self) {
         let Some(load) = &self.load else { return };
         let mut last = self.last.lock();

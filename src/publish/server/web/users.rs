@@ -5,7 +5,8 @@ use std::fmt;
 
 use bcrypt::HashParts;
 
-/// The highest bcrypt cost that is accepted. At 16, each wrong password takes several seconds of a core.
+/// The highest bcrypt cost that is accepted. At 16, each wrong password takes several seconds of a
+/// core.
 const MAX_COST: u32 = 16;
 
 /// The cost for an unknown name when there is no user.
@@ -54,8 +55,8 @@ impl Users {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A hash that no password matches, with the highest cost of all users, so that an unknown name takes as long as
-    /// a known one.
+    /// A hash that no password matches, with the highest cost of all users, so that an unknown name
+    /// takes as long as a known one.
     pub(super) fn decoy_hash(&self) -> String {
         let costs = self
             .0

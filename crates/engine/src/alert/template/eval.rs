@@ -8,13 +8,13 @@ use super::parse::{Block, Node, Operand, Pipeline, Term};
 use super::value::Value;
 use super::{Scope, Tree, functions};
 
-/// Most nodes one rendering may visit: a range over a large query ends.
+/// Most nodes one rendering may visit, which bounds a range over a large query.
 const MAX_STEPS: usize = 100_000;
 /// Deepest call of templates by templates.
 const MAX_CALLS: usize = 100;
-/// Deepest nesting of blocks and parentheses over all calls: the stack ends.
+/// Deepest nesting of blocks and parentheses over all calls, which bounds the stack.
 const MAX_DEPTH: usize = 300;
-/// Most bytes one function is given: what is doubled again and again ends.
+/// Most bytes of a function's arguments, which bounds repeated doubling.
 const MAX_ARGUMENTS: usize = 1024 * 1024;
 
 #[derive(PartialEq)]
@@ -103,7 +103,7 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// An error ends the rendering, so only what goes well comes back up.
+    /// An error ends the rendering, so only a success returns here.
     fn deeper(&mut self) -> Result<(), String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -330,7 +330,7 @@ fn fields(value: Value, names: &[String]) -> Result<Value, String> {
 
 type KeyValue = (Value, Value);
 
-/// What a range goes over: keys in order.
+/// The items of a range: keys in order.
 fn items(over: &Value) -> Result<Box<dyn Iterator<Item = KeyValue> + '_>, String> {
     let text = |text: &str| Value::Text(text.to_owned());
     Ok(match over {

@@ -281,7 +281,7 @@ fn title(text: &str) -> String {
         .collect()
 }
 
-/// Host and port as Go's `net.SplitHostPort` takes them apart.
+/// Host and port, split as by Go's `net.SplitHostPort`.
 fn split_host_port(text: &str) -> Option<(&str, &str)> {
     let (host, port) = text.rsplit_once(':')?;
     if let Some(inner) = host.strip_prefix('[') {

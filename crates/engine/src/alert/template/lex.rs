@@ -29,7 +29,7 @@ pub(super) struct Token {
     pub(super) kind: Kind,
     /// Byte offset in the source.
     pub(super) at: usize,
-    /// Whether white space stood before it.
+    /// Whether white space precedes it.
     pub(super) spaced: bool,
 }
 
@@ -78,7 +78,7 @@ fn push_text(out: &mut Vec<Token>, text: &str, at: usize) {
     }
 }
 
-/// Lexes one `{{ … }}`; gives the offset behind it and whether the text behind is trimmed.
+/// Lexes one `{{ … }}`; returns the offset behind it and whether the following text is trimmed.
 fn action(
     source: &str,
     start: usize,

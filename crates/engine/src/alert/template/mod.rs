@@ -28,13 +28,13 @@ use crate::metric::{Labels, Timestamp};
 pub use functions::query_escape;
 use parse::Node;
 
-/// The samples of a PromQL expression that a template asks for, or why there are none.
+/// The samples of a template's query, or the error.
 pub type QueryAnswer = Result<Vec<(Labels, f64)>, String>;
 
 /// Answers `query` inside a template, at the evaluation's time.
 pub type Answerer<'a> = &'a dyn Fn(&str, Timestamp) -> QueryAnswer;
 
-/// What every template of a process can see, besides its own alert.
+/// The data that all templates of a process see besides their own alert.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     /// `$externalLabels`.
@@ -48,12 +48,13 @@ pub struct Context {
     pub config_hash: String,
 }
 
-/// What the templates of one evaluation can see: the context, and perhaps the answers to `query`.
+/// The data that the templates of one evaluation see: the context, and the answers to `query` if
+/// any.
 #[derive(Clone, Copy)]
 pub struct Environment<'a> {
     /// External labels and URL, identity.
     pub context: &'a Context,
-    /// Answers the `query` function; without it a template that queries fails alone.
+    /// Answers the `query` function; without it, only templates that call it fail.
     pub query: Option<Answerer<'a>>,
 }
 
@@ -75,7 +76,7 @@ impl fmt::Debug for Environment<'_> {
     }
 }
 
-/// What one rendering sees.
+/// The data of one rendering.
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// `$labels`: the sample's labels, `__name__` included.
@@ -100,7 +101,7 @@ impl fmt::Debug for Scope<'_> {
     }
 }
 
-/// A template that cannot be loaded: where and why.
+/// A template that cannot be loaded: its place and the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {message}")]
 pub struct TemplateError {
@@ -136,7 +137,7 @@ impl Template {
         Self::parse_with(source, &parse::RULE_VARIABLES)
     }
 
-    /// Parses a template over data of one's own, which knows `.name` and `$` but none of a rule's
+    /// Parses a template over custom data, which has `.name` and `$` but none of a rule's
     /// variables.
     ///
     /// # Errors
@@ -167,8 +168,8 @@ impl Template {
         self.tree.uses_value
     }
 
-    /// The PromQL that the template asks for with `query`, as far as it is written out; formats of
-    /// `printf` as they are.
+    /// The PromQL in the template's `query` calls where it is a literal, and the formats of
+    /// `printf` as written.
     #[must_use]
     pub fn queries(&self) -> Vec<String> {
         let defined = self.tree.defined.values();
@@ -179,8 +180,7 @@ impl Template {
 
     /// Expands the template.
     ///
-    /// # Errors
-    /// What went wrong while expanding; [`Template::expand`] turns it into the text Prometheus
+    /// # Errors The error of the expansion; [`Template::expand`] turns it into the text Prometheus
     /// sends.
     pub fn render(&self, scope: &Scope<'_>) -> Result<String, String> {
         if let [Node::Text(text)] = self.tree.nodes.as_slice() {
@@ -189,10 +189,9 @@ impl Template {
         eval::render(&self.tree, scope)
     }
 
-    /// Expands a template over data of one's own; a missing key prints as `<no value>`.
+    /// Expands a template over custom data; a missing key prints as `<no value>`.
     ///
-    /// # Errors
-    /// What went wrong while expanding.
+    /// # Errors The error of the expansion.
     pub fn render_data(&self, data: &serde_json::Value) -> Result<String, String> {
         let scope = Scope {
             labels: &Labels::empty(),

@@ -34,7 +34,8 @@ pub(super) fn general(value: f64, precision: Option<usize>) -> String {
     format!("{value:.decimals$}")
 }
 
-/// From this exponent on `%v` and `%g` without precision use the exponent form (`strconv.FormatFloat`).
+/// From this exponent on `%v` and `%g` without precision use the exponent form
+/// (`strconv.FormatFloat`).
 const SHORTEST_EXPONENT: i32 = 6;
 
 fn exponent_text(exponent: i32) -> String {
@@ -72,7 +73,7 @@ pub(super) fn time(seconds: f64) -> String {
     let text = Timestamp::from_secs_f64(seconds).to_string();
     let text = text.trim_end_matches('Z').replace('T', " ");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    // Trimming may have eaten zeros of the seconds when there is no fraction.
+    // Without a fraction, trimming may have removed zeros of the seconds.
     let whole = "2006-01-02 15:04:05".len();
     let padding = "0".repeat(whole.saturating_sub(text.len()));
     format!("{text}{padding} +0000 UTC")

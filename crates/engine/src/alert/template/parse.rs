@@ -25,7 +25,7 @@ pub(super) enum Node {
     Continue,
 }
 
-/// A condition, what follows when it holds, and what otherwise.
+/// A condition with its two branches.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) pipeline: Pipeline,
@@ -119,7 +119,7 @@ impl Parser<'_> {
         error(self.source, at, message)
     }
 
-    /// What stands so many tokens further on.
+    /// The token at this distance ahead.
     fn ahead(&self, tokens: usize) -> Option<&Kind> {
         self.tokens.as_slice().get(tokens).map(|token| &token.kind)
     }
@@ -273,7 +273,8 @@ impl Parser<'_> {
         })
     }
 
-    /// Behind `else`: either `if …`/`with …` in the same action, or the end of the action and a list.
+    /// Behind `else`: either `if …`/`with …` in the same action, or the end of the action and a
+    /// list.
     fn otherwise(&mut self, word: &str, at: usize) -> Result<Vec<Node>, TemplateError> {
         if let Some(Kind::Word(next)) = self.ahead(0)
             && next == word

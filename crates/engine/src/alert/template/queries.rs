@@ -1,9 +1,9 @@
-//! Which PromQL a template asks for, as far as its text says.
+//! Finds the PromQL in a template's `query` calls.
 
 use super::parse::{Node, Operand, Pipeline, Term};
 use super::value::Value;
 
-/// The arguments of `query` that are written out, and the formats of those that `printf` makes.
+/// The literal arguments of `query`, and the formats of those that `printf` builds.
 pub(super) fn of(nodes: &[Node]) -> Vec<String> {
     let mut found = Vec::new();
     walk(nodes, &mut found);
@@ -71,7 +71,7 @@ mod tests {
     use super::super::Template;
 
     #[test]
-    fn what_a_template_asks_for_is_found_wherever_it_stands() {
+    fn queries_are_found_anywhere_in_a_template() {
         let text = r#"{{ with query "up" }}{{ . | first | value }}{{ end }}
             {{ if true }}{{ "sum(x)" | query | first | value }}{{ end }}
             {{ range printf "y{job='%s'}" $labels.job | query }}{{ end }}

@@ -129,7 +129,7 @@ fn printf_is_gos() {
 }
 
 #[test]
-fn the_compliance_suites_strings_come_out() {
+fn the_compliance_suite_gets_its_expected_strings() {
     // prometheus/compliance, alert_generator/rules.yaml
     for (text, value, expected) in [
         ("{{ $value | humanize }}", 1_048_576.0, "1.049M"),
@@ -386,7 +386,7 @@ fn a_bad_template_is_refused_with_its_place() {
 }
 
 #[test]
-fn deep_or_endless_templates_end() {
+fn deep_or_endless_templates_fail() {
     let deep = format!(
         "{}1{}",
         "{{ if true }}".repeat(100),
@@ -415,13 +415,13 @@ fn deep_or_endless_templates_end() {
         ")".repeat(60)
     );
     assert!(render(&deep_values).contains("nested deeper than 300"));
-    // With work that grows with the square of the length this would take minutes.
+    // Quadratic work would take minutes here.
     let long = "{{ $x := 1 }}{{ range $i, $s := 2 }}{{ end }}".repeat(20_000);
     assert!(Template::parse(&long).is_ok());
 }
 
 #[test]
-fn what_grows_with_every_step_ends() {
+fn text_that_grows_with_every_step_fails() {
     let doubled = |first: &str, step: &str| format!("{{{{ $x := {first} }}}}{}", step.repeat(60));
     for (template, limit) in [
         (
@@ -455,7 +455,7 @@ fn what_grows_with_every_step_ends() {
 }
 
 #[test]
-fn a_failure_is_text_and_never_more() {
+fn a_failure_becomes_text_and_stops_no_alert() {
     let template = Template::parse("{{ reReplaceAll `(` `` `x` }}").unwrap();
     let text = template.expand(&Scope {
         labels: &Labels::empty(),

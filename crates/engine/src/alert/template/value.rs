@@ -1,4 +1,4 @@
-//! What templates compute with.
+//! The values of templates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Value {
         ])))
     }
 
-    /// About how many bytes a copy of this takes; what copies share is not counted.
+    /// The approximate bytes of a copy of this, without data that copies share.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + match self {

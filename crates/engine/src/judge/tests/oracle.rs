@@ -1,4 +1,5 @@
-//! Strategies against the figures of other programs: reference implementations in Python, and river 0.26.1.
+//! Strategies against the figures of other programs: reference implementations in Python, and river
+//! 0.26.1.
 
 use std::time::Duration;
 
@@ -46,10 +47,11 @@ fn page_hinkley_detects_where_river_does() {
     assert_eq!(detections(r#"{"type":"page_hinkley"}"#), [1048, 1922]);
 }
 
-/// Rows of a golden file: seconds, value, expected novelty, expected distance from the mean in standard deviations.
+/// Rows of a golden file: seconds, value, expected novelty, expected distance from the mean in
+/// standard deviations.
 ///
-/// The series are made up. The expected columns come from a Python implementation of the novelty score, and from West's
-/// recursion with `alpha` 0.005 and 50 samples of warm-up.
+/// The series are made up. The expected columns come from a Python implementation of the novelty
+/// score, and from West's recursion with `alpha` 0.005 and 50 samples of warm-up.
 fn golden(csv: &str) -> Vec<[f64; 4]> {
     let rows = csv.lines().skip(1).map(|line| {
         let mut cells = line.split(',').map(|cell| cell.parse::<f64>().unwrap());

@@ -41,7 +41,7 @@ struct Distribution {
     window: Sliding,
     learning: Learning,
     learnt: Option<LearntReference>,
-    /// Why the window does not cover its whole time.
+    /// Why the window does not cover its full length.
     note: Option<String>,
 }
 
@@ -155,7 +155,7 @@ impl Distribution {
         if self.learnt.is_none() && self.learning.add(at, &risen.rises, time) {
             self.learnt = histogram(rule, self.learning.rises())
                 .ok()
-                .and_then(|learnt| LearntReference::of(&learnt, rule.params.min_samples));
+                .and_then(|learned| LearntReference::of(&learned, rule.params.min_samples));
             if self.learnt.is_some() {
                 self.learning = Learning::default();
             }

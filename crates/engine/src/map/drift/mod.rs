@@ -2,9 +2,9 @@
 //!
 //! A [`DriftRule`] selects counters: cumulative buckets, or one counter per category. A
 //! [`Detector`] adds up their increases over a sliding window and compares them with the reference:
-//! a [`LearntReference`] from a file or the rule, or the first observations. [`Drift::observe`] computes
-//! the bias-corrected value with its evidence: sample sizes, p-value, critical value and the
-//! buckets that contribute most. A [`Tally`] counts observations for a reference file.
+//! a [`LearntReference`] from a file or the rule, or the first observations. [`Drift::observe`]
+//! computes the bias-corrected value with its evidence: sample sizes, p-value, critical value and
+//! the buckets that contribute most. A [`Tally`] counts observations for a reference file.
 
 mod counting;
 mod detector;

@@ -39,7 +39,7 @@ impl Default for DriftParams {
     }
 }
 
-/// Measures drift and corrects it for what the statistic shows by chance.
+/// Measures drift and corrects it for the bias of the statistic.
 #[derive(Debug)]
 pub(crate) struct Drift {
     params: DriftParams,

@@ -17,8 +17,8 @@ pub enum Statistic {
     Psi,
     /// Hellinger distance, 0 to 1.
     Hellinger,
-    /// Kolmogorov–Smirnov: the greatest difference of the cumulative shares, 0 to 1; needs ordered
-    /// buckets.
+    /// Kolmogorov–Smirnov: the greatest difference of the cumulative shares, 0 to 1; needs
+    /// ordered buckets.
     KolmogorovSmirnov,
     /// Wasserstein-1 distance in the unit of the bucket bounds. Needs ordered buckets; values
     /// beyond the last finite bound are treated as equal to it.

@@ -403,9 +403,9 @@ fn a_reference_is_learned_from_every_observation_and_survives_a_restart() {
         .restore(&learn, serde_json::from_str(&stored).unwrap())
         .unwrap();
     for detector in [&mut detector, &mut restored] {
-        let learnt = one(detector.observe(&learn, &values(300.0, 600.0), minute(3)));
+        let learned = one(detector.observe(&learn, &values(300.0, 600.0), minute(3)));
         assert_eq!(
-            (learnt.value, learnt.evidence.reference_samples),
+            (learned.value, learned.evidence.reference_samples),
             (Some(0.0), 600)
         );
         // From now on all observations are in the lower bucket.

@@ -139,8 +139,8 @@ pub(super) fn predict(samples: &Samples<'_>, ahead: f64) -> f64 {
     slope * ahead + now
 }
 
-/// Holt's linear smoothing (1957): `s = f·x + (1−f)(s+b)`, `b = t(s−s′) + (1−t)b`, initialized from
-/// the first two values.
+/// Holt's linear smoothing (1957): `s = f·x + (1−f)(s+b)`, `b = t(s−s′) + (1−t)b`,
+/// initialized from the first two values.
 pub(super) fn double_exponential(values: &[f64], smoothing: f64, trend: f64) -> f64 {
     let [first, second, ..] = values else {
         return ABSENT;
