@@ -28,7 +28,7 @@ groups:
   rules:
   - watch: LatencyJumped
     expr: latency
-    metric: latency
+    metric: custom
     strategy: {type: jump, factor: 3}
 ";
 

@@ -89,7 +89,7 @@ impl ServiceBuilder {
     }
 
     /// Uses this producer instead of HTTP for the target with this label `instance`, by default
-    /// the host and port of its URL. The target keeps the producer over a reload, and gets it back
+    /// the host and port of its URL; the first of several. The target keeps the producer over a reload, and gets it back
     /// if it disappears and returns.
     #[must_use]
     pub fn producer(mut self, instance: &str, producer: impl MetricProducer + 'static) -> Self {

@@ -1,10 +1,13 @@
 //! A service that a program builds with code of its own.
 
+use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde_json::{Map, Value, json};
 use sidewatch::alert::AlertState;
+use sidewatch::judge::{Built, Registry, StrategyContext, StrategyFactory};
 use sidewatch::metric::Timestamp;
 use sidewatch::publish::Server;
 use sidewatch::scrape::{Error, Exposition};
@@ -62,7 +65,7 @@ async fn a_reload_keeps_a_custom_producer_and_a_target_that_comes_back_gets_it_a
         let files = Arc::clone(&files);
         move || {
             let (config, rules) = files.lock().unwrap().clone();
-            let registry = sidewatch::judge::Registry::built_in();
+            let registry = Registry::built_in();
             Config::from_yaml(&config)?.with_rules("own.yaml", &rules, &registry)
         }
     };
@@ -108,4 +111,46 @@ fn problems_of_a_text_name_the_line() {
         text.contains("own.yaml:4: ") && text.contains("jump"),
         "{text}"
     );
+}
+
+/// Makes `{type: always}` the name of a static bound.
+struct Always;
+
+impl StrategyFactory for Always {
+    fn kind(&self) -> &'static str {
+        "always"
+    }
+
+    fn build(
+        &self,
+        _: &Map<String, Value>,
+        context: &StrategyContext,
+        registry: &Registry,
+    ) -> Built {
+        let bound = json!({"type": "static", "bound": 1.0});
+        registry.build(&serde_json::from_value(bound).unwrap(), context)
+    }
+}
+
+#[test]
+fn a_strategy_of_a_rule_file_must_be_given_to_the_service_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.yaml");
+    let rule = "{watch: A, expr: a, metric: accuracy, strategy: {type: always}}";
+    fs::write(&file, format!("groups: [{{name: own, rules: [{rule}]}}]")).unwrap();
+    let text = config("fraud-0", "100ms") + &format!("rule_files: [{}]\n", file.display());
+    let problems = Config::from_yaml(&text).unwrap_err().to_string();
+    assert!(problems.contains("always"), "{problems}");
+    let mut registry = Registry::built_in();
+    registry.register(Always);
+    let config = Config::from_yaml_with(&text, &registry).unwrap();
+    let problem = problem(Service::builder(config.clone()).build());
+    assert!(problem.starts_with("A: strategy: "), "{problem}");
+    assert!(
+        Service::builder(config.clone())
+            .strategy(Always)
+            .build()
+            .is_ok()
+    );
+    assert!(Service::builder(config).registry(registry).build().is_ok());
 }
