@@ -1,19 +1,21 @@
-//! Every change of every alert, tick by tick, and a notifier of your own for retraining requests.
+//! Every change of every alert of a running service.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error as StdError;
-use std::path::Path;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sidewatch::alert::AlertState;
-use sidewatch::config::settings::{Settings, Target};
-use sidewatch::config::{Config, RuleReader};
-use sidewatch::judge::Registry;
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::Scraped;
-use sidewatch::notify::{Error, RetrainRequest, RetrainingNotifier};
-use sidewatch::scrape::Exposition;
+use sidewatch::metric::Timestamp;
+use sidewatch::publish::Server;
+use sidewatch::scrape::{Error, Exposition};
+use sidewatch::{Config, MetricProducer, Service};
+use tokio::sync::broadcast::error::RecvError;
+
+const CONFIG: &str = "
+global: {scrape_interval: 100ms, scrape_timeout: 100ms}
+model: {id: fraud}
+scrape: {targets: [{url: 'http://fraud.example/metrics', labels: {instance: fraud-0}}]}
+";
 
 const RULES: &str = "
 groups:
@@ -23,64 +25,47 @@ groups:
     expr: accuracy
     metric: accuracy
     strategy: {type: static, bound: 0.9}
-    for: 15s
-    retrain: {cooldown: 1h}
+    for: 200ms
 ";
 
-/// Prints requests instead of sending them.
-struct Printer;
+/// Returns a bad accuracy six times, then a good one.
+struct Dip {
+    bad: u32,
+}
 
-impl RetrainingNotifier for Printer {
-    fn request<'a>(&'a self, request: &'a RetrainRequest) -> BoxFuture<'a, Result<(), Error>> {
-        println!(
-            "asked to retrain {} because of {}",
-            request.model_id, request.rule
-        );
-        Box::pin(std::future::ready(Ok(())))
+impl MetricProducer for Dip {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+        let accuracy = if self.bad > 0 { 0.8 } else { 0.95 };
+        self.bad = self.bad.saturating_sub(1);
+        let body = format!("accuracy {accuracy}\n");
+        let exposition = Exposition::text(body.into_bytes(), at);
+        Box::pin(std::future::ready(Ok(exposition)))
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
-    let registry = Registry::built_in();
-    let mut settings = Settings::default();
-    settings.scrape.targets = vec![Target {
-        url: "http://127.0.0.1:8000/metrics".to_owned(),
-        labels: Labels::new([("instance", "fraud-0")]),
-    }];
-    let reader = RuleReader {
-        registry: &registry,
-        retention: settings.storage.retention,
-        interval: settings.global.scrape_interval,
+    let service = Service::builder(Config::from_yaml(CONFIG)?)
+        .rules("subscriber.yaml", RULES)
+        .producer("fraud-0", Dip { bad: 6 })
+        .build()?;
+    let mut alerts = service.subscribe();
+    let resolved = async move {
+        loop {
+            match alerts.recv().await {
+                Ok(alert) => {
+                    println!("{alert}");
+                    if alert.state == AlertState::Resolved {
+                        return;
+                    }
+                }
+                // A slow subscriber loses the oldest changes.
+                Err(RecvError::Lagged(lost)) => println!("lost {lost} changes"),
+                Err(RecvError::Closed) => return,
+            }
+        }
     };
-    let mut config = Config::assemble(settings, Path::new(""), &registry)?;
-    config.rules.groups = reader.read("rules.yaml", RULES)?;
-
-    let mut monitor = config.monitor(&registry);
-    let mut states = Vec::new();
-    for (tick, accuracy) in [0.95, 0.8, 0.8, 0.95].into_iter().enumerate() {
-        let at = Timestamp::from_secs_f64(15.0 * tick as f64);
-        let body = format!("accuracy {accuracy}\n").into_bytes();
-        let scraped = Scraped {
-            result: Ok(Exposition::text(body, at)),
-            duration: Duration::from_millis(3),
-        };
-        let tick = monitor.observe(at, &[scraped]);
-        for request in &tick.requests {
-            Printer.request(request).await?;
-        }
-        for alert in &tick.changes {
-            println!("{at}: {alert}");
-            states.push(alert.state);
-        }
-    }
-    assert_eq!(
-        states,
-        [
-            AlertState::Pending,
-            AlertState::Firing,
-            AlertState::Resolved
-        ]
-    );
+    let server = Server::bind("127.0.0.1:0").await?;
+    service.run(server, resolved).await?;
     Ok(())
 }

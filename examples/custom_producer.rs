@@ -4,13 +4,16 @@
 use std::error::Error as StdError;
 
 use futures_util::future::BoxFuture;
-use sidewatch::config::settings::{Settings, Target};
-use sidewatch::config::{Config, RuleReader};
-use sidewatch::judge::Registry;
-use sidewatch::metric::{Labels, Timestamp};
+use sidewatch::metric::Timestamp;
 use sidewatch::publish::Server;
-use sidewatch::scrape::{Error, Exposition, MetricProducer};
-use sidewatch::service::Service;
+use sidewatch::scrape::{Error, Exposition};
+use sidewatch::{Config, MetricProducer, Service};
+
+const CONFIG: &str = "
+global: {scrape_interval: 100ms, scrape_timeout: 100ms}
+model: {id: fraud}
+scrape: {targets: [{url: 'http://fraud.example/metrics', labels: {instance: fraud-0}}]}
+";
 
 const RULES: &str = "
 groups:
@@ -22,7 +25,7 @@ groups:
     strategy: {type: static, bound: 0.9}
 ";
 
-/// Gets a little worse each time it is asked.
+/// Returns a slightly lower accuracy each time.
 struct Declining {
     accuracy: f64,
 }
@@ -30,51 +33,29 @@ struct Declining {
 impl MetricProducer for Declining {
     fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
         self.accuracy -= 0.02;
-        let body = format!(
-            "# TYPE accuracy gauge\naccuracy{{model_name=\"own\"}} {}\n",
-            self.accuracy
-        );
-        Box::pin(std::future::ready(Ok(Exposition::text(
-            body.into_bytes(),
-            at,
-        ))))
+        println!("accuracy is {:.2}", self.accuracy);
+        let body = format!("# TYPE accuracy gauge\naccuracy {}\n", self.accuracy);
+        let exposition = Exposition::text(body.into_bytes(), at);
+        Box::pin(std::future::ready(Ok(exposition)))
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn StdError>> {
-    let registry = Registry::built_in();
-    let mut settings = Settings::default();
-    settings.global.scrape_interval = std::time::Duration::from_millis(100);
-    settings.scrape.targets = vec![Target {
-        url: "http://own.example/metrics".to_owned(),
-        labels: Labels::new([("instance", "own")]),
-    }];
-    let reader = RuleReader {
-        registry: &registry,
-        retention: settings.storage.retention,
-        interval: settings.global.scrape_interval,
-    };
-    let mut config = Config::assemble(settings, std::path::Path::new(""), &registry)?;
-    config.rules.groups = reader.read("rules.yaml", RULES)?;
-
-    let service =
-        Service::new(config, &registry).with_producer(0, Box::new(Declining { accuracy: 0.97 }));
+    let service = Service::builder(Config::from_yaml(CONFIG)?)
+        .rules("own.yaml", RULES)
+        .producer("fraud-0", Declining { accuracy: 0.97 })
+        .build()?;
     let mut alerts = service.subscribe();
-    let first = async move {
-        loop {
-            match alerts.recv().await {
-                Ok(alert) if alert.fired_at.is_some() => {
-                    println!("{alert}: {}", alert.summary());
-                    break;
-                }
-                Ok(_) => {}
-                Err(error) => panic!("the monitor ended first: {error}"),
+    let first_alert = async move {
+        while let Ok(alert) = alerts.recv().await {
+            println!("{alert}: {}", alert.summary());
+            if alert.fired_at.is_some() {
+                break;
             }
         }
     };
-    service
-        .run(Server::bind("127.0.0.1:0").await?, first)
-        .await?;
+    let server = Server::bind("127.0.0.1:0").await?;
+    service.run(server, first_alert).await?;
     Ok(())
 }

@@ -4,15 +4,34 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
-use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use futures_util::future::BoxFuture;
+use serde_json::{Map, Value};
 use sidewatch::judge::{
-    Band, Problem, Registry, Side, Snapshot, StrategyConfig, StrategyContext, StrategyError,
-    StrategyFactory, Table, ThresholdStrategy, Verdict, read_params,
+    Band, Problem, Registry, Side, Snapshot, StrategyContext, StrategyError, read_params,
 };
-use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
-use sidewatch::section;
+use sidewatch::metric::{MetricSample, Timestamp};
+use sidewatch::publish::Server;
+use sidewatch::scrape::{Error, Exposition};
+use sidewatch::{
+    Config, MetricProducer, Service, StrategyFactory, ThresholdStrategy, Verdict, section,
+};
+
+const CONFIG: &str = "
+global: {scrape_interval: 100ms, scrape_timeout: 100ms}
+model: {id: fraud}
+scrape: {targets: [{url: 'http://fraud.example/metrics', labels: {instance: fraud-0}}]}
+";
+
+const RULES: &str = "
+groups:
+- name: own
+  rules:
+  - watch: LatencyJumped
+    expr: latency
+    metric: custom
+    strategy: {type: jump, factor: 3}
+";
 
 /// Remembers the last value.
 #[derive(Debug)]
@@ -80,32 +99,39 @@ impl StrategyFactory for Jumps {
     }
 }
 
-fn main() -> Result<(), Box<dyn StdError>> {
-    let mut registry = Registry::built_in();
-    registry.register(Jumps);
-    let config: StrategyConfig = serde_json::from_value(json!({"type": "jump", "factor": 3}))?;
-    let context = StrategyContext {
-        direction: Direction::Above,
-        interval: Duration::from_secs(15),
-    };
-    let mut table = Table::new(&registry, &config, &context);
-    let labels = Labels::named("latency", [("model_name", "fraud")]);
-    let mut states = Vec::new();
-    for (second, value) in [(0, 10.0), (15, 12.0), (30, 50.0), (45, 51.0)] {
-        let at = Timestamp::from_secs_f64(f64::from(second));
-        let verdict = table.judge(&MetricSample::new(
-            Metric::Custom,
-            labels.clone(),
-            value,
-            at,
-        ));
-        println!(
-            "{second:>3}s  {value:>5}  {:<10}  {}",
-            verdict.state.as_str(),
-            verdict.why
-        );
-        states.push(verdict.state.as_str());
+/// Returns latencies, the last of them for ever.
+struct Latencies(Vec<f64>);
+
+impl MetricProducer for Latencies {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+        let latency = match *self.0 {
+            [last] => last,
+            _ => self.0.remove(0),
+        };
+        println!("latency is {latency}");
+        let body = format!("latency {latency}\n");
+        let exposition = Exposition::text(body.into_bytes(), at);
+        Box::pin(std::future::ready(Ok(exposition)))
     }
-    assert_eq!(states, ["warming_up", "ok", "anomalous", "ok"]);
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn StdError>> {
+    let service = Service::builder(Config::from_yaml(CONFIG)?)
+        .strategy(Jumps)
+        .rules("jump.yaml", RULES)
+        .producer("fraud-0", Latencies(vec![10.0, 12.0, 50.0, 51.0]))
+        .build()?;
+    let mut alerts = service.subscribe();
+    let first_alert = async move {
+        while let Ok(alert) = alerts.recv().await {
+            println!("{alert}: {}", alert.summary());
+            if alert.fired_at.is_some() {
+                break;
+            }
+        }
+    };
+    let server = Server::bind("127.0.0.1:0").await?;
+    service.run(server, first_alert).await?;
     Ok(())
 }

@@ -18,7 +18,55 @@
 //! - [`RetrainingNotifier`]: who is asked for a new model;
 //! - [`Service::subscribe`]: every change of every [`Alert`], for any number of subscribers.
 //!
-//! The folder `examples` has one of each.
+//! A program that embeds Sidewatch reads a configuration, builds a service and runs it:
+//!
+//! ```
+//! use futures_util::future::BoxFuture;
+//! use sidewatch::metric::Timestamp;
+//! use sidewatch::publish::Server;
+//! use sidewatch::scrape::{Error, Exposition};
+//! use sidewatch::{Config, MetricProducer, Service};
+//!
+//! /// Returns the same metrics at every scrape.
+//! struct Fixed;
+//!
+//! impl MetricProducer for Fixed {
+//!     fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+//!         let exposition = Exposition::text(b"accuracy 0.7\n".to_vec(), at);
+//!         Box::pin(std::future::ready(Ok(exposition)))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::from_yaml(
+//!     "scrape: {targets: [{url: 'http://fraud/metrics', labels: {instance: fraud-0}}]}",
+//! )?;
+//! let rules = "
+//! groups:
+//! - name: fraud
+//!   rules:
+//!   - watch: AccuracyDropped
+//!     expr: accuracy
+//!     metric: accuracy
+//!     strategy: {type: static, bound: 0.9}
+//! ";
+//! let service = Service::builder(config)
+//!     .rules("fraud.yaml", rules)
+//!     .producer("fraud-0", Fixed)
+//!     .build()?;
+//! let mut alerts = service.subscribe();
+//! let (first, result) = tokio::sync::oneshot::channel();
+//! let first_alert = async move {
+//!     let _ = first.send(alerts.recv().await);
+//! };
+//! service.run(Server::bind("127.0.0.1:0").await?, first_alert).await?;
+//! assert_eq!(&*result.await??.rule, "AccuracyDropped");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The folder `examples` has one program for each seam.
 
 pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 pub use sidewatch_engine::metric;
@@ -61,7 +109,7 @@ pub use monitor::ModelMonitor;
 pub use sidewatch_engine::{monitor, replay};
 
 pub mod service;
-pub use service::{MonitorError, Service};
+pub use service::{MonitorError, Service, ServiceBuilder};
 
 pub mod relay;
 

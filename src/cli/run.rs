@@ -85,19 +85,19 @@ impl Run {
     ) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
         let Servers { main, health } = self.serving.bind(web).await?;
-        let service = Service::new(config, &registry);
         let command = self.clone();
         let observer = auto.clone();
         let recogniser = Arc::new(move |scrape: &Exposition| observer.observe(scrape));
         let load = Arc::new(move || command.config(&registry, &auto));
-        let mut service = service
-            .with_standby(self.serving.storage_wait)
-            .with_recogniser(recogniser)
-            .with_reload(load, self.serving.enable_lifecycle)
-            .with_polling(self.reload_interval);
+        let mut builder = Service::builder(config)
+            .standby(self.serving.storage_wait)
+            .recogniser(recogniser)
+            .reload(load, self.serving.enable_lifecycle)
+            .polling(self.reload_interval);
         if let Some(health) = health {
-            service = service.with_health(health);
+            builder = builder.health(health);
         }
+        let service = builder.build()?;
         let stop = async move {
             let name = signal.await;
             info!(signal = name, "stopping");

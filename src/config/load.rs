@@ -98,14 +98,70 @@ impl Config {
         let mut settings = read_settings(&file, &text, &|name| std::env::var(name).ok())?;
         adjust(&mut settings);
         let base = path.parent().unwrap_or(Path::new(""));
-        let mut config = Self::assemble(settings, base, registry)?;
         let main = Source {
             file,
             text,
             is_settings: true,
         };
-        config.sources.insert(0, main);
-        Ok(config)
+        Ok(Self::assemble(settings, base, registry)?.under(main))
+    }
+
+    /// Reads the text of a configuration file and the rule files that it names, relative to the
+    /// current folder. Rules may use the built-in strategies. Problems name the file
+    /// `configuration`.
+    ///
+    /// # Errors
+    /// Every problem of the text, or every problem of every rule file.
+    pub fn from_yaml(text: &str) -> Result<Self, Problems> {
+        Self::from_yaml_with(text, &Registry::built_in())
+    }
+
+    /// The same for rules that use the strategies of `registry`, which the builder of
+    /// the service needs too.
+    ///
+    /// # Errors
+    /// Every problem of the text, or every problem of every rule file.
+    pub fn from_yaml_with(text: &str, registry: &Registry) -> Result<Self, Problems> {
+        let file = "configuration";
+        let settings = read_settings(file, text, &|name| std::env::var(name).ok())?;
+        let main = Source {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            is_settings: true,
+        };
+        Ok(Self::assemble(settings, Path::new(""), registry)?.under(main))
+    }
+
+    /// Adds the rules of a text in the format of a rule file; problems name the file `name`.
+    ///
+    /// # Errors
+    /// Every problem of the text.
+    pub fn with_rules(
+        mut self,
+        name: &str,
+        text: &str,
+        registry: &Registry,
+    ) -> Result<Self, Problems> {
+        let groups = RuleReader::under(&self.settings, registry).read(name, text)?;
+        self.rules.groups.extend(groups);
+        self.sources.push(Source {
+            file: name.to_owned(),
+            text: text.to_owned(),
+            is_settings: false,
+        });
+        let mut problems = Problems::default();
+        if self.settings.scrape.source.is_some() {
+            mixed(&self.rules)
+                .into_iter()
+                .for_each(|problem| problems.push(problem));
+        }
+        problems.into_result(self)
+    }
+
+    /// The same with the configuration file in front of the other sources.
+    fn under(mut self, main: Source) -> Self {
+        self.sources.insert(0, main);
+        self
     }
 
     /// Adds the rule files that the settings name, relative to `base`.
@@ -117,16 +173,7 @@ impl Config {
         base: &Path,
         registry: &Registry,
     ) -> Result<Self, Problems> {
-        let reader = RuleReader {
-            registry,
-            retention: if settings.scrape.source.is_some() {
-                // The server's retention counts, and only the server knows it.
-                Duration::MAX
-            } else {
-                settings.storage.retention
-            },
-            interval: settings.global.scrape_interval,
-        };
+        let reader = RuleReader::under(&settings, registry);
         let mut problems = Problems::default();
         let mut sources = Vec::new();
         let mut read = |names: &[String]| {

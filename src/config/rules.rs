@@ -7,7 +7,7 @@ use super::problem::Problems;
 use super::rule::{RuleContext, rule};
 use super::rule_keys::{GroupKeys, GroupsKeys, ManifestKeys};
 use super::rule_shapes::MANIFEST;
-use super::settings::{Global, Storage};
+use super::settings::{Global, Settings, Storage};
 use super::yaml::Document;
 use crate::describe::{Keys, Node, Reader};
 use crate::judge::Registry;
@@ -42,6 +42,21 @@ impl<'a> RuleReader<'a> {
             registry,
             retention: Storage::default().retention,
             interval: Global::default().scrape_interval,
+        }
+    }
+
+    /// A reader of the rules that go with these settings.
+    #[must_use]
+    pub fn under(settings: &Settings, registry: &'a Registry) -> Self {
+        Self {
+            registry,
+            retention: if settings.scrape.source.is_some() {
+                // The server's retention counts, and only the server knows it.
+                Duration::MAX
+            } else {
+                settings.storage.retention
+            },
+            interval: settings.global.scrape_interval,
         }
     }
 

@@ -10,6 +10,14 @@ pub enum MonitorError {
     /// The configuration or a rule file has mistakes; each is one line.
     #[error("{0}")]
     Config(#[from] Problems),
+    /// A producer was given for a target that does not exist.
+    #[error("no target has the instance {instance:?}; known instances are {}", known.join(", "))]
+    UnknownInstance {
+        /// The instance that was given.
+        instance: String,
+        /// The instances of all targets.
+        known: Vec<String>,
+    },
     /// The listener could not be opened.
     #[error("cannot serve")]
     Serve(#[from] publish::Error),

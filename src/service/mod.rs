@@ -6,10 +6,12 @@
 //! ```
 
 mod backfill;
+mod builder;
 pub(crate) mod control;
 mod dispatcher;
 mod error;
 pub(crate) mod open_store;
+mod options;
 mod probe;
 mod producers;
 pub(crate) mod reload;
@@ -30,6 +32,7 @@ pub(crate) use dispatcher::webhooks;
 pub(crate) use service::serve;
 pub(crate) use snapshot::receivers;
 
+pub use builder::ServiceBuilder;
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
 pub use service::Service;

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tracing::subscriber::{NoSubscriber, with_default};
 
-use super::producers::Producers;
+use super::producers::{ByInstance, Producers};
 use super::snapshot;
 use crate::config::Config;
 use crate::config::settings::{Alerting, Retraining};
@@ -67,7 +67,9 @@ impl Prober {
     async fn probe(&self, config: Arc<Config>) -> (Snapshot, bool) {
         let at = clock::now();
         let targets = &config.settings.scrape.targets;
-        let scraped = Producers::new(&config, targets).scrape_all(at).await;
+        let scraped = Producers::new(&config, targets, ByInstance::new())
+            .scrape_all(at)
+            .await;
         // What a probe finds is answered, and is no event of this process.
         with_default(NoSubscriber::new(), || {
             let mut monitor = config.monitor(&self.registry);

@@ -15,12 +15,22 @@ use crate::monitor::{ScrapeFailure, Scraped, Target};
 use crate::runtime::http::Client;
 use crate::scrape::{self, Format, HttpProducer, MetricProducer};
 
+/// Producers that replace the HTTP producers of targets, by the label `instance`.
+pub(super) type ByInstance = HashMap<String, Box<dyn MetricProducer>>;
+
 /// A target and its producer.
-type TargetProducer = (Target, Box<dyn MetricProducer>);
+struct TargetProducer {
+    target: Target,
+    producer: Box<dyn MetricProducer>,
+    /// Whether the producer is the embedder's own.
+    is_custom: bool,
+}
 
 /// The producers of all targets.
 pub(super) struct Producers {
     all: Vec<TargetProducer>,
+    /// Custom producers whose target does not exist at present.
+    unused: ByInstance,
     client: Arc<Client>,
     scrape: Scrape,
     timeout: Duration,
@@ -35,11 +45,12 @@ impl fmt::Debug for Producers {
 }
 
 impl Producers {
-    /// An HTTP producer for each of these targets.
-    pub(super) fn new(config: &Config, targets: &[Target]) -> Self {
+    /// The custom producer of each of these targets, or an HTTP producer.
+    pub(super) fn new(config: &Config, targets: &[Target], custom: ByInstance) -> Self {
         let scrape = config.settings.scrape.clone();
         let mut producers = Self {
             all: Vec::new(),
+            unused: custom,
             client: Arc::new(Client::new(scrape.http.clone())),
             scrape,
             timeout: config.settings.global.scrape_timeout,
@@ -48,28 +59,36 @@ impl Producers {
         producers
     }
 
-    /// Puts another producer in the place of one.
-    pub(super) fn replace(&mut self, position: usize, producer: Box<dyn MetricProducer>) {
-        if let Some((_, place)) = self.all.get_mut(position) {
-            *place = producer;
-        }
-    }
-
-    /// Other targets; one that stays keeps its producer, with its connection.
+    /// Other targets. One that stays keeps its producer, with its connection; the custom producer
+    /// of one that disappears is kept until the target comes back.
     pub(super) fn retarget(&mut self, targets: &[Target]) {
+        self.set_aside_custom();
         let old = std::mem::take(&mut self.all).into_iter();
-        let mut old: HashMap<String, TargetProducer> = old
-            .map(|(target, producer)| (target.url.clone(), (target, producer)))
-            .collect();
+        let mut old: HashMap<String, TargetProducer> =
+            old.map(|old| (old.target.url.clone(), old)).collect();
         let all = targets.iter().map(|target| {
-            let known = old.remove(&target.url);
-            let producer = match known {
-                Some((known, producer)) if known == *target => producer,
-                _ => self.producer(&target.url),
-            };
-            (target.clone(), producer)
+            let instance = target.labels.get("instance").unwrap_or_default();
+            let custom = self.unused.remove(instance);
+            let is_custom = custom.is_some();
+            let known = old.remove(&target.url).filter(|old| old.target == *target);
+            let producer = custom
+                .or(known.map(|old| old.producer))
+                .unwrap_or_else(|| self.http_producer(&target.url));
+            TargetProducer {
+                target: target.clone(),
+                producer,
+                is_custom,
+            }
         });
         self.all = all.collect();
+    }
+
+    /// Moves the custom producers away from their targets.
+    fn set_aside_custom(&mut self) {
+        for old in self.all.extract_if(.., |old| old.is_custom) {
+            let instance = old.target.labels.get("instance").unwrap_or_default();
+            self.unused.insert(instance.to_owned(), old.producer);
+        }
     }
 
     /// Another configuration; the way to scrape may be another.
@@ -82,11 +101,12 @@ impl Producers {
         if same {
             self.retarget(targets);
         } else {
-            *self = Self::new(config, targets);
+            self.set_aside_custom();
+            *self = Self::new(config, targets, std::mem::take(&mut self.unused));
         }
     }
 
-    fn producer(&self, url: &str) -> Box<dyn MetricProducer> {
+    fn http_producer(&self, url: &str) -> Box<dyn MetricProducer> {
         let fallback = self.scrape.fallback_protocol.as_ref().map(|protocol| {
             if protocol.starts_with("OpenMetrics") {
                 Format::OpenMetrics
@@ -108,7 +128,7 @@ impl Producers {
     pub(super) async fn scrape_all(&mut self, at: Timestamp) -> Vec<Scraped> {
         let limit = self.timeout;
         let producers = self.all.iter_mut();
-        join_all(producers.map(|(_, producer)| scrape(&mut **producer, at, limit))).await
+        join_all(producers.map(|one| scrape(&mut *one.producer, at, limit))).await
     }
 
     /// Asks those at these positions, within `limit`; one that does not answer in time is left out.
@@ -121,8 +141,8 @@ impl Producers {
         let limit = limit.min(self.timeout);
         let all = self.all.iter_mut().enumerate();
         let some = all.filter(|(position, _)| positions.contains(position));
-        let scrapes = some.map(|(position, (_, producer))| async move {
-            let scraped = timeout(limit, scrape(&mut **producer, at, limit)).await;
+        let scrapes = some.map(|(position, one)| async move {
+            let scraped = timeout(limit, scrape(&mut *one.producer, at, limit)).await;
             scraped.ok().map(|scraped| (position, scraped))
         });
         join_all(scrapes).await.into_iter().flatten().collect()

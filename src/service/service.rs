@@ -10,10 +10,11 @@ use tokio::signal::unix::Signal;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::backfill::{Backfill, BackfillEvent};
-use super::control::{self, Api, Command, Loader, Recogniser};
+use super::control::{self, Api, Command, Loader};
 use super::dispatcher::Dispatcher;
 use super::error::MonitorError;
 use super::open_store::{self, Place};
+use super::options::Options;
 use super::probe::Prober;
 use super::producers::Producers;
 use super::remote::RemoteSource;
@@ -26,16 +27,11 @@ use crate::alert::Alert;
 use crate::config::Config;
 use crate::judge::Registry;
 use crate::monitor::ModelMonitor;
-use crate::notify::RetrainingNotifier;
 use crate::publish;
-use crate::runtime::dns::{self, Resolve};
+use crate::runtime::dns::Resolve;
 use crate::runtime::{Stage, Supervisor, clock, reload_signal};
-use crate::scrape::MetricProducer;
 use crate::scrape::discovery::{Discovery, Handle};
 use crate::state::Store;
-
-/// Changes of alerts that a slow subscriber may fall behind by before it loses the oldest.
-const SUBSCRIBER_CAPACITY: usize = 1024;
 
 /// How long queues may drain at stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -45,22 +41,15 @@ const WATCHING: usize = 0;
 const DELIVERING: usize = 1;
 const SERVING: usize = 2;
 
-/// A monitor with everything that it talks to. Build it, subscribe, bind the server, run it.
+/// A monitor with everything that it talks to. [Build](Service::builder) it, subscribe, bind the
+/// server, run it.
 pub struct Service {
-    config: Arc<Config>,
-    registry: Registry,
-    monitor: ModelMonitor,
-    subscribers: broadcast::Sender<Alert>,
-    producers: Producers,
-    resolver: Arc<dyn Resolve>,
-    notifiers: Vec<Arc<dyn RetrainingNotifier>>,
-    loader: Option<Loader>,
-    recogniser: Option<Recogniser>,
-    lifecycle: bool,
-    /// Time between two looks at the files.
-    polling: Option<Duration>,
-    health: Option<publish::Server>,
-    standby: bool,
+    pub(super) config: Arc<Config>,
+    pub(super) registry: Registry,
+    pub(super) monitor: ModelMonitor,
+    pub(super) subscribers: broadcast::Sender<Alert>,
+    pub(super) producers: Producers,
+    pub(super) options: Options,
 }
 
 impl fmt::Debug for Service {
@@ -72,89 +61,6 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// A service for a checked configuration, with an HTTP producer for each of its targets.
-    #[must_use]
-    pub fn new(config: Config, registry: &Registry) -> Self {
-        let config = Arc::new(config);
-        let monitor = config.monitor(registry).with_stopwatch(clock::elapsed);
-        let producers = Producers::new(&config, &monitor.targets());
-        let (subscribers, _) = broadcast::channel(SUBSCRIBER_CAPACITY);
-        Self {
-            config,
-            registry: registry.clone(),
-            monitor,
-            subscribers,
-            producers,
-            resolver: Arc::new(dns::Resolver),
-            notifiers: Vec::new(),
-            loader: None,
-            recogniser: None,
-            lifecycle: false,
-            polling: None,
-            health: None,
-            standby: false,
-        }
-    }
-
-    /// Replaces the producer of the target at this position of the configuration.
-    #[must_use]
-    pub fn with_producer(mut self, target: usize, producer: Box<dyn MetricProducer>) -> Self {
-        self.producers.replace(target, producer);
-        self
-    }
-
-    /// Asks another resolver for the addresses of `scrape.discovery`.
-    #[must_use]
-    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
-        self.resolver = resolver;
-        self
-    }
-
-    /// Adds a receiver of retraining requests beside the configured webhooks.
-    #[must_use]
-    pub fn with_notifier(mut self, notifier: Arc<dyn RetrainingNotifier>) -> Self {
-        self.notifiers.push(notifier);
-        self
-    }
-
-    /// Reads the configuration again with `loader` at every SIGHUP, and at `POST /-/reload` when
-    /// `over_http` is set.
-    #[must_use]
-    pub fn with_reload(mut self, loader: Loader, over_http: bool) -> Self {
-        self.loader = Some(loader);
-        self.lifecycle = over_http;
-        self
-    }
-
-    /// Shows each scrape to `recogniser`, and reads the configuration again when it has learnt what
-    /// the target is.
-    #[must_use]
-    pub fn with_recogniser(mut self, recogniser: Recogniser) -> Self {
-        self.recogniser = Some(recogniser);
-        self
-    }
-
-    /// Looks every so often whether the configuration has changed, and reloads it then; needs
-    /// [`Service::with_reload`].
-    #[must_use]
-    pub fn with_polling(mut self, every: Duration) -> Self {
-        self.polling = Some(every).filter(|every| !every.is_zero());
-        self
-    }
-
-    /// Answers `/-/healthy` and `/-/ready` on a listener of their own as well.
-    #[must_use]
-    pub fn with_health(mut self, server: publish::Server) -> Self {
-        self.health = Some(server);
-        self
-    }
-
-    /// Waits for a store that another process has, instead of failing.
-    #[must_use]
-    pub fn with_standby(self, standby: bool) -> Self {
-        Self { standby, ..self }
-    }
-
     /// Every change of every alert from now on, for any number of subscribers.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Alert> {
@@ -178,12 +84,12 @@ impl Service {
             supervisor.stage(SERVING),
             &shared,
             server,
-            self.health.take(),
+            self.options.health.take(),
         );
         let mut stop = pin!(stop);
         let place = Place {
             path: self.config.settings.storage.path.as_deref(),
-            standby: self.standby,
+            standby: self.options.standby,
         };
         let stage = supervisor.stage(DELIVERING);
         let Some(store) = open_store::open_unless(&mut stop, place, &shared, stage).await? else {
@@ -212,7 +118,7 @@ impl Service {
         }
         let dispatcher = Dispatcher::new(
             &self.config,
-            self.notifiers,
+            self.options.notifiers,
             Arc::clone(store),
             supervisor.stage(DELIVERING),
             GRACE,
@@ -222,11 +128,11 @@ impl Service {
         let api = Api {
             commands: commands.clone(),
             deliveries: dispatcher.deliveries().clone(),
-            lifecycle: self.lifecycle,
+            lifecycle: self.options.lifecycle,
             prober: Some(Prober::new(in_force, self.registry.clone())),
         };
         shared.set_control(api.control());
-        let polling = self.loader.clone().zip(self.polling);
+        let polling = self.options.loader.clone().zip(self.options.polling);
         let polling = polling.map(|(loader, every)| Polling {
             loader,
             every,
@@ -247,14 +153,14 @@ impl Service {
             round: None,
             backfill_events: events,
             backfill,
-            discovery: look_up(&mut watching, &self.config, self.resolver),
+            discovery: look_up(&mut watching, &self.config, self.options.resolver),
             store: write_beside(&mut watching, store, &dispatcher),
             dispatcher,
             shared,
             subscribers: self.subscribers,
             commands: queue,
-            loader: self.loader,
-            recogniser: self.recogniser,
+            loader: self.options.loader,
+            recogniser: self.options.recogniser,
             loading: None,
             reload: publish::Reload {
                 succeeded_at: at,

@@ -25,6 +25,7 @@ mod drift_durable; // drift across restarts
 mod durable; // the state of the binary across restarts, crashes and reloads
 mod e2e; // the binary beside the real Prometheus and Alertmanager
 mod e2e_durable; // restarted, killed and reloaded beside the real Alertmanager
+mod embedding; // a service built with code of the caller
 mod encode; // /metrics in strict parsers
 mod exposition_oracle; // the same samples as prometheus_client
 #[path = "../../crates/engine/tests/it/exposition_reference.rs"]

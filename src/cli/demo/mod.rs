@@ -18,9 +18,9 @@ use self::event_log::EventLog;
 use self::scenario::Scenario;
 use super::error::Error;
 use super::executor;
+use crate::config::Config;
 use crate::config::settings::{Alertmanager, Settings, Webhook};
 use crate::config::target::{Target, complete_labels};
-use crate::config::{Config, RuleReader, Source};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::publish::{Handler, Server};
@@ -98,7 +98,7 @@ impl Demo {
             server.address()
         ));
         let registry = Registry::built_in();
-        let service = Service::new(config(&model, &receiver, &registry)?, &registry);
+        let service = Service::builder(config(&model, &receiver, &registry)?).build()?;
         let ended = CancellationToken::new();
         let changes = log.print_changes(service.subscribe(), ended.clone());
         let signal = stop_signal()?;
@@ -148,18 +148,6 @@ fn config(model: &str, receiver: &str, registry: &Registry) -> Result<Config, Mo
         timeout,
         ..Webhook::new(&format!("http://{receiver}/retrain"))
     }];
-    let reader = RuleReader {
-        registry,
-        retention: settings.storage.retention,
-        interval: INTERVAL,
-    };
-    let groups = reader.read("demo.yaml", RULES)?;
-    let mut config = Config::assemble(settings, Path::new(""), registry)?;
-    config.rules.groups = groups;
-    config.sources.push(Source {
-        file: "demo.yaml".to_owned(),
-        text: RULES.to_owned(),
-        is_settings: false,
-    });
-    Ok(config)
+    let config = Config::assemble(settings, Path::new(""), registry)?;
+    Ok(config.with_rules("demo.yaml", RULES, registry)?)
 }
