@@ -48,14 +48,14 @@ impl Producers {
         producers
     }
 
-    /// Puts another producer in the place of one.
+    /// Replaces a producer.
     pub(super) fn replace(&mut self, position: usize, producer: Box<dyn MetricProducer>) {
         if let Some((_, place)) = self.all.get_mut(position) {
             *place = producer;
         }
     }
 
-    /// Other targets; one that stays keeps its producer, with its connection.
+    /// Updates the targets; one that stays keeps its producer with its connection.
     pub(super) fn retarget(&mut self, targets: &[Target]) {
         let old = std::mem::take(&mut self.all).into_iter();
         let mut old: HashMap<String, TargetProducer> = old
@@ -72,7 +72,7 @@ impl Producers {
         self.all = all.collect();
     }
 
-    /// Another configuration; the way to scrape may be another.
+    /// Applies a new configuration, which may change how to scrape.
     pub(super) fn reconfigure(&mut self, config: &Config, targets: &[Target]) {
         let is = &config.settings;
         let same = self.timeout == is.global.scrape_timeout
@@ -103,15 +103,16 @@ impl Producers {
         Box::new(HttpProducer::new(target, Arc::clone(&self.client)))
     }
 
-    /// Asks every target at once; each answers, fails or times out, so that one that hangs costs
-    /// the others its timeout and no more.
+    /// Scrapes all targets concurrently; each answers, fails or times out, so one that hangs delays
+    /// the others by its timeout at most.
     pub(super) async fn scrape_all(&mut self, at: Timestamp) -> Vec<Scraped> {
         let limit = self.timeout;
         let producers = self.all.iter_mut();
         join_all(producers.map(|(_, producer)| scrape(&mut **producer, at, limit))).await
     }
 
-    /// Asks those at these positions, within `limit`; one that does not answer in time is left out.
+    /// Scrapes the targets at these positions within `limit`; skips those that do not answer in
+    /// time.
     pub(super) async fn scrape_some(
         &mut self,
         positions: &[usize],
@@ -131,7 +132,7 @@ impl Producers {
 
 async fn scrape(producer: &mut dyn MetricProducer, at: Timestamp, limit: Duration) -> Scraped {
     let started = Instant::now();
-    // The producer has the same limit; this one is for producers that forget theirs.
+    // A producer has the same limit; this one guards against custom producers that ignore it.
     let result = match timeout(limit + limit / 10, producer.produce(at)).await {
         Ok(result) => result,
         Err(_) => Err(scrape::Error::Timeout {

@@ -34,7 +34,7 @@ use crate::scrape::MetricProducer;
 use crate::scrape::discovery::{Discovery, Handle};
 use crate::state::Store;
 
-/// Changes of alerts that a slow subscriber may fall behind by before it loses the oldest.
+/// Alert changes buffered for a slow subscriber before it loses the oldest.
 const SUBSCRIBER_CAPACITY: usize = 1024;
 
 /// How long queues may drain at stop.
@@ -45,7 +45,8 @@ const WATCHING: usize = 0;
 const DELIVERING: usize = 1;
 const SERVING: usize = 2;
 
-/// A monitor with everything that it talks to. Build it, subscribe, bind the server, run it.
+/// A monitor with its producers, receivers, store and server. Build it, subscribe, bind the server,
+/// run it.
 pub struct Service {
     config: Arc<Config>,
     registry: Registry,
@@ -57,7 +58,7 @@ pub struct Service {
     loader: Option<Loader>,
     recogniser: Option<Recogniser>,
     lifecycle: bool,
-    /// Time between two looks at the files.
+    /// Time between two checks of the files.
     polling: Option<Duration>,
     health: Option<publish::Server>,
     standby: bool,
@@ -103,7 +104,7 @@ impl Service {
         self
     }
 
-    /// Asks another resolver for the addresses of `scrape.discovery`.
+    /// Uses another resolver for the addresses of `scrape.discovery`.
     #[must_use]
     pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
@@ -117,7 +118,7 @@ impl Service {
         self
     }
 
-    /// Reads the configuration again with `loader` at every SIGHUP, and at `POST /-/reload` when
+    /// Reloads the configuration with `loader` at every SIGHUP, and at `POST /-/reload` when
     /// `over_http` is set.
     #[must_use]
     pub fn with_reload(mut self, loader: Loader, over_http: bool) -> Self {
@@ -126,15 +127,15 @@ impl Service {
         self
     }
 
-    /// Shows each scrape to `recogniser`, and reads the configuration again when it has learnt what
-    /// the target is.
+    /// Passes each scrape to `recogniser`, and reloads the configuration once it has recognised the
+    /// target.
     #[must_use]
     pub fn with_recogniser(mut self, recogniser: Recogniser) -> Self {
         self.recogniser = Some(recogniser);
         self
     }
 
-    /// Looks every so often whether the configuration has changed, and reloads it then; needs
+    /// Checks periodically whether the configuration has changed, and reloads it then; needs
     /// [`Service::with_reload`].
     #[must_use]
     pub fn with_polling(mut self, every: Duration) -> Self {
@@ -142,14 +143,14 @@ impl Service {
         self
     }
 
-    /// Answers `/-/healthy` and `/-/ready` on a listener of their own as well.
+    /// Also serves `/-/healthy` and `/-/ready` on a separate listener.
     #[must_use]
     pub fn with_health(mut self, server: publish::Server) -> Self {
         self.health = Some(server);
         self
     }
 
-    /// Waits for a store that another process has, instead of failing.
+    /// Waits for a store that another process holds, instead of failing.
     #[must_use]
     pub fn with_standby(self, standby: bool) -> Self {
         Self { standby, ..self }
@@ -164,8 +165,7 @@ impl Service {
     /// Runs until `stop` completes, then ends the tick, drains the queues and closes the server
     /// last.
     ///
-    /// # Errors
-    /// When the deliveries cannot be prepared, or a task that should run for ever ended.
+    /// # Errors If the deliveries cannot be prepared, or a task that should run forever ended.
     pub async fn run(
         mut self,
         server: publish::Server,
@@ -197,7 +197,7 @@ impl Service {
         open_store::close(store, ended).await
     }
 
-    /// The loop of ticks over an open store, and the tasks beside it.
+    /// The tick loop over an open store, and the tasks beside it.
     fn prepare(
         mut self,
         supervisor: &mut Supervisor,
@@ -267,7 +267,7 @@ impl Service {
     }
 }
 
-/// The servers, first to begin and last to end.
+/// The servers, which start first and stop last.
 pub(crate) fn serve(
     mut stage: Stage<'_>,
     shared: &Arc<publish::Shared>,
@@ -281,14 +281,14 @@ pub(crate) fn serve(
     }
 }
 
-/// The task that writes what ticks leave; it ends after them.
+/// The task that writes the output of ticks; it ends after the tick loop.
 fn write_beside(stage: &mut Stage<'_>, store: &Arc<Store>, dispatcher: &Dispatcher) -> StoreHandle {
     let (handle, writer) = Writer::new(Arc::clone(store), dispatcher.delivery(), WRITE_TIMEOUT);
     stage.spawn("writing", writer.run());
     handle
 }
 
-/// The task that learns from history, where that is configured.
+/// The task that learns from history, if configured.
 fn learn_from_history(
     stage: &mut Stage<'_>,
     config: &Config,
@@ -300,22 +300,22 @@ fn learn_from_history(
     Some(events)
 }
 
-/// The task that looks up where the targets are.
+/// The task that resolves the targets' addresses.
 fn look_up(stage: &mut Stage<'_>, config: &Config, resolver: Arc<dyn Resolve>) -> Handle {
     let (handle, lookups) = Discovery::new(lookup(config), resolver);
     stage.spawn("discovery", lookups.run(stage.token()));
     handle
 }
 
-/// How the files of the configuration are watched.
+/// How the configuration's files are watched.
 struct Polling {
     loader: Loader,
     every: Duration,
-    /// The hash of the configuration in force.
+    /// The hash of the current configuration.
     known: String,
 }
 
-/// The tasks that ask for a reload: at SIGHUP, and when the files have changed.
+/// The tasks that request a reload: at SIGHUP, and when the files have changed.
 fn request_reloads(
     stage: &mut Stage<'_>,
     hang_ups: Signal,
