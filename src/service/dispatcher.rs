@@ -107,7 +107,7 @@ impl Dispatcher {
         for request in requests {
             let routed = self.deliveries().route(request);
             let (id, rule, receivers) = (&request.id, &request.rule, routed.len());
-            info!(id, rule, receivers, "requesting retraining");
+            info!(id, rule, receivers, "asking for retraining");
             entries.extend(routed);
         }
         entries

@@ -34,7 +34,7 @@ impl TickLoop {
         match &result {
             Ok(()) => self.reload.succeeded_at = at,
             Err(problems) => {
-                error!(%problems, "reloading the configuration failed; the old one stays in force");
+                error!(%problems, "the configuration was not reloaded; the old one stays in force");
             }
         }
         self.reload.error = result.clone().err();
