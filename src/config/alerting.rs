@@ -1,4 +1,4 @@
-//! `alerting`: rules between its keys.
+//! `alerting`: checks across its keys.
 
 use super::discovery::{AlertmanagerDiscovery, NAMELESS};
 use super::settings::{Alerting, Alertmanager};
@@ -10,7 +10,7 @@ written!(
     super::discovery::alertmanagers
 );
 
-/// Every Alertmanager is named once.
+/// Refuses an Alertmanager that is listed twice.
 pub(super) fn check_names(alerting: &mut Alerting, node: &Node<'_>) {
     let peers = &alerting.alertmanagers;
     for (index, peer) in peers.iter().enumerate() {
@@ -23,7 +23,8 @@ pub(super) fn check_names(alerting: &mut Alerting, node: &Node<'_>) {
     }
 }
 
-/// A certificate is checked against a name, and an address that was looked up is none.
+/// Refuses TLS to resolved addresses without a server name, since certificates are checked against
+/// a name.
 pub(super) fn check_certificate_name(peer: &mut Alertmanager, node: &Node<'_>) {
     let tls = &peer.http.tls;
     let is_nameless = tls.server_name.is_none() && !tls.insecure_skip_verify;

@@ -33,7 +33,7 @@ pub fn read_baselines(file: &str, text: &str) -> Result<BaselineFile, Problems> 
 /// The text of a file of references.
 ///
 /// # Errors
-/// When it cannot be written as YAML.
+/// If it cannot be written as YAML.
 pub fn write_baselines(file: &BaselineFile) -> Result<String, String> {
     to_yaml(file)
 }

@@ -1,4 +1,4 @@
-//! `discovery` of targets and of Alertmanagers: which name is looked up, and how.
+//! `discovery` of targets and of Alertmanagers: the name to resolve, and how.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::notify::alertmanager;
 use crate::runtime::dns::{Question, Record};
 use crate::scrape::discovery::Lookup;
 
-/// What is wrong with TLS to an address that was looked up.
+/// The problem with TLS to a resolved address.
 pub(super) const NAMELESS: &str = "addresses are no names that a certificate could be checked against; set tls_config.server_name";
-/// Time between look-ups of a name.
+/// Default time between look-ups of a name.
 const REFRESH: Duration = Duration::from_secs(30);
 
 section! {
@@ -107,7 +107,7 @@ pub(super) fn alertmanagers(
     }
 }
 
-/// Name and port; an SRV name has none, since the records bring it.
+/// Name and port; an SRV name has no port, since the records contain it.
 fn endpoint(name: &str, record: Record) -> Result<(String, u16), String> {
     let example = if record == Record::Srv {
         "_http._tcp.fraud-headless.ml.svc"
@@ -175,7 +175,7 @@ static PATH: Scalar = Scalar {
     show: |number| number.to_string(),
 };
 
-/// The part of a URL behind host and port.
+/// The part of a URL after host and port.
 #[derive(Debug)]
 pub(super) struct Path;
 
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_line_and_the_way_out() {
+    fn every_mistake_is_reported_with_its_line_and_a_remedy() {
         let text = "    dns: http://fraud/metrics\n    type: MX\n    path: metrics\n    scheme: https\n    refresh: 10ms\n    server: localhost\n    labels: {instance: a}\n    port: 1\n";
         let problems = read(text).unwrap_err();
         let lines: Vec<&str> = problems.lines().collect();

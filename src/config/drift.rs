@@ -18,7 +18,7 @@ use crate::promql::Expr;
 /// Longest window.
 const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// Makes a drift rule of its keys; `name` is that of its record.
+/// Builds a drift rule from its keys; `name` is that of its record.
 pub(super) fn drift_rule(
     keys: DriftKeys,
     name: &str,

@@ -1,8 +1,8 @@
-//! The part of the rules that Prometheus itself can evaluate, as a Prometheus rule file.
+//! Exports the rules that Prometheus can evaluate as a Prometheus rule file.
 //!
-//! Records and alerts are as they were. A watch with fixed bounds is an alert on the same bounds,
-//! which fires at the same times as long as there is data. What learns, compares distributions or
-//! asks for retraining stays here, named in comments.
+//! Records and alerts are unchanged. A watch with fixed bounds becomes an alert on the same bounds,
+//! which fires at the same times as long as there is data. Rules that learn, compare distributions
+//! or request retraining are listed in comments.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -87,9 +87,9 @@ pub fn prometheus(rules: &RuleSet) -> String {
 }
 
 enum Exported<'a> {
-    /// A rule, and what it loses.
+    /// A rule, and the features it loses.
     Rule(Box<Plain<'a>>, Option<String>),
-    /// Why there is none.
+    /// Why it cannot be exported.
     Not(String),
 }
 
@@ -165,7 +165,7 @@ fn bounds(watch: &Watch) -> Option<String> {
         None => {}
     }
     let text = watch.expr.text().trim();
-    // A comment at its end would swallow what follows.
+    // A comment at its end would hide the rest of the expression.
     let gap = if text.contains('#') { "\n" } else { "" };
     let vector = match watch.expr.value_type() {
         Type::Scalar => "vector",
@@ -206,12 +206,12 @@ fn plain_labels(labels: &Labels) -> BTreeMap<&str, &str> {
     labels.iter().collect()
 }
 
-/// Maps of text, numbers and lists, which is all that is written here, cannot fail.
+/// Cannot fail: the output has only maps of text, numbers and lists.
 fn written<T: Serialize>(value: &T) -> String {
     to_yaml(value).unwrap_or_default()
 }
 
-/// Adds lines, so many blanks further in.
+/// Adds lines, indented by this many blanks.
 fn push(text: &mut String, indent: usize, lines: &str) {
     for line in lines.lines() {
         if !line.is_empty() {

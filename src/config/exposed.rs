@@ -1,5 +1,4 @@
-//! What a target exposes, by name: for telling which server it is and which rules will find
-//! nothing.
+//! The metric names of a target: to recognise its server, and to find rules without data.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ impl Exposed {
     /// The names of a body.
     ///
     /// # Errors
-    /// The first line that is no exposition.
+    /// The first line that is not in exposition format.
     pub fn read(exposition: &Exposition) -> Result<Self, SyntaxError> {
         let mut exposed = Self::default();
         exposed.add(exposition)?;
@@ -26,7 +25,7 @@ impl Exposed {
     /// Adds the names of another body.
     ///
     /// # Errors
-    /// The first line that is no exposition.
+    /// The first line that is not in exposition format.
     pub fn add(&mut self, exposition: &Exposition) -> Result<(), SyntaxError> {
         let body: &[u8] = &exposition.body;
         let mut parser = Parser::new(body, exposition.format);

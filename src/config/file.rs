@@ -1,4 +1,4 @@
-//! The runtime configuration file → [`Settings`], and the rules between its keys.
+//! The runtime configuration file → [`Settings`], and the checks across its keys.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ where
         .into_result(section.unwrap_or_default())
 }
 
-/// Fills in what one section takes from another.
+/// Fills in defaults that one section takes from another.
 pub(super) fn complete(settings: &mut Settings, node: &Node<'_>) {
     let model = &settings.model;
     let name = |target: &mut Target| {
@@ -79,7 +79,7 @@ fn backfill_from_source(backfill: &mut Backfill, scrape: &Scrape, node: &Node<'_
     }
 }
 
-/// The timeout fits into the interval.
+/// Checks that the timeout is at most the interval.
 pub(super) fn fit_timeout(global: &mut Global, node: &Node<'_>) {
     if global.scrape_timeout <= global.scrape_interval {
         return;
@@ -96,7 +96,7 @@ pub(super) fn fit_timeout(global: &mut Global, node: &Node<'_>) {
     global.scrape_timeout = global.scrape_interval;
 }
 
-/// There are targets, or a server in their place.
+/// Checks that there are targets, or a server instead of them.
 pub(super) fn check_scrape(scrape: &mut Scrape, node: &Node<'_>) {
     let [targets, discovery, source] = ["targets", "discovery", "source"].map(|key| node.has(key));
     if !targets && !discovery && !source {

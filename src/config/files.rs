@@ -1,4 +1,4 @@
-//! Which rule files a pattern or a folder stands for.
+//! Expands a pattern or a folder to rule files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use glob::{MatchOptions, Pattern};
 /// tests and no rules.
 ///
 /// # Errors
-/// When it is no pattern, or a folder cannot be listed.
+/// If the pattern is invalid, or a folder cannot be listed.
 pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     if let Some(folder) = pattern.parent()
         && !folder.as_os_str().is_empty()
@@ -18,7 +18,7 @@ pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
         fs::read_dir(folder)
             .map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
     }
-    // Only * means something: other characters of patterns may stand in the name of a folder.
+    // Only * is special: other pattern characters may be part of a folder's name.
     let text = pattern.to_string_lossy();
     let parts: Vec<String> = text.split('*').map(Pattern::escape).collect();
     let options = MatchOptions {
@@ -42,7 +42,7 @@ pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
 /// The rule files of a folder, in order.
 ///
 /// # Errors
-/// When the folder cannot be listed.
+/// If the folder cannot be listed.
 pub fn rule_files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = matching(&folder.join("*.yaml"))?;
     files.extend(matching(&folder.join("*.yml"))?);

@@ -10,8 +10,8 @@ use crate::describe::{
 };
 use crate::runtime::http::{self, Auth, Header, OAuth2, Proxy, Secret, Tls, TlsVersion};
 
-/// Reads a file whose keys are those of http_config, as `promtool --http.config.file` takes it;
-/// relative files are beside it.
+/// Reads a file with the keys of http_config, as for `promtool --http.config.file`; relative paths
+/// start at its folder.
 ///
 /// # Errors
 /// Every problem of the file.
@@ -33,7 +33,7 @@ pub fn http_client_settings(path: &Path) -> Result<http::Settings, Problems> {
         .into_result(settings.unwrap_or_default())
 }
 
-/// The `http_config` keys, which stand among the other keys of a section.
+/// The `http_config` keys, inlined into a section.
 #[derive(Debug)]
 pub(super) struct HttpKeys;
 
@@ -135,7 +135,7 @@ section! {
     }
 }
 
-/// The only grant that is spoken.
+/// The only supported grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Grant {
     ClientCredentials,
@@ -223,7 +223,7 @@ impl Shape for Secret {
     }
 }
 
-/// The keys of a proxy, which stand among the others.
+/// The keys of a proxy, inlined into a section.
 struct ProxyKeys;
 
 impl Keys for ProxyKeys {
@@ -402,7 +402,7 @@ fn proxy(keys: ProxySettings, node: &Node<'_>) -> Proxy {
     }
 }
 
-/// A secret that is written in the configuration or stands in a file, never both.
+/// A secret, either in the configuration or in a file.
 fn either(
     node: &Node<'_>,
     key: &str,

@@ -1,4 +1,4 @@
-//! Files → the whole configuration, or every problem of every file.
+//! Loads the whole configuration from files, or returns every problem of every file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,16 +36,16 @@ pub struct Config {
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// As the user named it.
+    /// The name as the user gave it.
     pub file: String,
     /// Its text.
     pub text: String,
-    /// Whether it is the configuration file, the only one with secrets in it; the others are rules.
+    /// Whether it is the configuration file, the only one with secrets; the others are rule files.
     pub is_settings: bool,
 }
 
 impl Source {
-    /// The text without any secret, line for line, as it may be shown to anyone.
+    /// The text line for line with secrets redacted, safe to show.
     #[must_use]
     pub fn redacted(&self) -> String {
         if self.is_settings {
@@ -57,8 +57,8 @@ impl Source {
 }
 
 impl Config {
-    /// SHA-256 over all files, as the first 12 hexadecimal digits: tells which configuration sent
-    /// an alert.
+    /// SHA-256 over all files, as the first 12 hexadecimal digits: identifies the configuration
+    /// that sent an alert.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
@@ -218,8 +218,8 @@ impl Config {
 /// The name of a record and its drift.
 pub(crate) type NamedDrift = (String, DriftRule);
 
-/// The drift rules of rule files by the names of their records; their reference files need not be
-/// there yet.
+/// The drift rules of rule files by the names of their records; their reference files may be
+/// missing.
 ///
 /// # Errors
 /// Every other problem of every rule file.
@@ -253,7 +253,7 @@ pub fn drift_rules(
     problems.into_result(found)
 }
 
-/// The reference files of drift rules, as they were read.
+/// The reference files of drift rules, as read.
 fn references(rules: &RuleSet) -> Vec<Source> {
     let all = rules.rules();
     let mut found: Vec<Source> = Vec::new();
@@ -273,7 +273,7 @@ fn references(rules: &RuleSet) -> Vec<Source> {
     found
 }
 
-/// The files behind a path, a glob or the name of a pack.
+/// The files of a path, a glob or the name of a pack.
 fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
     let unrecognised = (name == packs::AUTO).then_some(packs::UNRECOGNISED);
     if let Some(text) = packs::find(name).or(unrecognised) {
@@ -302,7 +302,7 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
     Ok(sources)
 }
 
-/// A bare word that is no file was probably meant as a pack.
+/// A bare word that is no file is probably a misspelt pack.
 fn with_packs(problems: Problems, name: &str) -> Problems {
     if name.contains(['.', '/']) {
         return problems;

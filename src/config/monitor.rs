@@ -1,4 +1,4 @@
-//! The configuration as the engine takes it.
+//! Converts the configuration to the engine's settings.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::monitor::{self, Ingest, ModelMonitor, RetrainingSettings};
 use crate::scrape::Limits;
 
 impl Config {
-    /// What a monitor needs to know besides the rules.
+    /// The settings of a monitor besides its rules.
     #[must_use]
     pub fn monitor_settings(&self) -> monitor::Settings {
         let settings = &self.settings;
@@ -36,7 +36,7 @@ impl Config {
         }
     }
 
-    /// A monitor under this configuration that has seen nothing yet.
+    /// A monitor with this configuration before its first tick.
     #[must_use]
     pub fn monitor(&self, registry: &Registry) -> ModelMonitor {
         ModelMonitor::new(
@@ -46,7 +46,7 @@ impl Config {
         )
     }
 
-    /// A monitor under this configuration whose samples are given instead of scraped.
+    /// A monitor with this configuration whose samples are given instead of scraped.
     #[must_use]
     pub fn offline_monitor(&self, registry: &Registry) -> ModelMonitor {
         ModelMonitor::offline(
@@ -58,7 +58,7 @@ impl Config {
 }
 
 impl Discovery {
-    /// What the targets have in common that are found by this name.
+    /// The common settings of the targets found by this name.
     #[must_use]
     pub fn found_by(&self, model: &monitor::Model) -> monitor::Discovery {
         monitor::Discovery {

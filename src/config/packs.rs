@@ -1,12 +1,11 @@
-//! The rule packs that are part of the program.
+//! The built-in rule packs.
 
 pub use super::recognise::{Pack, Why, marks, pattern, recognise};
 
-/// What stands for the pack of whatever the target turns out to be.
+/// The word for the pack of the recognised server.
 pub const AUTO: &str = "auto";
 
-/// The rules while the target is not yet recognised: its own absence is the only thing there is to
-/// say.
+/// The rules until the target is recognised: they only detect that it is absent.
 pub(super) const UNRECOGNISED: &str = "\
 groups:
   - name: auto
@@ -20,7 +19,7 @@ groups:
           description: 'Start with --rules=PACK or --rules=FILE. The log says what was found.'
 ";
 
-/// Name and text of each pack, in the order of the alphabet.
+/// Name and text of each pack, in alphabetical order.
 const PACKS: [(&str, &str); 16] = [
     ("accuracy", include_str!("../../rules/accuracy.yaml")),
     ("bentoml", include_str!("../../rules/bentoml.yaml")),

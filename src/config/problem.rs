@@ -1,4 +1,4 @@
-//! What is wrong with a file, where, and what to do about it.
+//! Problems in files, with their place and remedy.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,12 +8,12 @@ use std::fmt;
 pub struct Problem {
     /// The file as the user named it.
     pub file: String,
-    /// The line, counted from 1; 0 when the mistake belongs to no line.
+    /// The line, counted from 1; 0 if the mistake has no line.
     pub line: usize,
     /// The place in the document, such as `groups[0].rules[2].strategy.alpha`; empty for the whole
     /// file.
     pub path: String,
-    /// What is wrong and what would be right.
+    /// The mistake and its remedy.
     pub message: String,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Keys and values of a file may hold line breaks, and be repeated in what is said of them.
+/// Messages may repeat keys and values of a file, which may contain line breaks.
 fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return Cow::Borrowed(text);
@@ -80,13 +80,13 @@ impl Problems {
         &self.0
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there are no mistakes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The value when nothing is wrong, else the mistakes in order.
+    /// The value if there are no mistakes, else the mistakes in order.
     ///
     /// # Errors
     /// The mistakes, sorted by file and line.

@@ -1,4 +1,4 @@
-//! Which model server a target is, by the names of its metrics.
+//! Recognises a target's model server by the names of its metrics.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::rules::Rule;
 pub struct Pack {
     /// The pack's name, as in `--rules=vllm`.
     pub name: &'static str,
-    /// The exposed metric that gave the server away.
+    /// The exposed metric that identified the server.
     pub because: String,
 }
 
@@ -32,10 +32,10 @@ impl fmt::Display for Pack {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Why {
-    /// A program that is known, and for which there is no pack.
+    /// A known program without a pack.
     #[error("the target is {0}, for which there is no pack; write rules for {1} and the like")]
     NoPack(&'static str, String),
-    /// Nothing distinctive.
+    /// No distinctive metric.
     #[error("no pack fits a target that exposes {0}; name a pack or a file of your own")]
     Unknown(String),
     /// An empty exposition, as of a server that is starting.
@@ -43,7 +43,7 @@ pub enum Why {
     Nothing,
 }
 
-/// How a server gives itself away: so many names that begin with one of these.
+/// The signature of a server: this many names that start with one of these.
 struct Server {
     pack: &'static str,
     least: usize,
@@ -58,7 +58,7 @@ const fn server(pack: &'static str, prefixes: &'static [&'static str]) -> Server
     }
 }
 
-/// From the engine outwards: vLLM inside KServe or behind FastAPI is vLLM.
+/// Ordered from the engine outwards: vLLM inside KServe or behind FastAPI is vLLM.
 const SERVERS: [Server; 13] = [
     server("vllm", &["vllm:"]),
     server("sglang", &["sglang:"]),
@@ -79,7 +79,7 @@ const SERVERS: [Server; 13] = [
             "request_explain_seconds",
         ],
     ),
-    // vLLM's names without a prefix; one of them alone may be anybody's.
+    // vLLM's names without a prefix; a single one may belong to another program.
     Server {
         pack: "nim",
         least: 3,
@@ -108,18 +108,17 @@ const OTHERS: [(&str, &str); 4] = [
     ("sidewatch_", "Sidewatch itself"),
 ];
 
-/// Names that prometheus_client adds to a Python program, and words of somebody who measures a
-/// model.
+/// Names that prometheus_client adds to a Python program, and words in the names of model metrics.
 const PYTHON: [&str; 2] = ["python_info", "python_gc_"];
 const WORDS: [&str; 5] = ["predict", "inference", "accuracy", "drift", "model_"];
 
 /// The pack for a target with metrics of these names; `prometheus-client` for a Python program or a
-/// model of one's own.
+/// custom model.
 ///
 /// # Errors
 /// Why no pack fits.
 pub fn recognise(names: &[&str]) -> Result<Pack, Why> {
-    // A time of birth is the poorest of reasons.
+    // `_created` series do not identify a server.
     let telling = names.iter().filter(|name| !name.ends_with("_created"));
     let names: Vec<&str> = telling.copied().collect();
     let Some(first) = names.first() else {
@@ -165,7 +164,7 @@ pub fn recognise(names: &[&str]) -> Result<Pack, Why> {
     }
 }
 
-/// Those of the names that tell what a target is; of a histogram's only the count.
+/// The names that identify a target; of a histogram only the count.
 #[must_use]
 pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
     let usual = usual_names();
@@ -189,8 +188,8 @@ pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
     marks
 }
 
-/// A regular expression, as Prometheus anchors it, that finds every name which may tell what a
-/// target is: all that [`recognise`] goes by, but for what any Python program exposes.
+/// A regular expression, anchored as in Prometheus, for every name that may identify a target: all
+/// that [`recognise`] uses, except the names that any Python program exposes.
 #[must_use]
 pub fn pattern() -> String {
     let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();

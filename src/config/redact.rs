@@ -1,4 +1,4 @@
-//! The text of a file as it may be shown: the same lines, without secrets.
+//! Redacts the secrets of a file, line for line.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ const SUSPECT: [&str; 7] = [
     "basic",
 ];
 
-/// A configuration file without secrets, line for line.
+/// Redacts the secrets of a configuration file, line for line.
 pub(super) fn settings(text: &str) -> String {
     let Some(scalars) = scalars(text) else {
         return HIDDEN.to_owned();
@@ -46,7 +46,7 @@ pub(super) fn settings(text: &str) -> String {
             text.get(at..scalar.range.start),
             text.get(scalar.range.clone()),
         ) else {
-            // Two scalars never overlap; if they did, nothing could be trusted.
+            // Two scalars never overlap; if they did, redaction would be unsafe.
             return HIDDEN.to_owned();
         };
         out.push_str(&comments(between, &values));
@@ -61,7 +61,7 @@ pub(super) fn settings(text: &str) -> String {
     without_credentials(&out)
 }
 
-/// Any other text: the user information of its URLs is all that may be secret.
+/// Redacts any other text, where only the user information of URLs may be secret.
 #[must_use]
 pub fn without_credentials(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -87,7 +87,7 @@ pub fn without_credentials(text: &str) -> String {
 }
 
 /// The names of all keys that are described as secret, in a section and in those below it. A key of
-/// such a name is hidden wherever it stands, also where it is not known.
+/// such a name is redacted anywhere, even where it is unknown.
 fn secret_keys(section: &Description) -> BTreeSet<&'static str> {
     let mut names = BTreeSet::new();
     for key in section.all_keys() {
@@ -105,7 +105,7 @@ fn secret_keys(section: &Description) -> BTreeSet<&'static str> {
     names
 }
 
-/// As many lines as before, so that every other line keeps its number.
+/// Keeps the number of lines, so that every other line keeps its number.
 fn blank(written: &str) -> String {
     let body = written.trim_end_matches(['\n', ' ']);
     let lines = body.matches('\n').count();
@@ -121,7 +121,7 @@ fn blank(written: &str) -> String {
     out
 }
 
-/// The text between two scalars: structure stays, and comments stay when they are harmless.
+/// Redacts the text between two scalars: structure and harmless comments stay.
 fn comments(between: &str, secrets: &[&str]) -> String {
     let mut out = String::with_capacity(between.len());
     for line in between.split_inclusive('\n') {

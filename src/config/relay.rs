@@ -110,7 +110,7 @@ impl Shape for TokenPath {
     }
 }
 
-/// A relay without receivers would do nothing.
+/// Refuses a relay without receivers.
 fn check_receivers(relay: &mut Relay, node: &Node<'_>) {
     if node.has("retraining") && relay.retraining.webhooks.is_empty() {
         node.problem_below(
@@ -132,7 +132,7 @@ fn name_labels(identity: &mut Identity, _node: &Node<'_>) {
 }
 
 impl Ask {
-    /// Whether an alert with these labels asks.
+    /// Whether an alert with these labels requests retraining.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = |name: &str| labels.get(name).unwrap_or("").to_owned();

@@ -14,7 +14,7 @@ use crate::metric::{Direction, Labels, Metric, format_duration};
 use crate::promql::Expr;
 use crate::rules::{Retrain, Rule, Watch};
 
-/// What a rule inherits and needs to know.
+/// The context of a rule: inherited settings and limits.
 pub(super) struct RuleContext<'a> {
     pub(super) file: &'a str,
     pub(super) reader: &'a RuleReader<'a>,
@@ -23,11 +23,11 @@ pub(super) struct RuleContext<'a> {
     pub(super) limit: usize,
     pub(super) interval: Duration,
     pub(super) recorded: &'a [(String, Metric)],
-    /// Whether reference files must be there.
+    /// Whether reference files must exist.
     pub(super) references: References,
 }
 
-/// Makes a rule of its keys; `None` when it is too broken to go on with.
+/// Builds a rule from its keys; `None` if a mistake prevents it.
 pub(super) fn rule(keys: RuleKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     match keys {
         RuleKeys::Record(keys) => record(keys, node, context),
@@ -115,7 +115,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     })))
 }
 
-/// Labels of the group under those of the rule.
+/// Merges the group's labels with the rule's, which win.
 fn with_inherited(
     own: Vec<(String, Template)>,
     node: &Node<'_>,
@@ -130,7 +130,7 @@ fn with_inherited(
     inherited.into_iter().chain(own).collect()
 }
 
-/// An expression, when it looks back no further than samples are kept.
+/// An expression, if it looks back no further than samples are kept.
 fn within_retention(
     expr: Expr,
     key: &str,
@@ -151,7 +151,7 @@ fn within_retention(
     Some(expr)
 }
 
-/// A strategy, when it can be built.
+/// A strategy, if it can be built.
 fn checked(
     config: StrategyConfig,
     direction: Direction,

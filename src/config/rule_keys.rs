@@ -81,7 +81,7 @@ section! {
     }
 }
 
-/// Rules cannot look at another time than the group is evaluated at.
+/// Refuses an evaluation time other than that of the group.
 fn check_offset(group: &mut GroupKeys, node: &Node<'_>) {
     if !group.query_offset.is_zero() {
         node.problem_below(
@@ -164,7 +164,7 @@ section! {
     }
 }
 
-/// A record has one source.
+/// Checks that a record has exactly one source.
 fn check_source(_record: &mut RecordKeys, node: &Node<'_>) {
     match (
         node.has("expr"),

@@ -7,7 +7,7 @@ use crate::describe::{Kind, Limits, Node, Scalar, Shape, TextMap, Word, read_wor
 use crate::metric::Labels;
 use crate::promql::Expr;
 
-/// What a manifest of rules says it is.
+/// The fixed words of a manifest of rules.
 pub(super) const MANIFEST: &str = "PrometheusRule";
 const MANIFEST_VERSION: &str = "monitoring.coreos.com/v1";
 
@@ -56,7 +56,7 @@ impl Shape for Expression {
     }
 }
 
-/// A selector of counters, without anything around it.
+/// A plain selector of counters.
 pub(super) struct CounterSelector;
 
 impl Shape for CounterSelector {
@@ -194,7 +194,7 @@ impl Shape for Share {
     }
 }
 
-/// A key that is not looked at.
+/// A key that is ignored.
 pub(super) struct Anything;
 
 impl Shape for Anything {
@@ -222,7 +222,7 @@ macro_rules! constant {
             }
 
             fn read(node: &Node<'_>, limits: &Limits) -> Option<()> {
-                // Another word has been reported; reading goes on.
+                // Any other word was reported already.
                 let word = Word { word: $word, doc: "" };
                 Some(read_word(node, limits, vec![(word, ())]).unwrap_or_default())
             }

@@ -14,10 +14,10 @@ use crate::judge::Registry;
 use crate::metric::Metric;
 use crate::rules::{Group, Place};
 
-/// What reading rules needs to know.
+/// Reads rule files, with the strategies and limits to check them against.
 #[derive(Debug)]
 pub struct RuleReader<'a> {
-    /// Which strategies exist.
+    /// The known strategies.
     pub registry: &'a Registry,
     /// The longest window a rule may look back over.
     pub retention: Duration,
@@ -25,12 +25,12 @@ pub struct RuleReader<'a> {
     pub interval: Duration,
 }
 
-/// Whether the reference files of drift rules must be there.
+/// Whether the reference files of drift rules must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum References {
-    /// A file that is missing or wrong is a problem.
+    /// A missing or wrong file is a problem.
     Required,
-    /// Rules are read without them, as when they are about to be recorded.
+    /// Reference files may be missing, as before they are recorded.
     Ignored,
 }
 
@@ -62,8 +62,7 @@ impl<'a> RuleReader<'a> {
 
     /// Reads the text of one rule file, or of PrometheusRule manifests.
     ///
-    /// Of several YAML documents, those that say they are something else are left out: rules may
-    /// stand in a rendered chart.
+    /// Skips YAML documents of another kind, since a rendered chart may contain rules.
     ///
     /// # Errors
     /// Every problem of the file at once.
@@ -173,7 +172,7 @@ impl<'a> RuleReader<'a> {
     }
 }
 
-/// What is known of a file while its documents are read.
+/// The state of reading a file's documents.
 struct FileState<'a> {
     name: &'a str,
     /// Which names are model metrics.
@@ -181,7 +180,7 @@ struct FileState<'a> {
     /// The groups' names so far.
     names: HashSet<String>,
     groups: Vec<Group>,
-    /// Whether reference files must be there.
+    /// Whether reference files must exist.
     references: References,
 }
 

@@ -1,12 +1,12 @@
-//! Where an expression finds its series: in what the rules record, or at the server of
+//! Checks where an expression finds its series: in the rules' records, or at the server of
 //! `scrape.source`.
 
 use super::problem::Problem;
 use crate::promql::Expr;
 use crate::rules::{Origin, Recorded, Rule, RuleSet};
 
-/// The expressions that neither the server nor this process can evaluate alone, those of templates
-/// included where they are written out.
+/// The expressions that neither the server nor this process can evaluate alone, including literal
+/// queries of templates.
 pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     let recorded = Recorded::of(rules);
     let mut problems = Vec::new();
@@ -15,7 +15,7 @@ pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
             let expressions = rule.expressions().into_iter();
             let both = expressions.filter(|expr| recorded.origin(rule, expr) == Origin::Mixed);
             let mut texts: Vec<String> = both.map(|expr| expr.text().to_owned()).collect();
-            texts.extend(asked(rule).filter(|text| {
+            texts.extend(template_queries(rule).filter(|text| {
                 let expr = Expr::parse(text).ok();
                 expr.is_some_and(|expr| recorded.origin_of_query(&expr) == Origin::Mixed)
             }));
@@ -34,9 +34,9 @@ pub(super) fn mixed(rules: &RuleSet) -> Vec<Problem> {
     problems
 }
 
-/// What the templates of a rule ask for with `query`; texts that `printf` makes are known when they
-/// are rendered.
-fn asked(rule: &Rule) -> impl Iterator<Item = String> {
+/// The literal queries of a rule's templates; texts that `printf` builds are known only when
+/// rendered.
+fn template_queries(rule: &Rule) -> impl Iterator<Item = String> {
     let texts = rule.template_queries().into_iter();
     texts.filter(|text| !text.contains('%'))
 }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_mixes_what_is_here_and_there_is_told() {
+    fn a_template_that_mixes_recorded_and_remote_series_is_reported() {
         let dir = tempfile::tempdir().unwrap();
         let rules = dir.path().join("r.yaml");
         let annotation = |text: &str| {
@@ -100,7 +100,7 @@ mod tests {
                 "groups: [{{name: g, rules: [{{record: twice, expr: load * 2}}, {{alert: A, expr: load > 1, annotations: {{summary: '{{{{ query \"{text}\" }}}}'}}}}]}}]\n"
             )
         };
-        let told = |text: &str| {
+        let check = |text: &str| {
             std::fs::write(&rules, annotation(text)).unwrap();
             let mut settings = read("scrape: {source: {prometheus: http://a}}").unwrap();
             settings.rule_files = vec!["r.yaml".to_owned()];
@@ -108,9 +108,9 @@ mod tests {
             config.map(|_| ()).map_err(|problems| problems.to_string())
         };
         for fine in ["twice", "up", "sum(up) * 2"] {
-            assert_eq!(told(fine), Ok(()), "{fine}");
+            assert_eq!(check(fine), Ok(()), "{fine}");
         }
-        let problem = told("twice * up").unwrap_err();
+        let problem = check("twice * up").unwrap_err();
         assert!(
             problem.contains("A: \"twice * up\" mixes what a rule records"),
             "{problem}"

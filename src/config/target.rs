@@ -1,4 +1,4 @@
-//! Who a target is: its URL's host, and the labels that tell it from others.
+//! The identity of a target: its URL's host, and the labels that distinguish it.
 
 pub use super::settings::Target;
 use super::settings::{Discovery, Model};
@@ -28,7 +28,7 @@ pub fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
 }
 
 impl Discovery {
-    /// The labels that every target has which is found, all but `instance`.
+    /// The labels of every discovered target, except `instance`.
     #[must_use]
     pub fn shared_labels(&self, model: &Model) -> Labels {
         complete_labels("", &self.labels, model).retain(|name| name != "instance")
@@ -39,7 +39,8 @@ impl Discovery {
 /// on loopback.
 ///
 /// # Errors
-/// A sentence with the remedy when the target cannot be told from another pod's.
+/// A sentence with the remedy if the labels do not distinguish the target from another
+/// pod's.
 pub fn check_identity(target: &Target) -> Result<(), String> {
     let host = host(&target.url).unwrap_or("");
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);

@@ -1,4 +1,4 @@
-//! The text of a file, when it is small enough and UTF-8.
+//! Reads text files, with limits on size and encoding.
 
 use std::fs;
 use std::path::Path;

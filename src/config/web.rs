@@ -125,7 +125,7 @@ pub fn read_web(file: &str, text: &str, base: &Path) -> Result<Web, Problems> {
             .rate_limit
             .and_then(|keys| rate_limit(&keys, &root.peek("rate_limit")?));
     }
-    // With nothing behind the key, requests would need no password although users were meant.
+    // An empty key would disable passwords, although the user meant to enable them.
     if root.peek("basic_auth_users").is_some() && !root.has("basic_auth_users") {
         root.problem_below("basic_auth_users", NO_USERS);
     }
@@ -193,7 +193,7 @@ fn tls(keys: TlsServer, node: &Node<'_>, files: &mut Vec<PathBuf>) -> Option<Acc
     Acceptor::new(&tls).map_err(report).ok()
 }
 
-/// What stands under `key` or in the file under `key_file`; empty text counts as absent.
+/// The value of `key` or of the file under `key_file`; empty text counts as absent.
 fn material(
     key: &str,
     inline: Option<Secret>,
@@ -229,7 +229,7 @@ struct Suite(CipherSuite);
 #[derive(Debug)]
 struct Curve(KeyExchange);
 
-/// A word of exporter-toolkit, which is parsed by the server.
+/// A word of exporter-toolkit, parsed by the server.
 trait Parse: Sized {
     fn parse(text: &str) -> Result<Self, String>;
 }

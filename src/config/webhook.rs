@@ -1,4 +1,4 @@
-//! `retraining.webhooks`: the format of a receiver and the keys that belong to it.
+//! `retraining.webhooks`: the format of a receiver and its keys.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ worded! {
     }
 }
 
-/// Every webhook needs a name of its own.
+/// Checks that the names of webhooks are unique.
 pub(super) fn check_names(retraining: &mut Retraining, node: &Node<'_>) {
     let webhooks = &retraining.webhooks;
     for (index, webhook) in webhooks.iter().enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn check_names(retraining: &mut Retraining, node: &Node<'_>) {
     }
 }
 
-/// The receiver that the keys describe.
+/// Builds the receiver from its keys.
 pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Webhook {
     let format = format(&keys, node);
     let default = Webhook::new(&keys.url);
@@ -77,7 +77,7 @@ pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Webhook {
 
 fn format(keys: &WebhookKeys, node: &Node<'_>) -> Format {
     if keys.format.is_none() && node.has("format") {
-        // It is no format, which has been reported.
+        // An unknown format was reported already.
         return Format::default();
     }
     let name = keys.format.unwrap_or(FormatName::CloudEvents);
@@ -134,7 +134,7 @@ fn word(format: FormatName) -> String {
     <FormatName as crate::describe::Shape>::show(&format).unwrap_or_default()
 }
 
-/// A text that is not empty.
+/// A non-empty text.
 fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
 }

@@ -2,7 +2,7 @@
 //! libraries.
 //!
 //! `serde_yaml` decides what the text means; it keeps no positions, so the events of
-//! `saphyr-parser` tell the line of each path.
+//! `saphyr-parser` give the line of each path.
 
 use saphyr_parser::{Event, Parser};
 
@@ -92,7 +92,7 @@ impl Document {
         self.lines.line(path)
     }
 
-    /// Reads the document; `${VAR}` and relative paths mean nothing in it.
+    /// Reads the document without a context: `${VAR}` and relative paths have no meaning.
     #[must_use]
     pub(crate) fn reader(&self) -> Reader<'_> {
         self.reader_in(ReadContext::empty())
@@ -104,7 +104,7 @@ impl Document {
         Reader::new(&self.root, context).with_lines(&self.lines)
     }
 
-    /// What a reader found wrong, with file and line.
+    /// The problems that a reader found, with file and line.
     #[must_use]
     pub(crate) fn problems(&self, faults: Vec<Fault>) -> Problems {
         let mut problems = Problems::default();
@@ -135,7 +135,7 @@ fn empty(file: &str) -> Problem {
     }
 }
 
-/// serde_yaml repeats the place that the problem already names.
+/// Drops the place from serde_yaml's message, since the problem already names it.
 fn without_place(message: &str) -> &str {
     message.split(" at line ").next().unwrap_or(message)
 }
@@ -180,7 +180,7 @@ fn convert(value: serde_yaml::Value) -> Result<Value, String> {
 pub(super) struct Scalar {
     /// The keys that lead to it; an item of a list is an empty key.
     pub(super) path: Vec<String>,
-    /// What it says; empty for an alias.
+    /// Its text; empty for an alias.
     pub(super) value: String,
     /// Its bytes in the text.
     pub(super) range: std::ops::Range<usize>,
@@ -196,7 +196,7 @@ pub(super) fn scalars(text: &str) -> Option<Vec<Scalar>> {
     let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     bytes.push(text.len());
     let byte = |index: usize| bytes.get(index).copied().unwrap_or(text.len());
-    // One frame a container: the key at which it stands now, and whether a key comes next.
+    // One frame per container: its current key, and whether a key comes next.
     let mut frames: Vec<(String, Option<bool>)> = Vec::new();
     let mut found = Vec::new();
     for event in Parser::new_from_str(text) {
@@ -256,7 +256,7 @@ fn value_is_over(frames: &mut [(String, Option<bool>)]) {
     }
 }
 
-/// Where the walk over the events stands inside one container.
+/// The position of the walk over the events inside one container.
 enum Frame {
     List { path: String, next: usize },
     Map { path: String, key: Option<String> },
@@ -274,7 +274,7 @@ fn lines(text: &str) -> Result<Vec<Lines>, usize> {
             Err(error) if open_brackets(text, error.marker().index()) > MAX_DEPTH => {
                 return Err(error.marker().line());
             }
-            // serde_yaml will say what is wrong.
+            // serde_yaml reports the mistake.
             Err(_) => break,
         };
         let line = span.start.line();
@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused_quickly() {
         for deep in ["- ", "? ", "[", "{a: ", "- ? "] {
-            // Also behind the first document, which is all that is read.
+            // Also after the first document, the only one that is read.
             for before in ["", "a: 1\n---\n"] {
                 let text = format!("{before}{}", deep.repeat(50_000));
                 let problem = Document::parse("r.yaml", &text).unwrap_err();

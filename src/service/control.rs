@@ -1,4 +1,4 @@
-//! What the outside asks a running process to do, over HTTP and by signal.
+//! Commands to a running process, over HTTP and by signal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,24 +20,24 @@ use crate::notify::retrain::Deliveries;
 use crate::publish::{Call, Control, Reply};
 use crate::scrape::Exposition;
 
-/// Reads the configuration again, with every check.
+/// Reloads the configuration, with every check.
 pub type Loader = LoaderOf<Config>;
 
-/// Looks at each scrape; the configuration is read again when it says that it has learnt what the
-/// target is.
+/// Inspects each scrape; the configuration is reloaded once it reports that it has recognised the
+/// target.
 pub type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
 
-/// Commands that wait for the tick to end; more are refused.
+/// Capacity of the command queue; more commands are refused.
 const QUEUE: usize = 16;
 /// Largest number of keys in one request.
 const MAX_KEYS: usize = 10_000;
 
-/// What only the loop of ticks can do.
+/// A command for the tick loop.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Read the configuration again; the answer is every problem.
+    /// Reload the configuration; the reply is every problem.
     Reload(oneshot::Sender<Result<(), String>>),
-    /// A retraining is over; the answer says whether it was under way.
+    /// Report a retraining as done; the reply is whether it was under way.
     Done(String, oneshot::Sender<bool>),
 }
 
@@ -57,18 +57,18 @@ pub(crate) async fn hang_ups(
             () = stop.cancelled() => return,
             Some(()) = signal.recv() => {
                 info!(signal = "SIGHUP", "reloading");
-                // The loop logs how it goes.
+                // The tick loop logs the result.
                 let (reply, _) = oneshot::channel();
                 if commands.try_send(Command::Reload(reply)).is_err() {
-                    warn!("too many reloads at once; this one is left out");
+                    warn!("too many reloads at once; skipping this one");
                 }
             }
         }
     }
 }
 
-/// Reads the configuration every so often and asks for a reload when it is not what it was: neither
-/// rename nor link of a file matters, only what it says.
+/// Reads the configuration periodically and requests a reload when its contents changed; renames
+/// and links of files do not matter.
 pub(super) async fn poll(
     loader: Loader,
     every: Duration,
@@ -82,7 +82,7 @@ pub(super) async fn poll(
             () = sleep(every) => {}
         }
         let load = Arc::clone(&loader);
-        // Problems count as content: they are told once, and a file that is mended is taken up.
+        // Problems count as content: they are reported once, and a corrected file is loaded.
         let Ok(seen) = spawn_blocking(move || match load() {
             Ok(config) => config.hash(),
             Err(problems) => problems.to_string(),
@@ -96,21 +96,21 @@ pub(super) async fn poll(
         }
         info!("the configuration has changed; reloading");
         let (reply, _) = oneshot::channel();
-        // A full queue has a reload in it, or the next look asks again.
+        // A full queue contains a reload, or the next check requests it again.
         if commands.try_send(Command::Reload(reply)).is_ok() {
             known = seen;
         }
     }
 }
 
-/// Answers the paths of [`Control`].
+/// Serves the paths of [`Control`].
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) deliveries: Deliveries,
     /// `--web.enable-lifecycle`.
     pub(crate) lifecycle: bool,
-    /// `None` where there is nothing to probe.
+    /// `None` if probes are off.
     pub(crate) prober: Option<Prober>,
 }
 
@@ -179,7 +179,7 @@ impl Api {
     }
 
     async fn change(&self, call: &Call, retry: bool) -> Reply {
-        // A page in somebody's browser can post text, but not JSON, to another host unasked.
+        // Without the user's consent, a web page can post text to another host, but not JSON.
         if !call.content_type.starts_with("application/json") {
             return error(415, "bad_data", "Content-Type: must be application/json");
         }
@@ -202,7 +202,7 @@ impl Api {
                 self.deliveries.drop_entry(&key).await
             };
             match changed {
-                Ok(true) => info!(key, retry, "the outbox was changed by hand"),
+                Ok(true) => info!(key, retry, "a user changed the outbox"),
                 Ok(false) => unknown.push(key),
                 Err(problem) => return error(500, "internal", &problem.to_string()),
             }

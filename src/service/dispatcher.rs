@@ -1,5 +1,4 @@
-//! Where alerts and requests for a new model go: Alertmanagers, webhooks, notifiers of another
-//! crate.
+//! Sends alerts and retraining requests to Alertmanagers, webhooks and custom notifiers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::runtime::http::Client;
 use crate::runtime::{Stage, clock};
 use crate::state::{Store, StoreOutbox};
 
-/// How long another crate's receiver is tried before a request counts as dead.
+/// How long a request to a custom notifier is retried before it counts as dead.
 const NOTIFIER_EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// Queues in front of Alertmanager and the receivers of retraining requests.
@@ -30,7 +29,7 @@ pub(super) struct Dispatcher {
     grace: Duration,
 }
 
-/// Where alerts and requests are handed over. Cloning shares the queues.
+/// Accepts alerts and requests for delivery. Clones share the queues.
 #[derive(Debug, Clone)]
 pub(super) struct Delivery {
     pub(super) alertmanagers: Alertmanagers,
@@ -38,7 +37,7 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Hands over without waiting for the network; the entries are in the outbox already.
+    /// Queues without waiting for the network; the entries are in the outbox already.
     pub(super) fn deliver(&self, alerts: &[Alert], entries: Vec<Entry>) {
         self.alertmanagers.send(alerts);
         if !entries.is_empty() {
@@ -47,7 +46,7 @@ impl Delivery {
     }
 }
 
-/// Receivers of another crate.
+/// Custom notifiers.
 struct Notifiers(Vec<Arc<dyn RetrainingNotifier>>);
 
 impl fmt::Debug for Notifiers {
@@ -82,7 +81,7 @@ impl Dispatcher {
         })
     }
 
-    /// Other receivers after a reload; those that stay keep their queues.
+    /// Applies the receivers of a new configuration; those that stay keep their queues.
     pub(super) fn reconfigure(&self, config: &Config) {
         self.delivery
             .alertmanagers
@@ -92,17 +91,17 @@ impl Dispatcher {
             .reconfigure(receivers(config, &self.notifiers.0));
     }
 
-    /// The requests on their way.
+    /// The requests in delivery.
     pub(super) fn deliveries(&self) -> &Deliveries {
         &self.delivery.deliveries
     }
 
-    /// For the writer, which delivers what has been written.
+    /// A handle for the writer, which delivers after writing.
     pub(super) fn delivery(&self) -> Delivery {
         self.delivery.clone()
     }
 
-    /// What the outbox has to hold for these requests before they are delivered.
+    /// The outbox entries to store before these requests are delivered.
     pub(super) fn route(&self, requests: &[RetrainRequest]) -> Vec<Entry> {
         let mut entries = Vec::new();
         for request in requests {
@@ -114,18 +113,18 @@ impl Dispatcher {
         entries
     }
 
-    /// How deliveries to Alertmanager fare, per peer.
+    /// The state of deliveries to Alertmanager, per peer.
     pub(super) fn alertmanagers(&self) -> Vec<Stats> {
         self.delivery.alertmanagers.stats()
     }
 
-    /// How retraining requests fare, per receiver.
+    /// The state of retraining requests, per receiver.
     pub(super) fn receivers(&self) -> Vec<ReceiverStats> {
         self.deliveries().stats()
     }
 }
 
-/// The Alertmanagers, none when Prometheus owns the alerts.
+/// The Alertmanagers; none if Prometheus owns the alerts.
 fn peers(config: &Config, grace: Duration) -> alertmanager::Settings {
     let Settings {
         alerting, global, ..
@@ -150,7 +149,7 @@ fn peers(config: &Config, grace: Duration) -> alertmanager::Settings {
 
 fn steps(specs: &[relabel::Spec]) -> Vec<Relabel> {
     let checked = specs.iter().cloned().map(Relabel::try_new);
-    // Every step was checked when the configuration was read.
+    // The configuration was checked, so every step is valid.
     checked.filter_map(Result::ok).collect()
 }
 

@@ -1,4 +1,4 @@
-//! What can keep a service from starting or running.
+//! Errors that keep a service from starting or running.
 
 use crate::config::Problems;
 use crate::publish;

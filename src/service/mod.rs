@@ -1,4 +1,4 @@
-//! The running process: the loop of ticks and the tasks around it.
+//! The running process: the tick loop and the tasks around it.
 //!
 //! ```text
 //! producers, remote ─▶ tick loop ─▶ store handle ─▶ writer ─▶ store, then dispatcher

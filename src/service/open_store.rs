@@ -15,26 +15,26 @@ use crate::publish::Shared;
 use crate::runtime::{Ended, Stage, clock};
 use crate::state::{Error, Opened, Store};
 
-/// Time between attempts to open a store that is taken.
+/// Time between attempts to open a store that another process holds.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// Time between checks whether the store is still this process'.
+/// Time between checks that this process still owns the store.
 const OWNER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// A disk that takes longer than this is not waited for.
+/// Timeout of one write.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the store is, and what to do when another process has it.
+/// The location of the store, and whether to stand by for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     /// Its folder; `None` for a store in memory.
     pub(crate) path: Option<&'a Path>,
-    /// Whether to wait for the other process instead of failing.
+    /// Whether to wait for another process that holds it instead of failing.
     pub(crate) standby: bool,
 }
 
 /// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the
 /// log.
 ///
-/// On standby, a store that another process has is waited for, and `shared` shows the standby
+/// On standby, waits until another process releases the store; `shared` shows the standby
 /// meanwhile.
 async fn open(place: Place<'_>, shared: &Shared) -> Result<Arc<Store>, MonitorError> {
     let wait = place.standby;
@@ -71,8 +71,8 @@ async fn open(place: Place<'_>, shared: &Shared) -> Result<Arc<Store>, MonitorEr
     Ok(Arc::new(store))
 }
 
-/// The same, unless `stop` completes first; a task of this stage watches over the store from then
-/// on.
+/// The same, unless `stop` completes first. Then a task of this stage checks the ownership of the
+/// store.
 pub(crate) async fn open_unless(
     stop: impl Future<Output = ()>,
     place: Place<'_>,
@@ -101,7 +101,7 @@ fn report(path: &Path, opened: &Opened) {
     info!(path = %path.display(), records = opened.records, "the store is open");
 }
 
-/// Ends when another process has the store, so that two never write at once.
+/// Returns when another process owns the store, so that two never write at once.
 async fn watch(store: Arc<Store>, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -114,17 +114,17 @@ async fn watch(store: Arc<Store>, stop: CancellationToken) {
             taken = spawn_blocking(move || look.is_taken()) => taken,
         };
         if taken.unwrap_or(false) {
-            error!("the file of the store is another process' now; stopping");
+            error!("another process owns the store's file now; stopping");
             return;
         }
     }
 }
 
-/// Closes the store after every writer has ended; gives how the process ended.
+/// Closes the store after every writer has ended; returns the result of the process.
 pub(crate) async fn close(store: Arc<Store>, ended: Ended) -> Result<(), MonitorError> {
     let closed = timeout(CLOSE_TIMEOUT, spawn_blocking(move || store.close())).await;
     if let Ok(Ok(Err(error))) = closed {
-        warn!(%error, "the store was not closed well");
+        warn!(%error, "closing the store failed");
     }
     match ended {
         Ended::Requested => Ok(()),

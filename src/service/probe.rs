@@ -21,15 +21,15 @@ use crate::rules::RuleSet;
 use crate::runtime::clock;
 use crate::runtime::http::redacted;
 
-/// Probes at once; more are refused.
+/// Concurrent probes; more are refused.
 const MAX_PROBES: usize = 4;
 
-/// A target that may be scraped, and what to judge it by.
+/// A target that may be scraped, and the rules to judge it by.
 type Wanted<'a> = (&'a Target, &'a RuleSet);
 /// A status and the remedy.
 type Refused = (u16, String);
 
-/// Answers `/probe` under the configuration that is in force.
+/// Serves `/probe` under the current configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Prober {
     current: watch::Receiver<Arc<Config>>,
@@ -70,7 +70,7 @@ impl Prober {
         let scraped = Producers::new(&config, targets, ByInstance::new())
             .scrape_all(at)
             .await;
-        // What a probe finds is answered, and is no event of this process.
+        // A probe's result goes into the response; it is no event of this process.
         with_default(NoSubscriber::new(), || {
             let mut monitor = config.monitor(&self.registry);
             monitor.observe(at, &scraped);
@@ -79,7 +79,7 @@ impl Prober {
     }
 }
 
-/// What is asked for, when it is allowed; else the status and the remedy.
+/// The requested target and rules, if allowed; else the status and the remedy.
 fn wanted<'a>(config: &'a Config, query: &Query) -> Result<Wanted<'a>, Refused> {
     if config.modules.is_empty() {
         let remedy = "probing is off; name a module under probe.modules in the configuration\n";
@@ -116,7 +116,7 @@ fn wanted<'a>(config: &'a Config, query: &Query) -> Result<Wanted<'a>, Refused> 
     Ok((target, module))
 }
 
-/// The same configuration for this target and these rules alone, with nobody to tell.
+/// The configuration for this target and these rules alone, without receivers.
 fn alone(config: &Config, target: &Target, rules: &RuleSet) -> Config {
     let mut settings = config.settings.clone();
     settings.scrape.targets = vec![target.clone()];

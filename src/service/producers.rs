@@ -123,15 +123,16 @@ impl Producers {
         Box::new(HttpProducer::new(target, Arc::clone(&self.client)))
     }
 
-    /// Asks every target at once; each answers, fails or times out, so that one that hangs costs
-    /// the others its timeout and no more.
+    /// Scrapes all targets concurrently; each answers, fails or times out, so one that hangs delays
+    /// the others by its timeout at most.
     pub(super) async fn scrape_all(&mut self, at: Timestamp) -> Vec<Scraped> {
         let limit = self.timeout;
         let producers = self.all.iter_mut();
         join_all(producers.map(|one| scrape(&mut *one.producer, at, limit))).await
     }
 
-    /// Asks those at these positions, within `limit`; one that does not answer in time is left out.
+    /// Scrapes the targets at these positions within `limit`; skips those that do not answer in
+    /// time.
     pub(super) async fn scrape_some(
         &mut self,
         positions: &[usize],
@@ -151,7 +152,7 @@ impl Producers {
 
 async fn scrape(producer: &mut dyn MetricProducer, at: Timestamp, limit: Duration) -> Scraped {
     let started = Instant::now();
-    // The producer has the same limit; this one is for producers that forget theirs.
+    // A producer has the same limit; this one guards against custom producers that ignore it.
     let result = match timeout(limit + limit / 10, producer.produce(at)).await {
         Ok(result) => result,
         Err(_) => Err(scrape::Error::Timeout {

@@ -1,4 +1,4 @@
-//! Reading a configuration again beside the ticks.
+//! Reloads a configuration concurrently with the ticks.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::config::{Problems, without_credentials};
 
-/// Reads a configuration again, with every check.
+/// Reloads a configuration, with every check.
 pub(crate) type LoaderOf<C> = Arc<dyn Fn() -> Result<C, Problems> + Send + Sync>;
 
-/// A configuration, or every problem with it.
+/// A configuration, or every problem in it.
 pub(crate) type Loaded<C> = Result<C, String>;
 
-/// Takes how a reload went; the receiver may be gone.
+/// Sends the result of a reload; the receiver may be dropped.
 pub(crate) type Reply = oneshot::Sender<Result<(), String>>;
 
-/// A configuration that is being read.
+/// A reload in progress.
 #[derive(Debug)]
 pub(crate) struct Loading<C> {
     work: JoinHandle<Loaded<C>>,
@@ -25,7 +25,7 @@ pub(crate) struct Loading<C> {
 }
 
 impl<C: Send + 'static> Loading<C> {
-    /// Begins to read.
+    /// Starts to read.
     pub(crate) fn new(loader: Option<LoaderOf<C>>, reply: Reply) -> Self {
         Self {
             work: spawn_blocking(move || read(loader)),
@@ -34,7 +34,7 @@ impl<C: Send + 'static> Loading<C> {
     }
 }
 
-/// Waits until the configuration under way has been read; for ever when none is.
+/// Waits until the reload in progress has finished; forever if there is none.
 pub(crate) async fn end<C>(loading: &mut Option<Loading<C>>) -> (Loaded<C>, Option<Reply>) {
     let Some(under_way) = loading else {
         return pending().await;

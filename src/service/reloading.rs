@@ -1,4 +1,4 @@
-//! Going on under another configuration.
+//! Applies a new configuration to the tick loop.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::metric::Timestamp;
 use crate::runtime::clock;
 
 impl TickLoop {
-    /// Takes up a configuration that was asked for.
+    /// Applies a requested configuration and sends the result.
     pub(super) fn loaded(&mut self, (loaded, reply): (Loaded<Config>, Option<Reply>)) {
         let at = clock::now();
         let result = self.reload(loaded, at);
@@ -24,7 +24,7 @@ impl TickLoop {
         }
     }
 
-    /// Goes on under this configuration, or under the old one when anything is wrong with it.
+    /// Applies this configuration, or keeps the old one if it has problems.
     pub(super) fn reload(&mut self, loaded: Loaded<Config>, at: Timestamp) -> Result<(), String> {
         let result = loaded.and_then(|config| {
             unchangeable(&self.config.settings, &config.settings)?;
@@ -59,7 +59,7 @@ impl TickLoop {
     }
 }
 
-/// Refuses changes of what is built into the running process.
+/// Refuses changes of settings that need a restart.
 fn unchangeable(was: &Settings, is: &Settings) -> Result<(), String> {
     let mut problems = Vec::new();
     if was.model.labels() != is.model.labels() {

@@ -1,5 +1,4 @@
-//! `scrape.source`: before each tick a server is asked for the values of the rules' expressions at
-//! that tick's time.
+//! `scrape.source`: before each tick a server evaluates the rules' expressions at that tick's time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,16 +15,16 @@ use crate::metric::{Matcher, Timestamp};
 use crate::monitor::{Answer, Question, Results, questions};
 use crate::runtime::{clock, with_sources};
 
-/// Questions under way at the same time.
+/// Concurrent queries.
 const CONCURRENCY: usize = 8;
-/// Largest answer to one question, in bytes.
+/// Largest answer to one query, in bytes.
 const MAX_ANSWER: u64 = 32 << 20;
-/// How often the clocks are compared.
+/// Time between comparisons of the clocks.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
-/// Clocks that differ by less count as equal: the way to the server and back is no shorter.
+/// Clocks that differ by less count as equal: a round trip to the server takes as long.
 const SLACK_MILLIS: i64 = 1000;
 
-/// The server and what it is asked.
+/// The server and the queries to it.
 #[derive(Debug)]
 pub(super) struct RemoteSource {
     prometheus: Arc<Prometheus>,
@@ -34,35 +33,35 @@ pub(super) struct RemoteSource {
     matchers: Vec<Matcher>,
     timeout: Duration,
     offset: Duration,
-    /// How far the server's clock is ahead of ours.
+    /// How far the server's clock is ahead of the local one.
     skew_millis: i64,
     compared: Option<Timestamp>,
     is_failing: bool,
 }
 
-/// What one round of questions gave.
+/// The results of one round of queries.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) results: Results,
-    /// Answers what the templates of the tick ask for.
+    /// Answers the queries of the tick's templates.
     pub(super) templates: TemplateQuerier,
     pub(super) stats: RoundStats,
 }
 
-/// How one round of questions went.
+/// The status of one round of queries.
 #[derive(Debug, Clone)]
 pub(super) struct RoundStats {
     pub(super) url: String,
     pub(super) at: Timestamp,
     pub(super) took: Duration,
     pub(super) samples: u64,
-    /// Why no question was answered.
+    /// The error if no query was answered.
     pub(super) error: Option<String>,
     pub(super) skew_millis: i64,
 }
 
 impl RemoteSource {
-    /// The source of a configuration that has one.
+    /// The source of a configuration, if any.
     pub(super) fn new(config: &Config) -> Option<Self> {
         let source = config.settings.scrape.source.as_ref()?;
         let limits = Limits {
@@ -83,8 +82,8 @@ impl RemoteSource {
         })
     }
 
-    /// Asks for the expressions of the rules that are `due`. It takes no longer than the timeout;
-    /// what was not answered by then is an error of its rule alone.
+    /// Evaluates the expressions of the rules that are `due` within the timeout; an expression
+    /// without an answer by then is an error of its rule alone.
     pub(super) async fn ask(&mut self, at: Timestamp, due: &HashSet<String>) -> Round {
         let started = Instant::now();
         let deadline = started + self.timeout;
@@ -145,8 +144,8 @@ impl RemoteSource {
         }
     }
 
-    /// Compares the clocks by the server's `time()`. A server whose clock is unknown is asked about
-    /// our time.
+    /// Compares the clocks by the server's `time()`. If the server's clock is unknown, queries use
+    /// the local time.
     async fn compare(&mut self, at: Timestamp, deadline: Instant) {
         let before = clock::now();
         let theirs = match timeout_at(deadline, self.prometheus.now()).await {

@@ -1,4 +1,4 @@
-//! When the next tick is.
+//! Computes the time of the next tick.
 
 use crate::config::Config;
 use crate::metric::{Labels, Timestamp};
@@ -19,8 +19,8 @@ pub(super) fn schedule(config: &Config) -> Schedule {
     }
 }
 
-/// The tick after the one of `last`. One that is overdue by less than an interval is late, and due
-/// at once; those before it are missed and not made up for.
+/// The tick after the one of `last`. A tick that is overdue by less than an interval is due at
+/// once; earlier ones are skipped.
 pub(super) fn next_tick(schedule: Schedule, last: Timestamp, now: Timestamp) -> Timestamp {
     let (overdue, next) = (schedule.next_after(last), schedule.next_after(now));
     if overdue <= now && schedule.next_after(overdue) == next {
@@ -52,18 +52,18 @@ mod tests {
     fn a_tick_that_took_too_long_makes_the_next_one_late_and_skips_none() {
         assert_eq!(next(5000, 6000), 6000);
         assert_eq!(next(5000, 6300), 6300);
-        // The one after that is where the schedule wants it.
+        // The tick after that is on schedule.
         assert_eq!(next(6300, 6340), 7000);
     }
 
     #[test]
-    fn what_is_overdue_by_more_than_an_interval_is_skipped() {
+    fn a_tick_overdue_by_more_than_an_interval_is_skipped() {
         assert_eq!(next(5000, 7000), 8000);
         assert_eq!(next(5000, 305_300), 306_000);
     }
 
     #[test]
-    fn a_clock_that_went_back_is_not_waited_for() {
+    fn the_next_tick_does_not_wait_for_a_clock_that_went_back() {
         assert_eq!(next(3_600_000, 5040), 6000);
     }
 }

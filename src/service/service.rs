@@ -71,7 +71,7 @@ impl Service {
     /// last.
     ///
     /// # Errors
-    /// When the deliveries cannot be prepared, or a task that should run for ever ended.
+    /// If the deliveries cannot be prepared, or a task that should run forever ended.
     pub async fn run(
         mut self,
         server: publish::Server,
@@ -103,7 +103,7 @@ impl Service {
         open_store::close(store, ended).await
     }
 
-    /// The loop of ticks over an open store, and the tasks beside it.
+    /// The tick loop over an open store, and the tasks beside it.
     fn prepare(
         mut self,
         supervisor: &mut Supervisor,
@@ -173,7 +173,7 @@ impl Service {
     }
 }
 
-/// The servers, first to begin and last to end.
+/// The servers, which start first and stop last.
 pub(crate) fn serve(
     mut stage: Stage<'_>,
     shared: &Arc<publish::Shared>,
@@ -187,14 +187,14 @@ pub(crate) fn serve(
     }
 }
 
-/// The task that writes what ticks leave; it ends after them.
+/// The task that writes the output of ticks; it ends after the tick loop.
 fn write_beside(stage: &mut Stage<'_>, store: &Arc<Store>, dispatcher: &Dispatcher) -> StoreHandle {
     let (handle, writer) = Writer::new(Arc::clone(store), dispatcher.delivery(), WRITE_TIMEOUT);
     stage.spawn("writing", writer.run());
     handle
 }
 
-/// The task that learns from history, where that is configured.
+/// The task that learns from history, if configured.
 fn learn_from_history(
     stage: &mut Stage<'_>,
     config: &Config,
@@ -206,22 +206,22 @@ fn learn_from_history(
     Some(events)
 }
 
-/// The task that looks up where the targets are.
+/// The task that resolves the targets' addresses.
 fn look_up(stage: &mut Stage<'_>, config: &Config, resolver: Arc<dyn Resolve>) -> Handle {
     let (handle, lookups) = Discovery::new(lookup(config), resolver);
     stage.spawn("discovery", lookups.run(stage.token()));
     handle
 }
 
-/// How the files of the configuration are watched.
+/// How the configuration's files are watched.
 struct Polling {
     loader: Loader,
     every: Duration,
-    /// The hash of the configuration in force.
+    /// The hash of the current configuration.
     known: String,
 }
 
-/// The tasks that ask for a reload: at SIGHUP, and when the files have changed.
+/// The tasks that request a reload: at SIGHUP, and when the files have changed.
 fn request_reloads(
     stage: &mut Stage<'_>,
     hang_ups: Signal,

@@ -1,4 +1,4 @@
-//! What the outside may look at, made from a monitor after a tick.
+//! Builds the published snapshot from a monitor after a tick.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::publish::{self, Signal, Snapshot};
 use crate::rules::Rule;
 use crate::runtime::http::redacted;
 
-/// What stays the same from one configuration to the next, shared by every snapshot.
+/// The parts that only a reload changes, shared by all snapshots.
 #[derive(Debug)]
 pub(super) struct Fixed {
     sources: Arc<[publish::Source]>,
@@ -23,7 +23,7 @@ pub(super) struct Fixed {
 }
 
 impl Fixed {
-    /// Of the configuration in force.
+    /// Of the current configuration.
     pub(super) fn of(config: &Config) -> Self {
         let shown = |source: &crate::config::Source| publish::Source {
             file: source.file.clone(),
@@ -40,12 +40,12 @@ impl Fixed {
     }
 }
 
-/// What is shown besides the monitor.
+/// The published state besides the monitor.
 pub(super) struct Around<'a> {
     pub(super) config: &'a Config,
     pub(super) fixed: &'a Fixed,
     pub(super) dispatcher: &'a Dispatcher,
-    /// How the remote source answered last.
+    /// The last status of the remote source.
     pub(super) round: Option<&'a RoundStats>,
     pub(super) backfill: Option<&'a publish::Backfill>,
     pub(super) discovery: Option<publish::Discovery>,
@@ -54,7 +54,7 @@ pub(super) struct Around<'a> {
     pub(super) config_hash: &'a str,
 }
 
-/// Everything that is shown, as of `at`.
+/// The published snapshot, as of `at`.
 pub(super) fn snapshot(monitor: &ModelMonitor, around: Around<'_>, at: Timestamp) -> Snapshot {
     let settings = &around.config.settings;
     let missing = monitor.rules().filter(|rule| rule.health().empty);
@@ -84,7 +84,7 @@ pub(super) fn snapshot(monitor: &ModelMonitor, around: Around<'_>, at: Timestamp
     }
 }
 
-/// What one scrape gave, and whether everything went well.
+/// The results of one scrape, and whether it succeeded.
 pub(super) fn probed(config: &Config, monitor: &ModelMonitor, at: Timestamp) -> (Snapshot, bool) {
     let snapshot = Snapshot {
         at,
@@ -131,7 +131,7 @@ fn target(target: &TargetState) -> publish::Target {
     }
 }
 
-/// The server that is asked in the place of targets, as the one target that there is.
+/// The remote source, shown as the only target.
 fn source(round: &RoundStats) -> publish::Target {
     let host = round.url.split("://").nth(1).unwrap_or(&round.url);
     let host = host.split('/').next().unwrap_or_default();
@@ -304,7 +304,7 @@ fn peers(dispatcher: &Dispatcher) -> Vec<publish::Peer> {
         .collect()
 }
 
-/// What is shown of the receivers of requests for new models.
+/// The published state of the receivers of retraining requests.
 pub(crate) fn receivers(stats: Vec<ReceiverStats>) -> Vec<publish::Receiver> {
     stats
         .into_iter()

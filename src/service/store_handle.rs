@@ -12,8 +12,8 @@ use super::tick_output::TickOutput;
 use crate::metric::Timestamp;
 use crate::state::Store;
 
-/// What the strategies learnt is written at most this often.
-pub(super) const LEARNT_INTERVAL: Duration = Duration::from_secs(60);
+/// Least time between writes of learned state.
+pub(super) const LEARNED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The tick loop's side of the store: hands outputs to the writer without ever waiting for the
 /// disk.
@@ -22,11 +22,11 @@ pub(super) struct StoreHandle {
     store: Arc<Store>,
     outputs: mpsc::UnboundedSender<TickOutput>,
     durable: watch::Receiver<bool>,
-    last_learnt: Option<Timestamp>,
+    last_learned: Option<Timestamp>,
 }
 
 impl StoreHandle {
-    /// A handle to a store whose writer takes these outputs and says whether it is durable.
+    /// A handle to the writer that receives these outputs and reports whether the store is durable.
     pub(super) fn new(
         store: Arc<Store>,
         outputs: mpsc::UnboundedSender<TickOutput>,
@@ -36,49 +36,51 @@ impl StoreHandle {
             store,
             outputs,
             durable,
-            last_learnt: None,
+            last_learned: None,
         }
     }
 
-    /// Whether what was written last is there after a restart.
+    /// Whether the last write survives a restart.
     pub(super) fn is_durable(&self) -> bool {
         *self.durable.borrow()
     }
 
-    /// Waits until [`StoreHandle::is_durable`] is another than when it was looked at last.
+    /// Waits until [`StoreHandle::is_durable`] changes.
     pub(super) async fn changed(&mut self) {
         if self.durable.changed().await.is_err() {
             pending::<()>().await;
         }
     }
 
-    /// Whether there is a disk to write to, even if it does not work just now.
+    /// Whether there is a disk to write to, even if writes currently fail.
     pub(super) fn is_kept(&self) -> bool {
         self.store.is_kept()
     }
 
-    /// Whether it is time to write what the strategies learnt.
-    pub(super) fn wants_learnt(&self, at: Timestamp) -> bool {
-        self.last_learnt
-            .is_none_or(|last| at < last || at.since(last) >= LEARNT_INTERVAL)
+    /// Whether it is time to write learned state.
+    pub(super) fn is_learned_due(&self, at: Timestamp) -> bool {
+        self.last_learned
+            .is_none_or(|last| at < last || at.since(last) >= LEARNED_INTERVAL)
     }
 
-    /// Hands over what is to be written and then delivered, in this order.
+    /// Sends an output to be written and then delivered, in this order.
     pub(super) fn give(&mut self, output: TickOutput) {
         if !(output.state.learnt.is_empty() && output.state.counted.is_empty()) {
-            self.last_learnt = output.at;
+            self.last_learned = output.at;
         }
         if self.outputs.send(output).is_err() {
-            error!("the writer has ended; nothing is stored or delivered any more");
+            error!(
+                "the writer has ended; state is no longer stored and alerts are no longer delivered"
+            );
         }
     }
 
-    /// Hands over the last output of all and waits until it is written and delivered, or the disk
-    /// is given up.
+    /// Sends the final output and waits until it is written and delivered, or the writer gives up
+    /// on the disk.
     pub(super) async fn finish(mut self, mut output: TickOutput) {
         let (done, written) = oneshot::channel();
         output.after.push(Box::new(move |_| {
-            // The receiver is gone when the process ends in a hurry.
+            // The receiver may be dropped when the process stops early.
             let _gone = done.send(());
         }));
         self.give(output);

@@ -1,4 +1,4 @@
-//! The monitor's records as the store has them.
+//! Reads the monitor's records from the store.
 
 use std::collections::BTreeSet;
 
@@ -6,15 +6,15 @@ use super::writer::GATES;
 use crate::monitor::{Counted, Knowledge, Learnt, StoredState};
 use crate::state::{Kind as Record, Store};
 
-/// What an earlier process stored.
+/// The records of an earlier process.
 pub(super) fn stored_state(store: &Store) -> StoredState {
     let all = |kind| store.names(kind).into_iter();
     StoredState {
         alerts: store.all(Record::Alerts).into_iter().collect(),
         learnt: all(Record::Strategy)
             .map(|name| {
-                let learnt = store.get::<Learnt>(Record::Strategy, &name);
-                (name, learnt)
+                let learned = store.get::<Learnt>(Record::Strategy, &name);
+                (name, learned)
             })
             .collect(),
         counted: all(Record::Baseline)
@@ -27,7 +27,7 @@ pub(super) fn stored_state(store: &Store) -> StoredState {
     }
 }
 
-/// What an earlier process stored of what these rules learnt.
+/// The learned state of these rules from an earlier process.
 pub(super) fn stored_knowledge(store: &Store, rules: &BTreeSet<String>) -> Knowledge {
     let learnt = |key: &String| Some((key.clone(), store.get(Record::Strategy, key)?));
     let counted = |key: &String| Some((key.clone(), store.get(Record::Baseline, key)?));

@@ -1,4 +1,4 @@
-//! The answers of a remote source to `query` in templates, which a tick asks for.
+//! Queries the remote source for the `query` calls of a tick's templates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::monitor::{Answer, Results};
 use crate::promql::Expr;
 use crate::runtime::with_sources;
 
-/// Most different queries that one tick may ask.
+/// Most different queries of one tick.
 const MAX_QUERIES: usize = 100;
-/// Queries under way at the same time.
+/// Concurrent queries.
 const CONCURRENCY: usize = 8;
 
-/// Asks a server what the templates of one tick ask for.
+/// Runs the template queries of one tick on a server.
 #[derive(Debug)]
 pub(super) struct TemplateQuerier {
     pub(super) prometheus: Arc<Prometheus>,
@@ -25,7 +25,7 @@ pub(super) struct TemplateQuerier {
     pub(super) matchers: Vec<Matcher>,
     /// The tick's time by the server's clock.
     pub(super) time: Timestamp,
-    /// For all answers together, from the first query on.
+    /// Limit for all answers together, from the first query on.
     pub(super) timeout: Duration,
     pub(super) deadline: Option<Instant>,
     pub(super) asked: usize,

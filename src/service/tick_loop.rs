@@ -1,5 +1,4 @@
-//! The loop of ticks: scrape, evaluate, store, deliver; and between two ticks, commands from
-//! outside.
+//! The tick loop: scrape, evaluate, store, deliver; and between ticks, commands.
 
 use std::sync::Arc;
 
@@ -28,20 +27,20 @@ use crate::runtime::clock;
 use crate::scrape::Exposition;
 use crate::scrape::discovery::{Handle, Lookup};
 
-/// The loop of ticks.
+/// The tick loop.
 pub(super) struct TickLoop {
-    /// The configuration in force.
+    /// The current configuration.
     pub(super) config: Arc<Config>,
     pub(super) config_hash: String,
     pub(super) monitor: ModelMonitor,
     pub(super) producers: Producers,
     pub(super) discovery: Handle,
-    /// Evaluates the expressions where there are no targets.
+    /// The remote source, if there are no targets.
     pub(super) remote: Option<RemoteSource>,
-    /// How it answered last.
+    /// The last status of the remote source.
     pub(super) round: Option<RoundStats>,
     pub(super) backfill_events: Option<mpsc::Receiver<BackfillEvent>>,
-    /// How far the backfill is.
+    /// The progress of the backfill.
     pub(super) backfill: Option<publish::Backfill>,
     pub(super) dispatcher: Dispatcher,
     pub(super) store: StoreHandle,
@@ -50,17 +49,17 @@ pub(super) struct TickLoop {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) loader: Option<Loader>,
     pub(super) recogniser: Option<Recogniser>,
-    /// The configuration that is being read again.
+    /// The reload in progress.
     pub(super) loading: Option<Loading<Config>>,
     pub(super) reload: publish::Reload,
     pub(super) fixed: Fixed,
-    /// The configuration in force, for readers that do not wait for a tick.
+    /// The current configuration, for readers that do not wait for a tick.
     pub(super) current: watch::Sender<Arc<Config>>,
 }
 
 impl TickLoop {
-    /// First scrape at once, then on the schedule, whatever disk, receivers and reloads do
-    /// meanwhile. Scrapes never overlap.
+    /// Scrapes at once, then on the schedule; disk, receivers and reloads never delay it. Scrapes
+    /// never overlap.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut at = clock::now();
         // Re-send restored firing alerts before the first evaluation.
@@ -95,7 +94,7 @@ impl TickLoop {
             debug!(%at, alerts = tick.alerts.len(), requests = tick.requests.len(), "tick");
             self.hand_over(at, tick);
             if is_recognised {
-                // How it went is logged and on the page.
+                // The result is logged and shown on the status page.
                 let loaded = reload::load(self.loader.clone()).await;
                 let _result = self.reload(loaded, at);
             }
@@ -112,7 +111,7 @@ impl TickLoop {
         info!("no more scrapes");
     }
 
-    /// One tick. Between its parts, the remote source answers what templates ask for.
+    /// One tick. Between its parts, the remote source answers the queries of templates.
     async fn observe(&mut self, at: Timestamp, scraped: &[Scraped], round: Option<Round>) -> Tick {
         let Some(Round {
             mut results,
@@ -139,8 +138,7 @@ impl TickLoop {
         }
     }
 
-    /// Waits for the first answer about the name that targets are found by, so that the first
-    /// scrape is at once; not for long.
+    /// Waits briefly for the first discovery of targets, so that the first scrape includes them.
     async fn first_answer(&mut self, stop: &CancellationToken) -> bool {
         if lookup(&self.config).is_none() {
             return false;
@@ -150,15 +148,15 @@ impl TickLoop {
             biased;
             () = stop.cancelled() => return false,
             heard = timeout(limit, self.discovery.changed()) => if heard.is_err() {
-                info!("no answer yet about where the targets are");
+                info!("no answer yet from the discovery of targets");
             }
         }
         self.take_discovered(clock::now());
         true
     }
 
-    /// Takes up the answer about the name that is configured now. Returns the positions of targets
-    /// that are new.
+    /// Applies the discovery's answer about the configured name. Returns the positions of new
+    /// targets.
     fn take_discovered(&mut self, at: Timestamp) -> Vec<usize> {
         let found = self.discovery.status();
         let wanted = lookup(&self.config).map(|lookup| lookup.question);
@@ -171,7 +169,7 @@ impl TickLoop {
         new
     }
 
-    /// The targets are others; new ones are scraped at once, as far as the time to the next tick
+    /// Applies a change of the targets; scrapes new ones at once, if the time to the next tick
     /// allows.
     async fn retarget(&mut self, next: Timestamp, stop: &CancellationToken) {
         let at = clock::now();
@@ -185,11 +183,11 @@ impl TickLoop {
                 }
             }
         }
-        // Nothing was evaluated: what is judged is as of the last tick.
+        // No rule was evaluated: the judgements are those of the last tick.
         self.publish(self.monitor.last_tick().unwrap_or(at));
     }
 
-    /// Hands what happened to the writer, and every change to the subscribers.
+    /// Sends the output to the writer, and every change to the subscribers.
     pub(super) fn hand_over(&mut self, at: Timestamp, tick: Tick) {
         announce(&tick.changes, &self.subscribers);
         let output = TickOutput {
@@ -200,20 +198,20 @@ impl TickLoop {
         self.store.give(output);
     }
 
-    /// The state to be written now.
+    /// The state to write now.
     fn changed(&mut self, at: Timestamp) -> TickOutput {
         let mut output = TickOutput {
             at: Some(at),
             ..TickOutput::default()
         };
         if self.store.is_kept() {
-            let with_knowledge = self.store.wants_learnt(at);
+            let with_knowledge = self.store.is_learned_due(at);
             output.state = self.monitor.state_changes(with_knowledge);
         }
         output
     }
 
-    /// All that is known, to be written at once.
+    /// The whole state, to write at once.
     fn everything(&mut self, at: Timestamp) -> TickOutput {
         let mut state = self.monitor.state_changes(true);
         state.urgent = true;
@@ -224,10 +222,10 @@ impl TickLoop {
         }
     }
 
-    /// Carries out commands until the next tick and gives its time; `None` when it is time to stop.
+    /// Handles commands until the next tick and returns its time; `None` when it is time to stop.
     async fn idle(&mut self, last: Timestamp, stop: &CancellationToken) -> Option<Timestamp> {
         loop {
-            // Another configuration may have another schedule.
+            // A new configuration may have another schedule.
             let next = next_tick(schedule(&self.config), last, clock::now());
             let mut heard = false;
             tokio::select! {
@@ -237,7 +235,7 @@ impl TickLoop {
                 loaded = reload::end(&mut self.loading) => self.loaded(loaded),
                 Some(event) = next_event(self.backfill_events.as_mut()) => self.backfilled(event),
                 true = self.discovery.changed() => heard = true,
-                // Nothing was evaluated: what is judged is as of the last tick.
+                // No rule was evaluated: the judgements are those of the last tick.
                 () = self.store.changed() => self.publish(self.monitor.last_tick().unwrap_or(last)),
                 next = Self::at(next) => return Some(next),
             }
@@ -247,12 +245,12 @@ impl TickLoop {
         }
     }
 
-    /// Takes up how far a backfill is, or what it learnt.
+    /// Applies a backfill's progress or its learned state.
     fn backfilled(&mut self, event: BackfillEvent) {
         let at = clock::now();
         match event {
             BackfillEvent::Progress(progress) => self.backfill = Some(progress),
-            BackfillEvent::Learnt(progress) => {
+            BackfillEvent::Done(progress) => {
                 self.monitor.adopt(&progress.knowledge());
                 self.backfill = Some(publish::Backfill {
                     state: "done",
@@ -278,7 +276,7 @@ impl TickLoop {
                 info!(id, known, "retraining reported done");
                 let output = TickOutput {
                     after: vec![Box::new(move |_| {
-                        // The receiver may be gone.
+                        // The receiver may be dropped.
                         let _gone = reply.send(known);
                     })],
                     ..self.changed(at)
@@ -288,7 +286,7 @@ impl TickLoop {
         }
     }
 
-    /// Whether a target has just turned out to be what rules are there for.
+    /// Whether the recogniser has just recognised a target.
     fn recognise(&self, scraped: &[Scraped]) -> bool {
         let Some(recognise) = &self.recogniser else {
             return false;
@@ -299,7 +297,7 @@ impl TickLoop {
         expositions.any(|exposition: &Exposition| recognise(exposition))
     }
 
-    /// Waits for a time and gives it.
+    /// Waits for a time and returns it.
     async fn at(time: Timestamp) -> Timestamp {
         sleep_until(Instant::now() + time.since(clock::now())).await;
         time
@@ -321,7 +319,7 @@ impl TickLoop {
             .publish(snapshot::snapshot(&self.monitor, around, at));
     }
 
-    /// How the targets are found, as it is shown.
+    /// The published state of the discovery.
     fn discovered(&self) -> Option<publish::Discovery> {
         let lookup = lookup(&self.config)?;
         let found = self.discovery.status();
@@ -349,12 +347,12 @@ pub(super) fn announce(changes: &[Alert], subscribers: &broadcast::Sender<Alert>
     }
 }
 
-/// The next event of a backfill; never any where there is none.
+/// The next event of a backfill; pending forever without one.
 async fn next_event(events: Option<&mut mpsc::Receiver<BackfillEvent>>) -> Option<BackfillEvent> {
     events?.recv().await
 }
 
-/// What is looked up under a configuration.
+/// The name to resolve under a configuration.
 pub(super) fn lookup(config: &Config) -> Option<Lookup> {
     let discovery = config.settings.scrape.discovery.as_ref();
     discovery.map(|discovery| discovery.lookup.clone())

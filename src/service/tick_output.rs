@@ -1,4 +1,4 @@
-//! What a tick leaves to be written and delivered.
+//! The output of a tick, to be written and delivered.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,16 +11,16 @@ use crate::monitor::StateChanges;
 use crate::notify::retrain::Entry;
 use crate::state::{Store, StoreOutbox};
 
-/// Done when what was handed over with it is written, or the disk is given up. It may wait for the
+/// Signalled when the output is written, or the writer gave up on the disk. It may wait for the
 /// disk.
 pub(super) type After = Box<dyn FnOnce(&Store) + Send>;
 
-/// The results of a tick on their way to the disk and then to the world.
+/// The results of a tick, to be written to disk and then delivered.
 #[derive(Default)]
 pub(super) struct TickOutput {
     pub(super) at: Option<Timestamp>,
     pub(super) state: StateChanges,
-    /// Requests for retraining; they leave when they are in the store.
+    /// Retraining requests, delivered after they are stored.
     pub(super) entries: Vec<Entry>,
     /// Changes and repetitions of alerts.
     pub(super) alerts: Vec<Alert>,
@@ -38,8 +38,8 @@ impl fmt::Debug for TickOutput {
 }
 
 impl TickOutput {
-    /// Adds what came later while the disk was busy. Of each record and each alert the newest state
-    /// is kept, so that nothing piles up however long the disk takes.
+    /// Merges an output that arrived while the disk was busy. Keeps the newest state of each record
+    /// and alert, so that memory stays bounded however long the disk takes.
     pub(super) fn overlay(&mut self, later: Self) {
         self.at = self.at.max(later.at);
         self.state.overlay(later.state);

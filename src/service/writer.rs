@@ -1,4 +1,4 @@
-//! The task that writes what ticks leave, and delivers notifications only then.
+//! The task that writes the output of ticks, and delivers notifications after the write.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tokio::task::spawn_blocking;
 use tracing::error;
 
 use super::dispatcher::Delivery;
-use super::store_handle::{LEARNT_INTERVAL, StoreHandle};
+use super::store_handle::{LEARNED_INTERVAL, StoreHandle};
 use super::tick_output::TickOutput;
 use crate::metric::Timestamp;
 use crate::monitor::StateChanges;
 use crate::notify::retrain::Entry;
 use crate::state::{self, Batch, Kind as Record, Store, StoreOutbox};
 
-/// How much of the time that an alert waited for its `for` a crash may cost.
+/// The most pending time (towards `for`) that a crash may lose.
 const PENDING_INTERVAL: Duration = Duration::from_secs(5);
-/// A disk that takes longer than this is not waited for.
+/// Timeout of one write.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The one record of all gates.
+/// The record of all gates.
 pub(super) const GATES: &str = "all";
 
-/// Writes a monitor's state and delivers what had to be written first.
+/// Writes a monitor's state, then delivers its notifications.
 #[derive(Debug)]
 pub(super) struct Writer {
     outputs: mpsc::UnboundedReceiver<TickOutput>,
@@ -35,8 +35,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A writer to this store, which waits for it no longer than `timeout` before it delivers, and
-    /// the handle that it is given outputs by.
+    /// A writer to this store, which waits at most `timeout` for a write before it delivers, and
+    /// the handle that sends outputs to it.
     pub(super) fn new(
         store: Arc<Store>,
         delivery: Delivery,
@@ -53,10 +53,11 @@ impl Writer {
         (StoreHandle::new(store, sender, seen), writer)
     }
 
-    /// Writes and delivers until the handle is gone and everything that it was given is delivered.
+    /// Writes and delivers until the handle is dropped and every output is delivered.
     pub(super) async fn run(mut self) {
         while let Some(mut output) = self.outputs.recv().await {
-            // What came while the disk was busy is written at once, so that nothing piles up.
+            // Outputs that arrived while the disk was busy are written together, so that memory
+            // stays bounded.
             while let Ok(later) = self.outputs.try_recv() {
                 output.overlay(later);
             }
@@ -73,22 +74,22 @@ impl Writer {
         self.delivery.deliver(&output.alerts, entries);
         for after in output.after {
             let store = Arc::clone(&self.disk.store);
-            // A disk that hangs must not hold up what comes next.
+            // A disk that hangs must not delay the next output.
             drop(spawn_blocking(move || after(&store)));
         }
     }
 }
 
-/// The store, and what could not be written to it yet.
+/// The store, and the state not yet written to it.
 #[derive(Debug)]
 struct Disk {
     store: Arc<Store>,
     /// True while a write is in progress, including one whose caller timed out.
     busy: Arc<AtomicBool>,
-    /// The last write was not waited for.
+    /// The last write timed out.
     hangs: bool,
     last_durable: Option<Timestamp>,
-    /// Left out of writes while the disk was busy; goes with the next one.
+    /// Skipped while the disk was busy; part of the next write.
     owed: StateChanges,
     owed_entries: Vec<Entry>,
     timeout: Duration,
@@ -107,7 +108,7 @@ impl Disk {
         }
     }
 
-    /// Whether what was committed last is there after a restart.
+    /// Whether the last commit survives a restart.
     fn is_durable(&self) -> bool {
         self.store.is_durable() && !self.hangs
     }
@@ -119,10 +120,10 @@ impl Disk {
         state.is_empty() && entries.is_empty() && works && !owes && !self.hangs
     }
 
-    /// Commits state and requests in one transaction, and gives the requests that are new.
+    /// Commits state and requests in one transaction, and returns the new requests.
     ///
-    /// It waits for the disk only when a crash must not undo what happened, and never for long:
-    /// alerts go out from a full or hanging disk too.
+    /// It waits for the disk only if a crash must not undo the changes, and at most for the
+    /// timeout: alerts are delivered with a full or hanging disk too.
     async fn commit(
         &mut self,
         state: StateChanges,
@@ -137,7 +138,7 @@ impl Disk {
         let durable = state.urgent
             || !entries.is_empty()
             || (state.pending && overdue(PENDING_INTERVAL))
-            || overdue(LEARNT_INTERVAL);
+            || overdue(LEARNED_INTERVAL);
         if durable {
             self.last_durable = Some(at);
         }
@@ -179,15 +180,15 @@ impl Disk {
     }
 }
 
-/// Requests that are to be written.
+/// Requests to write.
 struct Requests {
-    /// Left out of an earlier write; they are on their way to their receivers already.
+    /// Skipped by an earlier write; already in delivery.
     owed: Vec<Entry>,
     /// Of this tick.
     new: Vec<Entry>,
 }
 
-/// One transaction. Only new entries that the outbox did not hold before come back.
+/// One transaction. Returns only entries that the outbox did not hold before.
 fn write(store: &Store, state: &StateChanges, requests: Requests, durable: bool) -> Vec<Entry> {
     let mut batch = if durable { Batch::new() } else { Batch::lazy() };
     let Requests { owed, new } = requests;
@@ -228,9 +229,9 @@ fn fill(batch: &mut Batch, state: &StateChanges, entries: &[Entry]) -> Result<()
             None => batch.delete(Record::Alerts, key),
         };
     }
-    for (key, learnt) in &state.learnt {
-        match learnt {
-            Some(learnt) => batch.put(Record::Strategy, key, learnt)?,
+    for (key, learned) in &state.learnt {
+        match learned {
+            Some(learned) => batch.put(Record::Strategy, key, learned)?,
             None => batch.delete(Record::Strategy, key),
         };
     }
@@ -301,7 +302,7 @@ mod tests {
         entries.iter().map(|e| e.request.id.as_str()).collect()
     }
 
-    /// Queues without a task that empties them.
+    /// Queues without a delivery task.
     fn delivery() -> Delivery {
         let clock: Clock = Arc::new(|| NOW);
         let settings = Settings::new(Vec::new());
@@ -329,7 +330,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(folder.path(), NOW).unwrap().0);
         let delivery = delivery();
-        let told = || ids(&delivery.deliveries.list()).join(",");
+        let delivered = || ids(&delivery.deliveries.list()).join(",");
         let (mut handle, writer) = Writer::new(Arc::clone(&store), delivery.clone(), Duration::MAX);
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
@@ -340,16 +341,16 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         }
-        assert_eq!(told(), "");
+        assert_eq!(delivered(), "");
         drop(hung);
         handle.finish(asks("4")).await;
-        assert_eq!(told(), "1,2,3,4");
+        assert_eq!(delivered(), "1,2,3,4");
         assert_eq!(store.count(Record::Outbox), 4);
         tasks.join_next().await.unwrap().unwrap();
     }
 
     #[tokio::test]
-    async fn a_disk_that_hangs_is_waited_for_once_and_gets_everything_when_it_works_again() {
+    async fn the_writer_waits_once_for_a_hanging_disk_and_writes_everything_when_it_works_again() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(folder.path(), NOW).unwrap().0);
         let mut disk = Disk::new(Arc::clone(&store), PATIENCE);
@@ -357,7 +358,7 @@ mod tests {
         let first = disk.commit(urgent(), vec![entry("1")], NOW).await;
         assert_eq!(ids(&first), ["1"], "requests leave all the same");
         assert!(!disk.is_durable());
-        // The second is not waited for at all: nothing would ever end it.
+        // The second write does not wait at all, since it would never end.
         disk.timeout = Duration::MAX;
         let second = disk.commit(urgent(), vec![entry("2")], NOW).await;
         assert_eq!(ids(&second), ["2"]);

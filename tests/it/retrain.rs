@@ -311,16 +311,6 @@ fn replicas_and_retries_share_a_key_and_models_do_not() {
     }
 }
 
-#[test]
-fn after_is_read_with_its_bounds() {
-    assert_eq!(Policy::parse_after("3/5"), Ok((3, 5)));
-    assert_eq!(Policy::parse_after(" 1 / 1 "), Ok((1, 1)));
-    for bad in ["", "3", "0/5", "6/5", "3/x", "1/100000", "-1/2"] {
-        let error = Policy::parse_after(bad).expect_err(bad);
-        assert!(error.contains("3/5"), "{error}");
-    }
-}
-
 // ---- formats
 
 type Headers = Vec<(String, String)>;

@@ -1,4 +1,4 @@
-//! How far a backfill came, and what it tells the tick loop.
+//! The progress of a backfill, and its events for the tick loop.
 
 use std::collections::BTreeSet;
 
@@ -10,37 +10,37 @@ use crate::monitor::{ByRule, Counted, Knowledge, Learnt};
 use crate::publish;
 use crate::state::{Batch, Kind as Record, Store};
 
-/// The one record of how far it came.
+/// The record of the progress.
 const RECORD: &str = "backfill";
 
-/// What a backfill tells the tick loop.
+/// An event of a backfill for the tick loop.
 #[derive(Debug)]
 pub(crate) enum BackfillEvent {
-    /// How far it is.
+    /// Its progress.
     Progress(publish::Backfill),
-    /// It is through.
-    Learnt(Box<Progress>),
+    /// It is complete.
+    Done(Box<Progress>),
 }
 
-/// How far a backfill came, and what was learnt up to there.
+/// The progress of a backfill, and the learned state up to that time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     pub(super) model_version: Option<String>,
     pub(super) reached: Timestamp,
     pub(super) done: bool,
-    /// The rules that it was about.
+    /// The rules that it covers.
     pub(super) rules: BTreeSet<String>,
     pub(super) learnt: ByRule<Learnt>,
     pub(super) counted: ByRule<Counted>,
 }
 
 impl Progress {
-    /// What an earlier process wrote.
+    /// The progress that an earlier process stored.
     pub(super) fn read(store: &Store) -> Option<Self> {
         store.get(Record::Meta, RECORD).filter(|_| store.is_kept())
     }
 
-    /// What was learnt.
+    /// The learned state.
     pub(crate) fn knowledge(&self) -> Knowledge {
         Knowledge {
             learnt: self.learnt.clone(),
@@ -48,7 +48,7 @@ impl Progress {
         }
     }
 
-    /// Writes that it is through; what was learnt is where all that is learnt is.
+    /// Stores that it is complete. The monitor stores the learned state by now.
     pub(crate) fn finish(mut self, store: &Store) {
         self.done = true;
         self.learnt.clear();
@@ -63,7 +63,7 @@ impl Progress {
         let mut batch = Batch::lazy();
         let written = batch.put(Record::Meta, RECORD, self);
         if let Err(error) = written.map(|_| ()).and_then(|()| store.commit(batch)) {
-            warn!(%error, "how far the backfill is could not be stored");
+            warn!(%error, "the progress of the backfill could not be stored");
         }
     }
 }

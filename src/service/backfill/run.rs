@@ -1,7 +1,7 @@
-//! A backfill under way: the server evaluates the rules' expressions over the past, piece by piece,
-//! and the silent copy of the monitor records, counts and judges them as live.
+//! Runs a backfill: a server evaluates the rules' expressions over history, chunk by chunk, and a
+//! silent copy of the monitor records, counts and judges the results as if they were live.
 //!
-//! Scraping does not wait for it. How far it came is in the store.
+//! Scraping does not wait for it. Its progress is in the store.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,22 +28,22 @@ use crate::runtime::{clock, with_sources};
 use crate::service::stored::stored_knowledge;
 use crate::state::Store;
 
-/// Samples of one piece, all answers together: what is held in memory.
+/// Most samples of one chunk, all answers together, held in memory.
 const MAX_SAMPLES: usize = 200_000;
-/// Steps of the first piece.
+/// Steps of the first chunk.
 const FIRST_STEPS: usize = 240;
-/// Most steps of a piece, so that a long history is stored in between.
+/// Most steps of a chunk, so that a long backfill stores its progress in between.
 const MAX_STEPS: usize = 5_000;
-/// Pauses while the server is away, in seconds.
+/// Pauses while the server is unreachable, in seconds.
 const PAUSES: [u64; 5] = [1, 2, 5, 15, 30];
 /// How often progress is stored.
 const STORE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A backfill under way.
+/// A running backfill.
 pub(crate) struct Backfill {
     settings: Settings,
     server: Server,
-    /// The silent copy; it is replayed on a thread for blocking work.
+    /// The silent copy; it runs on a thread for blocking work.
     monitor: Arc<Mutex<ModelMonitor>>,
     model_version: Option<String>,
     store: Arc<Store>,
@@ -55,8 +55,8 @@ pub(crate) struct Backfill {
 }
 
 impl Backfill {
-    /// Prepares the backfill of a configuration that has one, from where an earlier process
-    /// stopped. `None` when there is nothing to learn.
+    /// Prepares the configured backfill, from where an earlier process stopped. `None` if there is
+    /// nothing to learn.
     pub(crate) fn new(
         config: &Config,
         registry: &Registry,
@@ -95,12 +95,12 @@ impl Backfill {
             Ok(()) => {
                 let progress = Box::new(self.progress());
                 info!(until = %self.reached, "the backfill is through");
-                drop(events.send(BackfillEvent::Learnt(progress)).await);
+                drop(events.send(BackfillEvent::Done(progress)).await);
             }
             Err(error) => {
                 warn!(
                     error,
-                    "the backfill ended early; what it would have learnt is learnt live, and shown as warming up"
+                    "the backfill ended early; strategies that it did not finish warm up on live data"
                 );
                 let failed = self.status("failed", Some(error));
                 drop(events.send(BackfillEvent::Progress(failed)).await);
@@ -112,7 +112,7 @@ impl Backfill {
     async fn go(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + self.settings.timeout;
         let mut steps = FIRST_STEPS;
-        // What a server finds too large once it finds too large always.
+        // A range size that the server refused once is never requested again.
         let mut ceiling = MAX_STEPS;
         let mut away = 0;
         let mut failing: BTreeSet<String> = BTreeSet::new();
@@ -170,10 +170,10 @@ impl Backfill {
         Ok(())
     }
 
-    /// The next piece; `None` when the rest is what is scraped here anyway.
+    /// The next chunk; `None` when scrapes cover the rest.
     fn next(&self, steps: usize) -> Option<Range> {
         let start = self.reached + self.step;
-        // What was scraped a moment ago may not be there yet.
+        // The server may not have the newest samples yet.
         let last = clock::now() - self.step;
         if start > last {
             return None;
@@ -191,7 +191,7 @@ impl Backfill {
         let replayed = spawn_blocking(move || {
             let mut monitor = monitor.lock();
             for (at, mut results) in Past::new(range.start, range.end, range.step, answers) {
-                // Its alerts and requests go nowhere.
+                // Discard its alerts and requests.
                 let _tick = monitor.observe_results(at, &mut results);
             }
         });
@@ -207,14 +207,14 @@ impl Backfill {
         self.monitor.lock()
     }
 
-    /// Takes up what an earlier process learnt, so that nothing is learnt twice.
+    /// Restores the learned state of an earlier process, so that no sample is learned twice.
     fn resume(&mut self) {
         let rules = self.monitor().rule_keys();
         let Some(past) = Progress::read(&self.store) else {
             return;
         };
         if past.model_version != self.model_version {
-            info!("the model's version changed; the history before it is not learnt");
+            info!("the model's version changed; the backfill skips the history before it");
             self.reached = clock::now();
             return;
         }
@@ -223,7 +223,7 @@ impl Backfill {
         let knowledge = if past.done {
             let knowledge = stored_knowledge(&self.store, &known);
             let seen = knowledge.learnt.iter();
-            let seen = seen.filter_map(|(_, learnt)| learnt.last_seen()).max();
+            let seen = seen.filter_map(|(_, learned)| learned.last_seen()).max();
             until = until.max(seen.unwrap_or_default());
             knowledge
         } else {
@@ -265,7 +265,7 @@ impl Backfill {
         self.stored = Some(Instant::now());
         let (store, progress) = (Arc::clone(&self.store), self.progress());
         if let Err(error) = spawn_blocking(move || progress.write(&store)).await {
-            warn!(%error, "how far the backfill is could not be stored");
+            warn!(%error, "the progress of the backfill could not be stored");
         }
     }
 
@@ -300,7 +300,7 @@ impl Backfill {
     }
 }
 
-/// A monitor with the same rules whose series are elsewhere and which asks for no new model.
+/// A monitor with the same rules that reads its series from a server and requests no retraining.
 fn silent_copy(config: &Config, registry: &Registry) -> ModelMonitor {
     let mut settings = config.monitor_settings();
     settings.targets.clear();

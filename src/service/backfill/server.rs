@@ -1,4 +1,4 @@
-//! The server that has the past, and what it is asked.
+//! The server that has the history, and the queries to it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::promql::Expr;
 use crate::replay::Answers;
 use crate::rules::{Rule, RuleSet};
 
-/// Questions under way at the same time: the server has others to answer.
+/// Concurrent queries, few enough to leave the server capacity for other clients.
 const CONCURRENCY: usize = 2;
-/// Largest answer to one question, in bytes.
+/// Largest answer to one query, in bytes.
 const MAX_ANSWER: u64 = 32 << 20;
-/// Time for one answer.
+/// Timeout of one query.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The server that has the past, and what it is asked.
+/// The server that has the history, and the queries to it.
 pub(super) struct Server {
     pub(super) prometheus: Prometheus,
     pub(super) questions: Vec<Question>,
-    /// The labels that each expression keeps, where it says so.
+    /// The labels that each expression keeps, if it lists them.
     kept: HashMap<String, BTreeSet<String>>,
     here: TargetLabels,
 }
@@ -46,7 +46,7 @@ impl Server {
         }
     }
 
-    /// Asks every question about a range. An expression that the server refuses is an answer too.
+    /// Runs every query over a range. A refused expression is recorded as an error, not a failure.
     pub(super) async fn ask(&self, range: Range) -> Result<Answers, Error> {
         let questions: Vec<Question> = self.questions.clone();
         let asked =
@@ -72,7 +72,7 @@ fn kept(questions: &[Question]) -> HashMap<String, BTreeSet<String>> {
     kept.collect()
 }
 
-/// Questions about the expressions of records and watches; a plain alert learns nothing.
+/// The queries for records and watches; a plain alert learns nothing.
 fn asked(rules: &RuleSet, settings: &Settings) -> Vec<Question> {
     let wanted: BTreeSet<&str> = rules
         .rules()

@@ -1,4 +1,4 @@
-//! The labels that series of the past get, so that they are those of the targets scraped here.
+//! Maps the labels of historical series to those of the targets scraped here.
 
 use std::collections::BTreeSet;
 
@@ -7,19 +7,19 @@ use crate::config::target::ATTACHED;
 use crate::history::Points;
 use crate::metric::Labels;
 
-/// The labels of the targets that are scraped here. Prometheus names a target otherwise than a
-/// sidecar does.
+/// The labels of the targets that are scraped here. Prometheus and a sidecar name the same target
+/// differently.
 #[derive(Debug, Default)]
 pub(super) struct TargetLabels {
-    /// Of those that are listed.
+    /// Labels of the listed targets.
     listed: Vec<Labels>,
-    /// Of every one that is found by name, all but `instance`.
+    /// Labels of every discovered target, except `instance`.
     found: Option<Labels>,
 }
 
 impl TargetLabels {
-    /// Those of a configuration; none under a source, where the labels of the past are those of the
-    /// present.
+    /// The labels of a configuration; none with a source, where historical and present labels are
+    /// the same.
     pub(super) fn of(settings: &Settings) -> Self {
         let scrape = &settings.scrape;
         let found = scrape.discovery.as_ref();
@@ -29,8 +29,8 @@ impl TargetLabels {
         }
     }
 
-    /// Series of the past as they would be here. `kept` are the labels that their expression keeps,
-    /// when it says so.
+    /// Historical series with the labels that they would have here. `kept` are the labels that
+    /// their expression keeps, if it lists them.
     pub(super) fn mapped(
         &self,
         mut series: Vec<(Labels, Points)>,
@@ -53,15 +53,15 @@ impl TargetLabels {
         let own = labels.retain(|name| !ATTACHED.contains(&name));
         let target = match kept {
             Some(kept) => target.retain(|name| kept.contains(name)),
-            // A series as a target has it.
+            // A series of a single target.
             None if labels.get("instance").is_some() => target,
-            // A sum that keeps some of the labels.
+            // An aggregation that keeps some labels.
             None => target.retain(|name| labels.get(name).is_some()),
         };
         own.overlaid_with(&target)
     }
 
-    /// The labels of the target that a series is of, or that all targets share where it is of
+    /// The labels of a series' target, or the common labels of all targets if it aggregates
     /// several.
     fn target(&self, labels: &Labels) -> Option<Labels> {
         let instance = labels.get("instance");
@@ -69,7 +69,7 @@ impl TargetLabels {
         let same = self.listed.iter().find(is_same);
         match (instance, same, &self.found, self.listed.as_slice()) {
             (Some(_), Some(target), ..) => Some(target.clone()),
-            // It would be found, or would have been: its instance is its address there as here.
+            // A discovered target: its instance is its address on both sides.
             (Some(instance), None, Some(found), _) => Some(found.with("instance", instance)),
             (_, _, None, [target]) => Some(target.clone()),
             (Some(_), None, None, _) => None,
@@ -90,7 +90,7 @@ mod tests {
     use crate::metric::Labels;
 
     #[test]
-    fn a_series_of_the_past_gets_the_labels_that_it_has_here() {
+    fn a_historical_series_gets_its_present_labels() {
         let one = |labels: &[(&str, &str)], targets: &[Labels]| {
             let here = TargetLabels {
                 listed: targets.to_vec(),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_is_found_keeps_its_address_and_gets_the_labels_of_the_discovery() {
+    fn a_discovered_replica_keeps_its_address_and_gets_the_labels_of_the_discovery() {
         let here = TargetLabels {
             listed: Vec::new(),
             found: Some(Labels::new([("job", "fraud"), ("namespace", "prod")])),
@@ -157,7 +157,7 @@ mod tests {
             shown(&here, &past, None),
             r#"{code="500", instance="10.0.0.7:8000", job="fraud", namespace="prod"}"#
         );
-        // A sum has what it keeps, and nothing of the target besides.
+        // A sum has the labels that it keeps, and no other labels of the target.
         let by = |kept: &[&str], labels: &[(&str, &str)]| shown(&here, labels, Some(kept));
         let instance = [past[1]];
         assert_eq!(
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_over_several_targets_gets_what_all_of_them_share() {
+    fn a_sum_over_several_targets_gets_their_common_labels() {
         let target = |instance| Labels::new([("job", "fraud"), ("instance", instance)]);
         let here = TargetLabels {
             listed: vec![target("a:1"), target("b:1")],

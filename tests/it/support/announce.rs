@@ -1,10 +1,9 @@
-//! A request whose body is only announced, so that the answer to its head can be read whatever the
-//! server does then.
+//! A request that sends its head only, to read the response before any body.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// The answer to the head of a POST of JSON with a body of so many bytes, none of which is sent.
+/// The response to the head of a JSON POST that announces this many bytes and sends none.
 pub(crate) async fn announce(address: &str, path: &str, bytes: usize) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(

@@ -12,7 +12,7 @@ use super::{Process, free_port, tool, until};
 
 /// WebDriver's name for "this is an element".
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// Most time that Chromium needs for anything on a busy machine.
+/// Timeout of a browser command on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A browser with a profile of its own; it ends with the test.
@@ -24,7 +24,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts Chromium, when it is installed; prints why a test skips when not.
+    /// Starts Chromium if it is installed; else prints why the test skips.
     pub(crate) async fn start() -> Option<Self> {
         let (driver, _) = (tool("chromedriver")?, tool("chromium")?);
         let profile = tempfile::tempdir().unwrap();
@@ -84,13 +84,13 @@ impl Browser {
         self.post("/url", &json!({ "url": url })).await;
     }
 
-    /// What a function body in JavaScript returns.
+    /// Runs a function body in JavaScript and returns its result.
     pub(crate) async fn ask(&self, script: &str) -> Value {
         let body = json!({"script": script, "args": []});
         self.post("/execute/sync", &body).await
     }
 
-    /// Waits until a script returns something true, and gives it.
+    /// Waits until a script returns a truthy value, and returns it.
     pub(crate) async fn wait(&self, what: &str, script: &str) -> Value {
         until(what, PATIENCE, async || {
             let value = self.ask(script).await;
@@ -131,7 +131,7 @@ impl Browser {
             .await;
     }
 
-    /// Saves what is seen now.
+    /// Saves a screenshot.
     pub(crate) async fn screenshot(&self, file: &Path) {
         let shot = self.devtools("Page.captureScreenshot", json!({})).await;
         let png = STANDARD.decode(shot["data"].as_str().unwrap()).unwrap();

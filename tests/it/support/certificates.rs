@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-/// Authorities so far: each has a name of its own.
+/// Number of authorities so far, which gives each a unique name.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// An authority that signs certificates.
@@ -31,7 +31,7 @@ impl Authority {
         self.sign_until(name, 4000)
     }
 
-    /// One that ended long ago.
+    /// A certificate that expired long ago.
     pub(crate) fn sign_expired(&self, name: &str) -> (String, String) {
         self.sign_until(name, 2020)
     }

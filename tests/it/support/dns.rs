@@ -1,4 +1,4 @@
-//! A DNS server that says what a test tells it to, over UDP and TCP.
+//! A DNS server with answers set by the test, over UDP and TCP.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -45,7 +45,7 @@ pub(crate) struct DnsServer {
 }
 
 impl DnsServer {
-    /// A server on a free port of loopback that knows no name; its records live for `ttl` seconds.
+    /// A server on a free port of loopback without any names; its records live for `ttl` seconds.
     pub(crate) async fn start(ttl: u32) -> Self {
         let zone = Arc::new(Mutex::new(Zone {
             ttl,
@@ -73,8 +73,8 @@ impl DnsServer {
         change(&mut self.zone.lock().unwrap());
     }
 
-    /// The addresses of a name from now on; without any, the name does not exist, as with a Service
-    /// without ready pods.
+    /// Sets the addresses of a name; without any, the name does not exist, as for a Service without
+    /// ready pods.
     pub(crate) fn set(&self, name: &str, addresses: &[IpAddr]) {
         self.change(|zone| {
             if addresses.is_empty() {
@@ -85,7 +85,7 @@ impl DnsServer {
         });
     }
 
-    /// The services behind a name: hosts and ports.
+    /// Sets the SRV records of a name: hosts and ports.
     pub(crate) fn set_services(&self, name: &str, services: &[(&str, u16)]) {
         let services = services
             .iter()
@@ -104,12 +104,12 @@ impl DnsServer {
         self.change(|zone| zone.mood = mood);
     }
 
-    /// What was asked so far, in order.
+    /// The queries so far, in order.
     pub(crate) fn asked(&self) -> Vec<(String, RecordType)> {
         self.zone.lock().unwrap().asked.clone()
     }
 
-    /// Questions that came over TCP.
+    /// The number of queries over TCP.
     pub(crate) fn over_tcp(&self) -> usize {
         self.zone.lock().unwrap().over_tcp
     }

@@ -1,4 +1,4 @@
-//! Bodies in the documented format of model servers of which there is no recording.
+//! Bodies in the documented format of model servers without a recording.
 
 use std::fmt::Write as _;
 
@@ -68,7 +68,7 @@ pub(crate) fn vllm(model: &str) -> String {
     text
 }
 
-/// A vLLM that exposes one histogram, and so nothing that its pack would judge.
+/// A vLLM that exposes one histogram, and no metric that its pack judges.
 pub(crate) fn poor_vllm(model: &str) -> String {
     let labels = format!("model_name=\"{model}\"");
     histogram("vllm:iteration_tokens_total", &labels, ["8.0", "512.0"])

@@ -1,4 +1,4 @@
-//! An HTTP server of the test that can fail in every way a network knows.
+//! An HTTP server with configurable network failures.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -13,21 +13,21 @@ use tokio::task::JoinSet;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// Nobody listens.
+    /// No process listens.
     Refused,
     /// Connections are reset when they are opened.
     Reset,
     /// The request is read and never answered.
     Hang,
-    /// The answer comes byte by byte.
+    /// The response arrives byte by byte.
     Slow,
     /// Every request gets this status.
     Status(u16),
-    /// Bytes that are no HTTP and no TLS.
+    /// Bytes that are neither HTTP nor TLS.
     Garbage,
 }
 
-/// The body of an answer to a GET, made anew for every request.
+/// Builds the body of each response to a GET.
 type Answer = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// A request that was answered with success.
@@ -79,7 +79,7 @@ impl Fake {
         self.state.received.lock().unwrap().clone()
     }
 
-    /// Connections that were opened, whatever came of them.
+    /// All opened connections, failed ones included.
     pub(crate) fn attempts(&self) -> usize {
         *self.state.attempts.lock().unwrap()
     }
@@ -116,7 +116,7 @@ async fn listen(
     }
 }
 
-/// One request a connection.
+/// Serves one request per connection.
 async fn serve(mut stream: TcpStream, fault: Fault, state: Arc<State>) {
     match fault {
         Fault::Reset => {

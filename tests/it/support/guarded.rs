@@ -1,4 +1,4 @@
-//! Our own binary behind a web configuration file.
+//! The sidewatch binary with a web configuration file.
 
 use std::fs;
 use std::path::Path;
@@ -19,17 +19,17 @@ pub(crate) struct Guarded {
     pub(crate) dir: TempDir,
     /// `127.0.0.1:PORT`.
     pub(crate) address: String,
-    /// Where health is served without TLS and password.
+    /// The address that serves health without TLS and password.
     pub(crate) health: String,
-    /// Signed the certificate in `tls.crt`.
+    /// The authority that signed `tls.crt`.
     pub(crate) authority: Authority,
     /// How long each scrape of the test took.
     pub(crate) scrapes: Mutex<Vec<Duration>>,
 }
 
 impl Guarded {
-    /// Starts it with a web configuration, beside `tls.crt` and `tls.key`; without one when the
-    /// text is empty.
+    /// Starts it with a web configuration, in a folder with `tls.crt` and `tls.key`; an empty text
+    /// means no web configuration.
     pub(crate) async fn start(web: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::new();
@@ -37,7 +37,7 @@ impl Guarded {
         Self::start_in(dir, authority, web).await
     }
 
-    /// Starts it in a folder that holds what the web configuration names.
+    /// Starts it in a folder with the files that the web configuration names.
     pub(crate) async fn start_in(dir: TempDir, authority: Authority, web: &str) -> Self {
         fs::write(dir.path().join("rules.yaml"), RULES).unwrap();
         let address = format!("127.0.0.1:{}", free_port());
@@ -89,12 +89,12 @@ impl Guarded {
             .timeout(Duration::from_secs(20))
     }
 
-    /// Bytes of memory that it has in use.
+    /// Its memory in use, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
-    /// The most bytes of memory that it ever had in use beyond so many.
+    /// Its peak memory above this many bytes.
     pub(crate) fn grown_from(&self, before: u64) -> u64 {
         self.memory("VmHWM:").saturating_sub(before)
     }

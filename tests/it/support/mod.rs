@@ -1,4 +1,4 @@
-//! What several tests need: free ports, child processes that die with the test, recorded scrapes,
+//! Shared test helpers: free ports, child processes that end with the test, recorded scrapes,
 //! waiting with a deadline.
 
 mod announce;

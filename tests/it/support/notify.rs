@@ -12,7 +12,7 @@ use sidewatch::runtime::http::{self, Client};
 use sidewatch::state::{Batch, Store};
 use tokio::time::Instant;
 
-/// Longest a test waits for something that should happen.
+/// Longest wait for an expected condition.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// An HTTP client with default settings.

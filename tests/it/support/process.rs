@@ -1,4 +1,4 @@
-//! Child processes: our own binary and the real Prometheus and Alertmanager.
+//! Child processes: the sidewatch binary, and real Prometheus and Alertmanager.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -18,10 +18,10 @@ pub(crate) fn free_port() -> u16 {
         .port()
 }
 
-/// Where an outside program is, when it is on the PATH; prints why a test skips when not.
+/// The path of an outside program on the PATH; if missing, prints why the test skips.
 ///
 /// # Panics
-/// With `SIDEWATCH_REQUIRE_TOOLS` set, as in CI, a missing program is a failure.
+/// If the program is missing and `SIDEWATCH_REQUIRE_TOOLS` is set, as in CI.
 pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -84,12 +84,12 @@ impl Process {
         Self { child, log }
     }
 
-    /// Our own binary.
+    /// Starts the sidewatch binary.
     pub(crate) fn sidewatch(args: &[&str], dir: &Path) -> Self {
         Self::start(Path::new(env!("CARGO_BIN_EXE_sidewatch")), args, dir)
     }
 
-    /// What it has printed so far.
+    /// Its output so far.
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -99,7 +99,7 @@ impl Process {
         self.child.id()
     }
 
-    /// The identities of the retraining requests that its log says were decided.
+    /// The ids of the retraining requests in its log.
     pub(crate) fn decided(&self) -> BTreeSet<String> {
         let output = self.output();
         let asked = output.split("asking for retraining id=\"").skip(1);
@@ -119,7 +119,7 @@ impl Process {
         assert!(sent.success());
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     pub(crate) async fn ended(&mut self, deadline: Duration) -> ExitStatus {
         let child = &mut self.child;
         until("the process to end", deadline, async || {

@@ -1,4 +1,4 @@
-//! The real Prometheus, filled with a past.
+//! A real Prometheus, filled with history.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{Process, free_port, get_text, tool, until};
 
-/// A Prometheus that remembers an OpenMetrics text and scrapes what its configuration says; its URL
-/// once it is ready. `None` when the programs are not there.
+/// Starts a Prometheus with the samples of an OpenMetrics text and this configuration; returns its
+/// URL once it is ready. `None` if the programs are missing.
 pub(crate) async fn start_prometheus(
     dir: &Path,
     past: Option<&str>,

@@ -1,4 +1,4 @@
-//! A way between two programs that can be cut.
+//! A proxy between two programs that a test can interrupt.
 
 use std::net::SocketAddr;
 
@@ -7,18 +7,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What becomes of connections.
+/// How the proxy handles connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// They lead to the other side.
+    /// It forwards them.
     Open,
-    /// They end at once.
+    /// It closes them at once.
     Closed,
-    /// Nothing that is sent arrives, and nothing comes back.
+    /// It drops everything in both directions.
     Silent,
 }
 
-/// Stands before a server; it ends with the test.
+/// A proxy in front of a server; it ends with the test.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     way: watch::Sender<Way>,
@@ -26,7 +26,7 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// An open way from an address to a server; port 0 takes a free one.
+    /// Starts a forwarding proxy from an address to a server; port 0 takes a free one.
     pub(crate) async fn start(address: SocketAddr, server: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -40,7 +40,7 @@ impl Proxy {
         }
     }
 
-    /// From now on; connections that were open end.
+    /// Sets the mode; closes open connections.
     pub(crate) fn set(&self, way: Way) {
         self.way.send_replace(way);
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// The archives, and the folder that each unpacks to.
+/// The recorded servers; each has an archive, which unpacks to a folder of the same name.
 pub(crate) const SERVERS: [&str; 6] = [
     "custom_multiprocess",
     "custom_prometheus_client",

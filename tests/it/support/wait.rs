@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// How often a condition is looked at.
+/// Interval between checks of a condition.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Looks again and again until the condition gives a value.
+/// Checks a condition repeatedly until it returns a value.
 ///
 /// # Panics
-/// When the deadline passes first; the message names what was waited for and what was seen last.
+/// If the deadline passes first; the message contains the condition and its last state.
 pub(crate) async fn until<T, E: Display>(
     what: &str,
     deadline: Duration,

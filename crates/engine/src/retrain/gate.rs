@@ -36,23 +36,6 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
-    /// Reads `after: N/M`.
-    ///
-    /// # Errors A sentence that shows the expected form.
-    pub fn parse_after(text: &str) -> Result<(u32, u32), String> {
-        let parts = text
-            .split_once('/')
-            .map(|(n, m)| (n.trim().parse(), m.trim().parse()));
-        match parts {
-            Some((Ok(n), Ok(m))) if 1 <= n && n <= m && m <= 1000 => Ok((n, m)),
-            _ => Err(format!(
-                "must be N/M such as 3/5 with 1 <= N <= M <= 1000, got {text:?}"
-            )),
-        }
-    }
-}
-
 /// Why no request goes out now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hold {

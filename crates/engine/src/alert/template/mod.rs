@@ -180,7 +180,8 @@ impl Template {
 
     /// Expands the template.
     ///
-    /// # Errors The error of the expansion; [`Template::expand`] turns it into the text Prometheus
+    /// # Errors
+    /// The error of the expansion; [`Template::expand`] turns it into the text Prometheus
     /// sends.
     pub fn render(&self, scope: &Scope<'_>) -> Result<String, String> {
         if let [Node::Text(text)] = self.tree.nodes.as_slice() {
@@ -191,7 +192,8 @@ impl Template {
 
     /// Expands a template over custom data; a missing key prints as `<no value>`.
     ///
-    /// # Errors The error of the expansion.
+    /// # Errors
+    /// The error of the expansion.
     pub fn render_data(&self, data: &serde_json::Value) -> Result<String, String> {
         let scope = Scope {
             labels: &Labels::empty(),
