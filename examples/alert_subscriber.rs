@@ -6,14 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sidewatch::alert::AlertState;
-use sidewatch::config::settings::{Settings, Target};
-use sidewatch::config::{Config, RuleReader};
-use sidewatch::judge::Registry;
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::Scraped;
-use sidewatch::notify::{Error, RetrainRequest, RetrainingNotifier};
-use sidewatch::scrape::Exposition;
+use sidewatch::{
+    AlertState, Config, Exposition, Labels, NotifyError, Registry, RetrainRequest,
+    RetrainingNotifier, RuleReader, Scraped, Settings, Target, Timestamp,
+};
 
 const RULES: &str = "
 groups:
@@ -31,7 +27,10 @@ groups:
 struct Printer;
 
 impl RetrainingNotifier for Printer {
-    fn request<'a>(&'a self, request: &'a RetrainRequest) -> BoxFuture<'a, Result<(), Error>> {
+    fn request<'a>(
+        &'a self,
+        request: &'a RetrainRequest,
+    ) -> BoxFuture<'a, Result<(), NotifyError>> {
         println!(
             "asked to retrain {} because of {}",
             request.model_id, request.rule

@@ -4,13 +4,10 @@
 use std::error::Error as StdError;
 
 use futures_util::future::BoxFuture;
-use sidewatch::config::settings::{Settings, Target};
-use sidewatch::config::{Config, RuleReader};
-use sidewatch::judge::Registry;
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::publish::Server;
-use sidewatch::scrape::{Error, Exposition, MetricProducer};
-use sidewatch::service::Service;
+use sidewatch::{
+    Config, Exposition, Labels, MetricProducer, Registry, RuleReader, ScrapeError, Server, Service,
+    Settings, Target, Timestamp,
+};
 
 const RULES: &str = "
 groups:
@@ -28,7 +25,7 @@ struct Declining {
 }
 
 impl MetricProducer for Declining {
-    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, ScrapeError>> {
         self.accuracy -= 0.02;
         let body = format!(
             "# TYPE accuracy gauge\naccuracy{{model_name=\"own\"}} {}\n",

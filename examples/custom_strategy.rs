@@ -6,12 +6,11 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sidewatch::judge::{
-    Band, Problem, Registry, Side, Snapshot, StrategyConfig, StrategyContext, StrategyError,
-    StrategyFactory, Table, ThresholdStrategy, Verdict, read_params,
+use sidewatch::{
+    Band, Direction, Labels, Metric, MetricSample, ParamProblem, Registry, Side, Snapshot,
+    StrategyConfig, StrategyContext, StrategyError, StrategyFactory, Table, ThresholdStrategy,
+    Timestamp, Verdict, read_params, section,
 };
-use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
-use sidewatch::section;
 
 /// Remembers the last value.
 #[derive(Debug)]
@@ -72,7 +71,7 @@ impl StrategyFactory for Jumps {
         params: &Map<String, Value>,
         _: &StrategyContext,
         _: &Registry,
-    ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
+    ) -> Result<Box<dyn ThresholdStrategy>, Vec<ParamProblem>> {
         read_params::<JumpParams, _>(params, |JumpParams { factor }, _| {
             Box::new(Jump { factor, last: None }) as Box<dyn ThresholdStrategy>
         })

@@ -1,9 +1,10 @@
 //! The rule packs that are part of the program.
 
-pub use super::recognise::{Pack, Why, marks, pattern, recognise};
+pub use super::recognise::recognise;
+pub(crate) use super::recognise::{Why, marks, pattern};
 
 /// What stands for the pack of whatever the target turns out to be.
-pub const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// The rules while the target is not yet recognised: its own absence is the only thing there is to say.
 pub(super) const UNRECOGNISED: &str = "\
@@ -65,7 +66,7 @@ pub(super) fn find(name: &str) -> Option<&'static str> {
 
 /// The text of a pack, as a rule file.
 #[must_use]
-pub fn text(name: &str) -> Option<&'static str> {
+pub(crate) fn text(name: &str) -> Option<&'static str> {
     find(name)
 }
 

@@ -165,7 +165,7 @@ pub fn recognise(names: &[&str]) -> Result<Pack, Why> {
 
 /// Those of the names that tell what a target is; of a histogram's only the count.
 #[must_use]
-pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
+pub(crate) fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
     let usual = usual_names();
     let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
     let prefixes: Vec<&str> = prefixes
@@ -190,7 +190,7 @@ pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
 /// A regular expression, as Prometheus anchors it, that finds every name which may tell what a target is: all that [`recognise`]
 /// goes by, but for what any Python program exposes.
 #[must_use]
-pub fn pattern() -> String {
+pub(crate) fn pattern() -> String {
     let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
     let prefixes = prefixes.chain(OTHERS.iter().map(|(prefix, _)| *prefix));
     let begin = prefixes.map(|prefix| format!("{}.*", regex::escape(prefix)));

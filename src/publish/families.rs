@@ -106,7 +106,6 @@ fn watches(snapshot: &Snapshot) -> [Family; 2] {
     [held, refused]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts")]
 fn notifications(snapshot: &Snapshot) -> [Family; 4] {
     let mut sent = Family::new(&catalogue::NOTIFICATIONS_SENT);
     let mut failed = Family::new(&catalogue::NOTIFICATIONS_FAILED);

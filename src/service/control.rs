@@ -21,11 +21,11 @@ use crate::publish::{Call, Control, Reply};
 use crate::scrape::Exposition;
 
 /// Reads the configuration again, with every check.
-pub type Loader = LoaderOf<Config>;
+pub(crate) type Loader = LoaderOf<Config>;
 
 /// Looks at each scrape; the configuration is read again when it says that it has learnt what the
 /// target is.
-pub type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
+pub(crate) type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
 
 /// Commands that wait for the tick to end; more are refused.
 const QUEUE: usize = 16;

@@ -30,6 +30,5 @@ pub(crate) use dispatcher::webhooks;
 pub(crate) use service::serve;
 pub(crate) use snapshot::receivers;
 
-pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
 pub use service::Service;
