@@ -11,8 +11,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::cli::backtest::{Backtest, Format, Source};
-use sidewatch::metric::SplitMix64;
+use sidewatch::internals::cli::backtest::{Backtest, Format, Source};
+use sidewatch_engine::metric::SplitMix64;
 
 const STEP: u32 = 15;
 const SERIES: usize = 1000;

@@ -7,9 +7,9 @@ use std::hint::black_box;
 use std::io::{self, Write};
 
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
-use sidewatch::judge::Band;
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::publish::{Exposition, STATES, Shared, Signal, Snapshot, Target};
+use sidewatch::internals::publish::{Exposition, STATES, Shared, Signal, Snapshot, Target};
+use sidewatch_engine::judge::Band;
+use sidewatch_engine::metric::{Labels, Timestamp};
 
 const SIGNALS: u32 = 909;
 

@@ -9,8 +9,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use sidewatch::judge::{Registry, StrategyConfig, StrategyContext};
-use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+use sidewatch_engine::judge::{Registry, StrategyConfig, StrategyContext};
+use sidewatch_engine::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 const SAMPLES: u32 = 20_000;
 const ROUNDS: usize = 5;

@@ -9,14 +9,14 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sidewatch::alert::{
+use sidewatch::internals::notify::Alertmanagers;
+use sidewatch::internals::notify::alertmanager::{PeerSettings, Settings};
+use sidewatch::internals::runtime::http::{self, Client};
+use sidewatch_engine::alert::{
     Alert, AlertKind, AlertRule, AlertState, Context, Explanation, Observation, Outcome, Template,
     Tracker,
 };
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::notify::Alertmanagers;
-use sidewatch::notify::alertmanager::{PeerSettings, Settings};
-use sidewatch::runtime::http::{self, Client};
+use sidewatch_engine::metric::{Labels, Timestamp};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

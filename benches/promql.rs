@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use sidewatch::metric::{Appender, Labels, SeriesRef, Timestamp};
-use sidewatch::promql::{Expr, Query, Value};
-use sidewatch::series::{ScrapeStats, Window, WindowLimits};
+use sidewatch_engine::metric::{Appender, Labels, SeriesRef, Timestamp};
+use sidewatch_engine::promql::{Expr, Query, Value};
+use sidewatch_engine::series::{ScrapeStats, Window, WindowLimits};
 
 const ROUTES: usize = 500;
 const BOUNDS: [&str; 20] = [

@@ -1,14 +1,12 @@
 //! Every change of every alert of a running service.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::error::Error as StdError;
+use std::error::Error;
 
 use futures_util::future::BoxFuture;
-use sidewatch::alert::AlertState;
-use sidewatch::metric::Timestamp;
-use sidewatch::publish::Server;
-use sidewatch::scrape::{Error, Exposition};
-use sidewatch::{Config, MetricProducer, Service};
+use sidewatch::{
+    AlertState, Config, Exposition, MetricProducer, ScrapeError, Server, Service, Timestamp,
+};
 use tokio::sync::broadcast::error::RecvError;
 
 const CONFIG: &str = "
@@ -34,7 +32,7 @@ struct Dip {
 }
 
 impl MetricProducer for Dip {
-    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, ScrapeError>> {
         let accuracy = if self.bad > 0 { 0.8 } else { 0.95 };
         self.bad = self.bad.saturating_sub(1);
         let body = format!("accuracy {accuracy}\n");
@@ -44,7 +42,7 @@ impl MetricProducer for Dip {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn StdError>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let service = Service::builder(Config::from_yaml(CONFIG)?)
         .rules("subscriber.yaml", RULES)
         .producer("fraud-0", Dip { bad: 6 })

@@ -1,14 +1,14 @@
 //! A notifier of your own: requests to retrain the model go to your code.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::error::Error as StdError;
+use std::error::Error;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sidewatch::metric::Timestamp;
-use sidewatch::publish::Server;
-use sidewatch::scrape::{Error as ScrapeError, Exposition};
-use sidewatch::{Config, MetricProducer, RetrainRequest, RetrainingNotifier, Service, notify};
+use sidewatch::{
+    Config, Exposition, MetricProducer, NotifyError, RetrainRequest, RetrainingNotifier,
+    ScrapeError, Server, Service, Timestamp,
+};
 use tokio::sync::Notify;
 
 const CONFIG: &str = "
@@ -37,7 +37,7 @@ impl RetrainingNotifier for Printer {
     fn request<'a>(
         &'a self,
         request: &'a RetrainRequest,
-    ) -> BoxFuture<'a, Result<(), notify::Error>> {
+    ) -> BoxFuture<'a, Result<(), NotifyError>> {
         println!("retrain {} because of {}", request.model_id, request.rule);
         self.done.notify_one();
         Box::pin(std::future::ready(Ok(())))
@@ -55,7 +55,7 @@ impl MetricProducer for BadModel {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn StdError>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let done = Arc::new(Notify::new());
     let service = Service::builder(Config::from_yaml(CONFIG)?)
         .rules("own.yaml", RULES)

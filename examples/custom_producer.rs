@@ -1,13 +1,10 @@
 //! A producer of your own: metrics that come from somewhere else than an HTTP endpoint.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::error::Error as StdError;
+use std::error::Error;
 
 use futures_util::future::BoxFuture;
-use sidewatch::metric::Timestamp;
-use sidewatch::publish::Server;
-use sidewatch::scrape::{Error, Exposition};
-use sidewatch::{Config, MetricProducer, Service};
+use sidewatch::{Config, Exposition, MetricProducer, ScrapeError, Server, Service, Timestamp};
 
 const CONFIG: &str = "
 global: {scrape_interval: 100ms, scrape_timeout: 100ms}
@@ -31,7 +28,7 @@ struct Declining {
 }
 
 impl MetricProducer for Declining {
-    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, ScrapeError>> {
         self.accuracy -= 0.02;
         println!("accuracy is {:.2}", self.accuracy);
         let body = format!("# TYPE accuracy gauge\naccuracy {}\n", self.accuracy);
@@ -41,7 +38,7 @@ impl MetricProducer for Declining {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn StdError>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let service = Service::builder(Config::from_yaml(CONFIG)?)
         .rules("own.yaml", RULES)
         .producer("fraud-0", Declining { accuracy: 0.97 })

@@ -3,18 +3,14 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::borrow::Cow;
-use std::error::Error as StdError;
+use std::error::Error;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
-use sidewatch::judge::{
-    Band, Problem, Registry, Side, Snapshot, StrategyContext, StrategyError, read_params,
-};
-use sidewatch::metric::{MetricSample, Timestamp};
-use sidewatch::publish::Server;
-use sidewatch::scrape::{Error, Exposition};
 use sidewatch::{
-    Config, MetricProducer, Service, StrategyFactory, ThresholdStrategy, Verdict, section,
+    Band, Config, Exposition, MetricProducer, MetricSample, ParamProblem, Registry, ScrapeError,
+    Server, Service, Side, Snapshot, StrategyContext, StrategyError, StrategyFactory,
+    ThresholdStrategy, Timestamp, Verdict, read_params, section,
 };
 
 const CONFIG: &str = "
@@ -92,7 +88,7 @@ impl StrategyFactory for Jumps {
         params: &Map<String, Value>,
         _: &StrategyContext,
         _: &Registry,
-    ) -> Result<Box<dyn ThresholdStrategy>, Vec<Problem>> {
+    ) -> Result<Box<dyn ThresholdStrategy>, Vec<ParamProblem>> {
         read_params::<JumpParams, _>(params, |JumpParams { factor }, _| {
             Box::new(Jump { factor, last: None }) as Box<dyn ThresholdStrategy>
         })
@@ -103,7 +99,7 @@ impl StrategyFactory for Jumps {
 struct Latencies(Vec<f64>);
 
 impl MetricProducer for Latencies {
-    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, ScrapeError>> {
         let latency = match *self.0 {
             [last] => last,
             _ => self.0.remove(0),
@@ -116,7 +112,7 @@ impl MetricProducer for Latencies {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn StdError>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let service = Service::builder(Config::from_yaml(CONFIG)?)
         .strategy(Jumps)
         .rules("jump.yaml", RULES)

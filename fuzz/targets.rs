@@ -9,15 +9,18 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use sidewatch::alert::template::Scope;
-use sidewatch::alert::{AlertRule, Context, NoData, Observation, Outcome, Template, Tracker};
-use sidewatch::config::{RuleReader, read_settings, read_web};
-use sidewatch::judge::{self, Registry, StrategyConfig, Verdict};
-use sidewatch::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
-use sidewatch::notify::retrain::{Entry, Gates};
-use sidewatch::promql::{Batch, Expr, Options, Query, Value, notation};
-use sidewatch::scrape::Format;
-use sidewatch::series::{ABSENT, STALE};
+use sidewatch::internals::config::{RuleReader, read_settings, read_web};
+use sidewatch::internals::notify::retrain::Entry;
+use sidewatch_engine::alert::template::Scope;
+use sidewatch_engine::alert::{
+    AlertRule, Context, NoData, Observation, Outcome, Template, Tracker,
+};
+use sidewatch_engine::exposition::Format;
+use sidewatch_engine::judge::{self, Registry, StrategyConfig, Verdict};
+use sidewatch_engine::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+use sidewatch_engine::promql::{Batch, Expr, Options, Query, Value, notation};
+use sidewatch_engine::retrain::Gates;
+use sidewatch_engine::series::{ABSENT, STALE};
 
 use crate::exposition_reference;
 
@@ -231,7 +234,7 @@ pub(crate) fn store_record(data: &[u8]) {
         gates.set_back(STEP);
         let _found = gates.done("id");
     }
-    if let Ok(snapshot) = serde_json::from_slice::<sidewatch::alert::TrackerSnapshot>(data) {
+    if let Ok(snapshot) = serde_json::from_slice::<sidewatch_engine::alert::TrackerSnapshot>(data) {
         alerts_go_on(snapshot);
     }
     if let Ok(snapshot) = serde_json::from_slice::<judge::Snapshot>(data) {
@@ -239,7 +242,7 @@ pub(crate) fn store_record(data: &[u8]) {
     }
 }
 
-fn alerts_go_on(snapshot: sidewatch::alert::TrackerSnapshot) {
+fn alerts_go_on(snapshot: sidewatch_engine::alert::TrackerSnapshot) {
     let rule = AlertRule {
         name: "Bad".into(),
         hold: STEP,
@@ -261,8 +264,9 @@ fn alerts_go_on(snapshot: sidewatch::alert::TrackerSnapshot) {
         tracker.set_back(STEP);
         tracker.skip(STEP);
     }
-    let again = serde_json::to_vec(&tracker.snapshot())
-        .map(|bytes| serde_json::from_slice::<sidewatch::alert::TrackerSnapshot>(&bytes).is_ok());
+    let again = serde_json::to_vec(&tracker.snapshot()).map(|bytes| {
+        serde_json::from_slice::<sidewatch_engine::alert::TrackerSnapshot>(&bytes).is_ok()
+    });
     assert!(matches!(again, Ok(true)));
 }
 

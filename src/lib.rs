@@ -7,31 +7,31 @@
 //! ```
 //!
 //! Two packages: `sidewatch-engine` is pure, without I/O and without a clock; time arrives with the
-//! sample. It contains `metric`, `series`, `promql`, `map`, `judge`, `alert`, `rules`, [`monitor`]
-//! (one tick) and [`replay`], which are re-exported here. This package adds the I/O: [`service`] is
-//! the loop of ticks and the tasks around it.
+//! sample. It contains `metric`, `exposition`, `series`, `promql`, `map`, `judge`, `alert`, `rules`,
+//! `retrain`, `monitor` (one tick: [`ModelMonitor`]) and `replay`. This package adds the I/O:
+//! [`Service`] is the loop of ticks and the tasks around it.
 //!
-//! Five seams take code of yours, without a change here:
+//! Its modules are private; the items below are the whole interface. Five of them take code of
+//! yours:
 //!
 //! - [`MetricProducer`]: where expositions come from;
 //! - [`ThresholdStrategy`] and [`StrategyFactory`]: how values are judged;
-//! - [`RetrainingNotifier`]: who is asked for a new model;
+//! - [`RetrainingNotifier`]: where requests for a new model go;
 //! - [`Service::subscribe`]: every change of every [`Alert`], for any number of subscribers.
 //!
 //! A program that embeds Sidewatch reads a configuration, builds a service and runs it:
 //!
 //! ```
 //! use futures_util::future::BoxFuture;
-//! use sidewatch::metric::Timestamp;
-//! use sidewatch::publish::Server;
-//! use sidewatch::scrape::{Error, Exposition};
-//! use sidewatch::{Config, MetricProducer, Service};
+//! use sidewatch::{
+//!     Config, Exposition, MetricProducer, ScrapeError, Server, Service, Timestamp,
+//! };
 //!
 //! /// Returns the same metrics at every scrape.
 //! struct Fixed;
 //!
 //! impl MetricProducer for Fixed {
-//!     fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+//!     fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, ScrapeError>> {
 //!         let exposition = Exposition::text(b"accuracy 0.7\n".to_vec(), at);
 //!         Box::pin(std::future::ready(Ok(exposition)))
 //!     }
@@ -68,53 +68,44 @@
 //!
 //! The folder `examples` has one program for each seam.
 
-pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
-pub use sidewatch_engine::metric;
+mod cli;
+mod config;
+mod history;
+mod notify;
+mod publish;
+mod reference;
+mod relay;
+mod runtime;
+mod scrape;
+mod service;
+mod state;
 
-pub use sidewatch_engine::{describe, section};
+#[doc(hidden)]
+pub mod internals;
 
-pub mod scrape;
-pub use scrape::MetricProducer;
-
-pub use sidewatch_engine::series;
-
-pub use sidewatch_engine::promql;
-
-pub use sidewatch_engine::map;
-
-pub use judge::{
-    EwmaStrategy, StaticThresholdStrategy, StrategyConfig, StrategyFactory, ThresholdStrategy,
-    Verdict,
+use sidewatch_engine::{
+    alert, describe, judge, map, metric, monitor, promql, replay, rules, series,
 };
-pub use sidewatch_engine::judge;
 
-pub use alert::Alert;
-pub use sidewatch_engine::alert;
+// The configuration and the service.
+pub use cli::main;
+pub use config::{Config, Problem, Problems, RuleReader, Settings, settings::Target};
+pub use publish::Server;
+pub use service::{Loader, MonitorError, Recogniser, Service, ServiceBuilder};
 
-pub use sidewatch_engine::rules;
+// Values and where they come from.
+pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+pub use scrape::{Error as ScrapeError, Exposition, MetricProducer};
 
-pub mod notify;
-pub use notify::{LogNotifier, RetrainRequest, RetrainingNotifier};
+// How values are judged, and what a strategy of one's own needs.
+pub use describe::section;
+pub use judge::{
+    Band, Built, EwmaStrategy, Problem as ParamProblem, Registry, Side, Snapshot,
+    StaticThresholdStrategy, StrategyConfig, StrategyContext, StrategyError, StrategyFactory,
+    Table, ThresholdStrategy, Verdict, read_params,
+};
 
-pub mod publish;
-
-pub mod state;
-
-pub mod config;
-pub use config::Config;
-
-pub mod history;
-
-pub use monitor::ModelMonitor;
-pub use sidewatch_engine::{monitor, replay};
-
-pub mod service;
-pub use service::{MonitorError, Service, ServiceBuilder};
-
-pub mod relay;
-
-pub mod runtime;
-
-pub mod cli;
-
-pub mod reference;
+// One tick and what comes of it.
+pub use alert::{Alert, AlertState};
+pub use monitor::{ModelMonitor, Scraped, Tick};
+pub use notify::{Error as NotifyError, LogNotifier, RetrainRequest, RetrainingNotifier};

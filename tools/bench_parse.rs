@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use sidewatch::metric::hash_bytes;
-use sidewatch::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
-use sidewatch::scrape::parse::{Parser, Series};
-use sidewatch::scrape::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::exposition::parse::{Parser, Series};
+use sidewatch_engine::exposition::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::metric::hash_bytes;
+use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 use tokio::time::Instant;
 
 /// Bodies with different values.

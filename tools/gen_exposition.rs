@@ -7,7 +7,7 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use sidewatch::metric::SplitMix64;
+use sidewatch_engine::metric::SplitMix64;
 
 /// Families of one label set: name, type.
 const FAMILIES: [(&str, &str); 15] = [

@@ -1,7 +1,7 @@
 //! The command line: one module for each command.
 
 mod auto;
-pub mod backtest;
+pub(crate) mod backtest;
 mod baseline;
 mod check;
 mod command;
@@ -11,7 +11,7 @@ mod demo;
 mod error;
 mod executor;
 mod logging;
-pub mod outbox;
+pub(crate) mod outbox;
 mod plan;
 mod progress;
 mod query;
@@ -23,7 +23,6 @@ mod score;
 mod scrape_window;
 mod serving;
 mod snapshots;
-pub mod test;
+pub(crate) mod test;
 
 pub use command::{command, main};
-pub use error::Error;

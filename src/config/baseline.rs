@@ -12,7 +12,7 @@ use crate::metric::Labels;
 ///
 /// # Errors
 /// Every problem of the file at once.
-pub fn read_baselines(file: &str, text: &str) -> Result<BaselineFile, Problems> {
+pub(crate) fn read_baselines(file: &str, text: &str) -> Result<BaselineFile, Problems> {
     let document = Document::parse(file, text)?;
     let reader = document.reader();
     let rules = rules(&reader).into_iter().map(|(name, node)| {
@@ -34,7 +34,7 @@ pub fn read_baselines(file: &str, text: &str) -> Result<BaselineFile, Problems> 
 ///
 /// # Errors
 /// If it cannot be written as YAML.
-pub fn write_baselines(file: &BaselineFile) -> Result<String, String> {
+pub(crate) fn write_baselines(file: &BaselineFile) -> Result<String, String> {
     to_yaml(file)
 }
 

@@ -46,7 +46,7 @@ struct Head {
 
 /// A rule file for Prometheus.
 #[must_use]
-pub fn prometheus(rules: &RuleSet) -> String {
+pub(crate) fn prometheus(rules: &RuleSet) -> String {
     let mut text =
         String::from("# Exported by sidewatch check rules --export-prometheus.\ngroups:\n");
     let mut names = HashSet::new();

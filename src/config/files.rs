@@ -43,7 +43,7 @@ pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
 ///
 /// # Errors
 /// If the folder cannot be listed.
-pub fn rule_files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn rule_files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = matching(&folder.join("*.yaml"))?;
     files.extend(matching(&folder.join("*.yml"))?);
     files.sort();

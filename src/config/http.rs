@@ -15,7 +15,7 @@ use crate::runtime::http::{self, Auth, Header, OAuth2, Proxy, Secret, Tls, TlsVe
 ///
 /// # Errors
 /// Every problem of the file.
-pub fn http_client_settings(path: &Path) -> Result<http::Settings, Problems> {
+pub(crate) fn http_client_settings(path: &Path) -> Result<http::Settings, Problems> {
     let file = path.display().to_string();
     let text = super::text::read(path)?;
     let document = Document::parse(&file, &text)?;

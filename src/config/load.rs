@@ -223,7 +223,7 @@ pub(crate) type NamedDrift = (String, DriftRule);
 ///
 /// # Errors
 /// Every other problem of every rule file.
-pub fn drift_rules(
+pub(crate) fn drift_rules(
     names: &[String],
     interval: Duration,
     registry: &Registry,

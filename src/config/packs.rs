@@ -1,9 +1,10 @@
 //! The built-in rule packs.
 
-pub use super::recognise::{Pack, Why, marks, pattern, recognise};
+pub use super::recognise::recognise;
+pub(crate) use super::recognise::{Why, marks, pattern};
 
 /// The word for the pack of the recognised server.
-pub const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// The rules until the target is recognised: they only detect that it is absent.
 pub(super) const UNRECOGNISED: &str = "\
@@ -65,7 +66,7 @@ pub(super) fn find(name: &str) -> Option<&'static str> {
 
 /// The text of a pack, as a rule file.
 #[must_use]
-pub fn text(name: &str) -> Option<&'static str> {
+pub(crate) fn text(name: &str) -> Option<&'static str> {
     find(name)
 }
 

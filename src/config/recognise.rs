@@ -166,7 +166,7 @@ pub fn recognise(names: &[&str]) -> Result<Pack, Why> {
 
 /// The names that identify a target; of a histogram only the count.
 #[must_use]
-pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
+pub(crate) fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
     let usual = usual_names();
     let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
     let prefixes: Vec<&str> = prefixes
@@ -191,7 +191,7 @@ pub fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
 /// A regular expression, anchored as in Prometheus, for every name that may identify a target: all
 /// that [`recognise`] uses, except the names that any Python program exposes.
 #[must_use]
-pub fn pattern() -> String {
+pub(crate) fn pattern() -> String {
     let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
     let prefixes = prefixes.chain(OTHERS.iter().map(|(prefix, _)| *prefix));
     let begin = prefixes.map(|prefix| format!("{}.*", regex::escape(prefix)));

@@ -63,7 +63,7 @@ pub(super) fn settings(text: &str) -> String {
 
 /// Redacts any other text, where only the user information of URLs may be secret.
 #[must_use]
-pub fn without_credentials(text: &str) -> String {
+pub(crate) fn without_credentials(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("://") {

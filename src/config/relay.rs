@@ -146,7 +146,7 @@ impl Ask {
 ///
 /// # Errors
 /// Every problem of the file at once.
-pub fn load_relay(path: &Path) -> Result<Relay, Problems> {
+pub(crate) fn load_relay(path: &Path) -> Result<Relay, Problems> {
     let text = read(path)?;
     read_relay(&path.display().to_string(), &text, &|name| {
         std::env::var(name).ok()

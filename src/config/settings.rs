@@ -10,7 +10,8 @@ use crate::describe::{
     EnvLabels, EnvMatcher, EnvText, Folder, HttpUrl, ServerUrl, Size, section, worded,
 };
 use crate::metric::{Labels, Matcher};
-pub use crate::monitor::{Baseline, Model, Target};
+pub(crate) use crate::monitor::Model;
+pub use crate::monitor::Target;
 use crate::notify::alertmanager;
 use crate::notify::relabel;
 use crate::notify::retrain::Format;

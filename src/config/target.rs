@@ -1,12 +1,12 @@
 //! The identity of a target: its URL's host, and the labels that distinguish it.
 
-pub use super::settings::Target;
+pub(crate) use super::settings::Target;
 use super::settings::{Discovery, Model};
 use crate::describe::host;
 use crate::metric::Labels;
 
 /// Labels that Prometheus attaches to the series of a target, most of them in Kubernetes.
-pub const ATTACHED: [&str; 10] = [
+pub(crate) const ATTACHED: [&str; 10] = [
     "job",
     "instance",
     "namespace",
@@ -22,7 +22,7 @@ pub const ATTACHED: [&str; 10] = [
 /// `job` (the model's id) and `instance` (the URL's host and port) where the user gave none, as
 /// Prometheus would.
 #[must_use]
-pub fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
+pub(crate) fn complete_labels(url: &str, labels: &Labels, model: &Model) -> Labels {
     let instance = host(url).unwrap_or(url);
     Labels::new([("job", model.id.as_str()), ("instance", instance)]).overlaid_with(labels)
 }
@@ -41,7 +41,7 @@ impl Discovery {
 /// # Errors
 /// A sentence with the remedy if the labels do not distinguish the target from another
 /// pod's.
-pub fn check_identity(target: &Target) -> Result<(), String> {
+pub(crate) fn check_identity(target: &Target) -> Result<(), String> {
     let host = host(&target.url).unwrap_or("");
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";

@@ -93,7 +93,7 @@ section! {
 ///
 /// # Errors
 /// Every problem, those of the certificates too.
-pub fn load_web(path: &Path) -> Result<Web, Problems> {
+pub(crate) fn load_web(path: &Path) -> Result<Web, Problems> {
     let file = path.display().to_string();
     let text = read(path)?;
     let base = path.parent().unwrap_or(Path::new(""));

@@ -19,7 +19,7 @@ use crate::scrape::parse::{Parser, Series};
 ///
 /// # Errors
 /// When the file cannot be read, or a line is invalid.
-pub fn read_csv(
+pub(crate) fn read_csv(
     path: &Path,
     wanted: &SeriesFilter,
     progress: &mut dyn FnMut(u64),

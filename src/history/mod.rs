@@ -21,13 +21,14 @@ mod steps;
 mod time;
 
 pub use api::{Limits, Prometheus};
-pub use csv::read_csv;
-pub use openmetrics::read_openmetrics;
+pub(crate) use csv::read_csv;
+pub(crate) use openmetrics::read_openmetrics;
 pub use query::Points;
-pub use range::{MAX_POINTS, Range};
+pub use range::Range;
 pub use recording::Recording;
 pub use steps::Steps;
-pub use time::{parse_time, parse_time_or_ago};
+pub use time::parse_time;
+pub(crate) use time::parse_time_or_ago;
 
 use crate::metric::Timestamp;
 use crate::scrape::{self, Exposition};
@@ -63,9 +64,6 @@ pub enum Error {
         /// What is wrong, and what is expected.
         message: String,
     },
-    /// There is nothing to replay.
-    #[error("{0}")]
-    Empty(String),
     /// The server cannot be reached, or its response is incomplete.
     #[error(transparent)]
     Http(#[from] crate::runtime::http::Error),

@@ -21,7 +21,7 @@ const EOF: &[u8] = b"# EOF\n";
 ///
 /// # Errors
 /// When the file cannot be read, is not OpenMetrics text, or a sample has no timestamp.
-pub fn read_openmetrics(
+pub(crate) fn read_openmetrics(
     path: &Path,
     wanted: &SeriesFilter,
     progress: &mut dyn FnMut(u64),

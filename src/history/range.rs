@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::metric::Timestamp;
 
 /// Maximum number of points of one series in a response of Prometheus.
-pub const MAX_POINTS: usize = 11_000;
+pub(crate) const MAX_POINTS: usize = 11_000;
 /// Maximum number of samples in one request, over all series.
 const MAX_SAMPLES: usize = 4_000_000;
 

@@ -104,14 +104,6 @@ impl Recording {
         }
     }
 
-    /// Whether the series with this handle has samples.
-    #[must_use]
-    pub fn has_samples(&self, column: usize) -> bool {
-        self.columns
-            .get(column)
-            .is_some_and(|column| !column.points.is_empty())
-    }
-
     /// The times of the first and the last sample.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {

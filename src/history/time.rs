@@ -8,7 +8,7 @@ use crate::metric::{Timestamp, days_of_date, parse_duration};
 ///
 /// # Errors
 /// A sentence that quotes the text and shows the formats.
-pub fn parse_time_or_ago(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+pub(crate) fn parse_time_or_ago(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if text == "now" {
         return Ok(now);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Full jitter spreads the retries of many sidecars whose receiver has recovered ("Exponential
 /// Backoff And Jitter", AWS Architecture Blog).
 #[derive(Debug, Clone)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     max: Duration,
     failures: u32,
@@ -18,7 +18,7 @@ pub struct Backoff {
 impl Backoff {
     /// A backoff that starts with up to `first` and grows up to `max`.
     #[must_use]
-    pub fn new(first: Duration, max: Duration) -> Self {
+    pub(crate) fn new(first: Duration, max: Duration) -> Self {
         Self {
             first,
             max,
@@ -27,7 +27,7 @@ impl Backoff {
     }
 
     /// Counts a failure and returns the delay; never less than the receiver asks for.
-    pub fn after_failure(&mut self, retry_after: Option<Duration>) -> Duration {
+    pub(crate) fn after_failure(&mut self, retry_after: Option<Duration>) -> Duration {
         let factor = 2u32.saturating_pow(self.failures.min(31));
         self.failures = self.failures.saturating_add(1);
         let ceiling = self.first.saturating_mul(factor).min(self.max);
@@ -42,7 +42,7 @@ impl Backoff {
     }
 
     /// Starts again after a success.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

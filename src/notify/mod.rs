@@ -3,13 +3,14 @@
 //! Nothing here blocks a tick: handles put work into bounded queues that count what they drop. The
 //! loops that empty the queues are futures that the supervisor runs.
 
-pub mod alertmanager;
+pub(crate) mod alertmanager;
 mod backoff;
 mod error;
-pub mod relabel;
-pub mod retrain;
+pub(crate) mod relabel;
+pub(crate) mod retrain;
 
 pub use alertmanager::Alertmanagers;
-pub use backoff::Backoff;
+pub(crate) use backoff::Backoff;
 pub use error::Error;
-pub use retrain::{Clock, LogNotifier, RetrainRequest, RetrainingNotifier};
+pub(crate) use retrain::Clock;
+pub use retrain::{LogNotifier, RetrainRequest, RetrainingNotifier};

@@ -246,7 +246,7 @@ fn hash(text: &str) -> u64 {
 
 /// Applies the steps in order; `None` if one drops the alert.
 #[must_use]
-pub fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
+pub(crate) fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
     let mut current = labels.clone();
     for step in steps {
         current = step.apply(&current)?;
@@ -256,7 +256,7 @@ pub fn relabel(labels: &Labels, steps: &[Relabel]) -> Option<Labels> {
 
 /// Adds external labels that the alert does not have.
 #[must_use]
-pub fn with_external(labels: &Labels, external: &Labels) -> Labels {
+pub(crate) fn with_external(labels: &Labels, external: &Labels) -> Labels {
     labels.underlaid_with(external)
 }
 

@@ -7,7 +7,7 @@ use super::family::{Description, Label, ServedBy, Unit};
 
 /// Families that belong together.
 #[derive(Debug, Clone, Copy)]
-pub struct Section {
+pub(crate) struct Section {
     /// Its heading.
     pub title: &'static str,
     /// What the families have in common.
@@ -22,7 +22,7 @@ macro_rules! catalogue {
         $($(pub(crate) static $constant: Description = $description;)*)*
 
         /// Every family, by section.
-        pub static SECTIONS: &[Section] = &[$(Section {
+        pub(crate) static SECTIONS: &[Section] = &[$(Section {
             title: $title,
             introduction: $introduction,
             families: &[$(&$constant),*],
@@ -38,7 +38,7 @@ pub fn all() -> impl Iterator<Item = &'static Description> {
 }
 
 /// The labels of the model, on every family with [`Description::has_model`].
-pub const MODEL: [Label; 2] = [
+pub(crate) const MODEL: [Label; 2] = [
     label("model_id", "the model, as `model.id` names it"),
     label(
         "model_version",
@@ -276,7 +276,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::all;
-    use crate::publish::Kind;
+    use crate::publish::family::Kind;
 
     #[test]
     fn every_family_has_its_own_name_a_sentence_and_the_suffix_of_its_kind() {

@@ -4,7 +4,7 @@
 //! never wait for a tick.
 
 mod api;
-pub mod catalogue;
+pub(crate) mod catalogue;
 mod control;
 mod counters;
 mod encode;
@@ -22,18 +22,17 @@ mod shared;
 mod signals;
 mod snapshot;
 
-pub use control::{Call, Control, Credentials};
+pub(crate) use control::{Call, Control, Credentials};
 pub use encode::Exposition;
-pub use error::Error;
-pub use family::{Description, Family, Kind, Label, Sample, ServedBy, Unit};
-pub use page::{escape, number};
-pub(crate) use page::{extremes, position};
-pub use probe::probe_page;
-pub use query::Query;
-pub use server::{Handler, Reply, Server, web};
-pub(crate) use server::{refused_reasons, rejected_reasons};
+pub(crate) use error::Error;
+pub(crate) use family::{Description, Family, Label};
+pub(crate) use page::{escape, extremes, number, position};
+pub(crate) use probe::probe_page;
+pub(crate) use query::Query;
+pub use server::Server;
+pub(crate) use server::{Handler, Reply, refused_reasons, rejected_reasons, web};
 pub use shared::Shared;
 pub use snapshot::{
-    Alert, Backfill, Build, Definition, Discovery, Group, HeldSeries, Peer, Point, Receiver,
-    Reload, Rule, RuleKind, STATES, Signal, Snapshot, Source, Target,
+    Alert, Definition, Group, Peer, Receiver, Rule, RuleKind, STATES, Signal, Snapshot, Target,
 };
+pub(crate) use snapshot::{Backfill, Build, Discovery, HeldSeries, Reload, Source};

@@ -12,7 +12,7 @@ use crate::metric::Labels;
 /// The page of a probe: whether it succeeded, how long it took, and the signals that one scrape is
 /// enough for.
 #[must_use]
-pub fn probe_page(snapshot: &Snapshot, success: bool, took: Duration) -> String {
+pub(crate) fn probe_page(snapshot: &Snapshot, success: bool, took: Duration) -> String {
     let mut page = Writer::new(Exposition::Text);
     let success = if success { 1.0 } else { 0.0 };
     for (family, value) in [

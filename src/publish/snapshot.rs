@@ -316,9 +316,9 @@ pub struct Receiver {
 
 /// What was built.
 #[derive(Debug, Clone, Copy)]
-pub struct Build;
+pub(crate) struct Build;
 
 impl Build {
     /// The version of the package.
-    pub const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    pub(crate) const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 }

@@ -17,4 +17,4 @@ mod page;
 mod service;
 
 pub(crate) use decision::Outcome;
-pub use service::{Loader, Service};
+pub(crate) use service::Service;

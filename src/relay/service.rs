@@ -32,7 +32,7 @@ use crate::service::{receivers, serve, webhooks};
 use crate::state::{Store, StoreOutbox};
 
 /// Reads the configuration again, with every check.
-pub type Loader = LoaderOf<Relay>;
+pub(crate) type Loader = LoaderOf<Relay>;
 
 /// The path of Alertmanager's webhook.
 const WEBHOOK: &str = "/api/v1/alertmanager";
@@ -47,7 +47,7 @@ const DELIVERING: usize = 1;
 const SERVING: usize = 2;
 
 /// A relay. Build it, bind the server, run it.
-pub struct Service {
+pub(crate) struct Service {
     relay: Relay,
     loader: Option<Loader>,
     lifecycle: bool,
@@ -66,7 +66,7 @@ impl fmt::Debug for Service {
 impl Service {
     /// A relay with a checked configuration.
     #[must_use]
-    pub fn new(relay: Relay) -> Self {
+    pub(crate) fn new(relay: Relay) -> Self {
         Self {
             relay,
             loader: None,
@@ -78,7 +78,7 @@ impl Service {
 
     /// Reloads the configuration with `load` at SIGHUP; with `lifecycle` also at `POST /-/reload`.
     #[must_use]
-    pub fn with_reload(mut self, load: Loader, lifecycle: bool) -> Self {
+    pub(crate) fn with_reload(mut self, load: Loader, lifecycle: bool) -> Self {
         self.loader = Some(load);
         self.lifecycle = lifecycle;
         self
@@ -86,14 +86,14 @@ impl Service {
 
     /// Serves the health endpoints on a separate listener.
     #[must_use]
-    pub fn with_health(mut self, server: Server) -> Self {
+    pub(crate) fn with_health(mut self, server: Server) -> Self {
         self.health = Some(server);
         self
     }
 
     /// If another process uses the store, waits for it instead of failing.
     #[must_use]
-    pub fn with_standby(self, standby: bool) -> Self {
+    pub(crate) fn with_standby(self, standby: bool) -> Self {
         Self { standby, ..self }
     }
 
@@ -102,7 +102,7 @@ impl Service {
     ///
     /// # Errors
     /// The store cannot be used, or a task ended unexpectedly.
-    pub async fn run(
+    pub(crate) async fn run(
         self,
         server: Server,
         stop: impl Future<Output = ()>,

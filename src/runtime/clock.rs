@@ -20,7 +20,7 @@ pub fn now() -> Timestamp {
 
 /// Time that passed since some fixed moment of this process.
 #[must_use]
-pub fn elapsed() -> Duration {
+pub(crate) fn elapsed() -> Duration {
     static STARTED: OnceLock<Instant> = OnceLock::new();
     STARTED.get_or_init(Instant::now).elapsed()
 }

@@ -27,7 +27,7 @@ const MIN_REFRESH: Duration = Duration::from_secs(5);
 /// The delay until the next look-up: the time to live of the records, at most `refresh` and at
 /// least 5 s.
 #[must_use]
-pub fn refresh_delay(ttl: Option<Duration>, refresh: Duration) -> Duration {
+pub(crate) fn refresh_delay(ttl: Option<Duration>, refresh: Duration) -> Duration {
     ttl.unwrap_or(refresh)
         .min(refresh)
         .max(MIN_REFRESH.min(refresh))

@@ -1,13 +1,13 @@
 //! Supervised tasks and their shutdown order, signals, the only clock, the only DNS resolver and
 //! the only HTTP client.
 
-pub mod clock;
-pub mod dns;
-pub mod http;
+pub(crate) mod clock;
+pub(crate) mod dns;
+pub(crate) mod http;
 mod signal;
 mod sources;
 mod supervise;
 
-pub use signal::{reload_signal, stop_signal};
-pub use sources::with_sources;
-pub use supervise::{Ended, Stage, Supervisor};
+pub(crate) use signal::{reload_signal, stop_signal};
+pub(crate) use sources::with_sources;
+pub(crate) use supervise::{Ended, Stage, Supervisor};

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// # Errors
 /// When the operating system refuses the handler.
-pub fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send> {
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -23,6 +23,6 @@ pub fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send> {
 ///
 /// # Errors
 /// When the operating system refuses the handler.
-pub fn reload_signal() -> io::Result<tokio::signal::unix::Signal> {
+pub(crate) fn reload_signal() -> io::Result<tokio::signal::unix::Signal> {
     signal(SignalKind::hangup())
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 /// The error and its causes on one line, outermost first.
 #[must_use]
-pub fn with_sources(error: &dyn Error) -> String {
+pub(crate) fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -13,7 +13,7 @@ type Outcome = Result<(Id, ()), JoinError>;
 
 /// Why the supervisor stopped its tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The caller requested it.
     Requested,
     /// A task ended that should run until it is stopped.
@@ -30,7 +30,7 @@ pub enum Ended {
 /// The token of a stage is cancelled after all tasks of the earlier stages have ended, or the grace
 /// period is over. A later stage can therefore drain what an earlier stage has produced.
 #[derive(Debug)]
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     tasks: JoinSet<()>,
     names: HashMap<Id, (String, usize, AbortHandle)>,
     stages: Vec<CancellationToken>,
@@ -38,7 +38,7 @@ pub struct Supervisor {
 
 /// A stage of a supervisor, in which tasks are spawned.
 #[derive(Debug)]
-pub struct Stage<'a> {
+pub(crate) struct Stage<'a> {
     supervisor: &'a mut Supervisor,
     stage: usize,
 }
@@ -46,12 +46,12 @@ pub struct Stage<'a> {
 impl Stage<'_> {
     /// Cancelled when the tasks of this stage should end.
     #[must_use]
-    pub fn token(&self) -> CancellationToken {
+    pub(crate) fn token(&self) -> CancellationToken {
         self.supervisor.token(self.stage)
     }
 
     /// Spawns a task that runs until the stage's token is cancelled.
-    pub fn spawn(&mut self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&mut self, name: &str, task: impl Future<Output = ()> + Send + 'static) {
         self.supervisor.spawn(self.stage, name, task);
     }
 }
@@ -59,7 +59,7 @@ impl Stage<'_> {
 impl Supervisor {
     /// A supervisor with this many stages, which stop from the first to the last.
     #[must_use]
-    pub fn new(stages: usize) -> Self {
+    pub(crate) fn new(stages: usize) -> Self {
         Self {
             tasks: JoinSet::new(),
             names: HashMap::new(),
@@ -70,7 +70,7 @@ impl Supervisor {
     }
 
     /// A stage by its position, 0 for the first to stop.
-    pub fn stage(&mut self, stage: usize) -> Stage<'_> {
+    pub(crate) fn stage(&mut self, stage: usize) -> Stage<'_> {
         Stage {
             supervisor: self,
             stage,
@@ -79,12 +79,12 @@ impl Supervisor {
 
     /// The token that stops the tasks of a stage.
     #[must_use]
-    pub fn token(&self, stage: usize) -> CancellationToken {
+    pub(crate) fn token(&self, stage: usize) -> CancellationToken {
         self.stages[stage.min(self.stages.len() - 1)].clone()
     }
 
     /// Spawns a task. If it ends before its stage is stopped, the supervisor stops all tasks.
-    pub fn spawn(
+    pub(crate) fn spawn(
         &mut self,
         stage: usize,
         name: &str,
@@ -97,7 +97,7 @@ impl Supervisor {
     }
 
     /// Waits for `stop` or the unexpected end of a task, then stops stage by stage within `grace`.
-    pub async fn run(mut self, stop: impl Future<Output = ()>, grace: Duration) -> Ended {
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>, grace: Duration) -> Ended {
         let ended = tokio::select! {
             () = stop => Ended::Requested,
             ended = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.unexpected(ended),

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use crate::runtime::dns::{Question, Resolve, Resolved, refresh_delay};
 
 /// Maximum number of targets behind one name.
-pub const MAX_TARGETS: usize = 1000;
+pub(crate) const MAX_TARGETS: usize = 1000;
 
 /// A name to resolve, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Lookup {
 
 /// The state of discovery.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DiscoveryStatus {
+pub(crate) struct DiscoveryStatus {
     /// The name that the addresses belong to; `None` before the first look-up.
     pub question: Option<Question>,
     /// The addresses of the last successful look-up, sorted; `None` before it. Empty means that
@@ -41,14 +41,14 @@ pub struct DiscoveryStatus {
 
 /// Configures the discovery loop and reads its results.
 #[derive(Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     lookup: watch::Sender<Option<Lookup>>,
     status: watch::Receiver<DiscoveryStatus>,
 }
 
 impl Handle {
     /// Changes the name to look up, or stops looking up.
-    pub fn reconfigure(&self, lookup: Option<Lookup>) {
+    pub(crate) fn reconfigure(&self, lookup: Option<Lookup>) {
         self.lookup.send_if_modified(|current| {
             let is_new = *current != lookup;
             *current = lookup;
@@ -58,19 +58,19 @@ impl Handle {
 
     /// The current state.
     #[must_use]
-    pub fn status(&self) -> DiscoveryStatus {
+    pub(crate) fn status(&self) -> DiscoveryStatus {
         self.status.borrow().clone()
     }
 
     /// Waits for the next look-up to end. `false` when the loop has ended. Cancel safe.
-    pub async fn changed(&mut self) -> bool {
+    pub(crate) async fn changed(&mut self) -> bool {
         self.status.changed().await.is_ok()
     }
 }
 
 /// The loop that resolves the name.
 #[derive(Debug)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     resolver: Arc<dyn Resolve>,
     lookup: watch::Receiver<Option<Lookup>>,
     status: watch::Sender<DiscoveryStatus>,
@@ -79,7 +79,7 @@ pub struct Discovery {
 impl Discovery {
     /// A loop and its handle; nothing is looked up until [`Discovery::run`] is polled.
     #[must_use]
-    pub fn new(lookup: Option<Lookup>, resolver: Arc<dyn Resolve>) -> (Handle, Self) {
+    pub(crate) fn new(lookup: Option<Lookup>, resolver: Arc<dyn Resolve>) -> (Handle, Self) {
         let (lookup_sender, lookup_receiver) = watch::channel(lookup);
         let (status_sender, status_receiver) = watch::channel(DiscoveryStatus::default());
         let handle = Handle {
@@ -95,7 +95,7 @@ impl Discovery {
     }
 
     /// Looks up until `stop`.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             let lookup = self.lookup.borrow_and_update().clone();
             let step = async {

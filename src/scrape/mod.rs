@@ -9,17 +9,16 @@
 //! them. A scrape is atomic: the owner of the [`Appender`](crate::metric::Appender) begins before
 //! [`Ingester::ingest`] and commits or rolls back after it.
 
-pub mod discovery;
+pub(crate) mod discovery;
 mod error;
 mod negotiate;
 mod producer;
 mod schedule;
 
-pub use sidewatch_engine::exposition::{
-    Body, Exposition, Format, Ingested, Ingester, Limit, Limits, Reason, lint, parse,
-};
+pub use sidewatch_engine::exposition::Exposition;
+pub(crate) use sidewatch_engine::exposition::{Format, Ingester, Limit, Limits, Reason, parse};
 
 pub use error::Error;
-pub use negotiate::{ACCEPT, format_of};
+pub use negotiate::format_of;
 pub use producer::{HttpProducer, MetricProducer, Target};
-pub use schedule::Schedule;
+pub(crate) use schedule::Schedule;

@@ -5,7 +5,7 @@ use sidewatch_engine::exposition::Format;
 /// The `Accept` header of Prometheus 3 with its default `scrape_protocols`.
 ///
 /// Without `escaping=allow-utf-8`, `prometheus_client` replaces colons by underscores.
-pub const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+pub(crate) const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
 application/openmetrics-text;version=0.0.1;q=0.5,\
 text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
 text/plain;version=0.0.4;q=0.3,*/*;q=0.2";

@@ -90,10 +90,4 @@ impl Batch {
         self.changes.push((kind.key(name), None));
         self
     }
-
-    /// Whether there is nothing to commit.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
 }

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use sidewatch::alert::AlertState::{Firing, Pending, Resolved};
-use sidewatch::metric::Labels;
-use sidewatch::notify::Alertmanagers;
-use sidewatch::notify::alertmanager::{Discovery, PeerSettings, Runner, Settings, Stats};
-use sidewatch::notify::relabel::{Action, Relabel, Spec};
-use sidewatch::runtime::dns::Record;
+use sidewatch::internals::notify::Alertmanagers;
+use sidewatch::internals::notify::alertmanager::{
+    Discovery, PeerSettings, Runner, Settings, Stats,
+};
+use sidewatch::internals::notify::relabel::{Action, Relabel, Spec};
+use sidewatch::internals::runtime::dns::Record;
+use sidewatch_engine::alert::AlertState::{Firing, Pending, Resolved};
+use sidewatch_engine::metric::Labels;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

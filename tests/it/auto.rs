@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::config::exposed::Exposed;
-use sidewatch::config::packs::recognise;
-use sidewatch::metric::Timestamp;
-use sidewatch::scrape::{Exposition, Format};
+use sidewatch::internals::config::exposed::Exposed;
+use sidewatch::internals::config::packs::recognise;
+use sidewatch_engine::exposition::{Exposition, Format};
+use sidewatch_engine::metric::Timestamp;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

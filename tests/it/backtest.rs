@@ -8,10 +8,10 @@ use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use sidewatch::cli::backtest::{Backtest, Format, Source, Span};
-use sidewatch::history::{Prometheus, Range, Recording};
-use sidewatch::metric::{Labels, MatchOp, Matcher, Selector, Timestamp};
-use sidewatch::runtime::http;
+use sidewatch::internals::cli::backtest::{Backtest, Format, Source, Span};
+use sidewatch::internals::history::{Prometheus, Range, Recording};
+use sidewatch::internals::runtime::http;
+use sidewatch_engine::metric::{Labels, MatchOp, Matcher, Selector, Timestamp};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
@@ -331,7 +331,8 @@ async fn a_range_that_is_too_large_for_the_server_is_queried_in_halves() {
         1,
         "both selectors match the same series"
     );
-    let steps = sidewatch::history::Steps::new(recording, (range.start, range.end), range.step);
+    let steps =
+        sidewatch::internals::history::Steps::new(recording, (range.start, range.end), range.step);
     let bodies: Vec<String> = steps
         .map(|step| {
             let scrape = step.scrapes.into_iter().next().unwrap().unwrap();

@@ -162,8 +162,8 @@ fn the_error_for_a_port_in_use_names_the_flag_to_change() {
 
 #[test]
 fn a_prometheus_rule_file_loads_unchanged_and_unknown_keys_are_refused() {
-    use sidewatch::config::RuleReader;
-    use sidewatch::judge::Registry;
+    use sidewatch::internals::config::RuleReader;
+    use sidewatch_engine::judge::Registry;
     let registry = Registry::built_in();
     let reader = RuleReader {
         registry: &registry,

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, AlertState};
-use sidewatch::config::settings::{Settings, Target};
-use sidewatch::config::{Config, RuleReader};
-use sidewatch::judge::{self, Registry};
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::{ModelMonitor, Scraped};
-use sidewatch::scrape::Exposition;
+use sidewatch::internals::config::settings::{Settings, Target};
+use sidewatch::internals::config::{Config, RuleReader};
+use sidewatch_engine::alert::{Alert, AlertState};
+use sidewatch_engine::exposition::Exposition;
+use sidewatch_engine::judge::{self, Registry};
+use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::monitor::{ModelMonitor, Scraped};
 
 const STEP: Duration = Duration::from_secs(15);
 const HOUR: Duration = Duration::from_secs(3600);

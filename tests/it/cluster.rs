@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use sidewatch::alert::{
+use sidewatch::internals::notify::Alertmanagers;
+use sidewatch::internals::notify::alertmanager::{PeerSettings, Settings, Stats};
+use sidewatch::internals::runtime::clock::now;
+use sidewatch::internals::state::{Batch, Kind as Record, Store};
+use sidewatch_engine::alert::{
     Alert, AlertKind, AlertRule, AlertState, Condition, Context, Observation, Outcome, Tracker,
 };
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::notify::Alertmanagers;
-use sidewatch::notify::alertmanager::{PeerSettings, Settings, Stats};
-use sidewatch::runtime::clock::now;
-use sidewatch::state::{Batch, Kind as Record, Store};
+use sidewatch_engine::metric::{Labels, Timestamp};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidewatch::history::{Error, Limits, Points, Prometheus, Range};
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::runtime::http::{self, Header};
+use sidewatch::internals::history::{Error, Limits, Points, Prometheus, Range};
+use sidewatch::internals::runtime::http::{self, Header};
+use sidewatch_engine::metric::{Labels, Timestamp};
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 

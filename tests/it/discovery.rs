@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::RecordType;
-use sidewatch::runtime::dns::{Question, Record, Resolve, Resolver};
+use sidewatch::internals::runtime::dns::{Question, Record, Resolve, Resolver};
 
 use tokio::time::Instant;
 use wiremock::matchers::method;

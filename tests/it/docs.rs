@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::cli::test::{Format, Test};
-use sidewatch::config::{RuleReader, read_settings, read_web};
-use sidewatch::judge::Registry;
+use sidewatch::internals::cli::test::{Format, Test};
+use sidewatch::internals::config::{RuleReader, read_settings, read_web};
+use sidewatch_engine::judge::Registry;
 
 use super::support::certificates::Authority;
 

@@ -8,13 +8,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, AlertState};
-use sidewatch::config::settings::{Settings, Target};
-use sidewatch::config::{Config, Problems};
-use sidewatch::judge::{self, Registry};
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
-use sidewatch::scrape::Exposition;
+use sidewatch::internals::config::settings::{Settings, Target};
+use sidewatch::internals::config::{Config, Problems};
+use sidewatch_engine::alert::{Alert, AlertState};
+use sidewatch_engine::exposition::Exposition;
+use sidewatch_engine::judge::{self, Registry};
+use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::monitor::{ModelMonitor, Scraped, Tick};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

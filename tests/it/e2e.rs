@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
-use sidewatch::metric::Timestamp;
-use sidewatch::runtime::clock;
+use sidewatch::internals::runtime::clock;
+use sidewatch_engine::metric::Timestamp;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
-use sidewatch::alert::AlertState;
-use sidewatch::judge::{Built, Registry, StrategyContext, StrategyFactory};
-use sidewatch::metric::Timestamp;
-use sidewatch::publish::Server;
-use sidewatch::scrape::{Error, Exposition};
-use sidewatch::{Alert, Config, MetricProducer, Service};
+use sidewatch::{
+    Alert, AlertState, Built, Config, Exposition, MetricProducer, Registry, ScrapeError, Server,
+    Service, StrategyContext, StrategyFactory, Timestamp,
+};
 use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
@@ -19,7 +17,7 @@ use tokio::time::timeout;
 struct Own;
 
 impl MetricProducer for Own {
-    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>> {
+    fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, ScrapeError>> {
         let exposition = Exposition::text(b"accuracy 0.7\n".to_vec(), at);
         Box::pin(std::future::ready(Ok(exposition)))
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use sidewatch::judge::Band;
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::publish::{
+use sidewatch::internals::publish::{
     Alert, Definition, Exposition, Group, Peer, Receiver, Rule, RuleKind, Server, Shared, Signal,
     Snapshot, Target,
 };
+use sidewatch_engine::judge::Band;
+use sidewatch_engine::metric::{Labels, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wiremock::matchers::method;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
-use sidewatch::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
-use sidewatch::scrape::{Exposition, Format, Ingester, Limits, format_of};
+use sidewatch::internals::scrape::format_of;
+use sidewatch_engine::exposition::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 use crate::support::recordings;
 

@@ -113,7 +113,7 @@ impl World {
         let alerts: Vec<Value> = serde_json::from_str(&last.body).unwrap();
         let alert = alerts.last()?;
         let text = |key: &str| alert[key].as_str().unwrap().to_owned();
-        let now = sidewatch::runtime::clock::now().to_string();
+        let now = sidewatch::internals::runtime::clock::now().to_string();
         Some((text("startsAt"), text("endsAt").as_str() <= now.as_str()))
     }
 

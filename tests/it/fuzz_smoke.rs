@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use sidewatch::metric::SplitMix64;
+use sidewatch_engine::metric::SplitMix64;
 use tokio::time::Instant;
 
 #[path = "../../fuzz/targets.rs"]

@@ -15,9 +15,9 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use sidewatch::config::read_web;
-use sidewatch::metric::Labels;
-use sidewatch::publish::{Exposition, Server, Shared, Signal, Snapshot};
+use sidewatch::internals::config::read_web;
+use sidewatch::internals::publish::{Exposition, Server, Shared, Signal, Snapshot};
+use sidewatch_engine::metric::Labels;
 use tokio_util::sync::CancellationToken;
 
 use super::support::certificates::Authority;

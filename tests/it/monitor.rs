@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::alert::AlertState;
-use sidewatch::config::settings::{Settings, Target};
-use sidewatch::config::{Config, RuleReader};
-use sidewatch::judge::{self, Registry};
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
-use sidewatch::scrape::{Error, Exposition};
+use sidewatch::internals::config::settings::{Settings, Target};
+use sidewatch::internals::config::{Config, RuleReader};
+use sidewatch::internals::scrape::Error;
+use sidewatch_engine::alert::AlertState;
+use sidewatch_engine::exposition::Exposition;
+use sidewatch_engine::judge::{self, Registry};
+use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::monitor::{ModelMonitor, Scraped, Tick};
 
 const INTERVAL: Duration = Duration::from_secs(15);
 

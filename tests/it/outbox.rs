@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidewatch::alert::AlertState;
-use sidewatch::metric::Timestamp;
-use sidewatch::notify::RetrainRequest;
-use sidewatch::notify::retrain::{
+use sidewatch::internals::notify::retrain::{
     Deliveries, Entry, Format, IDEMPOTENCY_KEY, Outbox as _, Phase, Receiver, Runner, Webhook,
 };
-use sidewatch::state::{Batch, Store, StoreOutbox};
+use sidewatch::internals::state::{Batch, Store, StoreOutbox};
+use sidewatch_engine::alert::AlertState;
+use sidewatch_engine::metric::Timestamp;
+use sidewatch_engine::retrain::RetrainRequest;
 use tokio_util::sync::CancellationToken;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -199,7 +199,7 @@ async fn no_request_is_lost_when_the_process_is_killed() {
 #[derive(Debug, clap::Parser)]
 struct Line {
     #[command(flatten)]
-    outbox: sidewatch::cli::outbox::Outbox,
+    outbox: sidewatch::internals::cli::outbox::Outbox,
 }
 
 /// Runs `outbox …` and returns its output.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sidewatch::cli::test::{Format, Test};
+use sidewatch::internals::cli::test::{Format, Test};
 use tempfile::TempDir;
 
 use super::support::{SERVERS, unpack};

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
-use sidewatch::runtime::clock;
+use sidewatch::internals::runtime::clock;
 use tokio::time::Instant;
 
 use super::support::{documented, recordings, start_prometheus};

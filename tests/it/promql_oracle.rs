@@ -20,8 +20,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::promql::{Batch, Expr, Query, Samples, format_value};
+use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::promql::{Batch, Expr, Query, Samples, format_value};
 
 use super::promql_random::{Random, Target, expression, scrape_time};
 use super::support::{Process, free_port, get_text, tool, until};

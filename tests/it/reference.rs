@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sidewatch::publish::catalogue;
-use sidewatch::reference::{INDEX, PAGES, index};
+use sidewatch::internals::publish::catalogue;
+use sidewatch::internals::reference::{INDEX, PAGES, index};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -65,7 +65,7 @@ fn no_option_of_the_command_line_is_left_out() {
     let page = PAGES.iter().find(|page| page.file == "cli.md").unwrap();
     let text = page.render();
     let mut options = BTreeSet::new();
-    long_options(&sidewatch::cli::command(), &mut options);
+    long_options(&sidewatch::internals::cli::command(), &mut options);
     assert!(options.len() > 40, "{options:?}");
     for option in options {
         let ends = ["`", "="].map(|end| format!("{option}{end}"));

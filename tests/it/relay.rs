@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sidewatch::runtime::clock;
+use sidewatch::internals::runtime::clock;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -440,7 +440,8 @@ fn the_documented_configuration_is_valid() {
         .iter()
         .find(|(_, block)| block.starts_with("retrain:"))
         .unwrap();
-    let read = sidewatch::config::relay::read_relay("docs/DELIVERY.md", block, &|_| None);
+    let read =
+        sidewatch::internals::config::relay::read_relay("docs/DELIVERY.md", block, &|_| None);
     assert!(read.is_ok(), "docs/DELIVERY.md:{line}: {read:?}");
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("relay.yaml"), block).unwrap();

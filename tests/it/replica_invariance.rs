@@ -9,12 +9,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use sidewatch::config::{Config, RuleReader, read_settings};
-use sidewatch::judge::{Registry, State};
-use sidewatch::metric::Timestamp;
-use sidewatch::monitor::{ModelMonitor, Scraped};
-use sidewatch::rules::RuleSet;
-use sidewatch::scrape::{Exposition, Format};
+use sidewatch::internals::config::{Config, RuleReader, read_settings};
+use sidewatch_engine::exposition::{Exposition, Format};
+use sidewatch_engine::judge::{Registry, State};
+use sidewatch_engine::metric::Timestamp;
+use sidewatch_engine::monitor::{ModelMonitor, Scraped};
+use sidewatch_engine::rules::RuleSet;
 
 /// The bounds are no ratio of so few requests: at the bound itself the last bit would decide.
 const RULES: &str = "

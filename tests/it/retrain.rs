@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use sidewatch::alert::{AlertState, Explanation};
-use sidewatch::judge::Band;
-use sidewatch::metric::{Labels, MatchOp, Matcher, Timestamp};
-use sidewatch::notify::retrain::{
-    Attempt, BodyTemplate, Decision, Deliveries, Entry, Format, GateKey, Gates, Hold, Outbox,
-    Phase, Policy, Receiver, Runner, Webhook, idempotency_key,
+use sidewatch::internals::notify::retrain::{
+    BodyTemplate, Deliveries, Entry, Format, Outbox, Phase, Receiver, Runner, Webhook,
 };
-use sidewatch::notify::{Error, LogNotifier, RetrainRequest, RetrainingNotifier};
-use sidewatch::runtime::http::Secret;
-use sidewatch::state::{Batch, Store, StoreOutbox};
+use sidewatch::internals::notify::{Error, LogNotifier, RetrainingNotifier};
+use sidewatch::internals::runtime::http::Secret;
+use sidewatch::internals::state::{Batch, Store, StoreOutbox};
+use sidewatch_engine::alert::{AlertState, Explanation};
+use sidewatch_engine::judge::Band;
+use sidewatch_engine::metric::{Labels, MatchOp, Matcher, Timestamp};
+use sidewatch_engine::retrain::RetrainRequest;
+use sidewatch_engine::retrain::{Attempt, Decision, GateKey, Gates, Hold, Policy, idempotency_key};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wiremock::matchers::{header, method};

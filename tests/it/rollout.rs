@@ -4,13 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, AlertState};
-use sidewatch::config::{Config, RuleReader, read_settings};
-use sidewatch::judge::{self, Registry};
-use sidewatch::metric::Timestamp;
-use sidewatch::monitor::{ModelMonitor, Scraped, Tick};
-use sidewatch::rules::RuleSet;
-use sidewatch::scrape::{self, Exposition, Format};
+use sidewatch::internals::config::{Config, RuleReader, read_settings};
+use sidewatch::internals::scrape;
+use sidewatch_engine::alert::{Alert, AlertState};
+use sidewatch_engine::exposition::{Exposition, Format};
+use sidewatch_engine::judge::{self, Registry};
+use sidewatch_engine::metric::Timestamp;
+use sidewatch_engine::monitor::{ModelMonitor, Scraped, Tick};
+use sidewatch_engine::rules::RuleSet;
 
 const INTERVAL: u32 = 15;
 const PORT: u16 = 8000;

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use sidewatch::config::RuleReader;
-use sidewatch::config::packs::NAMES;
-use sidewatch::judge::Registry;
+use sidewatch::internals::config::RuleReader;
+use sidewatch::internals::config::packs::NAMES;
+use sidewatch_engine::judge::Registry;
 
 use super::support::tool;
 

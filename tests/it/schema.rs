@@ -7,9 +7,9 @@ use std::process::Command;
 
 use boon::{Compiler, Schemas};
 use serde_json::{Value, json};
-use sidewatch::config::relay::read_relay;
-use sidewatch::config::{RuleReader, read_settings, schema};
-use sidewatch::judge::Registry;
+use sidewatch::internals::config::relay::read_relay;
+use sidewatch::internals::config::{RuleReader, read_settings, schema};
+use sidewatch_engine::judge::Registry;
 
 use super::docs::blocks;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sidewatch::runtime::http::{
+use sidewatch::internals::runtime::http::{
     Auth, Client, Header, Kind, OAuth2, Proxy, Response, Secret, Settings, Tls,
 };
 use wiremock::matchers::{body_string_contains, header, method, path};

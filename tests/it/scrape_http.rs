@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use sidewatch::metric::Timestamp;
-use sidewatch::runtime::http::{Client, Settings};
-use sidewatch::scrape::{Format, HttpProducer, MetricProducer, Reason, Target};
+use sidewatch::internals::runtime::http::{Client, Settings};
+use sidewatch::internals::scrape::{HttpProducer, MetricProducer, Target};
+use sidewatch_engine::exposition::{Format, Reason};
+use sidewatch_engine::metric::Timestamp;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

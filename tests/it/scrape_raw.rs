@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::metric::Timestamp;
-use sidewatch::runtime::http::{Client, Settings};
-use sidewatch::scrape::{Error, Exposition, HttpProducer, Limit, MetricProducer, Reason, Target};
+use sidewatch::internals::runtime::http::{Client, Settings};
+use sidewatch::internals::scrape::{Error, HttpProducer, MetricProducer, Target};
 use sidewatch_engine::exposition;
+use sidewatch_engine::exposition::{Exposition, Limit, Reason};
+use sidewatch_engine::metric::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use sidewatch::runtime::http::{Client, Error, Kind, Secret, Settings, Tls, TlsVersion};
+use sidewatch::internals::runtime::http::{Client, Error, Kind, Secret, Settings, Tls, TlsVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;

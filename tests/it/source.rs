@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidewatch::config::Config;
-use sidewatch::history::Prometheus;
-use sidewatch::judge::Registry;
-use sidewatch::metric::Timestamp;
-use sidewatch::monitor::{ModelMonitor, Results, Scraped, questions};
-use sidewatch::runtime::http;
-use sidewatch::scrape::Exposition;
+use sidewatch::internals::config::Config;
+use sidewatch::internals::history::Prometheus;
+use sidewatch::internals::runtime::http;
+use sidewatch_engine::exposition::Exposition;
+use sidewatch_engine::judge::Registry;
+use sidewatch_engine::metric::Timestamp;
+use sidewatch_engine::monitor::{ModelMonitor, Results, Scraped, questions};
 
 use super::support::{Fake, Process, free_port, get_json, get_text, start_prometheus, until};
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sidewatch::alert::AlertState;
-use sidewatch::metric::{SplitMix64, Timestamp};
-use sidewatch::notify::RetrainRequest;
-use sidewatch::notify::retrain::{Entry, Outbox, Phase};
-use sidewatch::state::{Batch, Error, Kind, Opened, Store, StoreOutbox};
+use sidewatch::internals::notify::retrain::{Entry, Outbox, Phase};
+use sidewatch::internals::state::{Batch, Error, Kind, Opened, Store, StoreOutbox};
+use sidewatch_engine::alert::AlertState;
+use sidewatch_engine::metric::{SplitMix64, Timestamp};
+use sidewatch_engine::retrain::RetrainRequest;
 
 use crate::support::notify::alert;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use sidewatch::runtime::clock;
+use sidewatch::internals::runtime::clock;
 
 use super::support::{Process, tool, until};
 use super::torture::{Rig, SOON, bad, good, said_to_end};

@@ -5,9 +5,9 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use sidewatch::alert::template::Scope;
-use sidewatch::alert::{AlertRule, Context, Observation, Outcome, Template, Tracker};
-use sidewatch::metric::{Labels, Timestamp};
+use sidewatch_engine::alert::template::Scope;
+use sidewatch_engine::alert::{AlertRule, Context, Observation, Outcome, Template, Tracker};
+use sidewatch_engine::metric::{Labels, Timestamp};
 
 use super::support::tool;
 

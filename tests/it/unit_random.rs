@@ -7,15 +7,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use sidewatch::alert::AlertState;
-use sidewatch::cli::test::{Format, Test};
-use sidewatch::config::settings::Settings;
-use sidewatch::config::{Config, RuleReader};
-use sidewatch::judge::Registry;
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::monitor::ModelMonitor;
-use sidewatch::promql::notation::{parse_metric, parse_values};
-use sidewatch::promql::{Expr, format_value};
+use sidewatch::internals::cli::test::{Format, Test};
+use sidewatch::internals::config::settings::Settings;
+use sidewatch::internals::config::{Config, RuleReader};
+use sidewatch_engine::alert::AlertState;
+use sidewatch_engine::judge::Registry;
+use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::monitor::ModelMonitor;
+use sidewatch_engine::promql::notation::{parse_metric, parse_values};
+use sidewatch_engine::promql::{Expr, format_value};
 
 use super::support::tool;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use regex::Regex;
 use serde_json::Value as Json;
-use sidewatch::cli::test::{Format, Report, Test};
+use sidewatch::internals::cli::test::{Format, Report, Test};
 
 use super::support::tool;
 

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use sidewatch::metric::{Labels, Selector, Timestamp};
-use sidewatch::promql::{Batch, SeriesSource};
-use sidewatch::series::{Found, Row, SeriesId, SlotRange, is_absent};
+use sidewatch_engine::metric::{Labels, Selector, Timestamp};
+use sidewatch_engine::promql::{Batch, SeriesSource};
+use sidewatch_engine::series::{Found, Row, SeriesId, SlotRange, is_absent};
 
 use super::script::Loaded;
 

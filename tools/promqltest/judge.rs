@@ -4,11 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::promql::{
+use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::promql::{
     ErrorKind, Evaluation, Expr, Note, Options, Query, Samples, SeriesPoints, Value, format_value,
 };
-use sidewatch::series::is_absent;
+use sidewatch_engine::series::is_absent;
 
 use super::data::Store;
 use super::script::{Eval, Loaded, Text, When};
@@ -42,7 +42,7 @@ enum Problem {
 
 fn evaluate(text: &str, when: When, store: &mut Store) -> Result<Evaluation, Problem> {
     let touched = Cell::new(false);
-    let problem = |error: sidewatch::promql::PromqlError| {
+    let problem = |error: sidewatch_engine::promql::PromqlError| {
         if error.kind() == ErrorKind::Refused {
             Problem::Refused(error.to_string())
         } else {

@@ -1,7 +1,7 @@
 //! The language of the scripts.
 
-use sidewatch::metric::{Labels, parse_duration};
-use sidewatch::promql::notation::{parse_series, parse_values, unquote};
+use sidewatch_engine::metric::{Labels, parse_duration};
+use sidewatch_engine::promql::notation::{parse_series, parse_values, unquote};
 
 /// A command of a script.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) enum Command {
 #[derive(Debug, Clone)]
 pub(crate) struct Loaded {
     pub(crate) labels: Labels,
-    /// One per step; [`sidewatch::series::ABSENT`] for a gap.
+    /// One per step; [`sidewatch_engine::series::ABSENT`] for a gap.
     pub(crate) values: Vec<f64>,
     /// Milliseconds.
     pub(crate) step: i64,

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! exposition ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ alert ─▶ retrain
-//! (parse,       (recent   (expr     (Metric  (strategy (state    (the gate:
-//! lint)         window)   at now)   samples) verdict)  machine)  when to ask)
+//! (parse)       (recent   (expr     (Metric  (strategy (state    (the gate:
+//!               window)   at now)   samples) verdict)  machine)  when to ask)
 //! ```
 //!
 //! `rules` says what is evaluated, [`monitor::ModelMonitor`] is one tick through all of them, and

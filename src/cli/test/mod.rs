@@ -12,7 +12,8 @@ mod rules;
 mod run;
 mod scrape;
 
-pub use self::outcome::{Failure, Outcome, Report, Skipped};
+pub(crate) use self::outcome::Outcome;
+pub use self::outcome::Report;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

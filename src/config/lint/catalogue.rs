@@ -9,7 +9,7 @@ use Example::{Configuration, Rules};
 
 /// A piece of YAML that a lint reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Example {
+pub(crate) enum Example {
     /// The rules of a group.
     Rules(&'static str),
     /// A configuration file; its rules, if it needs some.
@@ -18,7 +18,7 @@ pub enum Example {
 
 /// Everything that the documentation says about a lint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Description {
+pub(crate) struct Description {
     /// Its stable name.
     pub name: &'static str,
     /// One sentence: what it finds.
@@ -38,15 +38,15 @@ macro_rules! lints {
         /// A kind of mistake that is valid but probably not intended.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
-        pub enum Lint { $(#[doc = $finds] $variant),* }
+        pub(crate) enum Lint { $(#[doc = $finds] $variant),* }
 
         impl Lint {
             /// Every lint, in the order of the documentation.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
+            pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// What the documentation says about it.
             #[must_use]
-            pub const fn description(self) -> &'static Description {
+            pub(crate) const fn description(self) -> &'static Description {
                 match self {
                     $(Self::$variant => &Description {
                         name: $name, finds: $finds, why: $why, remedy: $remedy, example: $example,
@@ -60,7 +60,7 @@ macro_rules! lints {
 impl Lint {
     /// Its stable name.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         self.description().name
     }
 }

@@ -70,7 +70,7 @@ fn shown(source: &str) -> BTreeSet<&str> {
 /// The labels that an expression over scraped series keeps; `None` unless the expression itself
 /// determines them, as an aggregation with `by` does.
 #[must_use]
-pub fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
+pub(crate) fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
     labels(expr.root(), &Recorded::new(), 0)
 }
 

@@ -20,9 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-pub use catalogue::{Description, Example, Lint};
-pub use labels::kept;
-pub use selection::Lints;
+pub(crate) use catalogue::{Example, Lint};
+pub(crate) use labels::kept;
+pub(crate) use selection::Lints;
 
 use super::exposed::Exposed;
 use super::problem::Problem;
@@ -34,7 +34,7 @@ use crate::rules::{Group, Rule};
 
 /// One remark.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Remark {
+pub(crate) struct Remark {
     /// The place and the message.
     pub problem: Problem,
     /// The lint that found it.
@@ -49,7 +49,7 @@ impl fmt::Display for Remark {
 
 /// What the lints look at.
 #[derive(Debug, Clone, Copy)]
-pub struct LintContext<'a> {
+pub(crate) struct LintContext<'a> {
     /// Settings and rules.
     pub config: &'a Config,
     /// Whether the settings are those of a configuration file. Without one, lints about targets and
@@ -61,7 +61,7 @@ pub struct LintContext<'a> {
 
 /// The remarks of the selected lints, sorted by file and line.
 #[must_use]
-pub fn remarks(input: &LintContext<'_>, selected: &Lints) -> Vec<Remark> {
+pub(crate) fn remarks(input: &LintContext<'_>, selected: &Lints) -> Vec<Remark> {
     let groups = &input.config.rules.groups;
     let set = SetContext::of(input);
     let mut findings = Vec::new();

@@ -7,7 +7,7 @@ use super::Lint;
 
 /// The selected lints. Written as `all`, `none`, or names with commas between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lints(BTreeSet<Lint>);
+pub(crate) struct Lints(BTreeSet<Lint>);
 
 impl Default for Lints {
     fn default() -> Self {
@@ -18,7 +18,7 @@ impl Default for Lints {
 impl Lints {
     /// Whether a lint is selected.
     #[must_use]
-    pub fn has(&self, lint: Lint) -> bool {
+    pub(crate) fn has(&self, lint: Lint) -> bool {
         self.0.contains(&lint)
     }
 }

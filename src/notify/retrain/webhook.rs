@@ -42,7 +42,7 @@ impl fmt::Debug for Webhook {
 
 /// Header with the signature: `sha256=` and the hexadecimal HMAC-SHA256 of the body, as GitHub
 /// signs its webhooks, so that existing receivers can verify it.
-pub const SIGNATURE: &str = "X-Hub-Signature-256";
+pub(crate) const SIGNATURE: &str = "X-Hub-Signature-256";
 /// Header with [`RetrainRequest::id`].
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 

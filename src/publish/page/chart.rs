@@ -189,7 +189,8 @@ mod tests {
     use super::{chart, words};
     use crate::judge::Band;
     use crate::metric::Timestamp;
-    use crate::publish::{Point, Signal};
+    use crate::publish::Signal;
+    use crate::publish::snapshot::Point;
 
     fn signal(values: &[Option<f64>]) -> Signal {
         let points = values.iter().zip(0_u32..).map(|(value, second)| Point {

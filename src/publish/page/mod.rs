@@ -24,7 +24,7 @@ use headline::{Headline, headline, overview};
 pub(crate) use scale::{extremes, position};
 pub(super) use text::anchor;
 use text::moment;
-pub use text::{escape, number};
+pub(crate) use text::{escape, number};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");

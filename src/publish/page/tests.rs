@@ -1,6 +1,7 @@
 use super::{POLICY, Part, headline};
 use crate::metric::{Labels, Timestamp};
-use crate::publish::{Alert, Point, Signal, Snapshot, Target};
+use crate::publish::snapshot::Point;
+use crate::publish::{Alert, Signal, Snapshot, Target};
 
 fn render(snapshot: &Snapshot) -> String {
     super::render(snapshot, Part::Whole)

@@ -21,7 +21,7 @@ pub(super) const MAX_BODY: usize = 1024 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request, given its method, path and body.
-pub type Handler = Arc<dyn Fn(&str, &str, &[u8]) -> Reply + Send + Sync>;
+pub(crate) type Handler = Arc<dyn Fn(&str, &str, &[u8]) -> Reply + Send + Sync>;
 
 /// Reads a request with its body and answers it.
 pub(super) async fn respond<F>(request: Request<Incoming>, reply: impl FnOnce(Call) -> F) -> Answer

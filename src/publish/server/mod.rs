@@ -14,11 +14,11 @@ mod reply;
 mod routes;
 mod serve;
 mod stream;
-pub mod web;
+pub(crate) mod web;
 
 pub(super) use counters::Http;
 pub(crate) use counters::{refused_reasons, rejected_reasons};
 
-pub use body::Handler;
+pub(crate) use body::Handler;
 pub use listener::Server;
-pub use reply::Reply;
+pub(crate) use reply::Reply;

@@ -20,7 +20,8 @@ mod url;
 
 pub use client::Client;
 pub use error::{Error, Kind};
-pub use request::{Method, Overflow, Request, Response};
+pub use request::Response;
+pub(crate) use request::{Method, Overflow, Request};
 pub use secret::Secret;
 pub use settings::{Auth, Header, OAuth2, Proxy, Settings, Tls, TlsVersion};
-pub use url::{bare_url, form, redacted};
+pub(crate) use url::{bare_url, form, redacted};

@@ -6,7 +6,7 @@ use crate::alert::template::query_escape;
 
 /// A URL with its password masked, for messages.
 #[must_use]
-pub fn redacted(url: &str) -> String {
+pub(crate) fn redacted(url: &str) -> String {
     let Some(mut parsed) = Url::parse(url).ok().filter(Url::has_host) else {
         return url
             .rsplit_once('@')
@@ -20,7 +20,7 @@ pub fn redacted(url: &str) -> String {
 
 /// Scheme, host, port and path of a URL as written: no credentials, query or fragment.
 #[must_use]
-pub fn bare_url(url: &str) -> String {
+pub(crate) fn bare_url(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or("");
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
@@ -33,7 +33,7 @@ pub fn bare_url(url: &str) -> String {
 
 /// Encodes a form or a query (`application/x-www-form-urlencoded`).
 #[must_use]
-pub fn form<T: AsRef<str>>(pairs: &[(&str, T)]) -> String {
+pub(crate) fn form<T: AsRef<str>>(pairs: &[(&str, T)]) -> String {
     let encoded: Vec<String> = pairs
         .iter()
         .map(|(name, value)| format!("{}={}", query_escape(name), query_escape(value.as_ref())))

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use sidewatch::alert::{Alert, AlertState};
-use sidewatch::metric::{Labels, Timestamp};
-use sidewatch::notify::RetrainRequest;
-use sidewatch::notify::retrain::{Clock, Deliveries};
-use sidewatch::runtime::http::{self, Client};
-use sidewatch::state::{Batch, Store};
+use sidewatch::internals::notify::retrain::{Clock, Deliveries};
+use sidewatch::internals::runtime::http::{self, Client};
+use sidewatch::internals::state::{Batch, Store};
+use sidewatch_engine::alert::{Alert, AlertState};
+use sidewatch_engine::metric::{Labels, Timestamp};
+use sidewatch_engine::retrain::RetrainRequest;
 use tokio::time::Instant;
 
 /// Longest wait for an expected condition.

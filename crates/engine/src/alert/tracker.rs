@@ -28,7 +28,6 @@ pub struct Tracker {
     entries: BTreeMap<Labels, Entry>,
     evaluated_at: Option<Timestamp>,
     restored: bool,
-    last_error: Option<String>,
 }
 
 /// Name of the alert about a limit that refused others.
@@ -57,7 +56,6 @@ impl Tracker {
             Outcome::Observed(observations) => self.observe(&mut pass, observations),
         }
         self.evaluated_at = Some(at);
-        self.last_error.clone_from(&pass.changes.error);
         pass.changes
     }
 
@@ -427,7 +425,6 @@ impl Tracker {
             entries: entries.map(|entry| (entry.labels.clone(), entry)).collect(),
             evaluated_at: snapshot.evaluated_at,
             restored: true,
-            last_error: None,
         };
         tracker.renew_leases();
         tracker
@@ -462,18 +459,6 @@ impl Tracker {
     #[must_use]
     pub fn count(&self, state: AlertState) -> usize {
         self.entries.values().filter(|e| e.state == state).count()
-    }
-
-    /// The last evaluation's error, `None` when the rule is healthy.
-    #[must_use]
-    pub fn last_error(&self) -> Option<&str> {
-        self.last_error.as_deref()
-    }
-
-    /// When the rule was last evaluated.
-    #[must_use]
-    pub fn evaluated_at(&self) -> Option<Timestamp> {
-        self.evaluated_at
     }
 }
 

@@ -78,21 +78,11 @@ impl<'a> Fields<'a> {
         self.get(key)?.boolean()
     }
 
-    /// A whole number, when present.
-    pub fn count(&mut self, key: &'static str) -> Option<u64> {
-        self.get(key)?.count()
-    }
-
     /// A list, empty when absent.
     pub fn list(&mut self, key: &'static str) -> Vec<Node<'a>> {
         self.get(key)
             .and_then(|node| node.list())
             .unwrap_or_default()
-    }
-
-    /// Texts of a list, empty when absent.
-    pub fn texts(&mut self, key: &'static str) -> Vec<String> {
-        self.list(key).iter().filter_map(Node::text).collect()
     }
 
     /// Labels, empty when absent.

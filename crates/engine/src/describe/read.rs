@@ -406,7 +406,7 @@ mod tests {
         let reader = Reader::new(&root, ReadContext::empty());
         let mut fields = reader.root().fields().unwrap();
         assert_eq!(fields.duration("interval"), None);
-        assert_eq!(fields.count("count"), None);
+        assert_eq!(fields.get("count").unwrap().count(), None);
         assert!(fields.labels("labels").is_empty());
         fields.required("url");
         fields.finish();

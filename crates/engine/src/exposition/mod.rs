@@ -1,4 +1,4 @@
-//! Text expositions: parsing, ingesting into an appender, and linting.
+//! Text expositions: parsing, and ingesting into an appender.
 //!
 //! ```text
 //! Exposition ─▶ Ingester ─▶ metric::Appender
@@ -13,7 +13,6 @@ mod body;
 mod error;
 mod ingest;
 mod limits;
-pub mod lint;
 pub mod parse;
 
 pub use body::{Body, Buffer, Exposition, Format};

@@ -13,11 +13,13 @@ mod users;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use acceptor::Acceptor;
-pub use headers::Headers;
-pub use rate::RateLimit;
-pub use tls::{CipherSuite, ClientAuth, KeyExchange, Material, Tls, Version, cipher_suite, curve};
-pub use users::Users;
+pub(crate) use acceptor::Acceptor;
+pub(crate) use headers::Headers;
+pub(crate) use rate::RateLimit;
+pub(crate) use tls::{
+    CipherSuite, ClientAuth, KeyExchange, Material, Tls, Version, cipher_suite, curve,
+};
+pub(crate) use users::Users;
 
 pub(super) use passwords::{Login, Passwords};
 pub(super) use reload::{Active, Reloader};
@@ -46,4 +48,4 @@ impl Web {
 }
 
 /// Reads the web configuration again; the error is text for people.
-pub type Load = Arc<dyn Fn() -> Result<Web, String> + Send + Sync>;
+pub(crate) type Load = Arc<dyn Fn() -> Result<Web, String> + Send + Sync>;

@@ -8,15 +8,15 @@ use tokio_rustls::rustls::crypto::SupportedKxGroup;
 use tokio_rustls::rustls::crypto::ring::{ALL_KX_GROUPS, default_provider};
 use tokio_rustls::rustls::{self, SupportedCipherSuite, SupportedProtocolVersion};
 
-pub use crate::runtime::http::TlsVersion as Version;
+pub(crate) use crate::runtime::http::TlsVersion as Version;
 
 /// Largest file of certificates that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// A suite of ciphers that rustls speaks.
-pub type CipherSuite = SupportedCipherSuite;
+pub(crate) type CipherSuite = SupportedCipherSuite;
 /// A group of the key exchange that rustls speaks.
-pub type KeyExchange = &'static dyn SupportedKxGroup;
+pub(crate) type KeyExchange = &'static dyn SupportedKxGroup;
 
 /// Certificates or a key in PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Tls {
 ///
 /// # Errors
 /// When rustls has none of that name.
-pub fn cipher_suite(name: &str) -> Result<SupportedCipherSuite, String> {
+pub(crate) fn cipher_suite(name: &str) -> Result<SupportedCipherSuite, String> {
     let all = default_provider().cipher_suites;
     let words = |suite: &SupportedCipherSuite| {
         let text = suite.suite().as_str().unwrap_or("");
@@ -194,7 +194,7 @@ pub fn cipher_suite(name: &str) -> Result<SupportedCipherSuite, String> {
 ///
 /// # Errors
 /// When it is not there.
-pub fn curve(name: &str) -> Result<&'static dyn SupportedKxGroup, String> {
+pub(crate) fn curve(name: &str) -> Result<&'static dyn SupportedKxGroup, String> {
     let wanted = match name {
         "CurveP256" => rustls::NamedGroup::secp256r1,
         "CurveP384" => rustls::NamedGroup::secp384r1,

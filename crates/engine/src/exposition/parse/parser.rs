@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::openmetrics::{self, Found};
-use super::{ByteSpan, Family, Series, Suffix, SyntaxError, text};
+use super::{Family, Series, Suffix, SyntaxError, text};
 use crate::exposition::Format;
 
 /// Reads a body sample by sample. Bodies of 4 GiB and more are not supported; limits keep them out.
@@ -70,7 +70,6 @@ impl<'a> Parser<'a> {
         match self.format {
             Format::Text => text::suffix(&mut self.cursor),
             Format::OpenMetrics => {
-                self.scratch.labels.clear();
                 let series = self.line..self.cursor.at;
                 openmetrics::suffix(&mut self.cursor, series, &mut self.scratch)
             }
@@ -95,11 +94,6 @@ impl<'a> Parser<'a> {
     #[must_use]
     pub fn family(&self) -> Family<'a> {
         self.family
-    }
-
-    /// Label names and values of the last sample's exemplar, empty if it had none (OpenMetrics).
-    pub(in crate::exposition) fn exemplar(&self) -> &[(ByteSpan, ByteSpan)] {
-        &self.scratch.labels
     }
 
     /// The offset in the body.
