@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use sidewatch_engine::metric::{Appender, Labels, SeriesRef, Timestamp};
-use sidewatch_engine::promql::{Expr, Query, Value};
+use sidewatch_engine::promql::{Expr, ExprValue, Query};
 use sidewatch_engine::series::{ScrapeStats, Window, WindowLimits};
 
 const ROUTES: usize = 500;
@@ -78,7 +78,7 @@ fn main() -> io::Result<()> {
         let check = |query: &mut Query| {
             let result = query.eval(&window, at).map(|evaluation| evaluation.value);
             assert!(
-                matches!(&result, Ok(Value::Vector(v)) if v.len() == 1 && v[0].value > 0.0),
+                matches!(&result, Ok(ExprValue::Vector(v)) if v.len() == 1 && v[0].value > 0.0),
                 "{result:?}"
             );
             black_box(result).is_ok()

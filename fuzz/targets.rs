@@ -18,7 +18,7 @@ use sidewatch_engine::alert::{
 use sidewatch_engine::exposition::Format;
 use sidewatch_engine::judge::{self, Registry, StrategyConfig, Verdict};
 use sidewatch_engine::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
-use sidewatch_engine::promql::{Batch, Expr, Options, Query, Value, notation};
+use sidewatch_engine::promql::{Batch, Expr, ExprValue, Options, Query, notation};
 use sidewatch_engine::retrain::Gates;
 use sidewatch_engine::series::{ABSENT, STALE};
 
@@ -130,7 +130,7 @@ pub(crate) fn promql(data: &[u8]) {
         // The plan that is kept changes nothing.
         assert_eq!(format!("{first:?}"), format!("{again:?}"));
         if let Ok(evaluation) = first
-            && let Value::Vector(samples) = evaluation.value
+            && let ExprValue::Vector(samples) = evaluation.value
         {
             assert!(samples.len() <= OPTIONS.max_result_series);
         }

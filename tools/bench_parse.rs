@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sidewatch_engine::exposition::parse::{Parser, Series};
-use sidewatch_engine::exposition::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::exposition::{Exposition, Format, Ingester, ScrapeLimits};
 use sidewatch_engine::metric::hash_bytes;
 use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 use tokio::time::Instant;
@@ -137,7 +137,13 @@ fn measure(path: &str) -> Result<serde_json::Value, String> {
     let (samples, _) = cold(&file, format, &mut series)
         .ok_or_else(|| format!("{path}: not a valid exposition"))?;
     let everything = Arc::new(SeriesFilter::everything());
-    let mut ingester = Ingester::new(Limits::default(), Labels::empty(), false, true, everything);
+    let mut ingester = Ingester::new(
+        ScrapeLimits::default(),
+        Labels::empty(),
+        false,
+        true,
+        everything,
+    );
     let mut row = Row::default();
     let expositions: Vec<Exposition> = bodies
         .iter()

@@ -12,7 +12,7 @@ use super::error::Error;
 use super::scrape_window::ScrapeWindow;
 use super::snapshots::{Snapshot, snapshots};
 use crate::metric::{Timestamp, parse_duration};
-use crate::promql::{self, Evaluation, Expr, InstantSample, SeriesPoints, Value, format_value};
+use crate::promql::{self, Evaluation, Expr, ExprValue, InstantSample, SeriesPoints, format_value};
 use crate::series::{self, Window};
 
 /// The output format.
@@ -96,13 +96,13 @@ fn print_text(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io
         writeln!(io::stderr().lock(), "sidewatch: {note}")?;
     }
     let lines: Vec<String> = match &evaluation.value {
-        Value::Scalar(value) => vec![format!(
+        ExprValue::Scalar(value) => vec![format!(
             "scalar: {} @[{}]",
             format_value(*value),
             seconds(at)
         )],
-        Value::Text(text) => vec![text.clone()],
-        Value::Vector(samples) => {
+        ExprValue::Text(text) => vec![text.clone()],
+        ExprValue::Vector(samples) => {
             let line = |s: &InstantSample| {
                 format!(
                     "{} => {} @[{}]",
@@ -113,7 +113,7 @@ fn print_text(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io
             };
             samples.iter().map(line).collect()
         }
-        Value::Matrix(series) => series.iter().flat_map(matrix_lines).collect(),
+        ExprValue::Matrix(series) => series.iter().flat_map(matrix_lines).collect(),
     };
     // An empty vector is an empty line, as promtool prints it.
     writeln!(out, "{}", lines.join("\n"))
@@ -130,14 +130,14 @@ fn matrix_lines(series: &SeriesPoints) -> Vec<String> {
 fn print_json(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io::Result<()> {
     let point = |at: Timestamp, value: f64| json!([number(at), format_value(value)]);
     let (kind, result) = match &evaluation.value {
-        Value::Scalar(value) => ("scalar", point(at, *value)),
-        Value::Text(text) => ("string", json!([number(at), text])),
-        Value::Vector(samples) => {
+        ExprValue::Scalar(value) => ("scalar", point(at, *value)),
+        ExprValue::Text(text) => ("string", json!([number(at), text])),
+        ExprValue::Vector(samples) => {
             let sample =
                 |s: &InstantSample| json!({"metric": s.labels, "value": point(s.at, s.value)});
             ("vector", Json::Array(samples.iter().map(sample).collect()))
         }
-        Value::Matrix(series) => {
+        ExprValue::Matrix(series) => {
             let series = series.iter().map(|series| {
                 let points = series.points.iter().map(|(at, value)| point(*at, *value));
                 json!({"metric": series.labels, "values": Json::Array(points.collect())})

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metric::{Labels, Selector, SeriesFilter, Timestamp};
-use crate::scrape::{Exposition, Ingester, Limits};
+use crate::scrape::{Exposition, Ingester, ScrapeLimits};
 use crate::series::{self, ScrapeStats, TargetId, Window};
 
 /// A window over one target without target labels.
@@ -23,7 +23,13 @@ impl ScrapeWindow {
         Self {
             window,
             target,
-            ingester: Ingester::new(Limits::default(), Labels::empty(), false, false, filter),
+            ingester: Ingester::new(
+                ScrapeLimits::default(),
+                Labels::empty(),
+                false,
+                false,
+                filter,
+            ),
         }
     }
 

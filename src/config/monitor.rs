@@ -6,7 +6,7 @@ use super::Config;
 use super::settings::{Discovery, Scrape};
 use crate::judge::Registry;
 use crate::monitor::{self, Ingest, ModelMonitor, RetrainingSettings};
-use crate::scrape::Limits;
+use crate::scrape::ScrapeLimits;
 
 impl Config {
     /// The settings of a monitor besides its rules.
@@ -72,7 +72,7 @@ impl Discovery {
 
 fn ingest(scrape: &Scrape) -> Ingest {
     Ingest {
-        limits: Limits {
+        limits: ScrapeLimits {
             body_size: scrape.body_size_limit,
             samples: scrape.sample_limit,
             labels: scrape.label_limit,

@@ -16,7 +16,9 @@ mod producer;
 mod schedule;
 
 pub use sidewatch_engine::exposition::Exposition;
-pub(crate) use sidewatch_engine::exposition::{Format, Ingester, Limit, Limits, Reason, parse};
+pub(crate) use sidewatch_engine::exposition::{
+    Format, Ingester, Limit, Reason, ScrapeLimits, parse,
+};
 
 pub use error::Error;
 pub use negotiate::format_of;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::json;
 use sidewatch::internals::scrape::format_of;
-use sidewatch_engine::exposition::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::exposition::{Exposition, Format, Ingester, ScrapeLimits};
 use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 use crate::support::recordings;
@@ -52,7 +52,13 @@ impl Appender for Window {
 /// An ingester that wants everything.
 fn ingester() -> Ingester {
     let filter = Arc::new(SeriesFilter::everything());
-    Ingester::new(Limits::default(), Labels::empty(), false, true, filter)
+    Ingester::new(
+        ScrapeLimits::default(),
+        Labels::empty(),
+        false,
+        true,
+        filter,
+    )
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use sidewatch_engine::metric::{Labels, Timestamp};
 use sidewatch_engine::promql::{
-    ErrorKind, Evaluation, Expr, Note, Options, Query, Samples, SeriesPoints, Value, format_value,
+    ErrorKind, Evaluation, Expr, ExprValue, Note, Options, Query, Samples, SeriesPoints,
+    format_value,
 };
 use sidewatch_engine::series::is_absent;
 
@@ -123,24 +124,24 @@ fn annotations(eval: &Eval, found: &Evaluation) -> Option<String> {
     None
 }
 
-fn compare(eval: &Eval, value: &Value) -> Option<String> {
+fn compare(eval: &Eval, value: &ExprValue) -> Option<String> {
     match (value, eval.when) {
-        (Value::Text(found), _) => match &eval.string {
+        (ExprValue::Text(found), _) => match &eval.string {
             Some(wanted) if wanted == found => None,
             wanted => Some(format!("found {found:?}, wanted {wanted:?}")),
         },
-        (Value::Scalar(found), _) => match eval.scalar {
+        (ExprValue::Scalar(found), _) => match eval.scalar {
             Some(wanted) if is_close(*found, wanted) => None,
             wanted => Some(format!("found scalar {found}, wanted {wanted:?}")),
         },
-        (Value::Matrix(found), When::At(_)) => {
+        (ExprValue::Matrix(found), When::At(_)) => {
             let (from, step) = eval.range_vector.unwrap_or_default();
             compare_series(&timed(&eval.series, from, step), found)
         }
-        (Value::Matrix(found), When::Range(from, _, step)) => {
+        (ExprValue::Matrix(found), When::Range(from, _, step)) => {
             compare_series(&timed(&eval.series, from, step), found)
         }
-        (Value::Vector(found), When::At(time) | When::Range(time, ..)) => {
+        (ExprValue::Vector(found), When::At(time) | When::Range(time, ..)) => {
             if let Some(wanted) = eval.scalar {
                 return Some(format!("found a vector, wanted scalar {wanted}"));
             }
@@ -231,8 +232,8 @@ fn is_close(a: f64, b: f64) -> bool {
 }
 
 /// The same expression as a range of three steps gives the same in the middle.
-fn as_range(eval: &Eval, value: &Value, store: &mut Store) -> Option<String> {
-    let (When::At(time), Value::Scalar(_) | Value::Vector(_)) = (eval.when, value) else {
+fn as_range(eval: &Eval, value: &ExprValue, store: &mut Store) -> Option<String> {
+    let (When::At(time), ExprValue::Scalar(_) | ExprValue::Vector(_)) = (eval.when, value) else {
         return None;
     };
     if eval.expr.contains("start()") || eval.expr.contains("end()") {
@@ -241,7 +242,7 @@ fn as_range(eval: &Eval, value: &Value, store: &mut Store) -> Option<String> {
     let when = When::Range(time - 60_000, time + 60_000, 60_000);
     // A neighbouring step may fail where this one does not.
     let Ok(Evaluation {
-        value: Value::Matrix(series),
+        value: ExprValue::Matrix(series),
         ..
     }) = evaluate(&eval.expr, when, store)
     else {
@@ -256,14 +257,14 @@ fn as_range(eval: &Eval, value: &Value, store: &mut Store) -> Option<String> {
         .filter(|series| !series.points.is_empty())
         .collect();
     let problem = match value {
-        Value::Scalar(wanted) => {
+        ExprValue::Scalar(wanted) => {
             let wanted = SeriesPoints {
                 labels: Labels::empty(),
                 points: vec![(at(time), *wanted)],
             };
             compare_series(&[wanted], &middle)
         }
-        Value::Vector(_) | Value::Matrix(_) | Value::Text(_) => {
+        ExprValue::Vector(_) | ExprValue::Matrix(_) | ExprValue::Text(_) => {
             compare_series(&timed(&eval.series, time, 1), &middle)
         }
     };

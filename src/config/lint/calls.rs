@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::walk::{called, selected, walk};
 use super::{Finding, Lint, RuleContext, SetContext};
 use crate::metric::format_duration;
-use crate::promql::ast::{AggregateOp, BinaryOp, Kind, Node};
+use crate::promql::ast::{AggregateOp, BinaryOp, ExprKind, ExprNode};
 use crate::scrape::parse::FamilyType;
 
 /// Functions that need a counter.
@@ -85,7 +85,7 @@ pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
                 findings.extend(counter_without_rate(&call, node, ancestors, context, key));
             }
             if called(node) == Some("histogram_quantile")
-                && let Kind::Call(_, args) = &node.kind
+                && let ExprKind::Call(_, args) = &node.kind
                 && args.iter().any(loses_le)
             {
                 findings.push(context.remark(
@@ -150,8 +150,8 @@ fn short_range(call: &Call<'_>, context: &RuleContext<'_>, key: &str) -> Option<
 
 fn counter_without_rate(
     call: &Call<'_>,
-    node: &Node,
-    ancestors: &[&Node],
+    node: &ExprNode,
+    ancestors: &[&ExprNode],
     context: &RuleContext<'_>,
     key: &str,
 ) -> Option<Finding> {
@@ -185,7 +185,7 @@ fn is_counter(name: &str, set: &SetContext<'_>) -> bool {
 }
 
 /// Whether any ancestor of a selector only asks whether the series is present.
-fn asks_for_presence(node: &Node, ancestors: &[&Node]) -> bool {
+fn asks_for_presence(node: &ExprNode, ancestors: &[&ExprNode]) -> bool {
     let inner = ancestors.iter().skip(1).copied().chain([node]);
     ancestors
         .iter()
@@ -194,38 +194,38 @@ fn asks_for_presence(node: &Node, ancestors: &[&Node]) -> bool {
 }
 
 /// Whether a node only asks whether its child is present, or reads it at several times.
-fn is_about_presence(node: &Node, inner: &Node) -> bool {
+fn is_about_presence(node: &ExprNode, inner: &ExprNode) -> bool {
     match &node.kind {
-        Kind::Call(function, _) => PRESENCE_FUNCTIONS.contains(&function.signature().name),
-        Kind::Aggregate(aggregate) => matches!(
+        ExprKind::Call(function, _) => PRESENCE_FUNCTIONS.contains(&function.signature().name),
+        ExprKind::Aggregate(aggregate) => matches!(
             aggregate.op,
             AggregateOp::Count | AggregateOp::Group | AggregateOp::CountValues
         ),
-        Kind::Subquery(_) => true,
-        Kind::Binary(binary) => {
+        ExprKind::Subquery(_) => true,
+        ExprKind::Binary(binary) => {
             // `x and y_total` and `0 * y_total` only ask which series there are.
             let is_right = inner.span == binary.right.span;
-            let zero = |side: &Node| matches!(side.unwrapped().kind, Kind::Number(0.0));
+            let zero = |side: &ExprNode| matches!(side.unwrapped().kind, ExprKind::Number(0.0));
             (is_right && matches!(binary.op, BinaryOp::And | BinaryOp::Unless))
                 || (binary.op == BinaryOp::Mul && (zero(&binary.left) || zero(&binary.right)))
         }
-        Kind::Number(_)
-        | Kind::Text(_)
-        | Kind::Select(_)
-        | Kind::Range(..)
-        | Kind::Negate(_)
-        | Kind::Plus(_)
-        | Kind::Paren(_) => false,
+        ExprKind::Number(_)
+        | ExprKind::Text(_)
+        | ExprKind::Select(_)
+        | ExprKind::Range(..)
+        | ExprKind::Negate(_)
+        | ExprKind::Plus(_)
+        | ExprKind::Paren(_) => false,
     }
 }
 
 /// Whether an expression aggregates the label `le` away.
-fn loses_le(node: &Node) -> bool {
+fn loses_le(node: &ExprNode) -> bool {
     let node = node.unwrapped();
-    if let Kind::Binary(binary) = &node.kind {
+    if let ExprKind::Binary(binary) = &node.kind {
         return loses_le(&binary.left) || loses_le(&binary.right);
     }
-    let Kind::Aggregate(aggregate) = &node.kind else {
+    let ExprKind::Aggregate(aggregate) = &node.kind else {
         return false;
     };
     let keeps_series = matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk);

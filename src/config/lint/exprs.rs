@@ -4,7 +4,7 @@ use super::walk::{selected, walk};
 use super::{Finding, Lint, RuleContext};
 use crate::metric::Metric;
 use crate::promql::Expr;
-use crate::promql::ast::{BinaryOp, Kind, Node};
+use crate::promql::ast::{BinaryOp, ExprKind, ExprNode};
 use crate::rules::Rule;
 
 /// Words in the names of counters that appear with the first failure.
@@ -83,8 +83,8 @@ fn metric(rule: &Rule) -> Option<Metric> {
     }
 }
 
-fn is_filter(root: &Node) -> bool {
-    let Kind::Binary(binary) = &root.unwrapped().kind else {
+fn is_filter(root: &ExprNode) -> bool {
+    let ExprKind::Binary(binary) = &root.unwrapped().kind else {
         return false;
     };
     binary.op.is_comparison() && !binary.returns_bool
@@ -93,7 +93,7 @@ fn is_filter(root: &Node) -> bool {
 fn other_unit(expr: &Expr) -> Option<&'static str> {
     let (mut unit, mut factors) = (None, Vec::new());
     walk(expr.root(), &mut |node, _| {
-        if let Kind::Number(number) = &node.kind {
+        if let ExprKind::Number(number) = &node.kind {
             factors.push(*number);
         }
         let name = selected(node).and_then(|(select, _)| select.selector.metric_name());
@@ -117,10 +117,10 @@ fn bare(name: &str) -> &str {
 }
 
 /// A counter of failures in a numerator without an alternative (`or`) for its absence.
-fn errors_without_zero(root: &Node) -> Option<String> {
+fn errors_without_zero(root: &ExprNode) -> Option<String> {
     let mut found = None;
     walk(root, &mut |node, _| {
-        let Kind::Binary(binary) = &node.kind else {
+        let ExprKind::Binary(binary) = &node.kind else {
             return;
         };
         if binary.op == BinaryOp::Div && binary.matching.fill_left.is_none() {
@@ -130,10 +130,10 @@ fn errors_without_zero(root: &Node) -> Option<String> {
     found
 }
 
-fn failure(numerator: &Node) -> Option<String> {
+fn failure(numerator: &ExprNode) -> Option<String> {
     let (mut name, mut has_zero) = (None, false);
     walk(numerator, &mut |node, _| {
-        if let Kind::Binary(binary) = &node.kind {
+        if let ExprKind::Binary(binary) = &node.kind {
             has_zero |= binary.op == BinaryOp::Or;
         }
         let selected = selected(node).and_then(|(select, _)| select.selector.metric_name());

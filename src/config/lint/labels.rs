@@ -6,7 +6,7 @@ use super::alerts::alerting;
 use super::{Finding, Lint, RuleContext};
 use crate::map::{Recording, Source};
 use crate::promql::Expr;
-use crate::promql::ast::{AggregateOp, Binary, BinaryOp, Kind, Many, Node, Type};
+use crate::promql::ast::{AggregateOp, Binary, BinaryOp, ExprKind, ExprNode, Many, Type};
 
 /// Functions whose result has the labels of their first argument.
 const LABEL_KEEPING: [&str; 10] = [
@@ -78,12 +78,12 @@ pub(crate) fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
 type Recorded<'a> = BTreeMap<&'a str, &'a Recording>;
 
 /// The labels of an expression's value; `None` unless the expression itself determines them.
-fn labels(node: &Node, known: &Recorded<'_>, depth: usize) -> Option<BTreeSet<String>> {
+fn labels(node: &ExprNode, known: &Recorded<'_>, depth: usize) -> Option<BTreeSet<String>> {
     if depth > MAX_RECORD_DEPTH {
         return None;
     }
     match &node.unwrapped().kind {
-        Kind::Aggregate(aggregate) => {
+        ExprKind::Aggregate(aggregate) => {
             let keeps = matches!(
                 aggregate.op,
                 AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::CountValues
@@ -91,9 +91,9 @@ fn labels(node: &Node, known: &Recorded<'_>, depth: usize) -> Option<BTreeSet<St
             let grouping = &aggregate.grouping;
             (!keeps && !grouping.without).then(|| grouping.labels.iter().cloned().collect())
         }
-        Kind::Call(function, args) => of_call(function.signature().name, args, known, depth),
-        Kind::Binary(binary) => of_binary(binary, known, depth),
-        Kind::Select(select) => {
+        ExprKind::Call(function, args) => of_call(function.signature().name, args, known, depth),
+        ExprKind::Binary(binary) => of_binary(binary, known, depth),
+        ExprKind::Select(select) => {
             let recording = known.get(select.selector.metric_name()?)?;
             let mut found = match &recording.source {
                 Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
@@ -102,16 +102,18 @@ fn labels(node: &Node, known: &Recorded<'_>, depth: usize) -> Option<BTreeSet<St
             found.extend(recording.labels.iter().map(|(name, _)| name.to_owned()));
             Some(found)
         }
-        Kind::Negate(inner) | Kind::Plus(inner) => labels(inner, known, depth),
-        Kind::Number(_) | Kind::Text(_) | Kind::Range(..) | Kind::Subquery(_) | Kind::Paren(_) => {
-            None
-        }
+        ExprKind::Negate(inner) | ExprKind::Plus(inner) => labels(inner, known, depth),
+        ExprKind::Number(_)
+        | ExprKind::Text(_)
+        | ExprKind::Range(..)
+        | ExprKind::Subquery(_)
+        | ExprKind::Paren(_) => None,
     }
 }
 
 fn of_call(
     function: &str,
-    args: &[Node],
+    args: &[ExprNode],
     known: &Recorded<'_>,
     depth: usize,
 ) -> Option<BTreeSet<String>> {

@@ -3,7 +3,7 @@
 use super::walk::{called, selected, walk};
 use super::{Finding, Lint, RuleContext, SetContext};
 use crate::metric::{Labels, MatchOp, Matcher, Selector};
-use crate::promql::ast::{BinaryOp, Kind, Node};
+use crate::promql::ast::{BinaryOp, ExprKind, ExprNode};
 
 /// Series that exist although no target exposes them.
 const SYNTHETIC: [&str; 8] = [
@@ -120,9 +120,9 @@ fn unknown<'s>(selector: &'s Selector, set: &SetContext<'_>) -> Option<&'s str> 
 }
 
 /// Whether an ancestor has an alternative for a selector without series.
-fn has_alternative(ancestors: &[&Node]) -> bool {
+fn has_alternative(ancestors: &[&ExprNode]) -> bool {
     ancestors.iter().any(|node| {
-        if let Kind::Binary(binary) = &node.kind {
+        if let ExprKind::Binary(binary) = &node.kind {
             return matches!(binary.op, BinaryOp::Or | BinaryOp::Unless);
         }
         called(node).is_some_and(|name| name.starts_with("absent"))

@@ -23,5 +23,5 @@ pub use explanation::Explanation;
 pub use outcome::{Changes, Condition, Observation, Outcome};
 pub use pass::lease;
 pub use rule::{AlertKind, AlertRule, NoData, RuleLabels};
-pub use template::{Answerer, Context, Environment, Template};
+pub use template::{Answerer, Context, Template, TemplateEnvironment};
 pub use tracker::{Tracker, TrackerSnapshot};

@@ -8,7 +8,7 @@ use crate::metric::{Labels, Timestamp};
 
 use super::entry::Entry;
 use super::rule::Pair;
-use super::template::{Answerer, Environment, Scope};
+use super::template::{Answerer, Scope, TemplateEnvironment};
 use super::{Alert, AlertKind, AlertRule, Changes, Condition, Context, NoData, Observation};
 
 /// One evaluation in progress.
@@ -26,9 +26,9 @@ impl<'a> Pass<'a> {
     pub(super) fn new(
         rule: &'a AlertRule,
         at: Timestamp,
-        environment: impl Into<Environment<'a>>,
+        environment: impl Into<TemplateEnvironment<'a>>,
     ) -> Self {
-        let Environment { context, query } = environment.into();
+        let TemplateEnvironment { context, query } = environment.into();
         Self {
             rule,
             context,

@@ -9,7 +9,7 @@ use crate::metric::{Labels, Timestamp};
 
 use super::entry::{Entry, Step};
 use super::pass::{Pass, annotations, effective, generator_url, label, lease, mark_no_data};
-use super::template::{Environment, Scope};
+use super::template::{Scope, TemplateEnvironment};
 use super::{
     Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, NoData, Observation,
     Outcome,
@@ -46,7 +46,7 @@ impl Tracker {
         rule: &'a AlertRule,
         at: Timestamp,
         outcome: Outcome,
-        environment: impl Into<Environment<'a>>,
+        environment: impl Into<TemplateEnvironment<'a>>,
     ) -> Changes {
         let mut pass = Pass::new(rule, at, environment);
         self.skip_outage(rule, at);

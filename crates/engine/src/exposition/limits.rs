@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Limits of one scrape; 0 means no limit, as in Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
+pub struct ScrapeLimits {
     /// Bytes of the decompressed body; a body of exactly this size is rejected too.
     pub body_size: u64,
     /// Samples of one scrape.
@@ -17,7 +17,7 @@ pub struct Limits {
     pub label_value_length: u64,
 }
 
-impl Default for Limits {
+impl Default for ScrapeLimits {
     /// A body of 64 MiB, everything else unlimited.
     fn default() -> Self {
         Self {
@@ -30,18 +30,18 @@ impl Default for Limits {
     }
 }
 
-/// One of the settings in [`Limits`].
+/// One of the settings in [`ScrapeLimits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// [`Limits::body_size`].
+    /// [`ScrapeLimits::body_size`].
     BodySize,
-    /// [`Limits::samples`].
+    /// [`ScrapeLimits::samples`].
     Samples,
-    /// [`Limits::labels`].
+    /// [`ScrapeLimits::labels`].
     Labels,
-    /// [`Limits::label_name_length`].
+    /// [`ScrapeLimits::label_name_length`].
     LabelNameLength,
-    /// [`Limits::label_value_length`].
+    /// [`ScrapeLimits::label_value_length`].
     LabelValueLength,
 }
 

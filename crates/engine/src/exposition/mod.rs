@@ -18,4 +18,4 @@ pub mod parse;
 pub use body::{Body, Buffer, Exposition, Format};
 pub use error::{ExpositionError, Reason};
 pub use ingest::{Ingested, Ingester};
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, ScrapeLimits};

@@ -9,7 +9,7 @@ use super::queries::TemplateQueries;
 use super::recorder::Recorder;
 use super::traffic::CountedRange;
 use super::watch::{Filled, Watching};
-use crate::alert::{self, Alert, Environment, Outcome, Tracker};
+use crate::alert::{self, Alert, Outcome, TemplateEnvironment, Tracker};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::{Expr, InstantSample, Options, Query};
@@ -337,7 +337,7 @@ impl RuleState {
             return Vec::new();
         }
         let queries = TemplateQueries::new(pass.window, pass.results, pass.recorded);
-        let environment = Environment {
+        let environment = TemplateEnvironment {
             context: pass.context,
             query: Some(&|text, at| queries.answer(text, at)),
         };
@@ -352,7 +352,7 @@ impl RuleState {
         let (rule, tracker) = self.alerting_mut()?;
         let queries = TemplateQueries::new(pass.window, pass.results, pass.recorded);
         let answer = |text: &str, at: Timestamp| queries.answer(text, at);
-        let environment = Environment {
+        let environment = TemplateEnvironment {
             context: pass.context,
             query: if asks { Some(&answer) } else { None },
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::alert;
 use crate::describe::{EnvLabels, EnvText, HttpUrl, Node, section, worded};
-use crate::exposition::Limits;
+use crate::exposition::ScrapeLimits;
 use crate::metric::Labels;
 use crate::series;
 
@@ -200,7 +200,7 @@ impl Discovery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ingest {
     /// What one scrape may contain.
-    pub limits: Limits,
+    pub limits: ScrapeLimits,
     /// Whether labels of the exposition win over the target's. Default false.
     pub honor_labels: bool,
     /// Whether timestamps in the exposition are used. Default true.
@@ -210,7 +210,7 @@ pub struct Ingest {
 impl Default for Ingest {
     fn default() -> Self {
         Self {
-            limits: Limits::default(),
+            limits: ScrapeLimits::default(),
             honor_labels: false,
             honor_timestamps: true,
         }

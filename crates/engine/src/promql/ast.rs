@@ -8,9 +8,9 @@ use crate::metric::Selector;
 
 /// A node of the tree.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct ExprNode {
     /// The kind of node.
-    pub kind: Kind,
+    pub kind: ExprKind,
     /// Its place in the text.
     pub span: Span,
     /// The height of the tree from here, 1 for a leaf.
@@ -19,7 +19,7 @@ pub struct Node {
 
 /// The kind of a node, with its operands.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub enum ExprKind {
     /// A number.
     Number(f64),
     /// A string.
@@ -31,17 +31,17 @@ pub enum Kind {
     /// An expression evaluated at several times.
     Subquery(Box<Subquery>),
     /// A function call.
-    Call(Function, Vec<Node>),
+    Call(Function, Vec<ExprNode>),
     /// An aggregation.
     Aggregate(Box<Aggregate>),
     /// A binary operation.
     Binary(Box<Binary>),
     /// A `-` before an expression.
-    Negate(Box<Node>),
+    Negate(Box<ExprNode>),
     /// A `+` before an expression; it changes nothing.
-    Plus(Box<Node>),
+    Plus(Box<ExprNode>),
     /// Parentheses.
-    Paren(Box<Node>),
+    Paren(Box<ExprNode>),
 }
 
 /// A string literal, which may have escapes for bytes that are not UTF-8.
@@ -79,7 +79,7 @@ pub enum At {
 #[derive(Debug, Clone)]
 pub struct Subquery {
     /// The expression that is evaluated at every step.
-    pub expr: Node,
+    pub expr: ExprNode,
     /// The length of the range.
     pub range: i64,
     /// The step; `None` is the default step.
@@ -107,9 +107,9 @@ pub struct Aggregate {
     /// `by` or `without`; `by ()` if the expression has neither.
     pub grouping: Grouping,
     /// The first argument of `topk`, `bottomk`, `quantile` and `count_values`.
-    pub param: Option<Node>,
+    pub param: Option<ExprNode>,
     /// The vector that is aggregated.
-    pub expr: Node,
+    pub expr: ExprNode,
 }
 
 /// A binary operator.
@@ -215,22 +215,22 @@ pub struct Binary {
     /// How vectors are matched.
     pub matching: Matching,
     /// The left operand.
-    pub left: Node,
+    pub left: ExprNode,
     /// The right operand.
-    pub right: Node,
+    pub right: ExprNode,
 }
 
-impl Node {
+impl ExprNode {
     /// The type of its value.
     #[must_use]
     pub fn value_type(&self) -> Type {
         match &self.kind {
-            Kind::Number(_) => Type::Scalar,
-            Kind::Text(_) => Type::Text,
-            Kind::Select(_) | Kind::Aggregate(_) => Type::Vector,
-            Kind::Range(..) | Kind::Subquery(_) => Type::Matrix,
-            Kind::Call(function, _) => function.signature().returns,
-            Kind::Binary(binary) => {
+            ExprKind::Number(_) => Type::Scalar,
+            ExprKind::Text(_) => Type::Text,
+            ExprKind::Select(_) | ExprKind::Aggregate(_) => Type::Vector,
+            ExprKind::Range(..) | ExprKind::Subquery(_) => Type::Matrix,
+            ExprKind::Call(function, _) => function.signature().returns,
+            ExprKind::Binary(binary) => {
                 let scalars = [&binary.left, &binary.right].map(|n| n.value_type() == Type::Scalar);
                 if scalars == [true, true] {
                     Type::Scalar
@@ -238,7 +238,9 @@ impl Node {
                     Type::Vector
                 }
             }
-            Kind::Negate(inner) | Kind::Plus(inner) | Kind::Paren(inner) => inner.value_type(),
+            ExprKind::Negate(inner) | ExprKind::Plus(inner) | ExprKind::Paren(inner) => {
+                inner.value_type()
+            }
         }
     }
 
@@ -246,7 +248,7 @@ impl Node {
     #[must_use]
     pub fn unwrapped(&self) -> &Self {
         let mut node = self;
-        while let Kind::Paren(inner) = &node.kind {
+        while let ExprKind::Paren(inner) = &node.kind {
             node = inner;
         }
         node
@@ -256,12 +258,16 @@ impl Node {
     #[must_use]
     pub fn children(&self) -> Vec<&Self> {
         match &self.kind {
-            Kind::Number(_) | Kind::Text(_) | Kind::Select(_) | Kind::Range(..) => Vec::new(),
-            Kind::Subquery(subquery) => vec![&subquery.expr],
-            Kind::Call(_, args) => args.iter().collect(),
-            Kind::Aggregate(aggregate) => aggregate.param.iter().chain([&aggregate.expr]).collect(),
-            Kind::Binary(binary) => vec![&binary.left, &binary.right],
-            Kind::Negate(inner) | Kind::Plus(inner) | Kind::Paren(inner) => vec![inner],
+            ExprKind::Number(_) | ExprKind::Text(_) | ExprKind::Select(_) | ExprKind::Range(..) => {
+                Vec::new()
+            }
+            ExprKind::Subquery(subquery) => vec![&subquery.expr],
+            ExprKind::Call(_, args) => args.iter().collect(),
+            ExprKind::Aggregate(aggregate) => {
+                aggregate.param.iter().chain([&aggregate.expr]).collect()
+            }
+            ExprKind::Binary(binary) => vec![&binary.left, &binary.right],
+            ExprKind::Negate(inner) | ExprKind::Plus(inner) | ExprKind::Paren(inner) => vec![inner],
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ast::{At, Kind, Node, Select, Type};
+use super::ast::{At, ExprKind, ExprNode, Select, Type};
 use super::error::{PromqlError, Span};
 use super::eval::build;
 use super::parse::parse;
@@ -17,7 +17,7 @@ const LOOKBACK: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone)]
 pub struct Expr {
     text: Arc<str>,
-    root: Arc<Node>,
+    root: Arc<ExprNode>,
 }
 
 /// A selector of an expression and how far back it reads samples.
@@ -66,7 +66,7 @@ impl Expr {
 
     /// The tree.
     #[must_use]
-    pub fn root(&self) -> &Node {
+    pub fn root(&self) -> &ExprNode {
         &self.root
     }
 
@@ -79,7 +79,7 @@ impl Expr {
     /// The metric's name if the expression is just a selector.
     #[must_use]
     pub fn metric_name(&self) -> Option<&str> {
-        let Kind::Select(select) = &self.root.unwrapped().kind else {
+        let ExprKind::Select(select) = &self.root.unwrapped().kind else {
             return None;
         };
         select.selector.metric_name()
@@ -88,7 +88,7 @@ impl Expr {
     /// The selector if the expression is just a selector without offset and `@`.
     #[must_use]
     pub fn selector(&self) -> Option<&Selector> {
-        let Kind::Select(select) = &self.root.unwrapped().kind else {
+        let ExprKind::Select(select) = &self.root.unwrapped().kind else {
             return None;
         };
         (select.offset == 0 && select.at.is_none()).then_some(&select.selector)
@@ -164,7 +164,7 @@ impl Outer {
     }
 }
 
-fn collect(node: &Node, outer: Outer, lookback: i64, found: &mut Vec<Selected>) {
+fn collect(node: &ExprNode, outer: Outer, lookback: i64, found: &mut Vec<Selected>) {
     let mut add = |select: &Select, looks: i64, range: Option<i64>| {
         let inner = outer.within(looks, select.offset, select.at);
         let duration = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
@@ -177,21 +177,21 @@ fn collect(node: &Node, outer: Outer, lookback: i64, found: &mut Vec<Selected>) 
         });
     };
     match &node.kind {
-        Kind::Select(select) => add(select, lookback, None),
-        Kind::Range(select, range) => add(select, *range, Some(*range)),
-        Kind::Subquery(subquery) => {
+        ExprKind::Select(select) => add(select, lookback, None),
+        ExprKind::Range(select, range) => add(select, *range, Some(*range)),
+        ExprKind::Subquery(subquery) => {
             let mut inner = outer.within(subquery.range, subquery.offset, subquery.at);
             inner.range = Some(subquery.range);
             collect(&subquery.expr, inner, lookback, found);
         }
-        Kind::Number(_)
-        | Kind::Text(_)
-        | Kind::Call(..)
-        | Kind::Aggregate(_)
-        | Kind::Binary(_)
-        | Kind::Negate(_)
-        | Kind::Plus(_)
-        | Kind::Paren(_) => {
+        ExprKind::Number(_)
+        | ExprKind::Text(_)
+        | ExprKind::Call(..)
+        | ExprKind::Aggregate(_)
+        | ExprKind::Binary(_)
+        | ExprKind::Negate(_)
+        | ExprKind::Plus(_)
+        | ExprKind::Paren(_) => {
             for child in node.children() {
                 collect(child, outer, lookback, found);
             }

@@ -34,6 +34,6 @@ pub use functions::{Function, Signature};
 pub use options::Options;
 pub use query::Query;
 pub use source::{Batch, Samples, SeriesSource};
-pub use value::{Evaluation, InstantSample, SeriesPoints, Value};
+pub use value::{Evaluation, ExprValue, InstantSample, SeriesPoints};
 
 pub use crate::metric::format_value;

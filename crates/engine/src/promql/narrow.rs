@@ -1,6 +1,6 @@
 //! Adds matchers to the selectors of an expression, for evaluation by another server.
 
-use super::ast::{Kind, Node};
+use super::ast::{ExprKind, ExprNode};
 use super::expr::Expr;
 use crate::metric::{Matcher, Selector};
 
@@ -35,8 +35,8 @@ impl Expr {
     }
 }
 
-fn collect(node: &Node, wanted: &dyn Fn(&Selector) -> bool, starts: &mut Vec<usize>) {
-    if let Kind::Select(select) | Kind::Range(select, _) = &node.kind
+fn collect(node: &ExprNode, wanted: &dyn Fn(&Selector) -> bool, starts: &mut Vec<usize>) {
+    if let ExprKind::Select(select) | ExprKind::Range(select, _) = &node.kind
         && wanted(&select.selector)
     {
         starts.push(node.span.start);

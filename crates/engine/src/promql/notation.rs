@@ -1,6 +1,6 @@
 //! The notation of series in Prometheus' test files: `name{label="value"}` and `1 2+1x3 _ stale`.
 
-use super::ast::Kind;
+use super::ast::ExprKind;
 use super::expr::Expr;
 use crate::metric::Labels;
 use crate::series::{ABSENT, STALE};
@@ -112,7 +112,7 @@ fn word(text: &str) -> Read<'_, String> {
 /// If the text is not a string literal.
 pub fn unquote(quoted: &str) -> Result<String, String> {
     let expr = Expr::parse(quoted).map_err(|error| error.to_string())?;
-    if let Kind::Text(literal) = &expr.root().kind {
+    if let ExprKind::Text(literal) = &expr.root().kind {
         return Ok(literal.value.clone());
     }
     Err(format!("not a string in quotes: {quoted}"))

@@ -9,7 +9,7 @@ use super::eval::{Context, Coverage, Level, Note, Ranges, Root, Scratch, Table, 
 use super::expr::Expr;
 use super::options::Options;
 use super::source::SeriesSource;
-use super::value::{Evaluation, InstantSample, SeriesPoints, Value};
+use super::value::{Evaluation, ExprValue, InstantSample, SeriesPoints};
 use crate::metric::{Labels, Timestamp};
 use crate::series::is_absent;
 
@@ -79,9 +79,9 @@ impl Query {
         let plan = planned(&mut self.plan, &self.expr)?;
         let mut cx = context(source, &self.options, (time, time), &mut self.pool);
         let value = match plan {
-            Root::Scalar(plan) => plan.eval(&mut cx, time).map(Value::Scalar),
-            Root::Text(text) => Ok(Value::Text(text.clone())),
-            Root::Matrix(ranges) => matrix(&mut cx, ranges, time).map(Value::Matrix),
+            Root::Scalar(plan) => plan.eval(&mut cx, time).map(ExprValue::Scalar),
+            Root::Text(text) => Ok(ExprValue::Text(text.clone())),
+            Root::Matrix(ranges) => matrix(&mut cx, ranges, time).map(ExprValue::Matrix),
             Root::Vector(plan) => plan.eval(&mut cx, time).and_then(|vector| {
                 let samples = samples(
                     &mut self.shown,
@@ -91,7 +91,7 @@ impl Query {
                     self.options.max_result_series,
                 )?;
                 cx.give(vector.values);
-                Ok(Value::Vector(samples))
+                Ok(ExprValue::Vector(samples))
             }),
         };
         finish(&self.expr, cx, value)
@@ -138,7 +138,11 @@ impl Query {
             }
             at = next;
         }
-        finish(&self.expr, cx, result.map(|()| Value::Matrix(series.found)))
+        finish(
+            &self.expr,
+            cx,
+            result.map(|()| ExprValue::Matrix(series.found)),
+        )
     }
 }
 
@@ -173,7 +177,7 @@ fn context<'a>(
 fn finish(
     expr: &Expr,
     cx: Context<'_>,
-    value: Result<Value, PromqlError>,
+    value: Result<ExprValue, PromqlError>,
 ) -> Result<Evaluation, PromqlError> {
     let value = value.map_err(|error| error.in_expr(expr.shared_text()))?;
     let (mut warnings, mut infos) = (Vec::new(), Vec::new());

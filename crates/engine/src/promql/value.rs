@@ -26,7 +26,7 @@ pub struct SeriesPoints {
 
 /// The value of an expression.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum ExprValue {
     /// One number.
     Scalar(f64),
     /// One number per series, in the order of the result.
@@ -37,7 +37,7 @@ pub enum Value {
     Text(String),
 }
 
-impl Value {
+impl ExprValue {
     /// The value as an instant vector; a scalar is one element without labels, as in rules.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl Value {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// The value.
-    pub value: Value,
+    pub value: ExprValue,
     /// Notes that put the value in doubt.
     pub warnings: Vec<Note>,
     /// Notes about the expression.

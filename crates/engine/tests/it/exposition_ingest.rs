@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingester, Limit, Limits};
+use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingester, Limit, ScrapeLimits};
 use sidewatch_engine::metric::{Labels, SeriesFilter};
 
 use crate::scrape_window::{NOW, Window, ingester, with};
 
-fn limit_of(limits: Limits, body: &str) -> (Limit, String) {
+fn limit_of(limits: ScrapeLimits, body: &str) -> (Limit, String) {
     let target = Labels::new([("job", "model")]);
     match Window::default().scrape(&mut with(limits, target), &Exposition::text(body, NOW)) {
         Err(error @ ExpositionError::Limit { setting, .. }) => (setting, error.to_string()),
@@ -20,7 +20,7 @@ fn target_labels_are_added_and_win() {
     let target = Labels::new([("instance", "127.0.0.1:8000"), ("job", "model")]);
     let mut window = Window::default();
     window.text(
-        &mut with(Limits::default(), target),
+        &mut with(ScrapeLimits::default(), target),
         "up{job=\"x\",a=\"1\"} 1\n",
     );
     let expected = r#"up{a="1", exported_job="x", instance="127.0.0.1:8000", job="model"} 1"#;
@@ -31,7 +31,7 @@ fn target_labels_are_added_and_win() {
 fn exposed_labels_win_where_they_are_honoured() {
     let target = Labels::new([("job", "model")]);
     let filter = Arc::new(SeriesFilter::everything());
-    let mut ingester = Ingester::new(Limits::default(), target, true, true, filter);
+    let mut ingester = Ingester::new(ScrapeLimits::default(), target, true, true, filter);
     let mut window = Window::default();
     window.text(&mut ingester, "a{job=\"x\"} 1\nb 2\n");
     assert_eq!(window.lines(), [r#"a{job="x"} 1"#, r#"b{job="model"} 2"#]);
@@ -40,7 +40,13 @@ fn exposed_labels_win_where_they_are_honoured() {
 #[test]
 fn timestamps_are_dropped_where_they_are_not_honoured() {
     let filter = Arc::new(SeriesFilter::everything());
-    let mut ingester = Ingester::new(Limits::default(), Labels::empty(), false, false, filter);
+    let mut ingester = Ingester::new(
+        ScrapeLimits::default(),
+        Labels::empty(),
+        false,
+        false,
+        filter,
+    );
     let mut window = Window::default();
     for _ in 0..2 {
         let counts = window.text(&mut ingester, "a 1 1000\na 2 2000\n");
@@ -80,9 +86,9 @@ fn an_empty_body_is_a_good_scrape_without_series() {
 
 #[test]
 fn a_body_of_exactly_the_limit_is_refused() {
-    let limits = |body_size| Limits {
+    let limits = |body_size| ScrapeLimits {
         body_size,
-        ..Limits::default()
+        ..ScrapeLimits::default()
     };
     let (setting, message) = limit_of(limits(4), "a 1\n");
     assert_eq!(setting, Limit::BodySize);
@@ -92,9 +98,9 @@ fn a_body_of_exactly_the_limit_is_refused() {
 
 #[test]
 fn the_number_of_labels_counts_name_and_target_labels() {
-    let limits = |labels| Limits {
+    let limits = |labels| ScrapeLimits {
         labels,
-        ..Limits::default()
+        ..ScrapeLimits::default()
     };
     let (setting, message) = limit_of(limits(3), "a{x=\"1\",y=\"2\"} 1\n");
     assert_eq!(setting, Limit::Labels);
@@ -108,9 +114,9 @@ fn the_number_of_labels_counts_name_and_target_labels() {
 
 #[test]
 fn the_length_of_names_and_values_is_limited_in_bytes() {
-    let names = Limits {
+    let names = ScrapeLimits {
         label_name_length: 8,
-        ..Limits::default()
+        ..ScrapeLimits::default()
     };
     Window::default().text(
         &mut with(names.clone(), Labels::empty()),
@@ -119,9 +125,9 @@ fn the_length_of_names_and_values_is_limited_in_bytes() {
     let (setting, message) = limit_of(names, "a{abcdefghi=\"1\"} 1\n");
     assert_eq!(setting, Limit::LabelNameLength);
     assert!(message.contains("label_name_length_limit 8"), "{message}");
-    let values = Limits {
+    let values = ScrapeLimits {
         label_value_length: 5,
-        ..Limits::default()
+        ..ScrapeLimits::default()
     };
     Window::default().text(
         &mut with(values.clone(), Labels::empty()),
@@ -137,9 +143,9 @@ fn the_length_of_names_and_values_is_limited_in_bytes() {
 
 #[test]
 fn limits_hold_for_series_that_no_rule_reads() {
-    let limits = Limits {
+    let limits = ScrapeLimits {
         label_value_length: 5,
-        ..Limits::default()
+        ..ScrapeLimits::default()
     };
     let nothing = Arc::new(SeriesFilter::new(Vec::new()));
     let mut ingester = Ingester::new(limits, Labels::empty(), false, true, nothing);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingester, Limit, Limits};
+use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingester, Limit, ScrapeLimits};
 use sidewatch_engine::metric::{Labels, MatchOp, Matcher, Selector, SeriesFilter};
 
 use crate::scrape_window::{NOW, Window, ingester, with};
@@ -93,7 +93,7 @@ fn series_that_no_rule_reads_are_checked_and_not_stored() {
         Arc::new(SeriesFilter::new(vec![Selector::new(vec![matcher])]))
     };
     let mut window = Window::default();
-    let limits = Limits::default();
+    let limits = ScrapeLimits::default();
     let mut ingester = Ingester::new(limits, Labels::empty(), false, true, only("a"));
     for round in 0..2 {
         let counts = window.text(&mut ingester, "a 1\nb 2\nc{x=\"1\"} 3\n");
@@ -123,7 +123,7 @@ fn a_selector_of_another_label_decides_too() {
     ];
     let filter = Arc::new(SeriesFilter::new(vec![Selector::new(matchers)]));
     let target = Labels::new([("job", "model")]);
-    let mut ingester = Ingester::new(Limits::default(), target, false, true, filter);
+    let mut ingester = Ingester::new(ScrapeLimits::default(), target, false, true, filter);
     let mut window = Window::default();
     window.text(&mut ingester, &body(0..4, 0));
     let expected = [
@@ -214,9 +214,9 @@ fn a_further_sample_is_dropped_once_it_has_no_time_of_its_own() {
 
 #[test]
 fn too_many_samples_fail_the_scrape_and_are_counted_to_the_end() {
-    let limits = Limits {
+    let limits = ScrapeLimits {
         samples: 10,
-        ..Limits::default()
+        ..ScrapeLimits::default()
     };
     let mut ingester = with(limits, Labels::empty());
     let mut window = Window::default();

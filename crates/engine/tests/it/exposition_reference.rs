@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sidewatch_engine::exposition::{Exposition, Format, Ingester, Limits};
+use sidewatch_engine::exposition::{Exposition, Format, Ingester, ScrapeLimits};
 use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 /// When the scrapes happen.
@@ -487,7 +487,13 @@ impl Appender for Collect {
 /// Feeds bodies to one ingester in turn and compares each scrape with the reference.
 pub(crate) fn check(bodies: &[&[u8]], format: Format) {
     let filter = Arc::new(SeriesFilter::everything());
-    let mut ingester = Ingester::new(Limits::default(), Labels::empty(), false, true, filter);
+    let mut ingester = Ingester::new(
+        ScrapeLimits::default(),
+        Labels::empty(),
+        false,
+        true,
+        filter,
+    );
     let mut window = Collect::default();
     for body in bodies {
         window.samples.clear();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::{ProptestConfig, any, proptest};
 use sidewatch_engine::metric::{Appender, Labels, Timestamp};
-use sidewatch_engine::promql::{Batch, Expr, InstantSample, Query, Samples, Value};
+use sidewatch_engine::promql::{Batch, Expr, ExprValue, InstantSample, Query, Samples};
 use sidewatch_engine::series::{STALE, ScrapeStats, TargetId, Window, WindowLimits};
 
 use super::promql_random::{Random, Target, expression, scrape_time};
@@ -53,7 +53,7 @@ fn append(window: &mut Window, target: TargetId, at: Timestamp, scraped: &[(Labe
 }
 
 /// Sorted, so that the order of series does not matter.
-fn sorted(value: Value) -> Vec<InstantSample> {
+fn sorted(value: ExprValue) -> Vec<InstantSample> {
     let mut samples = value.into_vector(Timestamp::default()).unwrap();
     samples.sort_by(|a, b| a.labels.cmp(&b.labels));
     samples

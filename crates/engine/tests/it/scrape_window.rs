@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingested, Ingester, Limits};
+use sidewatch_engine::exposition::{Exposition, ExpositionError, Ingested, Ingester, ScrapeLimits};
 use sidewatch_engine::metric::{Appender, Labels, SeriesFilter, SeriesRef, Timestamp};
 
 /// When every test scrape happens.
@@ -95,11 +95,11 @@ impl Window {
 
 /// An ingester without limits and target labels that wants everything.
 pub(crate) fn ingester() -> Ingester {
-    with(Limits::default(), Labels::empty())
+    with(ScrapeLimits::default(), Labels::empty())
 }
 
 /// An ingester that wants everything.
-pub(crate) fn with(limits: Limits, target: Labels) -> Ingester {
+pub(crate) fn with(limits: ScrapeLimits, target: Labels) -> Ingester {
     Ingester::new(
         limits,
         target,

@@ -51,14 +51,14 @@ pub struct Context {
 /// The data that the templates of one evaluation see: the context, and the answers to `query` if
 /// any.
 #[derive(Clone, Copy)]
-pub struct Environment<'a> {
+pub struct TemplateEnvironment<'a> {
     /// External labels and URL, identity.
     pub context: &'a Context,
     /// Answers the `query` function; without it, only templates that call it fail.
     pub query: Option<Answerer<'a>>,
 }
 
-impl<'a> From<&'a Context> for Environment<'a> {
+impl<'a> From<&'a Context> for TemplateEnvironment<'a> {
     fn from(context: &'a Context) -> Self {
         Self {
             context,
@@ -67,9 +67,9 @@ impl<'a> From<&'a Context> for Environment<'a> {
     }
 }
 
-impl fmt::Debug for Environment<'_> {
+impl fmt::Debug for TemplateEnvironment<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment")
+        f.debug_struct("TemplateEnvironment")
             .field("context", self.context)
             .field("answers_queries", &self.query.is_some())
             .finish()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attach::{Pair, attach};
 use super::strings::Strings;
 use crate::exposition::parse::{Family, FamilyType, Series, canonical_bound};
-use crate::exposition::{ExpositionError, Format, Limit, Limits};
+use crate::exposition::{ExpositionError, Format, Limit, ScrapeLimits};
 use crate::metric::{Labels, SeriesFilter};
 
 /// The decision about a new series.
@@ -23,7 +23,7 @@ pub(super) enum Decision {
 /// The configuration of a target that decisions depend on.
 #[derive(Debug)]
 pub(super) struct Policy {
-    pub(super) limits: Limits,
+    pub(super) limits: ScrapeLimits,
     pub(super) target_labels: Labels,
     pub(super) honor_labels: bool,
     pub(super) honor_timestamps: bool,

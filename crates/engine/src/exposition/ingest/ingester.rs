@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::exposition::{Exposition, ExpositionError, Format, Limit, Limits};
+use crate::exposition::{Exposition, ExpositionError, Format, Limit, ScrapeLimits};
 use crate::metric::{Appender, Labels, SeriesFilter};
 
 use super::decide::Policy;
@@ -31,7 +31,7 @@ impl Ingester {
     /// checked and counted, but not stored.
     #[must_use]
     pub fn new(
-        limits: Limits,
+        limits: ScrapeLimits,
         target_labels: Labels,
         honor_labels: bool,
         honor_timestamps: bool,

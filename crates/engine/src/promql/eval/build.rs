@@ -5,7 +5,7 @@
     reason = "a node of another type was refused by the parser"
 )]
 
-use super::super::ast::{Aggregate, AggregateOp, Binary, Kind, Literal, Node, Type};
+use super::super::ast::{Aggregate, AggregateOp, Binary, ExprKind, ExprNode, Literal, Type};
 use super::super::error::{PromqlError, Span};
 use super::super::functions::Function;
 use super::absent::{Absent, Subject, surely};
@@ -44,7 +44,7 @@ pub(crate) enum Root {
 ///
 /// # Errors
 /// Literal parameters that are invalid, such as label names and regular expressions.
-pub(crate) fn build(node: &Node) -> Result<Root, PromqlError> {
+pub(crate) fn build(node: &ExprNode) -> Result<Root, PromqlError> {
     Ok(match node.value_type() {
         Type::Scalar => Root::Scalar(scalar(node)?),
         Type::Vector => Root::Vector(vector(node)?),
@@ -54,20 +54,20 @@ pub(crate) fn build(node: &Node) -> Result<Root, PromqlError> {
 }
 
 /// The error for a tree that the parser has not checked.
-fn unexpected(node: &Node, wanted: Type) -> PromqlError {
+fn unexpected(node: &ExprNode, wanted: Type) -> PromqlError {
     PromqlError::wrong_type(node.span, format!("expected a {wanted}"))
 }
 
-fn scalar(node: &Node) -> Result<BoxedScalar, PromqlError> {
+fn scalar(node: &ExprNode) -> Result<BoxedScalar, PromqlError> {
     let node = node.unwrapped();
     Ok(match &node.kind {
-        Kind::Number(number) => Box::new(Constant(*number)),
-        Kind::Negate(inner) => Box::new(NegateScalar(scalar(inner)?)),
-        Kind::Plus(inner) => scalar(inner)?,
-        Kind::Call(Function::Time, _) => Box::new(Time),
-        Kind::Call(Function::Pi, _) => Box::new(Constant(std::f64::consts::PI)),
-        Kind::Call(Function::Scalar, args) => Box::new(Only(vector(&args[0])?)),
-        Kind::Binary(binary) => Box::new(BetweenScalars {
+        ExprKind::Number(number) => Box::new(Constant(*number)),
+        ExprKind::Negate(inner) => Box::new(NegateScalar(scalar(inner)?)),
+        ExprKind::Plus(inner) => scalar(inner)?,
+        ExprKind::Call(Function::Time, _) => Box::new(Time),
+        ExprKind::Call(Function::Pi, _) => Box::new(Constant(std::f64::consts::PI)),
+        ExprKind::Call(Function::Scalar, args) => Box::new(Only(vector(&args[0])?)),
+        ExprKind::Binary(binary) => Box::new(BetweenScalars {
             op: binary.op,
             left: scalar(&binary.left)?,
             right: scalar(&binary.right)?,
@@ -76,15 +76,15 @@ fn scalar(node: &Node) -> Result<BoxedScalar, PromqlError> {
     })
 }
 
-fn text(node: &Node) -> Result<&Literal, PromqlError> {
+fn text(node: &ExprNode) -> Result<&Literal, PromqlError> {
     match &node.unwrapped().kind {
-        Kind::Text(literal) => Ok(literal),
+        ExprKind::Text(literal) => Ok(literal),
         _ => Err(unexpected(node, Type::Text)),
     }
 }
 
 /// A string parameter that must be a label name.
-fn label(node: &Node, what: &str) -> Result<String, PromqlError> {
+fn label(node: &ExprNode, what: &str) -> Result<String, PromqlError> {
     let literal = text(node)?;
     match &literal.invalid {
         None if !literal.value.is_empty() => Ok(literal.value.clone()),
@@ -99,26 +99,28 @@ fn label(node: &Node, what: &str) -> Result<String, PromqlError> {
     }
 }
 
-fn vector(node: &Node) -> Result<BoxedVector, PromqlError> {
+fn vector(node: &ExprNode) -> Result<BoxedVector, PromqlError> {
     let node = node.unwrapped();
     Ok(match &node.kind {
-        Kind::Select(select) => Box::new(InstantSelect::new((**select).clone(), node.span, false)),
-        Kind::Negate(inner) => Box::new(Negate::new(vector(inner)?, node.span)),
-        Kind::Plus(inner) => vector(inner)?,
-        Kind::Aggregate(aggregate) => aggregation(aggregate)?,
-        Kind::Binary(binary) => between(binary, node.span)?,
-        Kind::Call(function, args) => call(*function, args, node.span)?,
+        ExprKind::Select(select) => {
+            Box::new(InstantSelect::new((**select).clone(), node.span, false))
+        }
+        ExprKind::Negate(inner) => Box::new(Negate::new(vector(inner)?, node.span)),
+        ExprKind::Plus(inner) => vector(inner)?,
+        ExprKind::Aggregate(aggregate) => aggregation(aggregate)?,
+        ExprKind::Binary(binary) => between(binary, node.span)?,
+        ExprKind::Call(function, args) => call(*function, args, node.span)?,
         _ => return Err(unexpected(node, Type::Vector)),
     })
 }
 
-fn ranges(node: &Node) -> Result<Ranges, PromqlError> {
+fn ranges(node: &ExprNode) -> Result<Ranges, PromqlError> {
     let node = node.unwrapped();
     Ok(match &node.kind {
-        Kind::Range(select, range) => {
+        ExprKind::Range(select, range) => {
             Ranges::Select(Matched::new((**select).clone(), node.span), *range)
         }
-        Kind::Subquery(subquery) => {
+        ExprKind::Subquery(subquery) => {
             let inner = vector(&subquery.expr)?;
             Ranges::Subquery(SubqueryRange::new(subquery, inner, node.span))
         }
@@ -126,7 +128,7 @@ fn ranges(node: &Node) -> Result<Ranges, PromqlError> {
     })
 }
 
-fn params(nodes: &[Node]) -> Result<Vec<Param>, PromqlError> {
+fn params(nodes: &[ExprNode]) -> Result<Vec<Param>, PromqlError> {
     nodes
         .iter()
         .map(|node| Ok((scalar(node)?, node.span)))
@@ -183,7 +185,7 @@ fn between(binary: &Binary, span: Span) -> Result<BoxedVector, PromqlError> {
     }
 }
 
-fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, PromqlError> {
+fn call(function: Function, args: &[ExprNode], span: Span) -> Result<BoxedVector, PromqlError> {
     if let Some(place) = args.iter().position(|arg| arg.value_type() == Type::Matrix) {
         let ranges = ranges(&args[place])?;
         if function == Function::AbsentOverTime {
@@ -218,7 +220,7 @@ fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, Pr
             sort(function, args)
         }
         Function::Timestamp => {
-            if let Kind::Select(select) = &args[0].unwrapped().kind {
+            if let ExprKind::Select(select) = &args[0].unwrapped().kind {
                 let times = Box::new(InstantSelect::new((**select).clone(), args[0].span, true));
                 // Adding 0 drops the metric's name.
                 let none = Box::new(Constant(0.0));
@@ -243,14 +245,14 @@ fn call(function: Function, args: &[Node], span: Span) -> Result<BoxedVector, Pr
     }
 }
 
-fn absent_labels(node: &Node) -> Labels {
+fn absent_labels(node: &ExprNode) -> Labels {
     match &node.unwrapped().kind {
-        Kind::Select(select) | Kind::Range(select, _) => surely(&select.selector),
+        ExprKind::Select(select) | ExprKind::Range(select, _) => surely(&select.selector),
         _ => Labels::empty(),
     }
 }
 
-fn of_histogram(function: Function, args: &[Node]) -> Result<BoxedVector, PromqlError> {
+fn of_histogram(function: Function, args: &[ExprNode]) -> Result<BoxedVector, PromqlError> {
     let (reading, scalars, buckets) = match (function, args) {
         (Function::HistogramQuantiles, [buckets, name, quantiles @ ..]) => (
             Reading::Quantiles(label(name, "label name")?),
@@ -272,7 +274,7 @@ fn of_histogram(function: Function, args: &[Node]) -> Result<BoxedVector, Promql
     )))
 }
 
-fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, PromqlError> {
+fn sort(function: Function, args: &[ExprNode]) -> Result<BoxedVector, PromqlError> {
     let names = args
         .iter()
         .skip(1)
@@ -281,7 +283,7 @@ fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, PromqlError> {
     let by_value = matches!(function, Function::Sort | Function::SortDesc);
     Ok(Box::new(Sort {
         key: if by_value {
-            Key::Value
+            Key::ExprValue
         } else {
             Key::Labels(names)
         },
@@ -290,7 +292,7 @@ fn sort(function: Function, args: &[Node]) -> Result<BoxedVector, PromqlError> {
     }))
 }
 
-fn replace(args: &[Node]) -> Result<Edit, PromqlError> {
+fn replace(args: &[ExprNode]) -> Result<Edit, PromqlError> {
     let target = label(&args[1], "destination label name in label_replace()")?;
     let pattern = &text(&args[4])?.value;
     let regex = anchored(pattern).map_err(|_| {
@@ -305,7 +307,7 @@ fn replace(args: &[Node]) -> Result<Edit, PromqlError> {
     })
 }
 
-fn join(args: &[Node]) -> Result<Edit, PromqlError> {
+fn join(args: &[ExprNode]) -> Result<Edit, PromqlError> {
     let target = label(&args[1], "destination label name in label_join()")?;
     Ok(Edit::Join {
         target,

@@ -9,7 +9,7 @@ use super::{Context, Vector, VectorOperator};
 #[derive(Debug)]
 pub(super) enum Key {
     /// The value.
-    Value,
+    ExprValue,
     /// These labels in natural order, then all labels.
     Labels(Vec<String>),
 }
@@ -26,7 +26,7 @@ impl Sort {
     fn order(&self, vector: &Vector, a: u32, b: u32) -> Ordering {
         let (a, b) = (a as usize, b as usize);
         match &self.key {
-            Key::Value => {
+            Key::ExprValue => {
                 let (a, b) = (vector.values[a], vector.values[b]);
                 match (a.is_nan(), b.is_nan()) {
                     (true, true) => Ordering::Equal,

@@ -1,6 +1,6 @@
 //! Parses binary operators and their modifiers.
 
-use super::super::ast::{Binary, BinaryOp, Kind, Many, Matching, Node, OPERATORS, Type};
+use super::super::ast::{Binary, BinaryOp, ExprKind, ExprNode, Many, Matching, OPERATORS, Type};
 use super::super::error::{PromqlError, Span};
 use super::super::token::Token;
 use super::Parser;
@@ -31,10 +31,10 @@ impl Parser<'_> {
 
     pub(super) fn binary(
         &mut self,
-        left: Node,
+        left: ExprNode,
         op: BinaryOp,
         precedence: u8,
-    ) -> Result<Node, PromqlError> {
+    ) -> Result<ExprNode, PromqlError> {
         let op_span = self.advance();
         let mut places = Places::default();
         let returns_bool = self.is_keyword("bool");
@@ -58,7 +58,7 @@ impl Parser<'_> {
             right,
         };
         check(&binary, &places, op_span)?;
-        self.node(Kind::Binary(Box::new(binary)), span)
+        self.node(ExprKind::Binary(Box::new(binary)), span)
     }
 
     fn matching(&mut self, places: &mut Places) -> Result<Matching, PromqlError> {

@@ -1,13 +1,13 @@
 //! Parses function calls and aggregations.
 
 use super::super::aggregates::AGGREGATES;
-use super::super::ast::{Aggregate, Grouping, Kind, Node, Type};
+use super::super::ast::{Aggregate, ExprKind, ExprNode, Grouping, Type};
 use super::super::error::{PromqlError, Span};
 use super::super::functions::{Function, nearest, refusal};
 use super::Parser;
 
 impl Parser<'_> {
-    pub(super) fn call(&mut self, name: &str) -> Result<Node, PromqlError> {
+    pub(super) fn call(&mut self, name: &str) -> Result<ExprNode, PromqlError> {
         let start = self.advance();
         let Some(function) = Function::named(name) else {
             return Err(unknown(name, start));
@@ -29,10 +29,10 @@ impl Parser<'_> {
                 expect_type(arg, wanted, &format!("argument {} of {name}", index + 1))?;
             }
         }
-        self.node(Kind::Call(function, args), span)
+        self.node(ExprKind::Call(function, args), span)
     }
 
-    fn arguments(&mut self) -> Result<Vec<Node>, PromqlError> {
+    fn arguments(&mut self) -> Result<Vec<ExprNode>, PromqlError> {
         self.expect("(")?;
         let mut args = Vec::new();
         if self.take_symbol(")") {
@@ -48,7 +48,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn aggregate(&mut self, name: &str) -> Result<Node, PromqlError> {
+    pub(super) fn aggregate(&mut self, name: &str) -> Result<ExprNode, PromqlError> {
         let start = self.advance();
         if let Some(why) = refusal(name) {
             return Err(PromqlError::refused(start, &format!("{name} ({why}) is")));
@@ -85,7 +85,7 @@ impl Parser<'_> {
             param,
             expr,
         };
-        self.node(Kind::Aggregate(Box::new(aggregate)), span)
+        self.node(ExprKind::Aggregate(Box::new(aggregate)), span)
     }
 
     fn grouping(&mut self) -> Result<Option<Grouping>, PromqlError> {
@@ -109,7 +109,7 @@ fn unknown(name: &str, span: Span) -> PromqlError {
     PromqlError::wrong_type(span, format!("unknown function {name:?}{hint}"))
 }
 
-pub(super) fn expect_type(node: &Node, wanted: Type, what: &str) -> Result<(), PromqlError> {
+pub(super) fn expect_type(node: &ExprNode, wanted: Type, what: &str) -> Result<(), PromqlError> {
     let found = node.value_type();
     if found == wanted {
         return Ok(());

@@ -10,7 +10,7 @@ mod selector;
 #[cfg(test)]
 mod tests;
 
-use super::ast::{Kind, Node, Type};
+use super::ast::{ExprKind, ExprNode, Type};
 use super::error::{PromqlError, Span};
 use super::token::{Token, Tokens, tokens};
 
@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 128;
 const SIGN: u8 = 5;
 
 /// Parses and checks an expression.
-pub(super) fn parse(text: &str) -> Result<Node, PromqlError> {
+pub(super) fn parse(text: &str) -> Result<ExprNode, PromqlError> {
     if text.len() > MAX_LENGTH {
         let span = Span {
             start: MAX_LENGTH,
@@ -144,8 +144,8 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// If the tree becomes too deep.
     #[expect(clippy::unused_self, reason = "a step of the parser, like the others")]
-    fn node(&self, kind: Kind, span: Span) -> Result<Node, PromqlError> {
-        let mut node = Node {
+    fn node(&self, kind: ExprKind, span: Span) -> Result<ExprNode, PromqlError> {
+        let mut node = ExprNode {
             kind,
             span,
             height: 1,
@@ -159,7 +159,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses an expression whose operators have a precedence above `above`.
-    fn expression(&mut self, above: u8) -> Result<Node, PromqlError> {
+    fn expression(&mut self, above: u8) -> Result<ExprNode, PromqlError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(too_deep(self.span()));
@@ -175,7 +175,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses an operand with its signs and modifiers.
-    fn prefix(&mut self) -> Result<Node, PromqlError> {
+    fn prefix(&mut self) -> Result<ExprNode, PromqlError> {
         let negative = self.is_symbol("-");
         if negative || self.is_symbol("+") {
             let sign = self.advance();
@@ -186,17 +186,22 @@ impl<'a> Parser<'a> {
         self.modifiers(node)
     }
 
-    fn signed(&self, sign: Span, negative: bool, operand: Node) -> Result<Node, PromqlError> {
+    fn signed(
+        &self,
+        sign: Span,
+        negative: bool,
+        operand: ExprNode,
+    ) -> Result<ExprNode, PromqlError> {
         let span = sign.to(operand.span);
         match (operand.value_type(), &operand.kind) {
-            (_, Kind::Number(number)) => {
+            (_, ExprKind::Number(number)) => {
                 let number = if negative { -number } else { *number };
-                self.node(Kind::Number(number), span)
+                self.node(ExprKind::Number(number), span)
             }
             (Type::Scalar | Type::Vector, _) if negative => {
-                self.node(Kind::Negate(Box::new(operand)), span)
+                self.node(ExprKind::Negate(Box::new(operand)), span)
             }
-            (Type::Scalar | Type::Vector, _) => self.node(Kind::Plus(Box::new(operand)), span),
+            (Type::Scalar | Type::Vector, _) => self.node(ExprKind::Plus(Box::new(operand)), span),
             (found @ (Type::Matrix | Type::Text), _) => {
                 let message = format!(
                     "a sign is only allowed before a scalar or an instant vector, found a {found}"
@@ -206,16 +211,16 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn primary(&mut self) -> Result<Node, PromqlError> {
+    fn primary(&mut self) -> Result<ExprNode, PromqlError> {
         match self.token() {
             Token::Number => {
                 let span = self.advance();
                 let number = literal::number(self.source(span), span)?;
-                self.node(Kind::Number(number), span)
+                self.node(ExprKind::Number(number), span)
             }
             Token::Text => {
                 let (literal, span) = self.literal()?;
-                self.node(Kind::Text(literal), span)
+                self.node(ExprKind::Text(literal), span)
             }
             Token::Ident => self.name(),
             Token::Symbol("{") => self.select(None),
@@ -223,20 +228,20 @@ impl<'a> Parser<'a> {
                 let open = self.advance();
                 let inner = self.expression(0)?;
                 let span = open.to(self.expect(")")?);
-                self.node(Kind::Paren(Box::new(inner)), span)
+                self.node(ExprKind::Paren(Box::new(inner)), span)
             }
             Token::Symbol(_) | Token::End => Err(self.unexpected("an expression")),
         }
     }
 
     /// Parses what starts with a name: `inf` or `nan`, an aggregation, a call or a selector.
-    fn name(&mut self) -> Result<Node, PromqlError> {
+    fn name(&mut self) -> Result<ExprNode, PromqlError> {
         let name = self.ident().unwrap_or("");
         let is_call = self.next_token() == Token::Symbol("(");
         for (word, number) in [("inf", f64::INFINITY), ("nan", f64::NAN)] {
             if name.eq_ignore_ascii_case(word) {
                 let span = self.advance();
-                return self.node(Kind::Number(number), span);
+                return self.node(ExprKind::Number(number), span);
             }
         }
         let lower = name.to_ascii_lowercase();

@@ -1,6 +1,6 @@
 //! Parses `[range]`, `[range:step]`, `offset` and `@` after an operand.
 
-use super::super::ast::{At, Kind, Node, Subquery, Type};
+use super::super::ast::{At, ExprKind, ExprNode, Subquery, Type};
 use super::super::error::{PromqlError, Span};
 use super::super::token::Token;
 use super::{Parser, literal};
@@ -9,7 +9,7 @@ use super::{Parser, literal};
 const LONGEST: f64 = 9_223_372_036_854.0;
 
 impl Parser<'_> {
-    pub(super) fn modifiers(&mut self, mut node: Node) -> Result<Node, PromqlError> {
+    pub(super) fn modifiers(&mut self, mut node: ExprNode) -> Result<ExprNode, PromqlError> {
         loop {
             if self.is_symbol("[") {
                 node = self.range(node)?;
@@ -27,7 +27,7 @@ impl Parser<'_> {
         }
     }
 
-    fn range(&mut self, inner: Node) -> Result<Node, PromqlError> {
+    fn range(&mut self, inner: ExprNode) -> Result<ExprNode, PromqlError> {
         self.expect("[")?;
         let range = self.positive_duration()?;
         if self.take_symbol(":") {
@@ -36,23 +36,23 @@ impl Parser<'_> {
         let close = self.expect("]")?;
         let span = inner.span.to(close);
         match inner.kind {
-            Kind::Select(select) if select.offset == 0 && select.at.is_none() => {
-                self.node(Kind::Range(select, range), span)
+            ExprKind::Select(select) if select.offset == 0 && select.at.is_none() => {
+                self.node(ExprKind::Range(select, range), span)
             }
-            Kind::Select(_) => {
+            ExprKind::Select(_) => {
                 let message = "a range must come before offset and @: write x[5m] offset 1m";
                 Err(PromqlError::syntax(span, message))
             }
-            Kind::Number(_)
-            | Kind::Text(_)
-            | Kind::Range(..)
-            | Kind::Subquery(_)
-            | Kind::Call(..)
-            | Kind::Aggregate(_)
-            | Kind::Binary(_)
-            | Kind::Negate(_)
-            | Kind::Plus(_)
-            | Kind::Paren(_) => {
+            ExprKind::Number(_)
+            | ExprKind::Text(_)
+            | ExprKind::Range(..)
+            | ExprKind::Subquery(_)
+            | ExprKind::Call(..)
+            | ExprKind::Aggregate(_)
+            | ExprKind::Binary(_)
+            | ExprKind::Negate(_)
+            | ExprKind::Plus(_)
+            | ExprKind::Paren(_) => {
                 let message =
                     "a range is only allowed after a selector: write [5m:] for a subquery";
                 Err(PromqlError::syntax(span, message))
@@ -60,7 +60,7 @@ impl Parser<'_> {
         }
     }
 
-    fn subquery(&mut self, expr: Node, range: i64) -> Result<Node, PromqlError> {
+    fn subquery(&mut self, expr: ExprNode, range: i64) -> Result<ExprNode, PromqlError> {
         let step = if self.is_symbol("]") {
             None
         } else {
@@ -79,7 +79,7 @@ impl Parser<'_> {
             offset: 0,
             at: None,
         };
-        self.node(Kind::Subquery(Box::new(subquery)), span)
+        self.node(ExprKind::Subquery(Box::new(subquery)), span)
     }
 
     /// Parses a duration; returns milliseconds, at least 1.
@@ -125,7 +125,7 @@ impl Parser<'_> {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
-    fn offset(&mut self, node: &mut Node) -> Result<(), PromqlError> {
+    fn offset(&mut self, node: &mut ExprNode) -> Result<(), PromqlError> {
         let keyword = self.advance();
         let start = self.span();
         let negative = self.is_symbol("-");
@@ -136,8 +136,8 @@ impl Parser<'_> {
         let millis = self.duration(start, negative)?;
         node.span = node.span.to(self.previous_span());
         let place = match &mut node.kind {
-            Kind::Select(select) | Kind::Range(select, _) => &mut select.offset,
-            Kind::Subquery(subquery) => &mut subquery.offset,
+            ExprKind::Select(select) | ExprKind::Range(select, _) => &mut select.offset,
+            ExprKind::Subquery(subquery) => &mut subquery.offset,
             _ => return Err(misplaced("offset", keyword)),
         };
         if *place != 0 {
@@ -148,7 +148,7 @@ impl Parser<'_> {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "everything else is refused")]
-    fn at_modifier(&mut self, node: &mut Node) -> Result<(), PromqlError> {
+    fn at_modifier(&mut self, node: &mut ExprNode) -> Result<(), PromqlError> {
         let symbol = self.advance();
         let start = self.span();
         let at = if self.is_keyword("start") || self.is_keyword("end") {
@@ -169,8 +169,8 @@ impl Parser<'_> {
         };
         node.span = node.span.to(self.previous_span());
         let place = match &mut node.kind {
-            Kind::Select(select) | Kind::Range(select, _) => &mut select.at,
-            Kind::Subquery(subquery) => &mut subquery.at,
+            ExprKind::Select(select) | ExprKind::Range(select, _) => &mut select.at,
+            ExprKind::Subquery(subquery) => &mut subquery.at,
             _ => return Err(misplaced("@", symbol)),
         };
         if place.replace(at).is_some() {

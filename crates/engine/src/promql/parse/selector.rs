@@ -1,6 +1,6 @@
 //! Parses selectors: `name{label="value", …}`.
 
-use super::super::ast::{Kind, Node, Select};
+use super::super::ast::{ExprKind, ExprNode, Select};
 use super::super::error::{PromqlError, Span};
 use super::super::token::Token;
 use super::Parser;
@@ -8,7 +8,7 @@ use crate::metric::{Labels, MatchOp, Matcher, Selector, pattern_error};
 
 impl Parser<'_> {
     /// Parses a selector after its name, if it has one.
-    pub(super) fn select(&mut self, name: Option<(&str, Span)>) -> Result<Node, PromqlError> {
+    pub(super) fn select(&mut self, name: Option<(&str, Span)>) -> Result<ExprNode, PromqlError> {
         let start = name.map_or_else(|| self.span(), |(_, span)| span);
         let mut matchers = Vec::new();
         if self.is_symbol("{") {
@@ -28,7 +28,7 @@ impl Parser<'_> {
             offset: 0,
             at: None,
         };
-        self.node(Kind::Select(Box::new(select)), span)
+        self.node(ExprKind::Select(Box::new(select)), span)
     }
 
     fn matchers(

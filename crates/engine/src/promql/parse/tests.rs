@@ -1,4 +1,4 @@
-use super::super::ast::{Kind, Node, Type};
+use super::super::ast::{ExprKind, ExprNode, Type};
 use super::super::error::{ErrorKind, PromqlError};
 use super::{MAX_DEPTH, MAX_LENGTH, parse};
 
@@ -11,18 +11,20 @@ fn error(text: &str) -> PromqlError {
 }
 
 /// The tree as text with every operation in brackets.
-fn shape(node: &Node) -> String {
+fn shape(node: &ExprNode) -> String {
     match &node.kind {
-        Kind::Number(number) => number.to_string(),
-        Kind::Select(select) => select.selector.to_string(),
-        Kind::Binary(b) => format!("({} {} {})", shape(&b.left), b.op.symbol(), shape(&b.right)),
-        Kind::Negate(inner) => format!("-{}", shape(inner)),
-        Kind::Plus(inner) | Kind::Paren(inner) => shape(inner),
-        Kind::Text(_)
-        | Kind::Range(..)
-        | Kind::Subquery(_)
-        | Kind::Call(..)
-        | Kind::Aggregate(_) => "…".to_owned(),
+        ExprKind::Number(number) => number.to_string(),
+        ExprKind::Select(select) => select.selector.to_string(),
+        ExprKind::Binary(b) => {
+            format!("({} {} {})", shape(&b.left), b.op.symbol(), shape(&b.right))
+        }
+        ExprKind::Negate(inner) => format!("-{}", shape(inner)),
+        ExprKind::Plus(inner) | ExprKind::Paren(inner) => shape(inner),
+        ExprKind::Text(_)
+        | ExprKind::Range(..)
+        | ExprKind::Subquery(_)
+        | ExprKind::Call(..)
+        | ExprKind::Aggregate(_) => "…".to_owned(),
     }
 }
 
