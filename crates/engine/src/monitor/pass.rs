@@ -11,7 +11,7 @@ use crate::rules::Recorded;
 use crate::series::Window;
 
 /// Time that passed since some fixed moment; the caller's clock, which the engine does not read.
-pub type Stopwatch = fn() -> Duration;
+pub(super) type Stopwatch = fn() -> Duration;
 
 /// What every rule of a tick needs.
 pub(super) struct Pass<'a> {
