@@ -21,7 +21,6 @@ mod tests;
 pub use event::{Alert, AlertState};
 pub use explanation::Explanation;
 pub use outcome::{Changes, Condition, Observation, Outcome};
-pub use pass::lease;
 pub use rule::{AlertKind, AlertRule, NoData, RuleLabels};
 pub use template::{Answerer, Context, Template, TemplateEnvironment};
 pub use tracker::{Tracker, TrackerSnapshot};

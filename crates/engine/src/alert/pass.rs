@@ -42,7 +42,7 @@ impl<'a> Pass<'a> {
 
 /// The lease of a firing alert: four times the longer of interval and resend delay.
 #[must_use]
-pub fn lease(interval: Duration, resend_delay: Duration) -> Duration {
+pub(super) fn lease(interval: Duration, resend_delay: Duration) -> Duration {
     interval.max(resend_delay) * 4
 }
 

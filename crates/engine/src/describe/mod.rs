@@ -27,8 +27,6 @@ pub use matcher::EnvMatcher;
 pub use read::{Environment, Fault, Node, ReadContext, Reader};
 pub use schema::json_schema;
 pub use section::Keys;
-pub use shape::{
-    Count, EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word,
-};
+pub use shape::{EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word};
 pub use url::{HttpUrl, ServerUrl, host, is_http_url};
 pub use value::{Lines, Value};

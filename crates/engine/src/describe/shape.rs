@@ -248,7 +248,7 @@ impl Shape for bool {
 
 /// A whole number of any width.
 #[derive(Debug)]
-pub struct Count<T>(std::marker::PhantomData<T>);
+pub(super) struct Count<T>(std::marker::PhantomData<T>);
 
 impl<T: TryFrom<u64> + ToString> Shape for Count<T> {
     type Value = T;

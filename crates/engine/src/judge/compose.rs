@@ -16,18 +16,18 @@ use crate::metric::{Direction, MetricSample};
 ///
 /// Kleene's three-valued logic: anomalous if a part is, else unknown if a part is, else ok.
 #[derive(Debug)]
-pub struct AnyOf(Vec<Box<dyn ThresholdStrategy>>);
+pub(super) struct AnyOf(Vec<Box<dyn ThresholdStrategy>>);
 
 /// Anomalous if every part is; the score is the least one.
 ///
 /// Kleene's three-valued logic: ok if a part is, else unknown if a part is, else anomalous.
 #[derive(Debug)]
-pub struct AllOf(Vec<Box<dyn ThresholdStrategy>>);
+pub(super) struct AllOf(Vec<Box<dyn ThresholdStrategy>>);
 
 impl AnyOf {
     /// A composition of at least one strategy.
     #[must_use]
-    pub fn new(parts: Vec<Box<dyn ThresholdStrategy>>) -> Self {
+    pub(super) fn new(parts: Vec<Box<dyn ThresholdStrategy>>) -> Self {
         Self(parts)
     }
 }
@@ -35,7 +35,7 @@ impl AnyOf {
 impl AllOf {
     /// A composition of at least one strategy.
     #[must_use]
-    pub fn new(parts: Vec<Box<dyn ThresholdStrategy>>) -> Self {
+    pub(super) fn new(parts: Vec<Box<dyn ThresholdStrategy>>) -> Self {
         Self(parts)
     }
 }

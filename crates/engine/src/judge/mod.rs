@@ -30,12 +30,11 @@ mod streaming;
 mod table;
 mod verdict;
 
-pub use compose::{AllOf, AnyOf};
 pub use config::StrategyConfig;
 pub use ewma::{EwmaParams, EwmaStrategy};
 pub use pace::Pace;
 pub use params::{Problem, read_params};
-pub use registry::{Built, Registry, StrategyContext, StrategyFactory};
+pub use registry::{Registry, StrategyContext, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
 pub use strategy::{Data, Snapshot, StrategyError, ThresholdStrategy};
 pub use table::{SeriesSnapshot, Table, TableCounts};

@@ -31,7 +31,6 @@ mod watch;
 pub use alerting::Alerting;
 pub use groups::GroupState;
 pub use model_monitor::ModelMonitor;
-pub use pass::Stopwatch;
 pub use recorder::Recorder;
 pub use records::{ByRule, Counted, Knowledge, Learnt, StateChanges, StoredAlerts, StoredState};
 pub use results::{Answer, Question, Results, questions};

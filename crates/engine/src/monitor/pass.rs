@@ -11,7 +11,7 @@ use crate::rules::Recorded;
 use crate::series::Window;
 
 /// Time that passed since some fixed moment; the caller's clock, which the engine does not read.
-pub type Stopwatch = fn() -> Duration;
+pub(super) type Stopwatch = fn() -> Duration;
 
 /// The inputs and outputs that all rules of a tick share.
 pub(super) struct Pass<'a> {
