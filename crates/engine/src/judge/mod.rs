@@ -34,7 +34,7 @@ pub use config::StrategyConfig;
 pub use ewma::{EwmaParams, EwmaStrategy};
 pub use pace::Pace;
 pub use params::{Problem, read_params};
-pub use registry::{Registry, StrategyContext, StrategyFactory};
+pub use registry::{Built, Registry, StrategyContext, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
 pub use strategy::{Data, Snapshot, StrategyError, ThresholdStrategy};
 pub use table::{SeriesSnapshot, Table, TableCounts};

@@ -25,7 +25,7 @@ pub struct StrategyContext {
 }
 
 /// A strategy, or every mistake in its configuration.
-pub(super) type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
+pub type Built = Result<Box<dyn ThresholdStrategy>, Vec<Problem>>;
 
 /// Builds strategies of one type. Implement it to add a strategy of your own.
 pub trait StrategyFactory: Send + Sync {
