@@ -280,7 +280,7 @@ section! {
     pub(super) struct ReferenceKeys {
         /// A file that `sidewatch baseline` has recorded, relative to the rule file.
         pub(super) file: Option<String> = None, example("baselines/scores.yaml");
-        /// Learned from this much of the first samples.
+        /// Learned from the first samples, over this duration.
         pub(super) learn: Option<Duration> = None, above(0.0), example("24h");
         /// Counts by upper bound, not cumulative, or by category.
         pub(super) buckets: Option<BTreeMap<String, f64>> = None, example("{\"0.5\": 120, \"+Inf\": 4}");

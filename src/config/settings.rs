@@ -80,7 +80,7 @@ section! {
         /// Added to alerts that lack them.
         pub external_labels: Labels as EnvLabels = Labels::empty(), example("{cluster: eu1}");
         /// Where users reach this process, for links in alerts.
-        pub external_url: String as EnvText = String::new(), example("http://sidewatch.example:9095");
+        pub external_url: String as EnvText = String::new(), example("http://sidewatch.example:9755");
     }
 }
 

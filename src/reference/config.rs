@@ -32,7 +32,7 @@ pub(super) const STRATEGIES: Page = Page {
 
 fn configuration() -> String {
     let mut page = Markdown::new(
-        "A key with nothing behind it counts as absent; an unknown key is an error. \
+        "A key without a value counts as absent; an unknown key is an error. \
          `sidewatch check config FILE` reports every mistake with its line, and \
          `sidewatch schema config` prints a JSON Schema for editors.",
     );

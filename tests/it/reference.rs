@@ -113,3 +113,29 @@ fn every_metric_that_charts_documents_and_rules_name_is_in_the_table() {
     }
     assert!(named.len() > 40, "{named:?}");
 }
+
+#[test]
+fn every_link_within_a_page_has_its_anchor() {
+    let mut dead = Vec::new();
+    for (file, text) in pages() {
+        let anchors: BTreeSet<String> = text
+            .split("<a id=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .map(str::to_owned)
+            .chain(text.lines().filter_map(|line| {
+                let heading = line.strip_prefix('#')?.trim_start_matches('#').trim();
+                Some(heading.to_lowercase().replace(' ', "-").replace('`', ""))
+            }))
+            .collect();
+        let links = text.split("](#").skip(1);
+        dead.extend(
+            links
+                .filter_map(|rest| rest.split(')').next())
+                .filter(|link| !anchors.contains(*link))
+                .map(|link| format!("{file}#{link}")),
+        );
+        assert!(!text.contains('\u{1}'), "{file}: a link was not resolved");
+    }
+    assert!(dead.is_empty(), "{dead:?}");
+}

@@ -37,8 +37,8 @@ const RULES: &str = include_str!("rules.yaml");
 
 #[derive(Debug, Args)]
 pub(super) struct Demo {
-    /// Length of the demonstration; the model degrades after one third and recovers after two
-    /// thirds
+    /// Length of the demonstration, at least 15s; the model degrades after one third and recovers
+    /// after two thirds
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     duration: Duration,
     /// Address of the status page and /metrics

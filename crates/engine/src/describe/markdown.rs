@@ -47,7 +47,7 @@ impl Markdown {
         }
         self.heading(heading, section.name);
         self.text.push_str(&format!("\n{}\n", section.doc));
-        self.table(path, &section.keys, &section.flattened);
+        self.table(&section.keys, &section.flattened);
         for key in &section.keys {
             self.kind(&join(path, key.name), &key.kind);
         }
@@ -86,6 +86,7 @@ impl Markdown {
     /// The whole page, with the types that it mentions.
     #[must_use]
     pub fn finish(mut self) -> String {
+        self.resolve_links();
         self.text.push_str("\n## Types\n\n");
         for scalar in self.scalars.values() {
             self.text
@@ -94,14 +95,14 @@ impl Markdown {
         self.text
     }
 
-    fn table(&mut self, path: &str, keys: &[Key], flattened: &[Description]) {
+    fn table(&mut self, keys: &[Key], flattened: &[Description]) {
         if keys.is_empty() && flattened.is_empty() {
             return;
         }
         self.text
             .push_str("\n| Key | Type | Default | Meaning |\n|---|---|---|---|\n");
         for key in keys {
-            let kind = self.type_of(&join(path, key.name), &key.kind);
+            let kind = self.type_of(&key.kind);
             let default = default_of(key);
             let meaning = meaning(key);
             self.text.push_str(&format!(
@@ -110,10 +111,7 @@ impl Markdown {
             ));
         }
         for section in flattened {
-            let heading = words_of(section.name);
-            let link = self.links.get(section.name).cloned();
-            let link =
-                link.unwrap_or_else(|| format!("[{heading}](#{}{})", self.part, anchor(&heading)));
+            let link = placeholder(section.name);
             self.text
                 .push_str(&format!("| … | | | The keys of {link} as well. |\n"));
         }
@@ -142,7 +140,10 @@ impl Markdown {
             return;
         }
         if path.is_empty() {
-            self.text.push_str(&format!("\n{}\n", choice.doc));
+            let (id, name) = (anchor(choice.name), words_of(choice.name).to_lowercase());
+            self.text
+                .push_str(&format!("\n<a id=\"{id}\"></a>\n\n{}\n", choice.doc));
+            self.links.insert(choice.name, format!("[{name}](#{id})"));
         } else {
             self.heading(&format!("`{path}`"), choice.name);
             self.text.push_str(&format!("\n{}\n", choice.doc));
@@ -154,7 +155,7 @@ impl Markdown {
     }
 
     /// The type in a table.
-    fn type_of(&mut self, path: &str, kind: &Kind) -> String {
+    fn type_of(&mut self, kind: &Kind) -> String {
         match kind {
             Kind::Scalar(scalar) => {
                 self.scalars.insert(scalar.name, scalar);
@@ -167,23 +168,27 @@ impl Markdown {
                     .collect();
                 words.join(", ")
             }
-            Kind::List(item) => format!("list of {}", self.type_of(&format!("{path}[]"), item)),
+            Kind::List(item) => format!("list of {}", self.type_of(item)),
             Kind::Map(value) => {
-                format!("map of {}", self.type_of(&format!("{path}.<name>"), value))
+                format!("map of {}", self.type_of(value))
             }
-            Kind::Section(describe) => self.link(path, describe().name),
-            Kind::Choice(choice) => self.link(path, choice.name),
+            Kind::Section(describe) => placeholder(describe().name),
+            Kind::Choice(choice) => placeholder(choice.name),
             Kind::Anything => "anything".to_owned(),
         }
     }
 
-    fn link(&self, path: &str, section: &'static str) -> String {
-        self.links.get(section).cloned().unwrap_or_else(|| {
-            // It is explained further down.
-            let heading = format!("`{path}`");
-            format!("[{heading}](#{}{})", self.part, anchor(&heading))
-        })
+    /// Adds the links that stand for sections; all anchors are known by now.
+    fn resolve_links(&mut self) {
+        for (section, link) in &self.links {
+            self.text = self.text.replace(&placeholder(section), link);
+        }
     }
+}
+
+/// Stands for the link to a section, which may be explained further down.
+fn placeholder(section: &str) -> String {
+    format!("\u{1}{section}\u{1}")
 }
 
 fn join(path: &str, key: &str) -> String {
