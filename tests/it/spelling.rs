@@ -115,7 +115,7 @@ proptest! {
         let texts: Vec<&str> = texts.map(|(_, template)| template.source()).collect();
         prop_assert_eq!(texts, vec![scalar.as_str(); 8]);
         prop_assert!(alert.labels.iter().any(|(name, _)| *name == scalar));
-        prop_assert_eq!(record.labels.iter().map(|(_, value)| value).collect::<Vec<_>>(), [&scalar; 2]);
+        prop_assert_eq!(record.labels.iter().map(|label| &*label.value).collect::<Vec<_>>(), vec![scalar.as_str(); 2]);
     }
 }
 

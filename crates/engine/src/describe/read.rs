@@ -348,7 +348,13 @@ impl<'a> Node<'a> {
     /// Labels, checked for names that Prometheus refuses.
     #[must_use]
     pub fn labels(&self) -> Labels {
-        let pairs = self.text_map().unwrap_or_default();
+        Labels::new(self.label_pairs())
+    }
+
+    /// The same labels as written, those with an empty value included, sorted by name.
+    #[must_use]
+    pub fn label_pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = self.text_map().unwrap_or_default();
         for (name, _) in &pairs {
             if name.is_empty() || name.starts_with("__") {
                 self.problem_below(
@@ -357,7 +363,8 @@ impl<'a> Node<'a> {
                 );
             }
         }
-        Labels::new(pairs)
+        pairs.sort();
+        pairs
     }
 
     /// Names and texts, such as labels or annotations.
