@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::yaml::to_yaml;
 use crate::alert::{self, NoData};
 use crate::map::Source;
-use crate::metric::{Direction, Labels, format_duration};
+use crate::metric::{Direction, Label, format_duration};
 use crate::promql::ast::Type;
 use crate::promql::format_value;
 use crate::rules::{Rule, RuleSet, Watch};
@@ -202,8 +202,9 @@ fn texts(templates: &alert::RuleLabels) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-fn plain_labels(labels: &Labels) -> BTreeMap<&str, &str> {
-    labels.iter().collect()
+fn plain_labels(labels: &[Label]) -> BTreeMap<&str, &str> {
+    let pairs = labels.iter();
+    pairs.map(|label| (&*label.name, &*label.value)).collect()
 }
 
 /// Cannot fail: the output has only maps of text, numbers and lists.
@@ -237,7 +238,7 @@ groups:
   interval: 30s
   limit: 5
   rules:
-  - {record: r, metric: accuracy, expr: "a\n/\nb", labels: {x: y}}
+  - {record: r, metric: accuracy, expr: "a\n/\nb", labels: {x: y, gone: ""}}
   - {alert: A, expr: up == 0, for: 1m, labels: {severity: page}, annotations: {summary: 's: {{ $value }}'}}
   - {watch: W, expr: r, metric: accuracy, strategy: {type: static, bound: 0.9}, keep_firing_for: 5m, retrain: {}}
   - {watch: B, expr: r or s, strategy: {type: static, lower: 1e-9, upper: 2}, no_data: ok}
@@ -263,6 +264,7 @@ groups:
           /
           b
         labels:
+          gone: ''
           x: y
       - alert: A
         expr: up == 0

@@ -10,7 +10,7 @@ use crate::alert::{self, AlertKind, Template};
 use crate::describe::Node;
 use crate::judge::{StrategyConfig, StrategyContext};
 use crate::map::{Recording, Source};
-use crate::metric::{Direction, Labels, Metric, format_duration};
+use crate::metric::{Direction, Label, Metric, format_duration};
 use crate::promql::Expr;
 use crate::rules::{Retrain, Rule, Watch};
 
@@ -19,7 +19,7 @@ pub(super) struct RuleContext<'a> {
     pub(super) file: &'a str,
     pub(super) reader: &'a RuleReader<'a>,
     pub(super) group: &'a str,
-    pub(super) labels: &'a Labels,
+    pub(super) labels: &'a [(String, String)],
     pub(super) limit: usize,
     pub(super) interval: Duration,
     pub(super) recorded: &'a [(String, Metric)],
@@ -48,22 +48,18 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         (None, Some(expr)) => Source::Expr(within_retention(expr, "expr", node, context)?),
         (None, None) => return None,
     };
-    let inherited = context
-        .labels
-        .iter()
-        .filter(|(name, _)| keys.labels.get(name).is_none());
     Some(Rule::Record(Recording {
         name: keys.record,
         metric,
         direction: keys.direction,
-        labels: Labels::new(inherited.chain(keys.labels.iter())),
+        labels: record_labels(keys.labels, context),
         source,
     }))
 }
 
 fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     let expr = within_retention(keys.expr, "expr", node, context);
-    let labels = with_inherited(keys.labels, node, context);
+    let labels = alert_labels(keys.labels, node, context);
     let expr = expr?;
     let alert = alert::AlertRule {
         name: keys.alert.into(),
@@ -88,7 +84,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     let metric = keys.metric.or(recorded).unwrap_or_default();
     let direction = keys.direction.unwrap_or_else(|| metric.direction());
     let expr = within_retention(keys.expr, "expr", node, context);
-    let labels = with_inherited(keys.labels, node, context);
+    let labels = alert_labels(keys.labels, node, context);
     let strategy = checked(keys.strategy, direction, node, context);
     let retrain = keys.retrain.map(|keys| retrain(keys, node, context));
     let expr = expr?;
@@ -115,19 +111,35 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     })))
 }
 
-/// Merges the group's labels with the rule's, which win.
-fn with_inherited(
+/// The group's labels that the rule does not have.
+fn inherited<T>(own: &[(String, T)], context: &RuleContext<'_>) -> Vec<(String, String)> {
+    let is_own = |name: &str| own.iter().any(|(known, _)| known == name);
+    let labels = context.labels.iter();
+    labels.filter(|(name, _)| !is_own(name)).cloned().collect()
+}
+
+/// The labels of an alert or a watch, the group's included, sorted by name.
+fn alert_labels(
     own: Vec<(String, Template)>,
     node: &Node<'_>,
     context: &RuleContext<'_>,
 ) -> Vec<(String, Template)> {
-    let inherited = context
-        .labels
-        .iter()
-        .filter(|(name, _)| own.iter().all(|(known, _)| known != name))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let inherited = templates(node, inherited.collect());
-    inherited.into_iter().chain(own).collect()
+    let mut labels = templates(node, inherited(&own, context));
+    labels.extend(own);
+    labels.sort_by(|(a, _), (b, _)| a.cmp(b));
+    labels
+}
+
+/// The labels of a record, the group's included, sorted by name.
+fn record_labels(own: Vec<(String, String)>, context: &RuleContext<'_>) -> Vec<Label> {
+    let mut labels = inherited(&own, context);
+    labels.extend(own);
+    labels.sort();
+    let label = |(name, value): (String, String)| Label {
+        name: name.into(),
+        value: value.into(),
+    };
+    labels.into_iter().map(label).collect()
 }
 
 /// An expression, if it looks back no further than samples are kept.

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use super::rule_shapes::{
     Anything, CounterSelector, Expression, LabelTemplates, ManifestKind, ManifestVersion,
-    RecordName, RuleName, Share, Templates,
+    RecordName, RuleLabels, RuleName, Share, Templates,
 };
 use crate::alert::{NoData, Template};
 use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
 use crate::judge::StrategyConfig;
 use crate::map::drift::{DriftParams, Statistic};
-use crate::metric::{Direction, Labels, Metric};
+use crate::metric::{Direction, Metric};
 use crate::notify::retrain::Policy;
 use crate::promql::Expr;
 
@@ -72,8 +72,8 @@ section! {
         query_offset: Duration = Duration::ZERO;
         /// Most alerts of one rule that are pending or firing at once; 0 for no limit.
         pub(super) limit: usize = 0;
-        /// Added to every rule of the group that does not have them.
-        pub(super) labels: Labels = Labels::empty();
+        /// Added to every rule of the group that does not have them. An empty value removes the label.
+        pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
         /// For Thanos; not looked at.
         _partial_response_strategy @ "partial_response_strategy": () as Anything = ();
         /// The rules.
@@ -159,8 +159,8 @@ section! {
             example("sum by (model_name) (rate(request_errors_total[1m]))");
         /// How far a distribution is from a reference, in the place of `expr`.
         pub(super) drift: Option<DriftKeys> = None;
-        /// Added to every recorded series.
-        pub(super) labels: Labels = Labels::empty();
+        /// Set on every recorded series; an empty value removes the label.
+        pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
     }
 }
 
@@ -190,7 +190,7 @@ section! {
         pub(super) hold @ "for": Duration = Duration::ZERO;
         /// How long the alert goes on after the condition ended.
         pub(super) keep_firing_for: Duration = Duration::ZERO;
-        /// Added to the labels of the series; values are templates.
+        /// Set on the labels of the series; values are templates. An empty value removes the label.
         pub(super) labels: Vec<(String, Template)> as LabelTemplates = Vec::new();
         /// Texts for people; values are templates.
         pub(super) annotations: Vec<(String, Template)> as Templates = Vec::new();
@@ -220,7 +220,7 @@ section! {
         pub(super) keep_firing_for: Duration = Duration::ZERO;
         /// What missing data means.
         pub(super) no_data: NoData = NoData::Keep;
-        /// Added to the labels of the series; values are templates.
+        /// Set on the labels of the series; values are templates. An empty value removes the label.
         pub(super) labels: Vec<(String, Template)> as LabelTemplates = Vec::new();
         /// Texts for people; values are templates.
         pub(super) annotations: Vec<(String, Template)> as Templates = Vec::new();

@@ -94,6 +94,21 @@ impl Shape for Templates {
     }
 }
 
+/// Labels as written, sorted by name; an empty value removes the label.
+pub(super) struct RuleLabels;
+
+impl Shape for RuleLabels {
+    type Value = Vec<(String, String)>;
+
+    fn kind() -> Kind {
+        Labels::kind()
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self::Value> {
+        Some(node.label_pairs())
+    }
+}
+
 /// Labels whose values are templates.
 pub(super) struct LabelTemplates;
 
@@ -101,14 +116,11 @@ impl Shape for LabelTemplates {
     type Value = Vec<(String, Template)>;
 
     fn kind() -> Kind {
-        Labels::kind()
+        RuleLabels::kind()
     }
 
-    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self::Value> {
-        let labels = node.labels();
-        let pairs = labels.iter();
-        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Some(templates(node, pairs.collect()))
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Self::Value> {
+        Some(templates(node, RuleLabels::read(node, limits)?))
     }
 }
 

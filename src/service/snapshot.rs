@@ -246,7 +246,7 @@ fn definition(rule: &Rule) -> publish::Definition {
     let labels = match rule {
         Rule::Record(recording) => {
             let pairs = recording.labels.iter();
-            let owned = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let owned = pairs.map(|label| (label.name.to_string(), label.value.to_string()));
             owned.collect()
         }
         Rule::Alert { alert, .. } => texts(&alert.labels),

@@ -21,6 +21,7 @@ groups:
     labels: {team: ml}
   - record: model:accuracy:max
     expr: max(model_accuracy)
+    labels: {y: ""}
   - alert: Fires
     expr: model_accuracy < 0.9
     labels: {severity: page}
@@ -31,6 +32,7 @@ groups:
     keep_firing_for: 5m
   - alert: Sleeps
     expr: model_accuracy > 2
+    labels: {y: ""}
 - name: second
   rules:
   - alert: Fires

@@ -46,7 +46,7 @@ const ROOMS: [(&str, &[&str]); 12] = [
 /// Library → the only places that may name it.
 const EDGES: [(&str, &[&str]); 9] = [
     ("hickory_resolver::", &["runtime/dns.rs"]),
-    ("serde_yaml::", &["config/yaml.rs"]),
+    ("serde_yaml::", &["config/yaml/tree.rs"]),
     ("reqwest::", &["runtime/http"]),
     ("hyper", &["publish/server"]),
     ("prometheus::", &["publish/"]),

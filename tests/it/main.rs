@@ -63,6 +63,7 @@ mod scrape_raw; // answers that need a raw listener
 mod scrape_tls; // client certificates
 mod soak; // all loads at once
 mod source; // the same rules over the real Prometheus
+mod spelling; // text stays as written, as promtool reads it
 mod status_page; // the page, the API and refused requests
 mod store; // restarts, crashes, damage
 mod torture; // faults of machine, network and target

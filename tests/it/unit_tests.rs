@@ -346,6 +346,31 @@ tests:
 }
 
 #[test]
+fn an_empty_label_removes_the_label_of_the_series_and_of_the_group() {
+    let rules = "groups:
+  - name: g
+    labels: {team: core, worker: ''}
+    rules:
+      - {alert: A, expr: x > 5, labels: {team: ''}}
+      - {record: copy, expr: x, labels: {team: ''}}
+      - {record: kept, expr: x, labels: {worker: w2}}
+      - {watch: W, expr: x, strategy: {type: static, bound: 5}, labels: {zone: ''}}
+";
+    let file = "rule_files: [r.yaml]
+tests:
+  - input_series: [{series: 'x{worker=\"w1\", zone=\"z\"}', values: 9 9}]
+    promql_expr_test:
+      - {expr: copy, eval_time: 1m, exp_samples: [{labels: 'copy{zone=\"z\"}', value: 9}]}
+      - {expr: kept, eval_time: 1m, exp_samples: [{labels: 'kept{team=\"core\", worker=\"w2\", zone=\"z\"}', value: 9}]}
+    alert_rule_test:
+      - {eval_time: 1m, alertname: A, exp_alerts: [{exp_labels: {zone: z}}]}
+      - {eval_time: 1m, alertname: W, exp_alerts: [{exp_labels: {team: core}}]}
+";
+    let (_, text) = report(&[("r.yaml", rules), ("r.test.yaml", file)], &test());
+    assert_eq!(text, "r.test.yaml: SUCCESS (1 test)");
+}
+
+#[test]
 fn a_drift_watch_is_tested_like_any_other_watch() {
     let rules = "groups:
   - name: g

@@ -38,7 +38,7 @@ pub(super) fn number(node: &Node<'_>) -> Option<f64> {
     let parsed = match node.value() {
         Value::Number(value, _) => Some(*value),
         Value::String(text) => text.parse().ok(),
-        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+        Value::Null | Value::Bool(..) | Value::List(_) | Value::Map(_) => None,
     };
     if parsed.is_none() {
         node.problem(format!("must be a number, got {}", node.value().describe()));

@@ -99,7 +99,13 @@ fn labels(node: &ExprNode, known: &Recorded<'_>, depth: usize) -> Option<BTreeSe
                 Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
                 Source::Drift(drift) => drift.by.iter().cloned().collect(),
             };
-            found.extend(recording.labels.iter().map(|(name, _)| name.to_owned()));
+            for label in &recording.labels {
+                if label.value.is_empty() {
+                    found.remove(&*label.name);
+                } else {
+                    found.insert(label.name.to_string());
+                }
+            }
             Some(found)
         }
         ExprKind::Negate(inner) | ExprKind::Plus(inner) => labels(inner, known, depth),

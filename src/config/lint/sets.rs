@@ -41,7 +41,7 @@ pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Fi
 fn identity(rule: &Rule) -> (&'static str, String) {
     let Some(alert) = alerting(rule) else {
         let labels = match rule {
-            Rule::Record(recording) => recording.labels.to_string(),
+            Rule::Record(recording) => format!("{:?}", recording.labels),
             Rule::Alert { .. } | Rule::Watch(_) => String::new(),
         };
         return ("record", labels);

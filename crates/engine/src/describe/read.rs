@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::value::{Lines, Value};
+use super::value::{Lines, Value, whole_number};
 use crate::metric::{Labels, parse_duration};
 
 /// Looks up an environment variable.
@@ -199,8 +199,9 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn text(&self) -> Option<String> {
         match self.value {
-            Value::String(text) | Value::Number(_, text) => Some(text.clone()),
-            Value::Bool(value) => Some(value.to_string()),
+            Value::String(text) | Value::Bool(_, text) | Value::Number(_, text) => {
+                Some(text.clone())
+            }
             Value::Null | Value::List(_) | Value::Map(_) => self.wrong("text"),
         }
     }
@@ -218,7 +219,7 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn boolean(&self) -> Option<bool> {
         match self.value {
-            Value::Bool(value) => Some(*value),
+            Value::Bool(value, _) => Some(*value),
             Value::Null | Value::Number(..) | Value::String(_) | Value::List(_) | Value::Map(_) => {
                 self.wrong("true or false")
             }
@@ -237,11 +238,14 @@ impl<'a> Node<'a> {
     #[expect(clippy::cast_sign_loss, reason = "the range is checked")]
     pub(super) fn peek_count(&self) -> Option<u64> {
         match self.value {
-            Value::Number(number, text) => text.parse().ok().or_else(|| {
-                let is_whole = (0.0..9e15).contains(number) && number.fract() == 0.0;
-                is_whole.then_some(*number as u64)
-            }),
-            Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+            Value::Number(number, text) => match whole_number(text) {
+                Some(whole) => u64::try_from(whole).ok(),
+                None => {
+                    let is_whole = (0.0..9e15).contains(number) && number.fract() == 0.0;
+                    is_whole.then_some(*number as u64)
+                }
+            },
+            Value::Null | Value::Bool(..) | Value::String(_) | Value::List(_) | Value::Map(_) => {
                 None
             }
         }
@@ -253,7 +257,7 @@ impl<'a> Node<'a> {
         match self.value {
             Value::Number(number, _) if number.is_finite() => Some(*number),
             Value::Null
-            | Value::Bool(_)
+            | Value::Bool(..)
             | Value::Number(..)
             | Value::String(_)
             | Value::List(_)
@@ -265,7 +269,7 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn bytes(&self) -> Option<u64> {
         let text = self.text()?;
-        let parsed = parse_bytes(&text);
+        let parsed = self.peek_count().or_else(|| parse_bytes(&text));
         if parsed.is_none() {
             self.problem(format!(
                 "must be a size such as 64MiB or 1048576, got {text:?}"
@@ -344,7 +348,13 @@ impl<'a> Node<'a> {
     /// Labels, checked for names that Prometheus refuses.
     #[must_use]
     pub fn labels(&self) -> Labels {
-        let pairs = self.text_map().unwrap_or_default();
+        Labels::new(self.label_pairs())
+    }
+
+    /// The same labels as written, those with an empty value included, sorted by name.
+    #[must_use]
+    pub fn label_pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = self.text_map().unwrap_or_default();
         for (name, _) in &pairs {
             if name.is_empty() || name.starts_with("__") {
                 self.problem_below(
@@ -353,7 +363,8 @@ impl<'a> Node<'a> {
                 );
             }
         }
-        Labels::new(pairs)
+        pairs.sort();
+        pairs
     }
 
     /// Names and texts, such as labels or annotations.

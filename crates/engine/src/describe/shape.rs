@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::key::{Kind, Limits, Scalar, Word};
 use super::read::Node;
+use super::value::Value;
 use crate::metric::{Labels, format_duration};
 
 /// What may stand behind a key, and the Rust value that it becomes.
@@ -260,12 +261,14 @@ impl<T: TryFrom<u64> + ToString> Shape for Count<T> {
     #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
     fn read(node: &Node<'_>, limits: &Limits) -> Option<T> {
         let Some(count) = node.peek_count() else {
-            let words = match limits.words(&number) {
-                words if words.is_empty() => ", 0 or more".to_owned(),
-                words => format!(" {words}"),
+            let is_large = matches!(node.value(), Value::Number(value, _) if *value >= 9e15);
+            let wanted = match limits.words(&number) {
+                words if !words.is_empty() => format!("whole number {words}"),
+                _ if is_large => "smaller number".to_owned(),
+                _ => "whole number, 0 or more".to_owned(),
             };
             let got = node.value().describe();
-            node.problem(format!("must be a whole number{words}, got {got}"));
+            node.problem(format!("must be a {wanted}, got {got}"));
             return None;
         };
         check(node, &COUNT, count as f64, limits);

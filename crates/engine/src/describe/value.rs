@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-/// A value; keys are strings, and numbers keep their spelling.
+/// A value; keys are text, and scalars keep their spelling.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Nothing was written.
     Null,
-    /// `true` or `false`.
-    Bool(bool),
-    /// A number and how it was written.
+    /// `true` or `false`, and how it was written, such as `True`.
+    Bool(bool, String),
+    /// A number and how it was written, such as `1.10` or `0x1F`.
     Number(f64, String),
     /// Text.
     String(String),
@@ -25,8 +25,7 @@ impl Value {
     pub fn describe(&self) -> String {
         match self {
             Self::Null => "nothing".to_owned(),
-            Self::Bool(value) => value.to_string(),
-            Self::Number(_, text) => text.clone(),
+            Self::Bool(_, text) | Self::Number(_, text) => text.clone(),
             Self::String(text) => format!("{text:?}"),
             Self::List(_) => "a list".to_owned(),
             Self::Map(_) => "a map".to_owned(),
@@ -38,12 +37,12 @@ impl Value {
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
-            Self::Bool(value) => (*value).into(),
-            Self::Number(value, text) => text
-                .parse::<i64>()
+            Self::Bool(value, _) => (*value).into(),
+            Self::Number(value, text) => whole_number(text)
+                .and_then(|whole| i64::try_from(whole).ok())
                 .map_or_else(
-                    |_| serde_json::Number::from_f64(*value).map(Into::into),
-                    |i| Some(i.into()),
+                    || serde_json::Number::from_f64(*value).map(Into::into),
+                    |whole| Some(whole.into()),
                 )
                 .unwrap_or_else(|| text.clone().into()),
             Self::String(text) => text.clone().into(),
@@ -61,7 +60,7 @@ impl From<&serde_json::Value> for Value {
     fn from(value: &serde_json::Value) -> Self {
         match value {
             serde_json::Value::Null => Self::Null,
-            serde_json::Value::Bool(value) => Self::Bool(*value),
+            serde_json::Value::Bool(value) => Self::Bool(*value, value.to_string()),
             serde_json::Value::Number(number) => {
                 Self::Number(number.as_f64().unwrap_or(f64::NAN), number.to_string())
             }
@@ -77,6 +76,24 @@ impl From<&serde_json::Map<String, serde_json::Value>> for Value {
         let entries = map.iter().map(|(key, value)| (key.clone(), value.into()));
         Self::Map(entries.collect())
     }
+}
+
+/// The number that is written without a point or an exponent, as YAML has it: decimal, or with the
+/// prefix `0x`, `0o` or `0b`. `None` for other text and for numbers beyond 128 bits.
+pub(super) fn whole_number(text: &str) -> Option<i128> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let prefixes = [("0x", 16), ("0o", 8), ("0b", 2)];
+    let radix = prefixes
+        .iter()
+        .find_map(|(prefix, radix)| Some((digits.strip_prefix(prefix)?, *radix)));
+    let (digits, radix) = radix.unwrap_or((digits, 10));
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    i128::from_str_radix(&format!("{sign}{digits}"), radix).ok()
 }
 
 /// The line of every path of a document.
@@ -106,6 +123,34 @@ impl Lines {
                 return self.0.get("").copied().unwrap_or(0);
             };
             path = path.get(..cut).unwrap_or("");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_number;
+
+    #[test]
+    fn whole_numbers_are_read_in_every_radix() {
+        for (text, number) in [
+            ("12", Some(12)),
+            ("+7", Some(7)),
+            ("-0x1F", Some(-31)),
+            ("+0o17", Some(15)),
+            ("0b101", Some(5)),
+            (
+                "12345678901234567890123",
+                Some(12_345_678_901_234_567_890_123),
+            ),
+            ("1e3", None),
+            ("1.0", None),
+            ("0x-1", None),
+            ("--1", None),
+            (".inf", None),
+            ("", None),
+        ] {
+            assert_eq!(whole_number(text), number, "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::drift::{DriftRule, Drifted};
-use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
+use crate::metric::{Direction, Label, Labels, Metric, MetricSample, Timestamp};
 use crate::promql::{Expr, InstantSample};
 
 /// A recording rule.
@@ -16,8 +16,8 @@ pub struct Recording {
     pub metric: Option<Metric>,
     /// The anomalous side, if the rule overrides that of the metric.
     pub direction: Option<Direction>,
-    /// Labels added to every recorded series.
-    pub labels: Labels,
+    /// Labels added to every recorded series, sorted by name; an empty value removes the label.
+    pub labels: Vec<Label>,
     /// Where the value comes from.
     pub source: Source,
 }
@@ -63,7 +63,7 @@ pub fn samples(
     for value in values {
         let labels = value
             .labels
-            .overlaid_with(&recording.labels)
+            .with_all(&recording.labels)
             .with(Labels::NAME, &recording.name);
         if !seen.insert(labels.clone()) {
             return Err(format!(

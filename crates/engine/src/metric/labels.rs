@@ -156,12 +156,18 @@ impl Labels {
     /// The same labels with all of `other` set; where both have a label, the value of `other` wins.
     #[must_use]
     pub fn overlaid_with(&self, other: &Self) -> Self {
-        if other.is_empty() {
+        self.with_all(&other.0)
+    }
+
+    /// The same labels with all of these set, or removed where the value is empty.
+    #[must_use]
+    pub fn with_all(&self, labels: &[Label]) -> Self {
+        if labels.is_empty() {
             return self.clone();
         }
         self.0
             .iter()
-            .chain(other.0.iter())
+            .chain(labels)
             .map(|label| (Arc::clone(&label.name), Arc::clone(&label.value)))
             .collect()
     }
@@ -320,7 +326,7 @@ impl<'de> Deserialize<'de> for Labels {
 
 #[cfg(test)]
 mod tests {
-    use super::Labels;
+    use super::{Label, Labels};
 
     #[test]
     fn labels_are_sorted_and_unique_and_have_values() {
@@ -351,6 +357,11 @@ mod tests {
         let both = base.overlaid_with(&over);
         assert_eq!(both.to_string(), r#"{a="1", b="3", c="4"}"#);
         assert_eq!(both.with("a", "").get("a"), None);
+        let written = [("a", ""), ("b", "5"), ("d", "")].map(|(name, value)| Label {
+            name: name.into(),
+            value: value.into(),
+        });
+        assert_eq!(both.with_all(&written).to_string(), r#"{b="5", c="4"}"#);
     }
 
     #[test]

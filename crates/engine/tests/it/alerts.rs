@@ -520,6 +520,19 @@ fn identity_is_added_where_the_series_has_none() {
 }
 
 #[test]
+fn an_empty_label_of_the_rule_removes_that_of_the_series_and_of_the_identity() {
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
+    bench.context.identity = Labels::new([("model_id", "fraud"), ("instance", "i")]);
+    let removed = ["pod", "model_id"].map(|name| (name.to_owned(), Template::parse("").unwrap()));
+    bench.rule.labels = removed.into();
+    let changes = bench.vector(0, &["a"]);
+    assert_eq!(
+        changes.alerts[0].labels.to_string(),
+        r#"{alertname="Bad", instance="i"}"#
+    );
+}
+
+#[test]
 fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
     let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.context.config_hash = "abc123".into();
