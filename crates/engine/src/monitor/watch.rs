@@ -198,7 +198,7 @@ impl Watching {
         if self.table.has_room_for(values.len()) {
             return;
         }
-        let values = values.iter().filter(|value| value.value.is_finite());
+        let values = values.iter().filter(|value| !value.value.is_nan());
         let present: HashSet<&Labels> = values.map(|value| &value.labels).collect();
         let lacking = self.table.lacking_room(present.iter().copied());
         if lacking == 0 {
