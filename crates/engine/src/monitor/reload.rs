@@ -62,7 +62,7 @@ impl ModelMonitor {
         let before = std::mem::take(&mut self.groups);
         let last: BTreeMap<_, _> = before
             .iter()
-            .map(|group| ((group.file.clone(), group.name.clone()), group.last))
+            .map(|group| ((group.file.clone(), group.name.clone()), group.schedule()))
             .collect();
         let mut pool: BTreeMap<String, RuleState> = before
             .into_iter()
@@ -79,7 +79,9 @@ impl ModelMonitor {
         );
         for group in &mut groups {
             let name = (group.file.clone(), group.name.clone());
-            group.last = last.get(&name).copied().flatten();
+            if let Some(schedule) = last.get(&name) {
+                group.resume(*schedule);
+            }
             for rule in &mut group.rules {
                 let found = claim(&mut pool, &rule.key, rule.name(), &wanted, RuleState::name);
                 if let Some((_, old)) = found {
