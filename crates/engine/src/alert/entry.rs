@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
+use super::withdrawn::Withdrawn;
 use super::{Alert, AlertState, Explanation};
 
 /// How long a resolved alert is remembered and re-sent.
@@ -30,6 +31,8 @@ pub(super) struct Entry {
     pub(super) explanation: Option<Arc<Explanation>>,
     /// Represents "the whole expression returned nothing" or the limit, not a series.
     pub(super) synthetic: bool,
+    #[serde(default)]
+    pub(super) withdrawn: Withdrawn,
 }
 
 /// The effect of an evaluation on an entry.
@@ -59,6 +62,7 @@ impl Entry {
             last_sent: None,
             explanation: None,
             synthetic: false,
+            withdrawn: Withdrawn::default(),
         }
     }
 
@@ -126,6 +130,7 @@ impl Entry {
     /// Moves all times back after the clock went back.
     pub(super) fn set_back(&mut self, by: Duration) {
         self.active_at = self.active_at - by;
+        self.withdrawn.set_back(by);
         for time in [
             &mut self.fired_at,
             &mut self.resolved_at,

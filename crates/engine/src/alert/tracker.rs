@@ -25,7 +25,7 @@ pub struct TrackerSnapshot {
 /// The state of one rule. Keep it when the rule file is reloaded and call [`Tracker::adopt`].
 #[derive(Debug, Clone, Default)]
 pub struct Tracker {
-    entries: BTreeMap<Labels, Entry>,
+    pub(super) entries: BTreeMap<Labels, Entry>,
     evaluated_at: Option<Timestamp>,
     restored: bool,
 }
@@ -51,8 +51,14 @@ impl Tracker {
         let mut pass = Pass::new(rule, at, environment);
         self.skip_outage(rule, at);
         match outcome {
-            Outcome::Failed(error) => pass.changes.error = Some(error),
-            Outcome::Idle => self.idle(&mut pass),
+            Outcome::Failed(error) => {
+                pass.changes.error = Some(error);
+                self.pause_withdrawn();
+            }
+            Outcome::Idle => {
+                self.idle(&mut pass);
+                self.pause_withdrawn();
+            }
             Outcome::Observed(observations) => self.observe(&mut pass, observations),
         }
         self.evaluated_at = Some(at);
@@ -73,8 +79,9 @@ impl Tracker {
         }
     }
 
-    /// Excludes a time without evaluations: it does not count towards `for`.
+    /// Excludes a time without evaluations: it does not count towards `for` and `no_data_resolve`.
     pub fn skip(&mut self, unseen: Duration) {
+        self.pause_withdrawn();
         for entry in self.entries.values_mut() {
             if entry.state == AlertState::Pending {
                 entry.active_at = entry.active_at + unseen;
@@ -212,7 +219,7 @@ impl Tracker {
         rule.limit > 0 && active.count() >= rule.limit
     }
 
-    fn apply(&mut self, pass: &mut Pass<'_>, labels: &Labels, step: Step) {
+    pub(super) fn apply(&mut self, pass: &mut Pass<'_>, labels: &Labels, step: Step) {
         match step {
             Step::Same => {}
             Step::Gone => {
@@ -229,6 +236,9 @@ impl Tracker {
 
     /// Handles the label sets that are missing from this evaluation.
     fn unlisted(&mut self, pass: &mut Pass<'_>, listed: &HashSet<Labels>, nothing: bool) {
+        for (labels, entry) in &mut self.entries {
+            entry.withdrawn.note(!listed.contains(labels), pass.at);
+        }
         let rest: Vec<Labels> = self
             .entries
             .iter()

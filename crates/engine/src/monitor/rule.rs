@@ -139,6 +139,11 @@ impl RuleState {
         &self.kind
     }
 
+    /// Whether it is a record whose last evaluation failed.
+    pub(super) fn is_failed_record(&self) -> bool {
+        matches!(self.kind, RuleKind::Record(_)) && self.health.error.is_some()
+    }
+
     /// Every expression of the rule.
     pub(super) fn expressions(&self) -> impl Iterator<Item = &Expr> {
         let veto = match &self.kind {
@@ -316,6 +321,7 @@ impl RuleState {
         let error = self.track(outcome, pass);
         if let RuleKind::Watch(watching) = &mut self.kind {
             watching.end_superseded(&present, pass);
+            watching.end_withdrawn(pass);
         }
         let new = pass.changes.iter().skip(before);
         let fired = new.filter(|alert| alert.state == alert::AlertState::Firing);

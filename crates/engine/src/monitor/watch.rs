@@ -26,6 +26,8 @@ pub struct Watching {
     /// The ranges over which the value counts.
     pub(super) counted: Vec<CountedRange>,
     versions: Versions,
+    /// Missing series are missing at the source: every window was filled in the last evaluation.
+    is_filled: bool,
     strategy: String,
     window: Option<Duration>,
     /// The expression is a plain selector, so the evidence of a record is the evidence of the
@@ -56,6 +58,7 @@ impl Watching {
             judged: Vec::new(),
             counted,
             versions: Versions::default(),
+            is_filled: false,
             strategy: watch.strategy.to_string(),
             window,
             judges_a_record: watch.expr.selector().is_some(),
@@ -89,6 +92,7 @@ impl Watching {
         pass: &Pass<'_>,
     ) -> Observed {
         let rollout = pass.rollout;
+        self.is_filled = filled.own && filled.upstream;
         if rollout.idle {
             return self.idle(pass.at);
         }
@@ -164,6 +168,19 @@ impl Watching {
         let ended = self
             .tracker
             .retire(&self.watch.alert, at, pass.context, gone);
+        pass.changes.extend(ended.alerts);
+    }
+
+    /// Ends the alerts of series that a healthy target no longer exports.
+    pub(super) fn end_withdrawn(&mut self, pass: &mut Pass<'_>) {
+        let (is_filled, rollout) = (self.is_filled, pass.rollout);
+        let is_withdrawn = |series: &Labels| is_filled && rollout.is_withdrawn(series);
+        let ended =
+            self.tracker
+                .end_withdrawn(&self.watch.alert, pass.at, pass.context, is_withdrawn);
+        for alert in &ended.alerts {
+            info!(%alert, "the target no longer exports the series");
+        }
         pass.changes.extend(ended.alerts);
     }
 
