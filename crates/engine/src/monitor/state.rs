@@ -69,21 +69,6 @@ impl ModelMonitor {
         changes
     }
 
-    /// Drops the gates of watches that no longer retrain.
-    pub(super) fn keep_known_gates(&mut self) {
-        let rules = self.groups.iter().flat_map(|group| &group.rules);
-        let known: BTreeSet<&str> = rules
-            .filter(|rule| match &rule.kind {
-                RuleKind::Watch(watching) => watching.watch.retrain.is_some(),
-                RuleKind::Record(_) | RuleKind::Alert(_) => false,
-            })
-            .map(RuleState::name)
-            .collect();
-        self.retraining
-            .gates
-            .retain(|key| known.contains(key.rule.as_str()));
-    }
-
     /// The changes since the last call, with the learned state if `with_knowledge` is set.
     pub fn state_changes(&mut self, with_knowledge: bool) -> StateChanges {
         let mut changes = StateChanges {
