@@ -98,6 +98,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
         limit: context.limit,
         interval: context.interval,
         no_data: keys.no_data,
+        no_data_resolve: keys.no_data_resolve,
         labels,
         annotations: keys.annotations,
     };

@@ -199,6 +199,7 @@ section! {
 
 section! {
     /// Fires while its strategy finds the value anomalous.
+    #[check(check_no_data)]
     #[derive(Debug, Clone)]
     pub(super) struct WatchKeys {
         required {
@@ -220,12 +221,22 @@ section! {
         pub(super) keep_firing_for: Duration = Duration::ZERO;
         /// What missing data means.
         pub(super) no_data: NoData = NoData::Keep;
+        /// With `no_data: keep`: how long a target that answers must have stopped exporting the
+        /// series until the alert resolves; 0 for never.
+        pub(super) no_data_resolve: Duration = Duration::from_secs(3600);
         /// Set on the labels of the series; values are templates. An empty value removes the label.
         pub(super) labels: Vec<(String, Template)> as LabelTemplates = Vec::new();
         /// Texts for people; values are templates.
         pub(super) annotations: Vec<(String, Template)> as Templates = Vec::new();
         /// Asks for a new model when the watch fires.
         pub(super) retrain: Option<RetrainKeys> = None;
+    }
+}
+
+/// Refuses `no_data_resolve` where it has no effect.
+fn check_no_data(watch: &mut WatchKeys, node: &Node<'_>) {
+    if node.has("no_data_resolve") && watch.no_data != NoData::Keep {
+        node.problem_below("no_data_resolve", "has an effect with no_data: keep only");
     }
 }
 

@@ -40,12 +40,17 @@ fn body() -> String {
 fn section(lint: Lint) -> String {
     let about = lint.description();
     let example = match about.example {
-        Example::Rules(rules) => block("yaml", rules),
+        Example::Rules(rules) | Example::Groups(rules) => block("yaml", rules),
         Example::Configuration(settings, "") => block("yaml", settings),
         Example::Configuration(settings, rules) => format!(
             "{}\nwith this rule:\n\n{}",
             block("yaml", settings),
             block("yaml", rules)
+        ),
+        Example::ConfiguredGroups(settings, groups) => format!(
+            "{}\nwith these rules:\n\n{}",
+            block("yaml", settings),
+            block("yaml", groups)
         ),
     };
     format!(

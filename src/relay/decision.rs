@@ -145,12 +145,13 @@ fn decide_firing(
     };
     let attempt = Attempt {
         model: (matched.model, matched.version),
+        series: &matched.key.series,
         at,
         fired_at: Some(matched.alert.starts_at),
         enabled: retraining.enabled,
     };
     let gate = gates.gate(&matched.key);
-    gate.verdict(&policy, true);
+    gate.verdict(&policy, &matched.key.series, true);
     let outcome = match gate.decide(&policy, &matched.key, &attempt, || Ok(false)) {
         Decision::Request { id } => {
             decisions.requests.push(request(id, matched, at));

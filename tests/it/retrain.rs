@@ -1,7 +1,7 @@
 //! Retraining: the decisions of the gate, and delivery of requests despite faulty receivers.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -59,19 +59,22 @@ fn policy() -> Policy {
     }
 }
 
+fn series() -> &'static Labels {
+    static SERIES: LazyLock<Labels> = LazyLock::new(|| {
+        let pairs = [("model_name", "m"), ("pod", "a"), ("instance", "x")];
+        Labels::named("accuracy", pairs)
+    });
+    &SERIES
+}
+
 fn key() -> GateKey {
-    GateKey::new(
-        "AccuracyDropped",
-        &Labels::named(
-            "accuracy",
-            [("model_name", "m"), ("pod", "a"), ("instance", "x")],
-        ),
-    )
+    GateKey::new("AccuracyDropped", series())
 }
 
 fn attempt(now: i64, fired_at: Option<i64>) -> Attempt<'static> {
     Attempt {
         model: ("fraud", "7"),
+        series: series(),
         at: at(now),
         fired_at: fired_at.map(at),
         enabled: true,
@@ -87,7 +90,7 @@ fn no_veto() -> Result<bool, String> {
 fn ready(policy: &Policy) -> Gates {
     let mut gates = Gates::default();
     for _ in 0..policy.after.1 {
-        gates.gate(&key()).verdict(policy, true);
+        gates.gate(&key()).verdict(policy, series(), true);
     }
     gates
 }
@@ -106,7 +109,7 @@ fn three_of_five_verdicts_have_to_be_anomalous() {
     let gate = gates.gate(&key());
     let mut decisions = Vec::new();
     for anomalous in [true, true, false, false, true, true, true] {
-        gate.verdict(&policy, anomalous);
+        gate.verdict(&policy, series(), anomalous);
         let held = gate
             .clone()
             .decide(&policy, &key(), &attempt(100, Some(90)), no_veto);
@@ -154,7 +157,7 @@ fn requests_a_cooldown_apart_never_share_a_key_whenever_their_alerts_fired() {
     let mut ids = Vec::new();
     for (now, fired) in [(7, 1), (13, 8), (19, 8), (25, 25)] {
         gates.forget(policy.cooldown, Duration::ZERO, at(now * hour));
-        gates.gate(&key()).verdict(&policy, true);
+        gates.gate(&key()).verdict(&policy, series(), true);
         let asked = attempt(now * hour, Some(fired * hour));
         ids.push(id_of(gates.gate(&key()).decide(
             &policy,
@@ -277,6 +280,72 @@ fn gates_survive_the_store() {
 }
 
 #[test]
+fn gates_of_an_earlier_version_keep_their_cooldown_and_learn_their_verdicts_anew() {
+    let old = r#"{"gates":[[{"rule":"AccuracyDropped","series":{"model_name":"m"}},
+        {"verdicts":[true,true,true],"last_request":"2023-11-14T22:13:20.000Z","in_flight":null}]]}"#;
+    let mut gates: Gates = serde_json::from_str(old).unwrap();
+    gates.rename(
+        "AccuracyDropped",
+        &["g/AccuracyDropped", "h/AccuracyDropped"],
+    );
+    let policy = policy();
+    let now = 1_700_000_000 + 60;
+    for rule in ["g/AccuracyDropped", "h/AccuracyDropped"] {
+        let key = GateKey::new(rule, series());
+        let gate = gates.gate(&key);
+        let few = gate.decide(&policy, &key, &attempt(now, Some(now)), no_veto);
+        assert!(matches!(
+            few,
+            Decision::Hold(Hold::TooFew { anomalous: 0, .. })
+        ));
+        (0..3).for_each(|_| gate.verdict(&policy, series(), true));
+        let held = gate.decide(&policy, &key, &attempt(now, Some(now)), no_veto);
+        assert!(
+            matches!(held, Decision::Hold(Hold::CoolingDown { .. })),
+            "{held:?}"
+        );
+    }
+    assert_eq!(gates.len(), 2);
+}
+
+#[test]
+fn each_replica_counts_for_itself_and_all_share_one_cooldown() {
+    let policy = policy();
+    let mut gates = Gates::default();
+    let replica = |pod: &str| Labels::named("accuracy", [("model_name", "m"), ("pod", pod)]);
+    let (a, b) = (replica("a"), replica("b"));
+    for _ in 0..3 {
+        gates.gate(&key()).verdict(&policy, &a, true);
+        gates.gate(&key()).verdict(&policy, &b, false);
+    }
+    let mut decide = |series: &Labels, now: i64| {
+        let attempt = Attempt {
+            series,
+            ..attempt(now, Some(0))
+        };
+        gates
+            .gate(&key())
+            .decide(&policy, &key(), &attempt, no_veto)
+    };
+    let few = Hold::TooFew {
+        anomalous: 0,
+        needed: 3,
+        of: 5,
+    };
+    assert_eq!(decide(&b, 1), Decision::Hold(few));
+    assert!(matches!(decide(&a, 1), Decision::Request { .. }));
+    (0..3).for_each(|_| gates.gate(&key()).verdict(&policy, &b, true));
+    let attempt = Attempt {
+        series: &b,
+        ..attempt(2, Some(0))
+    };
+    let held = gates
+        .gate(&key())
+        .decide(&policy, &key(), &attempt, no_veto);
+    assert!(matches!(held, Decision::Hold(Hold::CoolingDown { .. })));
+}
+
+#[test]
 fn replicas_and_retries_share_a_key_and_models_do_not() {
     let policy = policy();
     // Three pods of one model whose alerts fire a minute apart.
@@ -289,12 +358,12 @@ fn replicas_and_retries_share_a_key_and_models_do_not() {
             );
             let key = GateKey::new("AccuracyDropped", &series);
             let mut gates = Gates::default();
-            (0..5).for_each(|_| gates.gate(&key).verdict(&policy, true));
-            id_of(
-                gates
-                    .gate(&key)
-                    .decide(&policy, &key, &attempt(fired + 5, Some(fired)), no_veto),
-            )
+            (0..5).for_each(|_| gates.gate(&key).verdict(&policy, &series, true));
+            let attempt = Attempt {
+                series: &series,
+                ..attempt(fired + 5, Some(fired))
+            };
+            id_of(gates.gate(&key).decide(&policy, &key, &attempt, no_veto))
         })
         .collect();
     assert_eq!(ids.len(), 1);

@@ -13,7 +13,7 @@ use super::support::tool;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/promtool");
 
-fn test() -> Test {
+pub(super) fn test() -> Test {
     Test {
         files: Vec::new(),
         run: None,
@@ -72,7 +72,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 /// The report on `r.test.yaml` in such a folder, without the folder's path.
-fn report(files: &[(&str, &str)], test: &Test) -> (Report, String) {
+pub(super) fn report(files: &[(&str, &str)], test: &Test) -> (Report, String) {
     let dir = folder(files);
     let report = test.report(&dir.path().join("r.test.yaml"));
     let text = report.text();

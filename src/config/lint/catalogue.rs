@@ -5,15 +5,19 @@
 
 use std::fmt;
 
-use Example::{Configuration, Rules};
+use Example::{Configuration, ConfiguredGroups, Groups, Rules};
 
 /// A piece of YAML that a lint reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Example {
     /// The rules of a group.
     Rules(&'static str),
+    /// A rule file.
+    Groups(&'static str),
     /// A configuration file; its rules, if it needs some.
     Configuration(&'static str, &'static str),
+    /// A configuration file and its rule file.
+    ConfiguredGroups(&'static str, &'static str),
 }
 
 /// Everything that the documentation says about a lint.
@@ -276,6 +280,38 @@ scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
 ", "- alert: TargetDown
   expr: up == 0
   annotations: {summary: the target is down}
+"),
+    }
+    UnevenInterval "uneven-interval" {
+        finds: "The `interval` of a group is shorter than the scrape interval, or no multiple of it. Checked with a configuration file only.",
+        why: "Rules are evaluated after a scrape, so the group runs every whole number of scrape intervals: less often than written.",
+        remedy: "Write a multiple of `global.scrape_interval`.",
+        example: ConfiguredGroups("global: {scrape_interval: 15s}
+scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
+", "groups:
+- name: model
+  interval: 20s
+  rules:
+  - alert: TargetDown
+    expr: up == 0
+    annotations: {summary: the target is down}
+"),
+    }
+    SlowRecord "slow-record" {
+        finds: "An `alert` reads a record of a group that runs every 5m or less often, and itself runs more often.",
+        why: "A selector looks back 5m. The record disappears between two evaluations of its group, and the alert resolves and fires again.",
+        remedy: "Shorten the interval of the record's group to 2m or less, or read the record with `last_over_time(…[10m])`.",
+        example: Groups("groups:
+- name: slow
+  interval: 10m
+  rules:
+  - record: requests_of_the_hour
+    expr: sum(increase(requests_total[1h]))
+- name: fast
+  rules:
+  - alert: FewRequests
+    expr: requests_of_the_hour < 10
+    annotations: {summary: there are few requests}
 "),
     }
     NoRules "no-rules" {

@@ -8,6 +8,7 @@ mod alerts;
 mod calls;
 mod catalogue;
 mod exprs;
+mod intervals;
 mod labels;
 mod selection;
 mod selectors;
@@ -86,6 +87,7 @@ pub(crate) fn remarks(input: &LintContext<'_>, selected: &Lints) -> Vec<Remark> 
         }
     }
     sets::lint(groups, &set, &mut findings);
+    intervals::lint(groups, &set, &mut findings);
     settings::lint(input, &mut findings);
     let mut places = Places::new(&input.config.sources);
     let mut remarks: Vec<Remark> = findings

@@ -1,13 +1,9 @@
 //! Lints about the settings of a whole configuration.
 
-use std::time::Duration;
-
+use super::intervals::LOOKBACK;
 use super::{Finding, Lint, LintContext};
 use crate::metric::format_duration;
 use crate::rules::Rule;
-
-/// How far an instant selector looks back, as in Prometheus.
-const LOOKBACK: Duration = Duration::from_secs(300);
 
 pub(super) fn lint(input: &LintContext<'_>, findings: &mut Vec<Finding>) {
     // The first source is the configuration file.

@@ -331,16 +331,18 @@ fn on_example(lint: Lint) -> Vec<Lint> {
         Timestamp::default(),
     ))
     .unwrap();
-    let (settings, rules) = match lint.description().example {
-        Example::Rules(rules) => (None, rules),
-        Example::Configuration(settings, rules) => (Some(settings), rules),
-    };
-    let groups = match rules {
+    let in_group = |rules: &str| match rules {
         "" => "groups: []\n".to_owned(),
         rules => format!(
             "groups:\n- name: g\n  rules:\n  {}\n",
             rules.trim_end().replace('\n', "\n  ")
         ),
+    };
+    let (settings, groups) = match lint.description().example {
+        Example::Rules(rules) => (None, in_group(rules)),
+        Example::Groups(groups) => (None, groups.to_owned()),
+        Example::Configuration(settings, rules) => (Some(settings), in_group(rules)),
+        Example::ConfiguredGroups(settings, groups) => (Some(settings), groups.to_owned()),
     };
     let mut config = config(&groups);
     if let Some(settings) = settings {
@@ -366,4 +368,67 @@ fn every_example_is_reported_by_its_own_lint_only() {
     for lint in Lint::ALL {
         assert_eq!(on_example(*lint), [*lint]);
     }
+}
+
+/// What is said about these groups when the scrape interval is 15s.
+fn on_groups(groups: &str) -> Vec<String> {
+    let config = config(groups);
+    let context = LintContext {
+        config: &config,
+        has_settings: true,
+        exposed: None,
+    };
+    let all = remarks(&context, &"uneven-interval,slow-record".parse().unwrap());
+    all.iter()
+        .map(|remark| remark.problem.to_string())
+        .collect()
+}
+
+#[test]
+fn an_interval_is_a_multiple_of_the_scrape_interval() {
+    let group = |interval: &str| {
+        let text = format!("groups:\n- name: g\n  interval: {interval}\n  rules: []\n");
+        on_groups(&text)
+    };
+    for even in ["15s", "30s", "5m"] {
+        assert!(group(even).is_empty(), "{even}");
+    }
+    assert_eq!(
+        group("20s"),
+        [
+            "r.yaml:3: groups[0].interval: 20s is no multiple of the scrape interval of 15s, so the group runs every 30s instead of 20s; write 30s, or change global.scrape_interval"
+        ]
+    );
+    assert_eq!(
+        group("5s"),
+        [
+            "r.yaml:3: groups[0].interval: 5s is shorter than the scrape interval of 15s, so the group runs every 15s instead of 5s; write 15s, or change global.scrape_interval"
+        ]
+    );
+}
+
+#[test]
+fn an_alert_does_not_read_a_record_that_disappears_between_evaluations() {
+    let groups = |slow: &str, fast: &str, expr: &str| {
+        on_groups(&format!(
+            "groups:
+- name: slow
+  interval: {slow}
+  rules: [{{record: rare, expr: sum(x)}}]
+- name: fast
+  interval: {fast}
+  rules: [{{alert: Rare, expr: '{expr}', annotations: {{summary: s}}}}]
+"
+        ))
+    };
+    assert_eq!(
+        groups("10m", "1m", "rare > 1"),
+        [
+            "r.yaml:7: groups[1].rules[0].expr: rare is recorded every 10m and read every 1m, but a selector looks back 5m only: the alert comes and goes; record it every 2m or less, or read it with last_over_time(rare[20m])"
+        ]
+    );
+    assert!(groups("2m", "1m", "rare > 1").is_empty());
+    assert!(groups("10m", "10m", "rare > 1").is_empty());
+    assert!(groups("10m", "1m", "last_over_time(rare[20m]) > 1").is_empty());
+    assert!(groups("10m", "1m", "other > 1").is_empty());
 }

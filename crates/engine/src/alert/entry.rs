@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
+use super::withdrawn::Withdrawn;
 use super::{Alert, AlertState, Explanation};
 
 /// How long a resolved alert is remembered and re-sent.
@@ -30,6 +31,8 @@ pub(super) struct Entry {
     pub(super) explanation: Option<Arc<Explanation>>,
     /// Represents "the whole expression returned nothing" or the limit, not a series.
     pub(super) synthetic: bool,
+    #[serde(default)]
+    pub(super) withdrawn: Withdrawn,
 }
 
 /// The effect of an evaluation on an entry.
@@ -59,6 +62,7 @@ impl Entry {
             last_sent: None,
             explanation: None,
             synthetic: false,
+            withdrawn: Withdrawn::default(),
         }
     }
 
@@ -82,7 +86,7 @@ impl Entry {
     }
 
     /// Makes a firing alert pending again if the condition has not held for `hold`; returns its end.
-    pub(super) fn withdraw(&mut self, at: Timestamp, hold: Duration) -> Option<Self> {
+    pub(super) fn back_to_pending(&mut self, at: Timestamp, hold: Duration) -> Option<Self> {
         if self.state != AlertState::Firing || at.since(self.active_at) >= hold {
             return None;
         }
@@ -132,6 +136,7 @@ impl Entry {
     /// Moves all times back after the clock went back.
     pub(super) fn set_back(&mut self, by: Duration) {
         self.active_at = self.active_at - by;
+        self.withdrawn.set_back(by);
         for time in [
             &mut self.fired_at,
             &mut self.resolved_at,

@@ -47,7 +47,7 @@ impl Explanation {
             ("why", known(&self.why)),
             ("value", Some(with_unit(value, &self.unit))),
             ("expected", describe(&self.expected, &self.unit)),
-            ("score", self.score.map(rounded)),
+            ("score", self.score.map(score)),
             ("strategy", known(&self.strategy)),
             ("window", self.window.map(format_duration)),
             ("samples", self.samples.map(|samples| samples.to_string())),
@@ -68,6 +68,15 @@ fn describe(band: &Band, unit: &str) -> Option<String> {
         (None, Some(upper)) => Some(format!("at most {}", show(upper))),
         (None, None) => band.centre.map(|centre| format!("about {}", show(centre))),
     }
+}
+
+/// The score of an infinite value is the greatest finite number.
+fn score(score: f64) -> String {
+    rounded(if score < f64::MAX {
+        score
+    } else {
+        f64::INFINITY
+    })
 }
 
 fn with_unit(value: f64, unit: &str) -> String {

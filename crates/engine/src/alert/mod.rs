@@ -14,6 +14,7 @@ mod pass;
 mod rule;
 pub mod template;
 mod tracker;
+mod withdrawn;
 
 #[cfg(test)]
 mod tests;

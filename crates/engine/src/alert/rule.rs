@@ -63,6 +63,9 @@ pub struct AlertRule {
     pub limit: usize,
     /// What missing data means; only for a watch.
     pub no_data: NoData,
+    /// How long a healthy target must have stopped exporting a series until its alert resolves
+    /// under [`NoData::Keep`]; zero for never.
+    pub no_data_resolve: Duration,
     /// How often the rule is evaluated.
     pub interval: Duration,
     /// Labels added to the series' own.

@@ -25,7 +25,7 @@ pub struct TrackerSnapshot {
 /// The state of one rule. Keep it when the rule file is reloaded and call [`Tracker::adopt`].
 #[derive(Debug, Clone, Default)]
 pub struct Tracker {
-    entries: BTreeMap<Labels, Entry>,
+    pub(super) entries: BTreeMap<Labels, Entry>,
     evaluated_at: Option<Timestamp>,
     restored: bool,
 }
@@ -51,8 +51,14 @@ impl Tracker {
         let mut pass = Pass::new(rule, at, environment);
         self.skip_outage(rule, at);
         match outcome {
-            Outcome::Failed(error) => pass.changes.error = Some(error),
-            Outcome::Idle => self.idle(&mut pass),
+            Outcome::Failed(error) => {
+                pass.changes.error = Some(error);
+                self.pause_withdrawn();
+            }
+            Outcome::Idle => {
+                self.idle(&mut pass);
+                self.pause_withdrawn();
+            }
             Outcome::Observed(observations) => self.observe(&mut pass, observations),
         }
         self.evaluated_at = Some(at);
@@ -73,8 +79,9 @@ impl Tracker {
         }
     }
 
-    /// Excludes a time without evaluations: it does not count towards `for`.
+    /// Excludes a time without evaluations: it does not count towards `for` and `no_data_resolve`.
     pub fn skip(&mut self, unseen: Duration) {
+        self.pause_withdrawn();
         for entry in self.entries.values_mut() {
             if entry.state == AlertState::Pending {
                 entry.active_at = entry.active_at + unseen;
@@ -114,6 +121,10 @@ impl Tracker {
             return;
         };
         let unlisted = self.unlisted(&labelled);
+        let missing: HashSet<&Labels> = unlisted.iter().map(|(labels, _)| labels).collect();
+        for (labels, entry) in &mut self.entries {
+            entry.withdrawn.note(missing.contains(labels), pass.at);
+        }
         for (labels, observation) in labelled {
             self.one(pass, &labels, observation, nothing);
         }
@@ -226,7 +237,7 @@ impl Tracker {
         rule.limit > 0 && active.count() >= rule.limit
     }
 
-    fn apply(&mut self, pass: &mut Pass<'_>, labels: &Labels, step: Step) {
+    pub(super) fn apply(&mut self, pass: &mut Pass<'_>, labels: &Labels, step: Step) {
         match step {
             Step::Same => {}
             Step::Gone => {
@@ -417,17 +428,17 @@ impl Tracker {
             changes = self.end_relabelled(rule, at, context);
         }
         let url = generator_url(rule, context);
-        let mut withdrawn = Self::new();
+        let mut ended = Self::new();
         for (labels, entry) in &mut self.entries {
             if is_limit(entry) {
                 continue;
             }
-            if let Some(end) = entry.withdraw(at, rule.hold) {
+            if let Some(end) = entry.back_to_pending(at, rule.hold) {
                 changes.alerts.push(end.alert(&rule.name, &url));
-                withdrawn.entries.insert(labels.clone(), end);
+                ended.entries.insert(labels.clone(), end);
             }
         }
-        (changes, withdrawn)
+        (changes, ended)
     }
 
     fn end_relabelled(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {

@@ -9,7 +9,7 @@ use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, rounded};
+use crate::metric::{Direction, Timestamp, rounded};
 
 /// Most buckets of one size; of more, two are merged.
 const PER_ROW: usize = 5;
@@ -161,6 +161,11 @@ impl Core for Adwin {
         Self::default()
     }
 
+    fn band(&self, params: &AdwinParams, _at: Timestamp, _direction: Direction) -> Option<Band> {
+        let is_warm = self.width + 1.0 >= f64::from(params.grace_period);
+        is_warm.then(|| Band::about(self.total / self.width))
+    }
+
     fn step(&mut self, params: &AdwinParams, step: Step) -> Verdict {
         self.insert(step.x);
         self.tick += 1;
@@ -191,10 +196,7 @@ impl Core for Adwin {
         if !side.is_watched(step.direction) {
             score = score.min(1.0);
         }
-        let band = Band {
-            centre: Some(mean),
-            ..Band::default()
-        };
+        let band = Band::about(mean);
         Verdict::judged(score, Some(side), band, || {
             let word = side.as_str();
             Cow::Owned(format!(

@@ -45,6 +45,9 @@ impl Auto {
 impl ThresholdStrategy for Auto {
     fn judge(&mut self, sample: &MetricSample) -> Verdict {
         let band = self.ewma.judge(sample);
+        if sample.value.is_infinite() {
+            return band;
+        }
         let novelty = self.novelty.judge(sample);
         if sample.value.is_finite() {
             self.seen = self.seen.saturating_add(1);

@@ -11,7 +11,7 @@ use super::{
     read_params,
 };
 use crate::describe::section;
-use crate::metric::MetricSample;
+use crate::metric::{MetricSample, rounded};
 
 const KIND: &str = "drift";
 
@@ -32,7 +32,7 @@ impl ThresholdStrategy for DriftStrategy {
         }
         let Some(critical) = evidence
             .critical_value
-            .filter(|critical| *critical > 0.0 && sample.value.is_finite())
+            .filter(|critical| *critical > 0.0 && !sample.value.is_nan())
         else {
             return Verdict::insufficient("the sample has no critical value");
         };
@@ -46,10 +46,15 @@ impl ThresholdStrategy for DriftStrategy {
                 .p_value
                 .map(|p| format!(", p {p:.3}"))
                 .unwrap_or_default();
+            let value = if sample.value.is_finite() {
+                format!("{:.4}", sample.value)
+            } else {
+                rounded(sample.value)
+            };
             Cow::Owned(format!(
-                "{} is {:.4}, above {critical:.4} which chance explains for {} observations{p}; {}",
+                "{} is {}, above {critical:.4} which chance explains for {} observations{p}; {}",
                 evidence.statistic,
-                sample.value,
+                value,
                 evidence.samples,
                 evidence.contributions.join("; ")
             ))

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::pace::weight;
 use super::registry::Built;
-use super::streaming::TOO_FEW_SAMPLES;
+use super::streaming::{TOO_FEW_SAMPLES, infinite};
 use super::{
     Band, Pace, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
     Verdict, read_params,
@@ -85,6 +85,13 @@ impl EwmaStrategy {
         self.memory.variance.sqrt().max(floor)
     }
 
+    /// The band before the next value; `None` while warming up.
+    fn band(&self) -> Option<Band> {
+        let width = self.params.k_sigma * self.deviation();
+        let is_warm = self.memory.seen >= self.params.warm_up;
+        is_warm.then(|| Band::around(self.memory.mean, width, self.params.direction))
+    }
+
     fn learn(&mut self, d: f64, steps: i32) {
         let memory = &mut self.memory;
         memory.seen = memory.seen.saturating_add(1);
@@ -113,6 +120,9 @@ impl EwmaStrategy {
 
 impl ThresholdStrategy for EwmaStrategy {
     fn judge(&mut self, sample: &MetricSample) -> Verdict {
+        if sample.value.is_infinite() {
+            return infinite(sample.value, self.params.direction, self.band());
+        }
         let steps = match self.memory.pace.admit(sample, self.params.interval) {
             Ok(steps) => steps,
             Err(verdict) => return verdict,
@@ -123,20 +133,18 @@ impl ThresholdStrategy for EwmaStrategy {
             self.memory.mean = x;
         }
         let d = x - self.memory.mean;
-        if self.memory.seen < self.params.warm_up {
+        let Some(band) = self.band() else {
             self.learn(d, steps);
             return Verdict::warming_up(TOO_FEW_SAMPLES);
-        }
+        };
         let (mean, sigma) = (self.memory.mean, self.deviation());
-        let direction = self.params.direction;
         let side = if d > 0.0 { Side::Above } else { Side::Below };
         let z = d.abs() / sigma;
-        let score = if side.is_watched(direction) {
+        let score = if side.is_watched(self.params.direction) {
             z / self.params.k_sigma
         } else {
             0.0
         };
-        let band = Band::around(mean, self.params.k_sigma * sigma, direction);
         let verdict = Verdict::judged(score, Some(side), band, || {
             let word = side.as_str();
             Cow::Owned(format!(

@@ -10,7 +10,7 @@ use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::{Node, section};
-use crate::metric::{Direction, rounded};
+use crate::metric::{Direction, Timestamp, rounded};
 
 /// The standard deviation of a normal distribution over its median absolute deviation:
 /// `1/Φ⁻¹(3/4)`.
@@ -71,6 +71,13 @@ impl Mad {
         (squares / self.sorted.len() as f64).sqrt()
     }
 
+    /// The median and the standard deviation, at least the configured minimum.
+    fn centre(&self, params: &MadParams) -> (f64, f64) {
+        let median = self.median();
+        let floor = params.min_deviation + params.min_relative_deviation * median.abs();
+        (median, self.sigma(median).max(floor))
+    }
+
     fn learn(&mut self, window: usize, x: f64) {
         if self.recent.len() >= window
             && let Some(old) = self.recent.pop_front()
@@ -122,14 +129,20 @@ impl Core for Mad {
         }
     }
 
+    fn band(&self, params: &MadParams, _at: Timestamp, direction: Direction) -> Option<Band> {
+        if self.recent.len() < params.warm_up {
+            return None;
+        }
+        let (median, sigma) = self.centre(params);
+        Some(Band::around(median, params.k_sigma * sigma, direction))
+    }
+
     fn step(&mut self, params: &MadParams, step: Step) -> Verdict {
         if self.recent.len() < params.warm_up {
             self.learn(params.window, step.x);
             return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
-        let median = self.median();
-        let floor = params.min_deviation + params.min_relative_deviation * median.abs();
-        let sigma = self.sigma(median).max(floor);
+        let (median, sigma) = self.centre(params);
         self.learn(params.window, step.x);
         let side = Side::of(step.x - median);
         let z = (step.x - median).abs() / sigma;

@@ -12,7 +12,7 @@ use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, rounded};
+use crate::metric::{Direction, Timestamp, rounded};
 
 section! {
     /// How far a value is beyond everything that the series has done: its records, those of
@@ -158,14 +158,23 @@ impl Core for Novelty {
         }
     }
 
+    fn band(&self, params: &NoveltyParams, _at: Timestamp, direction: Direction) -> Option<Band> {
+        let (low, high) = self.value.range();
+        (self.seen > params.warm_up).then(|| Band {
+            lower: direction.watches_below().then_some(low),
+            centre: None,
+            upper: direction.watches_above().then_some(high),
+        })
+    }
+
     fn step(&mut self, params: &NoveltyParams, step: Step) -> Verdict {
         let (low, high) = self.value.range();
-        let known = self.seen > params.warm_up;
+        let band = self.band(params, step.at, step.direction);
         let left_constant = self.leaves_constant(step.x);
         let novelty = self.novelty(params.warm_up, step);
-        if !known {
+        let Some(band) = band else {
             return Verdict::warming_up(TOO_FEW_SAMPLES);
-        }
+        };
         let side = if step.x < low {
             Side::Below
         } else {
@@ -176,11 +185,6 @@ impl Core for Novelty {
             2.0
         } else {
             novelty / params.threshold
-        };
-        let band = Band {
-            lower: step.direction.watches_below().then_some(low),
-            centre: None,
-            upper: step.direction.watches_above().then_some(high),
         };
         let outside = (step.x < low || step.x > high).then_some(side);
         Verdict::judged(score, outside, band, || {

@@ -10,6 +10,9 @@ use crate::metric::{MetricSample, Timestamp};
 /// Longer gaps, in steps, count as this many steps, so that they do not erase everything learned.
 const MAX_GAP: i64 = 100;
 
+/// The reason of the verdict on NaN.
+pub(super) const NO_NUMBER: &str = "the value is not a number";
+
 /// If a sample is older than the last one by more steps than this, the clock was set back.
 const SET_BACK: i64 = 10;
 
@@ -28,7 +31,7 @@ impl Pace {
     /// newer than the last one.
     pub fn admit(&mut self, sample: &MetricSample, interval: Duration) -> Result<i32, Verdict> {
         if !sample.value.is_finite() {
-            return Err(Verdict::insufficient("the value is not a finite number"));
+            return Err(Verdict::insufficient(NO_NUMBER));
         }
         let every = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
         if every == 0 {

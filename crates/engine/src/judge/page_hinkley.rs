@@ -9,7 +9,7 @@ use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, rounded};
+use crate::metric::{Direction, Timestamp, rounded};
 
 section! {
     /// The Page-Hinkley test: the cumulative sum of deviations from the running mean.
@@ -56,6 +56,12 @@ impl Core for PageHinkley {
         }
     }
 
+    fn band(&self, params: &PageHinkleyParams, _at: Timestamp, _: Direction) -> Option<Band> {
+        // After an alarm the next value starts over. The value that ends the warm-up is judged.
+        let seen = if self.alarmed { 0 } else { self.seen };
+        (seen > 0 && seen.saturating_add(1) >= params.warm_up).then_some(Band::about(self.mean))
+    }
+
     fn step(&mut self, params: &PageHinkleyParams, step: Step) -> Verdict {
         if self.alarmed {
             *self = Self::new(params);
@@ -88,10 +94,7 @@ impl Core for PageHinkley {
         let side = if down > up { Side::Below } else { Side::Above };
         let score = up.max(down) / params.threshold;
         self.alarmed = score > 1.0;
-        let band = Band {
-            centre: Some(self.mean),
-            ..Band::default()
-        };
+        let band = Band::about(self.mean);
         Verdict::judged(score, Some(side), band, || {
             let (word, mean) = (side.as_str(), self.mean);
             Cow::Owned(format!(

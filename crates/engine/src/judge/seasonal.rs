@@ -10,7 +10,7 @@ use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, rounded};
+use crate::metric::{Direction, Timestamp, rounded};
 
 /// The standard deviation of a normal distribution over its mean absolute deviation: √(π/2).
 const TO_SIGMA: f64 = 1.253_314_137_315_500_1;
@@ -66,10 +66,14 @@ impl Core for Seasonal {
         }
     }
 
+    fn band(&self, params: &SeasonalParams, at: Timestamp, direction: Direction) -> Option<Band> {
+        let (expected, sigma) = self.centre(params, at);
+        let is_warm = self.seen >= params.warm_up;
+        is_warm.then(|| Band::around(expected, params.k_sigma * sigma, direction))
+    }
+
     fn step(&mut self, params: &SeasonalParams, step: Step) -> Verdict {
-        let expected = self.season.expected(step.at);
-        let floor = params.min_deviation + params.min_relative_deviation * expected.abs();
-        let sigma = (self.season.spread() * TO_SIGMA).max(floor);
+        let (expected, sigma) = self.centre(params, step.at);
         let residual = self.season.residual(step.at, step.x);
         if self.seen < params.warm_up {
             self.seen += 1;
@@ -104,6 +108,13 @@ impl Core for Seasonal {
 }
 
 impl Seasonal {
+    /// The expected value and the standard deviation, at least the configured minimum.
+    fn centre(&self, params: &SeasonalParams, at: Timestamp) -> (f64, f64) {
+        let expected = self.season.expected(at);
+        let floor = params.min_deviation + params.min_relative_deviation * expected.abs();
+        (expected, (self.season.spread() * TO_SIGMA).max(floor))
+    }
+
     /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them moves
     /// the level.
     fn count_run(&mut self, params: &SeasonalParams, step: Step, side: Option<Side>) {

@@ -10,7 +10,7 @@ use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
 use crate::describe::section;
-use crate::metric::{Direction, SplitMix64, rounded};
+use crate::metric::{Direction, SplitMix64, Timestamp, rounded};
 
 /// Bins of the ranks.
 const BINS: usize = 64;
@@ -117,6 +117,10 @@ impl Core for Shift {
         }
     }
 
+    fn band(&self, params: &ShiftParams, _at: Timestamp, _direction: Direction) -> Option<Band> {
+        (self.seen >= params.warm_up).then_some(Band::about(self.mean))
+    }
+
     fn step(&mut self, params: &ShiftParams, step: Step) -> Verdict {
         self.seen += 1;
         let half = params.warm_up / 2;
@@ -148,10 +152,7 @@ impl Core for Shift {
         let evidence = (up + down) / f64::from(watched.max(1));
         let score = evidence.max(1.0).ln() / params.budget.ln();
         let side = if down > up { Side::Below } else { Side::Above };
-        let band = Band {
-            centre: Some(self.mean),
-            ..Band::default()
-        };
+        let band = Band::about(self.mean);
         let verdict = Verdict::judged(score, Some(side), band, || {
             let (word, mean) = (side.as_str(), self.mean);
             Cow::Owned(format!(

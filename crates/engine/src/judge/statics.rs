@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::pace::NO_NUMBER;
 use super::registry::Built;
 use super::{
     Band, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
@@ -17,7 +18,8 @@ const KIND: &str = "static";
 
 /// A value is anomalous beyond a fixed bound. It learns nothing and needs no warm-up; 40 bytes.
 ///
-/// The score is `1 ± (x − b) / max(|b|, min_deviation)`, at least 0.
+/// The score is `1 ± (x − b) / max(|b|, min_deviation)`, at least 0 and finite also for an infinite
+/// value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StaticThresholdStrategy {
     lower: Option<f64>,
@@ -51,8 +53,8 @@ impl StaticThresholdStrategy {
 impl ThresholdStrategy for StaticThresholdStrategy {
     fn judge(&mut self, sample: &MetricSample) -> Verdict {
         let x = sample.value;
-        if !x.is_finite() {
-            return Verdict::insufficient("the value is not a finite number");
+        if x.is_nan() {
+            return Verdict::insufficient(NO_NUMBER);
         }
         let above = self.upper.map_or(0.0, |bound| self.score(x - bound, bound));
         let below = self.lower.map_or(0.0, |bound| self.score(bound - x, bound));

@@ -13,8 +13,8 @@ use crate::metric::MetricSample;
 /// Judges the values of one series, in order of time.
 ///
 /// Implementations judge a sample by what they knew before it and learn from it afterwards. They do
-/// not panic on any value: for NaN and infinities they return `insufficient_data` and change
-/// nothing.
+/// not panic on any value. NaN gives `insufficient_data`. An infinite value is beyond every limit on
+/// its side. Neither changes the state.
 pub trait ThresholdStrategy: Send + fmt::Debug {
     /// Judges the sample, then learns from it.
     fn judge(&mut self, sample: &MetricSample) -> Verdict;

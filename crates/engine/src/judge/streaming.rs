@@ -6,11 +6,20 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Pace, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict};
+use super::{Band, Pace, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, MetricSample, Timestamp};
 
 /// The reason of a verdict while warming up.
 pub(super) const TOO_FEW_SAMPLES: &str = "too few samples were seen";
+
+/// The verdict on an infinite value by a strategy that knows this band, `None` while warming up. It
+/// is not learned.
+pub(super) fn infinite(value: f64, direction: Direction, band: Option<Band>) -> Verdict {
+    match band {
+        Some(band) => Verdict::infinite(value, direction, band),
+        None => Verdict::warming_up(TOO_FEW_SAMPLES),
+    }
+}
 
 /// A finite value to judge and learn.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +38,9 @@ pub(super) trait Core: Clone + Debug + Send + Serialize + DeserializeOwned {
 
     /// The initial state.
     fn new(params: &Self::Params) -> Self;
+
+    /// The normal values before a value at this time; `None` while warming up.
+    fn band(&self, params: &Self::Params, at: Timestamp, direction: Direction) -> Option<Band>;
 
     /// Judges a value, then learns from it.
     fn step(&mut self, params: &Self::Params, step: Step) -> Verdict;
@@ -95,6 +107,11 @@ impl<C: Core> Streaming<C> {
 
 impl<C: Core> ThresholdStrategy for Streaming<C> {
     fn judge(&mut self, sample: &MetricSample) -> Verdict {
+        if sample.value.is_infinite() {
+            let direction = self.common.direction;
+            let band = self.memory.core.band(&self.params, sample.at, direction);
+            return infinite(sample.value, direction, band);
+        }
         if let Err(verdict) = self.memory.pace.admit(sample, self.common.interval) {
             return verdict;
         }

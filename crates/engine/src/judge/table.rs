@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pace::NO_NUMBER;
 use super::{
     Registry, Snapshot, StrategyConfig, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
 };
@@ -33,8 +34,8 @@ struct Entry {
 pub struct TableCounts {
     /// Series in the table.
     pub series: usize,
-    /// Samples without a finite value, which were not judged.
-    pub not_finite: u64,
+    /// Samples that are NaN, which were not judged.
+    pub nan: u64,
     /// Samples of series beyond the limit, which were not judged.
     pub refused: u64,
     /// Series that left because they were gone or idle.
@@ -79,12 +80,12 @@ impl Table {
             }
             return Verdict::insufficient(why.clone());
         }
-        if !sample.value.is_finite() {
-            self.counts.not_finite += 1;
+        if sample.value.is_nan() {
+            self.counts.nan += 1;
             if let Some(entry) = self.entries.get_mut(&sample.labels) {
                 entry.seen = entry.seen.max(sample.at);
             }
-            return Verdict::insufficient("the value is not a finite number");
+            return Verdict::insufficient(NO_NUMBER);
         }
         if let Some(entry) = self.entries.get_mut(&sample.labels) {
             entry.seen = entry.seen.max(sample.at);

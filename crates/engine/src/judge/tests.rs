@@ -1,6 +1,7 @@
 //! One test per flaw that a naive implementation of these formulas has.
 
 mod figures;
+mod infinite;
 mod null;
 mod oracle;
 mod properties;
@@ -157,22 +158,23 @@ fn state_is_kept_per_series_and_not_shared() {
 }
 
 #[test]
-fn nan_and_infinities_are_counted_and_change_nothing() {
+fn nan_is_counted_and_an_infinite_value_is_anomalous_and_neither_changes_anything() {
     let ewma = config(r#"{"type":"ewma","warm_up":10}"#);
     let mut table = Table::new(&Registry::built_in(), &ewma, &ROWS);
     for i in 0..50 {
         table.judge(&sample(noise(i)));
     }
     let before = table.snapshot();
-    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+    for (bad, state, score) in [
+        (f64::NAN, State::InsufficientData, None),
+        (f64::INFINITY, State::Anomalous, Some(f64::MAX)),
+        (f64::NEG_INFINITY, State::Anomalous, Some(f64::MAX)),
+    ] {
         let verdict = table.judge(&sample(bad));
-        assert_eq!(
-            (verdict.state, verdict.score),
-            (State::InsufficientData, None)
-        );
+        assert_eq!((verdict.state, verdict.score), (state, score));
     }
     assert_eq!(table.snapshot(), before);
-    assert_eq!(table.counts().not_finite, 3);
+    assert_eq!(table.counts().nan, 1);
     assert!(
         (0.1 * f64::NAN + 0.9).is_nan(),
         "a naive mean would stay NaN"

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::Direction;
+use crate::metric::{Direction, rounded};
 
 /// The state of a value. A value that cannot be judged is never `ok`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -109,6 +109,15 @@ pub struct Band {
 }
 
 impl Band {
+    /// A most likely value without limits.
+    #[must_use]
+    pub(super) fn about(centre: f64) -> Self {
+        Self {
+            centre: Some(centre),
+            ..Self::default()
+        }
+    }
+
     /// `centre ± width`, with limits only on the sides that are watched.
     #[must_use]
     pub fn around(centre: f64, width: f64, direction: Direction) -> Self {
@@ -158,6 +167,24 @@ impl Verdict {
             expected,
             why: if anomalous { why() } else { Cow::Borrowed("") },
         }
+    }
+
+    /// An infinite value: beyond every limit on its side, and ok on a side that is not watched.
+    #[must_use]
+    pub fn infinite(value: f64, direction: Direction, expected: Band) -> Self {
+        let side = Side::of(value);
+        let score = if side.is_watched(direction) {
+            f64::MAX
+        } else {
+            0.0
+        };
+        Self::judged(score, Some(side), expected, || {
+            Cow::Owned(format!(
+                "{} is {} every limit",
+                rounded(value),
+                side.as_str()
+            ))
+        })
     }
 
     /// There is no value to judge, or it is based on too few observations.

@@ -30,6 +30,9 @@ impl ModelMonitor {
             for retired in &mut self.retired {
                 retired.set_back(back);
             }
+            for group in &mut self.groups {
+                group.set_back(back);
+            }
             self.retraining.gates.set_back(back);
             self.stored.urgent = true;
             return Some(back);

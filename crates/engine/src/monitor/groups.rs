@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::cadence::Cadence;
 use super::filling::fillings;
 use super::names::{identities, keys};
 use super::rule::{RuleState, Setup};
@@ -19,14 +20,36 @@ pub struct GroupState {
     pub(super) interval: Duration,
     pub(super) rules: Vec<RuleState>,
     pub(super) last: Option<Timestamp>,
+    cadence: Cadence,
 }
 
 impl GroupState {
-    /// Ticks vary by milliseconds; half a millisecond must not skip an evaluation.
+    /// Whether its rules are evaluated at this tick.
     pub(super) fn is_due(&self, at: Timestamp) -> bool {
-        let slack = self.interval / 20;
-        self.last
-            .is_none_or(|last| at < last || at.since(last) + slack >= self.interval)
+        self.cadence.is_due(at)
+    }
+
+    /// Notes that its rules were evaluated.
+    pub(super) fn evaluated(&mut self, at: Timestamp) {
+        self.last = Some(at);
+        self.cadence.evaluated(at);
+    }
+
+    /// Continues the schedule of an earlier version of the group.
+    pub(super) fn resume(&mut self, (cadence, last): (Cadence, Option<Timestamp>)) {
+        self.last = last;
+        self.cadence.resume(&cadence, last);
+    }
+
+    /// The schedule, to [`resume`](Self::resume) it.
+    pub(super) fn schedule(&self) -> (Cadence, Option<Timestamp>) {
+        (self.cadence, self.last)
+    }
+
+    /// Adjusts the schedule after the clock went back.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        self.last = self.last.map(|last| last - by);
+        self.cadence.set_back(by);
     }
 
     /// Its name, unique within its file.
@@ -94,6 +117,7 @@ pub(super) fn fresh_groups(
             name: group.name.clone(),
             interval,
             last: None,
+            cadence: Cadence::new(interval, settings.interval),
         }
     };
     rules.groups.iter().map(&mut fresh).collect()

@@ -3,6 +3,7 @@
 
 mod alert_series;
 mod alerting;
+mod cadence;
 mod clock_jump;
 mod discovered;
 mod evidence;
@@ -31,6 +32,7 @@ mod traffic;
 mod watch;
 
 pub use alerting::Alerting;
+pub use cadence::evaluated_every;
 pub use groups::GroupState;
 pub use model_monitor::ModelMonitor;
 pub use recorder::Recorder;

@@ -84,7 +84,7 @@ impl ModelMonitor {
             if let Some(old) = found.and_then(|found| old[found].take()) {
                 let taken = rule.inherit(old, is_same_model, at, &self.context);
                 changes.extend(taken.changes);
-                self.retired.extend(taken.withdrawn);
+                self.retired.extend(taken.ended);
             }
         }
         self.groups = groups;
@@ -142,6 +142,8 @@ fn keep_times(before: &[GroupState], groups: &mut [GroupState]) {
         pairs.of_new
     };
     for (group, found) in groups.iter_mut().zip(times) {
-        group.last = found.and_then(|found| before[found].last);
+        if let Some(found) = found {
+            group.resume(before[found].schedule());
+        }
     }
 }

@@ -1,13 +1,15 @@
 //! Decides when a firing watch requests retraining.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use tracing::info;
 
+use super::model_monitor::ModelMonitor;
 use super::results::Results;
 use super::rule::{RuleKind, RuleState};
 use super::settings::{Model, RetrainingSettings, Settings};
+use super::watch::Watching;
 use crate::alert::Context;
 use crate::judge;
 use crate::metric::{Labels, Timestamp};
@@ -16,15 +18,15 @@ use crate::retrain::{Attempt, Decision, GateKey, Gates, Policy, RetrainRequest};
 use crate::rules::Retrain;
 use crate::series::Window;
 
-/// Interval of gate garbage collection. A gate is dropped after two sweeps without its series, so
-/// that it survives a failed scrape.
+/// Interval of gate garbage collection. The verdicts on a series are dropped after two sweeps without
+/// it, so that they survive a failed scrape.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
-/// A sweep for the gates of a rule whose series have ended.
+/// A sweep for the series of a rule that have ended.
 #[derive(Debug)]
 struct Sweep {
     at: Timestamp,
-    missed: BTreeSet<GateKey>,
+    missed: BTreeSet<Labels>,
 }
 
 /// The gates of every (rule, series) and the switches in front of them.
@@ -43,6 +45,30 @@ pub(super) struct Known<'a> {
     pub(super) window: &'a Window,
     /// A server's results; empty without a server.
     pub(super) results: &'a Results,
+}
+
+impl ModelMonitor {
+    /// Drops the gates of watches that no longer retrain. Gates that an earlier version stored
+    /// under the name of their watches are theirs.
+    pub(super) fn keep_known_gates(&mut self) {
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for rule in self.groups.iter().flat_map(|group| &group.rules) {
+            if let RuleKind::Watch(watching) = &rule.kind
+                && watching.watch.retrain.is_some()
+            {
+                known.insert(&rule.key);
+                names.entry(rule.name()).or_default().push(&rule.key);
+            }
+        }
+        let gates = &mut self.retraining.gates;
+        for (name, keys) in names {
+            if !known.contains(name) {
+                gates.rename(name, &keys);
+            }
+        }
+        gates.retain(|key| known.contains(key.rule.as_str()));
+    }
 }
 
 impl Retraining {
@@ -66,7 +92,8 @@ impl Retraining {
         };
     }
 
-    /// The retraining requests of a rule after its evaluation.
+    /// The retraining requests of a rule after its evaluation: of firing alerts whose series got a
+    /// verdict in it. An alert without data asks for nothing.
     pub(super) fn decide(
         &mut self,
         rule: &RuleState,
@@ -87,27 +114,21 @@ impl Retraining {
             in_flight_timeout: self.settings.in_flight_timeout.unwrap_or(retrain.cooldown),
             dry_run: self.settings.dry_run,
         };
-        for (sample, verdict) in &watching.judged {
-            let key = GateKey::new(&watch.alert.name, &sample.labels);
-            match verdict.state {
-                judge::State::Anomalous => self.gates.gate(&key).verdict(&policy, true),
-                judge::State::Ok => self.gates.gate(&key).verdict(&policy, false),
-                judge::State::WarmingUp
-                | judge::State::InsufficientData
-                | judge::State::Stale
-                | judge::State::Idle => {}
-            }
-        }
+        let judged = self.count_verdicts(&rule.key, &policy, watching);
         let mut requests = Vec::new();
         let firing = watching.tracker.firing(&watch.alert, context);
-        let judged = watching.judged.iter().map(|(sample, _)| &sample.labels);
-        let known_series = judged.chain(firing.iter().map(|alert| &alert.series));
-        self.sweep(&watch.alert.name, &policy, known_series, at);
-        for alert in firing {
-            let key = GateKey::new(&watch.alert.name, &alert.series);
+        let present = watching.judged.iter().map(|(sample, _)| &sample.labels);
+        let known_series = present.chain(firing.iter().map(|alert| &alert.series));
+        self.sweep(&rule.key, &policy, known_series, at);
+        for alert in &firing {
+            if !judged.contains(&alert.series) {
+                continue;
+            }
+            let key = GateKey::new(&rule.key, &alert.series);
             let version = self.model.version.as_deref().unwrap_or("");
             let attempt = Attempt {
                 model: (&self.model.id, version),
+                series: &alert.series,
                 at,
                 fired_at: alert.fired_at,
                 enabled: self.settings.enabled,
@@ -118,7 +139,7 @@ impl Retraining {
                 .decide(&policy, &key, &attempt, || vetoed(retrain, known, at));
             match decision {
                 Decision::Request { id } => {
-                    requests.push(RetrainRequest::new(id, attempt.model, &alert, at));
+                    requests.push(RetrainRequest::new(id, attempt.model, alert, at));
                 }
                 Decision::DryRun { id } => {
                     info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)");
@@ -129,7 +150,31 @@ impl Retraining {
         requests
     }
 
-    /// Drops the gates of series that have ended, so that their number stays bounded.
+    /// Adds the verdicts of an evaluation; returns the series that got one.
+    fn count_verdicts<'a>(
+        &mut self,
+        rule: &str,
+        policy: &Policy,
+        watching: &'a Watching,
+    ) -> HashSet<&'a Labels> {
+        let mut judged = HashSet::with_capacity(watching.judged.len());
+        for (sample, verdict) in &watching.judged {
+            let is_anomalous = match verdict.state {
+                judge::State::Anomalous => true,
+                judge::State::Ok => false,
+                judge::State::WarmingUp
+                | judge::State::InsufficientData
+                | judge::State::Stale
+                | judge::State::Idle => continue,
+            };
+            let gate = self.gates.gate(&GateKey::new(rule, &sample.labels));
+            gate.verdict(policy, &sample.labels, is_anomalous);
+            judged.insert(&sample.labels);
+        }
+        judged
+    }
+
+    /// Drops what is known about series that have ended, so that its size stays bounded.
     fn sweep<'a>(
         &mut self,
         rule: &str,
@@ -145,11 +190,15 @@ impl Retraining {
         if at.since(last.at) < SWEEP_EVERY {
             return;
         }
-        let known: BTreeSet<GateKey> = known.map(|series| GateKey::new(rule, series)).collect();
-        let idle = self.gates.idle(rule, policy, at).cloned();
-        let missed: BTreeSet<GateKey> = idle.filter(|key| !known.contains(key)).collect();
-        self.gates
-            .retain(|key| !(missed.contains(key) && last.missed.contains(key)));
+        let known: BTreeSet<&Labels> = known.collect();
+        let series = self.gates.series(rule);
+        let missed: BTreeSet<Labels> = series
+            .filter(|series| !known.contains(series))
+            .cloned()
+            .collect();
+        self.gates.sweep(rule, policy, at, |series| {
+            missed.contains(series) && last.missed.contains(series)
+        });
         *last = Sweep { at, missed };
     }
 }
@@ -190,11 +239,13 @@ mod tests {
         let start = Timestamp::from_millis(1_700_000_000_000);
         for user in ["here", "gone", "asked"] {
             let key = GateKey::new("Bad", &series(user));
-            retraining.gates.gate(&key).verdict(&policy, true);
+            let gate = retraining.gates.gate(&key);
+            gate.verdict(&policy, &series(user), true);
         }
         let asked = GateKey::new("Bad", &series("asked"));
         let attempt = super::Attempt {
             model: ("m", "1"),
+            series: &series("asked"),
             at: start,
             fired_at: Some(start),
             enabled: true,

@@ -19,6 +19,10 @@ pub(super) struct Rollout {
     pub(super) idle: bool,
     /// Every target answered, so a series that was not scraped does not exist.
     pub(super) complete: bool,
+    /// The labels of every target, and whether its last scrape succeeded.
+    pub(super) targets: Vec<(Labels, bool)>,
+    /// A record has no values because its last evaluation failed.
+    pub(super) record_failed: bool,
     /// Instances that have been absent for longer than the grace period.
     pub(super) gone: HashSet<String>,
     /// Instances that appeared less than the grace period ago.
@@ -97,6 +101,29 @@ impl Rollout {
         !self.gone.is_empty() && labels.get("instance").is_some_and(is_gone)
     }
 
+    /// Whether a series without a value would have been exported if it existed: the last scrapes
+    /// of its targets succeeded, and nothing between the scrapes and the watch failed.
+    ///
+    /// Its targets are those with the same `instance` and `job`. A series that carries neither, or
+    /// the values of no target, may come from every target.
+    pub(super) fn is_withdrawn(&self, series: &Labels) -> bool {
+        if self.record_failed {
+            return false;
+        }
+        let names = ["instance", "job"];
+        let names = names.iter().filter(|name| series.get(name).is_some());
+        let is_own = |target: &Labels| {
+            let mut names = names.clone();
+            names.all(|name| target.get(name) == series.get(name))
+        };
+        let own = self.targets.iter().filter(|(target, _)| is_own(target));
+        if own.clone().next().is_some() {
+            own.clone().all(|(_, is_up)| *is_up)
+        } else {
+            self.complete
+        }
+    }
+
     /// Whether a series belongs to a replica or a version that is new.
     pub(super) fn is_young(&self, versions: &Versions, labels: &Labels, at: Timestamp) -> bool {
         let is_young = |instance| self.young.contains(instance);
@@ -128,6 +155,32 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn a_series_is_withdrawn_if_the_targets_that_exported_it_answer() {
+        let target = |instance: &str, is_up: bool| {
+            let labels = Labels::new([("instance", instance), ("job", "vllm")]);
+            (labels, is_up)
+        };
+        let rollout = Rollout {
+            targets: vec![target("a", true), target("b", false)],
+            complete: false,
+            ..Rollout::default()
+        };
+        let is_withdrawn =
+            |pairs: &[(&str, &str)]| rollout.is_withdrawn(&Labels::new(pairs.iter().copied()));
+        assert!(is_withdrawn(&[("instance", "a"), ("job", "vllm")]));
+        assert!(is_withdrawn(&[("instance", "a"), ("model", "m")]));
+        assert!(!is_withdrawn(&[("instance", "b"), ("job", "vllm")]));
+        assert!(!is_withdrawn(&[("job", "vllm")]));
+        assert!(!is_withdrawn(&[("model", "m")]));
+        assert!(!is_withdrawn(&[("instance", "elsewhere")]));
+        let failed = Rollout {
+            record_failed: true,
+            ..rollout
+        };
+        assert!(!failed.is_withdrawn(&Labels::new([("instance", "a")])));
     }
 
     fn series(version: &str) -> Labels {

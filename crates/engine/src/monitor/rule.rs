@@ -89,7 +89,7 @@ pub(super) struct Taken {
     /// The alerts whose state changed.
     pub(super) changes: Vec<Alert>,
     /// The ends of alerts that are pending again.
-    pub(super) withdrawn: Option<Retired>,
+    pub(super) ended: Option<Retired>,
 }
 
 /// An evaluation that needs answers to the queries of templates before it can continue.
@@ -167,6 +167,11 @@ impl RuleState {
         &self.kind
     }
 
+    /// Whether it is a record whose last evaluation failed.
+    pub(super) fn is_failed_record(&self) -> bool {
+        matches!(self.kind, RuleKind::Record(_)) && self.health.error.is_some()
+    }
+
     /// Every expression of the rule.
     pub(super) fn expressions(&self) -> impl Iterator<Item = &Expr> {
         let veto = match &self.kind {
@@ -223,12 +228,12 @@ impl RuleState {
             return Taken::default();
         };
         *tracker = before;
-        let (changes, withdrawn) = tracker.adopt(rule, at, context);
-        let withdrawn = (!withdrawn.is_empty())
-            .then(|| Retired::new(identity, rule.clone(), withdrawn, at, context).0);
+        let (changes, ended) = tracker.adopt(rule, at, context);
+        let ended =
+            (!ended.is_empty()).then(|| Retired::new(identity, rule.clone(), ended, at, context).0);
         Taken {
             changes: changes.alerts,
-            withdrawn,
+            ended,
         }
     }
 
@@ -360,6 +365,7 @@ impl RuleState {
         let error = self.track(outcome, pass);
         if let RuleKind::Watch(watching) = &mut self.kind {
             watching.end_superseded(&present, pass);
+            watching.end_withdrawn(pass);
         }
         let new = pass.changes.iter().skip(before);
         let fired = new.filter(|alert| alert.state == alert::AlertState::Firing);

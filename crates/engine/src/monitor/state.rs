@@ -88,25 +88,10 @@ impl ModelMonitor {
             if let Some(stored) = record.alerts.take() {
                 let taken = rule.take_tracker(stored.into_tracker(), at, &self.context);
                 changes.extend(taken.changes);
-                self.retired.extend(taken.withdrawn);
+                self.retired.extend(taken.ended);
             }
         }
         changes
-    }
-
-    /// Drops the gates of watches that no longer retrain.
-    pub(super) fn keep_known_gates(&mut self) {
-        let rules = self.groups.iter().flat_map(|group| &group.rules);
-        let known: BTreeSet<&str> = rules
-            .filter(|rule| match &rule.kind {
-                RuleKind::Watch(watching) => watching.watch.retrain.is_some(),
-                RuleKind::Record(_) | RuleKind::Alert(_) => false,
-            })
-            .map(RuleState::name)
-            .collect();
-        self.retraining
-            .gates
-            .retain(|key| known.contains(key.rule.as_str()));
     }
 
     /// The changes since the last call, with the learned state if `with_knowledge` is set.

@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::model_monitor::ModelMonitor;
 use super::rollout::Rollout;
+use super::rule::RuleState;
 use super::selection::filter;
 use super::settings::{Baseline, Target};
 use super::target::{Scraped, TargetState};
@@ -118,6 +119,12 @@ impl ModelMonitor {
             grace: model.rollout_grace,
             carry: model.baseline == Baseline::Carry,
             idle: self.is_idle(),
+            targets: self
+                .targets
+                .iter()
+                .map(|target| (target.labels.clone(), target.is_up()))
+                .collect(),
+            record_failed: self.rules().any(RuleState::is_failed_record),
             complete: self.targets.iter().all(TargetState::is_up),
             young: young
                 .filter_map(|target| target.labels.get("instance"))

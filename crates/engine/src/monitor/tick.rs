@@ -138,7 +138,7 @@ impl ModelMonitor {
                 }
                 tick.rule += 1;
             }
-            group.last = Some(tick.at);
+            group.evaluated(tick.at);
             tick.group += 1;
             tick.rule = 0;
         }

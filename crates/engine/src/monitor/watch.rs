@@ -26,6 +26,8 @@ pub struct Watching {
     /// The ranges over which the value counts.
     pub(super) counted: Vec<CountedRange>,
     versions: Versions,
+    /// Missing series are missing at the source: every window was filled in the last evaluation.
+    is_filled: bool,
     strategy: String,
     window: Option<Duration>,
     /// The expression is a plain selector, so the evidence of a record is the evidence of the
@@ -58,6 +60,7 @@ impl Watching {
             judged: Vec::new(),
             counted,
             versions: Versions::default(),
+            is_filled: false,
             strategy: watch.strategy.to_string(),
             window,
             judges_a_record: watch.expr.selector().is_some(),
@@ -91,6 +94,7 @@ impl Watching {
         pass: &Pass<'_>,
     ) -> Observed {
         let rollout = pass.rollout;
+        self.is_filled = filled.own && filled.upstream;
         if rollout.idle {
             return self.idle(pass.at);
         }
@@ -169,6 +173,19 @@ impl Watching {
         pass.changes.extend(ended.alerts);
     }
 
+    /// Ends the alerts of series that a healthy target no longer exports.
+    pub(super) fn end_withdrawn(&mut self, pass: &mut Pass<'_>) {
+        let (is_filled, rollout) = (self.is_filled, pass.rollout);
+        let is_withdrawn = |series: &Labels| is_filled && rollout.is_withdrawn(series);
+        let ended =
+            self.tracker
+                .end_withdrawn(&self.watch.alert, pass.at, pass.context, is_withdrawn);
+        for alert in &ended.alerts {
+            info!(%alert, "the target no longer exports the series");
+        }
+        pass.changes.extend(ended.alerts);
+    }
+
     /// Judges a value; counters that stand still give no value.
     fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Verdict {
         self.carry(sample, pass.rollout);
@@ -200,7 +217,7 @@ impl Watching {
         if self.table.has_room_for(values.len()) {
             return;
         }
-        let values = values.iter().filter(|value| value.value.is_finite());
+        let values = values.iter().filter(|value| !value.value.is_nan());
         let present: HashSet<&Labels> = values.map(|value| &value.labels).collect();
         let lacking = self.table.lacking_room(present.iter().copied());
         if lacking == 0 {

@@ -1,15 +1,15 @@
 //! Decides when a firing watch requests retraining: N of M, cool-down, one at a time, veto, dry
 //! run.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{Labels, Timestamp, format_duration};
+use crate::metric::{Labels, Timestamp};
 
-use super::idempotency_key;
+use super::verdicts::Verdicts;
+use super::{GateKey, idempotency_key};
 
 /// The rule's `retrain` settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,45 +109,24 @@ pub enum Decision {
     Hold(Hold),
 }
 
-/// The state of one (rule, series).
+/// The state of one rule and one series without the pod's identity: the cool-down and the request
+/// under way, which its replicas share, and the verdicts on each replica.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Gate {
-    /// The latest verdicts, newest last.
-    verdicts: VecDeque<bool>,
-    last_request: Option<Timestamp>,
+    /// The latest verdicts on each series.
+    #[serde(default)]
+    replicas: Verdicts,
+    pub(super) last_request: Option<Timestamp>,
     /// Its epoch, and the cool-down in milliseconds that it was counted in.
     #[serde(default)]
     last_epoch: Option<(i64, i64)>,
-    in_flight: Option<InFlight>,
+    pub(super) in_flight: Option<InFlight>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct InFlight {
-    id: String,
-    since: Timestamp,
-}
-
-/// The key of a gate: a rule and a series without the pod's identity.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct GateKey {
-    /// The watch's name.
-    pub rule: String,
-    /// The series' labels without those that distinguish replicas.
-    pub series: Labels,
-}
-
-/// Labels that distinguish replicas of one model; they do not identify the model.
-const POD_IDENTITY: [&str; 6] = ["instance", "pod", "namespace", "job", "container", "node"];
-
-impl GateKey {
-    /// The key of a series under a rule.
-    #[must_use]
-    pub fn new(rule: &str, series: &Labels) -> Self {
-        Self {
-            rule: rule.to_owned(),
-            series: series.retain(|name| name != Labels::NAME && !POD_IDENTITY.contains(&name)),
-        }
-    }
+pub(super) struct InFlight {
+    pub(super) id: String,
+    pub(super) since: Timestamp,
 }
 
 /// One evaluation of a watch, as the gate needs it.
@@ -155,6 +134,8 @@ impl GateKey {
 pub struct Attempt<'a> {
     /// `model.id` and `model.version`.
     pub model: (&'a str, &'a str),
+    /// The series of the alert, with the pod's identity.
+    pub series: &'a Labels,
     /// The evaluation's time.
     pub at: Timestamp,
     /// Since when the alert fires, `None` when it does not.
@@ -166,11 +147,8 @@ pub struct Attempt<'a> {
 impl Gate {
     /// Adds a verdict: whether the series was anomalous at this evaluation. Leave out unknown
     /// verdicts.
-    pub fn verdict(&mut self, policy: &Policy, anomalous: bool) {
-        self.verdicts.push_back(anomalous);
-        while self.verdicts.len() > policy.after.1 as usize {
-            self.verdicts.pop_front();
-        }
+    pub fn verdict(&mut self, policy: &Policy, series: &Labels, anomalous: bool) {
+        self.replicas.add(series, anomalous, policy.after.1);
     }
 
     /// Decides. `veto` is only called if every other check passed: `Ok(true)` vetoes, and so does
@@ -217,8 +195,7 @@ impl Gate {
         }
         let fired_at = attempt.fired_at.ok_or(Hold::NotFiring)?;
         let (needed, of) = policy.after;
-        let latest = self.verdicts.iter().rev().take(of as usize);
-        let anomalous = u32::try_from(latest.filter(|v| **v).count()).unwrap_or(u32::MAX);
+        let anomalous = self.replicas.anomalous(attempt.series, of);
         if anomalous < needed {
             return Err(Hold::TooFew {
                 anomalous,
@@ -243,11 +220,25 @@ impl Gate {
 
     /// Until when the gate may hold a request back, or a new alert may fall into its last epoch: at
     /// most two cool-downs after a request.
-    fn busy_until(&self, cooldown: Duration, in_flight_timeout: Duration) -> Option<Timestamp> {
+    pub(super) fn busy_until(
+        &self,
+        cooldown: Duration,
+        in_flight_timeout: Duration,
+    ) -> Option<Timestamp> {
         let cooling = self.last_request.map(|last| last + cooldown * 2);
         let flight = self.in_flight.as_ref();
         let flying = flight.map(|flight| flight.since + in_flight_timeout);
         cooling.max(flying)
+    }
+
+    /// The verdicts on each series.
+    pub(super) fn replicas(&self) -> &Verdicts {
+        &self.replicas
+    }
+
+    /// Drops the verdicts on these series.
+    pub(super) fn drop_replicas(&mut self, is_gone: impl Fn(&Labels) -> bool) {
+        self.replicas.forget(is_gone);
     }
 
     /// The time of the last request.
@@ -274,139 +265,4 @@ fn millis(cooldown: Duration) -> i64 {
     i64::try_from(cooldown.as_millis())
         .unwrap_or(i64::MAX)
         .max(1)
-}
-
-/// The gates of all rules and series.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Gates {
-    #[serde(with = "pairs")]
-    gates: BTreeMap<GateKey, Gate>,
-}
-
-impl Gates {
-    /// The gate of a key, created if missing.
-    pub fn gate(&mut self, key: &GateKey) -> &mut Gate {
-        self.gates.entry(key.clone()).or_default()
-    }
-
-    /// Every gate, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&GateKey, &Gate)> {
-        self.gates.iter()
-    }
-
-    /// Adjusts the gates after the wall clock went back: cool-downs and requests under way end that
-    /// much earlier.
-    pub fn set_back(&mut self, by: Duration) {
-        for gate in self.gates.values_mut() {
-            gate.last_request = gate.last_request.map(|at| at - by);
-            if let Some(flight) = &mut gate.in_flight {
-                flight.since = flight.since - by;
-            }
-        }
-    }
-
-    /// Puts a stored gate back.
-    pub fn insert(&mut self, key: GateKey, gate: Gate) {
-        self.gates.insert(key, gate);
-    }
-
-    /// Reports a request as done: its series may request again after its cool-down. Returns the
-    /// gate's key, `None` if no such request is under way.
-    pub fn done(&mut self, id: &str) -> Option<GateKey> {
-        let (key, gate) = self
-            .gates
-            .iter_mut()
-            .find(|(_, gate)| gate.in_flight() == Some(id))?;
-        gate.in_flight = None;
-        Some(key.clone())
-    }
-
-    /// Ends the request under way for this key, because its cause has ended. Returns its key, if
-    /// any.
-    pub fn finish(&mut self, key: &GateKey) -> Option<String> {
-        let flight = self.gates.get_mut(key)?.in_flight.take();
-        flight.map(|flight| flight.id)
-    }
-
-    /// Drops the gates that hold no request back at `at` under any policy up to these lengths, and
-    /// whose last epoch is over.
-    pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
-        self.gates.retain(|_, gate| {
-            let busy_until = gate.busy_until(cooldown, in_flight_timeout);
-            busy_until.is_some_and(|until| at < until)
-        });
-    }
-
-    /// The gates of a rule that hold verdicts only: no cool-down, no active epoch and no request
-    /// under way.
-    pub fn idle(
-        &self,
-        rule: &str,
-        policy: &Policy,
-        at: Timestamp,
-    ) -> impl Iterator<Item = &GateKey> {
-        let idle = self.gates.iter().filter(move |(key, gate)| {
-            let busy_until = gate.busy_until(policy.cooldown, policy.in_flight_timeout);
-            key.rule == rule && busy_until.is_none_or(|until| until <= at)
-        });
-        idle.map(|(key, _)| key)
-    }
-
-    /// How many gates there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.gates.len()
-    }
-
-    /// Whether there is no gate.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.gates.is_empty()
-    }
-
-    /// Drops the gates of removed rules, and those without useful state at `at`.
-    pub fn retain(&mut self, mut keep: impl FnMut(&GateKey) -> bool) {
-        self.gates.retain(|key, _| keep(key));
-    }
-
-    /// One line per waiting series, for the status page.
-    #[must_use]
-    pub fn describe(&self, policy: &Policy, at: Timestamp) -> Vec<String> {
-        let lines = self.gates.iter().filter_map(|(key, gate)| {
-            let last = gate.last_request?;
-            let left = (last + policy.cooldown).since(at);
-            (!left.is_zero()).then(|| {
-                format!(
-                    "{} {}: cooling down for {}",
-                    key.rule,
-                    key.series,
-                    format_duration(left)
-                )
-            })
-        });
-        lines.collect()
-    }
-}
-
-/// Serializes a map with non-string keys as a list of pairs.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{Gate, GateKey};
-
-    pub(super) fn serialize<S: Serializer>(
-        map: &BTreeMap<GateKey, Gate>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(map)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<BTreeMap<GateKey, Gate>, D::Error> {
-        let pairs = Vec::<(GateKey, Gate)>::deserialize(from)?;
-        Ok(pairs.into_iter().collect())
-    }
 }

@@ -34,7 +34,7 @@ impl RuleId {
             Rule::Record(recording) => {
                 let pairs = recording.labels.iter();
                 pairs
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .map(|label| (label.name.to_string(), label.value.to_string()))
                     .collect()
             }
             Rule::Alert { alert, .. } => written(&alert.labels),

@@ -1,0 +1,103 @@
+//! Ends the alerts of series that a healthy target no longer exports.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Labels, Timestamp, format_duration};
+
+use super::pass::Pass;
+use super::{AlertRule, Changes, Context, NoData, Tracker};
+
+/// How long healthy targets have not exported the series of an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Withdrawn {
+    counted: Duration,
+    /// The evaluation up to which the time is counted; `None` while it does not count.
+    last: Option<Timestamp>,
+    /// The series had no value in the evaluation at this time.
+    #[serde(skip)]
+    missing_at: Option<Timestamp>,
+}
+
+impl Withdrawn {
+    /// Notes whether the series had a value in an evaluation.
+    pub(super) fn note(&mut self, is_missing: bool, at: Timestamp) {
+        if is_missing {
+            self.missing_at = Some(at);
+        } else {
+            *self = Self::default();
+        }
+    }
+
+    /// Excludes the time up to the next evaluation.
+    pub(super) fn pause(&mut self) {
+        self.last = None;
+    }
+
+    /// Moves the times back after the clock went back.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        self.last = self.last.map(|at| at - by);
+    }
+
+    /// Counts the time since the last evaluation; returns the time counted so far.
+    fn count(&mut self, at: Timestamp) -> Duration {
+        self.counted += self.last.map_or(Duration::ZERO, |last| at.since(last));
+        self.last = Some(at);
+        self.counted
+    }
+}
+
+impl Tracker {
+    /// Resolves the alerts of series that healthy targets have not exported for the rule's
+    /// `no_data_resolve`, and drops pending ones. Call it after each evaluation that succeeded.
+    ///
+    /// The time counts while `is_healthy` returns true for the series. It starts anew when the
+    /// series has a value.
+    pub fn end_withdrawn(
+        &mut self,
+        rule: &AlertRule,
+        at: Timestamp,
+        context: &Context,
+        is_healthy: impl Fn(&Labels) -> bool,
+    ) -> Changes {
+        let mut pass = Pass::new(rule, at, context);
+        let limit = rule.no_data_resolve;
+        if rule.no_data != NoData::Keep || limit.is_zero() {
+            return pass.changes;
+        }
+        let mut ending = Vec::new();
+        for entry in self.entries.values_mut() {
+            let is_missing = entry.withdrawn.missing_at == Some(at);
+            if !is_missing || !entry.is_active() || entry.synthetic {
+                continue;
+            }
+            if !is_healthy(&entry.series) {
+                entry.withdrawn.pause();
+            } else if entry.withdrawn.count(at) >= limit {
+                ending.push(entry.labels.clone());
+            }
+        }
+        for labels in ending {
+            let Some(entry) = self.entries.get_mut(&labels) else {
+                continue;
+            };
+            let why = format!(
+                "no data for {}: the target no longer exports the series",
+                format_duration(limit)
+            );
+            entry.annotations = entry.annotations.with("no_data", &why);
+            let step = entry.unseen(at, Duration::ZERO);
+            self.apply(&mut pass, &labels, step);
+        }
+        pass.changes
+    }
+
+    /// Excludes the time up to the next evaluation from the time without data.
+    pub(super) fn pause_withdrawn(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.withdrawn.pause();
+        }
+    }
+}

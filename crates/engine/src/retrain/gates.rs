@@ -1,0 +1,158 @@
+//! The gates of all rules and series.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metric::{Labels, Timestamp};
+
+use super::{Gate, Policy, pairs};
+
+/// The key of a gate: a rule and a series without the pod's identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GateKey {
+    /// What identifies the rule on every replica: the key of a watch, or the name of an alert that
+    /// a relay received.
+    pub rule: String,
+    /// The series' labels without those that distinguish replicas.
+    pub series: Labels,
+}
+
+/// Labels that distinguish replicas of one model; they do not identify the model.
+const POD_IDENTITY: [&str; 6] = ["instance", "pod", "namespace", "job", "container", "node"];
+
+impl GateKey {
+    /// The key of a series under a rule.
+    #[must_use]
+    pub fn new(rule: &str, series: &Labels) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            series: series.retain(|name| name != Labels::NAME && !POD_IDENTITY.contains(&name)),
+        }
+    }
+}
+
+/// The gates of all rules and series.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Gates {
+    #[serde(with = "pairs")]
+    gates: BTreeMap<GateKey, Gate>,
+}
+
+impl Gates {
+    /// The gate of a key, created if missing.
+    pub fn gate(&mut self, key: &GateKey) -> &mut Gate {
+        self.gates.entry(key.clone()).or_default()
+    }
+
+    /// Every gate, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&GateKey, &Gate)> {
+        self.gates.iter()
+    }
+
+    /// Adjusts the gates after the wall clock went back: cool-downs and requests under way end that
+    /// much earlier.
+    pub fn set_back(&mut self, by: Duration) {
+        for gate in self.gates.values_mut() {
+            gate.last_request = gate.last_request.map(|at| at - by);
+            if let Some(flight) = &mut gate.in_flight {
+                flight.since = flight.since - by;
+            }
+        }
+    }
+
+    /// Puts a stored gate back.
+    pub fn insert(&mut self, key: GateKey, gate: Gate) {
+        self.gates.insert(key, gate);
+    }
+
+    /// Reports a request as done: its series may request again after its cool-down. Returns the
+    /// gate's key, `None` if no such request is under way.
+    pub fn done(&mut self, id: &str) -> Option<GateKey> {
+        let gates = self.gates.iter_mut();
+        let mut found = None;
+        for (key, gate) in gates.filter(|(_, gate)| gate.in_flight() == Some(id)) {
+            gate.in_flight = None;
+            found.get_or_insert_with(|| key.clone());
+        }
+        found
+    }
+
+    /// Ends the request under way for this key, because its cause has ended. Returns its key, if
+    /// any.
+    pub fn finish(&mut self, key: &GateKey) -> Option<String> {
+        let flight = self.gates.get_mut(key)?.in_flight.take();
+        flight.map(|flight| flight.id)
+    }
+
+    /// Drops the gates that hold no request back at `at` under any policy up to these lengths, and
+    /// whose last epoch is over.
+    pub fn forget(&mut self, cooldown: Duration, in_flight_timeout: Duration, at: Timestamp) {
+        self.gates.retain(|_, gate| {
+            let busy_until = gate.busy_until(cooldown, in_flight_timeout);
+            busy_until.is_some_and(|until| at < until)
+        });
+    }
+
+    /// Every series of a rule with verdicts.
+    pub fn series(&self, rule: &str) -> impl Iterator<Item = &Labels> {
+        let gates = self.gates.iter().filter(move |(key, _)| key.rule == rule);
+        gates.flat_map(|(_, gate)| gate.replicas().series())
+    }
+
+    /// Drops the verdicts of a rule on these series, and the gates that hold nothing any more: no
+    /// verdicts, no cool-down, no active epoch and no request under way.
+    pub fn sweep(
+        &mut self,
+        rule: &str,
+        policy: &Policy,
+        at: Timestamp,
+        is_gone: impl Fn(&Labels) -> bool,
+    ) {
+        self.gates.retain(|key, gate| {
+            if key.rule != rule {
+                return true;
+            }
+            gate.drop_replicas(&is_gone);
+            let busy_until = gate.busy_until(policy.cooldown, policy.in_flight_timeout);
+            !gate.replicas().is_empty() || busy_until.is_some_and(|until| at < until)
+        });
+    }
+
+    /// Moves the gates of a rule to its other names. A gate that is there already stays.
+    pub fn rename(&mut self, rule: &str, names: &[&str]) {
+        let of_rule = |(key, _): &(&GateKey, &Gate)| key.rule == rule;
+        let gates = self.gates.iter().filter(of_rule);
+        let moved: Vec<(GateKey, Gate)> = gates
+            .map(|(key, gate)| (key.clone(), gate.clone()))
+            .collect();
+        for (key, gate) in moved {
+            self.gates.remove(&key);
+            for name in names {
+                let key = GateKey {
+                    rule: (*name).to_owned(),
+                    series: key.series.clone(),
+                };
+                self.gates.entry(key).or_insert_with(|| gate.clone());
+            }
+        }
+    }
+
+    /// How many gates there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.gates.len()
+    }
+
+    /// Whether there is no gate.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.gates.is_empty()
+    }
+
+    /// Drops the gates of removed rules, and those without useful state at `at`.
+    pub fn retain(&mut self, mut keep: impl FnMut(&GateKey) -> bool) {
+        self.gates.retain(|key, _| keep(key));
+    }
+}

@@ -1,0 +1,80 @@
+//! Lints about the intervals of groups.
+
+use std::time::Duration;
+
+use super::{Finding, Lint, RuleContext, SetContext};
+use crate::metric::format_duration;
+use crate::monitor::evaluated_every;
+use crate::rules::{Group, Rule};
+
+/// How far an instant selector looks back, as in Prometheus.
+pub(super) const LOOKBACK: Duration = Duration::from_secs(300);
+
+pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Finding>) {
+    for group in groups {
+        findings.extend(uneven(group, set));
+        for (index, rule) in group.rules.iter().enumerate() {
+            let context = RuleContext {
+                group,
+                index,
+                rule,
+                set,
+            };
+            findings.extend(slow_record(&context, groups));
+        }
+    }
+}
+
+/// An interval that is shorter than the scrape interval, or no multiple of it.
+fn uneven(group: &Group, set: &SetContext<'_>) -> Option<Finding> {
+    let interval = group.interval.filter(|_| set.input.has_settings)?;
+    let every = evaluated_every(interval, set.interval);
+    let [written, every_text, scrape] = [interval, every, set.interval].map(format_duration);
+    let what = if interval < set.interval {
+        "is shorter than"
+    } else {
+        "is no multiple of"
+    };
+    (every != interval).then(|| Finding {
+        lint: Lint::UnevenInterval,
+        file: group.file.clone(),
+        document: group.place.document,
+        path: format!("{}.interval", group.place.path),
+        message: format!(
+            "{written} {what} the scrape interval of {scrape}, so the group runs every {every_text} instead of {written}; write {every_text}, or change global.scrape_interval"
+        ),
+    })
+}
+
+/// A plain alert that reads a record which disappears between two evaluations of its group.
+fn slow_record(context: &RuleContext<'_>, groups: &[Group]) -> Option<Finding> {
+    let Rule::Alert { expr, .. } = context.rule else {
+        return None;
+    };
+    let scrape = context.set.interval;
+    let every = |group: &Group| evaluated_every(group.interval.unwrap_or(scrape), scrape);
+    let own = every(context.group);
+    let read = expr.selected(LOOKBACK);
+    let instant = || read.iter().filter(|selected| selected.range.is_none());
+    let slow = groups
+        .iter()
+        .filter(|group| every(group) > LOOKBACK.max(own));
+    let mut records = slow.flat_map(|group| {
+        let records = group.rules.iter().filter_map(|rule| match rule {
+            Rule::Record(recording) => Some(recording.name.as_str()),
+            Rule::Alert { .. } | Rule::Watch(_) => None,
+        });
+        records.map(move |name| (group, name))
+    });
+    let (group, name) = records
+        .find(|(_, name)| instant().any(|selected| selected.selector.may_match_name(name)))?;
+    let [slow, fast] = [every(group), own].map(format_duration);
+    Some(context.remark(
+        Lint::SlowRecord,
+        "expr",
+        format!(
+            "{name} is recorded every {slow} and read every {fast}, but a selector looks back 5m only: the alert comes and goes; record it every 2m or less, or read it with last_over_time({name}[{}])",
+            format_duration(every(group) * 2)
+        ),
+    ))
+}
