@@ -223,7 +223,7 @@ impl Peer {
     }
 
     /// Posts a batch. Halves a batch that is refused for its content until the alert at fault is
-    /// found.
+    /// found; after every other refusal the alerts wait.
     async fn post(&self, batch: Vec<Item>, deadline: Option<Instant>) -> BatchOutcome {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
@@ -234,7 +234,7 @@ impl Peer {
             };
             add(&self.counters.failed, part.len());
             self.counters.set_error(Some(error.to_string()));
-            if !is_about_content(&error) {
+            if !error.is_about_content() {
                 self.report(&error, part.len());
                 let rest: Vec<Item> = parts.into_iter().rev().flatten().collect();
                 part.extend(rest);
@@ -268,16 +268,4 @@ impl Peer {
             .await?;
         Error::check(&response)
     }
-}
-
-/// Whether a smaller batch can succeed. Other refusals (401, 403, 404…) concern the request, and
-/// the alerts wait.
-fn is_about_content(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Status {
-            status: 400 | 413 | 422,
-            ..
-        }
-    )
 }

@@ -12,7 +12,7 @@ use super::auth;
 use super::body::{self, Limit};
 use super::error::{Error, Kind};
 use super::redirect;
-use super::request::{Method, Request, Response, parse_retry_after};
+use super::request::{Method, Request, Response, parse_rate_limit, parse_retry_after};
 use super::settings::Settings;
 use super::tls::{self, PoolFiles};
 use crate::runtime::clock;
@@ -232,14 +232,21 @@ fn host_header(url: &Url) -> Option<HeaderValue> {
 }
 
 fn head_of(response: &reqwest::Response) -> Response {
-    let text = |name: HeaderName| {
+    let text = |name: &str| {
         let value = response.headers().get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
     };
+    let now = clock::now();
+    let rate_limit = || {
+        let (remaining, reset) = (text("x-ratelimit-remaining")?, text("x-ratelimit-reset")?);
+        parse_rate_limit(&remaining, &reset, now)
+    };
     Response {
         status: response.status().as_u16(),
-        content_type: text(CONTENT_TYPE),
-        retry_after: text(RETRY_AFTER).and_then(|text| parse_retry_after(&text, clock::now())),
+        content_type: text(CONTENT_TYPE.as_str()),
+        retry_after: text(RETRY_AFTER.as_str())
+            .and_then(|text| parse_retry_after(&text, now))
+            .or_else(rate_limit),
         body: Vec::new(),
     }
 }
