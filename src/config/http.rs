@@ -67,7 +67,8 @@ section! {
         bearer_token_file: Option<PathBuf> as Option<FilePath> = None;
         /// Certificates and versions of TLS.
         tls_config: Tls = Tls::default();
-        /// Whether a redirect is followed, at most 10 times.
+        /// Whether a redirect is followed, at most 10 times. A POST follows only 307 and 308, and
+        /// with credentials or a signature only to the same host.
         follow_redirects: bool = true;
         /// Whether HTTP/2 is offered over TLS.
         enable_http2: bool = true;

@@ -66,12 +66,26 @@ impl Error {
         })
     }
 
-    /// Whether the same request can succeed later: no response, 5xx, 429, 408 and 425.
+    /// Whether the receiver refuses the content of the request (400, 413, 422), so that the same
+    /// request would be refused again. All other answers can change: a token is renewed, a path is
+    /// created, a limit ends, a proxy recovers.
+    #[must_use]
+    pub fn is_about_content(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 400 | 413 | 422,
+                ..
+            }
+        )
+    }
+
+    /// Whether the same request can succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Http(error) => error.kind() != Kind::Request,
-            Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
+            Self::Status { .. } => !self.is_about_content(),
             Self::Timeout(_) | Self::Store(_) => true,
             Self::Template(_) => false,
             Self::Other { retryable, .. } => *retryable,
@@ -111,10 +125,12 @@ mod tests {
         for success in [200, 201, 202, 204] {
             assert_eq!(status(success), Ok(()));
         }
-        for passing in [408, 425, 429, 500, 502, 503, 504] {
+        for passing in [
+            301, 302, 401, 403, 404, 405, 408, 409, 415, 425, 429, 500, 502, 503, 504,
+        ] {
             assert_eq!(status(passing), Err(true), "{passing}");
         }
-        for lasting in [301, 400, 401, 403, 404, 409, 413, 415, 422] {
+        for lasting in [400, 413, 422] {
             assert_eq!(status(lasting), Err(false), "{lasting}");
         }
         let http = |kind| Error::from(http::Error::new(kind, "http://hook", ""));

@@ -19,7 +19,7 @@ use sidewatch_engine::retrain::RetrainRequest;
 use sidewatch_engine::retrain::{Attempt, Decision, GateKey, Gates, Hold, Policy, idempotency_key};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use wiremock::matchers::{header, method};
+use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Respond, ResponseTemplate};
 
 use crate::support::notify::{TestClock, alert, http_client, submit, until};
@@ -789,25 +789,132 @@ async fn a_request_expires_and_can_be_dropped() {
     running.end().await;
 }
 
-#[tokio::test]
-async fn a_run_that_exists_already_is_a_success() {
+/// The key that names the run `retrain-00112233445566778899aabbccddeeff`.
+const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+fn argo() -> Format {
+    Format::Argo {
+        template: "retrain-fraud".to_owned(),
+    }
+}
+
+/// Sends one request to a receiver that answers 409 with this text, and describes a run with
+/// `run`. Returns whether the request counts as delivered.
+async fn conflict(format: Format, text: &str, run: ResponseTemplate) -> Result<(), Error> {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
-        .respond_with(ResponseTemplate::new(409))
+        .respond_with(ResponseTemplate::new(409).set_body_string(text))
         .mount(&server)
         .await;
+    let place = "/api/v2/dags/retrain/dagRuns/retrain-00112233445566778899aabbccddeeff";
+    Mock::given(method("GET"))
+        .and(path(place))
+        .respond_with(run)
+        .mount(&server)
+        .await;
+    let hook = Webhook {
+        url: format!("{}/api/v2/dags/retrain/dagRuns/", server.uri()).into(),
+        ..webhook(&server, format)
+    };
+    hook.request(&request(KEY)).await
+}
+
+#[tokio::test]
+async fn a_conflict_that_names_this_run_is_a_delivery() {
+    let unknown = || ResponseTemplate::new(404);
+    let argo_says = r#"{"code":6,"message":"workflows.argoproj.io \"retrain-00112233445566778899aabbccddeeff\" already exists"}"#;
+    assert_eq!(conflict(argo(), argo_says, unknown()).await, Ok(()));
+    let airflow_says = r#"{"detail":"DAGRun with DAG ID: 'retrain' and DAGRun ID: 'retrain-00112233445566778899aabbccddeeff' already exists","status":409,"title":"Conflict"}"#;
+    assert_eq!(
+        conflict(Format::Airflow, airflow_says, unknown()).await,
+        Ok(())
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_about_something_else_is_tried_again() {
+    let unknown = || ResponseTemplate::new(404);
+    let quota = r#"{"code":6,"message":"Operation cannot be fulfilled on resourcequotas \"team\": the object has been modified"}"#;
+    let date = "DAGRun with DAG ID: 'retrain' and DAGRun logical date: '2026-11-30T00:00:00+00:00' already exists";
+    let long = "x".repeat(1 << 20) + "retrain-00112233445566778899aabbccddeeff already exists";
+    for (format, text) in [
+        (argo(), quota),
+        (argo(), ""),
+        (argo(), &long),
+        (Format::Airflow, date),
+        (
+            Format::CloudEvents,
+            "retrain-00112233445566778899aabbccddeeff",
+        ),
+    ] {
+        let error = conflict(format, text, unknown()).await.unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+        assert!(error.to_string().starts_with("status 409"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn airflow_is_asked_for_the_run_when_its_conflict_hides_the_name() {
+    let hidden = r#"{"detail":{"reason":"Unique constraint violation","statement":"hidden","orig_error":"hidden"}}"#;
+    let run = r#"{"dag_run_id":"retrain-00112233445566778899aabbccddeeff","state":"queued"}"#;
+    let found = ResponseTemplate::new(200).set_body_string(run);
+    assert_eq!(conflict(Format::Airflow, hidden, found).await, Ok(()));
+    let login = ResponseTemplate::new(200).set_body_string("<html>Sign in</html>");
+    for other in [
+        login,
+        ResponseTemplate::new(404),
+        ResponseTemplate::new(403),
+    ] {
+        let result = conflict(Format::Airflow, hidden, other).await;
+        assert!(result.unwrap_err().is_retryable());
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_refused_for_good_only_for_its_content() {
+    let flaky = Flaky::default();
+    let statuses = [301, 302, 401, 403, 404, 405, 409, 410, 415, 429];
+    *flaky.faults.lock().unwrap() = statuses.map(ResponseTemplate::new).to_vec();
+    let server = flaky.serve().await;
     let running = Running::new(
-        vec![
-            receiver("airflow", webhook(&server, Format::Airflow)),
-            receiver("plain", webhook(&server, Format::default())),
-        ],
+        vec![receiver("hook", webhook(&server, Format::default()))],
         &Arc::new(Store::in_memory()),
     );
     running.submit(&request("k1")).await;
-    until("both ended", || running.waiting() == 0).await;
-    let stats = running.handle.stats();
-    assert_eq!((stats[0].delivered, stats[1].dead), (1, 1));
+    running.settle().await;
+    let stats = running.handle.stats().remove(0);
+    assert_eq!((stats.delivered, stats.failed, stats.dead), (1, 10, 0));
+    for status in [400, 413, 422] {
+        let fault = ResponseTemplate::new(status);
+        flaky.faults.lock().unwrap().push(fault);
+        running.submit(&request(&format!("k{status}"))).await;
+        running.settle().await;
+    }
+    let stats = running.handle.stats().remove(0);
+    assert_eq!((stats.delivered, stats.dead), (1, 3));
     running.end().await;
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_waited_for() {
+    let soon = u64::try_from(sidewatch::internals::runtime::clock::now().as_millis()).unwrap()
+        / 1000
+        + 600;
+    let limited = ResponseTemplate::new(403)
+        .insert_header("x-ratelimit-remaining", "0")
+        .insert_header("x-ratelimit-reset", soon.to_string());
+    let asked = ResponseTemplate::new(403).insert_header("retry-after", "600");
+    for answer in [limited, asked] {
+        let flaky = Flaky::default();
+        flaky.faults.lock().unwrap().push(answer);
+        let server = flaky.serve().await;
+        let error = webhook(&server, Format::default())
+            .request(&request("k1"))
+            .await
+            .unwrap_err();
+        let wait = error.retry_after().unwrap();
+        assert!(wait > Duration::from_secs(500), "{wait:?}");
+    }
 }
 
 /// A notifier of another crate.

@@ -178,50 +178,6 @@ async fn credentials_do_not_follow_a_redirect_to_another_host_even_back() {
 }
 
 #[tokio::test]
-async fn a_post_is_sent_again_after_307_and_becomes_a_get_after_302() {
-    let server = MockServer::start().await;
-    for (from, status) in [("/same", 307), ("/see", 302)] {
-        let answer = ResponseTemplate::new(status).insert_header("location", "/end");
-        Mock::given(path(from))
-            .respond_with(answer)
-            .mount(&server)
-            .await;
-    }
-    Mock::given(path("/end"))
-        .respond_with(
-            ResponseTemplate::new(503)
-                .insert_header("retry-after", "7")
-                .set_body_string("busy\nnow"),
-        )
-        .mount(&server)
-        .await;
-    let client = Client::new(Settings::default());
-    for from in ["/same", "/see"] {
-        let url = format!("{}{from}", server.uri());
-        let response = client
-            .post_json(&url, &[], "{\"a\":1}", TIMEOUT)
-            .await
-            .unwrap();
-        assert_eq!(response.retry_after, Some(Duration::from_secs(7)));
-        assert!(response.is_retryable() && !response.is_success());
-        assert_eq!(response.excerpt(), "busy now");
-    }
-    let requests = server.received_requests().await.unwrap();
-    let seen: Vec<(&str, &str, usize)> = requests
-        .iter()
-        .map(|r| (r.method.as_str(), r.url.path(), r.body.len()))
-        .collect();
-    let expected = [
-        ("POST", "/same", 7),
-        ("POST", "/end", 7),
-        ("POST", "/see", 7),
-        ("GET", "/end", 0),
-    ];
-    assert_eq!(seen, expected);
-    assert_eq!(requests[0].headers["content-type"], "application/json");
-}
-
-#[tokio::test]
 async fn a_long_answer_to_a_post_is_cut() {
     let server = MockServer::start().await;
     let long = ResponseTemplate::new(200).set_body_bytes(vec![b'x'; 1 << 20]);

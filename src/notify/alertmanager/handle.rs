@@ -6,13 +6,13 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::super::relabel;
-use super::payload;
+use super::payload::{Relabelled, TimeCache};
 use super::peer::Peer;
-use super::queue::Item;
 use super::settings::{PeerSettings, Settings};
 use super::stats::Stats;
 use crate::alert::Alert;
+use crate::metric::Timestamp;
+use crate::runtime::clock;
 
 /// Queues alerts for every peer. Clones share the queues.
 #[derive(Debug, Clone)]
@@ -36,49 +36,43 @@ impl fmt::Debug for Shared {
 
 impl Alertmanagers {
     /// Queues alert states for every peer. Never blocks; the newest state of an alert replaces an
-    /// older one.
+    /// older one, and a firing alert takes precedence over an end with the same labels.
     pub fn send(&self, alerts: &[Alert]) {
+        self.send_at(alerts, clock::now());
+    }
+
+    pub(super) fn send_at(&self, alerts: &[Alert], now: Timestamp) {
         let settings = self.shared.settings.read();
         let (settings, _) = &*settings;
-        let peers = self.peers();
-        let mut times = payload::TimeCache::default();
-        for alert in alerts {
-            let labels = relabel::with_external(&alert.labels, &settings.external_labels);
-            let Some(labels) = relabel::relabel(&labels, &settings.relabel) else {
-                continue;
-            };
-            let mut shared: Option<Item> = None;
-            for peer in &peers {
-                if !peer.settings.relabel.is_empty() {
-                    let own = relabel::relabel(&labels, &peer.settings.relabel);
-                    if let Some(item) = own.and_then(|own| payload::item(alert, &own, &mut times)) {
-                        peer.push(item);
-                    }
-                    continue;
-                }
-                if shared.is_none() {
-                    shared = payload::item(alert, &labels, &mut times);
-                }
-                match &shared {
-                    Some(item) => peer.push(item.clone()),
-                    None => peer.reject(alert),
-                }
-            }
-        }
-        for peer in peers {
+        let relabelled = alerts
+            .iter()
+            .filter_map(|alert| Some(Relabelled::new(alert, settings.labels(&alert.labels)?)));
+        let batch: Vec<Relabelled<'_>> = relabelled.collect();
+        let mut times = TimeCache::default();
+        for peer in self.peers() {
+            peer.push_batch(&batch, &mut times, now);
             peer.wake();
         }
     }
 
     /// Replaces the settings after a reload. Remaining peers keep their queues; the others drain
-    /// theirs and stop.
+    /// theirs and stop. Alerts that fire under labels that the new settings do not give them end.
     pub fn reconfigure(&self, settings: Settings) {
+        self.reconfigure_at(settings, clock::now());
+    }
+
+    pub(super) fn reconfigure_at(&self, settings: Settings, now: Timestamp) {
         {
-            let current = self.shared.settings.write();
-            let mut current = current;
+            let mut current = self.shared.settings.write();
             *current = (settings, current.1 + 1);
         }
         self.apply_static();
+        // The lock waits for batches that were relabelled for the peers before.
+        let settings = self.shared.settings.write();
+        for peer in self.peers() {
+            peer.relabel(&settings.0, now);
+            peer.wake();
+        }
     }
 
     /// The counters of every peer.

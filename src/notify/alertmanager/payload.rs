@@ -1,6 +1,7 @@
 //! Encodes alerts for Alertmanager's API v2.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -68,6 +69,35 @@ impl TimeCache {
         let text: Arc<str> = at.to_string().into();
         self.0.push((at, Arc::clone(&text)));
         text
+    }
+}
+
+/// An alert with its labels for all peers.
+#[derive(Debug)]
+pub(super) struct Relabelled<'a> {
+    pub(super) alert: &'a Alert,
+    pub(super) labels: Labels,
+    /// Encoded once for every peer without relabelling of its own.
+    item: OnceCell<Option<Item>>,
+}
+
+impl<'a> Relabelled<'a> {
+    pub(super) fn new(alert: &'a Alert, labels: Labels) -> Self {
+        let item = OnceCell::new();
+        Self {
+            alert,
+            labels,
+            item,
+        }
+    }
+
+    /// The queue item for a peer that receives these labels; `None` if Alertmanager would refuse it.
+    pub(super) fn item(&self, labels: &Labels, times: &mut TimeCache) -> Option<Item> {
+        if *labels != self.labels {
+            return item(self.alert, labels, times);
+        }
+        let shared = self.item.get_or_init(|| item(self.alert, labels, times));
+        shared.clone()
     }
 }
 

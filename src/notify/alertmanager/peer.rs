@@ -9,11 +9,13 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::alert::Alert;
+use crate::alert::{Alert, AlertState};
+use crate::metric::Timestamp;
 use crate::runtime::http::bare_url;
 
-use super::super::{Backoff, Error};
-use super::payload;
+use super::super::{Backoff, Error, relabel};
+use super::ledger::Ledger;
+use super::payload::{self, Relabelled, TimeCache};
 use super::queue::{Item, Pushed, Queue};
 use super::settings::{PeerSettings, Settings};
 use super::stats::{Counters, Stats, add, get};
@@ -29,6 +31,7 @@ pub(super) struct Peer {
     /// The discovered URL this peer's address came from.
     pub(super) origin: Option<String>,
     queue: Arc<Mutex<Queue>>,
+    ledger: Arc<Mutex<Ledger>>,
     counters: Arc<Counters>,
     wake: Arc<Notify>,
     busy: AtomicBool,
@@ -71,6 +74,7 @@ impl Peer {
                 || Arc::new(Mutex::new(Queue::new(capacity))),
                 |peer| Arc::clone(&peer.queue),
             ),
+            ledger: before.map_or_else(Arc::default, |peer| Arc::clone(&peer.ledger)),
             counters: before.map_or_else(Arc::default, |peer| Arc::clone(&peer.counters)),
             wake: before.map_or_else(Arc::default, |peer| Arc::clone(&peer.wake)),
             busy: AtomicBool::new(false),
@@ -84,11 +88,56 @@ impl Peer {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock()
     }
 
-    pub(super) fn push(&self, item: Item) {
+    /// Queues the alerts of a batch that concern this peer.
+    pub(super) fn push_batch(
+        &self,
+        batch: &[Relabelled<'_>],
+        times: &mut TimeCache,
+        now: Timestamp,
+    ) {
+        let own = |labels| relabel::relabel(labels, &self.settings.relabel);
+        let (wanted, labelled): (Vec<_>, Vec<_>) = batch
+            .iter()
+            .filter_map(|one| Some((one, (one.alert, own(&one.labels)?))))
+            .unzip();
+        let admitted = self.ledger.lock().admit(&labelled, now);
+        for ((one, (_, labels)), _) in wanted
+            .iter()
+            .zip(&labelled)
+            .zip(admitted)
+            .filter(|(_, is)| *is)
+        {
+            match one.item(labels, times) {
+                Some(item) => self.push(item),
+                None => self.reject(one.alert),
+            }
+        }
+    }
+
+    /// Queues the end of each alert that fires under labels which these settings do not give to any
+    /// firing alert.
+    pub(super) fn relabel(&self, all: &Settings, now: Timestamp) {
+        let ended = self.ledger.lock().relabel(now, |origin| {
+            relabel::relabel(&all.labels(origin)?, &self.settings.relabel)
+        });
+        let mut times = TimeCache::default();
+        for (labels, alert) in ended {
+            let end = Alert {
+                state: AlertState::Resolved,
+                resolved_at: Some(now),
+                ..alert
+            };
+            if let Some(item) = payload::item(&end, &labels, &mut times) {
+                self.push(item);
+            }
+        }
+    }
+
+    fn push(&self, item: Item) {
         match self.queue().push(item) {
             Pushed::Queued => {}
             Pushed::Coalesced => add(&self.counters.coalesced, 1),
@@ -97,7 +146,7 @@ impl Peer {
     }
 
     /// Counts an alert that cannot be sent.
-    pub(super) fn reject(&self, alert: &Alert) {
+    fn reject(&self, alert: &Alert) {
         add(&self.counters.dropped, 1);
         self.counters
             .set_error(Some(format!("{alert} cannot be sent: it has no labels")));
@@ -174,7 +223,7 @@ impl Peer {
     }
 
     /// Posts a batch. Halves a batch that is refused for its content until the alert at fault is
-    /// found.
+    /// found; after every other refusal the alerts wait.
     async fn post(&self, batch: Vec<Item>, deadline: Option<Instant>) -> BatchOutcome {
         let mut parts = vec![batch];
         while let Some(mut part) = parts.pop() {
@@ -185,7 +234,7 @@ impl Peer {
             };
             add(&self.counters.failed, part.len());
             self.counters.set_error(Some(error.to_string()));
-            if !is_about_content(&error) {
+            if !error.is_about_content() {
                 self.report(&error, part.len());
                 let rest: Vec<Item> = parts.into_iter().rev().flatten().collect();
                 part.extend(rest);
@@ -219,16 +268,4 @@ impl Peer {
             .await?;
         Error::check(&response)
     }
-}
-
-/// Whether a smaller batch can succeed. Other refusals (401, 403, 404…) concern the request, and
-/// the alerts wait.
-fn is_about_content(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Status {
-            status: 400 | 413 | 422,
-            ..
-        }
-    )
 }

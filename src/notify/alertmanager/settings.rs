@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::relabel::Relabel;
+use super::super::relabel::{self, Relabel};
 use crate::metric::Labels;
 use crate::runtime::dns::{self, Record, Resolve};
 use crate::runtime::http::{Client, bare_url};
@@ -67,6 +67,13 @@ impl Settings {
             grace: Duration::from_secs(10),
             resolver: Arc::new(dns::Resolver),
         }
+    }
+
+    /// The labels of an alert after external labels and the relabelling for all peers; `None` if a
+    /// step drops it.
+    pub(super) fn labels(&self, labels: &Labels) -> Option<Labels> {
+        let labels = relabel::with_external(labels, &self.external_labels);
+        relabel::relabel(&labels, &self.relabel)
     }
 }
 

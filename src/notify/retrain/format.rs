@@ -92,9 +92,9 @@ impl Format {
         })
     }
 
-    /// Whether the status means that this request arrived before: the name of its run exists.
-    #[must_use]
-    pub fn is_duplicate(&self, status: u16) -> bool {
+    /// The name of the run that the receiver creates for the request, if the format gives it one. A
+    /// second run of that name is a conflict.
+    pub(super) fn run_name(&self, request: &RetrainRequest) -> Option<String> {
         let names_its_run = match self {
             Self::Airflow => true,
             Self::Argo { template } => !template.is_empty(),
@@ -105,7 +105,18 @@ impl Format {
             | Self::Alertmanager
             | Self::Template(_) => false,
         };
-        names_its_run && status == 409
+        names_its_run.then(|| run_name(request))
+    }
+
+    /// The address that describes a run, where an answer may not name the run it conflicts with:
+    /// Airflow 3 hides it unless `[api] expose_stacktrace` is set.
+    pub(super) fn run_url(&self, url: &str, run: &str) -> Option<String> {
+        if *self != Self::Airflow {
+            return None;
+        }
+        let end = url.find(['?', '#']).unwrap_or(url.len());
+        let (path, rest) = url.split_at_checked(end)?;
+        Some(format!("{}/{run}{rest}", path.trim_end_matches('/')))
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::runtime::http::{Client, Secret};
+use crate::runtime::http::{Client, Response, Secret};
 
 use super::super::Error;
 use super::{Format, Message, RetrainRequest, RetrainingNotifier};
@@ -46,6 +46,9 @@ pub(crate) const SIGNATURE: &str = "X-Hub-Signature-256";
 /// Header with [`RetrainRequest::id`].
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
+/// Size limit of the description of a run in bytes.
+const MAX_RUN_BYTES: u64 = 1 << 20;
+
 impl Webhook {
     async fn post(&self, request: &RetrainRequest) -> Result<(), Error> {
         let Message { headers, body } = self.format.message(request, &self.url)?;
@@ -63,10 +66,35 @@ impl Webhook {
             .client
             .post_json(&self.url, &headers, body, self.timeout)
             .await?;
-        if self.format.is_duplicate(response.status) {
+        if response.status == 409 && self.has_arrived(request, &response).await? {
             return Ok(());
         }
         Error::check(&response)
+    }
+
+    /// Whether a conflict means that this request arrived before: the answer names its run, or the
+    /// receiver has that run. Any other conflict is a failure.
+    async fn has_arrived(
+        &self,
+        request: &RetrainRequest,
+        conflict: &Response,
+    ) -> Result<bool, Error> {
+        let Some(run) = self.format.run_name(request) else {
+            return Ok(false);
+        };
+        let names_run =
+            |response: &Response| String::from_utf8_lossy(&response.body).contains(&run);
+        if names_run(conflict) {
+            return Ok(true);
+        }
+        let Some(url) = self.format.run_url(&self.url, &run) else {
+            return Ok(false);
+        };
+        let found = self
+            .client
+            .get(&url, &[], self.timeout, MAX_RUN_BYTES)
+            .await?;
+        Ok(found.is_success() && names_run(&found))
     }
 }
 

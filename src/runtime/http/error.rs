@@ -27,7 +27,7 @@ pub enum Kind {
     BodyTooLarge,
     /// The response cannot be decompressed.
     Encoding,
-    /// Too many redirects, or one without a valid address.
+    /// Too many redirects, one without a valid address, or one that a POST must not follow.
     Redirect,
     /// A secret, a certificate or a token is missing or invalid.
     Credentials,

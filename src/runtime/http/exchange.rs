@@ -12,7 +12,7 @@ use super::auth;
 use super::body::{self, Limit};
 use super::error::{Error, Kind};
 use super::redirect;
-use super::request::{Method, Request, Response, parse_retry_after};
+use super::request::{Method, Request, Response, parse_rate_limit, parse_retry_after};
 use super::settings::Settings;
 use super::tls::{self, PoolFiles};
 use crate::runtime::clock;
@@ -25,6 +25,8 @@ const USER_AGENT_VALUE: &str = concat!("sidewatch/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub(super) struct Exchange {
     settings: Settings,
+    /// Whether the bodies of requests hold a secret.
+    secret_bodies: bool,
     pool: Mutex<Option<Pool>>,
 }
 
@@ -59,7 +61,16 @@ impl Exchange {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
             settings,
+            secret_bodies: false,
             pool: Mutex::new(None),
+        }
+    }
+
+    /// The same pool for requests whose bodies hold a secret.
+    pub(super) fn with_secret_bodies(self) -> Self {
+        Self {
+            secret_bodies: true,
+            ..self
         }
     }
 
@@ -78,17 +89,16 @@ impl Exchange {
         let bad_url = |url: &str| Error::new(Kind::Request, url, "not an http or https URL");
         let client = self.pool(request.url).await?;
         let mut url = Url::parse(request.url).map_err(|_| bad_url(request.url))?;
-        let mut method = request.method.clone();
         let mut trusted = true;
         for _ in 0..=redirect::MAX_REDIRECTS {
             if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
                 return Err(bad_url(url.as_str()));
             }
-            let mut headers = self.headers(request, &method, &url, trusted).await?;
+            let mut headers = self.headers(request, &url, trusted).await?;
             if let Some(value) = authorization.filter(|_| trusted) {
                 auth::set_authorization(&mut headers, value, url.as_str())?;
             }
-            let response = self.hop(&client, &method, &url, headers).await?;
+            let response = self.hop(&client, &request.method, &url, headers).await?;
             let next = match redirect::next_hop(&response, &url) {
                 Some(next) if self.settings.follow_redirects => next?,
                 _ => {
@@ -101,10 +111,11 @@ impl Exchange {
                     return Ok(head);
                 }
             };
-            trusted &= redirect::same_authority(&url, &next);
-            if matches!(response.status().as_u16(), 301..=303) {
-                method = Method::Get;
+            if let Method::Post(_) = request.method {
+                let is_private = self.is_private(request, authorization);
+                redirect::check_post(response.status().as_u16(), &url, &next, is_private)?;
             }
+            trusted &= redirect::same_authority(&url, &next);
             url = next;
         }
         let detail = format!("stopped after {} redirects", redirect::MAX_REDIRECTS);
@@ -137,12 +148,24 @@ impl Exchange {
             .map_err(|error| Error::from_reqwest(&error, url.as_str()))
     }
 
+    /// Whether the request holds something that only the configured host may receive: credentials,
+    /// a signature, configured headers or a secret in the body.
+    fn is_private(&self, request: &Request<'_>, authorization: Option<&str>) -> bool {
+        let mut names = request.headers.iter().map(|(name, _)| *name);
+        let has_user = Url::parse(request.url)
+            .is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
+        authorization.is_some()
+            || has_user
+            || self.secret_bodies
+            || !self.settings.headers.is_empty()
+            || names.any(|name| !is_harmless(name))
+    }
+
     /// The headers of one hop. Configured headers and most headers of the request are left out once
     /// a redirect has left the host.
     async fn headers(
         &self,
         request: &Request<'_>,
-        method: &Method,
         url: &Url,
         trusted: bool,
     ) -> Result<HeaderMap, Error> {
@@ -154,12 +177,10 @@ impl Exchange {
         }
         for (name, value) in request.headers {
             let invalid = || Error::new(Kind::Request, url, format!("{name:?}: not a header"));
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-            if !trusted && !is_harmless(&name)
-                || name == CONTENT_TYPE && matches!(method, Method::Get)
-            {
+            if !trusted && !is_harmless(name) {
                 continue;
             }
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
             headers.insert(name, HeaderValue::from_str(value).map_err(|_| invalid())?);
         }
         Ok(headers)
@@ -184,16 +205,20 @@ impl Exchange {
     }
 }
 
-/// Whether a header of the request may follow a redirect to another host.
-fn is_harmless(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "accept"
-            | "accept-encoding"
-            | "content-type"
-            | "user-agent"
-            | "x-prometheus-scrape-timeout-seconds"
-    )
+/// Whether a header of the request may follow a redirect to another host. The attributes of a
+/// CloudEvent and the key of a request are part of the message, as its body is.
+fn is_harmless(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with("ce-")
+        || matches!(
+            name.as_str(),
+            "accept"
+                | "accept-encoding"
+                | "content-type"
+                | "idempotency-key"
+                | "user-agent"
+                | "x-prometheus-scrape-timeout-seconds"
+        )
 }
 
 /// Host and port as a `Host` header.
@@ -207,14 +232,21 @@ fn host_header(url: &Url) -> Option<HeaderValue> {
 }
 
 fn head_of(response: &reqwest::Response) -> Response {
-    let text = |name: HeaderName| {
+    let text = |name: &str| {
         let value = response.headers().get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
     };
+    let now = clock::now();
+    let rate_limit = || {
+        let (remaining, reset) = (text("x-ratelimit-remaining")?, text("x-ratelimit-reset")?);
+        parse_rate_limit(&remaining, &reset, now)
+    };
     Response {
         status: response.status().as_u16(),
-        content_type: text(CONTENT_TYPE),
-        retry_after: text(RETRY_AFTER).and_then(|text| parse_retry_after(&text, clock::now())),
+        content_type: text(CONTENT_TYPE.as_str()),
+        retry_after: text(RETRY_AFTER.as_str())
+            .and_then(|text| parse_retry_after(&text, now))
+            .or_else(rate_limit),
         body: Vec::new(),
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! [`Settings`] is Prometheus' `http_config`. Secret files are read for every request, and the
 //! connection pool is rebuilt when a TLS file has changed. Credentials are sent only to the host
-//! that they are configured for. Every response has a size limit.
+//! that they are configured for, and a POST never loses its body to a redirect. Every response has a
+//! size limit.
 
 mod auth;
 mod body;

@@ -61,7 +61,7 @@ impl TokenSource {
         });
         Self {
             config,
-            exchange,
+            exchange: exchange.with_secret_bodies(),
             cached: Mutex::new(None),
         }
     }

@@ -4,6 +4,7 @@ use reqwest::Url;
 use reqwest::header::LOCATION;
 
 use super::error::{Error, Kind};
+use super::url::bare_url;
 
 /// Longest chain of redirects that is followed, as in Go.
 pub(super) const MAX_REDIRECTS: usize = 10;
@@ -19,6 +20,26 @@ pub(super) fn next_hop(response: &reqwest::Response, url: &Url) -> Option<Result
         let detail = "its Location is not a URL";
         Error::new(Kind::Redirect, url.as_str(), detail)
     }))
+}
+
+/// Checks that a POST arrives whole when it follows this redirect.
+///
+/// # Errors
+/// When the method would change and the body would be lost (301, 302, 303), or when a request that
+/// is private to its host would be repeated on another one.
+pub(super) fn check_post(status: u16, from: &Url, to: &Url, is_private: bool) -> Result<(), Error> {
+    let why = if matches!(status, 301..=303) {
+        "would turn the POST into a GET without its body"
+    } else if is_private && !same_authority(from, to) {
+        "would send credentials, a signature or configured headers to another host"
+    } else {
+        return Ok(());
+    };
+    let target = bare_url(to.as_str());
+    let detail = format!(
+        "status {status} redirects to {target}, which {why}; set the URL to {target} if the receiver is there"
+    );
+    Err(Error::new(Kind::Redirect, from.as_str(), detail))
 }
 
 /// Whether credentials for `from` may be sent to `to`: the same scheme, host and port, or the same

@@ -55,7 +55,8 @@ pub struct Response {
     pub status: u16,
     /// The `Content-Type` header, if present.
     pub content_type: Option<String>,
-    /// How long `Retry-After` asks to wait, at most an hour; `None` without a valid header.
+    /// How long `Retry-After` or an exhausted rate limit asks to wait, at most an hour; `None`
+    /// without a valid header.
     pub retry_after: Option<Duration>,
     /// The decompressed body, at most the limit; empty if it was read into the caller's buffer.
     pub body: Vec<u8>,
@@ -93,6 +94,16 @@ pub(super) fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> 
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
+/// Reads when an exhausted rate limit ends: `x-ratelimit-remaining: 0` and `x-ratelimit-reset` in
+/// seconds since the epoch, as GitHub sends them, also with 403.
+pub(super) fn parse_rate_limit(remaining: &str, reset: &str, now: Timestamp) -> Option<Duration> {
+    if remaining.trim() != "0" {
+        return None;
+    }
+    let reset = Timestamp::default() + Duration::from_secs(reset.trim().parse().ok()?);
+    Some(reset.since(now).min(MAX_RETRY_AFTER))
+}
+
 fn since_epoch(time: SystemTime) -> Timestamp {
     Timestamp::default() + time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -101,7 +112,7 @@ fn since_epoch(time: SystemTime) -> Timestamp {
 mod tests {
     use std::time::Duration;
 
-    use super::parse_retry_after;
+    use super::{parse_rate_limit, parse_retry_after};
     use crate::metric::Timestamp;
 
     #[test]
@@ -119,5 +130,16 @@ mod tests {
         for bad in ["", "soon", "-1", "Sun, 99 Nov 1994 08:49:37 GMT", "Sun, 06"] {
             assert_eq!(read(bad), None, "{bad:?} was read");
         }
+    }
+
+    #[test]
+    fn an_exhausted_rate_limit_asks_to_wait_until_its_reset() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let wait = |remaining, reset| parse_rate_limit(remaining, reset, now);
+        assert_eq!(wait("0", "1700000090"), Some(Duration::from_secs(90)));
+        assert_eq!(wait("0", "1600000000"), Some(Duration::ZERO));
+        assert_eq!(wait("0", "1800000000"), Some(Duration::from_secs(3600)));
+        assert_eq!(wait("12", "1700000090"), None);
+        assert_eq!(wait("0", "soon"), None);
     }
 }

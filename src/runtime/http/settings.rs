@@ -11,7 +11,8 @@ pub struct Settings {
     pub tls: Tls,
     /// The proxy.
     pub proxy: Proxy,
-    /// Whether redirects are followed, at most 10 in a row; otherwise the 3xx is the response.
+    /// Whether redirects are followed, at most 10 in a row; otherwise the 3xx is the response. A POST
+    /// follows only 307 and 308, and with credentials only to the same host.
     pub follow_redirects: bool,
     /// Whether HTTP/2 is offered over TLS.
     pub enable_http2: bool,
