@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::alert::rule_id;
+use crate::alert::{is_static_label, rule_id};
 use crate::metric::Labels;
 
 /// What tells a rule from every other one. It does not depend on the file or on the position.
@@ -68,7 +68,7 @@ impl Definition {
     pub fn new(group: &str, name: &str, kind: RuleKind, labels: Vec<(String, String)>) -> Self {
         let fixed = labels
             .iter()
-            .filter(|(_, text)| !text.is_empty() && !text.contains("{{"))
+            .filter(|(_, text)| is_static_label(text))
             .map(|(name, text)| (name.as_str(), text.as_str()));
         let key = RuleKey {
             group: group.to_owned(),

@@ -77,15 +77,21 @@ impl Entry {
                 self.fired_at = Some(at);
                 Step::Changed
             }
-            // A reload raised `for`: the alert is pending again.
-            AlertState::Firing if !held => {
-                self.state = AlertState::Pending;
-                self.fired_at = None;
-                self.last_sent = None;
-                Step::Changed
-            }
             AlertState::Pending | AlertState::Firing | AlertState::Resolved => Step::Same,
         }
+    }
+
+    /// Makes a firing alert pending again if the condition has not held for `hold`; returns its end.
+    pub(super) fn withdraw(&mut self, at: Timestamp, hold: Duration) -> Option<Self> {
+        if self.state != AlertState::Firing || at.since(self.active_at) >= hold {
+            return None;
+        }
+        let mut end = self.clone();
+        end.resolve(at);
+        self.state = AlertState::Pending;
+        self.fired_at = None;
+        self.last_sent = None;
+        Some(end)
     }
 
     /// The condition holds, but it must not fire yet.
@@ -147,6 +153,8 @@ impl Entry {
     pub(super) fn resolve(&mut self, at: Timestamp) {
         self.state = AlertState::Resolved;
         self.resolved_at = Some(at);
+        // The end is to be sent even if the alert was sent at this very time.
+        self.last_sent = None;
         self.keep_firing_since = None;
         self.no_data_since = None;
     }
@@ -156,10 +164,7 @@ impl Entry {
         if self.state == AlertState::Pending {
             return false;
         }
-        let Some(sent) = self.last_sent else {
-            return true;
-        };
-        self.resolved_at.is_some_and(|resolved| resolved > sent) || sent + resend_delay < at
+        self.last_sent.is_none_or(|sent| sent + resend_delay < at)
     }
 
     pub(super) fn alert(&self, rule: &Arc<str>, generator_url: &Arc<str>) -> Alert {

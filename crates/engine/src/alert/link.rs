@@ -20,6 +20,13 @@ pub(super) fn generator_url(rule: &AlertRule, context: &Context) -> Arc<str> {
     format!("{base}/{path}rule={}&id={id}", query_escape(&rule.name)).into()
 }
 
+/// Whether a label of a rule has this value in every alert or series of the rule: it is not empty
+/// and has no template action.
+#[must_use]
+pub fn is_static_label(text: &str) -> bool {
+    !text.is_empty() && !text.contains("{{")
+}
+
 /// Sixteen hexadecimal digits that stand for a rule: its group, its name and its static labels. It
 /// does not change when a file is moved or another rule is added.
 #[must_use]
@@ -28,7 +35,7 @@ pub fn rule_id<'a>(
     name: &'a str,
     labels: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> String {
-    let labels = labels.into_iter().filter(|(_, text)| !text.contains("{{"));
+    let labels = labels.into_iter().filter(|(_, text)| is_static_label(text));
     // No label of a rule begins with two underscores.
     let key = labels.chain([("__group__", group), ("__name__", name)]);
     format!("{:016x}", Labels::new(key).fingerprint())

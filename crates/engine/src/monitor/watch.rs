@@ -40,6 +40,8 @@ pub(super) struct Filled {
     pub(super) own: bool,
     /// The windows of the rules that it reads are filled after a restart.
     pub(super) upstream: bool,
+    /// The windows are so full that missing samples no longer make the condition hold.
+    pub(super) may_begin: bool,
 }
 
 impl Watching {
@@ -243,13 +245,13 @@ impl Watching {
     }
 
     /// Takes over the state of an earlier version of the watch, except its alerts.
-    pub(super) fn inherit(&mut self, before: &mut Self, is_same_model: bool) {
+    pub(super) fn inherit(&mut self, before: &mut Self, is_same_value: bool) {
         std::mem::swap(&mut self.versions, &mut before.versions);
         let (was, is) = (&before.watch, &self.watch);
         let is_same = was.strategy == is.strategy
             && was.direction == is.direction
             && was.alert.interval == is.alert.interval;
-        if is_same && is_same_model {
+        if is_same && is_same_value {
             std::mem::swap(&mut self.table, &mut before.table);
             std::mem::swap(&mut self.judged, &mut before.judged);
         }
