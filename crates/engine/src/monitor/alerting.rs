@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::watch::Filled;
+use super::filling::Filled;
 use crate::alert::{self, Condition, Observation, Outcome, Tracker};
 use crate::metric::{Labels, Timestamp};
 use crate::promql::InstantSample;

@@ -19,6 +19,17 @@ pub(super) struct Filling {
     pub(super) holding: Duration,
 }
 
+/// Whether the windows that a rule reads are filled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filled {
+    /// The windows of its own expression are filled.
+    pub(super) own: bool,
+    /// The windows of the rules that it reads are filled after a restart.
+    pub(super) upstream: bool,
+    /// The windows are so full that missing samples no longer make the condition hold.
+    pub(super) may_begin: bool,
+}
+
 /// The times of every rule, in order.
 pub(super) fn fillings(settings: &Settings, rules: &RuleSet) -> Vec<Filling> {
     let mut book = Book {

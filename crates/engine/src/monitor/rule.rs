@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::alerting::{Alerting, Observed};
-use super::filling::Filling;
+use super::filling::{Filled, Filling};
 use super::names::Identity;
 use super::pass::Pass;
 use super::queries::TemplateQueries;
 use super::recorder::Recorder;
 use super::retired::Retired;
 use super::traffic::CountedRange;
-use super::watch::{Filled, Watching};
+use super::watch::Watching;
 use crate::alert::{self, Alert, Outcome, TemplateEnvironment, Tracker};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};

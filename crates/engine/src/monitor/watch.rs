@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::info;
 
 use super::alerting::Observed;
+use super::filling::Filled;
 use super::pass::Pass;
 use super::rollout::{Rollout, Versions, model_labels, version};
 use super::traffic::{CountedRange, is_still};
@@ -33,17 +34,6 @@ pub struct Watching {
     /// The expression is a plain selector, so the evidence of a record is the evidence of the
     /// value.
     judges_a_record: bool,
-}
-
-/// Whether the windows that a watch reads are filled.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Filled {
-    /// The windows of its own expression are filled.
-    pub(super) own: bool,
-    /// The windows of the rules that it reads are filled after a restart.
-    pub(super) upstream: bool,
-    /// The windows are so full that missing samples no longer make the condition hold.
-    pub(super) may_begin: bool,
 }
 
 impl Watching {
