@@ -9,6 +9,7 @@
 mod entry;
 mod event;
 mod explanation;
+mod labels;
 mod link;
 mod outcome;
 mod pass;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::describe::worded;
-use crate::metric::Labels;
 
-use super::template::{Scope, Template};
+use super::template::Template;
 
 /// A label's name and value before they are sorted.
 pub(super) type Pair = (Arc<str>, Arc<str>);
@@ -105,24 +104,5 @@ impl AlertRule {
     pub fn asks(&self) -> bool {
         let mut templates = self.labels.iter().chain(&self.annotations);
         templates.any(|(_, template)| template.source().contains("query"))
-    }
-
-    /// Identity of the alert of a series: its labels without the name, the rule's, the identity,
-    /// `alertname`.
-    pub(super) fn alert_labels(&self, scope: &Scope<'_>) -> Labels {
-        let series = scope
-            .labels
-            .iter()
-            .filter(|(name, _)| *name != Labels::NAME);
-        let identity = scope.context.identity.iter();
-        let mut pairs: Vec<Pair> = identity
-            .chain(series)
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        for (name, template) in &self.labels {
-            pairs.push((name.as_str().into(), template.expand(scope).into()));
-        }
-        pairs.push(("alertname".into(), Arc::clone(&self.name)));
-        Labels::new(pairs)
     }
 }
