@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alert::Annotations;
 use crate::judge::Band;
 use crate::metric::{Labels, Metric, Timestamp};
 
@@ -191,7 +192,7 @@ pub struct Alert {
     /// Identity.
     pub labels: Labels,
     /// Texts for people.
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// `pending` or `firing`.
     pub state: &'static str,
     /// Since when the condition holds.

@@ -1,4 +1,5 @@
 use super::{POLICY, Part, headline};
+use crate::alert::Annotations;
 use crate::metric::{Labels, Timestamp};
 use crate::publish::snapshot::Point;
 use crate::publish::{Alert, Signal, Snapshot, Target};
@@ -28,7 +29,7 @@ fn alert(state: &'static str) -> Alert {
         rule: "Watch".to_owned(),
         place: (0, 0),
         labels: Labels::new([("alertname", "<i>")]),
-        annotations: Labels::new([("summary", "<u>")]),
+        annotations: Annotations::new([("summary", "<u>")]),
         state,
         active_at: Timestamp::default(),
         keep_firing_since: None,
@@ -110,7 +111,7 @@ fn only_a_web_address_becomes_a_link_to_a_runbook() {
     let page = |url: &str| {
         let mut firing = snapshot(&["anomalous"]);
         firing.alerts = vec![Alert {
-            annotations: Labels::new([("runbook_url", url)]),
+            annotations: Annotations::new([("runbook_url", url)]),
             ..alert("firing")
         }];
         render(&firing)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::{Alert, AlertState, Explanation};
+use super::{Alert, AlertState, Annotations, Explanation};
 
 /// How long a resolved alert is remembered and re-sent.
 pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
@@ -17,7 +17,7 @@ pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
 pub(super) struct Entry {
     pub(super) labels: Labels,
     pub(super) series: Labels,
-    pub(super) annotations: Labels,
+    pub(super) annotations: Annotations,
     pub(super) state: AlertState,
     #[serde(with = "number")]
     pub(super) value: f64,
@@ -48,7 +48,7 @@ impl Entry {
         Self {
             labels,
             series,
-            annotations: Labels::empty(),
+            annotations: Annotations::default(),
             state: AlertState::Pending,
             value: f64::NAN,
             active_at: at,

@@ -6,6 +6,7 @@
 //! alert has an explanation. This module reads no clock and sends nothing: time arrives with the
 //! evaluation.
 
+mod annotations;
 mod entry;
 mod event;
 mod explanation;
@@ -18,6 +19,7 @@ mod tracker;
 #[cfg(test)]
 mod tests;
 
+pub use annotations::Annotations;
 pub use event::{Alert, AlertState};
 pub use explanation::Explanation;
 pub use outcome::{Changes, Condition, Observation, Outcome};

@@ -9,7 +9,9 @@ use crate::metric::{Labels, Timestamp};
 use super::entry::Entry;
 use super::rule::Pair;
 use super::template::{Answerer, Scope, TemplateEnvironment};
-use super::{Alert, AlertKind, AlertRule, Changes, Condition, Context, NoData, Observation};
+use super::{
+    Alert, AlertKind, AlertRule, Annotations, Changes, Condition, Context, NoData, Observation,
+};
 
 /// One evaluation in progress.
 pub(super) struct Pass<'a> {
@@ -94,7 +96,7 @@ pub(super) fn label(
 }
 
 /// The texts of an alert: the rule's own, and for a watch its explanation.
-pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
+pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Annotations {
     let Pass {
         rule,
         context,
@@ -125,7 +127,7 @@ pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
     for (name, template) in &rule.annotations {
         pairs.push((name.as_str().into(), template.expand(&scope).into()));
     }
-    Labels::new(pairs)
+    Annotations::new(pairs)
 }
 
 fn summary(rule: &AlertRule, entry: &Entry) -> String {
