@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::file::read_settings;
-use super::files::matching;
+use super::files::{cleaned, matching};
 use super::packs;
 use super::problem::{Problem, Problems};
 use super::redact;
@@ -283,7 +283,7 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
             is_settings: false,
         }]);
     }
-    let path = base.join(name);
+    let path = cleaned(&base.join(name));
     let paths = if name.contains('*') {
         matching(&path).map_err(|message| Problem::of_file(name, message))?
     } else {

@@ -121,7 +121,7 @@ fn rules(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
             "name": group.name,
             "file": group.file,
             "interval": seconds(group.interval),
-            "limit": 0,
+            "limit": group.limit,
             "evaluationTime": seconds(group.took),
             "lastEvaluation": time(group.last),
             "rules": rules,

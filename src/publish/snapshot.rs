@@ -212,6 +212,8 @@ pub struct Group {
     pub file: String,
     /// Time between evaluations.
     pub interval: Duration,
+    /// Most alerts of one rule that are pending or firing at once; 0 is no limit.
+    pub limit: usize,
     /// When it was evaluated last.
     pub last: Option<Timestamp>,
     /// How long that took.

@@ -18,8 +18,16 @@ use crate::runtime::http::redacted;
 #[derive(Debug)]
 pub(super) struct Fixed {
     sources: Arc<[publish::Source]>,
-    /// The rules of each group, in order.
-    rules: Vec<Vec<Arc<publish::Definition>>>,
+    /// Each group, in order.
+    groups: Vec<FixedGroup>,
+}
+
+/// The parts of a group that only a reload changes.
+#[derive(Debug)]
+struct FixedGroup {
+    limit: usize,
+    /// Its rules, in order.
+    rules: Vec<Arc<publish::Definition>>,
 }
 
 impl Fixed {
@@ -33,8 +41,11 @@ impl Fixed {
         let groups = config.rules.groups.iter();
         Self {
             sources: config.sources.iter().map(shown).collect(),
-            rules: groups
-                .map(|group| group.rules.iter().map(definition).map(Arc::new).collect())
+            groups: groups
+                .map(|group| FixedGroup {
+                    limit: group.limit,
+                    rules: group.rules.iter().map(definition).map(Arc::new).collect(),
+                })
                 .collect(),
         }
     }
@@ -212,16 +223,17 @@ fn alerts(monitor: &ModelMonitor) -> Vec<publish::Alert> {
 }
 
 fn groups(monitor: &ModelMonitor, fixed: &Fixed) -> Vec<publish::Group> {
-    let groups = monitor.groups().iter().zip(&fixed.rules);
-    groups.map(|(state, rules)| group(state, rules)).collect()
+    let groups = monitor.groups().iter().zip(&fixed.groups);
+    groups.map(|(state, fixed)| group(state, fixed)).collect()
 }
 
-fn group(state: &GroupState, definitions: &[Arc<publish::Definition>]) -> publish::Group {
-    let rules = state.rules().iter().zip(definitions);
+fn group(state: &GroupState, fixed: &FixedGroup) -> publish::Group {
+    let rules = state.rules().iter().zip(&fixed.rules);
     publish::Group {
         name: state.name().to_owned(),
         file: state.file().to_owned(),
         interval: state.interval(),
+        limit: fixed.limit,
         last: state.last(),
         took: state.rules().iter().map(|rule| rule.health().took).sum(),
         rules: rules
