@@ -13,8 +13,8 @@ use sidewatch::internals::notify::Alertmanagers;
 use sidewatch::internals::notify::alertmanager::{PeerSettings, Settings};
 use sidewatch::internals::runtime::http::{self, Client};
 use sidewatch_engine::alert::{
-    Alert, AlertKind, AlertRule, AlertState, Context, Explanation, Observation, Outcome, Template,
-    Tracker,
+    Alert, AlertKind, AlertRule, AlertState, Annotations, Context, Explanation, Observation,
+    Outcome, Template, Tracker,
 };
 use sidewatch_engine::metric::{Labels, Timestamp};
 use tokio::time::Instant;
@@ -98,7 +98,7 @@ fn alert(n: usize) -> Alert {
             ("shard", &number),
         ]),
         series: Labels::empty(),
-        annotations: Labels::new([
+        annotations: Annotations::new([
             ("chart", "http://fraud-0.ml:9755/?rule=AccuracyDropped"),
             ("config_hash", "0123456789abcdef"),
             ("expected", "0.93 to 0.98"),

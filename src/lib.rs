@@ -106,6 +106,6 @@ pub use judge::{
 };
 
 // One tick and what comes of it.
-pub use alert::{Alert, AlertState};
+pub use alert::{Alert, AlertState, Annotations};
 pub use monitor::{ModelMonitor, Scraped, Tick};
 pub use notify::{Error as NotifyError, LogNotifier, RetrainRequest, RetrainingNotifier};

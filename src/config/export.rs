@@ -57,15 +57,10 @@ pub(crate) fn prometheus(rules: &RuleSet) -> String {
         } else {
             format!("{} ({}, {})", group.name, group.file, group.place.path)
         };
-        let limit = group.rules.iter().find_map(|rule| match rule {
-            Rule::Alert { alert, .. } => Some(alert.limit),
-            Rule::Watch(watch) => Some(watch.alert.limit),
-            Rule::Record(_) => None,
-        });
         let head = Head {
             name,
             interval: group.interval.map(format_duration),
-            limit: limit.filter(|limit| *limit > 0),
+            limit: Some(group.limit).filter(|limit| *limit > 0),
         };
         push(&mut text, 2, &written(&[head]));
         let exported: Vec<Exported<'_>> = group.rules.iter().map(export).collect();

@@ -1,9 +1,25 @@
 //! Expands a pattern or a folder to rule files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
+
+/// The path without `.`, and without `..` behind the name of a folder, as Prometheus opens and shows
+/// it: `a/../rules.yaml` is `rules.yaml`.
+pub(super) fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match (part, clean.components().next_back()) {
+            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                clean.pop();
+            }
+            _ => clean.push(part),
+        }
+    }
+    clean
+}
 
 /// Rule files whose path matches a pattern, in order; a file whose name ends in `.test.yaml` holds
 /// tests and no rules.
@@ -59,7 +75,22 @@ fn is_rule_test(file: &Path) -> bool {
 mod tests {
     use std::fs;
 
-    use super::{matching, rule_files_in};
+    use std::path::{Path, PathBuf};
+
+    use super::{cleaned, matching, rule_files_in};
+
+    #[test]
+    fn a_path_is_shown_without_detours() {
+        for (path, clean) in [
+            ("a/../rules.yaml", "rules.yaml"),
+            ("./rules.yaml", "rules.yaml"),
+            ("a//b/./../../c/*.yaml", "c/*.yaml"),
+            ("../a/../../rules.yaml", "../../rules.yaml"),
+            ("/../etc/a/../rules.yaml", "/etc/rules.yaml"),
+        ] {
+            assert_eq!(cleaned(Path::new(path)), PathBuf::from(clean), "{path}");
+        }
+    }
 
     #[test]
     fn a_star_stands_for_anything_in_a_name_and_tests_are_left_out() {
@@ -75,7 +106,7 @@ mod tests {
         ] {
             fs::write(folder.join(name), "").unwrap();
         }
-        let names = |files: Vec<std::path::PathBuf>| -> Vec<String> {
+        let names = |files: Vec<PathBuf>| -> Vec<String> {
             let names = files.iter().filter_map(|file| file.file_name());
             names
                 .map(|name| name.to_string_lossy().into_owned())

@@ -1,13 +1,13 @@
 //! Loads the whole configuration from files, or returns every problem of every file.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::file::read_settings;
-use super::files::matching;
+use super::files::{cleaned, matching};
 use super::packs;
 use super::problem::{Problem, Problems};
 use super::redact;
@@ -310,23 +310,6 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
         });
     }
     Ok(sources)
-}
-
-/// The path without `.` and `..`, as Prometheus names rule files.
-fn cleaned(path: &Path) -> PathBuf {
-    let mut clean = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                clean.pop();
-            }
-            part => clean.push(part),
-        }
-    }
-    clean
 }
 
 /// A bare word that is no file is probably a misspelt pack.

@@ -65,7 +65,7 @@ section! {
     #[derive(Debug, Clone)]
     pub(super) struct GroupKeys {
         /// Unique within the file.
-        pub(super) name: String = String::new(), must_be_set();
+        pub(super) name: String as RuleName = String::new(), must_be_set();
         /// Time between evaluations.
         pub(super) interval: Option<Duration> = None, default_text("the scrape interval");
         /// Only `0s`: rules are evaluated on the scrape that just ended.

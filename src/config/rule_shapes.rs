@@ -135,7 +135,7 @@ pub(super) fn templates(node: &Node<'_>, texts: Vec<(String, String)>) -> Vec<(S
     parsed.collect()
 }
 
-/// The name of an alert.
+/// The name of an alert or a group.
 pub(super) struct RuleName;
 
 impl Shape for RuleName {

@@ -167,6 +167,7 @@ impl<'a> RuleReader<'a> {
             place,
             name: keys.name.clone(),
             interval,
+            limit: keys.limit,
             rules: rules.collect(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::definition::{Definition, RuleKind};
+use crate::alert::Annotations;
 use crate::judge::Band;
 use crate::metric::{Labels, Metric, Timestamp};
 
@@ -200,7 +201,7 @@ pub struct Alert {
     /// Identity.
     pub labels: Labels,
     /// Texts for people.
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// `pending` or `firing`.
     pub state: &'static str,
     /// Since when the condition holds.
@@ -220,7 +221,7 @@ pub struct Group {
     pub file: String,
     /// Time between evaluations.
     pub interval: Duration,
-    /// Most alerts of one rule; 0 for no limit.
+    /// Most alerts of one rule that are pending or firing at once; 0 is no limit.
     pub limit: usize,
     /// When it was evaluated last.
     pub last: Option<Timestamp>,

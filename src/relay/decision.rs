@@ -202,6 +202,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Decisions, Outcome, decide};
+    use crate::alert::Annotations;
     use crate::config::relay::{Relay, read_relay};
     use crate::metric::{Labels, Timestamp};
     use crate::notify::retrain::Gates;
@@ -230,7 +231,7 @@ mod tests {
         Received {
             firing,
             labels: Labels::new(base.into_iter().chain(pairs.iter().copied())),
-            annotations: Labels::new([
+            annotations: Annotations::new([
                 ("summary", "it drifts"),
                 ("value", "0.5 ms"),
                 ("score", "1.5"),

@@ -205,6 +205,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{GATES, Ledger};
+    use crate::alert::Annotations;
     use crate::config::relay::read_relay;
     use crate::metric::Labels;
     use crate::notify::LogNotifier;
@@ -239,7 +240,7 @@ mod tests {
             alerts: vec![Received {
                 firing: true,
                 labels: Labels::new(labels),
-                annotations: Labels::empty(),
+                annotations: Annotations::default(),
                 starts_at: clock::now(),
                 generator_url: String::new(),
             }],

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::alert::Annotations;
 use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
 
@@ -33,7 +34,7 @@ pub(super) struct Received {
     /// Its labels, with `alertname`.
     pub(super) labels: Labels,
     /// Its annotations.
-    pub(super) annotations: Labels,
+    pub(super) annotations: Annotations,
     /// When it began to fire.
     pub(super) starts_at: Timestamp,
     /// A link to the source of the alert.
@@ -131,7 +132,7 @@ fn received(alert: Alert) -> Result<Received, String> {
     Ok(Received {
         firing,
         labels: Labels::new(alert.labels),
-        annotations: Labels::new(annotations),
+        annotations: Annotations::new(annotations),
         starts_at,
         generator_url: alert.generator_url,
     })

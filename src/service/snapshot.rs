@@ -11,7 +11,7 @@ use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::monitor::{GroupState, ModelMonitor, RuleKind, RuleState, TargetState};
 use crate::notify::retrain::ReceiverStats;
 use crate::publish::{self, Signal, Snapshot};
-use crate::rules::{self, Rule, RuleSet};
+use crate::rules::{Rule, RuleSet};
 use crate::runtime::http::redacted;
 
 /// The rules of each group, in order.
@@ -233,7 +233,7 @@ fn alerts(monitor: &ModelMonitor, definitions: &Definitions) -> Vec<publish::Ale
 }
 
 fn groups(monitor: &ModelMonitor, fixed: &Fixed, rules: &RuleSet) -> Vec<publish::Group> {
-    let limits = rules.groups.iter().map(limit);
+    let limits = rules.groups.iter().map(|group| group.limit);
     let groups = monitor.groups().iter().zip(&fixed.rules).zip(limits);
     groups
         .map(|((state, rules), limit)| publish::Group {
@@ -241,12 +241,6 @@ fn groups(monitor: &ModelMonitor, fixed: &Fixed, rules: &RuleSet) -> Vec<publish
             ..group(state, rules)
         })
         .collect()
-}
-
-/// The limit of a group, which every rule of it has that alerts.
-fn limit(group: &rules::Group) -> usize {
-    let mut alerts = group.rules.iter().filter_map(Rule::alert);
-    alerts.next().map_or(0, |alert| alert.limit)
 }
 
 fn group(state: &GroupState, definitions: &[Arc<publish::Definition>]) -> publish::Group {

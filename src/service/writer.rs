@@ -258,7 +258,7 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::{Delivery, Disk, Entry, Record, StateChanges, Store, TickOutput, Writer};
-    use crate::alert::{Alert, AlertState};
+    use crate::alert::{Alert, AlertState, Annotations};
     use crate::metric::{Labels, Timestamp};
     use crate::notify::RetrainRequest;
     use crate::notify::alertmanager::Settings;
@@ -282,7 +282,7 @@ mod tests {
             rule: "Bad".into(),
             labels: Labels::new([("alertname", "Bad")]),
             series: Labels::empty(),
-            annotations: Labels::empty(),
+            annotations: Annotations::default(),
             state: AlertState::Firing,
             value: 1.0,
             active_at: NOW,

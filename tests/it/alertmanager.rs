@@ -12,6 +12,7 @@ use sidewatch::internals::notify::alertmanager::{
 use sidewatch::internals::notify::relabel::{Action, Relabel, Spec};
 use sidewatch::internals::runtime::dns::Record;
 use sidewatch_engine::alert::AlertState::{Firing, Pending, Resolved};
+use sidewatch_engine::alert::Annotations;
 use sidewatch_engine::metric::Labels;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -142,12 +143,14 @@ async fn an_alert_arrives_as_alertmanager_wants_it() {
         external_labels: Labels::new([("cluster", "eu1"), ("n", "not this")]),
         ..settings(vec![peer(&url(&server))])
     });
-    running.handle.send(&[alert("Bad", Firing, &[("n", "1")])]);
+    let mut firing = alert("Bad", Firing, &[("n", "1")]);
+    firing.annotations = firing.annotations.with("note", "");
+    running.handle.send(&[firing]);
     running.handle.send(&[alert("Bad", Pending, &[("n", "2")])]);
     running.idle().await;
     let expected = serde_json::json!({
         "labels": {"alertname": "Bad", "cluster": "eu1", "n": "1"},
-        "annotations": {"summary": "it is bad"},
+        "annotations": {"note": "", "summary": "it is bad"},
         "startsAt": "2023-11-14T22:14:20.000Z",
         "endsAt": "2023-11-14T22:18:20.000Z",
         "generatorURL": "http://side:9755/?rule=x",
@@ -424,7 +427,7 @@ async fn what_alertmanager_would_refuse_does_not_leave() {
     let mut bare = alert("Bad", Firing, &[]);
     bare.labels = Labels::empty();
     let mut long = alert("Bad", Firing, &[("n", "3")]);
-    long.annotations = Labels::new([("summary", "é".repeat(20_000))]);
+    long.annotations = Annotations::new([("summary", "é".repeat(20_000))]);
     running.handle.send(&[bad_url, backwards, bare, long]);
     running.idle().await;
     let accepted = receiver.accepted();

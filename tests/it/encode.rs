@@ -12,6 +12,7 @@ use sidewatch::internals::publish::{
     Alert, Definition, Exposition, Group, Peer, Receiver, Rule, RuleKind, Server, Shared, Signal,
     Snapshot, Target,
 };
+use sidewatch_engine::alert::Annotations;
 use sidewatch_engine::judge::Band;
 use sidewatch_engine::metric::{Labels, Timestamp};
 use tokio::task::JoinSet;
@@ -75,7 +76,7 @@ fn full() -> Snapshot {
         alerts: vec![Alert {
             rule: definition("R"),
             labels: Labels::empty(),
-            annotations: Labels::empty(),
+            annotations: Annotations::default(),
             state: "firing",
             active_at: Timestamp::default(),
             keep_firing_since: None,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::fields::{duration, labels, list_of, metric, number};
+use super::fields::{duration, labels, list_of, metric, number, text_map};
+use crate::alert::Annotations;
 use crate::describe::{Fields, Node};
 use crate::judge::State;
 use crate::metric::Labels;
@@ -30,7 +31,7 @@ pub(super) struct AlertTest {
 #[derive(Debug)]
 pub(super) struct ExpectedAlert {
     pub(super) labels: Labels,
-    pub(super) annotations: Labels,
+    pub(super) annotations: Annotations,
 }
 
 /// The exact set of samples of an expression.
@@ -123,7 +124,7 @@ pub(super) fn alert_test(fields: &mut Fields<'_>, ignore_annotations: bool) -> O
         let mut fields = node.fields()?;
         let alert = ExpectedAlert {
             labels: labels(&mut fields, "exp_labels"),
-            annotations: labels(&mut fields, "exp_annotations"),
+            annotations: Annotations::new(text_map(&mut fields, "exp_annotations")),
         };
         fields.finish();
         Some(alert)

@@ -28,9 +28,14 @@ pub(super) fn metric(node: &Node<'_>) -> Option<Labels> {
 }
 
 /// A map of names to texts.
-pub(super) fn labels(fields: &mut Fields<'_>, key: &'static str) -> Labels {
+pub(super) fn text_map(fields: &mut Fields<'_>, key: &'static str) -> Vec<(String, String)> {
     let node = fields.get(key);
-    Labels::new(node.and_then(|node| node.text_map()).unwrap_or_default())
+    node.and_then(|node| node.text_map()).unwrap_or_default()
+}
+
+/// Labels; those with an empty value are left out.
+pub(super) fn labels(fields: &mut Fields<'_>, key: &'static str) -> Labels {
+    Labels::new(text_map(fields, key))
 }
 
 /// A number. `NaN` and `+Inf` may also be written as in Prometheus.

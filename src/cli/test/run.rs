@@ -8,7 +8,7 @@ use super::diff::{Detail, Item, diff};
 use super::file::{File, Test};
 use super::outcome::Failure;
 use super::rules::{self, LoadedRules};
-use crate::alert::AlertState;
+use crate::alert::{AlertState, Annotations};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp, format_duration};
 use crate::monitor::ModelMonitor;
@@ -122,7 +122,7 @@ fn check_alerts(
     if *ignore_annotations {
         compared.clear();
     }
-    let item = |labels: &Labels, annotations: &Labels| Item {
+    let item = |labels: &Labels, annotations: &Annotations| Item {
         labels: labels.clone(),
         details: annotations
             .iter()

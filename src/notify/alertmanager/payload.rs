@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use crate::alert::{Alert, AlertState};
+use crate::alert::{Alert, AlertState, Annotations};
 use crate::metric::{Labels, Timestamp};
 
 use super::queue::Item;
@@ -22,7 +22,7 @@ const TYPICAL_JSON_BYTES: usize = 1024;
 #[serde(rename_all = "camelCase")]
 struct Payload<'a> {
     labels: &'a Labels,
-    annotations: Annotations<'a>,
+    annotations: Truncated<'a>,
     starts_at: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<&'a str>,
@@ -30,9 +30,10 @@ struct Payload<'a> {
     generator_url: &'a str,
 }
 
-struct Annotations<'a>(&'a Labels);
+/// Annotations of limited length.
+struct Truncated<'a>(&'a Annotations);
 
-impl Serialize for Annotations<'_> {
+impl Serialize for Truncated<'_> {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(Some(self.0.len()))?;
         for (name, value) in self.0.iter() {
@@ -117,7 +118,7 @@ fn encode(alert: &Alert, labels: &Labels, times: &mut TimeCache) -> Option<Vec<u
         .map(|ends_at| times.text(ends_at.max(starts_at)));
     let payload = Payload {
         labels,
-        annotations: Annotations(&alert.annotations),
+        annotations: Truncated(&alert.annotations),
         starts_at: &times.text(starts_at),
         ends_at: ends_at.as_deref(),
         generator_url: if is_uri(&alert.generator_url) {

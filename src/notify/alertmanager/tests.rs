@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::relabel::{Action, Relabel, Spec};
 use super::ledger::Ledger;
 use super::{Alertmanagers, PeerSettings, Settings};
-use crate::alert::{Alert, AlertState};
+use crate::alert::{Alert, AlertState, Annotations};
 use crate::metric::{Labels, Timestamp};
 use crate::runtime::http::{self, Client};
 
@@ -23,7 +23,7 @@ fn firing(labels: &Labels, at: Timestamp) -> Alert {
         rule: "Bad".into(),
         labels: labels.clone(),
         series: Labels::empty(),
-        annotations: Labels::new([("summary", "it is bad")]),
+        annotations: Annotations::new([("summary", "it is bad")]),
         state: AlertState::Firing,
         value: 1.0,
         active_at: START,

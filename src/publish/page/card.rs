@@ -31,10 +31,9 @@ pub(super) fn alerts(snapshot: &Snapshot, out: &mut String) {
 fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     let state = alert.state;
     let class = if state == "firing" { "bad" } else { "wait" };
-    let summary = alert
-        .annotations
-        .get("summary")
-        .unwrap_or(alert.rule.name());
+    // A text that renders empty says nothing.
+    let text = |name: &str| alert.annotations.get(name).filter(|text| !text.is_empty());
+    let summary = text("summary").unwrap_or(alert.rule.name());
     // Writing to a String cannot fail, here and below.
     write!(
         out,
@@ -46,15 +45,15 @@ fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
         escape(summary)
     )
     .ok();
-    if let Some(why) = alert.annotations.get("why") {
+    if let Some(why) = text("why") {
         write!(out, "<p>Why: {}</p>", escape(why)).ok();
     }
-    if let Some(text) = alert.annotations.get("description") {
+    if let Some(text) = text("description") {
         write!(out, "<p>{}</p>", escape(text)).ok();
     }
     // Other schemes, such as javascript:, could run code.
     let web = |url: &&str| url.starts_with("https://") || url.starts_with("http://");
-    if let Some(url) = alert.annotations.get("runbook_url").filter(web) {
+    if let Some(url) = text("runbook_url").filter(web) {
         write!(
             out,
             "<p><a rel=\"noreferrer\" href=\"{}\">runbook</a></p>",

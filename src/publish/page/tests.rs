@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::{POLICY, Part, headline};
+use crate::alert::Annotations;
 use crate::metric::{Labels, Timestamp};
 use crate::publish::snapshot::Point;
 use crate::publish::{Alert, Definition, RuleKind, Signal, Snapshot, Target};
@@ -33,7 +34,7 @@ fn alert(state: &'static str) -> Alert {
     Alert {
         rule: watch("Watch"),
         labels: Labels::new([("alertname", "<i>")]),
-        annotations: Labels::new([("summary", "<u>")]),
+        annotations: Annotations::new([("summary", "<u>")]),
         state,
         active_at: Timestamp::default(),
         keep_firing_since: None,
@@ -115,7 +116,7 @@ fn only_a_web_address_becomes_a_link_to_a_runbook() {
     let page = |url: &str| {
         let mut firing = snapshot(&["anomalous"]);
         firing.alerts = vec![Alert {
-            annotations: Labels::new([("runbook_url", url)]),
+            annotations: Annotations::new([("runbook_url", url)]),
             ..alert("firing")
         }];
         render(&firing)

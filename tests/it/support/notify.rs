@@ -7,7 +7,7 @@ use std::time::Duration;
 use sidewatch::internals::notify::retrain::{Clock, Deliveries};
 use sidewatch::internals::runtime::http::{self, Client};
 use sidewatch::internals::state::{Batch, Store};
-use sidewatch_engine::alert::{Alert, AlertState};
+use sidewatch_engine::alert::{Alert, AlertState, Annotations};
 use sidewatch_engine::metric::{Labels, Timestamp};
 use sidewatch_engine::retrain::RetrainRequest;
 use tokio::time::Instant;
@@ -83,7 +83,7 @@ pub(crate) fn alert(name: &str, state: AlertState, pairs: &[(&str, &str)]) -> Al
         rule: name.into(),
         labels: Labels::new(labels),
         series: Labels::new(pairs.iter().copied()),
-        annotations: Labels::new([("summary", "it is bad")]),
+        annotations: Annotations::new([("summary", "it is bad")]),
         state,
         value: 0.5,
         active_at: at(1_700_000_000),

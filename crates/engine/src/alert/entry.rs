@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::metric::{Labels, Timestamp};
 
 use super::withdrawn::Withdrawn;
-use super::{Alert, AlertState, Explanation};
+use super::{Alert, AlertState, Annotations, Explanation};
 
 /// How long a resolved alert is remembered and re-sent.
 pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
@@ -18,7 +18,7 @@ pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
 pub(super) struct Entry {
     pub(super) labels: Labels,
     pub(super) series: Labels,
-    pub(super) annotations: Labels,
+    pub(super) annotations: Annotations,
     pub(super) state: AlertState,
     #[serde(with = "number")]
     pub(super) value: f64,
@@ -51,7 +51,7 @@ impl Entry {
         Self {
             labels,
             series,
-            annotations: Labels::empty(),
+            annotations: Annotations::default(),
             state: AlertState::Pending,
             value: f64::NAN,
             active_at: at,

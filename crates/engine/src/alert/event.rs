@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::Explanation;
+use super::{Annotations, Explanation};
 
 /// The state of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub struct Alert {
     /// The labels of the series the rule's expression returned, name included.
     pub series: Labels,
     /// Texts for people, such as `summary`. They are not part of the alert's identity.
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// Its state.
     pub state: AlertState,
     /// The last value seen, in the unit of the expression; may be NaN.
@@ -91,8 +91,8 @@ impl Alert {
     #[must_use]
     pub fn summary(&self) -> String {
         match self.annotations.get("summary") {
-            Some(summary) => summary.to_owned(),
-            None => format!("{} {}", self.rule, self.labels.retain(|l| l != "alertname")),
+            Some(summary) if !summary.is_empty() => summary.to_owned(),
+            Some(_) | None => format!("{} {}", self.rule, self.labels.retain(|l| l != "alertname")),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! alert has an explanation. This module reads no clock and sends nothing: time arrives with the
 //! evaluation.
 
+mod annotations;
 mod entry;
 mod event;
 mod explanation;
@@ -21,6 +22,7 @@ mod withdrawn;
 #[cfg(test)]
 mod tests;
 
+pub use annotations::Annotations;
 pub use event::{Alert, AlertState};
 pub use explanation::Explanation;
 pub use link::{is_static_label, rule_id};

@@ -10,7 +10,9 @@ use super::entry::Entry;
 use super::link::generator_url;
 use super::rule::Pair;
 use super::template::{Answerer, Scope, TemplateEnvironment};
-use super::{Alert, AlertKind, AlertRule, Changes, Condition, Context, NoData, Observation};
+use super::{
+    Alert, AlertKind, AlertRule, Annotations, Changes, Condition, Context, NoData, Observation,
+};
 
 /// One evaluation in progress.
 pub(super) struct Pass<'a> {
@@ -136,7 +138,7 @@ fn severity(rule: &AlertRule, observation: &Observation) -> (u8, f64) {
 }
 
 /// The texts of an alert: the rule's own, and for a watch its explanation.
-pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
+pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Annotations {
     let Pass {
         rule,
         context,
@@ -167,7 +169,7 @@ pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Labels {
     for (name, template) in &rule.annotations {
         pairs.push((name.as_str().into(), template.expand(&scope).into()));
     }
-    Labels::new(pairs)
+    Annotations::new(pairs)
 }
 
 fn summary(rule: &AlertRule, entry: &Entry) -> String {

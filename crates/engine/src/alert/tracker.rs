@@ -12,8 +12,8 @@ use super::link::generator_url;
 use super::pass::{Pass, annotations, effective, label, lease, mark_no_data};
 use super::template::{Scope, TemplateEnvironment};
 use super::{
-    Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, NoData, Observation,
-    Outcome,
+    Alert, AlertKind, AlertRule, AlertState, Annotations, Changes, Condition, Context, NoData,
+    Observation, Outcome,
 };
 
 /// A rule's alerts as the store keeps them.
@@ -351,7 +351,7 @@ impl Tracker {
             #[expect(clippy::cast_precision_loss, reason = "a count of series")]
             let value = refused as f64;
             entry.value = value;
-            entry.annotations = Labels::new([("summary", message.as_str())]);
+            entry.annotations = Annotations::new([("summary", message.as_str())]);
             let step = entry.seen(pass.at, Duration::ZERO);
             self.apply(pass, &labels, step);
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Annotations};
 use crate::judge::Band;
 use crate::metric::{Labels, Matcher, Timestamp};
 
@@ -25,7 +25,7 @@ pub struct RetrainRequest {
     /// The alert's labels.
     pub labels: Labels,
     /// The alert's annotations.
-    pub annotations: Labels,
+    pub annotations: Annotations,
     /// The last value; absent when it is no finite number.
     pub value: Option<f64>,
     /// Distance from normal, 1 at the limit.

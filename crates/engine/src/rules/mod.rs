@@ -43,6 +43,8 @@ pub struct Group {
     pub name: String,
     /// Time between evaluations; the scrape interval when `None`.
     pub interval: Option<Duration>,
+    /// Most alerts of one rule that are pending or firing at once; 0 is no limit.
+    pub limit: usize,
     /// The rules.
     pub rules: Vec<Rule>,
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidewatch_engine::alert::{
-    Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, Explanation, NoData,
-    Observation, Outcome, Template, Tracker, rule_id,
+    Alert, AlertKind, AlertRule, AlertState, Annotations, Changes, Condition, Context, Explanation,
+    NoData, Observation, Outcome, Template, Tracker, rule_id,
 };
 use sidewatch_engine::judge::Band;
 use sidewatch_engine::metric::{Labels, Timestamp};
@@ -533,6 +533,27 @@ fn an_empty_label_of_the_rule_removes_that_of_the_series_and_of_the_identity() {
 }
 
 #[test]
+fn an_annotation_that_renders_empty_is_kept_empty() {
+    let mut bench = Bench::new(AlertKind::Alert, 0, 0);
+    bench.rule.annotations = vec![
+        (
+            "note".into(),
+            Template::parse("{{ $labels.none }}").unwrap(),
+        ),
+        ("summary".into(), Template::parse("").unwrap()),
+    ];
+    let alert = bench.vector(0, &["a"]).alerts.remove(0);
+    let texts: Vec<_> = alert.annotations.iter().collect();
+    assert_eq!(texts, [("note", ""), ("summary", "")]);
+    assert!(alert.summary().starts_with("Bad "), "{}", alert.summary());
+    let json = serde_json::to_string(&alert.annotations).unwrap();
+    assert_eq!(
+        serde_json::from_str::<Annotations>(&json).unwrap(),
+        alert.annotations
+    );
+}
+
+#[test]
 fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
     let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.context.config_hash = "abc123".into();
@@ -556,7 +577,7 @@ fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
         ("why", "0.5 is below 0.92"),
         ("window", "10m"),
     ];
-    assert_eq!(alert.annotations, Labels::new(expected));
+    assert_eq!(alert.annotations, Annotations::new(expected));
 
     let mut plain = Bench::new(AlertKind::Alert, 0, 0);
     plain.rule.annotations = vec![(

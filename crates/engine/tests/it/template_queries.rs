@@ -28,6 +28,7 @@ fn monitor() -> ModelMonitor {
         place: Place::default(),
         name: "g".to_owned(),
         interval: None,
+        limit: 0,
         rules: vec![Rule::Alert { expr, alert }],
     };
     let rules = RuleSet {
