@@ -11,6 +11,11 @@ use crate::runtime::http::Secret;
 /// Largest file with a template.
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
+/// Longest type of an event, in characters ("Create a repository dispatch event" of GitHub's API).
+const MAX_EVENT_TYPE: usize = 100;
+/// Longest name of a template, in bytes: Argo writes it into a label of Kubernetes.
+const MAX_KUBERNETES_NAME: usize = 63;
+
 /// The name of a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FormatName {
@@ -120,10 +125,10 @@ fn format(keys: &WebhookKeys, node: &Node<'_>) -> Format {
             }
         }
         FormatName::Github => Format::Github {
-            event_type: given(&keys.event_type).unwrap_or("retrain").to_owned(),
+            event_type: event_type(keys, node),
         },
         FormatName::Argo => Format::Argo {
-            template: text(&keys.workflow_template),
+            template: workflow_template(keys, node),
         },
         FormatName::Alertmanager => Format::Alertmanager,
         FormatName::Template => body(keys, node).map(Format::Template).unwrap_or_default(),
@@ -137,6 +142,36 @@ fn word(format: FormatName) -> String {
 /// A non-empty text.
 fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|text| !text.is_empty())
+}
+
+/// The type of GitHub's event.
+fn event_type(keys: &WebhookKeys, node: &Node<'_>) -> String {
+    let name = given(&keys.event_type).unwrap_or("retrain");
+    let length = name.chars().count();
+    if length > MAX_EVENT_TYPE {
+        let message = format!("GitHub allows at most {MAX_EVENT_TYPE} characters, got {length}");
+        node.problem_below("event_type", message);
+    }
+    name.to_owned()
+}
+
+/// The template of a workflow, or empty for an event.
+fn workflow_template(keys: &WebhookKeys, node: &Node<'_>) -> String {
+    let name = keys.workflow_template.clone().unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_valid = name.len() <= MAX_KUBERNETES_NAME
+        && name.chars().all(|c| is_plain(c) || matches!(c, '-' | '.'))
+        && name.starts_with(is_plain)
+        && name.ends_with(is_plain);
+    if !name.is_empty() && !is_valid {
+        node.problem_below(
+            "workflow_template",
+            format!(
+                "must be the name of a WorkflowTemplate: at most {MAX_KUBERNETES_NAME} lower-case letters, digits, - and ., got {name:?}"
+            ),
+        );
+    }
+    name
 }
 
 /// The template of the body, read from its file.
@@ -216,6 +251,37 @@ mod tests {
         assert_eq!(first.expiry, Duration::from_secs(3600));
         let event_type = "retrain".to_owned();
         assert_eq!(retraining.webhooks[1].format, Format::Github { event_type });
+    }
+
+    #[test]
+    fn names_that_a_receiver_would_refuse_are_problems() {
+        let hook = |keys: &str| read(&format!("  webhooks:\n  - {{url: http://a, {keys}}}\n"));
+        let github = |length| {
+            hook(&format!(
+                "format: github, event_type: {}",
+                "e".repeat(length)
+            ))
+        };
+        assert!(github(100).is_ok());
+        let refused = github(101).unwrap_err();
+        let expected = "webhooks[0].event_type: GitHub allows at most 100 characters, got 101";
+        assert!(refused.contains(expected), "{refused}");
+        let argo = |name: &str| hook(&format!("format: argo, workflow_template: {name}"));
+        for good in ["retrain", "retrain-7.fraud", "a", &"a".repeat(63), "\"\""] {
+            assert!(argo(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "Retrain",
+            "retrain_fraud",
+            "-a",
+            "a.",
+            &"a".repeat(64),
+            "x/y",
+        ] {
+            let refused = argo(bad).unwrap_err();
+            let expected = "workflow_template: must be the name of a WorkflowTemplate";
+            assert!(refused.contains(expected), "{bad}: {refused}");
+        }
     }
 
     #[test]

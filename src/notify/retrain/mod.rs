@@ -1,8 +1,12 @@
 //! Retraining: delivers requests from the outbox to their receivers, at least once.
 
+mod bodies;
+mod cloud_event;
 mod delivery;
 mod format;
+mod limits;
 mod log;
+mod message;
 mod notifier;
 mod outbox;
 mod receiver;
@@ -15,8 +19,8 @@ pub(crate) use sidewatch_engine::retrain::{Attempt, Decision, GateKey, Gates, Ho
 
 pub use delivery::{Clock, Deliveries};
 pub use format::Format;
-pub(crate) use format::Message;
 pub use log::LogNotifier;
+pub(crate) use message::Message;
 pub use notifier::RetrainingNotifier;
 pub use outbox::{Entry, Outbox, Phase};
 pub use receiver::Receiver;

@@ -62,9 +62,10 @@ impl Webhook {
             let key = secret.read_bytes(&self.url).await?;
             headers.push((SIGNATURE, sign(&key, &body)?));
         }
+        let target = self.format.target(&self.url);
         let response = self
             .client
-            .post_json(&self.url, &headers, body, self.timeout)
+            .post_json(&target, &headers, body, self.timeout)
             .await?;
         if response.status == 409 && self.has_arrived(request, &response).await? {
             return Ok(());
