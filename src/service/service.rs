@@ -26,6 +26,7 @@ use super::writer::{WRITE_TIMEOUT, Writer};
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::judge::Registry;
+use crate::metric::Timestamp;
 use crate::monitor::ModelMonitor;
 use crate::publish;
 use crate::runtime::dns::Resolve;
@@ -103,6 +104,16 @@ impl Service {
         open_store::close(store, ended).await
     }
 
+    /// Restores the state of an earlier process, if it is kept.
+    fn continue_from(&mut self, store: &Store, at: Timestamp) {
+        if !store.is_kept() {
+            self.monitor.start(at);
+            return;
+        }
+        let changes = self.monitor.restore(stored_state(store), at);
+        announce(&changes, &self.subscribers);
+    }
+
     /// The tick loop over an open store, and the tasks beside it.
     fn prepare(
         mut self,
@@ -112,10 +123,7 @@ impl Service {
         hang_ups: Signal,
     ) -> Result<TickLoop, MonitorError> {
         let at = clock::now();
-        if store.is_kept() {
-            let changes = self.monitor.restore(stored_state(store), at);
-            announce(&changes, &self.subscribers);
-        }
+        self.continue_from(store, at);
         let dispatcher = Dispatcher::new(
             &self.config,
             self.options.notifiers,

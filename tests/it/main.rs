@@ -33,8 +33,9 @@ mod exposition_reference; // a slow, simple parser
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // a short run of the fuzz targets
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
-mod import_cycles;
-mod infinite; // no two files import each other
+mod identity;
+mod import_cycles; // no two files import each other
+mod infinite;
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager
 mod layers; // allowed dependencies between modules
 mod monitor; // ticks without a socket or a clock

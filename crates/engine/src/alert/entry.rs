@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::withdrawn::Withdrawn;
+use super::absence::Absence;
 use super::{Alert, AlertState, Explanation};
 
 /// How long a resolved alert is remembered and re-sent.
@@ -32,7 +32,7 @@ pub(super) struct Entry {
     /// Represents "the whole expression returned nothing" or the limit, not a series.
     pub(super) synthetic: bool,
     #[serde(default)]
-    pub(super) withdrawn: Withdrawn,
+    pub(super) absence: Absence,
 }
 
 /// The effect of an evaluation on an entry.
@@ -62,7 +62,7 @@ impl Entry {
             last_sent: None,
             explanation: None,
             synthetic: false,
-            withdrawn: Withdrawn::default(),
+            absence: Absence::default(),
         }
     }
 
@@ -81,15 +81,21 @@ impl Entry {
                 self.fired_at = Some(at);
                 Step::Changed
             }
-            // A reload raised `for`: the alert is pending again.
-            AlertState::Firing if !held => {
-                self.state = AlertState::Pending;
-                self.fired_at = None;
-                self.last_sent = None;
-                Step::Changed
-            }
             AlertState::Pending | AlertState::Firing | AlertState::Resolved => Step::Same,
         }
+    }
+
+    /// Makes a firing alert pending again if the condition has not held for `hold`; returns its end.
+    pub(super) fn withdraw(&mut self, at: Timestamp, hold: Duration) -> Option<Self> {
+        if self.state != AlertState::Firing || at.since(self.active_at) >= hold {
+            return None;
+        }
+        let mut end = self.clone();
+        end.resolve(at);
+        self.state = AlertState::Pending;
+        self.fired_at = None;
+        self.last_sent = None;
+        Some(end)
     }
 
     /// The condition holds, but it must not fire yet.
@@ -130,7 +136,7 @@ impl Entry {
     /// Moves all times back after the clock went back.
     pub(super) fn set_back(&mut self, by: Duration) {
         self.active_at = self.active_at - by;
-        self.withdrawn.set_back(by);
+        self.absence.set_back(by);
         for time in [
             &mut self.fired_at,
             &mut self.resolved_at,
@@ -152,6 +158,8 @@ impl Entry {
     pub(super) fn resolve(&mut self, at: Timestamp) {
         self.state = AlertState::Resolved;
         self.resolved_at = Some(at);
+        // The end is to be sent even if the alert was sent at this very time.
+        self.last_sent = None;
         self.keep_firing_since = None;
         self.no_data_since = None;
     }
@@ -161,10 +169,7 @@ impl Entry {
         if self.state == AlertState::Pending {
             return false;
         }
-        let Some(sent) = self.last_sent else {
-            return true;
-        };
-        self.resolved_at.is_some_and(|resolved| resolved > sent) || sent + resend_delay < at
+        self.last_sent.is_none_or(|sent| sent + resend_delay < at)
     }
 
     pub(super) fn alert(&self, rule: &Arc<str>, generator_url: &Arc<str>) -> Alert {

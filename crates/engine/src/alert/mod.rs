@@ -6,6 +6,7 @@
 //! alert has an explanation. This module reads no clock and sends nothing: time arrives with the
 //! evaluation.
 
+mod absence;
 mod entry;
 mod event;
 mod explanation;
@@ -14,7 +15,6 @@ mod pass;
 mod rule;
 pub mod template;
 mod tracker;
-mod withdrawn;
 
 #[cfg(test)]
 mod tests;

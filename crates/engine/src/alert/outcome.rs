@@ -64,8 +64,10 @@ pub enum Outcome {
 pub struct Changes {
     /// The alerts whose state changed, for subscribers and the log.
     pub alerts: Vec<Alert>,
-    /// Why the rule is not healthy: evaluation error, ambiguous series, limit.
+    /// Why the evaluation failed.
     pub error: Option<String>,
+    /// Why its result needs attention: merged series, limit.
+    pub remark: Option<String>,
     /// Series refused by the limit.
     pub refused: usize,
 }

@@ -1,6 +1,6 @@
 //! One evaluation of one rule: identities, texts and conditions of its observations.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ pub(super) struct Pass<'a> {
     pub(super) rule: &'a AlertRule,
     pub(super) context: &'a Context,
     pub(super) query: Option<Answerer<'a>>,
+    pub(super) is_filled: bool,
     pub(super) at: Timestamp,
     pub(super) changes: Changes,
     /// A link to the rule's alerts.
@@ -28,11 +29,16 @@ impl<'a> Pass<'a> {
         at: Timestamp,
         environment: impl Into<TemplateEnvironment<'a>>,
     ) -> Self {
-        let TemplateEnvironment { context, query } = environment.into();
+        let TemplateEnvironment {
+            context,
+            query,
+            is_filled,
+        } = environment.into();
         Self {
             rule,
             context,
             query,
+            is_filled,
             at,
             changes: Changes::default(),
             url: generator_url(rule, context),
@@ -62,15 +68,28 @@ pub(super) fn effective(rule: &AlertRule, condition: Condition) -> Condition {
     }
 }
 
-/// Computes the alert labels of every observation. Two series with the same labels are an error: a
-/// plain alert's evaluation ends there as in Prometheus (`None`), a watch keeps the first of them.
+/// Computes the alert labels of every observation; `known` are the labels of alerts by series, to
+/// be kept while the window fills.
+///
+/// Two series with the same labels are an error of a plain alert, whose evaluation ends there as in
+/// Prometheus (`None`). A watch takes the worst of them and remarks on it.
 pub(super) fn label(
     pass: &mut Pass<'_>,
     observations: Vec<Observation>,
+    known: &HashMap<Labels, Labels>,
 ) -> Option<Vec<(Labels, Observation)>> {
-    let mut seen: HashSet<Labels> = HashSet::with_capacity(observations.len());
-    let mut labelled = Vec::with_capacity(observations.len());
-    for observation in observations {
+    let may_be_unknown = !pass.is_filled && pass.rule.labels_ask();
+    let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(observations.len());
+    let mut labelled: Vec<(Labels, Observation)> = Vec::with_capacity(observations.len());
+    for mut observation in observations {
+        if let Some(labels) = known.get(&observation.labels) {
+            seen.insert(labels.clone(), labelled.len());
+            labelled.push((labels.clone(), observation));
+            continue;
+        }
+        if may_be_unknown {
+            observation.condition = Condition::Unsure;
+        }
         let scope = Scope {
             labels: &observation.labels,
             value: observation.value,
@@ -79,18 +98,40 @@ pub(super) fn label(
             query: pass.query,
         };
         let labels = pass.rule.alert_labels(&scope);
-        if seen.insert(labels.clone()) {
+        let Some(first) = seen.get(&labels) else {
+            seen.insert(labels.clone(), labelled.len());
             labelled.push((labels, observation));
             continue;
-        }
-        pass.changes.error = Some(format!(
-            "vector contains metrics with the same labelset after applying alert labels: {labels}"
-        ));
+        };
         if pass.rule.kind == AlertKind::Alert {
+            pass.changes.error = Some(format!(
+                "vector contains metrics with the same labelset after applying alert labels: {labels}"
+            ));
             return None;
+        }
+        pass.changes.remark = Some(format!(
+            "several series have the alert labels {labels}; the worst of them counts"
+        ));
+        let (_, kept) = &mut labelled[*first];
+        if severity(pass.rule, &observation) > severity(pass.rule, kept) {
+            *kept = observation;
         }
     }
     Some(labelled)
+}
+
+/// How bad a series is among those with the same alert labels: first the condition, then the score.
+fn severity(rule: &AlertRule, observation: &Observation) -> (u8, f64) {
+    let condition = match effective(rule, observation.condition) {
+        Condition::Active => 4,
+        Condition::Held => 3,
+        Condition::Unsure => 2,
+        Condition::NoData => 1,
+        Condition::Healthy => 0,
+    };
+    let explanation = observation.explanation.as_deref();
+    let score = explanation.and_then(|explanation| explanation.score);
+    (condition, score.unwrap_or(0.0))
 }
 
 /// The texts of an alert: the rule's own, and for a watch its explanation.

@@ -1,6 +1,6 @@
 //! The alerts of one rule, over all its label sets.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -53,11 +53,11 @@ impl Tracker {
         match outcome {
             Outcome::Failed(error) => {
                 pass.changes.error = Some(error);
-                self.pause_withdrawn();
+                self.pause_absence();
             }
             Outcome::Idle => {
                 self.idle(&mut pass);
-                self.pause_withdrawn();
+                self.pause_absence();
             }
             Outcome::Observed(observations) => self.observe(&mut pass, observations),
         }
@@ -81,7 +81,7 @@ impl Tracker {
 
     /// Excludes a time without evaluations: it does not count towards `for` and `no_data_resolve`.
     pub fn skip(&mut self, unseen: Duration) {
-        self.pause_withdrawn();
+        self.pause_absence();
         for entry in self.entries.values_mut() {
             if entry.state == AlertState::Pending {
                 entry.active_at = entry.active_at + unseen;
@@ -116,16 +116,31 @@ impl Tracker {
             // Healthy series without an alert need no labels: skip template expansion.
             observations.retain(|observation| is_active(effective(rule, observation.condition)));
         }
-        let Some(labelled) = label(pass, observations) else {
+        let known = self.known_labels(pass);
+        let Some(labelled) = label(pass, observations, &known) else {
             return;
         };
-        let mut listed = HashSet::with_capacity(labelled.len());
+        let unlisted = self.unlisted(&labelled);
+        self.note_absence(&unlisted, pass.at);
         for (labels, observation) in labelled {
             self.one(pass, &labels, observation, nothing);
-            listed.insert(labels);
         }
-        self.unlisted(pass, &listed, nothing);
+        for (labels, is_relabelled) in unlisted {
+            self.missing(pass, &labels, is_relabelled, nothing);
+        }
         self.limit(pass);
+    }
+
+    /// The labels of active alerts by series, to be kept while the window fills.
+    fn known_labels(&self, pass: &Pass<'_>) -> HashMap<Labels, Labels> {
+        if pass.is_filled {
+            return HashMap::new();
+        }
+        let entries = self.entries.iter();
+        let known = entries.filter(|(_, entry)| entry.is_active() && !entry.synthetic);
+        known
+            .map(|(labels, entry)| (entry.series.clone(), labels.clone()))
+            .collect()
     }
 
     /// No model runs: the state of every series stays, and the alert about missing data ends.
@@ -234,42 +249,55 @@ impl Tracker {
         }
     }
 
-    /// Handles the label sets that are missing from this evaluation.
-    fn unlisted(&mut self, pass: &mut Pass<'_>, listed: &HashSet<Labels>, nothing: bool) {
-        for (labels, entry) in &mut self.entries {
-            entry.withdrawn.note(!listed.contains(labels), pass.at);
-        }
-        let rest: Vec<Labels> = self
-            .entries
-            .iter()
+    /// The label sets that are missing from this evaluation, and for each whether its series is
+    /// there under other labels.
+    fn unlisted(&self, labelled: &[(Labels, Observation)]) -> Vec<(Labels, bool)> {
+        let listed: HashSet<&Labels> = labelled.iter().map(|(labels, _)| labels).collect();
+        let rest = self.entries.iter();
+        let rest: Vec<(&Labels, &Entry)> = rest
             .filter(|(labels, entry)| !listed.contains(*labels) && !is_limit(entry))
-            .map(|(labels, _)| labels.clone())
             .collect();
-        for labels in rest {
-            let Some(entry) = self.entries.get(&labels) else {
-                continue;
-            };
-            let gone_marker = entry.synthetic && !nothing;
-            let condition = if pass.rule.kind == AlertKind::Alert || gone_marker {
+        if rest.is_empty() {
+            return Vec::new();
+        }
+        let series: HashSet<&Labels> = labelled.iter().map(|(_, seen)| &seen.labels).collect();
+        rest.into_iter()
+            .map(|(labels, entry)| (labels.clone(), series.contains(&entry.series)))
+            .collect()
+    }
+
+    /// Handles a label set that is missing from this evaluation.
+    fn missing(
+        &mut self,
+        pass: &mut Pass<'_>,
+        labels: &Labels,
+        is_relabelled: bool,
+        nothing: bool,
+    ) {
+        let (rule, at) = (pass.rule, pass.at);
+        let Some(entry) = self.entries.get_mut(labels) else {
+            return;
+        };
+        if is_relabelled && rule.kind == AlertKind::Watch {
+            let step = entry.unseen(at, Duration::ZERO);
+            self.apply(pass, labels, step);
+            return;
+        }
+        let gone_marker = entry.synthetic && !nothing;
+        // Missing data must not raise a new alert for a series whose alert resolved.
+        let is_healthy = rule.kind == AlertKind::Alert || gone_marker || !entry.is_active();
+        let observation = Observation {
+            labels: entry.series.clone(),
+            value: entry.value,
+            condition: if is_healthy {
                 Condition::Healthy
             } else {
                 Condition::NoData
-            };
-            // Missing data must not raise a new alert for a series whose alert resolved.
-            let condition = if entry.is_active() {
-                condition
-            } else {
-                Condition::Healthy
-            };
-            let observation = Observation {
-                labels: entry.series.clone(),
-                value: entry.value,
-                condition,
-                explanation: None,
-            };
-            let synthetic = entry.synthetic;
-            self.one(pass, &labels, observation, synthetic);
-        }
+            },
+            explanation: None,
+        };
+        let synthetic = entry.synthetic;
+        self.one(pass, labels, observation, synthetic);
     }
 
     /// Enforces the rule's limit: a watch raises an alert about it, a plain alert loses its state
@@ -323,7 +351,7 @@ impl Tracker {
             let step = entry.seen(pass.at, Duration::ZERO);
             self.apply(pass, &labels, step);
         }
-        pass.changes.error.get_or_insert(message);
+        pass.changes.remark = Some(message);
     }
 
     /// Returns the alerts to send now and marks them as sent.
@@ -382,8 +410,35 @@ impl Tracker {
     }
 
     /// Adapts restored or reloaded state to a rule: alerts whose labels the rule no longer produces
-    /// resolve.
-    pub fn adopt(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
+    /// resolve, unless the labels depend on `query`; then the next evaluation decides.
+    ///
+    /// A firing alert for which a raised `for` has not passed is pending again. Its end is in the
+    /// returned tracker, to be sent with [`Tracker::due`].
+    pub fn adopt(
+        &mut self,
+        rule: &AlertRule,
+        at: Timestamp,
+        context: &Context,
+    ) -> (Changes, Tracker) {
+        let mut changes = Changes::default();
+        if !rule.labels_ask() {
+            changes = self.end_relabelled(rule, at, context);
+        }
+        let url = generator_url(rule, context);
+        let mut withdrawn = Self::new();
+        for (labels, entry) in &mut self.entries {
+            if is_limit(entry) {
+                continue;
+            }
+            if let Some(end) = entry.withdraw(at, rule.hold) {
+                changes.alerts.push(end.alert(&rule.name, &url));
+                withdrawn.entries.insert(labels.clone(), end);
+            }
+        }
+        (changes, withdrawn)
+    }
+
+    fn end_relabelled(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
         self.end(rule, at, context, |entry| {
             let scope = Scope {
                 labels: &entry.series,
@@ -463,6 +518,19 @@ impl Tracker {
     pub fn active_series(&self) -> impl Iterator<Item = &Labels> {
         let active = self.entries.values().filter(|entry| entry.is_active());
         active.map(|entry| &entry.series)
+    }
+
+    /// Whether there is no alert, not even a resolved one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The labels of the firing alerts.
+    pub fn firing_labels(&self) -> impl Iterator<Item = &Labels> {
+        let entries = self.entries.iter();
+        let firing = entries.filter(|(_, entry)| entry.state == AlertState::Firing);
+        firing.map(|(labels, _)| labels)
     }
 
     /// How many alerts are in this state.

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::watch::Filled;
 use crate::alert::{self, Condition, Observation, Outcome, Tracker};
-use crate::metric::Labels;
+use crate::metric::{Labels, Timestamp};
 use crate::promql::InstantSample;
 
 /// An evaluation up to the alerts, which need answers to the queries of templates.
@@ -30,19 +31,23 @@ impl Alerting {
     }
 
     /// The outcome of this tick's values. While the window fills, a missing series leaves the state
-    /// of its active alert unknown.
+    /// of an earlier alert unknown, and an alert that missing samples may cause does not fire.
     pub(super) fn observe(
         &self,
         values: Vec<InstantSample>,
-        is_settled: bool,
+        filled: Filled,
+        fills_since: Option<Timestamp>,
         context: &alert::Context,
     ) -> Observed {
         let active = values
             .into_iter()
             .map(|sample| Observation::active(sample.labels, sample.value));
         let mut observations: Vec<Observation> = active.collect();
-        if !is_settled {
-            observations.extend(self.unseen(&observations, context));
+        if !filled.may_begin {
+            self.hold(&mut observations, context);
+        }
+        if let Some(since) = fills_since.filter(|_| !filled.upstream) {
+            observations.extend(self.unseen(&observations, since, context));
         }
         Observed {
             outcome: Outcome::Observed(observations),
@@ -50,10 +55,30 @@ impl Alerting {
         }
     }
 
-    fn unseen(&self, observed: &[Observation], context: &alert::Context) -> Vec<Observation> {
+    /// Keeps all but the firing alerts from firing.
+    fn hold(&self, observations: &mut [Observation], context: &alert::Context) {
+        let firing = self.tracker.firing(&self.rule, context);
+        for observation in observations {
+            if firing
+                .iter()
+                .all(|alert| alert.series != observation.labels)
+            {
+                observation.condition = Condition::Held;
+            }
+        }
+    }
+
+    /// The active alerts from before the window was empty whose series are missing.
+    fn unseen(
+        &self,
+        observed: &[Observation],
+        since: Timestamp,
+        context: &alert::Context,
+    ) -> Vec<Observation> {
         let all = self.tracker.alerts(&self.rule, context).into_iter();
-        let active = all.filter(|alert| alert.state != alert::AlertState::Resolved);
-        active
+        let earlier = all
+            .filter(|alert| alert.state != alert::AlertState::Resolved && alert.active_at <= since);
+        earlier
             .filter(|alert| observed.iter().all(|seen| seen.labels != alert.series))
             .map(|alert| Observation {
                 condition: Condition::Unsure,

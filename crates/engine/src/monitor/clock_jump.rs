@@ -49,7 +49,7 @@ impl ModelMonitor {
             if let Some((_, tracker)) = rule.alerting_mut() {
                 change(tracker);
             }
-            rule.settle(at);
+            rule.fill(at);
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::cadence::Cadence;
-use super::names::{keys, settling};
+use super::filling::fillings;
+use super::names::{identities, keys};
 use super::rule::{RuleState, Setup};
 use super::settings::Settings;
 use super::traffic::counted;
@@ -89,20 +90,23 @@ pub(super) fn fresh_groups(
     registry: &Registry,
     last_owner: &mut u64,
 ) -> Vec<GroupState> {
-    let mut made = keys(rules)
+    let identities = identities(rules);
+    let mut made = keys(&identities)
         .into_iter()
-        .zip(settling(settings, rules))
+        .zip(identities)
+        .zip(fillings(settings, rules))
         .zip(counted(rules));
     let mut fresh = |group: &Group| {
         let interval = group.interval.unwrap_or(settings.interval);
         let rules = group.rules.iter().zip(&mut made);
-        let rules = rules.map(|(rule, ((key, settling), counted))| {
+        let rules = rules.map(|(rule, (((key, identity), filling), counted))| {
             *last_owner += 1;
             let setup = Setup {
                 key,
+                identity,
                 owner: *last_owner,
                 interval,
-                settling,
+                filling,
                 counted,
             };
             RuleState::new(rule, setup, registry)

@@ -17,7 +17,7 @@ use super::target::TargetState;
 use super::traffic::still_instances;
 use crate::alert::{self, Alert};
 use crate::judge::{Registry, Verdict};
-use crate::metric::{Labels, MetricSample, Timestamp};
+use crate::metric::{MetricSample, Timestamp};
 use crate::retrain::Gates;
 use crate::rules::{Recorded, RuleSet};
 use crate::series::Window;
@@ -37,7 +37,7 @@ pub struct ModelMonitor {
     pub(super) groups: Vec<GroupState>,
     pub(super) retraining: Retraining,
     pub(super) last_tick: Option<Timestamp>,
-    /// Removed rules whose resolved alerts are still re-sent.
+    /// The ends of alerts that left their rule, to be repeated for a while.
     pub(super) retired: Vec<Retired>,
     pub(super) stored: Stored,
     pub(super) registry: Registry,
@@ -197,15 +197,6 @@ impl ModelMonitor {
         done
     }
 
-    /// Labels of every alert that is pending or firing.
-    pub(super) fn active_labels(&self) -> HashSet<Labels> {
-        let alerts = self.alerts().into_iter();
-        alerts
-            .filter(|alert| alert.state != alert::AlertState::Resolved)
-            .map(|alert| alert.labels)
-            .collect()
-    }
-
     /// The alerts of every rule to send now; before the first tick and after a reload.
     pub fn due(&mut self, at: Timestamp) -> Vec<Alert> {
         let resend_delay = self.settings.resend_delay;
@@ -214,20 +205,16 @@ impl ModelMonitor {
             .flat_map(|rule| rule.due(at, resend_delay, &self.context))
             .collect();
         alerts.extend(self.due_retired(at));
-        alerts
+        self.without_false_ends(alerts)
     }
 
-    /// The resolved alerts of removed rules, except those that another rule now has.
+    /// The resolved alerts of removed rules.
     pub(super) fn due_retired(&mut self, at: Timestamp) -> Vec<Alert> {
-        if self.retired.is_empty() {
-            return Vec::new();
-        }
         self.retired.retain(|retired| retired.is_due(at));
-        let active = self.active_labels();
         let (resend_delay, context) = (self.settings.resend_delay, &self.context);
         let retired = self.retired.iter_mut();
         retired
-            .flat_map(|retired| retired.due(at, resend_delay, context, &active))
+            .flat_map(|retired| retired.due(at, resend_delay, context))
             .collect()
     }
 

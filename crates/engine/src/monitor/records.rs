@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::names::Identity;
 use crate::alert::{self, Tracker};
 use crate::judge::{SeriesSnapshot, StrategyConfig};
 use crate::map::drift;
@@ -20,11 +21,19 @@ pub struct StoredAlerts {
     watch: bool,
     interval: Duration,
     tracker: alert::TrackerSnapshot,
+    /// Empty in records of a version that had no identities.
+    #[serde(default)]
+    identity: Identity,
+    /// The alerts have left the rule; only their ends are to be repeated.
+    #[serde(default)]
+    is_ended: bool,
 }
 
 impl StoredAlerts {
-    pub(super) fn new(rule: &alert::AlertRule, tracker: &Tracker) -> Self {
+    pub(super) fn new(identity: Identity, rule: &alert::AlertRule, tracker: &Tracker) -> Self {
         Self {
+            identity,
+            is_ended: false,
             rule: rule.name.to_string(),
             group: rule.group.to_string(),
             expr: rule.expr.to_string(),
@@ -34,9 +43,25 @@ impl StoredAlerts {
         }
     }
 
-    /// The name of the rule.
-    pub(super) fn name(&self) -> &str {
-        &self.rule
+    /// The same alerts after they left the rule.
+    pub(super) fn ended(self) -> Self {
+        Self {
+            is_ended: true,
+            ..self
+        }
+    }
+
+    /// Whether the alerts have left the rule.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// The rule that the alerts belong to.
+    pub(super) fn identity(&self) -> Identity {
+        if self.identity.id.name.is_empty() {
+            return Identity::of_name(&self.group, &self.rule);
+        }
+        self.identity.clone()
     }
 
     /// The parts of the rule that its resolved alerts need.
@@ -64,6 +89,8 @@ impl StoredAlerts {
 /// The learned state of a watch's strategy, and the settings that must be equal to use it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learnt {
+    #[serde(default)]
+    pub(super) identity: Identity,
     pub(super) strategy: StrategyConfig,
     pub(super) direction: Direction,
     pub(super) interval: Duration,
@@ -82,6 +109,8 @@ impl Learnt {
 /// The counts and learned references of a drift rule for one version of the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
+    #[serde(default)]
+    pub(super) identity: Identity,
     pub(super) model_version: Option<String>,
     pub(super) memory: drift::Memory,
 }

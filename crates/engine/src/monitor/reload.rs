@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::groups::fresh_groups;
+use super::groups::{GroupState, fresh_groups};
 use super::model_monitor::ModelMonitor;
-use super::names::{claim, keys};
+use super::names::{Identity, Pairs, pair};
 use super::retired::Retired;
 use super::rule::RuleState;
 use super::selection::{longest_reach, selects_alerts};
@@ -19,8 +19,8 @@ use crate::rules::{Recorded, RuleSet};
 impl ModelMonitor {
     /// Applies new settings and rules, which have passed every check.
     ///
-    /// A rule of the same group and name keeps its alerts, and its learned state unless its
-    /// strategy changed. The alerts of a removed rule resolve and its recorded series end. A target
+    /// A rule of the same group, name and labels keeps its alerts, and its learned state unless its
+    /// strategy or the value that it judges changed. The alerts of a removed rule resolve and its recorded series end. A target
     /// that stays keeps its samples. The returned alerts are to be sent now: every resolved alert,
     /// and every firing alert again.
     pub fn reload(&mut self, settings: Settings, rules: Arc<RuleSet>, at: Timestamp) -> Tick {
@@ -60,16 +60,6 @@ impl ModelMonitor {
 
     fn replace_rules(&mut self, is_same_model: bool, at: Timestamp) -> Vec<Alert> {
         let before = std::mem::take(&mut self.groups);
-        let last: BTreeMap<_, _> = before
-            .iter()
-            .map(|group| ((group.file.clone(), group.name.clone()), group.schedule()))
-            .collect();
-        let mut pool: BTreeMap<String, RuleState> = before
-            .into_iter()
-            .flat_map(|group| group.rules)
-            .map(|rule| (rule.key.clone(), rule))
-            .collect();
-        let wanted = keys(&self.rules);
         let mut changes = Vec::new();
         let mut groups = fresh_groups(
             &self.settings,
@@ -77,39 +67,51 @@ impl ModelMonitor {
             &self.registry,
             &mut self.last_owner,
         );
-        for group in &mut groups {
-            let name = (group.file.clone(), group.name.clone());
-            if let Some(schedule) = last.get(&name) {
-                group.resume(*schedule);
-            }
-            for rule in &mut group.rules {
-                let found = claim(&mut pool, &rule.key, rule.name(), &wanted, RuleState::name);
-                if let Some((_, old)) = found {
-                    changes.extend(rule.inherit(old, is_same_model, at, &self.context));
-                }
+        keep_times(&before, &mut groups);
+        let mut old: Vec<Option<RuleState>> = before
+            .into_iter()
+            .flat_map(|group| group.rules)
+            .map(Some)
+            .collect();
+        let pairs = {
+            let rules = groups.iter().flat_map(|group| &group.rules);
+            let new: Vec<&Identity> = rules.map(|rule| &rule.identity).collect();
+            let old: Vec<&Identity> = old.iter().flatten().map(|rule| &rule.identity).collect();
+            pair(&old, &new)
+        };
+        let mut moved = BTreeMap::new();
+        let rules = groups.iter_mut().flat_map(|group| &mut group.rules);
+        for (rule, found) in rules.zip(pairs) {
+            if let Some(old) = found.and_then(|found| old[found].take()) {
+                moved.insert(old.key.clone(), rule.key.clone());
+                let taken = rule.inherit(old, is_same_model, at, &self.context);
+                changes.extend(taken.changes);
+                self.retired.extend(taken.withdrawn);
             }
         }
         self.groups = groups;
+        self.retraining.follow(&moved);
         let owners: HashSet<u64> = self.rules().map(|rule| rule.owner).collect();
         self.evidence.retain(|owner| owners.contains(&owner));
-        for (key, rule) in pool {
-            changes.extend(self.retire(key, rule, at));
+        for rule in old.into_iter().flatten() {
+            changes.extend(self.retire(rule, at));
         }
         changes
     }
 
     /// Ends the alerts and the recorded series of a removed rule.
-    fn retire(&mut self, key: String, rule: RuleState, at: Timestamp) -> Vec<Alert> {
+    fn retire(&mut self, rule: RuleState, at: Timestamp) -> Vec<Alert> {
         // The first end accepts what was recorded last, the second finds nothing new.
         self.window.end_records(rule.owner, at);
         self.window.end_records(rule.owner, at);
         if self.alerts_of(&rule).is_empty() {
             return Vec::new();
         }
+        let identity = rule.identity.clone();
         let Some((definition, tracker)) = rule.into_alerting() else {
             return Vec::new();
         };
-        let (retired, changes) = Retired::new(key, definition, tracker, at, &self.context);
+        let (retired, changes) = Retired::new(identity, definition, tracker, at, &self.context);
         self.retired.push(retired);
         changes
     }
@@ -129,5 +131,22 @@ impl ModelMonitor {
             .map(str::to_owned)
             .collect();
         self.end_of(&gone, at)
+    }
+}
+
+/// Groups go on with the schedule of before; a group may be in another file now.
+fn keep_times(before: &[GroupState], groups: &mut [GroupState]) {
+    let times = {
+        let old: Vec<&GroupState> = before.iter().collect();
+        let new: Vec<&GroupState> = groups.iter().collect();
+        let mut pairs = Pairs::new(&old, &new);
+        pairs.first(|group| (&group.file, &group.name));
+        pairs.only(|group| &group.name);
+        pairs.of_new
+    };
+    for (group, found) in groups.iter_mut().zip(times) {
+        if let Some(found) = found {
+            group.resume(before[found].schedule());
+        }
     }
 }

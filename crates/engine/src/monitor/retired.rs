@@ -1,28 +1,31 @@
-//! Removed rules, whose resolved alerts are re-sent for a while.
+//! Ended alerts that no rule holds any more, because the rule was removed or a longer `for` made
+//! them pending again. Their ends are re-sent for a while.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
+use super::names::Identity;
 use super::records::StoredAlerts;
 use crate::alert::{self, Alert, Tracker};
-use crate::metric::{Labels, Timestamp};
+use crate::metric::Timestamp;
 
-/// How long the resolved alerts of a removed rule are re-sent.
+/// How long the ends are re-sent.
 const REPEAT_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// The alerts of a removed rule.
+/// The ended alerts of one rule.
 #[derive(Debug)]
 pub(super) struct Retired {
-    pub(super) key: String,
+    identity: Identity,
+    /// When the alerts left the rule.
+    since: Timestamp,
     rule: alert::AlertRule,
     tracker: Tracker,
     until: Timestamp,
 }
 
 impl Retired {
-    /// Resolves the alerts of a rule; also returns the changes.
+    /// Resolves the alerts that a rule had; also returns the changes.
     pub(super) fn new(
-        key: String,
+        identity: Identity,
         rule: alert::AlertRule,
         mut tracker: Tracker,
         at: Timestamp,
@@ -30,7 +33,8 @@ impl Retired {
     ) -> (Self, Vec<Alert>) {
         let changes = tracker.retire_all(&rule, at, context).alerts;
         let retired = Self {
-            key,
+            identity,
+            since: at,
             rule,
             tracker,
             until: at + REPEAT_FOR,
@@ -49,16 +53,15 @@ impl Retired {
         at: Timestamp,
         resend_delay: Duration,
         context: &alert::Context,
-        active: &HashSet<Labels>,
     ) -> Vec<Alert> {
-        let mut alerts = self.tracker.due(&self.rule, at, resend_delay, context);
-        // Another rule now has the same alert.
-        alerts.retain(|alert| !active.contains(&alert.labels));
-        alerts
+        self.tracker.due(&self.rule, at, resend_delay, context)
     }
 
-    pub(super) fn stored(&self) -> StoredAlerts {
-        StoredAlerts::new(&self.rule, &self.tracker)
+    /// The record to store, under a key that no rule has.
+    pub(super) fn stored(&self) -> (String, StoredAlerts) {
+        let key = format!("{} ended {}", self.identity.id, self.since.as_millis());
+        let record = StoredAlerts::new(self.identity.clone(), &self.rule, &self.tracker);
+        (key, record.ended())
     }
 
     /// Adjusts the times after the clock went back.

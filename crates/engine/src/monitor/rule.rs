@@ -4,22 +4,27 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::alerting::{Alerting, Observed};
+use super::filling::Filling;
+use super::names::Identity;
 use super::pass::Pass;
 use super::queries::TemplateQueries;
 use super::recorder::Recorder;
+use super::retired::Retired;
 use super::traffic::CountedRange;
 use super::watch::{Filled, Watching};
 use crate::alert::{self, Alert, Outcome, TemplateEnvironment, Tracker};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::{Expr, InstantSample, Options, Query};
-use crate::rules::Rule;
+use crate::rules::{Rule, RuleId};
 
 /// A rule and its state.
 #[derive(Debug)]
 pub struct RuleState {
-    /// The key that identifies it across restarts and reloads.
+    /// The key of its records, unique among the rules.
     pub(super) key: String,
+    /// What identifies it across restarts and reloads.
+    pub(super) identity: Identity,
     /// Owner of recorded series, unique among the rules.
     pub(super) owner: u64,
     pub(super) health: Health,
@@ -28,9 +33,9 @@ pub struct RuleState {
     /// Whether its templates call `query`.
     asks: bool,
     /// How long after a start the expression may lack data.
-    settling: Duration,
-    /// Until this time, missing series do not resolve restored alerts: the window is still filling.
-    unsettled_until: Option<Timestamp>,
+    filling: Filling,
+    /// Since when the window fills; `None` if it is filled.
+    fills_since: Option<Timestamp>,
     /// Values up to this time were learned already; skip them while history is replayed for other
     /// rules.
     pub(super) learned_until: Option<Timestamp>,
@@ -70,11 +75,21 @@ pub enum RuleKind {
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) key: String,
+    pub(super) identity: Identity,
     pub(super) owner: u64,
     /// Time between two evaluations.
     pub(super) interval: Duration,
-    pub(super) settling: Duration,
+    pub(super) filling: Filling,
     pub(super) counted: Vec<CountedRange>,
+}
+
+/// What became of the alerts that a rule took over.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The alerts whose state changed.
+    pub(super) changes: Vec<Alert>,
+    /// The ends of alerts that are pending again.
+    pub(super) withdrawn: Option<Retired>,
 }
 
 /// An evaluation that needs answers to the queries of templates before it can continue.
@@ -106,13 +121,14 @@ impl RuleState {
         };
         Self {
             key: setup.key,
+            identity: setup.identity,
             owner: setup.owner,
             health: Health::default(),
             kind,
             query,
             asks: rule.alert().is_some_and(alert::AlertRule::asks),
-            settling: setup.settling,
-            unsettled_until: None,
+            filling: setup.filling,
+            fills_since: None,
             learned_until: None,
         }
     }
@@ -125,6 +141,18 @@ impl RuleState {
             RuleKind::Alert(alerting) => &alerting.rule.name,
             RuleKind::Watch(watching) => &watching.watch.alert.name,
         }
+    }
+
+    /// What identifies it across restarts and reloads.
+    #[must_use]
+    pub fn id(&self) -> &RuleId {
+        &self.identity.id
+    }
+
+    /// The key of its state, unique among the rules.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The result of the last evaluation.
@@ -188,23 +216,30 @@ impl RuleState {
         }
     }
 
-    /// Restores stored alerts; those that the rule no longer produces resolve.
+    /// Continues earlier alerts; those that the rule no longer produces end.
     pub(super) fn take_tracker(
         &mut self,
         before: Tracker,
         at: Timestamp,
         context: &alert::Context,
-    ) -> Vec<Alert> {
+    ) -> Taken {
+        let identity = self.identity.clone();
         let Some((rule, tracker)) = self.alerting_mut() else {
-            return Vec::new();
+            return Taken::default();
         };
         *tracker = before;
-        tracker.adopt(rule, at, context).alerts
+        let (changes, withdrawn) = tracker.adopt(rule, at, context);
+        let withdrawn = (!withdrawn.is_empty())
+            .then(|| Retired::new(identity, rule.clone(), withdrawn, at, context).0);
+        Taken {
+            changes: changes.alerts,
+            withdrawn,
+        }
     }
 
     /// Marks the window as empty: firing alerts stay until it is filled again.
-    pub(super) fn settle(&mut self, at: Timestamp) {
-        self.unsettled_until = Some(at + self.settling);
+    pub(super) fn fill(&mut self, at: Timestamp) {
+        self.fills_since = Some(at);
     }
 
     /// Takes over the state of an earlier version of the rule.
@@ -214,23 +249,24 @@ impl RuleState {
         is_same_model: bool,
         at: Timestamp,
         context: &alert::Context,
-    ) -> Vec<Alert> {
+    ) -> Taken {
         self.owner = before.owner;
         self.health = before.health;
-        self.unsettled_until = before.unsettled_until;
+        self.fills_since = before.fills_since;
+        let is_same_value = is_same_model && before.identity.definition == self.identity.definition;
         if before.query.expr().text() == self.query.expr().text() {
             self.query = before.query;
-        } else {
-            self.settle(at);
+        } else if !reads_no_more(self.query.expr(), before.query.expr()) {
+            self.fill(at);
         }
         let tracker = match (before.kind, &mut self.kind) {
             (RuleKind::Record(before), RuleKind::Record(recorder)) => {
                 recorder.inherit(before, is_same_model);
-                return Vec::new();
+                return Taken::default();
             }
-            (RuleKind::Record(_), _) => return Vec::new(),
+            (RuleKind::Record(_), _) => return Taken::default(),
             (RuleKind::Watch(mut before), RuleKind::Watch(watching)) => {
-                watching.inherit(&mut before, is_same_model);
+                watching.inherit(&mut before, is_same_value);
                 before.tracker
             }
             (RuleKind::Watch(before), _) => before.tracker,
@@ -267,6 +303,12 @@ impl RuleState {
         }
     }
 
+    /// Whether the window is filled, or has been filling for this long.
+    fn is_past(&self, length: Duration, at: Timestamp) -> bool {
+        let since = self.fills_since;
+        since.is_none_or(|since| at >= since + length)
+    }
+
     /// Evaluates the rule at this tick's time; stops when its templates need more answers.
     pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) -> Result<(), Waiting> {
         if self.learns() && self.learned_until.is_some_and(|until| pass.at <= until) {
@@ -284,15 +326,17 @@ impl RuleState {
         self.health.empty = values.is_empty();
         let filled = Filled {
             own: is_filled,
-            upstream: self.unsettled_until.is_none_or(|until| pass.at >= until),
+            upstream: self.is_past(self.filling.settling, pass.at),
+            may_begin: self.is_past(self.filling.holding, pass.at),
         };
+        let since = self.fills_since;
         let observed = match &mut self.kind {
             RuleKind::Record(recorder) => {
                 let error = recorder.take(&values, self.owner, pass);
                 self.finish(error, started, 0, pass);
                 return Ok(());
             }
-            RuleKind::Alert(alerting) => alerting.observe(values, filled.upstream, pass.context),
+            RuleKind::Alert(alerting) => alerting.observe(values, filled, since, pass.context),
             RuleKind::Watch(watching) => watching.observe(values, filled, pass),
         };
         let took = (pass.stopwatch)().saturating_sub(started);
@@ -321,7 +365,7 @@ impl RuleState {
         let error = self.track(outcome, pass);
         if let RuleKind::Watch(watching) = &mut self.kind {
             watching.end_superseded(&present, pass);
-            watching.end_withdrawn(pass);
+            watching.end_absent(pass);
         }
         let new = pass.changes.iter().skip(before);
         let fired = new.filter(|alert| alert.state == alert::AlertState::Firing);
@@ -346,6 +390,7 @@ impl RuleState {
         let environment = TemplateEnvironment {
             context: pass.context,
             query: Some(&|text, at| queries.answer(text, at)),
+            is_filled: self.is_past(self.filling.settling, pass.at),
         };
         let mut copy = tracker.clone();
         copy.evaluate(rule, pass.at, outcome.clone(), environment);
@@ -355,16 +400,21 @@ impl RuleState {
     /// Applies the outcome to the alerts; returns why the rule is not healthy.
     fn track(&mut self, outcome: Outcome, pass: &mut Pass<'_>) -> Option<String> {
         let asks = self.asks;
+        let is_filled = self.is_past(self.filling.settling, pass.at);
         let (rule, tracker) = self.alerting_mut()?;
         let queries = TemplateQueries::new(pass.window, pass.results, pass.recorded);
         let answer = |text: &str, at: Timestamp| queries.answer(text, at);
         let environment = TemplateEnvironment {
             context: pass.context,
             query: if asks { Some(&answer) } else { None },
+            is_filled,
         };
         let changes = tracker.evaluate(rule, pass.at, outcome, environment);
         pass.changes.extend(changes.alerts);
-        changes.error
+        if changes.error.is_none() {
+            self.record_alerts(pass);
+        }
+        changes.error.or(changes.remark)
     }
 
     fn learns(&self) -> bool {
@@ -382,9 +432,6 @@ impl RuleState {
         fired: u64,
         pass: &mut Pass<'_>,
     ) {
-        if error.is_none() {
-            self.record_alerts(pass);
-        }
         self.health.at = Some(pass.at);
         self.health.took = (pass.stopwatch)().saturating_sub(started);
         self.health.evaluations += 1;
@@ -420,6 +467,17 @@ impl RuleState {
             .map(|(rule, tracker)| tracker.due(rule, at, resend_delay, context))
             .unwrap_or_default()
     }
+}
+
+/// Whether an expression reads only series that the other reads, no further back.
+fn reads_no_more(expr: &Expr, other: &Expr) -> bool {
+    let known = other.selected(Duration::ZERO);
+    let read = expr.selected(Duration::ZERO);
+    read.iter().all(|selected| {
+        known
+            .iter()
+            .any(|known| known.selector == selected.selector && known.reach >= selected.reach)
+    })
 }
 
 /// The values of a rule's expression, and whether the windows behind them are filled. A server's

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracing::{info, warn};
 
 use super::model_monitor::ModelMonitor;
-use super::names::{self, claim};
+use super::names::{self, Identity};
 use super::records::{ByRule, Counted, Knowledge, Learnt, StateChanges, StoredAlerts, StoredState};
 use super::retired::Retired;
 use super::rule::{RuleKind, RuleState};
@@ -15,47 +15,44 @@ use crate::map;
 use crate::metric::Timestamp;
 
 impl ModelMonitor {
+    /// Notes that the window starts empty. While it fills, missing samples neither end an alert nor
+    /// let one begin. Call it once, before the first tick, where alerts are sent to people;
+    /// [`restore`](Self::restore) does it by itself.
+    pub fn start(&mut self, at: Timestamp) {
+        for rule in self.rules_mut() {
+            rule.fill(at);
+        }
+    }
+
     /// Restores the records of an earlier process. Call it once, before the first tick. Returns the
     /// alerts whose state changed.
     pub fn restore(&mut self, stored: StoredState, at: Timestamp) -> Vec<Alert> {
-        let mut alerts: BTreeMap<String, StoredAlerts> = stored.alerts.into_iter().collect();
-        let mut learned: BTreeMap<String, Option<Learnt>> = stored.learnt.into_iter().collect();
-        let mut counted: BTreeMap<String, Option<Counted>> = stored.counted.into_iter().collect();
-        self.stored.alerts = alerts.keys().cloned().collect();
-        self.stored.learnt = learned.keys().cloned().collect();
-        self.stored.counted = counted.keys().cloned().collect();
-        let wanted = names::keys(&self.rules);
-        let mut changes = Vec::new();
-        for rule in self.groups.iter_mut().flat_map(|group| &mut group.rules) {
-            let found = claim(
-                &mut alerts,
-                &rule.key,
-                rule.name(),
-                &wanted,
-                StoredAlerts::name,
-            );
-            let found_key = found.as_ref().map(|(key, _)| key);
-            let key = found_key.unwrap_or(&rule.key).clone();
-            if let Some(learned) = learned.remove(&key).flatten() {
-                rule.relearn(&learned, &self.settings.model);
-            }
-            if let Some(counted) = counted.remove(&key).flatten() {
-                rule.recount(counted, &self.settings.model);
-            }
-            if let Some((_, stored)) = found {
-                let tracker = stored.into_tracker();
-                changes.extend(rule.take_tracker(tracker, at, &self.context));
-                rule.settle(at);
-            }
+        let StoredState {
+            alerts,
+            learnt,
+            counted,
+            gates,
+        } = stored;
+        self.stored.alerts = alerts.iter().map(|(key, _)| key.clone()).collect();
+        self.stored.learnt = learnt.iter().map(|(key, _)| key.clone()).collect();
+        self.stored.counted = counted.iter().map(|(key, _)| key.clone()).collect();
+        let (ended, alerts) = alerts
+            .into_iter()
+            .partition(|(_, alerts)| alerts.is_ended());
+        self.start(at);
+        if let Some(gates) = gates {
+            self.retraining.gates = gates;
         }
-        for (key, stored) in alerts {
+        let mut records = by_rule(alerts, learnt, counted);
+        let mut changes = self.restore_rules(&mut records, at);
+        let left = records.into_iter().filter_map(|record| record.alerts);
+        let ended: ByRule<StoredAlerts> = ended;
+        for stored in left.chain(ended.into_iter().map(|(_, stored)| stored)) {
+            let identity = stored.identity();
             let (rule, tracker) = (stored.rule(), stored.into_tracker());
-            let (retired, ended) = Retired::new(key, rule, tracker, at, &self.context);
+            let (retired, ended) = Retired::new(identity, rule, tracker, at, &self.context);
             changes.extend(ended);
             self.retired.push(retired);
-        }
-        if let Some(gates) = stored.gates {
-            self.retraining.gates = gates;
         }
         self.keep_known_gates();
         self.stored.urgent |= !changes.is_empty();
@@ -66,6 +63,39 @@ impl ModelMonitor {
             records = self.stored.alerts.len() + self.stored.learnt.len(),
             "continuing from the store"
         );
+        changes
+    }
+
+    /// Hands every rule the records of the rule that it continues; takes those records.
+    fn restore_rules(&mut self, records: &mut [RuleRecords], at: Timestamp) -> Vec<Alert> {
+        let pairs = {
+            let old: Vec<&Identity> = records.iter().map(|record| &record.identity).collect();
+            let new: Vec<&Identity> = self.rules().map(|rule| &rule.identity).collect();
+            names::pair(&old, &new)
+        };
+        let mut changes = Vec::new();
+        let mut moved = BTreeMap::new();
+        let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
+        for (rule, found) in rules.zip(pairs) {
+            let Some(record) = found.map(|found| &mut records[found]) else {
+                continue;
+            };
+            if record.identity.id != rule.identity.id {
+                moved.insert(record.identity.id.to_string(), rule.key.clone());
+            }
+            if let Some(learned) = record.learnt.take() {
+                rule.relearn(&learned, &self.settings.model);
+            }
+            if let Some(counted) = record.counted.take() {
+                rule.recount(counted, &self.settings.model);
+            }
+            if let Some(stored) = record.alerts.take() {
+                let taken = rule.take_tracker(stored.into_tracker(), at, &self.context);
+                changes.extend(taken.changes);
+                self.retired.extend(taken.withdrawn);
+            }
+        }
+        self.retraining.follow(&moved);
         changes
     }
 
@@ -86,15 +116,12 @@ impl ModelMonitor {
                 + tracker.count(alert::AlertState::Resolved);
             changes.pending |= pending > 0;
             if active > 0 {
-                alerts.push((rule.key.clone(), StoredAlerts::new(definition, tracker)));
+                let identity = rule.identity.clone();
+                let stored = StoredAlerts::new(identity, definition, tracker);
+                alerts.push((rule.key.clone(), stored));
             }
         }
-        for retired in &self.retired {
-            // A rule with the same key may have returned with its own alerts.
-            if alerts.iter().all(|(key, _)| *key != retired.key) {
-                alerts.push((retired.key.clone(), retired.stored()));
-            }
-        }
+        alerts.extend(self.retired.iter().map(Retired::stored));
         changes.alerts = replace(&mut self.stored.alerts, alerts);
         changes.gates = (self.stored.gates != self.retraining.gates).then(|| {
             self.stored.gates.clone_from(&self.retraining.gates);
@@ -159,6 +186,61 @@ impl ModelMonitor {
     }
 }
 
+/// The stored records of one rule.
+struct RuleRecords {
+    identity: Identity,
+    alerts: Option<StoredAlerts>,
+    learnt: Option<Learnt>,
+    counted: Option<Counted>,
+}
+
+/// Brings the records of each rule together. Records without an identity are of an older version,
+/// whose keys were `group/name`.
+fn by_rule(
+    alerts: ByRule<StoredAlerts>,
+    learnt: ByRule<Option<Learnt>>,
+    counted: ByRule<Option<Counted>>,
+) -> Vec<RuleRecords> {
+    let mut records: BTreeMap<String, RuleRecords> = BTreeMap::new();
+    for (key, alerts) in alerts {
+        let identity = alerts.identity();
+        record(&mut records, key, &identity).alerts = Some(alerts);
+    }
+    for (key, learnt) in learnt {
+        if let Some(learnt) = learnt {
+            let identity = learnt.identity.clone();
+            record(&mut records, key, &identity).learnt = Some(learnt);
+        }
+    }
+    for (key, counted) in counted {
+        if let Some(counted) = counted {
+            let identity = counted.identity.clone();
+            record(&mut records, key, &identity).counted = Some(counted);
+        }
+    }
+    records.into_values().collect()
+}
+
+/// The records under a key, made if there are none yet.
+fn record<'a>(
+    records: &'a mut BTreeMap<String, RuleRecords>,
+    key: String,
+    identity: &Identity,
+) -> &'a mut RuleRecords {
+    let identity = if identity.id.name.is_empty() {
+        let (group, name) = key.split_once('/').unwrap_or(("", &key));
+        Identity::of_name(group, name)
+    } else {
+        identity.clone()
+    };
+    records.entry(key).or_insert_with(|| RuleRecords {
+        identity,
+        alerts: None,
+        learnt: None,
+        counted: None,
+    })
+}
+
 /// The records to write so that these replace the stored ones.
 fn replace<T>(stored: &mut BTreeSet<String>, records: ByRule<T>) -> ByRule<Option<T>> {
     let alive: BTreeSet<String> = records.iter().map(|(key, _)| key.clone()).collect();
@@ -177,6 +259,7 @@ impl RuleState {
         };
         let watch = &watching.watch;
         Some(Learnt {
+            identity: self.identity.clone(),
             strategy: watch.strategy.clone(),
             direction: watch.direction,
             interval: watch.alert.interval,
@@ -192,6 +275,7 @@ impl RuleState {
         };
         let detector = recorder.detector.as_ref()?;
         Some(Counted {
+            identity: self.identity.clone(),
             model_version: model.version.clone(),
             memory: detector.memory(recorder.drift()?),
         })
@@ -225,10 +309,13 @@ impl RuleState {
         let watch = &watching.watch;
         let name = &watch.alert.name;
         let is_carried = model.baseline == Baseline::Carry;
+        let is_same_value = learned.identity.definition == self.identity.definition;
         let is_same = learned.strategy == watch.strategy
             && learned.direction == watch.direction
             && learned.interval == watch.alert.interval;
-        if !is_same {
+        if !is_same_value {
+            info!(rule = %name, "the expression, or a record that it reads, changed; the strategy learns anew");
+        } else if !is_same {
             info!(rule = %name, "the strategy changed and learns anew");
         } else if learned.model_version != model.version && !is_carried {
             info!(rule = %name, "the model's version changed; the strategy learns anew");

@@ -177,6 +177,7 @@ impl ModelMonitor {
             }
         }
         tick.alerts.extend(self.due_retired(at));
+        tick.alerts = self.without_false_ends(tick.alerts);
         if !evaluated.rollout.idle {
             self.evict_idle(at);
         }

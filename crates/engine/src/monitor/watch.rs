@@ -42,6 +42,8 @@ pub(super) struct Filled {
     pub(super) own: bool,
     /// The windows of the rules that it reads are filled after a restart.
     pub(super) upstream: bool,
+    /// The windows are so full that missing samples no longer make the condition hold.
+    pub(super) may_begin: bool,
 }
 
 impl Watching {
@@ -172,12 +174,12 @@ impl Watching {
     }
 
     /// Ends the alerts of series that a healthy target no longer exports.
-    pub(super) fn end_withdrawn(&mut self, pass: &mut Pass<'_>) {
+    pub(super) fn end_absent(&mut self, pass: &mut Pass<'_>) {
         let (is_filled, rollout) = (self.is_filled, pass.rollout);
-        let is_withdrawn = |series: &Labels| is_filled && rollout.is_withdrawn(series);
-        let ended =
-            self.tracker
-                .end_withdrawn(&self.watch.alert, pass.at, pass.context, is_withdrawn);
+        let is_absent = |series: &Labels| is_filled && rollout.is_absent(series);
+        let ended = self
+            .tracker
+            .end_absent(&self.watch.alert, pass.at, pass.context, is_absent);
         for alert in &ended.alerts {
             info!(%alert, "the target no longer exports the series");
         }
@@ -260,13 +262,13 @@ impl Watching {
     }
 
     /// Takes over the state of an earlier version of the watch, except its alerts.
-    pub(super) fn inherit(&mut self, before: &mut Self, is_same_model: bool) {
+    pub(super) fn inherit(&mut self, before: &mut Self, is_same_value: bool) {
         std::mem::swap(&mut self.versions, &mut before.versions);
         let (was, is) = (&before.watch, &self.watch);
         let is_same = was.strategy == is.strategy
             && was.direction == is.direction
             && was.alert.interval == is.alert.interval;
-        if is_same && is_same_model {
+        if is_same && is_same_value {
             std::mem::swap(&mut self.table, &mut before.table);
             std::mem::swap(&mut self.judged, &mut before.judged);
         }

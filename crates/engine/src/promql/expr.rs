@@ -8,6 +8,7 @@ use super::ast::{At, ExprKind, ExprNode, Select, Type};
 use super::error::{PromqlError, Span};
 use super::eval::build;
 use super::parse::parse;
+use super::token::tokens;
 use crate::metric::{Selector, millis};
 
 /// Prometheus' default lookback.
@@ -58,6 +59,17 @@ impl Expr {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text without comments, its tokens separated by single spaces: equal for expressions that
+    /// differ in layout only.
+    #[must_use]
+    pub fn normalized(&self) -> String {
+        let tokens = tokens(&self.text).unwrap_or_default();
+        let texts = tokens
+            .iter()
+            .filter_map(|(_, span)| self.text.get(span.start..span.end));
+        texts.collect::<Vec<_>>().join(" ").trim_end().to_owned()
     }
 
     pub(super) fn shared_text(&self) -> &Arc<str> {
@@ -216,6 +228,13 @@ mod tests {
         let parse = |text| Expr::parse(text).unwrap();
         assert!(parse("a + b") == parse("a + b"));
         assert!(parse("a + b") != parse("a + c"));
+    }
+
+    #[test]
+    fn layout_and_comments_do_not_change_the_normalized_text() {
+        let normalized = |text| Expr::parse(text).unwrap().normalized();
+        assert_eq!(normalized("a+b"), normalized("a  +\n  b # the sum"));
+        assert_ne!(normalized("x{l=\"a b\"}"), normalized("x{l=\"a  b\"}"));
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! Checked rules with every default filled in. Reading them from YAML happens elsewhere.
 
+mod definition;
+mod id;
 mod recorded;
 
+pub use definition::definitions;
+pub use id::RuleId;
 pub use recorded::{Origin, Recorded};
 
 use std::time::Duration;

@@ -170,12 +170,17 @@ fn a_resolved_alert_is_kept_fifteen_minutes_and_starts_anew() {
 }
 
 #[test]
-fn raising_for_sends_a_firing_alert_back_to_pending() {
+fn raising_for_ends_a_firing_alert_and_makes_it_pending_again() {
     let mut bench = Bench::new(AlertKind::Alert, 0, 0);
     bench.vector(0, &["a"]);
     assert_eq!(bench.due(0).len(), 1);
     bench.rule.hold = secs(60);
-    assert_eq!(words(&bench.vector(15, &["a"])), [Pending]);
+    let (changes, mut ends) = bench.tracker.adopt(&bench.rule, at(15), &bench.context);
+    assert_eq!(words(&changes), [Resolved]);
+    let sent = ends.due(&bench.rule, at(15), RESEND, &bench.context);
+    assert_eq!((sent[0].state, sent[0].ends_at), (Resolved, Some(at(15))));
+    assert_eq!(bench.states(), [("a".into(), Pending)]);
+    assert_eq!(words(&bench.vector(15, &["a"])), []);
     assert_eq!(bench.due(15), []);
     let fired = bench.vector(60, &["a"]);
     assert_eq!(fired.alerts[0].fired_at, Some(at(60)));
@@ -194,12 +199,42 @@ fn two_series_with_the_same_alert_labels_change_nothing_in_a_plain_alert() {
 }
 
 #[test]
-fn a_watch_keeps_the_first_of_two_series_with_the_same_labels() {
+fn of_the_series_with_the_same_labels_a_watch_takes_the_worst() {
     let mut bench = Bench::new(AlertKind::Watch, 0, 0);
     bench.rule.labels = vec![("pod".into(), Template::parse("same").unwrap())];
-    let changes = bench.verdicts(0, &[("a", Active), ("b", Active)]);
-    assert!(changes.error.is_some());
+    let both = |a, b| [("a", a), ("b", b), ("c", Healthy)];
+    for (step, (a, b)) in [(Healthy, Active), (Active, Healthy), (Healthy, Active)]
+        .into_iter()
+        .enumerate()
+    {
+        let changes = bench.verdicts(15 * step as i64, &both(a, b));
+        assert_eq!(changes.error, None);
+        // The healthy series are not looked at while there is no alert.
+        let remark = changes.remark.unwrap_or_default();
+        assert_eq!(
+            remark.contains("the worst of them counts"),
+            step > 0,
+            "{remark}"
+        );
+        assert_eq!(bench.states(), [("same".into(), Firing)]);
+    }
+    bench.verdicts(45, &both(Unsure, Healthy));
     assert_eq!(bench.states(), [("same".into(), Firing)]);
+    bench.verdicts(60, &both(Healthy, Healthy));
+    assert_eq!(bench.states(), [("same".into(), Resolved)]);
+}
+
+#[test]
+fn an_alert_of_a_watch_ends_when_its_series_gets_other_labels() {
+    let mut bench = Bench::new(AlertKind::Watch, 0, 300);
+    let owner = |text: &str| vec![("owner".into(), Template::parse(text).unwrap())];
+    bench.rule.labels = owner("{{ if gt $value 1.0 }}x{{ else }}y{{ end }}");
+    bench.verdicts(0, &[("a", Active)]);
+    bench.rule.labels = owner("z");
+    assert_eq!(
+        words(&bench.verdicts(15, &[("a", Active)])),
+        [Firing, Resolved]
+    );
 }
 
 #[test]
@@ -453,7 +488,7 @@ fn other_labels_after_a_reload_resolve_the_old_alert() {
     bench.verdicts(0, &[("a", Active)]);
     bench.due(0);
     bench.context.identity = Labels::new([("model_version", "8")]);
-    let changes = bench.tracker.adopt(&bench.rule, at(15), &bench.context);
+    let (changes, _) = bench.tracker.adopt(&bench.rule, at(15), &bench.context);
     assert_eq!(words(&changes), [Resolved]);
     assert_eq!(words(&bench.verdicts(15, &[("a", Active)])), [Firing]);
     let due = bench.due(15);
@@ -463,7 +498,7 @@ fn other_labels_after_a_reload_resolve_the_old_alert() {
         .collect();
     assert_eq!(sent, [("7", Resolved), ("8", Firing)]);
     assert_eq!(
-        words(&bench.tracker.adopt(&bench.rule, at(15), &bench.context)),
+        words(&bench.tracker.adopt(&bench.rule, at(15), &bench.context).0),
         []
     );
 }

@@ -56,6 +56,9 @@ pub struct TemplateEnvironment<'a> {
     pub context: &'a Context,
     /// Answers the `query` function; without it, only templates that call it fail.
     pub query: Option<Answerer<'a>>,
+    /// Whether the window behind `query` is filled. While it fills, known alerts keep their labels,
+    /// and no alert begins whose labels depend on `query`.
+    pub is_filled: bool,
 }
 
 impl<'a> From<&'a Context> for TemplateEnvironment<'a> {
@@ -63,6 +66,7 @@ impl<'a> From<&'a Context> for TemplateEnvironment<'a> {
         Self {
             context,
             query: None,
+            is_filled: true,
         }
     }
 }
