@@ -89,6 +89,8 @@ struct Disk {
     /// The last write timed out.
     hangs: bool,
     last_durable: Option<Timestamp>,
+    /// The state of the start is written.
+    has_started: bool,
     /// Skipped while the disk was busy; part of the next write.
     owed: StateChanges,
     owed_entries: Vec<Entry>,
@@ -102,6 +104,7 @@ impl Disk {
             busy: Arc::default(),
             hangs: false,
             last_durable: None,
+            has_started: false,
             owed: StateChanges::default(),
             owed_entries: Vec::new(),
             timeout,
@@ -139,9 +142,11 @@ impl Disk {
             || !entries.is_empty()
             || (state.pending && overdue(PENDING_INTERVAL))
             || overdue(LEARNED_INTERVAL);
-        if durable {
+        // The write at the start does not count: the first tick follows at the same time.
+        if durable && self.has_started {
             self.last_durable = Some(at);
         }
+        self.has_started = true;
         self.owed.overlay(state);
         if self.busy.swap(true, Ordering::AcqRel) {
             self.hangs = true;

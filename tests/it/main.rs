@@ -5,6 +5,7 @@
 )]
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
+mod absence; // series that a healthy target no longer exports
 mod support;
 
 mod alertmanager; // queues, retries, bisection, relabelling
@@ -32,6 +33,7 @@ mod exposition_oracle; // the same samples as prometheus_client
 mod exposition_reference; // a slow, simple parser
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // a short run of the fuzz targets
+mod gates; // replicas and watches of one name ask each for themselves
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
 mod identity; // rule state over reloads and restarts
 mod import_cycles; // no two files import each other

@@ -8,6 +8,7 @@ use sidewatch::internals::notify::RetrainingNotifier;
 use sidewatch::internals::notify::retrain::{BodyTemplate, Format, Webhook};
 use sidewatch::internals::runtime::http::{Client, Settings};
 use sidewatch_engine::alert::AlertState;
+use sidewatch_engine::alert::Annotations;
 use sidewatch_engine::metric::{Labels, Timestamp};
 use sidewatch_engine::retrain::RetrainRequest;
 use wiremock::matchers::method;
@@ -28,7 +29,7 @@ fn request() -> RetrainRequest {
 fn huge_requests() -> Vec<RetrainRequest> {
     let long = |times| "é\"\n".repeat(times);
     let many = |count: usize, size: usize| {
-        Labels::new((0..count).map(|n| (format!("label_{n}"), "\"".repeat(size))))
+        (0..count).map(move |n| (format!("label_{n}"), "\"".repeat(size)))
     };
     vec![
         RetrainRequest {
@@ -36,11 +37,11 @@ fn huge_requests() -> Vec<RetrainRequest> {
             ..request()
         },
         RetrainRequest {
-            annotations: many(3, 30_000),
+            annotations: Annotations::new(many(3, 30_000)),
             ..request()
         },
         RetrainRequest {
-            labels: many(1500, 60),
+            labels: Labels::new(many(1500, 60)),
             ..request()
         },
         RetrainRequest {
@@ -48,8 +49,8 @@ fn huge_requests() -> Vec<RetrainRequest> {
             model_version: long(20_000),
             rule: long(20_000),
             reason: long(20_000),
-            labels: many(300, 300),
-            annotations: many(300, 400),
+            labels: Labels::new(many(300, 300)),
+            annotations: Annotations::new(many(300, 400)),
             generator_url: format!("http://side/?q={}", "x".repeat(100_000)),
             ..request()
         },

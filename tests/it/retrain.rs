@@ -282,15 +282,13 @@ fn gates_survive_the_store() {
 #[test]
 fn gates_of_an_earlier_version_keep_their_cooldown_and_learn_their_verdicts_anew() {
     let old = r#"{"gates":[[{"rule":"AccuracyDropped","series":{"model_name":"m"}},
-        {"verdicts":[true,true,true],"last_request":"2023-11-14T22:13:20.000Z","in_flight":null}]]}"#;
+        {"verdicts":[true,true,true],"last_request":1700000000000,"in_flight":null}]]}"#;
     let mut gates: Gates = serde_json::from_str(old).unwrap();
-    gates.rename(
-        "AccuracyDropped",
-        &["g/AccuracyDropped", "h/AccuracyDropped"],
-    );
+    let rules = ["g/AccuracyDropped", "h/AccuracyDropped"];
+    gates.rename(|rule| (rule == "AccuracyDropped").then(|| rules.to_vec()));
     let policy = policy();
     let now = 1_700_000_000 + 60;
-    for rule in ["g/AccuracyDropped", "h/AccuracyDropped"] {
+    for rule in rules {
         let key = GateKey::new(rule, series());
         let gate = gates.gate(&key);
         let few = gate.decide(&policy, &key, &attempt(now, Some(now)), no_veto);

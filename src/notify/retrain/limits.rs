@@ -20,6 +20,7 @@
 use std::borrow::Cow;
 
 use super::RetrainRequest;
+use crate::alert::Annotations;
 use crate::metric::Labels;
 
 /// Size limit of a body in bytes, below the 64 KB of GitHub and CloudEvents.
@@ -49,7 +50,7 @@ pub(super) fn shorter(request: &RetrainRequest) -> impl Iterator<Item = RetrainR
     let copies = TEXT_CHARS.into_iter().map(|max| with_texts(request, max));
     copies.chain(std::iter::once_with(|| RetrainRequest {
         labels: Labels::empty(),
-        annotations: Labels::empty(),
+        annotations: Annotations::default(),
         ..with_texts(request, 64)
     }))
 }
@@ -66,7 +67,12 @@ fn with_texts(request: &RetrainRequest, max: usize) -> RetrainRequest {
         rule: text(&request.rule),
         reason: text(&request.reason),
         labels: values(&request.labels),
-        annotations: values(&request.annotations),
+        annotations: Annotations::new(
+            request
+                .annotations
+                .iter()
+                .map(|(name, value)| (name, text(value))),
+        ),
         generator_url: link.cloned().unwrap_or_default(),
         ..request.clone()
     }

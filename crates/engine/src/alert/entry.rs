@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::withdrawn::Withdrawn;
+use super::absence::Absence;
 use super::{Alert, AlertState, Annotations, Explanation};
 
 /// How long a resolved alert is remembered and re-sent.
@@ -32,7 +32,7 @@ pub(super) struct Entry {
     /// Represents "the whole expression returned nothing" or the limit, not a series.
     pub(super) synthetic: bool,
     #[serde(default)]
-    pub(super) withdrawn: Withdrawn,
+    pub(super) absence: Absence,
 }
 
 /// The effect of an evaluation on an entry.
@@ -62,7 +62,7 @@ impl Entry {
             last_sent: None,
             explanation: None,
             synthetic: false,
-            withdrawn: Withdrawn::default(),
+            absence: Absence::default(),
         }
     }
 
@@ -136,7 +136,7 @@ impl Entry {
     /// Moves all times back after the clock went back.
     pub(super) fn set_back(&mut self, by: Duration) {
         self.active_at = self.active_at - by;
-        self.withdrawn.set_back(by);
+        self.absence.set_back(by);
         for time in [
             &mut self.fired_at,
             &mut self.resolved_at,

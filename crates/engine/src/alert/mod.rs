@@ -6,6 +6,7 @@
 //! alert has an explanation. This module reads no clock and sends nothing: time arrives with the
 //! evaluation.
 
+mod absence;
 mod annotations;
 mod entry;
 mod event;
@@ -17,7 +18,6 @@ mod pass;
 mod rule;
 pub mod template;
 mod tracker;
-mod withdrawn;
 
 #[cfg(test)]
 mod tests;

@@ -54,11 +54,11 @@ impl Tracker {
         match outcome {
             Outcome::Failed(error) => {
                 pass.changes.error = Some(error);
-                self.pause_withdrawn();
+                self.pause_absence();
             }
             Outcome::Idle => {
                 self.idle(&mut pass);
-                self.pause_withdrawn();
+                self.pause_absence();
             }
             Outcome::Observed(observations) => self.observe(&mut pass, observations),
         }
@@ -82,7 +82,7 @@ impl Tracker {
 
     /// Excludes a time without evaluations: it does not count towards `for` and `no_data_resolve`.
     pub fn skip(&mut self, unseen: Duration) {
-        self.pause_withdrawn();
+        self.pause_absence();
         for entry in self.entries.values_mut() {
             if entry.state == AlertState::Pending {
                 entry.active_at = entry.active_at + unseen;
@@ -122,10 +122,7 @@ impl Tracker {
             return;
         };
         let unlisted = self.unlisted(&labelled);
-        let missing: HashSet<&Labels> = unlisted.iter().map(|(labels, _)| labels).collect();
-        for (labels, entry) in &mut self.entries {
-            entry.withdrawn.note(missing.contains(labels), pass.at);
-        }
+        self.note_absence(&unlisted, pass.at);
         for (labels, observation) in labelled {
             self.one(pass, &labels, observation, nothing);
         }

@@ -53,6 +53,8 @@ pub struct ModelMonitor {
 pub(super) struct Stored {
     /// A change that a crash must not undo.
     pub(super) urgent: bool,
+    /// An alert was pending at the last call.
+    pub(super) pending: bool,
     pub(super) alerts: BTreeSet<String>,
     pub(super) learnt: BTreeSet<String>,
     pub(super) counted: BTreeSet<String>,

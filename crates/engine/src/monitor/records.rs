@@ -153,7 +153,8 @@ pub struct StateChanges {
     pub gates: Option<Gates>,
     /// A change happened that a crash must not undo.
     pub urgent: bool,
-    /// An alert is pending: a crash should not lose the time that counts towards its `for`.
+    /// An alert is pending, or was at the last call: a crash should not lose the time that counts
+    /// towards its `for`, nor bring back an alert that ended.
     pub pending: bool,
 }
 

@@ -1,7 +1,7 @@
 //! Applies new settings and rules to a running monitor; unchanged rules and targets keep their
 //! state.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::groups::{GroupState, fresh_groups};
@@ -79,15 +79,18 @@ impl ModelMonitor {
             let old: Vec<&Identity> = old.iter().flatten().map(|rule| &rule.identity).collect();
             pair(&old, &new)
         };
+        let mut moved = BTreeMap::new();
         let rules = groups.iter_mut().flat_map(|group| &mut group.rules);
         for (rule, found) in rules.zip(pairs) {
             if let Some(old) = found.and_then(|found| old[found].take()) {
+                moved.insert(old.key.clone(), rule.key.clone());
                 let taken = rule.inherit(old, is_same_model, at, &self.context);
                 changes.extend(taken.changes);
                 self.retired.extend(taken.ended);
             }
         }
         self.groups = groups;
+        self.retraining.follow(&moved);
         let owners: HashSet<u64> = self.rules().map(|rule| rule.owner).collect();
         self.evidence.retain(|owner| owners.contains(&owner));
         for rule in old.into_iter().flatten() {

@@ -62,11 +62,7 @@ impl ModelMonitor {
             }
         }
         let gates = &mut self.retraining.gates;
-        for (name, keys) in names {
-            if !known.contains(name) {
-                gates.rename(name, &keys);
-            }
-        }
+        gates.rename(|rule| names.get(rule).filter(|_| !known.contains(rule)).cloned());
         gates.retain(|key| known.contains(key.rule.as_str()));
     }
 }
@@ -90,6 +86,12 @@ impl Retraining {
             sweeps,
             ..Self::new(settings)
         };
+    }
+
+    /// Gives the gates of rules that moved, by their old keys, their new keys.
+    pub(super) fn follow(&mut self, moved: &BTreeMap<String, String>) {
+        self.gates
+            .rename(|rule| moved.get(rule).map(|key| vec![key.as_str()]));
     }
 
     /// The retraining requests of a rule after its evaluation: of firing alerts whose series got a

@@ -106,7 +106,7 @@ impl Rollout {
     ///
     /// Its targets are those with the same `instance` and `job`. A series that carries neither, or
     /// the values of no target, may come from every target.
-    pub(super) fn is_withdrawn(&self, series: &Labels) -> bool {
+    pub(super) fn is_absent(&self, series: &Labels) -> bool {
         if self.record_failed {
             return false;
         }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_is_withdrawn_if_the_targets_that_exported_it_answer() {
+    fn a_series_is_absent_if_the_targets_that_exported_it_answer() {
         let target = |instance: &str, is_up: bool| {
             let labels = Labels::new([("instance", instance), ("job", "vllm")]);
             (labels, is_up)
@@ -168,19 +168,19 @@ mod tests {
             complete: false,
             ..Rollout::default()
         };
-        let is_withdrawn =
-            |pairs: &[(&str, &str)]| rollout.is_withdrawn(&Labels::new(pairs.iter().copied()));
-        assert!(is_withdrawn(&[("instance", "a"), ("job", "vllm")]));
-        assert!(is_withdrawn(&[("instance", "a"), ("model", "m")]));
-        assert!(!is_withdrawn(&[("instance", "b"), ("job", "vllm")]));
-        assert!(!is_withdrawn(&[("job", "vllm")]));
-        assert!(!is_withdrawn(&[("model", "m")]));
-        assert!(!is_withdrawn(&[("instance", "elsewhere")]));
+        let is_absent =
+            |pairs: &[(&str, &str)]| rollout.is_absent(&Labels::new(pairs.iter().copied()));
+        assert!(is_absent(&[("instance", "a"), ("job", "vllm")]));
+        assert!(is_absent(&[("instance", "a"), ("model", "m")]));
+        assert!(!is_absent(&[("instance", "b"), ("job", "vllm")]));
+        assert!(!is_absent(&[("job", "vllm")]));
+        assert!(!is_absent(&[("model", "m")]));
+        assert!(!is_absent(&[("instance", "elsewhere")]));
         let failed = Rollout {
             record_failed: true,
             ..rollout
         };
-        assert!(!failed.is_withdrawn(&Labels::new([("instance", "a")])));
+        assert!(!failed.is_absent(&Labels::new([("instance", "a")])));
     }
 
     fn series(version: &str) -> Labels {

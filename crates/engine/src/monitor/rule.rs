@@ -365,7 +365,7 @@ impl RuleState {
         let error = self.track(outcome, pass);
         if let RuleKind::Watch(watching) = &mut self.kind {
             watching.end_superseded(&present, pass);
-            watching.end_withdrawn(pass);
+            watching.end_absent(pass);
         }
         let new = pass.changes.iter().skip(before);
         let fired = new.filter(|alert| alert.state == alert::AlertState::Firing);

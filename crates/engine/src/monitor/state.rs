@@ -40,6 +40,9 @@ impl ModelMonitor {
             .into_iter()
             .partition(|(_, alerts)| alerts.is_ended());
         self.start(at);
+        if let Some(gates) = gates {
+            self.retraining.gates = gates;
+        }
         let mut records = by_rule(alerts, learnt, counted);
         let mut changes = self.restore_rules(&mut records, at);
         let left = records.into_iter().filter_map(|record| record.alerts);
@@ -50,9 +53,6 @@ impl ModelMonitor {
             let (retired, ended) = Retired::new(identity, rule, tracker, at, &self.context);
             changes.extend(ended);
             self.retired.push(retired);
-        }
-        if let Some(gates) = gates {
-            self.retraining.gates = gates;
         }
         self.keep_known_gates();
         self.stored.urgent |= !changes.is_empty();
@@ -74,11 +74,15 @@ impl ModelMonitor {
             names::pair(&old, &new)
         };
         let mut changes = Vec::new();
+        let mut moved = BTreeMap::new();
         let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
         for (rule, found) in rules.zip(pairs) {
             let Some(record) = found.map(|found| &mut records[found]) else {
                 continue;
             };
+            if record.identity.id != rule.identity.id {
+                moved.insert(record.identity.id.to_string(), rule.key.clone());
+            }
             if let Some(learned) = record.learnt.take() {
                 rule.relearn(&learned, &self.settings.model);
             }
@@ -91,6 +95,7 @@ impl ModelMonitor {
                 self.retired.extend(taken.ended);
             }
         }
+        self.retraining.follow(&moved);
         changes
     }
 
@@ -116,6 +121,9 @@ impl ModelMonitor {
                 alerts.push((rule.key.clone(), stored));
             }
         }
+        // That a pending alert ended is as important as that one is pending.
+        let is_pending = changes.pending;
+        changes.pending |= std::mem::replace(&mut self.stored.pending, is_pending);
         alerts.extend(self.retired.iter().map(Retired::stored));
         changes.alerts = replace(&mut self.stored.alerts, alerts);
         changes.gates = (self.stored.gates != self.retraining.gates).then(|| {

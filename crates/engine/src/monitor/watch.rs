@@ -164,12 +164,12 @@ impl Watching {
     }
 
     /// Ends the alerts of series that a healthy target no longer exports.
-    pub(super) fn end_withdrawn(&mut self, pass: &mut Pass<'_>) {
+    pub(super) fn end_absent(&mut self, pass: &mut Pass<'_>) {
         let (is_filled, rollout) = (self.is_filled, pass.rollout);
-        let is_withdrawn = |series: &Labels| is_filled && rollout.is_withdrawn(series);
-        let ended =
-            self.tracker
-                .end_withdrawn(&self.watch.alert, pass.at, pass.context, is_withdrawn);
+        let is_absent = |series: &Labels| is_filled && rollout.is_absent(series);
+        let ended = self
+            .tracker
+            .end_absent(&self.watch.alert, pass.at, pass.context, is_absent);
         for alert in &ended.alerts {
             info!(%alert, "the target no longer exports the series");
         }

@@ -120,22 +120,23 @@ impl Gates {
         });
     }
 
-    /// Moves the gates of a rule to its other names. A gate that is there already stays.
-    pub fn rename(&mut self, rule: &str, names: &[&str]) {
-        let of_rule = |(key, _): &(&GateKey, &Gate)| key.rule == rule;
-        let gates = self.gates.iter().filter(of_rule);
-        let moved: Vec<(GateKey, Gate)> = gates
-            .map(|(key, gate)| (key.clone(), gate.clone()))
-            .collect();
+    /// Gives the gates of rules their new names, all at once; a rule without a name in the answer
+    /// keeps its own. A gate that keeps its name takes precedence over one that gets it.
+    pub fn rename<'a>(&mut self, names: impl Fn(&str) -> Option<Vec<&'a str>>) {
+        let mut moved = Vec::new();
+        self.gates.retain(|key, gate| {
+            let Some(names) = names(&key.rule) else {
+                return true;
+            };
+            moved.extend(names.into_iter().map(|rule| {
+                let series = key.series.clone();
+                let rule = rule.to_owned();
+                (GateKey { rule, series }, gate.clone())
+            }));
+            false
+        });
         for (key, gate) in moved {
-            self.gates.remove(&key);
-            for name in names {
-                let key = GateKey {
-                    rule: (*name).to_owned(),
-                    series: key.series.clone(),
-                };
-                self.gates.entry(key).or_insert_with(|| gate.clone());
-            }
+            self.gates.entry(key).or_insert(gate);
         }
     }
 

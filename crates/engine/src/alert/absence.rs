@@ -1,5 +1,6 @@
 //! Ends the alerts of series that a healthy target no longer exports.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use super::{AlertRule, Changes, Context, NoData, Tracker};
 /// How long healthy targets have not exported the series of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Withdrawn {
+pub(super) struct Absence {
     counted: Duration,
     /// The evaluation up to which the time is counted; `None` while it does not count.
     last: Option<Timestamp>,
@@ -21,7 +22,7 @@ pub(super) struct Withdrawn {
     missing_at: Option<Timestamp>,
 }
 
-impl Withdrawn {
+impl Absence {
     /// Notes whether the series had a value in an evaluation.
     pub(super) fn note(&mut self, is_missing: bool, at: Timestamp) {
         if is_missing {
@@ -55,7 +56,7 @@ impl Tracker {
     ///
     /// The time counts while `is_healthy` returns true for the series. It starts anew when the
     /// series has a value.
-    pub fn end_withdrawn(
+    pub fn end_absent(
         &mut self,
         rule: &AlertRule,
         at: Timestamp,
@@ -69,13 +70,13 @@ impl Tracker {
         }
         let mut ending = Vec::new();
         for entry in self.entries.values_mut() {
-            let is_missing = entry.withdrawn.missing_at == Some(at);
+            let is_missing = entry.absence.missing_at == Some(at);
             if !is_missing || !entry.is_active() || entry.synthetic {
                 continue;
             }
             if !is_healthy(&entry.series) {
-                entry.withdrawn.pause();
-            } else if entry.withdrawn.count(at) >= limit {
+                entry.absence.pause();
+            } else if entry.absence.count(at) >= limit {
                 ending.push(entry.labels.clone());
             }
         }
@@ -94,10 +95,18 @@ impl Tracker {
         pass.changes
     }
 
+    /// Notes which label sets had no value in an evaluation.
+    pub(super) fn note_absence(&mut self, missing: &[(Labels, bool)], at: Timestamp) {
+        let missing: HashSet<&Labels> = missing.iter().map(|(labels, _)| labels).collect();
+        for (labels, entry) in &mut self.entries {
+            entry.absence.note(missing.contains(labels), at);
+        }
+    }
+
     /// Excludes the time up to the next evaluation from the time without data.
-    pub(super) fn pause_withdrawn(&mut self) {
+    pub(super) fn pause_absence(&mut self) {
         for entry in self.entries.values_mut() {
-            entry.withdrawn.pause();
+            entry.absence.pause();
         }
     }
 }
