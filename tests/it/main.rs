@@ -7,6 +7,7 @@
 
 mod support;
 
+mod alert_generator; // every notification beside those of the real Prometheus
 mod alertmanager; // queues, retries, bisection, relabelling
 mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
