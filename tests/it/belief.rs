@@ -32,9 +32,17 @@ fn run(files: &Files, steps: &[Step]) -> Result<Believed, String> {
     let (mut world, mut model) = (World::new(&files), Model::new(&files));
     let mut believed = 0;
     for (number, step) in steps.iter().enumerate() {
+        let before = model.must();
         take(step, &mut files, &mut world, &mut model);
+        let ended = world.take_ended();
         if !world.receiver_is_up {
             continue;
+        }
+        let wrongly: Vec<String> = named(ended.intersection(&before));
+        if step.changes_nothing() && !wrongly.is_empty() {
+            return Err(format!(
+                "after step {number}, {step:?}:\n  wrongly ended: {wrongly:?}"
+            ));
         }
         let firing = world.alertmanager.firing(world.now);
         let (must, may) = (model.must(), model.may(world.now));

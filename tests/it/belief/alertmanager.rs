@@ -27,10 +27,13 @@ impl Alertmanager {
     /// The alerts that fire.
     pub(super) fn firing(&self, now: Timestamp) -> BTreeSet<Labels> {
         let firing = self.0.iter().filter(|(_, alert)| alert.ends > now);
-        // The identity of the process is the same in every alert.
-        let labels = firing.map(|(labels, _)| labels.retain(|name| name != "model_id"));
-        labels.collect()
+        firing.map(|(labels, _)| bare(labels)).collect()
     }
+}
+
+/// Labels without the identity of the process, which is the same in every alert.
+pub(super) fn bare(labels: &Labels) -> Labels {
+    labels.retain(|name| name != "model_id")
 }
 
 fn overlap(old: Posted, new: Posted) -> bool {

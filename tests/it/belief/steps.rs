@@ -44,6 +44,18 @@ impl Step {
         }
     }
 
+    /// Whether it is a reload or restart of the same files, without a tick.
+    pub(super) fn changes_nothing(&self) -> bool {
+        match self {
+            Self::Reload(edit) => matches!(edit, Edit::Nothing),
+            Self::Restart { kill, edit, .. } => {
+                let has_tick = matches!(kill, Some(Moment::BeforePosts | Moment::BeforeWrite));
+                matches!(edit, Edit::Nothing) && !has_tick
+            }
+            Self::Tick(_) | Self::Target(..) | Self::Receiver(_) => false,
+        }
+    }
+
     fn restart(random: &mut Random) -> Self {
         let kill = [
             None,

@@ -1,7 +1,7 @@
 //! The program as far as alerts are concerned, in virtual time: the monitor, the disk, the queue in
 //! front of Alertmanager, and Alertmanager.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use sidewatch_engine::monitor::{
 };
 use sidewatch_engine::rules::RuleSet;
 
-use super::alertmanager::{Alertmanager, Posted};
+use super::alertmanager::{Alertmanager, Posted, bare};
 use super::rules::Files;
 use super::steps::Moment;
 
@@ -88,6 +88,8 @@ pub(super) struct World {
     queue: Vec<(Labels, Posted)>,
     pub(super) receiver_is_up: bool,
     pub(super) alertmanager: Alertmanager,
+    /// The alerts whose ends were sent in this step.
+    ended: BTreeSet<Labels>,
 }
 
 fn settings() -> Settings {
@@ -131,7 +133,13 @@ impl World {
             queue: Vec::new(),
             receiver_is_up: true,
             alertmanager: Alertmanager::default(),
+            ended: BTreeSet::new(),
         }
+    }
+
+    /// The alerts whose ends were sent since the last call.
+    pub(super) fn take_ended(&mut self) -> BTreeSet<Labels> {
+        std::mem::take(&mut self.ended)
     }
 
     /// The values that an evaluation sees.
@@ -283,6 +291,9 @@ impl World {
     fn deliver(&mut self) {
         if self.receiver_is_up {
             for (labels, posted) in self.queue.drain(..) {
+                if posted.ends <= self.now {
+                    self.ended.insert(bare(&labels));
+                }
                 self.alertmanager.post(labels, posted, self.now);
             }
         }
