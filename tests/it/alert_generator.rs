@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::support::recorder::{Notice, Recorder, Side, Span};
-use super::support::{Process, free_port, get_json, tool, until};
+use super::support::{Process, free_port, get_json, get_text, tool, until};
 
 const RESEND: Duration = Duration::from_secs(3);
 /// Four times the longer of interval and resend delay.
@@ -73,6 +73,8 @@ const RULES: &str = r#"groups:
   - {alert: Deep, expr: load > 5, for: 2s, labels: {severity: warning}, annotations: {summary: 'warning at {{ $value }}'}}
   - {alert: Deep, expr: load > 50, for: 2s, labels: {severity: critical}, annotations: {summary: 'critical at {{ $value }}'}}
   - {alert: Overridden, expr: load > 5, labels: {pod: 'pod-{{ $labels.pod }}', team: '{{ $labels.pod | toUpper }}/{{ "x y" | reReplaceAll " " "-" }}'}}
+  - {alert: Unlabelled, expr: 'load{pod="a"} > 5', labels: {pod: ''}, annotations: {summary: '{{ $labels.pod }}'}}
+  - {alert: RendersEmpty, expr: 'load{pod="a"} > 5', labels: {team: '{{ $labels.none }}'}, annotations: {summary: '{{ $labels.none }}', description: ''}}
   - {alert: Asks, expr: 'load{pod="a"} > 5', annotations: {summary: '{{ range query "load" | sortByLabel "pod" }}{{ .Labels.pod }}={{ .Value }} {{ end }}'}}
 - name: ambiguous
   interval: 2s
@@ -216,6 +218,12 @@ async fn every_notification_is_the_one_that_prometheus_sends_for_the_same_sample
     compare(&timelines.0, &timelines.1);
     check_scenario(&timelines.0);
     theirs.iter().chain(&ours).for_each(check_notice);
+    let links: BTreeSet<&str> = ours.iter().map(|notice| notice.url.as_str()).collect();
+    for link in links {
+        get_text(link)
+            .await
+            .unwrap_or_else(|error| panic!("{link}: {error}"));
+    }
 }
 
 type Timelines = BTreeMap<String, Vec<Span>>;
@@ -267,7 +275,13 @@ fn check_scenario(theirs: &Timelines) {
     ] {
         assert_eq!(spans(name), [4, 2], "{name}: {:?}", states(name));
     }
-    for name in ["Withdrawn", "Asks", "TwinsLater"] {
+    for name in [
+        "Withdrawn",
+        "Unlabelled",
+        "RendersEmpty",
+        "Asks",
+        "TwinsLater",
+    ] {
         assert_eq!(spans(name), [4], "{name}: {:?}", states(name));
     }
     assert_eq!(spans("KeepsFiring"), [2, 2]);
