@@ -14,6 +14,9 @@ use super::world::{INTERVAL, LEASE, PODS};
 /// After a start, or under another expression, an alert is not ended before the window has filled.
 const SETTLING: Duration = INTERVAL.saturating_mul(2);
 
+/// The most waiting time that a kill costs a pending alert.
+const LOST_BY_KILL: Duration = Duration::from_secs(5);
+
 /// How often the state is written while no alert is pending.
 const WRITTEN_EVERY: Duration = Duration::from_secs(60);
 
@@ -30,22 +33,18 @@ struct Series {
 }
 
 impl Series {
-    /// A kill costs a pending alert the time of one evaluation. While none is pending, the state is
-    /// written once a minute: that a pending alert ended may not have been written yet, nor how long
-    /// a firing alert has lasted, which counts if `for` is raised before the first evaluation.
+    /// A kill costs a pending alert a few seconds. While none is pending, the state is written once
+    /// a minute: how long a firing alert has lasted counts if `for` is raised before the first
+    /// evaluation.
     fn kill(&mut self) {
         if let Some(active) = &mut self.latest {
             let lost = if active.is_firing {
                 WRITTEN_EVERY
             } else {
-                INTERVAL
+                LOST_BY_KILL
             };
             active.since = active.since + lost;
         }
-        self.earliest.get_or_insert(Active {
-            since: Timestamp::from_millis(0),
-            is_firing: false,
-        });
     }
 
     fn take_earlier(&mut self, other: Option<Active>) {
