@@ -8,12 +8,14 @@
 mod absence; // series that a healthy target no longer exports
 mod support;
 
+mod alert_generator; // every notification beside those of the real Prometheus
 mod alertmanager; // queues, retries, bisection, relabelling
 mod api_shapes; // the API beside the real Prometheus; no secret in it
 mod auto; // --rules=auto
 mod backfill; // warm starts from the real Prometheus
 mod backtest; // the same history from every source
 mod bad_input; // errors for bad input; a running process goes on
+mod belief; // what Alertmanager believes, against a plain model
 mod browser; // the status page in a real Chromium
 mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them

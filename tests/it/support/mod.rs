@@ -12,6 +12,7 @@ pub(crate) mod notify;
 mod process;
 mod prometheus;
 mod proxy;
+pub(crate) mod recorder;
 mod recordings;
 mod wait;
 
