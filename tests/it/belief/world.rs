@@ -84,6 +84,7 @@ pub(super) struct World {
     written: Disk,
     durable: Disk,
     last_durable: Option<Timestamp>,
+    has_started: bool,
     last_learnt: Option<Timestamp>,
     queue: Vec<(Labels, Posted)>,
     pub(super) receiver_is_up: bool,
@@ -129,6 +130,7 @@ impl World {
             written: Disk::default(),
             durable: Disk::default(),
             last_durable: None,
+            has_started: false,
             last_learnt: None,
             queue: Vec::new(),
             receiver_is_up: true,
@@ -229,6 +231,7 @@ impl World {
         self.queue.clear();
         self.written = self.durable.clone();
         self.last_durable = None;
+        self.has_started = false;
         self.last_learnt = None;
         // The first tick follows the start at once.
         self.now = self.next_tick() + INTERVAL * away;
@@ -259,9 +262,13 @@ impl World {
             || overdue(self.last_durable, LEARNED_INTERVAL);
         self.written.write(changes);
         if is_durable {
-            self.last_durable = Some(now);
+            // The write at the start does not count.
+            if self.has_started {
+                self.last_durable = Some(now);
+            }
             self.durable = self.written.clone();
         }
+        self.has_started = true;
     }
 
     /// Queues the newest state of each alert.

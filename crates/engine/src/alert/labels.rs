@@ -148,6 +148,6 @@ mod tests {
             pair.prop_map(|pair| pair.1),
             0..6,
         )
-        .prop_map(|pairs| Labels::new(pairs))
+        .prop_map(Labels::new)
     }
 }
