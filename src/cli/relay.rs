@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::error::Error;
 use super::executor;
 use super::serving::{Servers, Serving, WebConfig};
 use crate::config::Problems;
+use crate::config::environment::unexpanded;
 use crate::config::relay::{self, load_relay};
+use crate::describe::Keys as _;
 use crate::relay::Service;
 use crate::runtime::stop_signal;
 use crate::service::MonitorError;
@@ -61,6 +63,11 @@ impl Relay {
 
     fn load(&self) -> Result<relay::Relay, Problems> {
         let mut relay = load_relay(&self.config_file)?;
+        let file = self.config_file.display().to_string();
+        let text = std::fs::read_to_string(&self.config_file).unwrap_or_default();
+        for problem in unexpanded(&file, &text, &relay::Relay::description()) {
+            warn!("{problem}");
+        }
         if let Some(path) = &self.serving.storage_path {
             relay.storage = Some(path.clone());
         }

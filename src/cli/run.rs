@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::auto::AutoPack;
 use super::error::Error;
 use super::executor;
 use super::serving::{Servers, Serving, WebConfig};
+use crate::config::environment::unexpanded;
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
 use crate::config::{Config, Problems, target};
+use crate::describe::Keys as _;
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::runtime::stop_signal;
@@ -116,7 +118,14 @@ impl Run {
             auto.apply(settings);
         };
         match (&self.config_file, &self.target) {
-            (Some(file), _) => Config::load_adjusted(file, registry, &adjust),
+            (Some(file), _) => {
+                let config = Config::load_adjusted(file, registry, &adjust)?;
+                let mains = config.sources.iter().filter(|source| source.is_settings);
+                mains
+                    .flat_map(|main| unexpanded(&main.file, &main.text, &Settings::description()))
+                    .for_each(|problem| warn!("{problem}"));
+                Ok(config)
+            }
             (None, Some(target)) => {
                 let mut settings = self.flag_settings(target)?;
                 adjust(&mut settings);

@@ -4,6 +4,7 @@ use super::discovery::{AlertmanagerDiscovery, NAMELESS};
 use super::settings::{Alerting, Alertmanager};
 use crate::describe::{Node, written};
 use crate::notify::alertmanager::Discovery;
+use crate::runtime::http::redacted;
 
 written!(
     Discovery as AlertmanagerDiscovery,
@@ -23,9 +24,29 @@ pub(super) fn check_names(alerting: &mut Alerting, node: &Node<'_>) {
     }
 }
 
+/// Refuses a base URL to which no path can be appended.
+pub(super) fn check_peer(peer: &mut Alertmanager, node: &Node<'_>) {
+    if let Some(at) = peer.url.find(['?', '#']) {
+        let base = peer.url.get(..at).unwrap_or("").trim_end_matches('/');
+        let part = if peer.url.get(at..).is_some_and(|rest| rest.starts_with('?')) {
+            "query"
+        } else {
+            "fragment"
+        };
+        node.problem_below(
+            "url",
+            format!(
+                "must not have a {part}, since /api/v2/alerts is appended; write {}",
+                redacted(base)
+            ),
+        );
+    }
+    check_certificate_name(peer, node);
+}
+
 /// Refuses TLS to resolved addresses without a server name, since certificates are checked against
 /// a name.
-pub(super) fn check_certificate_name(peer: &mut Alertmanager, node: &Node<'_>) {
+fn check_certificate_name(peer: &Alertmanager, node: &Node<'_>) {
     let tls = &peer.http.tls;
     let is_nameless = tls.server_name.is_none() && !tls.insecure_skip_verify;
     if peer.discovery.is_some() && peer.url.starts_with("https://") && is_nameless {
@@ -62,6 +83,30 @@ mod tests {
         assert_eq!(refresh(0), Some(5));
         assert_eq!(peers[0].relabel[0].replacement, "eu1");
         assert_eq!(refresh(1), Some(30));
+    }
+
+    #[test]
+    fn a_url_with_a_query_or_a_fragment_is_a_problem_with_the_remedy() {
+        for (url, part, base) in [
+            ("http://am:9093/#/alerts", "fragment", "http://am:9093/"),
+            (
+                "http://am:9093/prefix?x=1",
+                "query",
+                "http://am:9093/prefix",
+            ),
+            (
+                "http://me:hush@am:9093/?x=1#y",
+                "query",
+                "http://me:xxxxx@am:9093/",
+            ),
+        ] {
+            let text = format!("  alertmanagers: [{{url: '{url}'}}]\n");
+            let problems = read(&text).unwrap_err();
+            let expected = format!(
+                "c.yaml:3: alerting.alertmanagers[0].url: must not have a {part}, since /api/v2/alerts is appended; write {base}"
+            );
+            assert_eq!(problems.trim_end(), expected);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod alerting;
 mod baseline;
 mod discovery;
 mod drift;
+pub(crate) mod environment;
 pub(crate) mod export;
 pub(crate) mod exposed;
 mod file;

@@ -228,7 +228,7 @@ worded! {
 
 section! {
     /// One Alertmanager.
-    #[check(super::alerting::check_certificate_name)]
+    #[check(super::alerting::check_peer)]
     pub struct Alertmanager {
         required {
             /// Base URL; `/api/v2/alerts` is appended.

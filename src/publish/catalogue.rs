@@ -92,7 +92,7 @@ const ALERT: &[Label] = &[
 ];
 const ALERTMANAGER: &[Label] = &[label(
     "alertmanager",
-    "the URL of the Alertmanager, without its password",
+    "the URL of the Alertmanager without its credentials; ` #2` and so on are added to a URL that occurs again, in the order of the configuration",
 )];
 const RECEIVER: &[Label] = &[label(
     "receiver",

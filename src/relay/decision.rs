@@ -29,11 +29,13 @@ pub(crate) enum Outcome {
     NoModel,
     /// It is resolved.
     Resolved,
+    /// It is not valid: its labels are too long, or it has no time.
+    Refused,
 }
 
 impl Outcome {
     /// All outcomes with their values of the label `outcome`.
-    pub(crate) const ALL: [(Self, &'static str); 8] = [
+    pub(crate) const ALL: [(Self, &'static str); 9] = [
         (Self::Requested, "requested"),
         (Self::DryRun, "dry_run"),
         (Self::CoolingDown, "cooling_down"),
@@ -42,6 +44,7 @@ impl Outcome {
         (Self::Unmatched, "unmatched"),
         (Self::NoModel, "no_model"),
         (Self::Resolved, "resolved"),
+        (Self::Refused, "refused"),
     ];
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Notification {
     pub(super) truncated: u64,
     /// The alerts.
     pub(super) alerts: Vec<Received>,
+    /// Why each of the other alerts was refused.
+    pub(super) refused: Vec<String>,
 }
 
 /// One alert of a notification.
@@ -69,10 +71,10 @@ struct Alert {
 }
 
 impl Notification {
-    /// Parses a request body.
+    /// Parses a request body. An invalid alert is refused alone.
     ///
     /// # Errors
-    /// Why the body is invalid, as a message for the log of the Alertmanager that sent it.
+    /// Why the body or every alert in it is invalid, as a message for the log of the Alertmanager that sent it.
     pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
         let head: Head = serde_json::from_slice(body)
             .map_err(|error| format!("not Alertmanager's webhook: {error}"))?;
@@ -87,18 +89,23 @@ impl Notification {
         }
         let body: Body = serde_json::from_slice(body)
             .map_err(|error| format!("not version 4 of Alertmanager's webhook: {error}"))?;
-        Ok(Self {
+        let mut notification = Self {
             receiver: body.receiver,
             truncated: body.truncated_alerts,
-            alerts: body
-                .alerts
-                .into_iter()
-                .enumerate()
-                .map(|(index, alert)| {
-                    received(alert).map_err(|error| format!("alerts[{index}].{error}"))
-                })
-                .collect::<Result<_, _>>()?,
-        })
+            ..Self::default()
+        };
+        for (index, alert) in body.alerts.into_iter().enumerate() {
+            match received(alert) {
+                Ok(alert) => notification.alerts.push(alert),
+                Err(error) => notification
+                    .refused
+                    .push(format!("alerts[{index}].{error}")),
+            }
+        }
+        match notification.refused.first() {
+            Some(error) if notification.alerts.is_empty() => Err(error.clone()),
+            _ => Ok(notification),
+        }
     }
 }
 
@@ -206,6 +213,24 @@ mod tests {
         for body in ["", "{", "[]", "null", "\"4\"", "{}"] {
             assert!(Notification::parse(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn an_invalid_alert_is_refused_alone() {
+        let mut body = body();
+        let mut late = body["alerts"][0].clone();
+        late["startsAt"] = json!("soon");
+        let mut long = body["alerts"][0].clone();
+        long["labels"] = json!({"a": "x".repeat(20_000)});
+        let alerts = body["alerts"].as_array_mut().unwrap();
+        alerts.insert(0, late);
+        alerts.push(long);
+        let read = Notification::parse(body.to_string().as_bytes()).unwrap();
+        assert_eq!(read.alerts.len(), 1);
+        assert_eq!(read.alerts[0].labels.get("model_id"), Some("fraud"));
+        assert_eq!(read.refused.len(), 2);
+        assert!(read.refused[0].starts_with("alerts[0].startsAt"));
+        assert!(read.refused[1].starts_with("alerts[2].labels"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::counters::Counters;
+use super::decision::Outcome;
 use super::ledger::Ledger;
 use super::message::Notification;
 use super::page::page;
@@ -278,8 +279,13 @@ impl Handler {
                 truncated, "Alertmanager left out alerts; see max_alerts"
             );
         }
+        for error in &notification.refused {
+            warn!(receiver, %error, "an alert was refused; the others of its notification are taken");
+        }
+        let refused = vec![Outcome::Refused; notification.refused.len()];
         match open.ledger.accept(notification).await {
-            Ok(decisions) => {
+            Ok(mut decisions) => {
+                decisions.outcomes.extend(refused);
                 debug!(receiver, outcomes = ?decisions.outcomes, "received a notification");
                 self.counters.count_outcomes(&decisions.outcomes, truncated);
                 text(200, "ok\n")

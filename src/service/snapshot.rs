@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::judge::Verdict;
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::monitor::{GroupState, ModelMonitor, RuleKind, RuleState, TargetState};
+use crate::notify::alertmanager::numbered;
 use crate::notify::retrain::ReceiverStats;
 use crate::publish::{self, Signal, Snapshot};
 use crate::rules::{Rule, RuleSet};
@@ -318,10 +319,12 @@ fn held_series(state: &RuleState) -> Option<publish::HeldSeries> {
 }
 
 fn peers(dispatcher: &Dispatcher) -> Vec<publish::Peer> {
-    let stats = dispatcher.alertmanagers().into_iter();
+    let stats = dispatcher.alertmanagers();
+    let urls = numbered(stats.iter().map(|stats| redacted(&stats.url)));
+    let stats = stats.into_iter().zip(urls);
     stats
-        .map(|stats| publish::Peer {
-            url: redacted(&stats.url),
+        .map(|(stats, url)| publish::Peer {
+            url,
             sent: stats.sent,
             failed: stats.failed,
             dropped: stats.dropped,

@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-use crate::support::DnsServer;
 use crate::support::notify::{alert, http_client, until};
+use crate::support::{DnsServer, Process, free_port, get_text, until as eventually};
 
 fn peer(url: &str) -> PeerSettings {
     PeerSettings {
@@ -527,4 +527,37 @@ async fn every_service_behind_a_name_is_a_peer_and_an_empty_answer_is_no_farewel
 fn settings_show_no_secret() {
     let shown = format!("{:?}", settings(vec![peer("http://me:secret@am:9093")]));
     assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[tokio::test]
+async fn alertmanagers_that_differ_in_the_user_have_counters_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let config =
+        "scrape: {targets: [{url: \"http://127.0.0.1:9/metrics\", labels: {pod: $POD_NAME}}]}
+alerting:
+  alertmanagers: [{url: \"http://one:hush@127.0.0.1:9\"}, {url: \"http://two:hush@127.0.0.1:9\"}]
+";
+    std::fs::write(folder.path().join("sidewatch.yaml"), config).unwrap();
+    let listen = format!("--web.listen-address={address}");
+    let arguments = ["run", "--config.file=sidewatch.yaml", &listen];
+    let process = Process::sidewatch(&arguments, folder.path());
+    let deadline = Duration::from_secs(60);
+    let page = eventually("the metrics", deadline, async || {
+        let page = get_text(&format!("http://{address}/metrics")).await?;
+        let is_complete = page.contains("sidewatch_notifications_sent_total{");
+        is_complete.then_some(page.clone()).ok_or(page)
+    })
+    .await;
+    for url in ["http://127.0.0.1:9/", "http://127.0.0.1:9/ #2"] {
+        let label = format!("alertmanager=\"{url}\"");
+        let series = page
+            .lines()
+            .filter(|line| line.starts_with("sidewatch_notifications_sent_total{"))
+            .filter(|line| line.contains(&label));
+        assert_eq!(series.count(), 1, "{page}");
+    }
+    assert!(!page.contains("hush"));
+    let warning = "sidewatch.yaml:1: scrape.targets[0].labels.pod: the reference to POD_NAME is taken literally; write ${POD_NAME}";
+    assert!(process.output().contains(warning), "{}", process.output());
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::report::{INVALID, REMARKS};
 use crate::cli::error::Error;
+use crate::config::environment::unexpanded;
 use crate::config::relay::{Ask, Relay, load_relay};
+use crate::describe::Keys as _;
 
 /// Checks one file, prints every problem or every remark, and returns the exit code.
 pub(super) fn check(out: &mut dyn Write, file: &Path) -> Result<u8, Error> {
@@ -13,7 +15,12 @@ pub(super) fn check(out: &mut dyn Write, file: &Path) -> Result<u8, Error> {
     let (code, text) = match load_relay(file) {
         Err(problems) => (INVALID, format!("{problems}\n")),
         Ok(relay) => {
-            let remarks = remarks(&relay);
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let remarks: Vec<String> = unexpanded(&name.to_string(), &text, &Relay::description())
+                .iter()
+                .map(|problem| format!("{}: {}", problem.path, problem.message))
+                .chain(remarks(&relay))
+                .collect();
             let code = if remarks.is_empty() { 0 } else { REMARKS };
             let lines: String = remarks
                 .iter()

@@ -327,11 +327,36 @@ rule_files: []
         why: "No retraining is ever requested.",
         remedy: "Add an entry to `retraining.webhooks`.",
         example: Configuration("scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
+storage: {path: /var/lib/sidewatch}
 ", "- watch: AccuracyUnusual
   expr: accuracy
   strategy: {type: ewma}
   annotations: {summary: the accuracy is unusual}
   retrain: {}
+"),
+    }
+    RetrainWithoutStorage "retrain-without-storage" {
+        finds: "A `watch` has `retrain`, but the configuration has no `storage.path`.",
+        why: "Cool-downs and undelivered requests are lost at a restart, and each start may request retraining again.",
+        remedy: "Set `storage.path`, or start with `--storage.path`.",
+        example: Configuration("scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
+retraining: {webhooks: [{url: \"http://127.0.0.1:12000/retrain\"}]}
+", "- watch: AccuracyUnusual
+  expr: accuracy
+  strategy: {type: ewma}
+  annotations: {summary: the accuracy is unusual}
+  retrain: {}
+"),
+    }
+    UnexpandedVariable "unexpanded-variable" {
+        finds: "A value of the configuration is `$NAME` or contains `$(NAME)`.",
+        why: "Only `${NAME}` is replaced by the environment variable. Every pod would have the same text as its label.",
+        remedy: "Write `${NAME}`, or `$$` for a dollar sign.",
+        example: Configuration("global: {external_labels: {replica: $POD_NAME}}
+scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
+", "- alert: TargetDown
+  expr: up == 0
+  annotations: {summary: the target is down}
 "),
     }
 }

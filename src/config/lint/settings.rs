@@ -2,6 +2,9 @@
 
 use super::intervals::LOOKBACK;
 use super::{Finding, Lint, LintContext};
+use crate::config::environment::unexpanded;
+use crate::config::settings::Settings;
+use crate::describe::Keys as _;
 use crate::metric::format_duration;
 use crate::rules::Rule;
 
@@ -38,6 +41,16 @@ pub(super) fn lint(input: &LintContext<'_>, findings: &mut Vec<Finding>) {
         remark(Lint::NoRules, "rule_files", message);
     }
     let asks = rules.find(|rule| matches!(rule, Rule::Watch(watch) if watch.retrain.is_some()));
+    if let Some(rule) = asks.filter(|_| settings.storage.path.is_none()) {
+        let message = format!(
+            "is missing, and {} asks for retraining: cool-downs and requests are lost at a restart, which asks again; set it, or give sidewatch run --storage.path",
+            rule.name()
+        );
+        remark(Lint::RetrainWithoutStorage, "storage.path", message);
+    }
+    for problem in unexpanded(&file.file, &file.text, &Settings::description()) {
+        remark(Lint::UnexpandedVariable, &problem.path, problem.message);
+    }
     if let Some(rule) = asks.filter(|_| settings.retraining.webhooks.is_empty()) {
         let message = format!(
             "{} asks for retraining, but there is no webhook to ask; add one",

@@ -312,9 +312,18 @@ fn a_whole_configuration_knows_targets_and_receivers() {
         [
             "1 global.scrape_interval too-long-scrape-interval",
             "1 retraining.webhooks retrain-without-webhook",
+            "1 storage.path retrain-without-storage",
             "4 groups[0].rules[0].expr never-matches",
         ]
     );
+    config.settings.storage.path = Some("state".into());
+    let context = LintContext {
+        config: &config,
+        has_settings: true,
+        exposed: None,
+    };
+    let stored = said(&context);
+    assert!(!stored.iter().any(|remark| remark.contains("storage")));
     config.rules.groups.clear();
     let context = LintContext {
         config: &config,

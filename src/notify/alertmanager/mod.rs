@@ -21,3 +21,4 @@ pub use handle::Alertmanagers;
 pub use runner::Runner;
 pub use settings::{Discovery, PeerSettings, Settings};
 pub use stats::Stats;
+pub(crate) use stats::numbered;

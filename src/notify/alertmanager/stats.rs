@@ -1,5 +1,6 @@
 //! Counters of a peer.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -26,6 +27,22 @@ pub struct Stats {
     pub last_error: Option<String>,
 }
 
+/// Adds ` #2`, ` #3` … to a URL that occurred before. Alertmanagers that differ only in the user
+/// have the same URL once it is without credentials.
+pub(crate) fn numbered(urls: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let names = urls.into_iter().map(|url| {
+        let times = seen.entry(url.clone()).or_default();
+        *times += 1;
+        if *times == 1 {
+            url
+        } else {
+            format!("{url} #{times}")
+        }
+    });
+    names.collect()
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) sent: AtomicU64,
@@ -50,5 +67,17 @@ impl Counters {
 
     pub(super) fn error(&self) -> Option<String> {
         self.last_error.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbered;
+
+    #[test]
+    fn equal_urls_are_numbered_in_their_order() {
+        let urls = ["http://a/", "http://b/", "http://a/", "http://a/"];
+        let expected = ["http://a/", "http://b/", "http://a/ #2", "http://a/ #3"];
+        assert_eq!(numbered(urls.map(str::to_owned)), expected);
     }
 }
