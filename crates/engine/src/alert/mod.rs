@@ -7,6 +7,7 @@
 //! evaluation.
 
 mod absence;
+mod absent;
 mod entry;
 mod event;
 mod explanation;
