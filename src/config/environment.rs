@@ -91,7 +91,7 @@ fn in_text(value: &Value, path: &str, found: &mut Found) {
                 in_text(value, &below(path, label), found);
             }
         }
-        Value::Null | Value::Bool(_) | Value::Number(..) | Value::List(_) => {}
+        Value::Null | Value::Bool(..) | Value::Number(..) | Value::List(_) => {}
     }
 }
 

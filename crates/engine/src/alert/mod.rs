@@ -7,6 +7,7 @@
 //! evaluation.
 
 mod absence;
+mod absent;
 mod annotations;
 mod entry;
 mod event;

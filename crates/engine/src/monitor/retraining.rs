@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tracing::info;
 
-use super::model_monitor::ModelMonitor;
 use super::results::Results;
 use super::rule::{RuleKind, RuleState};
 use super::settings::{Model, RetrainingSettings, Settings};
@@ -45,26 +44,6 @@ pub(super) struct Known<'a> {
     pub(super) window: &'a Window,
     /// A server's results; empty without a server.
     pub(super) results: &'a Results,
-}
-
-impl ModelMonitor {
-    /// Drops the gates of watches that no longer retrain. Gates that an earlier version stored
-    /// under the name of their watches are theirs.
-    pub(super) fn keep_known_gates(&mut self) {
-        let mut known: BTreeSet<&str> = BTreeSet::new();
-        let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for rule in self.groups.iter().flat_map(|group| &group.rules) {
-            if let RuleKind::Watch(watching) = &rule.kind
-                && watching.watch.retrain.is_some()
-            {
-                known.insert(&rule.key);
-                names.entry(rule.name()).or_default().push(&rule.key);
-            }
-        }
-        let gates = &mut self.retraining.gates;
-        gates.rename(|rule| names.get(rule).filter(|_| !known.contains(rule)).cloned());
-        gates.retain(|key| known.contains(key.rule.as_str()));
-    }
 }
 
 impl Retraining {

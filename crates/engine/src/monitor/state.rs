@@ -99,6 +99,24 @@ impl ModelMonitor {
         changes
     }
 
+    /// Drops the gates of watches that no longer retrain. Gates that an earlier version stored
+    /// under the name of their watches are theirs.
+    pub(super) fn keep_known_gates(&mut self) {
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for rule in self.groups.iter().flat_map(|group| &group.rules) {
+            if let RuleKind::Watch(watching) = &rule.kind
+                && watching.watch.retrain.is_some()
+            {
+                known.insert(&rule.key);
+                names.entry(rule.name()).or_default().push(&rule.key);
+            }
+        }
+        let gates = &mut self.retraining.gates;
+        gates.rename(|rule| names.get(rule).filter(|_| !known.contains(rule)).cloned());
+        gates.retain(|key| known.contains(key.rule.as_str()));
+    }
+
     /// The changes since the last call, with the learned state if `with_knowledge` is set.
     pub fn state_changes(&mut self, with_knowledge: bool) -> StateChanges {
         let mut changes = StateChanges {

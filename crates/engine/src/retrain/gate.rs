@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
+use super::idempotency_key;
+use super::key::GateKey;
 use super::verdicts::Verdicts;
-use super::{GateKey, idempotency_key};
 
 /// The rule's `retrain` settings.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,12 @@
 
 mod gate;
 mod gates;
+mod key;
 mod pairs;
 mod request;
 mod verdicts;
 
 pub use gate::{Attempt, Decision, Gate, Hold, Policy};
-pub use gates::{GateKey, Gates};
+pub use gates::Gates;
+pub use key::GateKey;
 pub use request::{RetrainRequest, idempotency_key};

@@ -100,8 +100,9 @@ fn finite(band: Band) -> Band {
     }
 }
 
-/// The key that replicas and retries share: SHA-256 over model id, version, rule, the series'
-/// labels without the pod's identity and the cool-down epoch, in hexadecimal.
+/// The key that replicas and retries share: SHA-256 over model id, version, what identifies the rule
+/// on every replica, the series' labels without the pod's identity and the cool-down epoch, in
+/// hexadecimal.
 #[must_use]
 pub fn idempotency_key(
     (model_id, model_version): (&str, &str),
