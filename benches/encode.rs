@@ -5,9 +5,12 @@
 
 use std::hint::black_box;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
-use sidewatch::internals::publish::{Exposition, STATES, Shared, Signal, Snapshot, Target};
+use sidewatch::internals::publish::{
+    Definition, Exposition, RuleKind, STATES, Shared, Signal, Snapshot, Target,
+};
 use sidewatch_engine::judge::Band;
 use sidewatch_engine::metric::{Labels, Timestamp};
 
@@ -34,8 +37,10 @@ fn value(index: u32) -> f64 {
 }
 
 fn ours() -> Shared {
+    let rule: Arc<Definition> =
+        Definition::new("drift", "AccuracyDropped", RuleKind::Watch, Vec::new()).into();
     let signal = |index: u32| Signal {
-        rule: Some("AccuracyDropped".into()),
+        rule: Arc::clone(&rule),
         labels: Labels::new([
             ("model_name", format!("fraud-{index}")),
             ("route", format!("/v2/models/fraud-{index}/infer")),

@@ -7,7 +7,7 @@ use super::problem::Problems;
 use super::settings::{Backfill, Global, Mode, Scrape, Settings, Target};
 use super::target::{check_identity, complete_labels};
 use super::yaml::Document;
-use crate::describe::{Environment, Limits, Node, ReadContext, Shape};
+use crate::describe::{Environment, Limits, Node, ReadContext, Shape, is_http_url};
 use crate::metric::format_duration;
 
 /// Reads the text of a configuration file; `env` looks up environment variables for `${VAR}`.
@@ -79,8 +79,21 @@ fn backfill_from_source(backfill: &mut Backfill, scrape: &Scrape, node: &Node<'_
     }
 }
 
+/// Checks that the URL for links can be one, and the timeout.
+pub(super) fn check_global(global: &mut Global, node: &Node<'_>) {
+    fit_timeout(global, node);
+    let url = &mut global.external_url;
+    url.truncate(url.trim_end_matches('/').len());
+    if !(url.is_empty() || is_http_url(url) && !url.contains(['?', '#'])) {
+        let message = format!(
+            "must be a URL without query, such as http://sidewatch.example:9755, got {url:?}"
+        );
+        node.problem_below("external_url", message);
+    }
+}
+
 /// Checks that the timeout is at most the interval.
-pub(super) fn fit_timeout(global: &mut Global, node: &Node<'_>) {
+fn fit_timeout(global: &mut Global, node: &Node<'_>) {
     if global.scrape_timeout <= global.scrape_interval {
         return;
     }

@@ -1,7 +1,7 @@
 //! Loads the whole configuration from files, or returns every problem of every file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -74,6 +74,16 @@ impl Config {
             .map(|byte| format!("{byte:02x}"))
             .collect::<String>();
         digits.chars().take(12).collect()
+    }
+
+    /// The configuration with a URL for links in alerts, unless it has one.
+    #[must_use]
+    pub fn with_default_url(mut self, url: &str) -> Self {
+        let known = &mut self.settings.global.external_url;
+        if known.is_empty() {
+            url.clone_into(known);
+        }
+        self
     }
 
     /// Reads a configuration file and the rule files that it names, relative to its folder.
@@ -283,7 +293,7 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
             is_settings: false,
         }]);
     }
-    let path = base.join(name);
+    let path = cleaned(&base.join(name));
     let paths = if name.contains('*') {
         matching(&path).map_err(|message| Problem::of_file(name, message))?
     } else {
@@ -300,6 +310,23 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
         });
     }
     Ok(sources)
+}
+
+/// The path without `.` and `..`, as Prometheus names rule files.
+fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
 }
 
 /// A bare word that is no file is probably a misspelt pack.

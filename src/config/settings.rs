@@ -70,7 +70,7 @@ impl Settings {
 
 section! {
     /// Intervals and labels for the whole process.
-    #[check(super::file::fit_timeout)]
+    #[check(super::file::check_global)]
     pub struct Global {
         /// Time between scrapes, and between evaluations unless a group says otherwise.
         pub scrape_interval: Duration = Duration::from_secs(15), at_least(0.1), example("30s");
@@ -79,8 +79,11 @@ section! {
             above(0.0), default_text("`5s`, or the interval when that is shorter");
         /// Added to alerts that lack them.
         pub external_labels: Labels as EnvLabels = Labels::empty(), example("{cluster: eu1}");
-        /// Where users reach this process, for links in alerts.
-        pub external_url: String as EnvText = String::new(), example("http://sidewatch.example:9755");
+        /// Where users reach this process, for links in alerts; with the path prefix of a proxy, if
+        /// it has one.
+        pub external_url: String as EnvText = String::new(),
+            default_text("`http://HOST:PORT`, or `https` with TLS: the address of `--web.listen-address`, or the host name when that is every address"),
+            example("http://sidewatch.example:9755");
     }
 }
 

@@ -1,13 +1,15 @@
 //! The JSON API, in Prometheus' shapes where Prometheus has one.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::definition::{RuleKey, RuleKind};
 use super::page::anchor;
 use super::query::Query;
 use super::shared::Shared;
-use super::snapshot::{Alert, Build, Point, Rule, RuleKind, Snapshot};
+use super::snapshot::{Alert, Build, Point, Rule, Snapshot};
 use crate::metric::{Timestamp, format_duration};
 
 /// Go's zero time, which Prometheus prints for "never".
@@ -96,22 +98,25 @@ fn rules(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
     let wanted = |rule: &Rule| {
         let is_record = rule.definition.kind == RuleKind::Record;
         (kind.is_empty() || is_record == (kind == "record"))
-            && query.admits("rule_name[]", &rule.definition.name)
+            && query.admits("rule_name[]", rule.definition.name())
     };
+    let mut active: HashMap<&RuleKey, Vec<&Alert>> = HashMap::new();
+    for alert in &snapshot.alerts {
+        active.entry(&alert.rule.key).or_default().push(alert);
+    }
     let mut groups = Vec::new();
-    for (place, group) in snapshot.groups.iter().enumerate() {
+    for group in &snapshot.groups {
         if !query.admits("rule_group[]", &group.name) || !query.admits("file[]", &group.file) {
             continue;
         }
         let rules: Vec<Value> = group
             .rules
             .iter()
-            .enumerate()
-            .filter(|(_, item)| wanted(item))
-            .map(|(index, item)| {
-                let active = snapshot.alerts.iter();
-                let active = active.filter(|alert| alert.place == (place, index));
-                rule(item, &active.collect::<Vec<_>>(), exclude)
+            .filter(|item| wanted(item))
+            .map(|item| {
+                let key = &item.definition.key;
+                let active = active.get(key).map_or(&[][..], Vec::as_slice);
+                rule(item, active, exclude)
             })
             .collect();
         if rules.is_empty() {
@@ -121,7 +126,7 @@ fn rules(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
             "name": group.name,
             "file": group.file,
             "interval": seconds(group.interval),
-            "limit": 0,
+            "limit": group.limit,
             "evaluationTime": seconds(group.took),
             "lastEvaluation": time(group.last),
             "rules": rules,
@@ -147,7 +152,7 @@ fn rule(rule: &Rule, active: &[&Alert], exclude_alerts: bool) -> Value {
             .collect::<serde_json::Map<_, _>>()
     };
     let mut value = json!({
-        "name": rule.definition.name,
+        "name": rule.definition.name(),
         "query": rule.definition.query,
         "health": health,
         "evaluationTime": seconds(rule.took),
@@ -199,10 +204,13 @@ fn signals(snapshot: &Snapshot) -> Value {
     let signals = snapshot.signals.iter().map(|signal| {
         json!({
             "id": anchor(signal),
-            "rule": signal.rule,
-            "metric": signal.metric,
+            "group": signal.rule.key.group,
+            "rule": signal.watch(),
+            "rule_id": signal.rule.key.id(),
+            "rule_labels": signal.rule.key.labels,
+            "metric": signal.metric(),
             "kind": signal.kind.as_str(),
-            "labels": signal.labels,
+            "labels": signal.labels.without_name(),
             "value": signal.value,
             "state": signal.state,
             "score": signal.score,

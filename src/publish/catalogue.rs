@@ -46,28 +46,49 @@ pub(crate) const MODEL: [Label; 2] = [
     ),
 ];
 
+const GROUP: Label = label("group", "the group of the rule");
 const RULE: Label = label("rule", "the name of the rule");
-const SERIES: Label = label(
+const COPY: Label = label(
+    "copy",
+    "2 for the second of two rules that are equal in group, name and labels, which is a mistake; else absent",
+);
+const OF_RULE: Label = label(
     "…",
-    "the labels of the series itself; one that has a name of the table is renamed to `exported_<name>`",
+    "the labels of the rule, except templates; one that has a name of the table is renamed to `exported_<name>`",
 );
 const SIGNAL: &[Label] = &[
+    GROUP,
     label("rule", "the watch that judges the value"),
     label(
         "metric",
         "the record that gives the value its name; absent for a watch",
     ),
-    SERIES,
-];
-const SIGNAL_STATE: &[Label] = &[SIGNAL[0], SIGNAL[1], SERIES, label("state", "the state")];
-const RULE_ONLY: &[Label] = &[RULE];
-const ALERT: &[Label] = &[
-    RULE,
-    label("state", "`pending` or `firing`"),
+    COPY,
     label(
-        "severity",
-        "the rule's own `severity`; absent without one, or when it is a template",
+        "…",
+        "the labels of the rule, except templates, and those of the series itself; a label of the series that has a name of the table, or that of a label of the rule, is renamed to `exported_<name>`",
     ),
+    label(
+        "signal",
+        "the `id` of the signal in `/api/v1/signals`, only where two signals would be one series without it",
+    ),
+];
+const SIGNAL_STATE: &[Label] = &[
+    GROUP,
+    SIGNAL[1],
+    SIGNAL[2],
+    COPY,
+    SIGNAL[4],
+    SIGNAL[5],
+    label("state", "the state"),
+];
+const RULE_ONLY: &[Label] = &[GROUP, RULE, COPY, OF_RULE];
+const ALERT: &[Label] = &[
+    GROUP,
+    RULE,
+    COPY,
+    OF_RULE,
+    label("state", "`pending` or `firing`"),
 ];
 const ALERTMANAGER: &[Label] = &[label(
     "alertmanager",

@@ -1,19 +1,21 @@
 //! Events counted since the start, by rule.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 
 use parking_lot::Mutex;
-use prometheus::IntCounterVec;
 
 use super::catalogue;
+use super::definition::{RuleKey, RuleKind};
 use super::encode::Writer;
-use super::registry::Counted;
+use super::families::count;
+use super::family::Family;
+use super::rule_labels::of_rule;
 use super::server::Http;
-use super::snapshot::{RuleKind, Snapshot};
+use super::snapshot::{Rule, Snapshot};
 use crate::metric::Labels;
 
-/// The events of all rules of one name.
-#[derive(Debug, Default)]
+/// The events of one rule.
+#[derive(Debug, Clone, Copy)]
 struct Totals {
     /// Alerts that started to fire; `None` for a record.
     fired: Option<u64>,
@@ -21,28 +23,38 @@ struct Totals {
     failures: u64,
 }
 
-/// One counter for each rule. It starts at 0 and is removed with the rule.
+impl Totals {
+    fn of(rule: &Rule) -> Self {
+        Self {
+            fired: (rule.definition.kind != RuleKind::Record).then_some(rule.fired),
+            evaluations: rule.evaluations,
+            failures: rule.failures,
+        }
+    }
+
+    /// The higher one of each total: a counter never goes back.
+    fn max(self, other: Self) -> Self {
+        Self {
+            fired: self.fired.max(other.fired),
+            evaluations: self.evaluations.max(other.evaluations),
+            failures: self.failures.max(other.failures),
+        }
+    }
+}
+
+/// The counters of each rule. They start at 0 and are removed with the rule.
 #[derive(Debug)]
 pub(super) struct Counters {
-    counted: Counted,
-    alerts: IntCounterVec,
-    evaluations: IntCounterVec,
-    failures: IntCounterVec,
-    rules: Mutex<BTreeSet<String>>,
+    rules: Mutex<HashMap<RuleKey, Totals>>,
     http: Http,
 }
 
 impl Counters {
-    /// Counters that carry the labels of the model.
+    /// Counters of the web server that carry the labels of the model, and none of rules.
     pub(super) fn new(model: &Labels) -> Self {
-        let counted = Counted::new(model);
         Self {
-            alerts: counted.counter(&catalogue::ALERTS),
-            evaluations: counted.counter(&catalogue::RULE_EVALUATIONS),
-            failures: counted.counter(&catalogue::RULE_EVALUATION_FAILURES),
             rules: Mutex::default(),
             http: Http::new(model),
-            counted,
         }
     }
 
@@ -55,65 +67,60 @@ impl Counters {
     /// gone.
     pub(super) fn follow(&self, snapshot: &Snapshot) {
         let mut known = self.rules.lock();
-        // Two rules of one name share a counter.
-        let mut totals: BTreeMap<&str, Totals> = BTreeMap::new();
-        for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
-            let total = totals.entry(&rule.definition.name).or_default();
-            if rule.definition.kind != RuleKind::Record {
-                *total.fired.get_or_insert(0) += rule.fired;
-            }
-            total.evaluations += rule.evaluations;
-            total.failures += rule.failures;
-        }
-        for (name, total) in &totals {
-            if let Some(fired) = total.fired {
-                raise(&self.alerts, name, fired);
-            }
-            raise(&self.evaluations, name, total.evaluations);
-            raise(&self.failures, name, total.failures);
-        }
-        for gone in known
-            .iter()
-            .filter(|name| !totals.contains_key(name.as_str()))
-        {
-            for counter in [&self.alerts, &self.evaluations, &self.failures] {
-                // A record never had a counter of alerts.
-                drop(counter.remove_label_values(&[gone]));
-            }
-        }
-        *known = totals.keys().map(|name| (*name).to_owned()).collect();
+        let rules = snapshot.groups.iter().flat_map(|group| &group.rules);
+        let fresh = rules.map(|rule| {
+            let totals = Totals::of(rule);
+            let key = rule.definition.key.clone();
+            let before = known.get(&key).copied();
+            (key, before.map_or(totals, |before| before.max(totals)))
+        });
+        let fresh = fresh.collect();
+        *known = fresh;
     }
 
     /// Writes the counters, and those of the web server.
-    pub(super) fn write(&self, out: &mut Writer) {
-        for family in self.counted.gather().iter().chain(&self.http.gather()) {
-            out.gathered(family);
+    pub(super) fn write(&self, model: &Labels, out: &mut Writer) {
+        for family in self.families(model) {
+            if !family.samples.is_empty() {
+                out.family(&family);
+            }
+        }
+        for family in self.http.gather() {
+            out.gathered(&family);
         }
     }
-}
 
-/// Raises a counter to a total; a lower total leaves it as it is.
-fn raise(counter: &IntCounterVec, rule: &str, total: u64) {
-    let counter = counter.with_label_values(&[rule]);
-    counter.inc_by(total.saturating_sub(counter.get()));
+    fn families(&self, model: &Labels) -> [Family; 3] {
+        let mut alerts = Family::new(&catalogue::ALERTS);
+        let mut failures = Family::new(&catalogue::RULE_EVALUATION_FAILURES);
+        let mut evaluations = Family::new(&catalogue::RULE_EVALUATIONS);
+        let known = self.rules.lock();
+        let rules: BTreeMap<Labels, &Totals> = known
+            .iter()
+            .map(|(key, totals)| (of_rule(model, key), totals))
+            .collect();
+        for (labels, totals) in rules {
+            if let Some(fired) = totals.fired {
+                alerts.push(labels.clone(), count(fired));
+            }
+            failures.push(labels.clone(), count(totals.failures));
+            evaluations.push(labels, count(totals.evaluations));
+        }
+        [alerts, failures, evaluations]
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use super::super::definition::{Definition, RuleKind};
     use super::super::encode::{Exposition, Writer};
-    use super::super::snapshot::{Definition, Group, Rule, RuleKind, Snapshot};
+    use super::super::snapshot::{Group, Rule, Snapshot};
     use super::Counters;
     use crate::metric::Labels;
 
     fn snapshot(rules: &[(&str, u64, u64)]) -> Snapshot {
         let rules = rules.iter().map(|(name, fired, evaluations)| Rule {
-            definition: Arc::new(Definition {
-                name: (*name).to_owned(),
-                kind: RuleKind::Watch,
-                ..Definition::default()
-            }),
+            definition: Definition::new("", name, RuleKind::Watch, Vec::new()).into(),
             fired: *fired,
             evaluations: *evaluations,
             ..Rule::default()
@@ -130,7 +137,7 @@ mod tests {
 
     fn page(counters: &Counters) -> Vec<String> {
         let mut out = Writer::new(Exposition::Text);
-        counters.write(&mut out);
+        counters.write(&Labels::new([("model_id", "m")]), &mut out);
         let page = out.finish();
         let alerts = page
             .lines()

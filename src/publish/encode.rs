@@ -1,5 +1,7 @@
 //! Writes families as text 0.0.4 or OpenMetrics 1.0.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
@@ -113,11 +115,16 @@ impl Writer {
         out.push('\n');
     }
 
-    /// A family with all its samples.
+    /// A family with all its samples. Of two samples with equal labels the first is written, since
+    /// a page with both would be invalid.
     pub(super) fn family(&mut self, family: &Family) {
         self.head(family.description);
+        let mut seen = HashSet::with_capacity(family.samples.len());
         for sample in &family.samples {
             let labels = label_block(sample.labels.iter());
+            if !seen.insert(labels.clone()) {
+                continue;
+            }
             self.sample(family.description.name, &labels, "", sample.value);
         }
     }
@@ -155,35 +162,34 @@ impl Writer {
 fn label_block<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::new();
     for (name, value) in labels {
-        label(("", name), value, 0, &mut out);
+        label(name, value, 0, &mut out);
     }
     out
 }
 
-/// Appends a label to the block that begins at `start`; `prefix` goes before its name.
-pub(super) fn label((prefix, name): (&str, &str), value: &str, start: usize, out: &mut String) {
+/// Appends a label to the block that begins at `start`.
+pub(super) fn label(name: &str, value: &str, start: usize, out: &mut String) {
     if out.len() > start {
         out.push(',');
     }
-    out.push_str(prefix);
-    label_name(name, out);
+    out.push_str(&valid_name(name));
     out.push_str("=\"");
     label_value(value, out);
     out.push('"');
 }
 
-/// Both formats allow only the classic characters; others become `_`, as `escaping=underscores`
-/// announces.
-fn label_name(name: &str, out: &mut String) {
+/// The name as both formats can write it: characters that are not classic become `_`, as
+/// `escaping=underscores` announces.
+pub(super) fn valid_name(name: &str) -> Cow<'_, str> {
     let plain = |c: u8| c == b'_' || c.is_ascii_alphanumeric();
     if name.bytes().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
-        out.push_str(name);
-        return;
+        return name.into();
     }
-    for (index, c) in name.chars().enumerate() {
+    let fits = |(index, c): (usize, char)| {
         let fits = c == '_' || c.is_ascii_alphabetic() || (index > 0 && c.is_ascii_digit());
-        out.push(if fits { c } else { '_' });
-    }
+        if fits { c } else { '_' }
+    };
+    name.chars().enumerate().map(fits).collect()
 }
 
 fn label_value(value: &str, out: &mut String) {

@@ -1,16 +1,17 @@
 //! A snapshot as metric families, without the families of the signals.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
+use super::definition::{RuleKey, RuleKind};
 use super::family::Family;
-use super::snapshot::{Backfill, Discovery, HeldSeries, Rule, RuleKind, Snapshot};
+use super::rule_labels::of_rule;
+use super::snapshot::{Backfill, Discovery, Snapshot};
 use super::{Build, catalogue, process};
 use crate::metric::Labels;
 
 /// Every family of a snapshot except those of its signals; families without samples are left out.
 pub(super) fn families(snapshot: &Snapshot) -> Vec<Family> {
     let mut all = Vec::from(rules(snapshot));
-    all.extend(watches(snapshot));
     all.extend(notifications(snapshot));
     all.extend(retraining(snapshot));
     all.extend(targets(snapshot));
@@ -33,77 +34,37 @@ pub(super) fn flag(value: bool) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn count(value: u64) -> f64 {
+pub(super) fn count(value: u64) -> f64 {
     value as f64
 }
 
-/// Adds the rule's own severity, so that a Prometheus that alerts on the gauge can route by it. A
-/// template is left out: its value differs from alert to alert.
-fn with_severity(labels: &Labels, rule: &Rule) -> Labels {
-    let severity = rule
-        .definition
-        .labels
-        .iter()
-        .find(|(name, text)| name == "severity" && !text.contains("{{"));
-    severity.map_or_else(|| labels.clone(), |(name, text)| labels.with(name, text))
-}
-
-fn rules(snapshot: &Snapshot) -> [Family; 3] {
+fn rules(snapshot: &Snapshot) -> [Family; 5] {
     let mut active = Family::new(&catalogue::ACTIVE_ALERTS);
     let mut missing = Family::new(&catalogue::MAPPING_MISSING);
     let mut failing = Family::new(&catalogue::RULE_EVALUATION_FAILING);
-    let without_series: HashSet<&String> = snapshot.missing.iter().collect();
-    let mut alerts: HashMap<(&str, &str), u64> = HashMap::new();
-    for alert in &snapshot.alerts {
-        *alerts.entry((&alert.rule, alert.state)).or_default() += 1;
-    }
-    for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
-        let name = &rule.definition.name;
-        let labels = snapshot.model.with("rule", name);
-        missing.push(labels.clone(), flag(without_series.contains(name)));
-        failing.push(labels.clone(), flag(rule.error.is_some()));
-        if rule.definition.kind == RuleKind::Record {
-            continue;
-        }
-        for state in ["pending", "firing"] {
-            let active_now = alerts.get(&(name.as_str(), state)).copied();
-            active.push(
-                with_severity(&labels, rule).with("state", state),
-                count(active_now.unwrap_or(0)),
-            );
-        }
-    }
-    // Rules of one name share a series; the highest value wins.
-    for family in [&mut active, &mut missing, &mut failing] {
-        family
-            .samples
-            .sort_by(|a, b| a.labels.cmp(&b.labels).then(b.value.total_cmp(&a.value)));
-        family
-            .samples
-            .dedup_by(|later, kept| later.labels == kept.labels);
-    }
-    [active, missing, failing]
-}
-
-/// How many series the watches hold. Watches of the same name are added up.
-#[expect(clippy::cast_precision_loss, reason = "counts")]
-fn watches(snapshot: &Snapshot) -> [Family; 2] {
     let mut held = Family::new(&catalogue::RULE_SERIES);
     let mut refused = Family::new(&catalogue::RULE_SERIES_REFUSED);
-    let mut counts: BTreeMap<&str, HeldSeries> = BTreeMap::new();
+    let mut alerts: HashMap<(&RuleKey, &str), u64> = HashMap::new();
+    for alert in &snapshot.alerts {
+        *alerts.entry((&alert.rule.key, alert.state)).or_default() += 1;
+    }
     for rule in snapshot.groups.iter().flat_map(|group| &group.rules) {
-        if let Some(of) = rule.series {
-            let all = counts.entry(&rule.definition.name).or_default();
-            all.held += of.held;
-            all.refused += of.refused;
+        let key = &rule.definition.key;
+        let labels = of_rule(&snapshot.model, key);
+        if rule.definition.kind != RuleKind::Record {
+            for state in ["pending", "firing"] {
+                let now = alerts.get(&(key, state)).copied().unwrap_or(0);
+                active.push(labels.with("state", state), count(now));
+            }
         }
+        if let Some(of) = rule.series {
+            held.push(labels.clone(), count(of.held));
+            refused.push(labels.clone(), count(of.refused));
+        }
+        missing.push(labels.clone(), flag(rule.is_empty));
+        failing.push(labels, flag(rule.error.is_some()));
     }
-    for (rule, of) in counts {
-        let labels = snapshot.model.with("rule", rule);
-        held.push(labels.clone(), of.held as f64);
-        refused.push(labels, of.refused as f64);
-    }
-    [held, refused]
+    [active, missing, failing, held, refused]
 }
 
 fn notifications(snapshot: &Snapshot) -> [Family; 4] {
@@ -215,22 +176,18 @@ fn sidewatch(snapshot: &Snapshot) -> [Family; 4] {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::families;
     use crate::metric::Labels;
     use crate::publish::{
-        Backfill, Definition, Discovery, Group, Peer, Receiver, Rule, RuleKind, Snapshot, Target,
+        Backfill, Definition, Discovery, Group, HeldSeries, Peer, Receiver, Rule, RuleKind,
+        Snapshot, Target,
     };
 
     /// A snapshot with a sample in every family.
     fn full() -> Snapshot {
         let rule = Rule {
-            definition: Arc::new(Definition {
-                kind: RuleKind::Watch,
-                labels: vec![("severity".to_owned(), "page".to_owned())],
-                ..Definition::default()
-            }),
+            definition: Definition::new("g", "R", RuleKind::Watch, Vec::new()).into(),
+            series: Some(HeldSeries::default()),
             ..Rule::default()
         };
         Snapshot {

@@ -1,9 +1,11 @@
 //! The last values of each signal, kept for the charts.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::definition::Definition;
 use super::snapshot::{Point, STATES, Signal, Snapshot};
 use crate::metric::{Keyed, Labels, Timestamp};
 
@@ -16,25 +18,35 @@ const MAX_SIGNALS: usize = 100;
 const RETENTION: Duration = Duration::from_secs(600);
 
 /// The identity of a signal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 struct Key {
-    rule: Option<Arc<str>>,
-    metric: Option<Arc<str>>,
+    rule: Arc<Definition>,
     labels: Labels,
 }
 
 impl Key {
     fn of(signal: &Signal) -> Self {
         Self {
-            rule: signal.rule.clone(),
-            metric: signal.metric.clone(),
+            rule: Arc::clone(&signal.rule),
             labels: signal.labels.clone(),
         }
     }
+}
 
-    /// Compares pointers first, so it is cheap for an unchanged series.
-    fn is_of(&self, signal: &Signal) -> bool {
-        self.labels == signal.labels && self.rule == signal.rule && self.metric == signal.metric
+impl PartialEq for Key {
+    /// Compares pointers first, so it is cheap between two reloads.
+    fn eq(&self, other: &Self) -> bool {
+        self.labels == other.labels
+            && (Arc::ptr_eq(&self.rule, &other.rule) || self.rule.key == other.rule.key)
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.rule.name().hash(state);
+        self.labels.hash(state);
     }
 }
 
@@ -97,7 +109,7 @@ impl History {
         let (mut next, mut in_order) = (0, 0);
         for signal in &snapshot.signals {
             let expected = self.charts.get(next);
-            let place = if expected.is_some_and(|(key, _)| key.is_of(signal)) {
+            let place = if expected.is_some_and(|(key, _)| *key == Key::of(signal)) {
                 in_order += 1;
                 Some(next)
             } else {
@@ -174,7 +186,6 @@ mod tests {
 
     fn snapshot(seconds: f64, signals: usize) -> Snapshot {
         let signal = |index: usize| Signal {
-            metric: Some("m".into()),
             labels: Labels::new([("i", index.to_string())]),
             value: Some(seconds),
             ..Signal::default()

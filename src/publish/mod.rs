@@ -7,6 +7,7 @@ mod api;
 pub(crate) mod catalogue;
 mod control;
 mod counters;
+mod definition;
 mod encode;
 mod error;
 mod families;
@@ -17,12 +18,15 @@ mod probe;
 mod process;
 mod query;
 mod registry;
+mod rule_labels;
 mod server;
 mod shared;
 mod signals;
 mod snapshot;
 
 pub(crate) use control::{Call, Control, Credentials};
+pub(crate) use definition::number_copies;
+pub use definition::{Definition, RuleKind};
 pub use encode::Exposition;
 pub(crate) use error::Error;
 pub(crate) use family::{Description, Family, Label};
@@ -32,7 +36,5 @@ pub(crate) use query::Query;
 pub use server::Server;
 pub(crate) use server::{Handler, Reply, refused_reasons, rejected_reasons, web};
 pub use shared::Shared;
-pub use snapshot::{
-    Alert, Definition, Group, Peer, Receiver, Rule, RuleKind, STATES, Signal, Snapshot, Target,
-};
+pub use snapshot::{Alert, Group, Peer, Receiver, Rule, STATES, Signal, Snapshot, Target};
 pub(crate) use snapshot::{Backfill, Build, Discovery, HeldSeries, Reload, Source};

@@ -75,15 +75,11 @@ impl Shared {
         Arc::clone(&self.snapshot.read())
     }
 
-    /// The last snapshot for people: each signal without the name of its series, and with the
-    /// points of its chart.
+    /// The last snapshot for people: each signal with the points of its chart.
     #[must_use]
     pub fn charted(&self) -> Snapshot {
         let mut snapshot = Snapshot::clone(&self.snapshot());
         self.history.lock().fill(&mut snapshot.signals);
-        for signal in &mut snapshot.signals {
-            signal.labels = signal.labels.without_name();
-        }
         snapshot
     }
 
@@ -159,7 +155,7 @@ impl Shared {
         for family in families(&snapshot).iter().chain([&standby]).chain(&more) {
             page.family(family);
         }
-        self.counters.write(&mut page);
+        self.counters.write(&snapshot.model, &mut page);
         page.finish()
     }
 }

@@ -1,19 +1,21 @@
-//! The families of the signals. They are most of the page, so they are written without an
-//! allocation per series.
+//! The families of the signals. They are most of the page, so the labels of each signal are written
+//! once for all its series.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::catalogue;
+use super::definition::Definition;
 use super::encode::{Writer, label};
 use super::family::Description;
+use super::page::anchor;
+use super::rule_labels::{free_name, is_free, of_signals};
 use super::snapshot::{STATES, Signal, Snapshot};
 use crate::metric::Labels;
 
-/// Labels that Sidewatch's own metrics use. A label of the series with such a name gets the prefix
-/// `exported_`, as in Prometheus.
-const RESERVED: [&str; 5] = ["quantile", "le", "state", "rule", "metric"];
-/// Labels of the target. They are left out when there is only one: Prometheus adds its own.
+/// Labels of the target. They are left out where they say what is true of the only target:
+/// Prometheus adds its own.
 const IDENTITY: [&str; 4] = ["job", "instance", "namespace", "pod"];
 
 /// The value that a family shows of a signal; `None` while it is unknown.
@@ -88,21 +90,50 @@ struct LabelBlocks<'a> {
 
 impl<'a> LabelBlocks<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
-        let mut text = String::with_capacity(snapshot.signals.len() * 96);
-        let mut signals = Vec::with_capacity(snapshot.signals.len());
+        let mut blocks = Self {
+            text: String::with_capacity(snapshot.signals.len() * 128),
+            signals: Vec::with_capacity(snapshot.signals.len()),
+        };
+        let mut ours: Option<Ours<'_>> = None;
         for signal in &snapshot.signals {
-            let start = text.len();
-            block(snapshot, signal, &mut text);
-            signals.push((signal, start..text.len()));
+            let ours = match &mut ours {
+                Some(ours) if Arc::ptr_eq(ours.rule, &signal.rule) => ours,
+                other => other.insert(Ours::new(snapshot, &signal.rule)),
+            };
+            let start = blocks.text.len();
+            ours.block(snapshot, signal, &mut blocks.text);
+            let place = start..blocks.text.len();
+            blocks.signals.push((signal, place));
         }
-        let mut blocks = Self { text, signals };
-        // Two watches of one name and series would write one series twice.
-        let mut seen = HashSet::with_capacity(blocks.signals.len());
-        let text = &blocks.text;
+        blocks.tell_apart();
         blocks
+    }
+
+    /// Gives signals with equal labels their ids, or their series would be one. Signals are equal
+    /// here when they differ only in what is left out: the name of the series, labels of the
+    /// target, or characters that the formats cannot write.
+    fn tell_apart(&mut self) {
+        let mut first: HashMap<&str, usize> = HashMap::with_capacity(self.signals.len());
+        let mut equal = vec![false; self.signals.len()];
+        for (index, (_, place)) in self.signals.iter().enumerate() {
+            let block = self.text.get(place.clone()).unwrap_or("");
+            let other = *first.entry(block).or_insert(index);
+            if other != index {
+                equal[other] = true;
+                equal[index] = true;
+            }
+        }
+        for ((signal, place), _) in self
             .signals
-            .retain(|(_, place)| seen.insert(text.get(place.clone()).unwrap_or("")));
-        blocks
+            .iter_mut()
+            .zip(equal)
+            .filter(|(_, equal)| *equal)
+        {
+            let start = self.text.len();
+            self.text.extend_from_within(place.clone());
+            label("signal", &anchor(signal), start, &mut self.text);
+            *place = start..self.text.len();
+        }
     }
 
     fn at(&self, place: &Range<usize>) -> &str {
@@ -110,38 +141,74 @@ impl<'a> LabelBlocks<'a> {
     }
 }
 
-fn block(snapshot: &Snapshot, signal: &Signal, out: &mut String) {
-    let start = out.len();
-    let single = snapshot.targets.len() == 1 && snapshot.discovery.is_none();
-    let ours = [("rule", &signal.rule), ("metric", &signal.metric)];
-    for (name, value) in snapshot.model.iter() {
-        label(("", name), value, start, out);
-    }
-    for (name, value) in ours {
-        if let Some(value) = value {
-            label(("", name), value, start, out);
+/// What every signal of a rule has in common.
+struct Ours<'a> {
+    rule: &'a Arc<Definition>,
+    text: String,
+    names: Vec<String>,
+}
+
+impl<'a> Ours<'a> {
+    fn new(snapshot: &'a Snapshot, rule: &'a Arc<Definition>) -> Self {
+        let mut text = String::new();
+        let mut names = Vec::new();
+        for (name, value) in of_signals(&snapshot.model, rule) {
+            label(&name, &value, 0, &mut text);
+            names.push(name.into_owned());
         }
+        Self { rule, text, names }
     }
-    for (name, value) in signal.labels.iter() {
-        if name == Labels::NAME || (single && IDENTITY.contains(&name)) {
-            continue;
-        }
-        let prefix = match snapshot.model.get(name) {
-            Some(same) if same == value => continue,
-            Some(_) => "exported_",
-            None if RESERVED.contains(&name) => "exported_",
-            None => "",
+
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    fn block(&self, snapshot: &Snapshot, signal: &Signal, out: &mut String) {
+        let start = out.len();
+        out.push_str(&self.text);
+        let shown = || {
+            let own = signal.labels.iter();
+            own.filter(|label| !is_left_out(snapshot, *label))
         };
-        label((prefix, name), value, start, out);
+        let is_free = |name: &str| is_free(name, |name| self.has(name));
+        let mut others = Vec::new();
+        for (name, value) in shown() {
+            if is_free(name) {
+                label(name, value, start, out);
+            } else {
+                others.push((name, value));
+            }
+        }
+        let mut taken: Vec<String> = Vec::new();
+        for (name, value) in others {
+            let is_taken = |name: &str| {
+                self.has(name)
+                    || taken.iter().any(|known| known == name)
+                    || (is_free(name) && shown().any(|(known, _)| known == name))
+            };
+            let name = free_name(name, is_taken).into_owned();
+            label(&name, value, start, out);
+            taken.push(name);
+        }
     }
+}
+
+/// Whether a label says nothing that is not known: the name of the series, a label of the model, or
+/// one of the only target.
+fn is_left_out(snapshot: &Snapshot, (name, value): (&str, &str)) -> bool {
+    let target = match (snapshot.targets.as_slice(), &snapshot.discovery) {
+        ([target], None) if IDENTITY.contains(&name) => target.labels.get(name),
+        _ => None,
+    };
+    name == Labels::NAME || target == Some(value) || snapshot.model.get(name) == Some(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::encode::{Exposition, Writer};
-    use super::{STATE_LABELS, write};
+    use super::{STATE_LABELS, anchor, write};
     use crate::metric::Labels;
-    use crate::publish::{STATES, Signal, Snapshot, Target};
+    use crate::publish::{Definition, RuleKind, STATES, Signal, Snapshot, Target};
 
     fn page(snapshot: &Snapshot) -> Vec<String> {
         let mut out = Writer::new(Exposition::Text);
@@ -152,8 +219,9 @@ mod tests {
     }
 
     fn signal(labels: Labels) -> Signal {
+        let labels_of_rule = vec![("severity".to_owned(), "page".to_owned())];
         Signal {
-            rule: Some("R".into()),
+            rule: Definition::new("g", "R", RuleKind::Watch, labels_of_rule).into(),
             labels,
             value: Some(2.0),
             ..Signal::default()
@@ -167,19 +235,23 @@ mod tests {
             ("model_version", "7"),
             ("quantile", "0.5"),
             ("rule", "x"),
+            ("severity", "own"),
             ("pod", "p"),
             ("a", "b"),
         ]);
         let snapshot = Snapshot {
             model: Labels::new([("model_id", "m"), ("model_version", "7")]),
-            targets: vec![Target::default()],
-            signals: vec![signal(labels.clone()), signal(labels)],
+            targets: vec![Target {
+                labels: Labels::new([("pod", "p")]),
+                ..Target::default()
+            }],
+            signals: vec![signal(labels)],
             ..Snapshot::default()
         };
         assert_eq!(
             page(&snapshot),
             [
-                r#"sidewatch_metric_value{model_id="m",model_version="7",rule="R",a="b",exported_model_id="theirs",exported_quantile="0.5",exported_rule="x"} 2"#
+                r#"sidewatch_metric_value{model_id="m",model_version="7",group="g",rule="R",severity="page",a="b",exported_model_id="theirs",exported_quantile="0.5",exported_rule="x",exported_severity="own"} 2"#
             ]
         );
     }
@@ -193,7 +265,33 @@ mod tests {
         };
         assert_eq!(
             page(&snapshot),
-            [r#"sidewatch_metric_value{rule="R",pod="p"} 2"#]
+            [r#"sidewatch_metric_value{group="g",rule="R",severity="page",pod="p"} 2"#]
+        );
+    }
+
+    #[test]
+    fn signals_that_would_be_one_series_get_their_ids() {
+        let snapshot = Snapshot {
+            targets: vec![Target {
+                labels: Labels::new([("pod", "p")]),
+                ..Target::default()
+            }],
+            signals: vec![
+                signal(Labels::new([("pod", "p")])),
+                signal(Labels::empty()),
+                signal(Labels::new([("pod", "q")])),
+            ],
+            ..Snapshot::default()
+        };
+        let ids: Vec<String> = snapshot.signals.iter().map(anchor).collect();
+        let ours = r#"sidewatch_metric_value{group="g",rule="R",severity="page""#;
+        assert_eq!(
+            page(&snapshot),
+            [
+                format!(r#"{ours},signal="{}"}} 2"#, ids[0]),
+                format!(r#"{ours},signal="{}"}} 2"#, ids[1]),
+                format!(r#"{ours},pod="q"}} 2"#),
+            ]
         );
     }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::definition::{Definition, RuleKind};
 use crate::judge::Band;
 use crate::metric::{Labels, Metric, Timestamp};
 
@@ -38,8 +39,6 @@ pub struct Snapshot {
     pub receivers: Vec<Receiver>,
     /// Series in the window.
     pub series: u64,
-    /// Rules whose expression found nothing.
-    pub missing: Vec<String>,
     /// Hash of the configuration.
     pub config_hash: String,
     /// How targets are found by name; `None` when they are all listed.
@@ -142,10 +141,8 @@ pub struct Target {
 /// A model metric or a judged value of one series.
 #[derive(Debug, Clone, Default)]
 pub struct Signal {
-    /// The watch, for a judged value.
-    pub rule: Option<Arc<str>>,
-    /// The recorded metric, for a model metric.
-    pub metric: Option<Arc<str>>,
+    /// The rule that records or judges the value.
+    pub rule: Arc<Definition>,
     /// What the value is about.
     pub kind: Metric,
     /// The series' own labels; its name, which it may have, is not shown.
@@ -162,6 +159,20 @@ pub struct Signal {
     pub why: Cow<'static, str>,
     /// The last values, oldest first; filled only for the page and the API.
     pub points: Vec<Point>,
+}
+
+impl Signal {
+    /// The watch that judges the value; `None` for a model metric.
+    #[must_use]
+    pub fn watch(&self) -> Option<&str> {
+        (self.rule.kind != RuleKind::Record).then(|| self.rule.name())
+    }
+
+    /// The record that gives the value its name; `None` for a judged value.
+    #[must_use]
+    pub fn metric(&self) -> Option<&str> {
+        (self.rule.kind == RuleKind::Record).then(|| self.rule.name())
+    }
 }
 
 /// A signal at one evaluation.
@@ -184,10 +195,8 @@ pub struct Point {
 /// A pending or firing alert.
 #[derive(Debug, Clone)]
 pub struct Alert {
-    /// The rule's name.
-    pub rule: String,
-    /// Where the rule stands: the position of its group, and its own in the group.
-    pub place: (usize, usize),
+    /// The rule.
+    pub rule: Arc<Definition>,
     /// Identity.
     pub labels: Labels,
     /// Texts for people.
@@ -211,31 +220,14 @@ pub struct Group {
     pub file: String,
     /// Time between evaluations.
     pub interval: Duration,
+    /// Most alerts of one rule; 0 for no limit.
+    pub limit: usize,
     /// When it was evaluated last.
     pub last: Option<Timestamp>,
     /// How long that took.
     pub took: Duration,
     /// Its rules.
     pub rules: Vec<Rule>,
-}
-
-/// A rule as written: the same from one configuration to the next.
-#[derive(Debug, Clone, Default)]
-pub struct Definition {
-    /// Its name.
-    pub name: String,
-    /// What it does.
-    pub kind: RuleKind,
-    /// Its expression.
-    pub query: String,
-    /// `for`.
-    pub hold: Duration,
-    /// `keep_firing_for`.
-    pub keep_firing_for: Duration,
-    /// Its labels as written.
-    pub labels: Vec<(String, String)>,
-    /// Its annotations as written.
-    pub annotations: Vec<(String, String)>,
 }
 
 /// A rule and its last evaluation.
@@ -245,6 +237,8 @@ pub struct Rule {
     pub definition: Arc<Definition>,
     /// Why the last evaluation failed.
     pub error: Option<String>,
+    /// Whether its expression found nothing.
+    pub is_empty: bool,
     /// When it was evaluated last.
     pub last: Option<Timestamp>,
     /// How long that took.
@@ -266,18 +260,6 @@ pub struct HeldSeries {
     pub held: u64,
     /// Samples that it did not judge because of its limit, since the start.
     pub refused: u64,
-}
-
-/// What a rule does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RuleKind {
-    /// Records.
-    #[default]
-    Record,
-    /// Alerts as Prometheus does.
-    Alert,
-    /// Alerts by a strategy.
-    Watch,
 }
 
 /// Deliveries to one Alertmanager since the start.

@@ -3,11 +3,13 @@
 
 pub(crate) mod clock;
 pub(crate) mod dns;
+mod host_name;
 pub(crate) mod http;
 mod signal;
 mod sources;
 mod supervise;
 
+pub(crate) use host_name::host_name;
 pub(crate) use signal::{reload_signal, stop_signal};
 pub(crate) use sources::with_sources;
 pub(crate) use supervise::{Ended, Stage, Supervisor};

@@ -169,7 +169,7 @@ impl ServiceBuilder {
         let (subscribers, _) = broadcast::channel(SUBSCRIBER_CAPACITY);
         Ok(Service {
             producers: Producers::new(&config, &monitor.targets(), self.producers),
-            config: Arc::new(config),
+            config,
             registry,
             monitor,
             subscribers,

@@ -28,6 +28,7 @@ impl TickLoop {
     pub(super) fn reload(&mut self, loaded: Loaded<Config>, at: Timestamp) -> Result<(), String> {
         let result = loaded.and_then(|config| {
             unchangeable(&self.config.settings, &config.settings)?;
+            let config = config.with_default_url(&self.url);
             self.apply(Arc::new(config), at);
             Ok(())
         });

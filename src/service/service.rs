@@ -45,7 +45,7 @@ const SERVING: usize = 2;
 /// A monitor with everything that it talks to. [Build](Service::builder) it, subscribe, bind the
 /// server, run it.
 pub struct Service {
-    pub(super) config: Arc<Config>,
+    pub(super) config: Config,
     pub(super) registry: Registry,
     pub(super) monitor: ModelMonitor,
     pub(super) subscribers: broadcast::Sender<Alert>,
@@ -79,6 +79,10 @@ impl Service {
         stop: impl Future<Output = ()>,
     ) -> Result<(), MonitorError> {
         let hang_ups = reload_signal()?;
+        let url = server.url();
+        self.config = self.config.with_default_url(&url);
+        let links = &self.config.settings.global.external_url;
+        self.monitor.set_external_url(links);
         let mut supervisor = Supervisor::new(3);
         let shared = Arc::new(publish::Shared::new(&self.config.settings.model.labels()));
         serve(
@@ -97,7 +101,7 @@ impl Service {
             supervisor.run(ready(()), GRACE).await;
             return Ok(());
         };
-        let task = self.prepare(&mut supervisor, &store, shared, hang_ups)?;
+        let task = self.prepare(&mut supervisor, &store, (shared, url), hang_ups)?;
         let watching = task.run(supervisor.token(WATCHING));
         supervisor.spawn(WATCHING, "watching", watching);
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
@@ -119,20 +123,21 @@ impl Service {
         mut self,
         supervisor: &mut Supervisor,
         store: &Arc<Store>,
-        shared: Arc<publish::Shared>,
+        (shared, url): (Arc<publish::Shared>, String),
         hang_ups: Signal,
     ) -> Result<TickLoop, MonitorError> {
         let at = clock::now();
         self.continue_from(store, at);
+        let config = Arc::new(self.config);
         let dispatcher = Dispatcher::new(
-            &self.config,
+            &config,
             self.options.notifiers,
             Arc::clone(store),
             supervisor.stage(DELIVERING),
             GRACE,
         )?;
         let (commands, queue) = control::queue();
-        let (current, in_force) = watch::channel(Arc::clone(&self.config));
+        let (current, in_force) = watch::channel(Arc::clone(&config));
         let api = Api {
             commands: commands.clone(),
             deliveries: dispatcher.deliveries().clone(),
@@ -144,24 +149,24 @@ impl Service {
         let polling = polling.map(|(loader, every)| Polling {
             loader,
             every,
-            known: self.config.hash(),
+            known: config.hash(),
         });
         let mut watching = supervisor.stage(WATCHING);
         request_reloads(&mut watching, hang_ups, polling, commands);
-        let events = learn_from_history(&mut watching, &self.config, &self.registry, store);
+        let events = learn_from_history(&mut watching, &config, &self.registry, store);
         let backfill = events.as_ref().map(|_| publish::Backfill {
             state: "running",
             ..publish::Backfill::default()
         });
         Ok(TickLoop {
-            config_hash: self.config.hash(),
+            config_hash: config.hash(),
             monitor: self.monitor,
             producers: self.producers,
-            remote: RemoteSource::new(&self.config),
+            remote: RemoteSource::new(&config),
             round: None,
             backfill_events: events,
             backfill,
-            discovery: look_up(&mut watching, &self.config, self.options.resolver),
+            discovery: look_up(&mut watching, &config, self.options.resolver),
             store: write_beside(&mut watching, store, &dispatcher),
             dispatcher,
             shared,
@@ -174,9 +179,10 @@ impl Service {
                 succeeded_at: at,
                 error: None,
             },
-            fixed: Fixed::of(&self.config),
+            fixed: Fixed::of(&config),
             current,
-            config: self.config,
+            url,
+            config,
         })
     }
 }

@@ -11,15 +11,17 @@ use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::monitor::{GroupState, ModelMonitor, RuleKind, RuleState, TargetState};
 use crate::notify::retrain::ReceiverStats;
 use crate::publish::{self, Signal, Snapshot};
-use crate::rules::Rule;
+use crate::rules::{self, Rule, RuleSet};
 use crate::runtime::http::redacted;
+
+/// The rules of each group, in order.
+type Definitions = Vec<Vec<Arc<publish::Definition>>>;
 
 /// The parts that only a reload changes, shared by all snapshots.
 #[derive(Debug)]
 pub(super) struct Fixed {
     sources: Arc<[publish::Source]>,
-    /// The rules of each group, in order.
-    rules: Vec<Vec<Arc<publish::Definition>>>,
+    rules: Definitions,
 }
 
 impl Fixed {
@@ -30,14 +32,25 @@ impl Fixed {
             text: source.redacted(),
             is_settings: source.is_settings,
         };
-        let groups = config.rules.groups.iter();
         Self {
             sources: config.sources.iter().map(shown).collect(),
-            rules: groups
-                .map(|group| group.rules.iter().map(definition).map(Arc::new).collect())
-                .collect(),
+            rules: definitions(&config.rules),
         }
     }
+}
+
+/// The rules of each group, as they are published.
+fn definitions(rules: &RuleSet) -> Definitions {
+    let groups = rules.groups.iter();
+    let mut written: Vec<Vec<publish::Definition>> = groups
+        .map(|group| {
+            let rules = group.rules.iter();
+            rules.map(|rule| definition(&group.name, rule)).collect()
+        })
+        .collect();
+    publish::number_copies(written.iter_mut().flatten());
+    let shared = |rules: Vec<publish::Definition>| rules.into_iter().map(Arc::new).collect();
+    written.into_iter().map(shared).collect()
 }
 
 /// The published state besides the monitor.
@@ -57,7 +70,6 @@ pub(super) struct Around<'a> {
 /// The published snapshot, as of `at`.
 pub(super) fn snapshot(monitor: &ModelMonitor, around: Around<'_>, at: Timestamp) -> Snapshot {
     let settings = &around.config.settings;
-    let missing = monitor.rules().filter(|rule| rule.health().empty);
     Snapshot {
         at,
         model: settings.model.labels(),
@@ -67,13 +79,12 @@ pub(super) fn snapshot(monitor: &ModelMonitor, around: Around<'_>, at: Timestamp
             .collect(),
         backfill: around.backfill.cloned(),
         source_skew: around.round.map(|round| round.skew_millis as f64 / 1000.0),
-        signals: monitor.rules().flat_map(signals).collect(),
-        alerts: alerts(monitor),
-        groups: groups(monitor, around.fixed),
+        signals: signals(monitor, &around.fixed.rules),
+        alerts: alerts(monitor, &around.fixed.rules),
+        groups: groups(monitor, around.fixed, &around.config.rules),
         peers: peers(around.dispatcher),
         receivers: receivers(around.dispatcher.receivers()),
         series: monitor.series() as u64,
-        missing: missing.map(|rule| rule.name().to_owned()).collect(),
         config_hash: around.config_hash.to_owned(),
         durable: around.durable,
         reload: around.reload.clone(),
@@ -90,7 +101,7 @@ pub(super) fn probed(config: &Config, monitor: &ModelMonitor, at: Timestamp) -> 
         at,
         model: config.settings.model.labels(),
         targets: monitor.target_states().iter().map(target).collect(),
-        signals: monitor.rules().flat_map(signals).collect(),
+        signals: signals(monitor, &definitions(&config.rules)),
         ..Snapshot::default()
     };
     let up = snapshot
@@ -147,27 +158,41 @@ fn source(round: &RoundStats) -> publish::Target {
     }
 }
 
-fn signals(rule: &RuleState) -> Vec<Signal> {
+/// The rules of a monitor, each with its definition.
+fn defined<'a>(
+    monitor: &'a ModelMonitor,
+    definitions: &'a Definitions,
+) -> impl Iterator<Item = (&'a RuleState, &'a Arc<publish::Definition>)> {
+    let groups = monitor.groups().iter().zip(definitions);
+    groups.flat_map(|(group, definitions)| group.rules().iter().zip(definitions))
+}
+
+fn signals(monitor: &ModelMonitor, definitions: &Definitions) -> Vec<Signal> {
+    let rules = defined(monitor, definitions);
+    rules
+        .flat_map(|(rule, definition)| signals_of(rule, definition))
+        .collect()
+}
+
+fn signals_of(rule: &RuleState, definition: &Arc<publish::Definition>) -> Vec<Signal> {
     match rule.kind() {
         RuleKind::Record(recorder) if recorder.recording().metric.is_some() => {
-            let name: Arc<str> = recorder.recording().name.as_str().into();
             let samples = recorder.samples().iter();
-            samples.map(|sample| recorded(&name, sample)).collect()
+            samples.map(|sample| recorded(definition, sample)).collect()
         }
         RuleKind::Watch(watching) => {
-            let name = &watching.watch().alert.name;
             let judged = watching.judged().iter();
             judged
-                .map(|(sample, verdict)| judged_signal(name, sample, verdict))
+                .map(|(sample, verdict)| judged_signal(definition, sample, verdict))
                 .collect()
         }
         RuleKind::Record(_) | RuleKind::Alert(_) => Vec::new(),
     }
 }
 
-fn recorded(name: &Arc<str>, sample: &MetricSample) -> Signal {
+fn recorded(rule: &Arc<publish::Definition>, sample: &MetricSample) -> Signal {
     Signal {
-        metric: Some(Arc::clone(name)),
+        rule: Arc::clone(rule),
         kind: sample.metric.clone(),
         labels: sample.labels.clone(),
         value: Some(sample.value).filter(|value| value.is_finite()),
@@ -175,45 +200,53 @@ fn recorded(name: &Arc<str>, sample: &MetricSample) -> Signal {
     }
 }
 
-fn judged_signal(name: &Arc<str>, sample: &MetricSample, verdict: &Verdict) -> Signal {
+fn judged_signal(
+    rule: &Arc<publish::Definition>,
+    sample: &MetricSample,
+    verdict: &Verdict,
+) -> Signal {
     Signal {
-        rule: Some(Arc::clone(name)),
-        metric: None,
-        kind: sample.metric.clone(),
-        labels: sample.labels.clone(),
-        value: Some(sample.value).filter(|value| value.is_finite()),
         state: Some(verdict.state.as_str()),
         score: verdict.score.filter(|score| score.is_finite()),
         expected: verdict.expected,
         why: verdict.why.clone(),
-        ..Signal::default()
+        ..recorded(rule, sample)
     }
 }
 
-fn alerts(monitor: &ModelMonitor) -> Vec<publish::Alert> {
+fn alerts(monitor: &ModelMonitor, definitions: &Definitions) -> Vec<publish::Alert> {
     let mut all = Vec::new();
-    for (group, state) in monitor.groups().iter().enumerate() {
-        for (index, rule) in state.rules().iter().enumerate() {
-            let active = monitor.alerts_of(rule).into_iter();
-            let active = active.filter(|alert| alert.state != alert::AlertState::Resolved);
-            all.extend(active.map(|alert| publish::Alert {
-                rule: alert.rule.to_string(),
-                place: (group, index),
-                labels: alert.labels,
-                annotations: alert.annotations,
-                state: alert.state.as_str(),
-                active_at: alert.active_at,
-                keep_firing_since: alert.keep_firing_since,
-                value: alert.value,
-            }));
-        }
+    for (rule, definition) in defined(monitor, definitions) {
+        let active = monitor.alerts_of(rule).into_iter();
+        let active = active.filter(|alert| alert.state != alert::AlertState::Resolved);
+        all.extend(active.map(|alert| publish::Alert {
+            rule: Arc::clone(definition),
+            labels: alert.labels,
+            annotations: alert.annotations,
+            state: alert.state.as_str(),
+            active_at: alert.active_at,
+            keep_firing_since: alert.keep_firing_since,
+            value: alert.value,
+        }));
     }
     all
 }
 
-fn groups(monitor: &ModelMonitor, fixed: &Fixed) -> Vec<publish::Group> {
-    let groups = monitor.groups().iter().zip(&fixed.rules);
-    groups.map(|(state, rules)| group(state, rules)).collect()
+fn groups(monitor: &ModelMonitor, fixed: &Fixed, rules: &RuleSet) -> Vec<publish::Group> {
+    let limits = rules.groups.iter().map(limit);
+    let groups = monitor.groups().iter().zip(&fixed.rules).zip(limits);
+    groups
+        .map(|((state, rules), limit)| publish::Group {
+            limit,
+            ..group(state, rules)
+        })
+        .collect()
+}
+
+/// The limit of a group, which every rule of it has that alerts.
+fn limit(group: &rules::Group) -> usize {
+    let mut alerts = group.rules.iter().filter_map(Rule::alert);
+    alerts.next().map_or(0, |alert| alert.limit)
 }
 
 fn group(state: &GroupState, definitions: &[Arc<publish::Definition>]) -> publish::Group {
@@ -222,6 +255,7 @@ fn group(state: &GroupState, definitions: &[Arc<publish::Definition>]) -> publis
         name: state.name().to_owned(),
         file: state.file().to_owned(),
         interval: state.interval(),
+        limit: 0,
         last: state.last(),
         took: state.rules().iter().map(|rule| rule.health().took).sum(),
         rules: rules
@@ -230,7 +264,7 @@ fn group(state: &GroupState, definitions: &[Arc<publish::Definition>]) -> publis
     }
 }
 
-fn definition(rule: &Rule) -> publish::Definition {
+fn definition(group: &str, rule: &Rule) -> publish::Definition {
     let (kind, query) = match rule {
         Rule::Record(recording) => (publish::RuleKind::Record, recording.query()),
         Rule::Alert { expr, .. } => (publish::RuleKind::Alert, expr.text().to_owned()),
@@ -253,15 +287,13 @@ fn definition(rule: &Rule) -> publish::Definition {
         Rule::Watch(watch) => texts(&watch.alert.labels),
     };
     publish::Definition {
-        name: rule.name().to_owned(),
-        kind,
         query,
         hold: alert.map(|alert| alert.hold).unwrap_or_default(),
         keep_firing_for: alert.map(|alert| alert.keep_firing_for).unwrap_or_default(),
-        labels,
         annotations: alert
             .map(|alert| texts(&alert.annotations))
             .unwrap_or_default(),
+        ..publish::Definition::new(group, rule.name(), kind, labels)
     }
 }
 
@@ -270,6 +302,7 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
     publish::Rule {
         definition: Arc::clone(definition),
         error: health.error.clone(),
+        is_empty: health.empty,
         last: health.at,
         took: health.took,
         evaluations: health.evaluations,

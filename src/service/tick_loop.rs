@@ -32,6 +32,8 @@ pub(super) struct TickLoop {
     /// The current configuration.
     pub(super) config: Arc<Config>,
     pub(super) config_hash: String,
+    /// Where users reach the server, for links, unless the configuration names a URL.
+    pub(super) url: String,
     pub(super) monitor: ModelMonitor,
     pub(super) producers: Producers,
     pub(super) discovery: Handle,

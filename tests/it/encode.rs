@@ -25,14 +25,14 @@ const SOON: Duration = Duration::from_secs(30);
 /// A label value with everything that must be escaped, and more.
 const NASTY: &str = "a\"b\\c\nd{e}=,# é 漢 🦀";
 
+fn definition(name: &str) -> Arc<Definition> {
+    let labels = vec![("severity".to_owned(), "page".to_owned())];
+    Definition::new("", name, RuleKind::Watch, labels).into()
+}
+
 fn rule(name: &str, fired: u64) -> Rule {
     Rule {
-        definition: Arc::new(Definition {
-            name: name.to_owned(),
-            kind: RuleKind::Watch,
-            labels: vec![("severity".to_owned(), "page".to_owned())],
-            ..Definition::default()
-        }),
+        definition: definition(name),
         fired,
         ..Rule::default()
     }
@@ -40,7 +40,7 @@ fn rule(name: &str, fired: u64) -> Rule {
 
 fn signal(rule: &str, labels: Labels) -> Signal {
     Signal {
-        rule: Some(rule.into()),
+        rule: definition(rule),
         labels,
         value: Some(-1.5e-7),
         state: Some("anomalous"),
@@ -73,8 +73,7 @@ fn full() -> Snapshot {
         }],
         signals: vec![signal("R", labels.clone()), signal(NASTY, labels)],
         alerts: vec![Alert {
-            rule: "R".to_owned(),
-            place: (0, 0),
+            rule: definition("R"),
             labels: Labels::empty(),
             annotations: Labels::empty(),
             state: "firing",
@@ -145,7 +144,7 @@ fn a_strict_reader_of_openmetrics_gets_every_label_back() {
     assert_eq!(
         labels,
         &serde_json::json!({
-            "model_id": NASTY, "rule": "R", "model_name": NASTY,
+            "model_id": NASTY, "rule": "R", "severity": "page", "model_name": NASTY,
             "exported_quantile": "0.99", "exported_le": "+Inf", "with_dot": "x",
         })
     );
@@ -206,12 +205,12 @@ fn children_are_born_at_zero_and_leave_with_their_owner() {
     let shared = shared(with(&["Old"]));
     let born = lines(&shared, "Old");
     for line in [
-        "sidewatch_alerts_total{rule=\"Old\"} 0",
-        "sidewatch_rule_evaluations_total{rule=\"Old\"} 0",
-        "sidewatch_rule_evaluation_failures_total{rule=\"Old\"} 0",
+        "sidewatch_alerts_total{rule=\"Old\",severity=\"page\"} 0",
+        "sidewatch_rule_evaluations_total{rule=\"Old\",severity=\"page\"} 0",
+        "sidewatch_rule_evaluation_failures_total{rule=\"Old\",severity=\"page\"} 0",
         "sidewatch_active_alerts{rule=\"Old\",severity=\"page\",state=\"firing\"} 0",
-        "sidewatch_signal_state{rule=\"Old\",state=\"ok\"} 0",
-        "sidewatch_signal_state{rule=\"Old\",state=\"anomalous\"} 1",
+        "sidewatch_signal_state{rule=\"Old\",severity=\"page\",state=\"ok\"} 0",
+        "sidewatch_signal_state{rule=\"Old\",severity=\"page\",state=\"anomalous\"} 1",
     ] {
         assert!(born.iter().any(|found| found == line), "{line}\n{born:#?}");
     }

@@ -16,7 +16,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use sidewatch::internals::config::read_web;
-use sidewatch::internals::publish::{Exposition, Server, Shared, Signal, Snapshot};
+use sidewatch::internals::publish::{
+    Definition, Exposition, RuleKind, Server, Shared, Signal, Snapshot,
+};
 use sidewatch_engine::metric::Labels;
 use tokio_util::sync::CancellationToken;
 
@@ -333,8 +335,10 @@ async fn serve_large_page(authority: &Authority) -> (String, Arc<Shared>, JoinSe
     let address = server.address().to_string();
     let server = server.with_web(web, Arc::new(move || Ok(again.clone())));
     let shared = Arc::new(Shared::new(&Labels::empty()));
+    let rule: Arc<Definition> =
+        Definition::new("g", "accuracy", RuleKind::Record, Vec::new()).into();
     let signals = (0..20_000).map(|index| Signal {
-        metric: Some("accuracy".into()),
+        rule: Arc::clone(&rule),
         labels: Labels::new([("series", format!("{index:0200}"))]),
         value: Some(0.5),
         ..Signal::default()

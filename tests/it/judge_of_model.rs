@@ -389,7 +389,7 @@ async fn a_version_that_rolls_is_given_time_and_one_that_stays_bad_is_told() {
     stage.wait_for_state("VersionInaccurate", "anomalous").await;
     stage.replicas[2].percent.store(95, Ordering::SeqCst);
     until("version 2 to be good", SOON, async || {
-        let pending = "sidewatch_active_alerts{model_id=\"fraud\",rule=\"VersionInaccurate\",state=\"pending\"";
+        let pending = "sidewatch_active_alerts{group=\"fraud\",model_id=\"fraud\",rule=\"VersionInaccurate\",state=\"pending\"";
         match stage.metric(pending).await? {
             0.0 => Ok(()),
             some => Err(format!("{some}")),

@@ -37,6 +37,7 @@ mod identity;
 mod import_cycles; // no two files import each other
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager
 mod layers; // allowed dependencies between modules
+mod links; // the links of alerts are followed
 mod monitor; // ticks without a socket or a clock
 mod outbox; // kill -9, and the command
 mod packs; // the packs' own tests

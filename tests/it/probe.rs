@@ -100,9 +100,9 @@ async fn a_probe_scrapes_now_and_tells_values_and_verdicts() {
     assert_eq!(status, 200, "{page}");
     for line in [
         "probe_success 1",
-        "sidewatch_metric_value{model_id=\"m\",metric=\"accuracy\",model_name=\"a\"} 0.5",
-        "sidewatch_anomaly{model_id=\"m\",rule=\"AccuracyDropped\",model_name=\"a\"} 1",
-        "sidewatch_signal_state{model_id=\"m\",rule=\"AccuracyUnusual\",model_name=\"a\",state=\"warming_up\"} 1",
+        "sidewatch_metric_value{model_id=\"m\",group=\"g\",metric=\"accuracy\",model_name=\"a\"} 0.5",
+        "sidewatch_anomaly{model_id=\"m\",group=\"g\",rule=\"AccuracyDropped\",model_name=\"a\"} 1",
+        "sidewatch_signal_state{model_id=\"m\",group=\"g\",rule=\"AccuracyUnusual\",model_name=\"a\",state=\"warming_up\"} 1",
     ] {
         assert!(page.lines().any(|found| found == line), "{line}\n{page}");
     }
@@ -119,7 +119,8 @@ async fn a_probe_scrapes_now_and_tells_values_and_verdicts() {
         .probe(&format!("target={instance}&module=judge"))
         .await;
     assert_eq!(status, 200, "{page}");
-    let line = "sidewatch_anomaly{model_id=\"m\",rule=\"AccuracyDropped\",model_name=\"b\"} 0";
+    let line =
+        "sidewatch_anomaly{model_id=\"m\",group=\"g\",rule=\"AccuracyDropped\",model_name=\"b\"} 0";
     assert!(page.contains(line), "{page}");
 
     // A target that does not answer is a failed probe, not a failed request.

@@ -138,8 +138,8 @@ async fn two_hundred_reloads_under_load_lose_no_state_leak_nothing_and_never_mix
             let metrics = get_text(&format!("{url}/metrics")).await?;
             let own = metrics.lines().filter(|line| line.contains("rule=\"Own"));
             let others: Vec<&str> = own.filter(|line| !line.contains("\"Own100\"")).collect();
-            let there =
-                metrics.contains("sidewatch_alerts_total{model_id=\"m\",rule=\"Own100\"} 0");
+            let there = metrics
+                .contains("sidewatch_alerts_total{group=\"g\",model_id=\"m\",rule=\"Own100\"} 0");
             if others.is_empty() && there {
                 Ok(())
             } else {

@@ -316,7 +316,7 @@ async fn alerts_come_from_a_source_and_its_silence_resolves_nothing() {
     until("the silence to be noticed", SOON, async || {
         let text = get_text(&metrics).await?;
         let failing =
-            text.contains("sidewatch_rule_evaluation_failing{model_id=\"m\",rule=\"Broken\"} 1");
+            text.contains("sidewatch_rule_evaluation_failing{group=\"g\",model_id=\"m\",rule=\"Broken\",severity=\"page\"} 1");
         let down = text
             .lines()
             .any(|line| line.starts_with("sidewatch_target_up") && line.ends_with(" 0"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
-use sidewatch::internals::publish::{Server, Shared, Signal, Snapshot};
+use sidewatch::internals::publish::{Definition, RuleKind, Server, Shared, Signal, Snapshot};
 use sidewatch_engine::metric::{Labels, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -19,7 +19,7 @@ async fn served() -> (SocketAddr, JoinSet<()>) {
         shared.publish(Snapshot {
             at: Timestamp::from_secs_f64(second),
             signals: vec![Signal {
-                rule: Some("AccuracyDropped".into()),
+                rule: Definition::new("g", "AccuracyDropped", RuleKind::Watch, Vec::new()).into(),
                 value: Some(value),
                 state: Some("anomalous"),
                 ..Signal::default()

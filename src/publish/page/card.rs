@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::chart;
 use super::headline::rank;
-use super::text::{anchor, clock, elapsed, escape, number, range, series};
+use super::text::{alert_anchor, anchor, clock, elapsed, escape, names, number, range, series};
 use crate::metric::Labels;
 use crate::publish::snapshot::{Alert, Signal, Snapshot};
 
@@ -31,12 +31,17 @@ pub(super) fn alerts(snapshot: &Snapshot, out: &mut String) {
 fn alert_card(alert: &Alert, snapshot: &Snapshot, out: &mut String) {
     let state = alert.state;
     let class = if state == "firing" { "bad" } else { "wait" };
-    let summary = alert.annotations.get("summary").unwrap_or(&alert.rule);
+    let summary = alert
+        .annotations
+        .get("summary")
+        .unwrap_or(alert.rule.name());
     // Writing to a String cannot fail, here and below.
     write!(
         out,
-        "<article class=\"card alert {state}\"><div class=\"top\"><h3>{}</h3><span class=\"tag {class}\">{state} for {}</span></div><p class=\"summary\">{}</p>",
-        escape(&alert.rule),
+        "<article class=\"card alert {state}\" id=\"{}\"{}><div class=\"top\"><h3>{}</h3><span class=\"tag {class}\">{state} for {}</span></div><p class=\"summary\">{}</p>",
+        alert_anchor(alert),
+        names(&alert.rule),
+        escape(alert.rule.name()),
         elapsed(alert.active_at, snapshot.at),
         escape(summary)
     )
@@ -109,9 +114,10 @@ fn own(labels: &Labels, snapshot: &Snapshot) -> Labels {
 
 /// Whether the alert came from this signal: the same rule, and no label that differs.
 fn explains(signal: &Signal, alert: &Alert) -> bool {
-    signal.rule.as_deref() == Some(&*alert.rule)
+    signal.rule.key == alert.rule.key
         && signal
             .labels
+            .without_name()
             .iter()
             .all(|(name, value)| alert.labels.get(name).is_none_or(|other| other == value))
 }
@@ -135,11 +141,7 @@ pub(super) fn signals(snapshot: &Snapshot, out: &mut String) {
 }
 
 fn signal_card(signal: &Signal, out: &mut String) {
-    let name = signal
-        .rule
-        .as_deref()
-        .or(signal.metric.as_deref())
-        .unwrap_or("");
+    let name = signal.rule.name();
     let id = anchor(signal);
     let now = signal.value.map_or_else(
         || "unknown".to_owned(),
@@ -157,9 +159,10 @@ fn signal_card(signal: &Signal, out: &mut String) {
     );
     write!(
         out,
-        "<article class=\"card\" id=\"{id}\" data-rule=\"{0}\"><div class=\"top\"><h3>{0}</h3>{tag}</div><p class=\"quiet\">{1}</p><p><span class=\"now\">{now}</span>",
+        "<article class=\"card\" id=\"{id}\"{2}><div class=\"top\"><h3>{0}</h3>{tag}</div><p class=\"quiet\">{1}</p><p><span class=\"now\">{now}</span>",
         escape(name),
         escape(&series(&signal.labels)),
+        names(&signal.rule),
     )
     .ok();
     if signal.state.is_some() {

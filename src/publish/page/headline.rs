@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::text::{clock, escape};
-use crate::publish::snapshot::{RuleKind, Signal, Snapshot};
+use crate::publish::RuleKind;
+use crate::publish::snapshot::{Signal, Snapshot};
 
 /// The text at the top of the page.
 pub(super) struct Headline {

@@ -19,7 +19,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use super::query::Query;
 use super::snapshot::Snapshot;
+use crate::alert::template::query_escape;
 use headline::{Headline, headline, overview};
 pub(crate) use scale::{extremes, position};
 pub(super) use text::anchor;
@@ -42,6 +44,26 @@ pub(super) static POLICY: LazyLock<String> = LazyLock::new(|| {
         hash(SCRIPT)
     )
 });
+
+/// The place of a rule on the page, from another page of the same folder: of the rule with the id or
+/// name that a link gives, or the first one with its expression.
+pub(super) fn link(query: &Query, snapshot: &Snapshot) -> String {
+    let asked = |name: &str| query.first(name).unwrap_or("");
+    let (id, name) = (asked("id"), asked("rule"));
+    if !id.is_empty() || !name.is_empty() {
+        return place(name, id);
+    }
+    let mut rules = snapshot.groups.iter().flat_map(|group| &group.rules);
+    let found = rules.find(|rule| rule.definition.query == asked("g0.expr"));
+    found.map_or_else(
+        || "./".to_owned(),
+        |rule| place(rule.definition.name(), &rule.definition.key.id()),
+    )
+}
+
+fn place(name: &str, id: &str) -> String {
+    format!("./?rule={}&id={}", query_escape(name), query_escape(id))
+}
 
 /// How much of the page a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -46,8 +46,14 @@
   };
   const again = async () => { await refresh(); setTimeout(again, body.dataset.every); };
   setTimeout(again, body.dataset.every);
-  // The link in an alert names its rule.
-  const rule = new URLSearchParams(location.search).get("rule");
-  const card = rule && [...document.querySelectorAll("[data-rule]")].find(c => c.dataset.rule === rule);
-  if (card) location.replace("#" + card.id);
+  // The link in an alert names its rule; the id tells rules of one name apart. A watch is shown by
+  // its charts, an alert by its card while it is active, any rule by its row.
+  const wanted = new URLSearchParams(location.search), id = wanted.get("id"), rule = wanted.get("rule");
+  const places = ["#signals", "#alerts", "#rules"].flatMap(part => [...document.querySelectorAll(part + " [data-rule]")]);
+  const found = places.find(place => id && place.dataset.ruleId === id) ?? places.find(place => place.dataset.rule === rule);
+  if (found) {
+    const group = found.closest("details");
+    if (group) group.open = true;
+    location.replace("#" + found.id);
+  }
 })();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::headline::word;
-use super::text::{clock, escape, series};
+use super::text::{clock, escape, names, rule_anchor, series};
 use crate::metric::format_duration;
 use crate::publish::Build;
 use crate::publish::snapshot::{Group, Snapshot};
@@ -118,8 +118,10 @@ fn rule_table(group: &Group, out: &mut String) {
         let last = rule.last.map_or_else(|| "never".to_owned(), clock);
         write!(
             out,
-            "<tr><td><span class=\"quiet\">{kind}</span> {}<td><code>{}</code><td class=\"n\">{last}<td class=\"n\">{} µs<td class=\"bad\">{}</tr>",
-            escape(&rule.definition.name),
+            "<tr id=\"{}\"{}><td><span class=\"quiet\">{kind}</span> {}<td><code>{}</code><td class=\"n\">{last}<td class=\"n\">{} µs<td class=\"bad\">{}</tr>",
+            rule_anchor(&rule.definition),
+            names(&rule.definition),
+            escape(rule.definition.name()),
             escape(&rule.definition.query),
             rule.took.as_micros(),
             escape(rule.error.as_deref().unwrap_or(""))

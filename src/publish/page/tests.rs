@@ -1,15 +1,21 @@
+use std::sync::Arc;
+
 use super::{POLICY, Part, headline};
 use crate::metric::{Labels, Timestamp};
 use crate::publish::snapshot::Point;
-use crate::publish::{Alert, Signal, Snapshot, Target};
+use crate::publish::{Alert, Definition, RuleKind, Signal, Snapshot, Target};
 
 fn render(snapshot: &Snapshot) -> String {
     super::render(snapshot, Part::Whole)
 }
 
+fn watch(name: &str) -> Arc<Definition> {
+    Definition::new("", name, RuleKind::Watch, Vec::new()).into()
+}
+
 fn snapshot(states: &[&'static str]) -> Snapshot {
     let signal = |state: &&'static str| Signal {
-        rule: Some("Watch".into()),
+        rule: watch("Watch"),
         state: Some(*state),
         ..Signal::default()
     };
@@ -25,8 +31,7 @@ fn snapshot(states: &[&'static str]) -> Snapshot {
 
 fn alert(state: &'static str) -> Alert {
     Alert {
-        rule: "Watch".to_owned(),
-        place: (0, 0),
+        rule: watch("Watch"),
         labels: Labels::new([("alertname", "<i>")]),
         annotations: Labels::new([("summary", "<u>")]),
         state,
@@ -45,7 +50,7 @@ fn nothing_from_a_target_reaches_the_page_unescaped() {
     };
     let page = render(&Snapshot {
         signals: vec![Signal {
-            rule: Some("<script>alert".into()),
+            rule: watch("<script>alert"),
             labels: Labels::new([("x", "\"><img onerror=a>")]),
             why: "<b>x".into(),
             points: vec![point(0.0), point(1.0)],

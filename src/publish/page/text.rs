@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::judge::Band;
 use crate::metric::{Labels, Timestamp, format_duration};
-use crate::publish::snapshot::Signal;
+use crate::publish::{Alert, Definition, Signal};
 
 /// Escapes text for an element or a quoted attribute.
 #[must_use]
@@ -90,34 +90,42 @@ pub(super) fn series(labels: &Labels) -> String {
     pairs.join(" ")
 }
 
-/// The anchor of a signal. It is stable across restarts, so that a link in an alert stays valid.
+/// The anchor of a signal, which is its id in the API: that of its rule, and a hash of its labels.
+/// It is stable across restarts, so that a link in an alert stays valid.
 #[must_use]
 pub(in crate::publish) fn anchor(signal: &Signal) -> String {
-    let name = signal
-        .rule
-        .as_deref()
-        .or(signal.metric.as_deref())
-        .unwrap_or("");
-    let slug: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
-    format!(
-        "signal-{slug}-{:08x}",
-        fnv(&format!("{name}{}", signal.labels))
-    )
+    let rule = signal.rule.key.id();
+    let series = signal.labels.fingerprint();
+    format!("signal-{}-{rule}-{series:016x}", slug(signal.rule.name()))
 }
 
-/// FNV-1a, 32 bits.
-fn fnv(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+/// The anchor of a rule.
+pub(super) fn rule_anchor(rule: &Definition) -> String {
+    format!("rule-{}-{}", slug(rule.name()), rule.key.id())
+}
+
+/// The anchor of an alert.
+pub(super) fn alert_anchor(alert: &Alert) -> String {
+    let rule = alert.rule.key.id();
+    let labels = alert.labels.fingerprint();
+    format!("alert-{}-{rule}-{labels:016x}", slug(alert.rule.name()))
+}
+
+/// The attributes by which the script of the page finds what a link to the rule means.
+pub(super) fn names(rule: &Definition) -> String {
+    let (name, id) = (escape(rule.name()), rule.key.id());
+    format!(" data-rule=\"{name}\" data-rule-id=\"{id}\"")
+}
+
+fn slug(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, elapsed, fnv, number};
+    use super::{clock, elapsed, number};
     use crate::metric::Timestamp;
 
     #[test]
@@ -146,11 +154,5 @@ mod tests {
     #[test]
     fn a_clock_shows_seconds() {
         assert_eq!(clock(Timestamp::from_millis(1_709_210_096_789)), "12:34:56");
-    }
-
-    /// Vector from draft-eastlake-fnv.
-    #[test]
-    fn the_anchor_hash_is_fnv_1a() {
-        assert_eq!(fnv("foobar"), 0xbf9c_f968);
     }
 }

@@ -27,6 +27,7 @@ use super::routes::answer;
 use super::serve::serve;
 use super::web::{Load, Passwords, Reloader, Web};
 use crate::metric::Labels;
+use crate::runtime::host_name;
 
 /// Time for open connections to finish when stopping.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,6 +91,18 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where users reach it unless a proxy stands before it: the address that it listens on, or
+    /// the name of the machine when it listens on all of them.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let has_tls = self.web.as_ref().is_some_and(|(web, _)| web.tls.is_some());
+        let scheme = if has_tls { "https" } else { "http" };
+        if self.address.ip().is_unspecified() {
+            return format!("{scheme}://{}:{}", host_name(), self.address.port());
+        }
+        format!("{scheme}://{}", self.address)
     }
 
     /// Serves the routes until stopped, then gives open connections a moment to finish.

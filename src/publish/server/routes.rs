@@ -7,7 +7,8 @@ use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue, VARY,
+    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue,
+    LOCATION, VARY,
 };
 use hyper::{Method, Request, Uri};
 
@@ -30,6 +31,9 @@ pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
         answer.headers_mut().insert(ALLOW, allowed);
         return answer;
     }
+    if request.uri().path() == "/graph" {
+        return graph(request.uri().query(), shared);
+    }
     let reply = page_of(request.uri(), header(request, &ACCEPT), shared);
     let gzip = reply.body.len() >= GZIP_FROM && accepts_gzip(header(request, &ACCEPT_ENCODING));
     let compressed = gzip.then(|| compress(reply.body.as_bytes()));
@@ -46,6 +50,17 @@ pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
     }
     if is_head {
         return answer.map(|_| Full::default());
+    }
+    answer
+}
+
+/// Prometheus' page for an expression, to which alerts link: the status page, at the rule. The
+/// location is relative, so that the prefix of a proxy stays.
+fn graph(query: Option<&str>, shared: &Shared) -> Answer {
+    let location = page::link(&Query::parse(query), &shared.snapshot());
+    let mut answer = Answer::from(Reply::text(302, "the status page shows the rules\n"));
+    if let Ok(location) = HeaderValue::try_from(location) {
+        answer.headers_mut().insert(LOCATION, location);
     }
     answer
 }

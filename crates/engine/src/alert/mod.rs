@@ -9,6 +9,7 @@
 mod entry;
 mod event;
 mod explanation;
+mod link;
 mod outcome;
 mod pass;
 mod rule;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use event::{Alert, AlertState};
 pub use explanation::Explanation;
+pub use link::{is_static_label, rule_id};
 pub use outcome::{Changes, Condition, Observation, Outcome};
 pub use rule::{AlertKind, AlertRule, NoData, RuleLabels};
 pub use template::{Answerer, Context, Template, TemplateEnvironment};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::metric::{Labels, Timestamp};
 
 use super::entry::Entry;
+use super::link::generator_url;
 use super::rule::Pair;
 use super::template::{Answerer, Scope, TemplateEnvironment};
 use super::{Alert, AlertKind, AlertRule, Changes, Condition, Context, NoData, Observation};
@@ -186,17 +187,4 @@ pub(super) fn mark_no_data(alert: &mut Alert) {
         let text = format!("no data since {since}; the state is kept");
         alert.annotations = alert.annotations.with("no_data", &text);
     }
-}
-
-/// Prometheus' link to the expression, or the watch's chart on the status page.
-pub(super) fn generator_url(rule: &AlertRule, context: &Context) -> Arc<str> {
-    let base = context.external_url.trim_end_matches('/');
-    let url = match rule.kind {
-        AlertKind::Alert => format!(
-            "{base}/graph?g0.expr={}&g0.tab=1",
-            super::template::query_escape(&rule.expr)
-        ),
-        AlertKind::Watch => format!("{base}/?rule={}", super::template::query_escape(&rule.name)),
-    };
-    url.into()
 }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::metric::{Labels, Timestamp};
 
 use super::entry::{Entry, Step};
-use super::pass::{Pass, annotations, effective, generator_url, label, lease, mark_no_data};
+use super::link::generator_url;
+use super::pass::{Pass, annotations, effective, label, lease, mark_no_data};
 use super::template::{Scope, TemplateEnvironment};
 use super::{
     Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, NoData, Observation,

@@ -98,6 +98,12 @@ impl ModelMonitor {
         Self { stopwatch, ..self }
     }
 
+    /// Sets where users reach the process, for the links in alerts.
+    pub fn set_external_url(&mut self, url: &str) {
+        url.clone_into(&mut self.settings.external_url);
+        self.context = self.settings.context();
+    }
+
     /// The rules' groups, in order.
     #[must_use]
     pub fn groups(&self) -> &[GroupState] {

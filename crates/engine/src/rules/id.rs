@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
-use crate::alert::RuleLabels;
+use crate::alert::{RuleLabels, is_static_label};
 
 /// What identifies a rule over reloads and restarts: the name of its group, its own name, and its
 /// labels as written. Neither its file nor its place in the group.
@@ -51,7 +51,7 @@ impl RuleId {
     /// without template actions.
     pub fn static_labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let labels = self.labels.iter();
-        let fixed = labels.filter(|(_, value)| !value.is_empty() && !value.contains("{{"));
+        let fixed = labels.filter(|(_, value)| is_static_label(value));
         fixed.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

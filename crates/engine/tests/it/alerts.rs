@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sidewatch_engine::alert::{
     Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, Explanation, NoData,
-    Observation, Outcome, Template, Tracker,
+    Observation, Outcome, Template, Tracker, rule_id,
 };
 use sidewatch_engine::judge::Band;
 use sidewatch_engine::metric::{Labels, Timestamp};
@@ -528,8 +528,10 @@ fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
         Template::parse("{{ $value | humanizePercentage }}").unwrap(),
     )];
     let alert = &bench.verdicts(0, &[("a", Active)]).alerts[0];
+    let id = rule_id(&bench.rule.group, "Bad", []);
+    let chart = format!("http://side:9755/?rule=Bad&id={id}");
     let expected = [
-        ("chart", "http://side:9755/?rule=Bad"),
+        ("chart", chart.as_str()),
         ("config_hash", "abc123"),
         ("expected", "at least 0.92"),
         ("samples", "1200"),
@@ -559,7 +561,7 @@ fn a_watch_explains_itself_and_a_plain_alert_says_what_its_rule_says() {
     assert_eq!(alert.state, Firing);
     assert_eq!(
         &*alert.generator_url,
-        "http://side:9755/graph?g0.expr=accuracy+%3C+0.9&g0.tab=1"
+        format!("http://side:9755/graph?g0.expr=accuracy+%3C+0.9&g0.tab=1&rule=Bad&id={id}")
     );
 }
 
