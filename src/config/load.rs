@@ -316,14 +316,11 @@ fn rule_sources(name: &str, base: &Path) -> Result<Vec<Source>, Problems> {
 fn cleaned(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir
-                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
-            {
-                clean.pop();
-            }
-            part => clean.push(part),
+        let last = clean.components().next_back();
+        if part == Component::ParentDir && matches!(last, Some(Component::Normal(_))) {
+            clean.pop();
+        } else if part != Component::CurDir {
+            clean.push(part);
         }
     }
     clean

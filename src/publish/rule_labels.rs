@@ -13,6 +13,9 @@ const RESERVED: [&str; 8] = [
     "copy", "group", "le", "metric", "quantile", "rule", "signal", "state",
 ];
 
+/// The name and the value of a label.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// The labels of a rule in every family about rules.
 pub(super) fn of_rule(model: &Labels, key: &RuleKey) -> Labels {
     Labels::new(pairs(model, key, "rule", true))
@@ -20,10 +23,7 @@ pub(super) fn of_rule(model: &Labels, key: &RuleKey) -> Labels {
 
 /// The labels of a rule in the families of signals. The labels of a record are those of its
 /// samples already.
-pub(super) fn of_signals<'a>(
-    model: &'a Labels,
-    rule: &'a Definition,
-) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+pub(super) fn of_signals<'a>(model: &'a Labels, rule: &'a Definition) -> Vec<Pair<'a>> {
     let is_record = rule.kind == RuleKind::Record;
     let role = if is_record { "metric" } else { "rule" };
     pairs(model, &rule.key, role, !is_record)
@@ -34,8 +34,8 @@ fn pairs<'a>(
     key: &'a RuleKey,
     role: &'static str,
     with_own: bool,
-) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
-    let mut pairs: Vec<(Cow<'a, str>, Cow<'a, str>)> = Vec::new();
+) -> Vec<Pair<'a>> {
+    let mut pairs: Vec<Pair<'a>> = Vec::new();
     for (name, value) in model.iter() {
         pairs.push((name.into(), value.into()));
     }

@@ -286,6 +286,7 @@ async fn a_config_map_that_changes_is_taken_up_by_itself_and_a_broken_one_is_not
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
 async fn a_reload_says_what_needs_a_restart_and_nothing_when_nothing_changed() {
     let dir = tempfile::tempdir().unwrap();
     let target = target().await;

@@ -20,8 +20,11 @@ const SOON: Duration = Duration::from_secs(30);
 /// Rule files in the test.
 const FILES: u64 = 60;
 
+/// The name and the value of a label.
+type Pair = (&'static str, &'static str);
+
 /// What the target exports: name, labels and value.
-const SERIES: [(&str, &[(&str, &str)], f64); 3] = [
+const SERIES: [(&str, &[Pair], f64); 3] = [
     ("depth", &[("queue", "a"), ("severity", "own")], 9.0),
     ("depth", &[("queue", "b")], 3.0),
     ("width", &[("queue", "a"), ("severity", "own")], 7.0),
