@@ -23,8 +23,11 @@ const FILES: u64 = 60;
 /// The name and the value of a label.
 type Pair = (&'static str, &'static str);
 
+/// Name, labels and value of a series.
+type Exported = (&'static str, &'static [Pair], f64);
+
 /// What the target exports: name, labels and value.
-const SERIES: [(&str, &[Pair], f64); 3] = [
+const SERIES: [Exported; 3] = [
     ("depth", &[("queue", "a"), ("severity", "own")], 9.0),
     ("depth", &[("queue", "b")], 3.0),
     ("width", &[("queue", "a"), ("severity", "own")], 7.0),
