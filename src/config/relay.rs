@@ -25,7 +25,7 @@ section! {
         /// The receivers of requests: at least one webhook.
         pub retraining: Retraining = Retraining::default(), must_be_set();
         /// What survives a restart; everything is in memory without it.
-        pub storage: Option<PathBuf> as StatePath = None;
+        pub storage: Option<PathBuf> as StatePath = None, refused();
         /// What senders have to show; without it they need nothing.
         pub token @ "authorization": Option<PathBuf> as TokenPath = None;
     }

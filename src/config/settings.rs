@@ -37,7 +37,7 @@ section! {
         /// or `auto` for the pack of whatever server the target turns out to be.
         pub rule_files: Vec<String> = Vec::new(), example("[rules/*.yaml, vllm]");
         /// Where history comes from, so that strategies start warm.
-        pub backfill: Option<Backfill> = None;
+        pub backfill: Option<Backfill> = None, next_start();
         /// Where alerts go.
         pub alerting: Alerting = Alerting::default();
         /// Where retraining requests go.
@@ -365,7 +365,7 @@ section! {
     /// What is kept, and for how long.
     pub struct Storage {
         /// Folder for state that survives a restart; everything is in memory without it.
-        pub path: Option<PathBuf> as Option<Folder> = None, example("/var/lib/sidewatch");
+        pub path: Option<PathBuf> as Option<Folder> = None, refused(), example("/var/lib/sidewatch");
         /// Longest window a rule may look back over.
         pub retention: Duration = Duration::from_secs(3600);
     }

@@ -18,7 +18,8 @@ section! {
     /// passwords, headers and a rate limit for everything that Sidewatch serves.
     #[derive(Debug)]
     pub(crate) struct WebConfiguration {
-        /// TLS; without it everything is served as plain HTTP.
+        /// TLS; without it everything is served as plain HTTP. A change within it is applied, but it
+        /// can be neither added nor removed without a restart.
         tls_server_config: Option<TlsServer> = None;
         /// How requests are answered.
         http_server_config: HttpServer = HttpServer::default();

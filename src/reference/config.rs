@@ -34,8 +34,13 @@ fn configuration() -> String {
     let mut page = Markdown::new(
         "A key without a value counts as absent; an unknown key is an error. \
          `sidewatch check config FILE` reports every mistake with its line, and \
-         `sidewatch schema config` prints a JSON Schema for editors.",
-    );
+         `sidewatch schema config` prints a JSON Schema for editors.\n\n\
+         The column \"Reload\" says what a [reload](../DELIVERY.md#reload) does with a change of the key: it is \
+         \"applied\"; or it \"needs a restart\", which the log and the answer of `POST /-/reload` say, while all other \
+         changes are applied; or the reload is \"refused\" as a whole, since what was counted or stored so far belongs \
+         to the old value. Flags of the command line need a restart.",
+    )
+    .with_reload();
     page.part("Configuration file", &Settings::description());
     page.part("Relay", &Relay::description());
     page.part("Web configuration file", &WebConfiguration::description());

@@ -29,6 +29,7 @@ use crate::service::MonitorError;
 use crate::service::control::{self, Api, Command, text};
 use crate::service::open_store::{self, Place};
 use crate::service::reload::{self, LoaderOf};
+use crate::service::unapplied::{changed, shown};
 use crate::service::{receivers, serve, webhooks};
 use crate::state::{Store, StoreOutbox};
 
@@ -346,7 +347,7 @@ impl CommandLoop {
         match command {
             Command::Reload(reply) => {
                 let result = self.reload().await;
-                self.reload.error = result.clone().err();
+                self.reload.error = result.as_ref().err().cloned();
                 // The caller may have disconnected.
                 let _disconnected = reply.send(result);
             }
@@ -359,7 +360,7 @@ impl CommandLoop {
     }
 
     /// Replaces the whole configuration, or nothing if it has a mistake.
-    async fn reload(&mut self) -> Result<(), String> {
+    async fn reload(&mut self) -> reload::Outcome {
         let relay = self.load().await.inspect_err(|problems| {
             error!(%problems, "the configuration was not reloaded; the previous one remains in use");
         })?;
@@ -369,16 +370,16 @@ impl CommandLoop {
         self.open.relay.send_replace(relay);
         self.reload.succeeded_at = clock::now();
         info!("the configuration was reloaded");
-        Ok(())
+        Ok("reloaded".to_owned())
     }
 
     /// Reads the configuration and checks that it can replace the current one.
     async fn load(&self) -> Result<Arc<Relay>, String> {
         let relay = reload::load(self.loader.clone()).await?;
-        if relay.storage != self.open.relay.borrow().storage {
-            return Err(
-                "storage.path: cannot change while running; restart to change it".to_owned(),
-            );
+        let was = self.open.relay.borrow().storage.as_deref().map(shown);
+        let is = relay.storage.as_deref().map(shown);
+        if let Some(change) = changed("storage.path", was.as_deref(), is.as_deref()) {
+            return Err(change.to_string());
         }
         Ok(Arc::new(relay))
     }

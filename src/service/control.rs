@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::probe::Prober;
-use super::reload::LoaderOf;
+use super::reload::{self, LoaderOf};
 use crate::config::Config;
 use crate::notify::retrain::Deliveries;
 use crate::publish::{Call, Control, Reply};
@@ -35,8 +35,8 @@ const MAX_KEYS: usize = 10_000;
 /// A command for the tick loop.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Reload the configuration; the reply is every problem.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Reload the configuration; the reply is what became of it.
+    Reload(reload::Reply),
     /// Report a retraining as done; the reply is whether it was under way.
     Done(String, oneshot::Sender<bool>),
 }
@@ -165,7 +165,7 @@ impl Api {
             return text(503, "too many reloads at once, or stopping\n");
         }
         match answer.await {
-            Ok(Ok(())) => text(200, "reloaded\n"),
+            Ok(Ok(done)) => text(200, &format!("{done}\n")),
             Ok(Err(problems)) => text(
                 500,
                 &format!("the old configuration stays in force\n{problems}\n"),

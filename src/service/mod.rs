@@ -26,6 +26,7 @@ mod stored;
 mod template_querier;
 mod tick_loop;
 mod tick_output;
+pub(crate) mod unapplied;
 mod writer;
 
 pub(crate) use dispatcher::webhooks;

@@ -14,8 +14,12 @@ pub(crate) type LoaderOf<C> = Arc<dyn Fn() -> Result<C, Problems> + Send + Sync>
 /// A configuration, or every problem in it.
 pub(crate) type Loaded<C> = Result<C, String>;
 
-/// Sends the result of a reload; the receiver may be dropped.
-pub(crate) type Reply = oneshot::Sender<Result<(), String>>;
+/// What a reload has done, in lines for people; or every problem, and the old configuration stays in
+/// force.
+pub(crate) type Outcome = Result<String, String>;
+
+/// Sends the outcome of a reload; the receiver may be dropped.
+pub(crate) type Reply = oneshot::Sender<Outcome>;
 
 /// A reload in progress.
 #[derive(Debug)]

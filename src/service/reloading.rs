@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use super::reload::{Loaded, Reply};
+use super::reload::{Loaded, Outcome, Reply};
 use super::remote::RemoteSource;
 use super::snapshot::Fixed;
 use super::tick_loop::{TickLoop, lookup};
+use super::unapplied::{Unapplied, unapplied};
 use crate::config::Config;
-use crate::config::settings::Settings;
+use crate::describe::Reload;
 use crate::metric::Timestamp;
 use crate::runtime::clock;
 
@@ -25,21 +26,40 @@ impl TickLoop {
     }
 
     /// Applies this configuration, or keeps the old one if it has problems.
-    pub(super) fn reload(&mut self, loaded: Loaded<Config>, at: Timestamp) -> Result<(), String> {
-        let result = loaded.and_then(|config| {
-            unchangeable(&self.config.settings, &config.settings)?;
-            let config = config.with_default_url(&self.url);
-            self.apply(Arc::new(config), at);
-            Ok(())
-        });
+    pub(super) fn reload(&mut self, loaded: Loaded<Config>, at: Timestamp) -> Outcome {
+        let result = loaded.and_then(|config| self.replace(config, at));
         match &result {
-            Ok(()) => self.reload.succeeded_at = at,
+            Ok(_) => self.reload.succeeded_at = at,
             Err(problems) => {
                 error!(%problems, "the configuration was not reloaded; the old one stays in force");
             }
         }
-        self.reload.error = result.clone().err();
+        self.reload.error = result.as_ref().err().cloned();
         result
+    }
+
+    fn replace(&mut self, config: Config, at: Timestamp) -> Outcome {
+        let config = config.with_default_url(&self.url);
+        let unapplied = unapplied(&self.config.settings, &config.settings);
+        let (refused, later): (Vec<_>, Vec<_>) = unapplied
+            .into_iter()
+            .partition(|change| change.effect == Reload::Refused);
+        if !refused.is_empty() {
+            return Err(lines(&refused));
+        }
+        if config.settings == self.config.settings && config.sources == self.config.sources {
+            info!("reloaded: nothing changed");
+            // Files that the settings name, such as certificates, may have changed.
+            self.dispatcher.reconfigure(&config);
+            return Ok("reloaded: nothing changed".to_owned());
+        }
+        self.apply(Arc::new(config), at);
+        let mut done = "reloaded".to_owned();
+        for change in later {
+            warn!("{change}");
+            done.push_str(&format!("\n{change}"));
+        }
+        Ok(done)
     }
 
     fn apply(&mut self, config: Arc<Config>, at: Timestamp) {
@@ -60,17 +80,7 @@ impl TickLoop {
     }
 }
 
-/// Refuses changes of settings that need a restart.
-fn unchangeable(was: &Settings, is: &Settings) -> Result<(), String> {
-    let mut problems = Vec::new();
-    if was.model.labels() != is.model.labels() {
-        problems.push("model: stands on every counter; restart to change it");
-    }
-    if was.storage.path != is.storage.path {
-        problems.push("storage.path: is open; restart to change it");
-    }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    Err(problems.join("\n"))
+fn lines(changes: &[Unapplied]) -> String {
+    let lines: Vec<String> = changes.iter().map(Unapplied::to_string).collect();
+    lines.join("\n")
 }

@@ -64,6 +64,7 @@ mod retrain; // gates, formats, deliveries
 mod rollout; // replicas and versions that appear and disappear
 mod rule_files; // sixty mistakes, each with its message
 mod rules_doc; // no lint remark in the documentation
+mod same_names; // random rules of equal names, in all that is exported
 mod schema; // the schemas agree with the readers
 mod scrape_auth; // credentials and headers
 mod scrape_http; // transport behaviour

@@ -11,7 +11,7 @@ use serde_json::Value;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use super::support::{Process, free_port, get_json, get_text, until};
+use super::support::{Fake, Process, free_port, get_json, get_text, until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -283,4 +283,130 @@ async fn a_config_map_that_changes_is_taken_up_by_itself_and_a_broken_one_is_not
     assert_eq!(refusals(), 1, "a file that stays broken is told once");
     let page = get_text(&format!("{url}/")).await.unwrap();
     assert!(!page.contains("the old one stays in force"), "{page}");
+}
+
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in order")]
+async fn a_reload_says_what_needs_a_restart_and_nothing_when_nothing_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = target().await;
+    let receiver = Fake::start(String::new).await;
+    let base = format!(
+        "{}alerting: {{resend_delay: 1h, alertmanagers: [{{url: \"http://{}\"}}]}}\n",
+        config(&target.uri()),
+        receiver.address
+    );
+    let write = |text: &str| fs::write(dir.path().join("sidewatch.yaml"), text).unwrap();
+    write(&base);
+    fs::write(dir.path().join("rules.yaml"), rules(0)).unwrap();
+    let flags = [
+        "--config.file=sidewatch.yaml",
+        "--config.reload-interval=0s",
+    ];
+    let (process, url) = start(dir.path(), &flags).await;
+    let posts_with = |name: &str| {
+        let name = format!("\"alertname\":\"{name}\"");
+        let posts = receiver.received().into_iter();
+        posts.filter(|post| post.body.contains(&name)).count()
+    };
+    until("the alert", SOON, async || match posts_with("Kept") {
+        1 => Ok(()),
+        other => Err(other),
+    })
+    .await;
+    let client = reqwest::Client::new();
+    let reload = async || {
+        let answer = client.post(format!("{url}/-/reload")).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(
+        reload().await,
+        (200, "reloaded: nothing changed\n".to_owned())
+    );
+
+    // What stands on every counter keeps everything else from being applied too.
+    write(&base.replace("model: {id: m}", "model: {id: m, version: 8}"));
+    let (status, answer) = reload().await;
+    let told = "model.version: changed from none to \"8\"; restart to apply it";
+    assert_eq!(status, 500);
+    assert!(answer.contains(told), "{answer}");
+    assert!(
+        process
+            .output()
+            .contains("model.version: changed from none")
+    );
+
+    // What only the start reads does not.
+    write(&format!(
+        "{base}backfill: {{prometheus: 'http://127.0.0.1:1'}}\n"
+    ));
+    fs::write(dir.path().join("rules.yaml"), rules(2)).unwrap();
+    let told = "backfill: added; restart to apply it";
+    assert_eq!(reload().await, (200, format!("reloaded\n{told}\n")));
+    assert!(process.output().contains(told));
+    let shown = until("the new rules", SOON, async || {
+        let signals = get_json(&format!("{url}/api/v1/signals")).await?;
+        let text = signals.to_string();
+        if text.contains("Own2") {
+            Ok(text)
+        } else {
+            Err(text)
+        }
+    })
+    .await;
+    assert!(!shown.contains("Own0"), "{shown}");
+    // The first time, and the reload with changes; not the reload without.
+    until("the alert again", SOON, async || match posts_with("Kept") {
+        0 | 1 => Err("not yet"),
+        _ => Ok(()),
+    })
+    .await;
+    assert_eq!(posts_with("Kept"), 2);
+}
+
+#[tokio::test]
+async fn a_reload_applies_the_limit_on_series_and_the_url_of_links() {
+    let dir = tempfile::tempdir().unwrap();
+    let many = Fake::start(|| {
+        let lines = (0..50).map(|n| format!("model_accuracy{{n=\"{n}\"}} 0.5\n"));
+        lines.collect()
+    })
+    .await;
+    let base = config(&format!("http://{}", many.address));
+    let limited =
+        |limit: usize| base.replace("scrape:\n", &format!("scrape:\n  series_limit: {limit}\n"));
+    fs::write(dir.path().join("sidewatch.yaml"), limited(20)).unwrap();
+    fs::write(dir.path().join("rules.yaml"), rules(0)).unwrap();
+    let (_process, url) = start(dir.path(), &["--config.file=sidewatch.yaml"]).await;
+    let kept = async || {
+        let metrics = get_text(&format!("{url}/metrics")).await.unwrap();
+        number(&metrics, "sidewatch_series")
+    };
+    let before = kept().await;
+    assert!(before < 50.0, "{before}");
+    let linked = limited(1000).replace(
+        "global: {",
+        "global: {external_url: 'http://side.example/p', ",
+    );
+    fs::write(dir.path().join("sidewatch.yaml"), linked).unwrap();
+    let answer = reqwest::Client::new()
+        .post(format!("{url}/-/reload"))
+        .send()
+        .await;
+    assert_eq!(answer.unwrap().status(), 200);
+    until("all series", SOON, async || {
+        let now = kept().await;
+        if now >= 50.0 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    until("the link", SOON, async || {
+        let alerts = get_text(&format!("{url}/api/v1/alerts")).await?;
+        let link = "http://side.example/p/?rule=Kept&id=";
+        if alerts.contains(link) {
+            Ok(())
+        } else {
+            Err(alerts)
+        }
+    })
+    .await;
 }

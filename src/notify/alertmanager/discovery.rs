@@ -35,11 +35,10 @@ async fn reconfigured(
     handle: &Alertmanagers,
     before: &[PeerSettings],
 ) {
-    let names = |peers: &[PeerSettings]| -> Vec<String> {
-        peers
-            .iter()
-            .filter(|peer| peer.discovery.is_some())
-            .map(|peer| peer.url.clone())
+    let names = |peers: &[PeerSettings]| -> Vec<(String, Discovery)> {
+        let found = peers.iter();
+        found
+            .filter_map(|peer| Some((peer.url.clone(), peer.discovery?)))
             .collect()
     };
     while changed.changed().await.is_ok() {

@@ -40,6 +40,38 @@ pub struct Limits {
     pub is_secret: bool,
     /// Whether absence is a problem although there is a value to go on with.
     pub must_be_set: bool,
+    /// When a change takes effect.
+    pub reload: Reload,
+}
+
+/// When a change of a key takes effect in a process that reloads its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reload {
+    /// At the reload.
+    #[default]
+    Applied,
+    /// When the process starts the next time; the other changes of a reload are applied.
+    NextStart,
+    /// Not without a restart; a reload that changes it is refused as a whole.
+    Refused,
+}
+
+impl Reload {
+    /// The effect of a change in a section: that of the section, or of the key.
+    #[must_use]
+    pub fn or(self, key: Self) -> Self {
+        if self == Self::Applied { key } else { self }
+    }
+
+    /// The effect in a table.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NextStart => "needs a restart",
+            Self::Refused => "refused, needs a restart",
+        }
+    }
 }
 
 impl Limits {
@@ -54,6 +86,7 @@ impl Limits {
         example: "",
         is_secret: false,
         must_be_set: false,
+        reload: Reload::Applied,
     };
 
     /// At least this; seconds for a duration, items for a list.
@@ -139,6 +172,24 @@ impl Limits {
     pub const fn must_be_set(self) -> Self {
         Self {
             must_be_set: true,
+            ..self
+        }
+    }
+
+    /// A change of the key takes effect at the next start.
+    #[must_use]
+    pub const fn next_start(self) -> Self {
+        Self {
+            reload: Reload::NextStart,
+            ..self
+        }
+    }
+
+    /// A reload that changes the key is refused.
+    #[must_use]
+    pub const fn refused(self) -> Self {
+        Self {
+            reload: Reload::Refused,
             ..self
         }
     }

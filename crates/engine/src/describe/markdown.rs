@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::key::{Choice, Description, Key, Kind, Scalar, Word};
+use super::key::{Choice, Description, Key, Kind, Reload, Scalar, Word};
 
 /// A page that grows section by section; each section is explained once and linked afterwards.
 #[derive(Debug)]
@@ -16,6 +16,10 @@ pub struct Markdown {
     /// The sets of words that were explained.
     words: BTreeSet<Vec<&'static str>>,
     scalars: BTreeMap<&'static str, &'static Scalar>,
+    /// Whether the tables say when a change takes effect.
+    with_reload: bool,
+    /// When a change of what is described now takes effect, where the section says so.
+    reload: Reload,
 }
 
 impl Markdown {
@@ -29,6 +33,17 @@ impl Markdown {
             explained: BTreeSet::new(),
             words: BTreeSet::new(),
             scalars: BTreeMap::new(),
+            with_reload: false,
+            reload: Reload::Applied,
+        }
+    }
+
+    /// The page with a column that says what a reload does with a change.
+    #[must_use]
+    pub fn with_reload(self) -> Self {
+        Self {
+            with_reload: true,
+            ..self
         }
     }
 
@@ -48,9 +63,12 @@ impl Markdown {
         self.heading(heading, section.name);
         self.text.push_str(&format!("\n{}\n", section.doc));
         self.table(&section.keys, &section.flattened);
+        let above = self.reload;
         for key in &section.keys {
+            self.reload = above.or(key.limits.reload);
             self.kind(&join(path, key.name), &key.kind);
         }
+        self.reload = above;
         for flattened in &section.flattened {
             let heading = words_of(flattened.name);
             self.section(&heading, "", flattened);
@@ -99,21 +117,32 @@ impl Markdown {
         if keys.is_empty() && flattened.is_empty() {
             return;
         }
-        self.text
-            .push_str("\n| Key | Type | Default | Meaning |\n|---|---|---|---|\n");
+        let [head, line, empty] = if self.with_reload {
+            ["| Reload ", "|---", "| "]
+        } else {
+            [""; 3]
+        };
+        self.text.push_str(&format!(
+            "\n| Key | Type | Default {head}| Meaning |\n|---|---|---{line}|---|\n"
+        ));
         for key in keys {
             let kind = self.type_of(&key.kind);
             let default = default_of(key);
             let meaning = meaning(key);
+            let reload = if self.with_reload {
+                format!("| {} ", self.reload.or(key.limits.reload).as_str())
+            } else {
+                String::new()
+            };
             self.text.push_str(&format!(
-                "| `{}` | {kind} | {default} | {meaning} |\n",
+                "| `{}` | {kind} | {default} {reload}| {meaning} |\n",
                 key.name
             ));
         }
         for section in flattened {
             let link = placeholder(section.name);
             self.text
-                .push_str(&format!("| … | | | The keys of {link} as well. |\n"));
+                .push_str(&format!("| … | | {empty}| The keys of {link} as well. |\n"));
         }
         for key in keys {
             if let Kind::Words(words) = &key.kind

@@ -21,7 +21,7 @@ pub use crate::{section, worded, written};
 pub use fields::Fields;
 #[doc(hidden)]
 pub use key::one_text;
-pub use key::{Alternative, Choice, Description, Key, Kind, Limits, Scalar, Word};
+pub use key::{Alternative, Choice, Description, Key, Kind, Limits, Reload, Scalar, Word};
 pub use markdown::Markdown;
 pub use matcher::EnvMatcher;
 pub use read::{Environment, Fault, Node, ReadContext, Reader};

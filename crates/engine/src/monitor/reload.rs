@@ -31,8 +31,8 @@ impl ModelMonitor {
         self.recorded = Recorded::of(rules);
         self.alert_series = selects_alerts(rules);
         let limits = settings.window_limits(longest_reach(settings, rules));
-        if self.window.limits().retention != limits.retention {
-            self.window.set_retention(limits.retention);
+        if self.window.limits() != limits {
+            self.window.set_limits(limits);
         }
         let name = |settings: &Settings| {
             let discovery = settings.discovery.as_ref();

@@ -114,9 +114,9 @@ section! {
     #[check(name_model)]
     pub struct Model {
         /// The label `model_id`.
-        pub id: String as EnvText = "default".to_owned(), example("fraud-detector");
+        pub id: String as EnvText = "default".to_owned(), refused(), example("fraud-detector");
         /// The label `model_version`.
-        pub version: Option<String> as Option<EnvText> = None, example("7");
+        pub version: Option<String> as Option<EnvText> = None, refused(), example("7");
         /// How long alerts of a replica or version that has just appeared stay pending, and how
         /// long those of a replica that is gone stay.
         pub rollout_grace: Duration = Duration::from_secs(300);

@@ -8,7 +8,7 @@ use crate::metric::{Labels, Timestamp};
 use crate::monitor::{ModelMonitor, Settings};
 use crate::promql::{Expr, InstantSample, Options, PromqlError, Query};
 use crate::rules::RuleSet;
-use crate::series::{is_absent, is_stale};
+use crate::series::{WindowLimits, is_absent, is_stale};
 
 /// Longer than any test: no sample leaves the window.
 const UNLIMITED: Duration = Duration::from_secs(1000 * 365 * 86_400);
@@ -20,7 +20,11 @@ impl ModelMonitor {
     #[must_use]
     pub fn offline(settings: Settings, rules: Arc<RuleSet>, registry: &Registry) -> Self {
         let mut monitor = Self::new(settings, rules, registry);
-        monitor.window.set_retention(UNLIMITED);
+        let limits = monitor.window.limits();
+        monitor.window.set_limits(WindowLimits {
+            retention: UNLIMITED,
+            ..limits
+        });
         monitor.alert_series = true;
         monitor
     }

@@ -275,9 +275,10 @@ impl Block {
         self.rows.index.series()
     }
 
-    /// Sets how long samples are kept, from the next scrape on.
-    pub(super) fn set_retention(&mut self, retention: Duration) {
+    /// Sets how long samples are kept, and how many series, from the next scrape on.
+    pub(super) fn set_limits(&mut self, retention: Duration, max_series: usize) {
         self.retention = millis(retention);
+        self.max_series = max_series;
     }
 
     /// Calls `found` with the index and the labels of every series that the selector matches.

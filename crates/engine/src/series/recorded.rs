@@ -137,8 +137,9 @@ impl RecordedBlock {
         self.rows.index.series()
     }
 
-    pub(super) fn set_retention(&mut self, retention: Duration) {
+    pub(super) fn set_limits(&mut self, retention: Duration, max_series: usize) {
         self.retention = millis(retention);
+        self.max_series = max_series;
     }
 
     pub(super) fn select(&self, selector: &Selector, found: &mut Found<'_, u32>) {

@@ -75,12 +75,18 @@ impl Window {
         self.limits
     }
 
-    /// Changes the retention from the next scrape on, as after a reload.
-    pub fn set_retention(&mut self, retention: Duration) {
-        self.limits.retention = retention;
-        self.recorded.set_retention(retention);
+    /// Changes the sizes from the next scrape on, as after a reload. Series that are stored stay,
+    /// also above a lower limit.
+    pub fn set_limits(&mut self, limits: WindowLimits) {
+        let WindowLimits {
+            retention,
+            max_series,
+            ..
+        } = limits;
+        self.limits = limits;
+        self.recorded.set_limits(retention, max_series);
         for block in self.blocks.iter_mut().flatten() {
-            block.set_retention(retention);
+            block.set_limits(retention, max_series);
         }
     }
 
