@@ -35,7 +35,7 @@ pub struct Target {
     pub url: String,
     /// Time limit of the whole scrape.
     pub timeout: Duration,
-    /// Size limit of the decompressed response in bytes; 0 means no limit.
+    /// Size limit of the response in bytes, compressed or not; 0 means no limit.
     pub body_size_limit: u64,
     /// Whether to ask for a compressed response.
     pub enable_compression: bool,
@@ -51,7 +51,7 @@ impl Target {
         Self {
             url: url.into(),
             timeout: Duration::from_secs(10),
-            body_size_limit: super::ScrapeLimits::default().body_size,
+            body_size_limit: super::ScrapeLimits::DEFAULT.body_size,
             enable_compression: true,
             fallback: None,
         }

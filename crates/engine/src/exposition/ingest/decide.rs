@@ -114,7 +114,10 @@ impl Policy {
         for (label, value) in labels.iter() {
             let (name_limit, value_limit) = (limits.label_name_length, limits.label_value_length);
             over(Limit::LabelNameLength, name_limit, label.len(), &|| {
-                format!("the length of the label name {:?} of {name}", excerpt(label))
+                format!(
+                    "the length of the label name {:?} of {name}",
+                    excerpt(label)
+                )
             })?;
             over(Limit::LabelValueLength, value_limit, value.len(), &|| {
                 format!("the length of label {} of {name}", excerpt(label))
