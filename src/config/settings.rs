@@ -102,8 +102,8 @@ section! {
         pub honor_labels: bool = false;
         /// Whether timestamps in the exposition are used.
         pub honor_timestamps: bool = true;
-        /// Largest body, both as it arrives and after decompression; 0 for no limit. A scrape that
-        /// exceeds this limit or one of the next four fails as a whole.
+        /// Largest body after decompression; 0 for no limit. A gzip body may be 64 KiB larger as it
+        /// arrives. A scrape that exceeds this limit or one of the next four fails as a whole.
         pub body_size_limit: u64 as Size = ScrapeLimits::DEFAULT.body_size;
         /// Most samples in one scrape; 0 for no limit.
         pub sample_limit: u64 = ScrapeLimits::DEFAULT.samples;

@@ -35,7 +35,7 @@ pub struct Target {
     pub url: String,
     /// Time limit of the whole scrape.
     pub timeout: Duration,
-    /// Size limit of the response in bytes, compressed or not; 0 means no limit.
+    /// Size limit of the decompressed response in bytes; 0 means no limit.
     pub body_size_limit: u64,
     /// Whether to ask for a compressed response.
     pub enable_compression: bool,

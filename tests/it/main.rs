@@ -33,6 +33,7 @@ mod exposition_reference; // a slow, simple parser
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // a short run of the fuzz targets
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
+mod hostile_targets; // bodies that cost or crowd out; the others are still watched
 mod identity;
 mod import_cycles; // no two files import each other
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager

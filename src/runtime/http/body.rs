@@ -1,7 +1,7 @@
 //! Reads a response body under a limit and decompresses it on the way.
 //!
-//! The work is bounded by the bytes that arrive: they count towards the limit like the bytes that
-//! come out, and a gzip stream has few members. Between two slices other tasks get their turn.
+//! The work is bounded by the bytes that arrive: a gzip stream may hardly be larger than the limit on
+//! what comes out of it, and has few members. Between two slices other tasks get their turn.
 
 use std::io::{self, Write};
 
@@ -20,13 +20,16 @@ const MAX_RESERVED_BYTES: usize = 16 << 20;
 /// Bytes that are decompressed without a pause: at most 16 MiB come out of them.
 const SLICE_BYTES: usize = 16 << 10;
 
+/// By how much a gzip stream may be larger than what comes out of it.
+const MAX_GZIP_OVERHEAD_BYTES: u64 = 64 << 10;
+
 /// Most members of a gzip stream. Each costs a new decoder, even if nothing comes out of it.
 const MAX_MEMBERS: u32 = 1024;
 
 /// How much to read, and what to do with more.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
-    /// The body is too large from this many bytes on, compressed or not; 0 means no limit.
+    /// The body is too large from this many decompressed bytes on; 0 means no limit.
     pub(super) bytes: u64,
     pub(super) overflow: Overflow,
 }
@@ -49,14 +52,19 @@ impl Limit {
     }
 
     /// Whether a body of this `Content-Length` fails without reading it.
-    fn refuses(self, content_length: Option<u64>) -> bool {
-        let fails = self.overflow == Overflow::Fail && self.bytes != 0;
-        fails && content_length.is_some_and(|bytes| bytes >= self.bytes)
+    fn refuses(self, content_length: Option<u64>, is_gzip: bool) -> bool {
+        let length = content_length.unwrap_or(0);
+        let too_large = if is_gzip {
+            self.is_reached_by_gzip(length)
+        } else {
+            self.bytes != 0 && length >= self.bytes
+        };
+        too_large && self.overflow == Overflow::Fail
     }
 
-    /// Whether a compressed body of so many bytes is too large, whatever comes out of it.
-    fn is_reached_by(self, received: u64) -> bool {
-        self.bytes != 0 && received >= self.bytes
+    /// Whether so many bytes of a gzip stream are too many, even if nothing comes out of them.
+    fn is_reached_by_gzip(self, received: u64) -> bool {
+        self.bytes != 0 && received >= self.bytes.saturating_add(MAX_GZIP_OVERHEAD_BYTES)
     }
 
     fn exceeded(self, url: &str) -> Error {
@@ -209,7 +217,8 @@ pub(super) async fn read(
         }
     };
     let length = response.content_length();
-    if limit.refuses(length) {
+    let is_gzip = matches!(decoder, Decoder::Gzip(_));
+    if limit.refuses(length, is_gzip) {
         return Err(limit.exceeded(url));
     }
     decoder.reserve(length);
@@ -222,7 +231,7 @@ pub(super) async fn read(
         for slice in chunk.chunks(SLICE_BYTES) {
             received += slice.len() as u64;
             let written = decoder.write(slice);
-            if decoder.is_full() || limit.is_reached_by(received) {
+            if decoder.is_full() || is_gzip && limit.is_reached_by_gzip(received) {
                 return match limit.overflow {
                     Overflow::Truncate => Ok(()),
                     Overflow::Fail => Err(limit.exceeded(url)),

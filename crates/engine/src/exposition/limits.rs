@@ -5,7 +5,7 @@ use std::fmt;
 /// Limits of one scrape; 0 means no limit, as in Prometheus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrapeLimits {
-    /// Bytes of the body, decompressed or not; a body of exactly this size is rejected too.
+    /// Bytes of the decompressed body; a body of exactly this size is rejected too.
     pub body_size: u64,
     /// Samples of one scrape.
     pub samples: u64,
