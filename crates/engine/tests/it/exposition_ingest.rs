@@ -183,7 +183,7 @@ fn the_default_limits_leave_room_for_any_model_server_and_stop_excess() {
 }
 
 #[test]
-fn limits_hold_for_series_that_no_rule_reads() {
+fn every_limit_holds_for_series_that_no_rule_reads() {
     let limits = ScrapeLimits {
         labels: 4,
         label_name_length: 20,

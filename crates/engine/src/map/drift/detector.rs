@@ -202,7 +202,9 @@ impl Detector {
 impl Distribution {
     fn add(&mut self, rule: &DriftRule, risen: &Risen, at: Timestamp) {
         if risen.refused.is_some() {
+            // What was learned stays; what is being counted might grow without end.
             self.window = Sliding::default();
+            self.learning = Learning::default();
             return;
         }
         if let Some(why) = &risen.broken {
