@@ -52,7 +52,7 @@ scrape:
     {{- end }}
   {{- end }}
   {{- end }}
-  {{- if not (hasKey $values.scrape.extra "body_size_limit") }}
+  {{- if not (or (hasKey $values.scrape.extra "body_size_limit") (and (not $sidecar) $values.judge.source.prometheus)) }}
   body_size_limit: {{ $values.scrape.bodySizeLimit }}
   {{- end }}
   {{- with $values.scrape.extra }}
