@@ -137,13 +137,7 @@ fn measure(path: &str) -> Result<serde_json::Value, String> {
     let (samples, _) = cold(&file, format, &mut series)
         .ok_or_else(|| format!("{path}: not a valid exposition"))?;
     let everything = Arc::new(SeriesFilter::everything());
-    let mut ingester = Ingester::new(
-        ScrapeLimits::default(),
-        Labels::empty(),
-        false,
-        true,
-        everything,
-    );
+    let mut ingester = Ingester::new(ScrapeLimits::NONE, Labels::empty(), false, true, everything);
     let mut row = Row::default();
     let expositions: Vec<Exposition> = bodies
         .iter()

@@ -20,16 +20,15 @@ impl ScrapeWindow {
         let mut window = Window::new(limits);
         let target = window.add_target(Labels::empty());
         let filter = Arc::new(SeriesFilter::new(selectors));
+        // The bodies are the user's own files, not those of a target.
+        let limits = ScrapeLimits {
+            body_size: ScrapeLimits::DEFAULT.body_size,
+            ..ScrapeLimits::NONE
+        };
         Self {
             window,
             target,
-            ingester: Ingester::new(
-                ScrapeLimits::default(),
-                Labels::empty(),
-                false,
-                false,
-                filter,
-            ),
+            ingester: Ingester::new(limits, Labels::empty(), false, false, filter),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::notify::alertmanager;
 use crate::notify::relabel;
 use crate::notify::retrain::Format;
 use crate::runtime::http;
+use crate::scrape::ScrapeLimits;
 use crate::scrape::discovery::Lookup;
 
 /// Limit for one request to a receiver.
@@ -104,16 +105,18 @@ section! {
         pub honor_labels: bool = false;
         /// Whether timestamps in the exposition are used.
         pub honor_timestamps: bool = true;
-        /// Largest body after decompression.
-        pub body_size_limit: u64 as Size = 64 << 20;
+        /// Largest body after decompression; 0 for no limit. A gzip body may be 64 KiB larger as it
+        /// arrives. A scrape that exceeds this limit or one of the next four fails as a whole.
+        pub body_size_limit: u64 as Size = ScrapeLimits::DEFAULT.body_size;
         /// Most samples in one scrape; 0 for no limit.
-        pub sample_limit: u64 = 0;
-        /// Most labels on one series; 0 for no limit.
-        pub label_limit: u64 = 0;
+        pub sample_limit: u64 = ScrapeLimits::DEFAULT.samples;
+        /// Most labels on one series, its name and the labels of the target included; 0 for no
+        /// limit.
+        pub label_limit: u64 = ScrapeLimits::DEFAULT.labels;
         /// Longest label name in bytes; 0 for no limit.
-        pub label_name_length_limit: u64 = 0;
-        /// Longest label value in bytes; 0 for no limit.
-        pub label_value_length_limit: u64 = 0;
+        pub label_name_length_limit: u64 = ScrapeLimits::DEFAULT.label_name_length;
+        /// Longest label value, and longest metric name, in bytes; 0 for no limit.
+        pub label_value_length_limit: u64 = ScrapeLimits::DEFAULT.label_value_length;
         /// Most series kept in the window.
         pub series_limit: u64 = 100_000;
         /// The syntax assumed when the target names no usable content type.

@@ -161,9 +161,9 @@ catalogue! {
         RULE_EVALUATION_FAILING = gauge("sidewatch_rule_evaluation_failing", Unit::Flag,
             "1 if the last evaluation of the rule failed.").labels(RULE_ONLY);
         RULE_SERIES = gauge("sidewatch_rule_series", Unit::Count,
-            "Series that the watch judges and remembers.").labels(RULE_ONLY);
+            "Series that the watch judges and remembers, or distributions that the drift rule counts.").labels(RULE_ONLY);
         RULE_SERIES_REFUSED = counter("sidewatch_rule_series_refused_total",
-            "Samples that the watch did not judge because it holds as many series as it may.").labels(RULE_ONLY);
+            "Samples that the watch did not judge, or distributions that the drift rule did not count, because of a limit.").labels(RULE_ONLY);
     }
     "Targets and scrapes": "" {
         TARGET_UP = gauge("sidewatch_target_up", Unit::Flag,

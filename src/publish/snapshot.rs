@@ -250,16 +250,17 @@ pub struct Rule {
     pub failures: u64,
     /// Alerts that began to fire since the start.
     pub fired: u64,
-    /// The series of a watch; `None` for another rule.
+    /// The series of a watch, or the distributions of a drift rule; `None` for another rule.
     pub series: Option<HeldSeries>,
 }
 
-/// The series that a watch judges.
+/// The series that a watch judges, or the distributions that a drift rule counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HeldSeries {
     /// Series that it holds.
     pub held: u64,
-    /// Samples that it did not judge because of its limit, since the start.
+    /// Samples that it did not judge, or distributions that it did not count, because of a limit,
+    /// since the start.
     pub refused: u64,
 }
 

@@ -51,7 +51,7 @@ impl Target {
         Self {
             url: url.into(),
             timeout: Duration::from_secs(10),
-            body_size_limit: super::ScrapeLimits::default().body_size,
+            body_size_limit: super::ScrapeLimits::DEFAULT.body_size,
             enable_compression: true,
             fallback: None,
         }

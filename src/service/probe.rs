@@ -18,8 +18,8 @@ use crate::judge::Registry;
 use crate::monitor::Target;
 use crate::publish::{Query, Reply, Snapshot, probe_page};
 use crate::rules::RuleSet;
-use crate::runtime::clock;
 use crate::runtime::http::redacted;
+use crate::runtime::{clock, on_own_thread};
 
 /// Concurrent probes; more are refused.
 const MAX_PROBES: usize = 4;
@@ -60,23 +60,27 @@ impl Prober {
         };
         let config = Arc::new(alone(&config, target, rules));
         let started = Instant::now();
-        let (snapshot, success) = self.probe(config).await;
+        let page = on_own_thread(probe(config, self.registry.clone())).await;
+        let Some((snapshot, success)) = page else {
+            return text(503, "no thread for the probe; try again later\n".to_owned());
+        };
         text(200, probe_page(&snapshot, success, started.elapsed()))
     }
+}
 
-    async fn probe(&self, config: Arc<Config>) -> (Snapshot, bool) {
-        let at = clock::now();
-        let targets = &config.settings.scrape.targets;
-        let scraped = Producers::new(&config, targets, ByInstance::new())
-            .scrape_all(at)
-            .await;
-        // A probe's result goes into the response; it is no event of this process.
-        with_default(NoSubscriber::new(), || {
-            let mut monitor = config.monitor(&self.registry);
-            monitor.observe(at, &scraped);
-            snapshot::probed(&config, &monitor, at)
-        })
-    }
+/// Scrapes and judges once.
+async fn probe(config: Arc<Config>, registry: Registry) -> (Snapshot, bool) {
+    let at = clock::now();
+    let targets = &config.settings.scrape.targets;
+    let scraped = Producers::new(&config, targets, ByInstance::new())
+        .scrape_all(at)
+        .await;
+    // A probe's result goes into the response; it is no event of this process.
+    with_default(NoSubscriber::new(), || {
+        let mut monitor = config.monitor(&registry);
+        monitor.observe(at, &scraped);
+        snapshot::probed(&config, &monitor, at)
+    })
 }
 
 /// The requested target and rules, if allowed; else the status and the remedy.

@@ -30,7 +30,7 @@ use crate::metric::Timestamp;
 use crate::monitor::ModelMonitor;
 use crate::publish;
 use crate::runtime::dns::Resolve;
-use crate::runtime::{Stage, Supervisor, clock, reload_signal};
+use crate::runtime::{Stage, Supervisor, clock, on_own_thread, reload_signal};
 use crate::scrape::discovery::{Discovery, Handle};
 use crate::state::Store;
 
@@ -102,8 +102,12 @@ impl Service {
             return Ok(());
         };
         let task = self.prepare(&mut supervisor, &store, (shared, url), hang_ups)?;
-        let watching = task.run(supervisor.token(WATCHING));
-        supervisor.spawn(WATCHING, "watching", watching);
+        // Parsing a body and evaluating the rules take as long as the target's series make them;
+        // health, pages, signals and deliveries do not wait for it.
+        let watching = on_own_thread(task.run(supervisor.token(WATCHING)));
+        supervisor.spawn(WATCHING, "watching", async {
+            watching.await;
+        });
         let ended = supervisor.run(stop, GRACE + Duration::from_secs(5)).await;
         open_store::close(store, ended).await
     }

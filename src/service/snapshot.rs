@@ -308,13 +308,20 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
 }
 
 fn held_series(state: &RuleState) -> Option<publish::HeldSeries> {
-    let RuleKind::Watch(watching) = state.kind() else {
-        return None;
+    let (held, refused) = match state.kind() {
+        RuleKind::Watch(watching) => {
+            let counts = watching.counts();
+            (counts.series, counts.refused)
+        }
+        RuleKind::Record(recorder) => {
+            let (counted, refused) = recorder.distributions()?;
+            (counted, refused.total)
+        }
+        RuleKind::Alert(_) => return None,
     };
-    let counts = watching.counts();
     Some(publish::HeldSeries {
-        held: counts.series as u64,
-        refused: counts.refused,
+        held: held as u64,
+        refused,
     })
 }
 

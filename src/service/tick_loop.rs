@@ -293,9 +293,13 @@ impl TickLoop {
         let Some(recognise) = &self.recogniser else {
             return false;
         };
-        let mut expositions = scraped
-            .iter()
-            .filter_map(|scraped| scraped.result.as_ref().ok());
+        // One that was refused may be anything, of any size.
+        let states = self.monitor.target_states().iter();
+        let accepted = scraped.iter().zip(states).filter(|(_, state)| {
+            let last = state.last();
+            last.is_some_and(|last| last.error.is_none())
+        });
+        let mut expositions = accepted.filter_map(|(scraped, _)| scraped.result.as_ref().ok());
         expositions.any(|exposition: &Exposition| recognise(exposition))
     }
 

@@ -37,6 +37,7 @@ mod faults; // every fault of target and receivers
 mod fuzz_smoke; // a short run of the fuzz targets
 mod gates; // replicas and watches of one name ask each for themselves
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
+mod hostile_targets; // bodies that cost or crowd out; the others are still watched
 mod identity; // rule state over reloads and restarts
 mod import_cycles; // no two files import each other
 mod infinite; // values beyond every bound

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sidewatch::internals::runtime::http::{Client, Settings};
@@ -278,4 +279,69 @@ async fn a_dropped_scrape_leaves_the_producer_as_good_as_before() {
     drop(raw);
     let error = producer.produce(NOW).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Connect, "{error}");
+}
+
+#[tokio::test]
+async fn a_gzip_stream_of_empty_members_stops_early() {
+    let members = gzip(b"").repeat(400_000);
+    let error = error_of(vec![send(gzip_answer(&members))], 64 << 20).await;
+    assert_eq!(error.reason(), Reason::Encoding, "{error}");
+    assert!(
+        error.to_string().contains("more than 1024 members"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_gzip_stream_that_gives_nothing_stops_at_the_limit() {
+    // A header, then stored blocks of no bytes, of which none is the last.
+    let header = b"\x1f\x8b\x08\0\0\0\0\0\0\xff";
+    let nothing = Step::Flood(b"\0\0\0\xff\xff".repeat(10_000));
+    let head = format!("{OK}Content-Encoding: gzip\r\n\r\n");
+    let error = error_of(vec![send(head), send(header), nothing], 1 << 20).await;
+    assert_eq!(error.reason(), Reason::Limit, "{error}");
+    let error = error_of(
+        vec![send(format!(
+            "{OK}Content-Encoding: gzip\r\nContent-Length: 10000000\r\n\r\n"
+        ))],
+        1 << 20,
+    )
+    .await;
+    assert_eq!(error.reason(), Reason::Limit, "{error}");
+}
+
+#[tokio::test]
+async fn inflating_lets_other_scrapes_through() {
+    let bomb = gzip(&vec![b'\n'; 60 << 20]);
+    let hostile = Raw::start(vec![send(gzip_answer(&bomb))]).await;
+    let good = Raw::start(vec![send(format!("{OK}\r\na 1\n"))]).await;
+    let under_way = AtomicBool::new(true);
+    let inflate = async {
+        let body = hostile.scrape(LONG, 64 << 20).await.unwrap().body;
+        under_way.store(false, Ordering::SeqCst);
+        body.len()
+    };
+    let others = async {
+        let mut scrapes = 0;
+        while under_way.load(Ordering::SeqCst) {
+            good.scrape(LONG, 0).await.unwrap();
+            scrapes += 1;
+        }
+        scrapes
+    };
+    let (size, scrapes) = tokio::join!(inflate, others);
+    assert_eq!(size, 60 << 20);
+    assert!(scrapes > 1, "{scrapes} scrapes meanwhile");
+}
+
+#[tokio::test]
+async fn informational_answers_without_end_are_a_timeout_and_let_other_scrapes_through() {
+    let early = Step::Flood(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".repeat(1000));
+    let hostile = Raw::start(vec![early]).await;
+    let good = Raw::start(vec![send(format!("{OK}\r\na 1\n"))]).await;
+    let flooded = hostile.scrape(Duration::from_secs(2), 0);
+    let (flooded, other) = tokio::join!(flooded, good.scrape(Duration::from_secs(2), 0));
+    let error = flooded.expect_err("a timeout");
+    assert_eq!(error.reason(), Reason::Timeout, "{error}");
+    assert_eq!(&*other.unwrap().body, b"a 1\n");
 }

@@ -52,6 +52,9 @@ scrape:
     {{- end }}
   {{- end }}
   {{- end }}
+  {{- if not (or (hasKey $values.scrape.extra "body_size_limit") (and (not $sidecar) $values.judge.source.prometheus)) }}
+  body_size_limit: {{ $values.scrape.bodySizeLimit }}
+  {{- end }}
   {{- with $values.scrape.extra }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -1,8 +1,12 @@
 //! Reads a response body under a limit and decompresses it on the way.
+//!
+//! The work is bounded by the bytes that arrive: a gzip stream may hardly be larger than the limit on
+//! what comes out of it, and has few members. Between two slices other tasks get their turn.
 
 use std::io::{self, Write};
 
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
+use tokio::task::yield_now;
 
 use super::error::{Error, Kind};
 use super::request::Overflow;
@@ -12,6 +16,15 @@ const MAX_ERROR_BODY_BYTES: u64 = 64 << 10;
 
 /// Largest buffer that is allocated because of `Content-Length`, before the bytes have arrived.
 const MAX_RESERVED_BYTES: usize = 16 << 20;
+
+/// Bytes that are decompressed without a pause: at most 16 MiB come out of them.
+const SLICE_BYTES: usize = 16 << 10;
+
+/// By how much a gzip stream may be larger than what comes out of it.
+const MAX_GZIP_OVERHEAD_BYTES: u64 = 64 << 10;
+
+/// Most members of a gzip stream. Each costs a new decoder, even if nothing comes out of it.
+const MAX_MEMBERS: u32 = 1024;
 
 /// How much to read, and what to do with more.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +52,19 @@ impl Limit {
     }
 
     /// Whether a body of this `Content-Length` fails without reading it.
-    fn refuses(self, content_length: Option<u64>) -> bool {
-        let fails = self.overflow == Overflow::Fail && self.bytes != 0;
-        fails && content_length.is_some_and(|bytes| bytes >= self.bytes)
+    fn refuses(self, content_length: Option<u64>, is_gzip: bool) -> bool {
+        let length = content_length.unwrap_or(0);
+        let too_large = if is_gzip {
+            self.is_reached_by_gzip(length)
+        } else {
+            self.bytes != 0 && length >= self.bytes
+        };
+        too_large && self.overflow == Overflow::Fail
+    }
+
+    /// Whether so many bytes of a gzip stream are too many, even if nothing comes out of them.
+    fn is_reached_by_gzip(self, received: u64) -> bool {
+        self.bytes != 0 && received >= self.bytes.saturating_add(MAX_GZIP_OVERHEAD_BYTES)
     }
 
     fn exceeded(self, url: &str) -> Error {
@@ -76,10 +99,59 @@ impl Write for LimitedBuffer<'_> {
     }
 }
 
+/// A gzip stream of at most [`MAX_MEMBERS`] members.
+struct Gzip<'a> {
+    /// `None` only after an error.
+    member: Option<GzDecoder<LimitedBuffer<'a>>>,
+    members: u32,
+}
+
+impl<'a> Gzip<'a> {
+    fn new(out: LimitedBuffer<'a>) -> Self {
+        Self {
+            member: Some(GzDecoder::new(out)),
+            members: 1,
+        }
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while let (Some(member), false) = (&mut self.member, bytes.is_empty()) {
+            match member.write(bytes)? {
+                // The member has ended and another one follows.
+                0 => self.next_member()?,
+                read => bytes = &bytes[read..],
+            }
+        }
+        Ok(())
+    }
+
+    fn next_member(&mut self) -> io::Result<()> {
+        if self.members == MAX_MEMBERS {
+            let problem = format!("the gzip stream has more than {MAX_MEMBERS} members");
+            return Err(io::Error::other(problem));
+        }
+        self.members += 1;
+        if let Some(ended) = self.member.take() {
+            self.member = Some(GzDecoder::new(ended.finish()?));
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.member
+            .as_ref()
+            .is_some_and(|member| member.get_ref().full)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.member.as_mut().map_or(Ok(()), GzDecoder::try_finish)
+    }
+}
+
 /// The decoder for the `Content-Encoding` of the response.
 enum Decoder<'a> {
     Identity(LimitedBuffer<'a>),
-    Gzip(Box<MultiGzDecoder<LimitedBuffer<'a>>>),
+    Gzip(Box<Gzip<'a>>),
 }
 
 impl Decoder<'_> {
@@ -95,21 +167,21 @@ impl Decoder<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Identity(out) => out.write_all(bytes),
-            Self::Gzip(decoder) => decoder.write_all(bytes),
+            Self::Gzip(stream) => stream.write(bytes),
         }
     }
 
     fn is_full(&self) -> bool {
         match self {
             Self::Identity(out) => out.full,
-            Self::Gzip(decoder) => decoder.get_ref().full,
+            Self::Gzip(stream) => stream.is_full(),
         }
     }
 
     fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Identity(_) => Ok(()),
-            Self::Gzip(decoder) => decoder.try_finish(),
+            Self::Gzip(stream) => stream.finish(),
         }
     }
 }
@@ -137,7 +209,7 @@ pub(super) async fn read(
     };
     let mut decoder = match encoding.as_str() {
         "" | "identity" => Decoder::Identity(out),
-        "gzip" | "x-gzip" => Decoder::Gzip(Box::new(MultiGzDecoder::new(out))),
+        "gzip" | "x-gzip" => Decoder::Gzip(Box::new(Gzip::new(out))),
         _ if status != 200 => return Ok(()),
         other => {
             let detail = format!("its Content-Encoding is {other:?}, only gzip was asked for");
@@ -145,26 +217,31 @@ pub(super) async fn read(
         }
     };
     let length = response.content_length();
-    if matches!(decoder, Decoder::Identity(_)) && limit.refuses(length) {
+    let is_gzip = matches!(decoder, Decoder::Gzip(_));
+    if limit.refuses(length, is_gzip) {
         return Err(limit.exceeded(url));
     }
     decoder.reserve(length);
-    let mut received = false;
+    let mut received = 0;
     while let Some(chunk) = response
         .chunk()
         .await
         .map_err(|error| Error::from_reqwest(&error, url))?
     {
-        received = true;
-        if let Err(error) = decoder.write(&chunk) {
-            return match (decoder.is_full(), limit.overflow) {
-                (true, Overflow::Truncate) => Ok(()),
-                (true, Overflow::Fail) => Err(limit.exceeded(url)),
-                (false, _) => Err(Error::new(Kind::Encoding, url, error.to_string())),
-            };
+        for slice in chunk.chunks(SLICE_BYTES) {
+            received += slice.len() as u64;
+            let written = decoder.write(slice);
+            if decoder.is_full() || is_gzip && limit.is_reached_by_gzip(received) {
+                return match limit.overflow {
+                    Overflow::Truncate => Ok(()),
+                    Overflow::Fail => Err(limit.exceeded(url)),
+                };
+            }
+            written.map_err(|error| Error::new(Kind::Encoding, url, error.to_string()))?;
+            yield_now().await;
         }
     }
-    if !received {
+    if received == 0 {
         return Ok(());
     }
     match decoder.finish() {

@@ -17,16 +17,30 @@ pub struct ScrapeLimits {
     pub label_value_length: u64,
 }
 
+impl ScrapeLimits {
+    /// The limits unless the configuration says otherwise. The bodies of usual model servers stay
+    /// far below them: a few thousand samples, some twenty labels, values of some hundred bytes.
+    pub const DEFAULT: Self = Self {
+        body_size: 64 << 20,
+        samples: 200_000,
+        labels: 128,
+        label_name_length: 512,
+        label_value_length: 4096,
+    };
+
+    /// No limit at all, for bodies of one's own.
+    pub const NONE: Self = Self {
+        body_size: 0,
+        samples: 0,
+        labels: 0,
+        label_name_length: 0,
+        label_value_length: 0,
+    };
+}
+
 impl Default for ScrapeLimits {
-    /// A body of 64 MiB, everything else unlimited.
     fn default() -> Self {
-        Self {
-            body_size: 64 << 20,
-            samples: 0,
-            labels: 0,
-            label_name_length: 0,
-            label_value_length: 0,
-        }
+        Self::DEFAULT
     }
 }
 

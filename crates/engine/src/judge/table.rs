@@ -92,8 +92,7 @@ impl Table {
             return entry.strategy.judge(sample);
         }
         if self.entries.len() >= self.max_series {
-            self.counts.refused += 1;
-            return Verdict::insufficient("the rule has reached its limit of series");
+            return self.refuse();
         }
         match self.registry.build(&self.config, &self.context) {
             Ok(mut strategy) => {
@@ -113,6 +112,24 @@ impl Table {
                 },
             )),
         }
+    }
+
+    /// Counts a sample that is not judged because its series has no place.
+    pub fn refuse(&mut self) -> Verdict {
+        self.counts.refused += 1;
+        Verdict::insufficient("the rule has reached its limit of series")
+    }
+
+    /// Most series of the rule.
+    #[must_use]
+    pub fn max_series(&self) -> usize {
+        self.max_series
+    }
+
+    /// Whether the series is in the table.
+    #[must_use]
+    pub fn holds(&self, labels: &Labels) -> bool {
+        self.entries.contains_key(labels)
     }
 
     /// The series in the table, in any order.

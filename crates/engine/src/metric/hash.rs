@@ -2,7 +2,8 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// Odd constants without structure (digits of π), as in wyhash-like hashes.
+/// Constants without structure (digits of π), as in wyhash-like hashes. None of them is part of a
+/// UTF-8 text: a block that equals one would hash to 0 whatever the seed is.
 const K: [u64; 3] = [
     0x243f_6a88_85a3_08d3,
     0x1319_8a2e_0370_7345,
@@ -126,6 +127,17 @@ mod tests {
         }
         // A label with an empty value does not exist, so four of the sixteen sets are equal.
         assert_eq!(seen.len(), 13);
+    }
+
+    #[test]
+    fn no_text_contains_a_constant_that_would_cancel_the_seed() {
+        for constant in super::K {
+            // In a text, continuation bytes may come first and a character may be cut at the end.
+            let bytes = constant.to_le_bytes();
+            let start = bytes.iter().position(|byte| byte & 0xc0 != 0x80).unwrap();
+            let error = std::str::from_utf8(&bytes[start..]).unwrap_err();
+            assert!(error.error_len().is_some(), "{constant:x}");
+        }
     }
 
     #[test]

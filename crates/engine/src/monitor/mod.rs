@@ -14,6 +14,7 @@ mod names;
 mod pass;
 mod precedence;
 mod queries;
+mod quota;
 mod recorder;
 mod records;
 mod reload;

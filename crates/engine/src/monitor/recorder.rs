@@ -1,7 +1,9 @@
 //! Evaluates a recording rule: stores its values under a new name in the window.
 
+use tracing::{info, warn};
+
 use super::pass::Pass;
-use crate::map::drift::{Detector, DriftRule};
+use crate::map::drift::{Detector, DriftRule, Refused};
 use crate::map::{self, Recording, Source};
 use crate::metric::MetricSample;
 use crate::promql::InstantSample;
@@ -41,6 +43,25 @@ impl Recorder {
         &self.samples
     }
 
+    /// The number of distributions that a drift rule counts, and those that it refuses to count;
+    /// `None` for another rule.
+    #[must_use]
+    pub fn distributions(&self) -> Option<(usize, Refused)> {
+        let detector = self.detector.as_ref()?;
+        Some((detector.distributions(), detector.refused()))
+    }
+
+    /// Logs when limits begin and end to refuse distributions.
+    fn note_refusals(&self, before: Refused) {
+        let after = self.distributions().map_or(before, |(_, refused)| refused);
+        let rule = &*self.recording.name;
+        match (before.now, after.now) {
+            (0, refused @ 1..) => warn!(rule, refused, "some distributions are not counted"),
+            (1.., 0) => info!(rule, "all distributions are counted again"),
+            _ => {}
+        }
+    }
+
     /// The drift behind the record.
     pub(super) fn drift(&self) -> Option<&DriftRule> {
         match &self.recording.source {
@@ -56,12 +77,14 @@ impl Recorder {
         owner: u64,
         pass: &mut Pass<'_>,
     ) -> Option<String> {
+        let before = self.distributions().map(|(_, refused)| refused);
         let named = match (&self.recording.source, &mut self.detector) {
             (Source::Drift(drift), Some(detector)) => detector
                 .observe(drift, values, pass.at)
                 .and_then(|drifted| map::drifted(&self.recording, drifted, pass.at)),
             _ => map::samples(&self.recording, values, pass.at),
         };
+        self.note_refusals(before.unwrap_or_default());
         match record(named, owner, pass) {
             Ok(samples) => {
                 self.samples = samples;

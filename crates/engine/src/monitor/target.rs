@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{info, warn};
+
 use super::settings::{Ingest, Target};
 use crate::exposition::{Exposition, Ingested, Ingester, Reason};
 use crate::metric::{Labels, SeriesFilter, Timestamp};
@@ -35,6 +37,8 @@ pub struct TargetState {
     pub(super) last: Option<LastScrape>,
     failures: Vec<(&'static str, u64)>,
     refused: u64,
+    /// Whether the limit on stored series refused some at the last scrape.
+    is_refusing: bool,
     /// When discovery first found it; `None` if it was present from the start.
     pub(super) appeared: Option<Timestamp>,
     ingester: Ingester,
@@ -80,6 +84,7 @@ impl TargetState {
                 .map(|reason| (reason.as_str(), 0))
                 .collect(),
             refused: 0,
+            is_refusing: false,
             appeared: None,
             ingester,
         }
@@ -166,7 +171,7 @@ impl TargetState {
                     samples_post_relabeling: counts.post_relabeling,
                     series_added: counts.added,
                 });
-                self.refused += counts.refused;
+                self.note_refusals(counts.refused);
                 (counts, None)
             }
             Err(error) => {
@@ -183,6 +188,25 @@ impl TargetState {
             counts,
             error,
         });
+    }
+
+    /// Counts the samples that the limit on stored series refused, and logs when it begins and ends
+    /// to refuse some.
+    fn note_refusals(&mut self, refused: u64) {
+        self.refused += refused;
+        if (refused > 0) == self.is_refusing {
+            return;
+        }
+        self.is_refusing = refused > 0;
+        let target = self.labels.get("instance").unwrap_or_default();
+        if self.is_refusing {
+            warn!(
+                target,
+                refused, "series_limit is reached: new series are not stored"
+            );
+        } else {
+            info!(target, "all series of the target are stored again");
+        }
     }
 
     fn count_failure(&mut self, reason: Reason) {

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::alerting::Observed;
 use super::filling::Filled;
 use super::pass::Pass;
+use super::quota::{Claim, without_a_place};
 use super::rollout::{Rollout, Versions, model_labels, version};
 use super::traffic::{CountedRange, is_still};
 use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
@@ -29,6 +30,8 @@ pub struct Watching {
     versions: Versions,
     /// Missing series are missing at the source: every window was filled in the last evaluation.
     is_filled: bool,
+    /// Whether the limit on series refused some at the last evaluation.
+    is_refusing: bool,
     strategy: String,
     window: Option<Duration>,
     /// The expression is a plain selector, so the evidence of a record is the evidence of the
@@ -51,6 +54,7 @@ impl Watching {
             counted,
             versions: Versions::default(),
             is_filled: false,
+            is_refusing: false,
             strategy: watch.strategy.to_string(),
             window,
             judges_a_record: watch.expr.selector().is_some(),
@@ -91,7 +95,8 @@ impl Watching {
         self.judged.clear();
         values.retain(|value| !rollout.is_gone(&value.labels));
         let present = self.note_versions(&values, pass);
-        self.make_room(&values);
+        let refused = self.make_room(&values);
+        self.note_refusals(refused.len());
         let mut observations = Vec::with_capacity(values.len());
         for value in values {
             let evidence = self
@@ -107,10 +112,12 @@ impl Watching {
                     pass.at,
                 )
             };
-            let verdict = if filled.own {
-                self.judge(&sample, pass)
-            } else {
+            let verdict = if !filled.own {
                 Verdict::insufficient("the window of the expression is still filling")
+            } else if refused.contains(&sample.labels) {
+                self.table.refuse()
+            } else {
+                self.judge(&sample, pass)
             };
             let mut observation = self.observation(&sample, &verdict);
             if !filled.upstream && observation.condition == Condition::Healthy {
@@ -202,16 +209,17 @@ impl Watching {
     }
 
     /// Makes room for the new series of this tick at the limit: evicts absent series, least
-    /// recently seen first.
-    fn make_room(&mut self, values: &[InstantSample]) {
+    /// recently seen first. If that is not enough, every replica gets its share of the places.
+    /// Returns the series that get none.
+    fn make_room(&mut self, values: &[InstantSample]) -> HashSet<Labels> {
         if self.table.has_room_for(values.len()) {
-            return;
+            return HashSet::new();
         }
         let values = values.iter().filter(|value| !value.value.is_nan());
-        let present: HashSet<&Labels> = values.map(|value| &value.labels).collect();
+        let present: HashSet<&Labels> = values.clone().map(|value| &value.labels).collect();
         let lacking = self.table.lacking_room(present.iter().copied());
         if lacking == 0 {
-            return;
+            return HashSet::new();
         }
         let active: HashSet<&Labels> = self.tracker.active_series().collect();
         self.table.evict_oldest(
@@ -219,6 +227,36 @@ impl Watching {
             |series| present.contains(series),
             |series| active.contains(series),
         );
+        if self.table.lacking_room(present.iter().copied()) == 0 {
+            return HashSet::new();
+        }
+        let held = self.table.series();
+        let wanted = values.map(|value| &value.labels);
+        let mut claims: Vec<Claim<'_>> = wanted
+            .map(|series| (u8::from(!self.table.holds(series)), series))
+            .collect();
+        let absent = held.iter().filter(|series| !present.contains(series));
+        claims.extend(absent.map(|series| (2, series)));
+        let without = without_a_place(claims, self.table.max_series());
+        self.table.forget(|series| without.contains(series));
+        without
+    }
+
+    /// Logs when the limit on series begins and ends to refuse some.
+    fn note_refusals(&mut self, refused: usize) {
+        if (refused > 0) == self.is_refusing {
+            return;
+        }
+        self.is_refusing = refused > 0;
+        let (rule, limit) = (&*self.watch.alert.name, self.table.max_series());
+        if self.is_refusing {
+            warn!(
+                rule,
+                limit, refused, "the watch has too many series; some are not judged"
+            );
+        } else {
+            info!(rule, limit, "the watch judges all series again");
+        }
     }
 
     /// Evicts the series that were absent for so long that their learned state is useless.

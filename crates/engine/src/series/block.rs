@@ -133,10 +133,15 @@ impl Block {
 
     /// Discards what was appended since [`Block::begin`].
     pub fn rollback(&mut self) {
-        if let Some(pending) = self.pending.take() {
-            for row in pending.created {
-                self.rows.index.remove(row);
-            }
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        for row in &pending.created {
+            self.rows.index.remove(*row);
+        }
+        if !pending.created.is_empty() {
+            // A target whose every scrape fails must not fill the memory with strings.
+            self.rows.index.sweep();
         }
     }
 

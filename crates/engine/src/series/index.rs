@@ -1,6 +1,6 @@
 //! The labels of a set of rows: finds the row of a label set and the rows that a selector matches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub(super) struct Index {
     entries: Vec<Entry>,
     free: Vec<u32>,
     first_of_hash: HashMap<u64, u32>,
-    /// Rows in ascending order by metric name.
-    by_name: HashMap<Arc<str>, Vec<u32>>,
+    /// Rows by metric name. A set, because many series of one name may come and go in one scrape.
+    by_name: HashMap<Arc<str>, BTreeSet<u32>>,
     hasher: RandomState,
     strings: Strings,
     epoch: u64,
@@ -98,8 +98,7 @@ impl Index {
         };
         if let Some(label) = labels.as_slice().iter().find(|l| &*l.name == Labels::NAME) {
             let rows = self.by_name.entry(Arc::clone(&label.value)).or_default();
-            let place = rows.partition_point(|other| *other < row);
-            rows.insert(place, row);
+            rows.insert(row);
         }
         let next = self.first_of_hash.insert(hash, row).unwrap_or(NONE);
         let entry = Entry {
@@ -136,7 +135,7 @@ impl Index {
         if let Some(name) = labels.name()
             && let Some(rows) = self.by_name.get_mut(name)
         {
-            rows.retain(|other| *other != row);
+            rows.remove(&row);
             if rows.is_empty() {
                 self.by_name.remove(name);
             }

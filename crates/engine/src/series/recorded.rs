@@ -1,6 +1,7 @@
 //! The series that rules record.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Found;
@@ -16,6 +17,13 @@ struct Output {
     now: Vec<(u32, u32)>,
 }
 
+/// The value of `instance` of series that have no such label.
+const NO_TARGET: &str = "";
+
+fn target_of(labels: &Labels) -> &str {
+    labels.get("instance").unwrap_or(NO_TARGET)
+}
+
 /// Series written by rules. A value is visible at once, so that a later rule of the same tick can
 /// read it.
 #[derive(Debug)]
@@ -24,7 +32,11 @@ pub(super) struct RecordedBlock {
     /// Time of the last sample of each row, in milliseconds.
     last: Vec<i64>,
     outputs: HashMap<u64, Output>,
+    /// How many rows are about each target, by its label `instance`; rows without it are counted
+    /// together.
+    of_target: HashMap<Arc<str>, usize>,
     retention: i64,
+    /// Most rows about one target, so that one cannot take the places of the others.
     max_series: usize,
 }
 
@@ -34,6 +46,7 @@ impl RecordedBlock {
             rows: Rows::for_times(retention, interval),
             last: Vec::new(),
             outputs: HashMap::new(),
+            of_target: HashMap::new(),
             retention: millis(retention),
             max_series,
         }
@@ -55,7 +68,7 @@ impl RecordedBlock {
             }
             self.rows.set(row, slot, ABSENT);
             if self.last[row as usize] <= cutoff {
-                self.rows.index.remove(row);
+                self.evict(row);
                 evicted = true;
             }
         }
@@ -65,20 +78,45 @@ impl RecordedBlock {
         }
     }
 
-    /// Stores a value; `false` when the limit on series refuses it.
+    fn evict(&mut self, row: u32) {
+        let labels = self.rows.index.labels(row);
+        let target = labels.map_or(NO_TARGET, target_of);
+        if let Some(rows) = self.of_target.get_mut(target) {
+            *rows = rows.saturating_sub(1);
+            if *rows == 0 {
+                self.of_target.remove(target);
+            }
+        }
+        self.rows.index.remove(row);
+    }
+
+    /// Adds a row; `None` when the target has as many as it may, or all targets together have.
+    fn insert(&mut self, labels: &Labels, targets: usize) -> Option<u32> {
+        let target = target_of(labels);
+        let of_target = self.of_target.get(target).copied().unwrap_or(0);
+        let all = self.max_series.saturating_mul(targets.max(1));
+        if of_target >= self.max_series || self.rows.index.series() >= all {
+            return None;
+        }
+        let row = self.rows.insert(labels)?;
+        self.of_target.insert(target.into(), of_target + 1);
+        Some(row)
+    }
+
+    /// Stores a value; `false` when the limit on series refuses it. The limit holds for each of so
+    /// many `targets`.
     pub(super) fn record(
         &mut self,
         owner: u64,
         at: Timestamp,
-        labels: &Labels,
-        value: f64,
+        (labels, value): (&Labels, f64),
+        targets: usize,
     ) -> bool {
         let at = at.as_millis();
         self.open(at);
         let row = match self.rows.index.find(labels) {
             Some(row) => row,
-            None if self.rows.index.series() >= self.max_series => return false,
-            None => match self.rows.insert(labels) {
+            None => match self.insert(labels, targets) {
                 Some(row) => row,
                 None => return false,
             },
@@ -190,11 +228,11 @@ mod tests {
             Labels::named("r", [("l", "a")]),
             Labels::named::<&str, &str>("s", []),
         );
-        assert!(recorded.record(1, at(0), &a, 1.0));
-        assert!(recorded.record(1, at(0), &b, 2.0));
+        assert!(recorded.record(1, at(0), (&a, 1.0), 1));
+        assert!(recorded.record(1, at(0), (&b, 2.0), 1));
         recorded.end(1, at(0));
         // The evaluation at 15 failed, so `end` is not called.
-        assert!(recorded.record(1, at(30), &a, 3.0));
+        assert!(recorded.record(1, at(30), (&a, 3.0), 1));
         recorded.end(1, at(30));
         assert_eq!(newest(&recorded, "r"), Some(3.0));
         assert!(newest(&recorded, "s").is_some_and(is_stale));
@@ -207,8 +245,24 @@ mod tests {
         let minute = Duration::from_secs(60);
         let mut recorded = RecordedBlock::new(minute, Duration::from_secs(15), 1);
         let named = |name| Labels::named::<&str, &str>(name, []);
-        assert!(recorded.record(1, at(0), &named("a"), 1.0));
-        assert!(!recorded.record(1, at(0), &named("b"), 1.0));
+        assert!(recorded.record(1, at(0), (&named("a"), 1.0), 1));
+        assert!(!recorded.record(1, at(0), (&named("b"), 1.0), 1));
         assert_eq!(recorded.series(), 1);
+    }
+
+    #[test]
+    fn one_target_cannot_take_the_places_of_another() {
+        let minute = Duration::from_secs(60);
+        let mut recorded = RecordedBlock::new(minute, Duration::from_secs(15), 2);
+        let of = |target: &str, n: u32| {
+            Labels::named("r", [("instance", target.to_owned()), ("n", n.to_string())])
+        };
+        let mut record =
+            |seconds, labels: &Labels| recorded.record(1, at(seconds), (labels, 1.0), 2);
+        assert!(record(0, &of("a", 1)) && record(0, &of("a", 2)));
+        assert!(!record(0, &of("a", 3)), "its own limit");
+        assert!(record(0, &of("b", 1)) && record(0, &of("b", 2)));
+        assert!(!record(0, &of("c", 1)), "there are two targets only");
+        assert!(record(90, &of("a", 3)), "the earlier ones are evicted");
     }
 }

@@ -16,7 +16,7 @@ pub struct WindowLimits {
     /// The expected time between two scrapes. It sizes the rings, which grow if scrapes are more
     /// frequent.
     pub interval: Duration,
-    /// Most series per target, and most recorded series.
+    /// Most series per target, and most recorded series about one target.
     pub max_series: usize,
 }
 
@@ -53,6 +53,8 @@ pub struct Window {
     limits: WindowLimits,
     /// Boxed, because the slots of removed targets stay in the list.
     blocks: Vec<Option<Box<Block>>>,
+    /// How many blocks there are.
+    targets: usize,
     recorded: RecordedBlock,
     epoch: u64,
 }
@@ -64,6 +66,7 @@ impl Window {
         Self {
             limits,
             blocks: Vec::new(),
+            targets: 0,
             recorded: RecordedBlock::new(limits.retention, limits.interval, limits.max_series),
             epoch: next_epoch(),
         }
@@ -116,6 +119,7 @@ impl Window {
         let id = TargetId(self.blocks.len() as u32);
         let block = Block::new(labels, retention, interval, max_series);
         self.blocks.push(Some(Box::new(block)));
+        self.targets += 1;
         self.epoch = next_epoch();
         id
     }
@@ -144,6 +148,7 @@ impl Window {
         for block in &mut self.blocks {
             if block.as_ref().is_some_and(|block| block.is_over(now)) {
                 *block = None;
+                self.targets -= 1;
                 self.epoch = next_epoch();
             }
         }
@@ -153,7 +158,8 @@ impl Window {
     ///
     /// `false` when the limit on series refuses it.
     pub fn record(&mut self, owner: u64, at: Timestamp, labels: &Labels, value: f64) -> bool {
-        self.recorded.record(owner, at, labels, value)
+        self.recorded
+            .record(owner, at, (labels, value), self.targets)
     }
 
     /// Ends a successful evaluation of a rule: series that it recorded last time and not this time

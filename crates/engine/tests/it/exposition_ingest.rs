@@ -156,3 +156,64 @@ fn limits_hold_for_series_that_no_rule_reads() {
             .is_err()
     );
 }
+
+#[test]
+fn the_default_limits_leave_room_for_any_model_server_and_stop_excess() {
+    let labels = |n: usize| {
+        let pairs: Vec<String> = (0..n).map(|i| format!("l{i}=\"v\"")).collect();
+        format!("a{{{}}} 1\n", pairs.join(","))
+    };
+    let defaults = || with(ScrapeLimits::default(), Labels::new([("instance", "i")]));
+    let ingest = |body: String| {
+        let counts = Window::default().scrape(&mut defaults(), &Exposition::text(body, NOW));
+        counts.map(|counts| counts.stored)
+    };
+    assert_eq!(ingest(labels(126)).unwrap(), 1);
+    let error = ingest(labels(127)).unwrap_err().to_string();
+    assert!(error.contains("is 129, over label_limit 128"), "{error}");
+    assert_eq!(
+        ingest(format!("a{{l=\"{}\"}} 1\n", "v".repeat(4096))).unwrap(),
+        1
+    );
+    let error = ingest(format!("{} 1\n", "n".repeat(1 << 20)))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("label_value_length_limit 4096"), "{error}");
+    assert!(error.len() < 300, "{} bytes", error.len());
+}
+
+#[test]
+fn every_limit_holds_for_series_that_no_rule_reads() {
+    let limits = ScrapeLimits {
+        labels: 4,
+        label_name_length: 20,
+        label_value_length: 10,
+        ..ScrapeLimits::NONE
+    };
+    let target = Labels::new([("instance", "i")]);
+    let ingest = |body: &str| {
+        let unread = Arc::new(SeriesFilter::default());
+        let mut ingester = Ingester::new(limits.clone(), target.clone(), false, true, unread);
+        Window::default().scrape(&mut ingester, &Exposition::text(body, NOW))
+    };
+    assert_eq!(ingest("a{b=\"1\",c=\"2\"} 1\n").unwrap().unselected, 1);
+    // An empty value is no label.
+    assert_eq!(
+        ingest("a{b=\"1\",c=\"2\",d=\"\"} 1\n").unwrap().unselected,
+        1
+    );
+    for body in [
+        "a{b=\"1\",c=\"2\",d=\"3\"} 1\n",
+        "a{b=\"12345678901\"} 1\n",
+        "a{bbbbbbbbbbbbbbbbbbbbb=\"1\"} 1\n",
+        "aaaaaaaaaaa 1\n",
+        // `instance` and `exported_instance` become `exported_exported_instance`.
+        "a{instance=\"1\",exported_instance=\"2\"} 1\n",
+    ] {
+        let error = ingest(body).unwrap_err();
+        assert!(
+            matches!(error, ExpositionError::Limit { .. }),
+            "{body}: {error}"
+        );
+    }
+}

@@ -7,6 +7,7 @@
 mod alerts; // the state machine, as Prometheus and better
 mod exposition_differential;
 mod exposition_ingest;
+mod exposition_linear; // hostile bodies cost no more than their bytes
 mod exposition_memo; // the memo of the last scrape changes cost, never samples
 mod exposition_openmetrics;
 mod exposition_reference; // a slow, obvious parser

@@ -1,6 +1,7 @@
 //! Merges the labels of a series with those of its target.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::strings::Strings;
 use crate::metric::Labels;
@@ -42,11 +43,17 @@ pub(super) fn attach<'a>(
             .map(|(label, value)| (Cow::Borrowed(label), Cow::Borrowed(value))),
     );
     conflicting.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+    let mut taken: HashSet<Cow<'_, str>> = if conflicting.is_empty() {
+        HashSet::new()
+    } else {
+        all.iter().map(|(label, _)| label.clone()).collect()
+    };
     for (label, value) in conflicting {
         let mut free = format!("{EXPORTED}{label}");
-        while all.iter().any(|(taken, _)| *taken == free) {
+        while taken.contains(free.as_str()) {
             free.insert_str(0, EXPORTED);
         }
+        taken.insert(Cow::Owned(free.clone()));
         all.push((Cow::Owned(free), value));
     }
     named(name, &all, strings)

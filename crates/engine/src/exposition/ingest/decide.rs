@@ -9,6 +9,9 @@ use crate::exposition::parse::{Family, FamilyType, Series, canonical_bound};
 use crate::exposition::{ExpositionError, Format, Limit, ScrapeLimits};
 use crate::metric::{Labels, SeriesFilter};
 
+/// Most characters of a name in a message.
+const MAX_EXCERPT: usize = 40;
+
 /// The decision about a new series.
 #[derive(Debug)]
 pub(super) enum Decision {
@@ -51,11 +54,8 @@ impl Policy {
     ) -> Result<Decision, Refusal> {
         let name = series.name.text(body);
         let pairs = exposed(series, body, &name, family)?;
-        let limited = self.limits.labels != 0
-            || self.limits.label_name_length != 0
-            || self.limits.label_value_length != 0;
         let wanted = self.filter.may_want_name(&name);
-        if !limited && !wanted {
+        if !wanted && self.is_surely_within_limits(&name, &pairs) {
             return Ok(Decision::Unselected);
         }
         let labels = attach(
@@ -75,6 +75,25 @@ impl Policy {
         Ok(Decision::Unselected)
     }
 
+    /// Whether the labels keep to the limits, whatever the target's labels change about them.
+    /// Cheaper than [`Policy::check`], and `false` where only that can tell.
+    fn is_surely_within_limits(&self, name: &str, pairs: &[Pair<'_>]) -> bool {
+        let within = |limit: u64, found: usize| limit == 0 || found as u64 <= limit;
+        let limits = &self.limits;
+        let fits = |label: &str, value: &str| {
+            within(limits.label_name_length, label.len())
+                && within(limits.label_value_length, value.len())
+        };
+        let target = &self.target_labels;
+        within(limits.labels, pairs.len() + target.len() + 1)
+            && fits(Labels::NAME, name)
+            && target.iter().all(|(label, value)| fits(label, value))
+            && pairs.iter().all(|(label, value)| {
+                // A label that the target has too gets a longer name.
+                fits(label, value) && (limits.label_name_length == 0 || target.get(label).is_none())
+            })
+    }
+
     fn check(&self, labels: &Labels) -> Result<(), Refusal> {
         let over = |setting, limit: u64, found: usize, what: &dyn Fn() -> String| {
             if limit == 0 || found as u64 <= limit {
@@ -87,7 +106,7 @@ impl Policy {
                 what: what(),
             }))
         };
-        let name = labels.name().unwrap_or("");
+        let name = excerpt(labels.name().unwrap_or(""));
         let limits = &self.limits;
         over(Limit::Labels, limits.labels, labels.len(), &|| {
             format!("the number of labels of {name}")
@@ -95,11 +114,13 @@ impl Policy {
         for (label, value) in labels.iter() {
             let (name_limit, value_limit) = (limits.label_name_length, limits.label_value_length);
             over(Limit::LabelNameLength, name_limit, label.len(), &|| {
-                let start: String = label.chars().take(40).collect();
-                format!("the length of the label name {start:?} of {name}")
+                format!(
+                    "the length of the label name {:?} of {name}",
+                    excerpt(label)
+                )
             })?;
             over(Limit::LabelValueLength, value_limit, value.len(), &|| {
-                format!("the length of label {label} of {name}")
+                format!("the length of label {} of {name}", excerpt(label))
             })?;
         }
         Ok(())
@@ -111,6 +132,12 @@ pub(super) fn depends_on_family(series: &Series, body: &[u8], format: Format) ->
     let bound = |label: &[u8]| label == b"le" || label == b"quantile";
     series.labels.iter().any(|(name, _)| bound(name.raw(body)))
         || (format == Format::OpenMetrics && series.name.raw(body).ends_with(b"_created"))
+}
+
+/// The start of a text that a target chose, for a message.
+fn excerpt(text: &str) -> &str {
+    let end = text.char_indices().nth(MAX_EXCERPT).map(|(at, _)| at);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// The labels as exposed, bounds in canonical form.
@@ -133,9 +160,8 @@ fn exposed<'a>(
         if label.is_empty() {
             return Err(Refusal::Invalid("a label name is empty".to_owned()));
         }
-        if label == Labels::NAME || pairs.iter().any(|(earlier, _)| *earlier == label) {
-            let message = format!("the label name {label:?} is not unique");
-            return Err(Refusal::Invalid(message));
+        if label == Labels::NAME {
+            return Err(not_unique(&label));
         }
         let bound = matches!(
             (kind, &*label),
@@ -146,5 +172,20 @@ fn exposed<'a>(
         }
         pairs.push((label, value));
     }
-    Ok(pairs)
+    match repeated(&pairs) {
+        Some(label) => Err(not_unique(label)),
+        None => Ok(pairs),
+    }
+}
+
+/// A label name that occurs twice. Sorts, because comparing each name with all others is quadratic.
+fn repeated<'p>(pairs: &'p [Pair<'_>]) -> Option<&'p str> {
+    let mut names: Vec<&str> = pairs.iter().map(|(label, _)| &**label).collect();
+    names.sort_unstable();
+    let twice = names.windows(2).find(|pair| pair[0] == pair[1])?;
+    Some(twice[0])
+}
+
+fn not_unique(label: &str) -> Refusal {
+    Refusal::Invalid(format!("the label name {:?} is not unique", excerpt(label)))
 }

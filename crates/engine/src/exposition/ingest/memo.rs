@@ -164,18 +164,25 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// Of lines with equal series bytes only the first is indexed: entries with equal hashes would
+    /// make building quadratic.
     pub(super) fn new(memo: &Memo, seed: u64) -> Self {
         let mut table = HashTable::with_capacity(memo.entries.len());
+        let bytes_of = |slot: u32| memo.bytes_of(&memo.entries[slot as usize]);
         for (slot, entry) in (0_u32..).zip(&memo.entries) {
-            let hash = hash_bytes(memo.bytes_of(entry), seed);
-            table.insert_unique(hash, slot, |&slot| {
-                hash_bytes(memo.bytes_of(&memo.entries[slot as usize]), seed)
-            });
+            let bytes = memo.bytes_of(entry);
+            table
+                .entry(
+                    hash_bytes(bytes, seed),
+                    |&known| bytes_of(known) == bytes,
+                    |&known| hash_bytes(bytes_of(known), seed),
+                )
+                .or_insert(slot);
         }
         Self { table, seed }
     }
 
-    /// The index of the line with these series bytes.
+    /// The index of the first line with these series bytes.
     pub(super) fn find(&self, memo: &Memo, series_bytes: &[u8]) -> Option<usize> {
         let hash = hash_bytes(series_bytes, self.seed);
         let same = |&slot: &u32| memo.bytes_of(&memo.entries[slot as usize]) == series_bytes;

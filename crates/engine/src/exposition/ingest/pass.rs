@@ -93,7 +93,8 @@ impl<'p, A: Appender> Pass<'p, A> {
             if !self.parser.seek_sample()? {
                 return self.check_samples();
             }
-            if self.parser.family() != family {
+            // Compared by place: comparing a long name at every line would be quadratic.
+            if !std::ptr::eq(self.parser.family().name, family.name) {
                 family = self.parser.family();
                 let name = hash_bytes(family.name.as_bytes(), self.seed);
                 let hash = name
@@ -166,13 +167,11 @@ impl<'p, A: Appender> Pass<'p, A> {
     /// Reads a line whose series bytes are those of entry `slot` of the memo.
     fn known(&mut self, slot: usize, line: usize, end: usize) -> Result<bool, ExpositionError> {
         let entry = self.old.entries[slot];
-        self.parser.go_to(end);
-        let Ok(suffix) = self.parser.suffix() else {
-            // The line may be tokenized differently from what its bytes suggest; use the full
-            // parser.
-            self.parser.go_to(line);
+        if self.has_labels_after(end) {
             return Ok(false);
-        };
+        }
+        self.parser.go_to(end);
+        let suffix = self.parser.suffix()?;
         let stale = entry.context != 0 && entry.context != self.context;
         let undecided = stale || matches!(entry.state, State::Undecided | State::Refused);
         let (state, series, context) = if undecided {
@@ -201,6 +200,13 @@ impl<'p, A: Appender> Pass<'p, A> {
             None => self.old.entries[slot] = entry,
         }
         Ok(true)
+    }
+
+    /// Whether blanks and labels follow a bare name, so that its bytes alone are not the series.
+    fn has_labels_after(&self, end: usize) -> bool {
+        let rest = self.body.get(end..).unwrap_or_default();
+        let next = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+        self.format == Format::Text && next == Some(&b'{')
     }
 
     /// Reads a line that is not the expected one: lines before it are gone, it has moved, or it is

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::counting::{Counting, Risen, Server};
+use super::counting::{Counting, MAX_GROUPS, Risen, Risings, Server};
 use super::histogram::Rises;
 use super::reference::Learning;
 use super::rule::Counts;
@@ -26,6 +26,21 @@ pub struct Drifted {
     pub evidence: Arc<Evidence>,
 }
 
+impl Drifted {
+    /// No value, and why.
+    fn unknown(labels: Labels, why: String) -> Self {
+        let evidence = Evidence {
+            insufficient: Some(why),
+            ..Evidence::default()
+        };
+        Self {
+            labels,
+            value: None,
+            evidence: Arc::new(evidence),
+        }
+    }
+}
+
 /// Counts the observations of a drift rule, learns its reference where there is none, and measures
 /// the drift.
 #[derive(Debug)]
@@ -33,6 +48,16 @@ pub struct Detector {
     drift: Drift,
     counting: Counting,
     distributions: BTreeMap<Labels, Distribution>,
+    refused: Refused,
+}
+
+/// The distributions that are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// At the last evaluation.
+    pub now: usize,
+    /// At every evaluation since the start.
+    pub total: u64,
 }
 
 /// One distribution and its reference.
@@ -66,37 +91,73 @@ impl Detector {
             drift: Drift::new(rule.params.clone()),
             counting: Counting::default(),
             distributions: BTreeMap::new(),
+            refused: Refused::default(),
         }
     }
 
+    /// The number of distributions that are counted.
+    #[must_use]
+    pub fn distributions(&self) -> usize {
+        self.distributions.len()
+    }
+
+    /// The distributions that are not counted, because they have too many buckets or there are too
+    /// many of them.
+    #[must_use]
+    pub fn refused(&self) -> Refused {
+        self.refused
+    }
+
     /// Adds the values that the counters have at `at` and measures every distribution, in order of
-    /// their labels.
+    /// their labels. One that cannot be counted has no value, and the reason in its evidence.
     ///
     /// # Errors
-    /// A counter that is not a bucket, or too many distributions or buckets.
+    /// If no distribution can be counted: a counter that is not a bucket, or too many buckets.
     pub fn observe(
         &mut self,
         rule: &DriftRule,
         counters: &[InstantSample],
         at: Timestamp,
     ) -> Result<Vec<Drifted>, String> {
-        let risen = self.counting.rises(rule, counters, at)?;
+        let Risings {
+            by_group: risen,
+            left_out,
+        } = self.counting.rises(rule, counters, at)?;
         for (labels, risen) in &risen {
             let distribution = self.distributions.entry(labels.clone()).or_default();
             distribution.add(rule, risen, at);
         }
+        let is_full = self.distributions.len() > MAX_GROUPS;
         self.distributions.retain(|labels, distribution| {
             let newest = distribution.window.newest();
             risen.contains_key(labels)
-                || distribution.learnt.is_some()
-                || newest.is_some_and(|newest| at.since(newest) <= rule.window)
+                || !is_full
+                    && (distribution.learnt.is_some()
+                        || newest.is_some_and(|newest| at.since(newest) <= rule.window))
         });
-        let drift = &mut self.drift;
-        self.distributions
-            .iter()
-            .filter(|(labels, _)| risen.contains_key(*labels))
-            .map(|(labels, distribution)| distribution.measure(rule, drift, labels, at))
-            .collect()
+        let mut drifted = Vec::with_capacity(risen.len());
+        let mut problems = Vec::new();
+        for (labels, risen) in &risen {
+            let Some(distribution) = self.distributions.get(labels) else {
+                continue;
+            };
+            let measured = match &risen.refused {
+                Some(why) => Err(why.clone()),
+                None => distribution.measure(rule, &mut self.drift, labels, at),
+            };
+            drifted.push(measured.unwrap_or_else(|why| {
+                problems.push(why.clone());
+                Drifted::unknown(labels.clone(), why)
+            }));
+        }
+        self.refused.now = problems.len() + left_out;
+        self.refused.total += self.refused.now as u64;
+        if problems.len() == drifted.len()
+            && let Some(first) = problems.into_iter().next()
+        {
+            return Err(first);
+        }
+        Ok(drifted)
     }
 
     /// The counts and learned references, to restore them after a restart.
@@ -140,6 +201,12 @@ impl Detector {
 
 impl Distribution {
     fn add(&mut self, rule: &DriftRule, risen: &Risen, at: Timestamp) {
+        if risen.refused.is_some() {
+            // What was learned stays; what is being counted might grow without end.
+            self.window = Sliding::default();
+            self.learning = Learning::default();
+            return;
+        }
         if let Some(why) = &risen.broken {
             // Counts of different buckets cannot be added up; a reference learned from the old ones
             // is useless.

@@ -17,7 +17,7 @@ mod sliding;
 mod statistic;
 mod tally;
 
-pub use detector::{Detector, Drifted, Memory};
+pub use detector::{Detector, Drifted, Memory, Refused};
 pub use histogram::Histogram;
 pub use observe::DriftParams;
 pub use reference::{BaselineFile, BaselineSeries, LearntReference};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::counting::Counting;
+use super::counting::{Counting, MAX_GROUPS};
 use super::detector::histogram;
 use super::histogram::{Rises, add_up};
 use super::{BaselineSeries, DriftRule};
@@ -43,7 +43,16 @@ impl Tally {
         counters: &[InstantSample],
         at: Timestamp,
     ) -> Result<(), String> {
-        for (labels, risen) in self.counting.rises(rule, counters, at)? {
+        let risings = self.counting.rises(rule, counters, at)?;
+        if risings.left_out > 0 {
+            return Err(format!(
+                "more than {MAX_GROUPS} distributions; name fewer labels in drift.by"
+            ));
+        }
+        for (labels, risen) in risings.by_group {
+            if let Some(why) = risen.refused {
+                return Err(why);
+            }
             if let Some(why) = risen.broken {
                 return Err(format!("{labels}: {why} at {at}"));
             }

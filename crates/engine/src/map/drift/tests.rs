@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     BaselineSeries, Detector, Drift, DriftParams, DriftRule, Drifted, Histogram, LearntReference,
-    Reference, Statistic, Tally,
+    Reference, Refused, Statistic, Tally,
 };
 use crate::metric::{Labels, Timestamp};
 use crate::promql::{Expr, InstantSample};
@@ -448,4 +448,124 @@ fn a_counter_that_is_not_a_bucket_is_an_error_with_a_remedy() {
         error.ends_with("has no label le; drift.histogram must select cumulative buckets, whose names end in _bucket"),
         "{error}"
     );
+}
+
+/// Counters of `model`, one per class.
+fn classes(model: &str, values: &[(String, f64)]) -> Vec<InstantSample> {
+    let samples = values.iter().map(|(class, value)| InstantSample {
+        labels: Labels::named(
+            "scores",
+            [("model", model), ("pod", "p"), ("class", class.as_str())],
+        ),
+        value: *value,
+        at: Timestamp::default(),
+    });
+    samples.collect()
+}
+
+fn many_classes(from: usize, count: usize) -> Vec<(String, f64)> {
+    (from..from + count)
+        .map(|n| (format!("c{n}"), 100.0))
+        .collect()
+}
+
+#[test]
+fn a_distribution_with_too_many_categories_does_not_blind_the_rule_for_the_others() {
+    let rule = rule(Reference::Learn(MINUTE), false);
+    let mut detector = Detector::new(&rule);
+    let honest = |n: u32, a: f64| {
+        let n = f64::from(n);
+        classes(
+            "honest",
+            &[("a".to_owned(), n * a), ("b".to_owned(), n * 100.0)],
+        )
+    };
+    let value_of = |drifted: Vec<Drifted>, model: &str| {
+        let of = |one: &Drifted| one.labels.get("model") == Some(model);
+        drifted.into_iter().find(of).unwrap()
+    };
+    for n in 0..4 {
+        let all = [honest(n, 100.0), classes("evil", &many_classes(0, 301))].concat();
+        let drifted = detector.observe(&rule, &all, minute(n)).unwrap();
+        let evil = value_of(drifted.clone(), "evil");
+        let why = evil.evidence.insufficient.clone().unwrap();
+        assert_eq!(
+            (evil.value, why.as_str()),
+            (None, "{model=\"evil\"} has 301 buckets, more than 300")
+        );
+        let honest = value_of(drifted, "honest");
+        assert!(honest.value.is_some() || n < 3, "{honest:?}");
+    }
+    assert_eq!(detector.refused(), Refused { now: 1, total: 4 });
+    let alone = detector.observe(&rule, &classes("evil", &many_classes(0, 301)), minute(5));
+    assert_eq!(
+        alone.unwrap_err(),
+        "{model=\"evil\"} has 301 buckets, more than 300"
+    );
+}
+
+#[test]
+fn a_distribution_of_ever_new_categories_keeps_little() {
+    let rule = rule(Reference::Learn(MINUTE), false);
+    let mut detector = Detector::new(&rule);
+    for n in 0..20 {
+        let values = many_classes(n as usize * 300, 300);
+        // Refused whenever more than 300 are known.
+        drop(detector.observe(&rule, &classes("evil", &values), minute(n)));
+    }
+    let kept = serde_json::to_string(&detector.memory(&rule)).unwrap();
+    assert!(kept.matches("\"c").count() <= 3 * 300, "{}", kept.len());
+}
+
+#[test]
+fn a_histogram_that_cannot_be_read_does_not_blind_the_rule_for_the_others() {
+    let rule = rule(even(), true);
+    let mut detector = Detector::new(&rule);
+    let buckets = |model: &str, pairs: &[(&str, f64)]| {
+        let samples = pairs.iter().map(|(le, value)| InstantSample {
+            labels: Labels::named("scores_bucket", [("model", model), ("le", *le)]),
+            value: *value,
+            at: Timestamp::default(),
+        });
+        samples.collect::<Vec<_>>()
+    };
+    let without = InstantSample {
+        labels: Labels::named("scores_bucket", [("model", "none")]),
+        value: 1.0,
+        at: Timestamp::default(),
+    };
+    let all = [
+        buckets("good", &[("1", 1.0), ("+Inf", 2.0)]),
+        buckets("odd", &[("x", 1.0), ("+Inf", 2.0)]),
+        vec![without],
+    ]
+    .concat();
+    let drifted = detector.observe(&rule, &all, minute(0)).unwrap();
+    let why = |at: usize| drifted[at].evidence.insufficient.clone().unwrap();
+    assert!(
+        why(0).contains("0 observations in the window"),
+        "{}",
+        why(0)
+    );
+    assert!(why(1).contains("has no label le"), "{}", why(1));
+    assert!(why(2).contains("le=\"x\" is not a number"), "{}", why(2));
+    assert_eq!(detector.refused().now, 2);
+}
+
+#[test]
+fn of_too_many_distributions_those_that_were_counted_before_stay() {
+    let rule = rule(Reference::Learn(MINUTE), false);
+    let mut detector = Detector::new(&rule);
+    let one = |model: &str| classes(model, &[("a".to_owned(), 1.0)]);
+    detector.observe(&rule, &one("zebra"), minute(0)).unwrap();
+    let mut all: Vec<InstantSample> = (0..1500).flat_map(|n| one(&format!("m{n}"))).collect();
+    all.extend(one("zebra"));
+    let drifted = detector.observe(&rule, &all, minute(1)).unwrap();
+    assert_eq!(drifted.len(), 1000);
+    assert!(
+        drifted
+            .iter()
+            .any(|one| one.labels.get("model") == Some("zebra"))
+    );
+    assert_eq!(detector.refused().now, 501);
 }
