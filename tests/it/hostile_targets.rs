@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sidewatch::internals::config::settings::{Settings, Target};
 use sidewatch::internals::config::{Config, RuleReader};
@@ -13,6 +13,7 @@ use sidewatch_engine::exposition::Exposition;
 use sidewatch_engine::judge::Registry;
 use sidewatch_engine::metric::{Labels, Timestamp};
 use sidewatch_engine::monitor::{ModelMonitor, RuleKind, Scraped, Tick};
+use tokio::time::Instant;
 
 use super::support::{Fake, Process, free_port, get_json, get_text, until};
 
@@ -247,7 +248,7 @@ fn one_replica_cannot_take_the_places_of_another_in_a_watch() {
     assert_eq!(firing_pods(&monitor), ["good"]);
     let counts = monitor.rules().find_map(|rule| match rule.kind() {
         RuleKind::Watch(watching) => Some(watching.counts()),
-        _ => None,
+        RuleKind::Record(_) | RuleKind::Alert(_) => None,
     });
     let counts = counts.unwrap();
     assert_eq!((counts.series, counts.refused), (10_000, 2 * 2001));
@@ -256,7 +257,7 @@ fn one_replica_cannot_take_the_places_of_another_in_a_watch() {
     observe(&mut monitor, 2, [&healthy, "accuracy 0.1\n"]);
     let again = monitor.rules().find_map(|rule| match rule.kind() {
         RuleKind::Watch(watching) => Some(watching.counts()),
-        _ => None,
+        RuleKind::Record(_) | RuleKind::Alert(_) => None,
     });
     assert_eq!(again.unwrap().evicted, evicted);
 }

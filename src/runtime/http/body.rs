@@ -186,6 +186,12 @@ impl Decoder<'_> {
     }
 }
 
+fn encoding_of(response: &reqwest::Response) -> String {
+    let header = response.headers().get(reqwest::header::CONTENT_ENCODING);
+    let text = header.and_then(|value| value.to_str().ok()).unwrap_or("");
+    text.trim().to_ascii_lowercase()
+}
+
 /// Appends the response body to `buffer`.
 pub(super) async fn read(
     mut response: reqwest::Response,
@@ -195,13 +201,7 @@ pub(super) async fn read(
 ) -> Result<(), Error> {
     let status = response.status().as_u16();
     let limit = limit.for_status(status);
-    let encoding = response
-        .headers()
-        .get(reqwest::header::CONTENT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("")
-        .trim()
-        .to_ascii_lowercase();
+    let encoding = encoding_of(&response);
     let out = LimitedBuffer {
         buffer,
         limit,
