@@ -245,23 +245,29 @@ fn the_time_counts_over_restarts_but_not_while_the_process_is_down() {
 }
 
 #[test]
-fn a_record_that_fails_is_no_sign_that_the_series_is_gone() {
+fn a_record_that_fails_is_no_sign_that_the_series_of_its_readers_are_gone() {
     let rules = "groups:
 - name: g
   rules:
   - record: deep
     expr: queue / on (model) group_left () weight
-  - watch: QueueDeep
-    expr: deep
+  - record: deepest
+    expr: max(deep)
+  - watch: Kept
+    expr: deepest
+    strategy: {type: static, bound: 5}
+  - watch: Ended
+    expr: queue{model='old'}
     strategy: {type: static, bound: 5}
 ";
     let mut monitor = config(rules, &["a"]).monitor(&Registry::built_in());
     let mut changes = Vec::new();
     for minute in 0..200 {
         let weights = if minute < 5 { 1 } else { 2 };
-        let mut body = "queue{model=\"old\"} 9\n".to_owned();
+        let model = if minute < 5 { "old" } else { "new" };
+        let mut body = format!("queue{{model=\"{model}\"}} 9\n");
         for n in 0..weights {
-            body.push_str(&format!("weight{{model=\"old\", n=\"{n}\"}} 1\n"));
+            body.push_str(&format!("weight{{model=\"{model}\", n=\"{n}\"}} 1\n"));
         }
         let scraped = Scraped {
             result: Ok(Exposition::text(body.into_bytes(), at(minute))),
@@ -269,8 +275,12 @@ fn a_record_that_fails_is_no_sign_that_the_series_is_gone() {
         };
         changes.extend(monitor.observe(at(minute), &[scraped]).changes);
     }
-    let states: Vec<_> = changes.iter().map(|alert| alert.state).collect();
-    assert_eq!(states, [AlertState::Firing]);
+    let resolved = changes
+        .iter()
+        .filter(|alert| alert.state == AlertState::Resolved);
+    let resolved: Vec<_> = resolved.map(|alert| &*alert.rule).collect();
+    assert_eq!(resolved, ["Ended"]);
+    assert_eq!(changes.len(), 3, "two fired");
 }
 
 #[test]

@@ -21,8 +21,9 @@ pub(super) struct Rollout {
     pub(super) complete: bool,
     /// The labels of every target, and whether its last scrape succeeded.
     pub(super) targets: Vec<(Labels, bool)>,
-    /// A record has no values because its last evaluation failed.
-    pub(super) record_failed: bool,
+    /// The records without values because their last evaluation failed, or that of a record which
+    /// they read.
+    pub(super) failed_records: Vec<String>,
     /// Instances that have been absent for longer than the grace period.
     pub(super) gone: HashSet<String>,
     /// Instances that appeared less than the grace period ago.
@@ -102,14 +103,11 @@ impl Rollout {
     }
 
     /// Whether a series without a value would have been exported if it existed: the last scrapes
-    /// of its targets succeeded, and nothing between the scrapes and the watch failed.
+    /// of its targets succeeded.
     ///
     /// Its targets are those with the same `instance` and `job`. A series that carries neither, or
     /// the values of no target, may come from every target.
     pub(super) fn is_absent(&self, series: &Labels) -> bool {
-        if self.record_failed {
-            return false;
-        }
         let names = ["instance", "job"];
         let names = names.iter().filter(|name| series.get(name).is_some());
         let is_own = |target: &Labels| {
@@ -176,11 +174,6 @@ mod tests {
         assert!(!is_absent(&[("job", "vllm")]));
         assert!(!is_absent(&[("model", "m")]));
         assert!(!is_absent(&[("instance", "elsewhere")]));
-        let failed = Rollout {
-            record_failed: true,
-            ..rollout
-        };
-        assert!(!failed.is_absent(&Labels::new([("instance", "a")])));
     }
 
     fn series(version: &str) -> Labels {

@@ -10,6 +10,7 @@ use super::pass::Pass;
 use super::queries::TemplateQueries;
 use super::recorder::Recorder;
 use super::retired::Retired;
+use super::selection::reads_any;
 use super::traffic::CountedRange;
 use super::watch::Watching;
 use crate::alert::{self, Alert, Outcome, TemplateEnvironment, Tracker};
@@ -167,9 +168,9 @@ impl RuleState {
         &self.kind
     }
 
-    /// Whether it is a record whose last evaluation failed.
-    pub(super) fn is_failed_record(&self) -> bool {
-        matches!(self.kind, RuleKind::Record(_)) && self.health.error.is_some()
+    /// Whether its expression reads one of these records.
+    pub(super) fn reads(&self, records: &[String]) -> bool {
+        reads_any(self.query.expr(), records)
     }
 
     /// Every expression of the rule.

@@ -92,3 +92,13 @@ fn template_queries(rules: &RuleSet) -> impl Iterator<Item = TemplateQuery> {
         Some(TemplateQuery { expr, is_formatted })
     })
 }
+
+/// Whether an expression may read one of these records.
+pub(super) fn reads_any(expr: &Expr, records: &[String]) -> bool {
+    if records.is_empty() {
+        return false;
+    }
+    let selectors = expr.selectors();
+    let mut selectors = selectors.iter();
+    selectors.any(|selector| records.iter().any(|name| selector.may_match_name(name)))
+}

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::model_monitor::ModelMonitor;
 use super::rollout::Rollout;
-use super::rule::RuleState;
+use super::rule::RuleKind;
 use super::selection::filter;
 use super::settings::{Baseline, Target};
 use super::target::{Scraped, TargetState};
@@ -124,13 +124,25 @@ impl ModelMonitor {
                 .iter()
                 .map(|target| (target.labels.clone(), target.is_up()))
                 .collect(),
-            record_failed: self.rules().any(RuleState::is_failed_record),
+            failed_records: self.failed_records(),
             complete: self.targets.iter().all(TargetState::is_up),
             young: young
                 .filter_map(|target| target.labels.get("instance"))
                 .map(str::to_owned)
                 .collect(),
         }
+    }
+
+    /// The records without values because an evaluation failed, in order.
+    fn failed_records(&self) -> Vec<String> {
+        let mut failed = Vec::new();
+        for rule in self.rules() {
+            let is_record = matches!(rule.kind, RuleKind::Record(_));
+            if is_record && (rule.health.error.is_some() || rule.reads(&failed)) {
+                failed.push(rule.name().to_owned());
+            }
+        }
+        failed
     }
 
     /// Ends the alerts of replicas that have been absent for longer than the grace period.

@@ -11,6 +11,7 @@ use super::filling::Filled;
 use super::pass::Pass;
 use super::quota::{Claim, without_a_place};
 use super::rollout::{Rollout, Versions, model_labels, version};
+use super::selection::reads_any;
 use super::traffic::{CountedRange, is_still};
 use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
 use crate::judge::{Registry, State, StrategyContext, Table, TableCounts, Verdict};
@@ -172,8 +173,9 @@ impl Watching {
 
     /// Ends the alerts of series that a healthy target no longer exports.
     pub(super) fn end_absent(&mut self, pass: &mut Pass<'_>) {
-        let (is_filled, rollout) = (self.is_filled, pass.rollout);
-        let is_absent = |series: &Labels| is_filled && rollout.is_absent(series);
+        let rollout = pass.rollout;
+        let counts = self.is_filled && !reads_any(&self.watch.expr, &rollout.failed_records);
+        let is_absent = |series: &Labels| counts && rollout.is_absent(series);
         let ended = self
             .tracker
             .end_absent(&self.watch.alert, pass.at, pass.context, is_absent);
