@@ -247,24 +247,30 @@ impl Handler {
                 let gates = open.ledger.describe().await;
                 text(200, &page(&relay, &gates, &open.api.deliveries.stats()))
             }
-            WEBHOOK => self.receive(open, &call).await,
-            _ => open.api.answer(&call).await,
+            WEBHOOK => self.receive(open, call).await,
+            _ => open.api.answer(call).await,
         }
     }
 
-    /// Handles a notification of Alertmanager.
-    async fn receive(&self, open: &OpenRelay, call: &Call) -> Reply {
+    /// Handles a notification of Alertmanager; `call` has the token, if there is one.
+    async fn receive(&self, open: &OpenRelay, call: Call) -> Reply {
         if call.method != "POST" {
             return text(405, "only POST is served here\n");
         }
         // Browsers let any page post text to another host, but not JSON.
-        if !call.content_type.starts_with("application/json") {
+        if !call.is_json() {
             return text(415, "Content-Type: must be application/json\n");
         }
         if open.receiving.is_cancelled() {
             return text(503, "sidewatch is stopping\n");
         }
-        let notification = match Notification::parse(&call.body) {
+        let body = match call.body.read().await {
+            Ok(body) => body,
+            Err(refused) => return refused,
+        };
+        let parsed = Notification::parse(&body);
+        drop(body);
+        let notification = match parsed {
             Ok(notification) => notification,
             Err(error) => {
                 warn!(%error, "a notification was refused");

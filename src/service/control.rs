@@ -17,7 +17,7 @@ use super::probe::Prober;
 use super::reload::LoaderOf;
 use crate::config::Config;
 use crate::notify::retrain::Deliveries;
-use crate::publish::{Call, Control, Reply};
+use crate::publish::{Body, Call, Control, Reply};
 use crate::scrape::Exposition;
 
 /// Reloads the configuration, with every check.
@@ -124,11 +124,13 @@ impl Api {
     pub(crate) fn control(self) -> Control {
         Control::new(move |call| -> BoxFuture<'static, Reply> {
             let api = self.clone();
-            Box::pin(async move { api.answer(&call).await })
+            Box::pin(async move { api.answer(call).await })
         })
     }
 
-    pub(crate) async fn answer(&self, call: &Call) -> Reply {
+    /// Answers a call. What its path, method, media type and the flags do not allow is refused
+    /// before the body is read.
+    pub(crate) async fn answer(&self, call: Call) -> Reply {
         let post = call.method == "POST" || call.method == "PUT";
         if call.path == "/probe" {
             return match (&*call.method, &self.prober) {
@@ -139,7 +141,7 @@ impl Api {
         }
         let rest = call.path.strip_prefix("/api/v1/retraining/");
         match rest {
-            None if post => self.reload().await,
+            None if post => self.reload(call.body).await,
             None => text(405, "only POST and PUT reload\n"),
             Some("outbox") if call.method == "GET" || call.method == "HEAD" => self.list(),
             Some("outbox") => error(405, "bad_data", "only GET lists the outbox"),
@@ -147,18 +149,21 @@ impl Api {
             Some("outbox/retry") => self.change(call, true).await,
             Some("outbox/drop") => self.change(call, false).await,
             Some(rest) => match rest.strip_suffix("/done") {
-                Some(id) if !id.is_empty() => self.done(id).await,
+                Some(id) if !id.is_empty() => self.done(id, call.body).await,
                 _ => error(404, "not_found", "no such path"),
             },
         }
     }
 
-    async fn reload(&self) -> Reply {
+    async fn reload(&self, body: Body) -> Reply {
         if !self.lifecycle {
             return text(
                 403,
                 "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP\n",
             );
+        }
+        if let Err(refused) = body.discard().await {
+            return refused;
         }
         let (reply, answer) = oneshot::channel();
         if self.commands.try_send(Command::Reload(reply)).is_err() {
@@ -178,12 +183,16 @@ impl Api {
         success(&json!(self.deliveries.list()))
     }
 
-    async fn change(&self, call: &Call, retry: bool) -> Reply {
+    async fn change(&self, call: Call, retry: bool) -> Reply {
         // Without the user's consent, a web page can post text to another host, but not JSON.
-        if !call.content_type.starts_with("application/json") {
+        if !call.is_json() {
             return error(415, "bad_data", "Content-Type: must be application/json");
         }
-        let keys = match serde_json::from_slice::<Keys>(&call.body) {
+        let body = match call.body.read().await {
+            Ok(body) => body,
+            Err(refused) => return refused,
+        };
+        let keys = match serde_json::from_slice::<Keys>(&body) {
             Ok(Keys { keys }) if keys.len() <= MAX_KEYS => keys,
             Ok(_) => {
                 let text = format!("keys: at most {MAX_KEYS} at once");
@@ -194,6 +203,7 @@ impl Api {
                 return error(400, "bad_data", &text);
             }
         };
+        drop(body);
         let mut unknown = Vec::new();
         for key in keys {
             let changed = if retry {
@@ -214,7 +224,10 @@ impl Api {
         error(404, "not_found", &text)
     }
 
-    async fn done(&self, id: &str) -> Reply {
+    async fn done(&self, id: &str, body: Body) -> Reply {
+        if let Err(refused) = body.discard().await {
+            return refused;
+        }
         let (reply, answer) = oneshot::channel();
         let sent = self
             .commands

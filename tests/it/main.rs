@@ -32,6 +32,7 @@ mod exposition_oracle; // the same samples as prometheus_client
 mod exposition_reference; // a slow, simple parser
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // a short run of the fuzz targets
+mod half_sent; // bodies that never end are refused by their heads, and share a budget
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
 mod identity;
 mod import_cycles; // no two files import each other

@@ -49,12 +49,14 @@ pub(super) enum Rejected {
     Malformed,
     BodyTooLarge,
     BodyTimeout,
+    /// The bodies of other requests leave no room.
+    BodyBudget,
     /// Another site's page makes a browser change something here.
     CrossSite,
 }
 
 /// The label `reason` of rejected requests, in the order of [`Rejected`].
-const REJECTED: [&str; 8] = [
+const REJECTED: [&str; 9] = [
     "unauthorized",
     "auth_busy",
     "rate_limited",
@@ -62,6 +64,7 @@ const REJECTED: [&str; 8] = [
     "malformed",
     "body_too_large",
     "body_timeout",
+    "body_budget",
     "cross_site",
 ];
 
@@ -189,6 +192,7 @@ mod tests {
 
     #[test]
     fn reasons_are_in_the_order_of_the_variants() {
+        assert_eq!(REJECTED[Rejected::CrossSite as usize], "cross_site");
         let refused = REFUSED[Refused::SlowReader as usize];
         let rejected = REJECTED[Rejected::BodyTimeout as usize];
         assert_eq!((refused, rejected), ("slow_reader", "body_timeout"));

@@ -12,7 +12,7 @@ use hyper::header::{
     WWW_AUTHENTICATE,
 };
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, StatusCode, Version};
+use hyper::{Method, Request, Version};
 use tokio::task::yield_now;
 
 use super::body::MAX_BODY;
@@ -43,15 +43,7 @@ impl Gate {
         yield_now().await;
         let active = self.web.active();
         let mut answer = match self.check(&request, &active, from).await {
-            Ok(()) => {
-                let answer = (self.service)(request).await;
-                match answer.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => self.counters.reject(Rejected::BodyTooLarge),
-                    StatusCode::REQUEST_TIMEOUT => self.counters.reject(Rejected::BodyTimeout),
-                    _ => {}
-                }
-                answer
-            }
+            Ok(()) => (self.service)(request).await,
             Err(rejected) => {
                 self.counters.reject(rejected);
                 refusal(rejected)
@@ -138,8 +130,9 @@ fn is_cross_site(request: &Request<Incoming>, host: Option<&Authority>) -> bool 
     site.is_none() || site != host.map(Authority::as_str)
 }
 
-fn refusal(rejected: Rejected) -> Answer {
-    let (status, text) = match rejected {
+/// The status and the text that a client gets.
+pub(super) fn explained(rejected: Rejected) -> (u16, &'static str) {
+    match rejected {
         Rejected::Unauthorized => (401, "unauthorized\n"),
         Rejected::AuthBusy => (
             429,
@@ -148,10 +141,18 @@ fn refusal(rejected: Rejected) -> Answer {
         Rejected::RateLimited => (429, "too many requests, try again later\n"),
         Rejected::BodyTooLarge => (413, "the body is too large\n"),
         Rejected::BodyTimeout => (408, "the body took too long\n"),
+        Rejected::BodyBudget => (
+            503,
+            "too many bodies of other requests are being read, try again later\n",
+        ),
         Rejected::HeaderTooLarge => (431, "the head is too large\n"),
         Rejected::Malformed => (400, "one valid Host is needed\n"),
         Rejected::CrossSite => (403, "pages of other sites may not change anything here\n"),
-    };
+    }
+}
+
+fn refusal(rejected: Rejected) -> Answer {
+    let (status, text) = explained(rejected);
     let mut answer = Answer::from(Reply::text(status, text));
     if status == 401 {
         let scheme = HeaderValue::from_static("Basic realm=\"sidewatch\", charset=\"UTF-8\"");

@@ -16,9 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::Error;
-use super::super::control::Call;
 use super::super::shared::Shared;
-use super::body::{Handler, respond};
+use super::body::{Bodies, Handler};
 use super::connection::Connections;
 use super::counters::Http;
 use super::gate::{Gate, Service};
@@ -95,8 +94,9 @@ impl Server {
     /// Serves the routes until stopped, then gives open connections a moment to finish.
     pub async fn run(self, shared: Arc<Shared>, stop: CancellationToken) {
         let counters = shared.http().clone();
+        let bodies = Bodies::new(counters.clone());
         let service = move |request: Request<Incoming>| match shared.control(request.uri().path()) {
-            Some(control) => respond(request, move |call| control.call(call)).boxed(),
+            Some(control) => control.call(bodies.call(request)).map(Into::into).boxed(),
             None => ready(answer(&request, &shared)).boxed(),
         };
         self.accept(Box::new(service), counters, stop).await;
@@ -104,12 +104,19 @@ impl Server {
 
     /// Serves a handler of the caller's instead of the routes, such as the demo's model server.
     pub async fn run_with(self, handler: Handler, stop: CancellationToken) {
-        let service = move |request| {
-            let handler = Arc::clone(&handler);
-            let reply = move |call: Call| ready(handler(&call.method, &call.path, &call.body));
-            respond(request, reply).boxed()
-        };
         let counters = Http::new(&Labels::empty());
+        let bodies = Bodies::new(counters.clone());
+        let service = move |request| {
+            let (handler, call) = (Arc::clone(&handler), bodies.call(request));
+            let answer = async move {
+                let reply = match call.body.read().await {
+                    Ok(body) => handler(&call.method, &call.path, &body),
+                    Err(refused) => refused,
+                };
+                reply.into()
+            };
+            answer.boxed()
+        };
         self.accept(Box::new(service), counters, stop).await;
     }
 

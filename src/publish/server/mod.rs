@@ -3,7 +3,7 @@
 //!
 //! `listener` accepts connections, `connection` limits their number and time, `serve` speaks TLS
 //! and HTTP on each, `gate` checks every request (rate, `Host`, password, origin, size), and
-//! `routes` or the control answers it.
+//! `routes` or the control answers it. `body` reads the bodies that the control asks for.
 
 mod body;
 mod connection;
@@ -19,6 +19,6 @@ pub(crate) mod web;
 pub(super) use counters::Http;
 pub(crate) use counters::{refused_reasons, rejected_reasons};
 
-pub(crate) use body::Handler;
+pub(crate) use body::{Body, Handler};
 pub use listener::Server;
 pub(crate) use reply::Reply;
