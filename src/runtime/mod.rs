@@ -1,13 +1,17 @@
-//! Supervised tasks and their shutdown order, signals, the only clock, the only DNS resolver and
-//! the only HTTP client.
+//! Supervised tasks and their shutdown order, signals, the thread that writes the log, files, the only
+//! clock, the only DNS resolver and the only HTTP client.
 
 pub(crate) mod clock;
 pub(crate) mod dns;
 pub(crate) mod http;
+mod log;
+mod printable;
 mod signal;
 mod sources;
 mod supervise;
 
+pub(crate) use log::{Log, dropped_lines};
+pub(crate) use printable::Printable;
 pub(crate) use signal::{reload_signal, stop_signal};
 pub(crate) use sources::with_sources;
 pub(crate) use supervise::{Ended, Stage, Supervisor};

@@ -13,6 +13,7 @@ mod auto; // --rules=auto
 mod backfill; // warm starts from the real Prometheus
 mod backtest; // the same history from every source
 mod bad_input; // errors for bad input; a running process goes on
+mod broken_log; // standard error that stalls, is full or is closed
 mod browser; // the status page in a real Chromium
 mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them
