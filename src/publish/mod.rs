@@ -30,7 +30,7 @@ pub(crate) use page::{escape, extremes, number, position};
 pub(crate) use probe::probe_page;
 pub(crate) use query::Query;
 pub use server::Server;
-pub(crate) use server::{Body, Handler, Reply, refused_reasons, rejected_reasons, web};
+pub(crate) use server::{Body, Handler, Hosts, Reply, refused_reasons, rejected_reasons, web};
 pub use shared::Shared;
 pub use snapshot::{
     Alert, Definition, Group, Peer, Receiver, Rule, RuleKind, STATES, Signal, Snapshot, Target,

@@ -49,6 +49,7 @@ mod promql_oracle; // the evaluator compared with the real Prometheus
 #[path = "../../crates/engine/tests/it/promql_random.rs"]
 mod promql_random; // series and expressions from a seed
 mod promql_suite; // scripts in Prometheus' test language
+mod readers; // clients that read large pages delay no scrape
 mod reference; // generated pages are up to date
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps

@@ -53,10 +53,12 @@ pub(super) enum Rejected {
     BodyBudget,
     /// Another site's page makes a browser change something here.
     CrossSite,
+    /// The host of the request is none of this server's names.
+    ForeignHost,
 }
 
 /// The label `reason` of rejected requests, in the order of [`Rejected`].
-const REJECTED: [&str; 9] = [
+const REJECTED: [&str; 10] = [
     "unauthorized",
     "auth_busy",
     "rate_limited",
@@ -66,6 +68,7 @@ const REJECTED: [&str; 9] = [
     "body_timeout",
     "body_budget",
     "cross_site",
+    "foreign_host",
 ];
 
 /// The values of the label `reason` of refused connections.
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn reasons_are_in_the_order_of_the_variants() {
-        assert_eq!(REJECTED[Rejected::CrossSite as usize], "cross_site");
+        assert_eq!(REJECTED[Rejected::ForeignHost as usize], "foreign_host");
         let refused = REFUSED[Refused::SlowReader as usize];
         let rejected = REJECTED[Rejected::BodyTimeout as usize];
         assert_eq!((refused, rejected), ("slow_reader", "body_timeout"));
