@@ -23,7 +23,7 @@ use crate::metric::Labels;
 use crate::notify::Clock;
 use crate::notify::retrain::Deliveries;
 use crate::publish::{self, Call, Control, Credentials, Reply, Server, Shared, Snapshot};
-use crate::runtime::{Supervisor, clock, reload_signal};
+use crate::runtime::{Supervisor, clock, read_small, reload_signal};
 use crate::service::MonitorError;
 use crate::service::control::{self, Api, Command, text};
 use crate::service::open_store::{self, Place};
@@ -299,20 +299,19 @@ impl Handler {
 }
 
 /// Whether the credentials are the bearer token in a file. The file is read for every request.
-async fn is_authorized(credentials: &Credentials, file: &Path) -> std::io::Result<bool> {
-    let token = tokio::fs::read_to_string(file).await?;
-    let token = token.trim();
+async fn is_authorized(credentials: &Credentials, file: &Path) -> Result<bool, String> {
+    let token = read_small(file).await?;
+    let token = token.trim_ascii();
     if token.is_empty() {
-        return Err(std::io::Error::other("it is empty"));
+        return Err("it is empty".to_owned());
     }
     let given = credentials
         .0
         .split_once(' ')
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     // Comparing digests keeps the duration independent of the token.
-    Ok(given.is_some_and(|(_, given)| {
-        Sha256::digest(given.trim().as_bytes()) == Sha256::digest(token.as_bytes())
-    }))
+    Ok(given
+        .is_some_and(|(_, given)| Sha256::digest(given.trim().as_bytes()) == Sha256::digest(token)))
 }
 
 /// Executes commands and updates the published snapshot.

@@ -3,6 +3,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod dns;
+mod files;
 pub(crate) mod http;
 mod log;
 mod printable;
@@ -10,6 +11,7 @@ mod signal;
 mod sources;
 mod supervise;
 
+pub(crate) use files::{MAX_SMALL_FILE_BYTES, read_limited, read_settled, read_small};
 pub(crate) use log::{Log, dropped_lines};
 pub(crate) use printable::Printable;
 pub(crate) use signal::{reload_signal, stop_signal};

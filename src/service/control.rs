@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -29,6 +29,8 @@ pub type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
 
 /// Capacity of the command queue; more commands are refused.
 const QUEUE: usize = 16;
+/// How long a changed configuration has to stay the same before it is loaded.
+const SETTLED: Duration = Duration::from_secs(5);
 /// Largest number of keys in one request.
 const MAX_KEYS: usize = 10_000;
 
@@ -67,8 +69,9 @@ pub(crate) async fn hang_ups(
     }
 }
 
-/// Reads the configuration periodically and requests a reload when its contents changed; renames
-/// and links of files do not matter.
+/// Reads the configuration periodically and requests a reload when its contents changed and then
+/// stayed the same for a while, since someone may still be writing a file; renames and links of
+/// files do not matter.
 pub(super) async fn poll(
     loader: Loader,
     every: Duration,
@@ -76,10 +79,16 @@ pub(super) async fn poll(
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
 ) {
+    let mut changed: Option<(String, Instant)> = None;
     loop {
+        let wait = if changed.is_some() {
+            every.min(SETTLED)
+        } else {
+            every
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(every) => {}
+            () = sleep(wait) => {}
         }
         let load = Arc::clone(&loader);
         // Problems count as content: they are reported once, and a corrected file is loaded.
@@ -92,13 +101,23 @@ pub(super) async fn poll(
             continue;
         };
         if seen == known {
+            changed = None;
             continue;
+        }
+        match &changed {
+            Some((before, since)) if *before == seen && since.elapsed() >= SETTLED => {}
+            Some((before, _)) if *before == seen => continue,
+            _ => {
+                changed = Some((seen, Instant::now()));
+                continue;
+            }
         }
         info!("the configuration has changed; reloading");
         let (reply, _) = oneshot::channel();
         // A full queue contains a reload, or the next check requests it again.
         if commands.try_send(Command::Reload(reply)).is_ok() {
             known = seen;
+            changed = None;
         }
     }
 }
@@ -267,5 +286,51 @@ fn error(status: u16, kind: &str, message: &str) -> Reply {
         status,
         content_type: "application/json",
         body: json!({ "status": "error", "errorType": kind, "error": message }).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+    use tokio::time::{Instant, sleep, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Command, Loader, SETTLED, poll, queue};
+    use crate::config::Config;
+    use crate::judge::Registry;
+
+    const RULES: &str = "groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_configuration_is_loaded_when_it_has_stopped_changing() {
+        let load = |text: &str| Config::default().with_rules("r", text, &Registry::built_in());
+        let text = Arc::new(Mutex::new(RULES.to_owned()));
+        let file = Arc::clone(&text);
+        let loader: Loader = Arc::new(move || load(&file.lock()));
+        let (commands, mut queue) = queue();
+        let (every, stop) = (Duration::from_secs(1), CancellationToken::new());
+        let known = load(RULES).unwrap().hash();
+        let polling = tokio::spawn(poll(loader, every, known, commands, stop.clone()));
+
+        // The half of a file that is written slowly.
+        *text.lock() = "groups: []\n".to_owned();
+        sleep(SETTLED / 2).await;
+        *text.lock() = RULES.to_owned();
+        let early = timeout(10 * SETTLED, queue.recv()).await;
+        assert!(early.is_err(), "a half was loaded");
+
+        // A broken file counts as content too.
+        for changed in ["groups: []\n", "groups: {\n"] {
+            *text.lock() = changed.to_owned();
+            let started = Instant::now();
+            let found = timeout(3 * SETTLED, queue.recv()).await;
+            assert!(matches!(found, Ok(Some(Command::Reload(_)))), "{changed}");
+            assert!(started.elapsed() >= SETTLED, "{changed}");
+        }
+        stop.cancel();
+        polling.await.unwrap();
     }
 }
