@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::error::Error;
-use super::logging::Logging;
+use super::logging::{Logging, finish, say_failure};
 use super::{
     backtest, baseline, check, completions, demo, outbox, plan, query, relay, run, schema, score,
     test,
@@ -93,12 +93,13 @@ pub fn command() -> clap::Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let Arguments { logging, command } = Arguments::parse();
-    logging.start(command.is_quiet());
-    command.run().unwrap_or_else(|error| {
-        #[expect(clippy::print_stderr, reason = "the error message of a failed command")]
-        {
-            eprintln!("sidewatch: {error}");
-        }
+    let Ok(log) = logging.start(command.is_quiet()) else {
+        return ExitCode::FAILURE;
+    };
+    let ended = command.run().unwrap_or_else(|error| {
+        say_failure(&log, &error);
         ExitCode::FAILURE
-    })
+    });
+    finish(&log);
+    ended
 }

@@ -45,7 +45,7 @@ impl Relay {
 
     async fn serve(&self, relay: relay::Relay, web: Option<WebConfig>) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
-        let Servers { main, health } = self.serving.bind(web).await?;
+        let Servers { main, health } = self.serving.bind(web, "").await?;
         let command = self.clone();
         let load = Arc::new(move || command.load());
         let mut service = Service::new(relay)

@@ -37,8 +37,8 @@ pub(super) struct Run {
         required_unless_present = "config_file"
     )]
     rules: Vec<String>,
-    /// How often to check whether the configuration or rule files have changed; 0s to reload only
-    /// on request
+    /// How often to check whether the configuration or rule files have changed; a change is loaded
+    /// when it has stayed the same for 5s. 0s to reload only on request
     #[arg(long = "config.reload-interval", value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     reload_interval: Duration,
     #[command(flatten)]
@@ -86,7 +86,8 @@ impl Run {
         web: Option<WebConfig>,
     ) -> Result<(), MonitorError> {
         let signal = stop_signal()?;
-        let Servers { main, health } = self.serving.bind(web).await?;
+        let external_url = config.settings.global.external_url.clone();
+        let Servers { main, health } = self.serving.bind(web, &external_url).await?;
         let command = self.clone();
         let observer = auto.clone();
         let recogniser = Arc::new(move |scrape: &Exposition| observer.observe(scrape));

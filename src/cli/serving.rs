@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::error::Error;
 use crate::config::load_web;
-use crate::publish::Server;
 use crate::publish::web::{Load, Web};
+use crate::publish::{Hosts, Server};
 use crate::service::MonitorError;
 
 /// A web configuration, and a function that reads it again.
@@ -43,6 +43,12 @@ pub(super) struct Serving {
     /// Address that serves only /-/healthy and /-/ready, for the kubelet
     #[arg(long = "web.health-listen-address", value_name = "ADDRESS")]
     health_address: Option<String>,
+    /// Further host names for requests that change something or read the configuration, in
+    /// addition to addresses, names without dots, names of the cluster's DNS, the host name, and
+    /// the hosts of --web.listen-address and global.external_url; * for any; only needed without
+    /// TLS and passwords
+    #[arg(long = "web.allowed-hosts", value_name = "HOST", value_delimiter = ',')]
+    allowed_hosts: Vec<String>,
     /// Folder for state that survives a restart
     #[arg(long = "storage.path", value_name = "DIR")]
     pub(super) storage_path: Option<PathBuf>,
@@ -57,9 +63,14 @@ impl Serving {
         self.web_config.as_deref().map(read_web).transpose()
     }
 
-    /// Binds the addresses.
-    pub(super) async fn bind(&self, config: Option<WebConfig>) -> Result<Servers, MonitorError> {
-        let mut main = Server::bind(&self.listen_address).await?;
+    /// Binds the addresses. `external_url` is where people reach this server, or empty.
+    pub(super) async fn bind(
+        &self,
+        config: Option<WebConfig>,
+        external_url: &str,
+    ) -> Result<Servers, MonitorError> {
+        let hosts = Hosts::new(external_url, &self.allowed_hosts);
+        let mut main = Server::bind(&self.listen_address).await?.with_hosts(hosts);
         if let Some(WebConfig { web, load }) = config {
             main = main.with_web(web, load);
         }

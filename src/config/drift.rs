@@ -1,7 +1,6 @@
 //! `drift` of a record: counters, window, reference, statistic.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::describe::Node;
 use crate::map::drift::{self, DriftParams, DriftRule, LearntReference, Reference};
 use crate::metric::format_duration;
 use crate::promql::Expr;
+use crate::runtime::read_settled;
 
 /// Longest window.
 const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
@@ -162,9 +162,6 @@ fn from_file(file: &str, rule: &str, node: &Node<'_>, context: &RuleContext<'_>)
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_FILE_BYTES as u64 {
-        return Err(format!("{size} bytes, more than {MAX_FILE_BYTES}"));
-    }
-    fs::read_to_string(path).map_err(|error| error.to_string())
+    let bytes = read_settled(path, MAX_FILE_BYTES as u64).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| error.to_string())
 }

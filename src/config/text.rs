@@ -1,9 +1,9 @@
 //! Reads text files, with limits on size and encoding.
 
-use std::fs;
 use std::path::Path;
 
 use super::problem::{Problem, Problems};
+use crate::runtime::read_settled;
 
 /// The largest rule or configuration file that is read, in bytes.
 pub(crate) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -12,14 +12,7 @@ pub(crate) const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 pub(super) fn read(path: &Path) -> Result<String, Problems> {
     let file = path.display().to_string();
     let wrong = |message: String| Problems::from(Problem::of_file(&file, message));
-    let size = fs::metadata(path)
-        .map_err(|error| wrong(format!("cannot be read: {error}")))?
-        .len();
-    if size > MAX_FILE_BYTES as u64 {
-        return Err(wrong(format!(
-            "has {size} bytes, more than the {MAX_FILE_BYTES} that are read"
-        )));
-    }
-    let bytes = fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let bytes = read_settled(path, MAX_FILE_BYTES as u64)
+        .map_err(|error| wrong(format!("cannot be read: {error}")))?;
     String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned()))
 }

@@ -1,12 +1,13 @@
 //! `retraining.webhooks`: the format of a receiver and its keys.
 
-use std::fs;
+use std::fmt::Display;
 use std::path::Path;
 
 use super::settings::{Retraining, Webhook, WebhookKeys};
 use crate::describe::{Node, worded};
 use crate::notify::retrain::{BodyTemplate, Format};
 use crate::runtime::http::Secret;
+use crate::runtime::read_settled;
 
 /// Largest file with a template.
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
@@ -187,12 +188,9 @@ fn body(keys: &WebhookKeys, node: &Node<'_>) -> Option<BodyTemplate> {
 }
 
 fn read_template(path: &Path, content_type: &str) -> Result<BodyTemplate, String> {
-    let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    if fs::metadata(path).map_err(unreadable)?.len() > MAX_TEMPLATE_BYTES {
-        let text = format!("has more than {MAX_TEMPLATE_BYTES} bytes");
-        return Err(unreadable(std::io::Error::other(text)));
-    }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let unreadable = |error: &dyn Display| format!("cannot read {}: {error}", path.display());
+    let bytes = read_settled(path, MAX_TEMPLATE_BYTES).map_err(|error| unreadable(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
     BodyTemplate::parse(&text, content_type).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -264,6 +264,9 @@ catalogue! {
         CONFIG_RELOADED_AT = gauge("sidewatch_config_last_reload_success_timestamp_seconds",
             Unit::UnixSeconds, "When the configuration in force was loaded.")
             .served_by(ServedBy::RunAndRelay);
+        LOG_LINES_DROPPED = counter("sidewatch_log_lines_dropped_total",
+            "Lines of the log that were dropped because standard error could not take them.")
+            .without_model().served_by(ServedBy::RunAndRelay);
         BUILD_INFO = gauge("sidewatch_build_info", Unit::Flag,
             "Always 1; the label is the version of the program.")
             .labels(VERSION).without_model().served_by(ServedBy::RunAndRelay);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Query, Reply};
+use super::{Body, Query, Reply};
 
-/// A complete request that is not answered from a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request that is not answered from a snapshot.
+#[derive(Debug)]
 pub struct Call {
     /// `GET`, `POST`, …
     pub method: String,
@@ -20,8 +20,18 @@ pub struct Call {
     pub content_type: String,
     /// The header `Authorization`; empty when there is none.
     pub authorization: Credentials,
-    /// The body.
-    pub body: Vec<u8>,
+    /// The body, still to be read. What the rest of the request does not allow is refused without
+    /// reading it.
+    pub body: Body,
+}
+
+impl Call {
+    /// Whether the body is said to be JSON, which a browser does not let a page of another site
+    /// send.
+    pub(crate) fn is_json(&self) -> bool {
+        let essence = self.content_type.split(';').next().unwrap_or("");
+        essence.trim().eq_ignore_ascii_case("application/json")
+    }
 }
 
 /// A header `Authorization`, hidden from logs.

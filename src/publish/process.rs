@@ -1,10 +1,11 @@
-//! `process_*`, read from the kernel.
+//! What the process uses, read from the kernel (`process_*`), and what it could not log.
 
 use std::fs;
 
 use super::catalogue;
 use super::family::Family;
 use crate::metric::Labels;
+use crate::runtime::dropped_lines;
 
 /// The kernel's clock ticks per second: 100 on every Linux that Rust supports.
 const TICKS: f64 = 100.0;
@@ -14,7 +15,10 @@ const PAGE: f64 = 4096.0;
 /// The families of this process, without those that the kernel gives no value for.
 pub(super) fn families() -> Vec<Family> {
     let usage = Usage::read();
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    let dropped = dropped_lines() as f64;
     [
+        (&catalogue::LOG_LINES_DROPPED, Some(dropped)),
         (&catalogue::PROCESS_CPU, usage.cpu),
         (&catalogue::PROCESS_OPEN_FDS, usage.files),
         (&catalogue::PROCESS_MAX_FDS, max_files()),

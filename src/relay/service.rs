@@ -24,7 +24,7 @@ use crate::metric::Labels;
 use crate::notify::Clock;
 use crate::notify::retrain::Deliveries;
 use crate::publish::{self, Call, Control, Credentials, Reply, Server, Shared, Snapshot};
-use crate::runtime::{Supervisor, clock, reload_signal};
+use crate::runtime::{Supervisor, clock, read_small, reload_signal};
 use crate::service::MonitorError;
 use crate::service::control::{self, Api, Command, text};
 use crate::service::open_store::{self, Place};
@@ -249,24 +249,30 @@ impl Handler {
                 let gates = open.ledger.describe().await;
                 text(200, &page(&relay, &gates, &open.api.deliveries.stats()))
             }
-            WEBHOOK => self.receive(open, &call).await,
-            _ => open.api.answer(&call).await,
+            WEBHOOK => self.receive(open, call).await,
+            _ => open.api.answer(call).await,
         }
     }
 
-    /// Handles a notification of Alertmanager.
-    async fn receive(&self, open: &OpenRelay, call: &Call) -> Reply {
+    /// Handles a notification of Alertmanager; `call` has the token, if there is one.
+    async fn receive(&self, open: &OpenRelay, call: Call) -> Reply {
         if call.method != "POST" {
             return text(405, "only POST is served here\n");
         }
         // Browsers let any page post text to another host, but not JSON.
-        if !call.content_type.starts_with("application/json") {
+        if !call.is_json() {
             return text(415, "Content-Type: must be application/json\n");
         }
         if open.receiving.is_cancelled() {
             return text(503, "sidewatch is stopping\n");
         }
-        let notification = match Notification::parse(&call.body) {
+        let body = match call.body.read().await {
+            Ok(body) => body,
+            Err(refused) => return refused,
+        };
+        let parsed = Notification::parse(&body);
+        drop(body);
+        let notification = match parsed {
             Ok(notification) => notification,
             Err(error) => {
                 warn!(%error, "a notification was refused");
@@ -300,20 +306,19 @@ impl Handler {
 }
 
 /// Whether the credentials are the bearer token in a file. The file is read for every request.
-async fn is_authorized(credentials: &Credentials, file: &Path) -> std::io::Result<bool> {
-    let token = tokio::fs::read_to_string(file).await?;
-    let token = token.trim();
+async fn is_authorized(credentials: &Credentials, file: &Path) -> Result<bool, String> {
+    let token = read_small(file).await?;
+    let token = token.trim_ascii();
     if token.is_empty() {
-        return Err(std::io::Error::other("it is empty"));
+        return Err("it is empty".to_owned());
     }
     let given = credentials
         .0
         .split_once(' ')
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     // Comparing digests keeps the duration independent of the token.
-    Ok(given.is_some_and(|(_, given)| {
-        Sha256::digest(given.trim().as_bytes()) == Sha256::digest(token.as_bytes())
-    }))
+    Ok(given
+        .is_some_and(|(_, given)| Sha256::digest(given.trim().as_bytes()) == Sha256::digest(token)))
 }
 
 /// Executes commands and updates the published snapshot.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -17,7 +17,7 @@ use super::probe::Prober;
 use super::reload::{self, LoaderOf};
 use crate::config::Config;
 use crate::notify::retrain::Deliveries;
-use crate::publish::{Call, Control, Reply};
+use crate::publish::{Body, Call, Control, Reply};
 use crate::scrape::Exposition;
 
 /// Reloads the configuration, with every check.
@@ -29,6 +29,8 @@ pub type Recogniser = Arc<dyn Fn(&Exposition) -> bool + Send + Sync>;
 
 /// Capacity of the command queue; more commands are refused.
 const QUEUE: usize = 16;
+/// How long a changed configuration has to stay the same before it is loaded.
+const SETTLED: Duration = Duration::from_secs(5);
 /// Largest number of keys in one request.
 const MAX_KEYS: usize = 10_000;
 
@@ -67,8 +69,9 @@ pub(crate) async fn hang_ups(
     }
 }
 
-/// Reads the configuration periodically and requests a reload when its contents changed; renames
-/// and links of files do not matter.
+/// Reads the configuration periodically and requests a reload when its contents changed and then
+/// stayed the same for a while, since someone may still be writing a file; renames and links of
+/// files do not matter.
 pub(super) async fn poll(
     loader: Loader,
     every: Duration,
@@ -76,10 +79,16 @@ pub(super) async fn poll(
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
 ) {
+    let mut changed: Option<(String, Instant)> = None;
     loop {
+        let wait = if changed.is_some() {
+            every.min(SETTLED)
+        } else {
+            every
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(every) => {}
+            () = sleep(wait) => {}
         }
         let load = Arc::clone(&loader);
         // Problems count as content: they are reported once, and a corrected file is loaded.
@@ -92,13 +101,23 @@ pub(super) async fn poll(
             continue;
         };
         if seen == known {
+            changed = None;
             continue;
+        }
+        match &changed {
+            Some((before, since)) if *before == seen && since.elapsed() >= SETTLED => {}
+            Some((before, _)) if *before == seen => continue,
+            _ => {
+                changed = Some((seen, Instant::now()));
+                continue;
+            }
         }
         info!("the configuration has changed; reloading");
         let (reply, _) = oneshot::channel();
         // A full queue contains a reload, or the next check requests it again.
         if commands.try_send(Command::Reload(reply)).is_ok() {
             known = seen;
+            changed = None;
         }
     }
 }
@@ -124,11 +143,13 @@ impl Api {
     pub(crate) fn control(self) -> Control {
         Control::new(move |call| -> BoxFuture<'static, Reply> {
             let api = self.clone();
-            Box::pin(async move { api.answer(&call).await })
+            Box::pin(async move { api.answer(call).await })
         })
     }
 
-    pub(crate) async fn answer(&self, call: &Call) -> Reply {
+    /// Answers a call. What its path, method, media type and the flags do not allow is refused
+    /// before the body is read.
+    pub(crate) async fn answer(&self, call: Call) -> Reply {
         let post = call.method == "POST" || call.method == "PUT";
         if call.path == "/probe" {
             return match (&*call.method, &self.prober) {
@@ -139,7 +160,7 @@ impl Api {
         }
         let rest = call.path.strip_prefix("/api/v1/retraining/");
         match rest {
-            None if post => self.reload().await,
+            None if post => self.reload(call.body).await,
             None => text(405, "only POST and PUT reload\n"),
             Some("outbox") if call.method == "GET" || call.method == "HEAD" => self.list(),
             Some("outbox") => error(405, "bad_data", "only GET lists the outbox"),
@@ -147,18 +168,21 @@ impl Api {
             Some("outbox/retry") => self.change(call, true).await,
             Some("outbox/drop") => self.change(call, false).await,
             Some(rest) => match rest.strip_suffix("/done") {
-                Some(id) if !id.is_empty() => self.done(id).await,
+                Some(id) if !id.is_empty() => self.done(id, call.body).await,
                 _ => error(404, "not_found", "no such path"),
             },
         }
     }
 
-    async fn reload(&self) -> Reply {
+    async fn reload(&self, body: Body) -> Reply {
         if !self.lifecycle {
             return text(
                 403,
                 "reloading over HTTP is off; start with --web.enable-lifecycle, or send SIGHUP\n",
             );
+        }
+        if let Err(refused) = body.discard().await {
+            return refused;
         }
         let (reply, answer) = oneshot::channel();
         if self.commands.try_send(Command::Reload(reply)).is_err() {
@@ -178,12 +202,16 @@ impl Api {
         success(&json!(self.deliveries.list()))
     }
 
-    async fn change(&self, call: &Call, retry: bool) -> Reply {
+    async fn change(&self, call: Call, retry: bool) -> Reply {
         // Without the user's consent, a web page can post text to another host, but not JSON.
-        if !call.content_type.starts_with("application/json") {
+        if !call.is_json() {
             return error(415, "bad_data", "Content-Type: must be application/json");
         }
-        let keys = match serde_json::from_slice::<Keys>(&call.body) {
+        let body = match call.body.read().await {
+            Ok(body) => body,
+            Err(refused) => return refused,
+        };
+        let keys = match serde_json::from_slice::<Keys>(&body) {
             Ok(Keys { keys }) if keys.len() <= MAX_KEYS => keys,
             Ok(_) => {
                 let text = format!("keys: at most {MAX_KEYS} at once");
@@ -194,6 +222,7 @@ impl Api {
                 return error(400, "bad_data", &text);
             }
         };
+        drop(body);
         let mut unknown = Vec::new();
         for key in keys {
             let changed = if retry {
@@ -214,7 +243,10 @@ impl Api {
         error(404, "not_found", &text)
     }
 
-    async fn done(&self, id: &str) -> Reply {
+    async fn done(&self, id: &str, body: Body) -> Reply {
+        if let Err(refused) = body.discard().await {
+            return refused;
+        }
         let (reply, answer) = oneshot::channel();
         let sent = self
             .commands
@@ -254,5 +286,51 @@ fn error(status: u16, kind: &str, message: &str) -> Reply {
         status,
         content_type: "application/json",
         body: json!({ "status": "error", "errorType": kind, "error": message }).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+    use tokio::time::{Instant, sleep, timeout};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Command, Loader, SETTLED, poll, queue};
+    use crate::config::Config;
+    use crate::judge::Registry;
+
+    const RULES: &str = "groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_configuration_is_loaded_when_it_has_stopped_changing() {
+        let load = |text: &str| Config::default().with_rules("r", text, &Registry::built_in());
+        let text = Arc::new(Mutex::new(RULES.to_owned()));
+        let file = Arc::clone(&text);
+        let loader: Loader = Arc::new(move || load(&file.lock()));
+        let (commands, mut queue) = queue();
+        let (every, stop) = (Duration::from_secs(1), CancellationToken::new());
+        let known = load(RULES).unwrap().hash();
+        let polling = tokio::spawn(poll(loader, every, known, commands, stop.clone()));
+
+        // The half of a file that is written slowly.
+        *text.lock() = "groups: []\n".to_owned();
+        sleep(SETTLED / 2).await;
+        *text.lock() = RULES.to_owned();
+        let early = timeout(10 * SETTLED, queue.recv()).await;
+        assert!(early.is_err(), "a half was loaded");
+
+        // A broken file counts as content too.
+        for changed in ["groups: []\n", "groups: {\n"] {
+            *text.lock() = changed.to_owned();
+            let started = Instant::now();
+            let found = timeout(3 * SETTLED, queue.recv()).await;
+            assert!(matches!(found, Ok(Some(Command::Reload(_)))), "{changed}");
+            assert!(started.elapsed() >= SETTLED, "{changed}");
+        }
+        stop.cancel();
+        polling.await.unwrap();
     }
 }

@@ -4,8 +4,11 @@
 //! The URL that is scraped is the configuration's, never the request's: no client can aim Sidewatch
 //! at another host.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tracing::subscriber::{NoSubscriber, with_default};
@@ -16,11 +19,16 @@ use crate::config::Config;
 use crate::config::settings::{Alerting, Retraining};
 use crate::judge::Registry;
 use crate::monitor::Target;
+use crate::publish::web::{Bucket, RateLimit};
 use crate::publish::{Query, Reply, Snapshot, probe_page};
 use crate::rules::RuleSet;
-use crate::runtime::http::redacted;
 use crate::runtime::{clock, on_own_thread};
 
+/// How often each target may be probed: its own scrapes must not suffer.
+const LIMIT: RateLimit = RateLimit {
+    interval: Duration::from_secs(1),
+    burst: 5,
+};
 /// Concurrent probes; more are refused.
 const MAX_PROBES: usize = 4;
 
@@ -35,6 +43,8 @@ pub(crate) struct Prober {
     current: watch::Receiver<Arc<Config>>,
     registry: Registry,
     slots: Arc<Semaphore>,
+    /// By the URL of a target.
+    buckets: Arc<Mutex<HashMap<String, Bucket>>>,
 }
 
 impl Prober {
@@ -43,6 +53,7 @@ impl Prober {
             current,
             registry,
             slots: Arc::new(Semaphore::new(MAX_PROBES)),
+            buckets: Arc::default(),
         }
     }
 
@@ -52,6 +63,13 @@ impl Prober {
             Ok(wanted) => wanted,
             Err((status, message)) => return text(status, message),
         };
+        if !self.is_within_rate(&config, &target.url) {
+            return text(
+                429,
+                "this target was probed a moment ago; a target may be probed once a second\n"
+                    .to_owned(),
+            );
+        }
         let Ok(_slot) = self.slots.try_acquire() else {
             return text(
                 503,
@@ -65,6 +83,18 @@ impl Prober {
             return text(503, "no thread for the probe; try again later\n".to_owned());
         };
         text(200, probe_page(&snapshot, success, started.elapsed()))
+    }
+
+    /// Counts a probe of a target; whether it is within the limit.
+    fn is_within_rate(&self, config: &Config, url: &str) -> bool {
+        let now = Instant::now();
+        let mut buckets = self.buckets.lock();
+        // A reload may have removed targets.
+        buckets.retain(|known, _| known_targets(config).any(|target| target.url == *known));
+        let bucket = buckets
+            .entry(url.to_owned())
+            .or_insert_with(|| Bucket::new(LIMIT, now));
+        bucket.take(now)
     }
 }
 
@@ -102,22 +132,45 @@ fn wanted<'a>(config: &'a Config, query: &Query) -> Result<Wanted<'a>, Refused> 
         )
     })?;
     let asked = query.first("target").ok_or_else(|| missing("target"))?;
-    let settings = &config.settings;
-    let known = settings
-        .scrape
-        .targets
-        .iter()
-        .chain(&settings.probe.targets);
-    let target = known.into_iter().find(|target| {
+    // The answer must not tell whether a guessed password is right.
+    let mut known = known_targets(config).filter(|_| user_part(asked).is_none());
+    let target = known.find(|target| {
         target.url == asked
-            || redacted(&target.url) == asked
+            || without_user(&target.url) == asked
             || target.labels.get("instance") == Some(asked)
     });
     let target = target.ok_or_else(|| {
-        let text = "the target is neither among scrape.targets nor probe.targets; add it there\n";
+        let text = "the target is neither among scrape.targets nor probe.targets; add it there, and ask for it without user and password\n";
         (403, text.to_owned())
     })?;
     Ok((target, module))
+}
+
+/// The targets that may be probed.
+fn known_targets(config: &Config) -> impl Iterator<Item = &Target> {
+    let settings = &config.settings;
+    settings
+        .scrape
+        .targets
+        .iter()
+        .chain(&settings.probe.targets)
+}
+
+/// The user part of a URL with its `@`, as byte positions; `None` without one.
+fn user_part(url: &str) -> Option<(usize, usize)> {
+    let start = url.find("://")? + 3;
+    let authority = url.get(start..)?;
+    let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+    let at = authority.get(..end)?.rfind('@')?;
+    Some((start, start + at + 1))
+}
+
+fn without_user(url: &str) -> String {
+    let mut url = url.to_owned();
+    if let Some((start, end)) = user_part(&url) {
+        url.replace_range(start..end, "");
+    }
+    url
 }
 
 /// The configuration for this target and these rules alone, without receivers.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use redb::backends::FileBackend;
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
     TableDefinition,
@@ -116,6 +117,32 @@ fn opening(error: DatabaseError) -> FileError {
     other(error)
 }
 
+/// Creates a folder and those above it, for the user of this process only; one that exists stays as
+/// it is.
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(directory)
+}
+
+/// Opens the file, or creates it for the user of this process only. A link is not followed: it
+/// could lead to a file of someone else's.
+fn open_own(path: &Path) -> io::Result<fs::File> {
+    let is_link = |metadata: &fs::Metadata| metadata.file_type().is_symlink();
+    let refused =
+        || io::Error::other("it is a symbolic link, which is not followed; replace it by the file");
+    if fs::symlink_metadata(path).is_ok_and(|found| is_link(&found)) {
+        return Err(refused());
+    }
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.mode(0o600).open(path)?;
+    let (opened, found) = (file.metadata()?, fs::symlink_metadata(path)?);
+    if (opened.dev(), opened.ino()) != (found.dev(), found.ino()) {
+        return Err(refused());
+    }
+    Ok(file)
+}
+
 impl File {
     /// Opens or creates the file and reads everything in it.
     pub(super) fn open(path: &Path) -> Result<Loaded, FileError> {
@@ -125,7 +152,9 @@ impl File {
             let mut builder = Builder::new();
             builder.set_cache_size(CACHE_BYTES);
             builder.set_check_integrity_on_open(existed && !empty);
-            let database = builder.create(path).map_err(opening)?;
+            let file = open_own(path).map_err(|error| from_io(&error))?;
+            let backend = FileBackend::new(file).map_err(opening)?;
+            let database = builder.create_with_backend(backend).map_err(opening)?;
             Ok(Self {
                 database: Some(database),
             })

@@ -1,7 +1,6 @@
 //! The store: a mirror in memory over a file that may be missing, damaged or deleted.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -125,7 +124,7 @@ impl Store {
             path: directory.to_owned(),
             reason: error.to_string(),
         };
-        fs::create_dir_all(directory).map_err(io)?;
+        file::create_directory(directory).map_err(io)?;
         let path = directory.join(FILE);
         let mut opened = Opened::default();
         let (file, records) = open_or_replace(&path, at, &mut opened)?;

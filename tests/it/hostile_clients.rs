@@ -306,6 +306,75 @@ async fn a_page_of_another_site_may_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_page_whose_name_was_made_to_lead_here_may_change_nothing_and_read_no_configuration() {
+    let guarded = Guarded::start("").await;
+    let own = &guarded.address;
+    let request = |line: &str, headers: &str| {
+        format!("{line} HTTP/1.1\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n")
+    };
+    for (line, headers, expected) in [
+        (
+            "POST /-/reload",
+            "Host: evil.example:9755\r\nOrigin: http://evil.example:9755\r\n",
+            "403",
+        ),
+        ("POST /-/reload", "Host: evil.example\r\n", "403"),
+        ("POST /-/reload", "Host:\r\nOrigin: http://\r\n", "403"),
+        (
+            "POST http://evil.example/-/reload",
+            "Host: evil.example\r\n",
+            "403",
+        ),
+        ("GET /api/v1/status/config", "Host: evil.example\r\n", "403"),
+        (
+            "GET /api/v1/status/config",
+            "Host: fraud-judge.models.svc\r\n",
+            "200",
+        ),
+        ("GET /metrics", "Host: evil.example\r\n", "200"),
+        ("POST /-/reload", "Host: fraud-judge\r\n", "200"),
+        (
+            "POST /-/reload",
+            &format!("Host: {own}\r\nSec-Fetch-Site: cross-site\r\n"),
+            "403",
+        ),
+        (
+            "POST /-/reload",
+            &format!("Host: {own}\r\nOrigin: https://{own}\r\n"),
+            "403",
+        ),
+        (
+            "POST /-/reload",
+            &format!("Host: {own}\r\nOrigin: http://{own}\r\nOrigin: http://evil.example\r\n"),
+            "403",
+        ),
+        (
+            "POST /-/reload",
+            &format!("Host: {own}\r\nOrigin: http://{own}\r\nSec-Fetch-Site: same-origin\r\n"),
+            "200",
+        ),
+    ] {
+        let answer = exchange(&guarded, request(line, headers).as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{line} {headers}{answer}");
+        assert!(answer.contains("nosniff"), "{answer}");
+        assert!(answer.contains("no-store"), "{answer}");
+    }
+    for (host, is_shown) in [("evil.example", false), ("127.0.0.1", true)] {
+        let page = request("GET /", &format!("Host: {host}\r\n"));
+        let answer = exchange(&guarded, page.as_bytes()).await;
+        assert_eq!(status(&answer), "200");
+        assert_eq!(
+            answer.contains("annotations: {summary: s}"),
+            is_shown,
+            "{host}"
+        );
+    }
+    let page = scrape(&guarded, "http").await;
+    let foreign = value_of(&page, &["requests_rejected_total", "\"foreign_host\""]);
+    assert_eq!(foreign, Some(5.0));
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_is_cut_off() {
     let guarded = Guarded::start("").await;
     let before = guarded.resident();

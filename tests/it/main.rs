@@ -16,6 +16,7 @@ mod backfill; // warm starts from the real Prometheus
 mod backtest; // the same history from every source
 mod bad_input; // errors for bad input; a running process goes on
 mod belief; // what Alertmanager believes, against a plain model
+mod broken_log; // standard error that stalls, is full or is closed
 mod browser; // the status page in a real Chromium
 mod clock_jumps; // an hour ahead, an hour back
 mod cluster; // the real Alertmanager, alone and three of them
@@ -36,6 +37,7 @@ mod exposition_reference; // a slow, simple parser
 mod faults; // every fault of target and receivers
 mod fuzz_smoke; // a short run of the fuzz targets
 mod gates; // replicas and watches of one name ask each for themselves
+mod half_sent; // bodies that never end are refused by their heads, and share a budget
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
 mod hostile_targets; // bodies that cost or crowd out; the others are still watched
 mod identity; // rule state over reloads and restarts
@@ -56,6 +58,7 @@ mod promql_random; // series and expressions from a seed
 mod promql_suite; // scripts in Prometheus' test language
 mod receiver_limits; // of the APIs of retraining receivers
 mod redirects; // of requests with a body
+mod readers; // clients that read large pages delay no scrape
 mod reference; // generated pages are up to date
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps

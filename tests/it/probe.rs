@@ -193,3 +193,41 @@ async fn nobody_can_aim_a_probe_at_another_host() {
     let post = reqwest::Client::new().post(format!("{}/probe?{own}", world.url));
     assert_eq!(post.send().await.unwrap().status(), 405);
 }
+
+#[tokio::test]
+async fn a_probe_does_not_tell_passwords_and_each_target_is_probed_seldom() {
+    let scraped = target("up_to 1\n").await;
+    let address = scraped.uri().replace("http://", "");
+    let world = World::new(
+        &scraped.uri(),
+        &format!(
+            "probe:\n  targets: [{{url: \"http://me:hunter2@{address}/other\"}}]\n  modules: {{judge: {{rules: [module.yaml]}}}}\n"
+        ),
+    )
+    .await;
+    for (user, expected) in [
+        ("me:guess@", 403),
+        ("me:hunter2@", 403),
+        ("me:xxxxx@", 403),
+        ("", 200),
+    ] {
+        let query = format!("target=http://{user}{address}/other&module=judge");
+        let (status, answer) = world.probe(&query).await;
+        assert_eq!(status, expected, "{user}: {answer}");
+        assert!(!answer.contains("hunter2"), "{answer}");
+    }
+    let own = format!("target={}/metrics&module=judge", scraped.uri());
+    let mut statuses = Vec::new();
+    for _ in 0..50 {
+        statuses.push(world.probe(&own).await.0);
+    }
+    assert_eq!(statuses[0], 200);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    until("another probe", SOON, async || {
+        match world.probe(&own).await {
+            (200, _) => Ok(()),
+            (status, _) => Err(status),
+        }
+    })
+    .await;
+}

@@ -258,6 +258,43 @@ async fn a_token_server_that_wants_the_secret_in_the_form_gets_it_there() {
 }
 
 #[tokio::test]
+async fn a_token_whose_lifetime_no_clock_can_hold_is_used() {
+    for lifetime in ["1e19", "9.2e18", "1e300", "-1", "null"] {
+        let (server, tokens) = (server().await, MockServer::start().await);
+        let body = format!("{{\"access_token\":\"long\",\"expires_in\":{lifetime}}}");
+        Mock::given(path("/token"))
+            .respond_with(ResponseTemplate::new(200).set_body_raw(body, "application/json"))
+            .expect(1)
+            .mount(&tokens)
+            .await;
+        let client = oauth2(&tokens, "one".into());
+        get(&client, &server.uri()).await;
+        get(&client, &server.uri()).await;
+        let expected = ["Bearer long", "Bearer long"];
+        assert_eq!(
+            received(&server, "authorization").await,
+            expected,
+            "{lifetime}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_secret_file_without_end_is_read_up_to_the_limit() {
+    let server = server().await;
+    let client = with_auth(Auth::Authorization {
+        scheme: "Bearer".to_owned(),
+        credentials: Secret::File("/dev/zero".into()),
+    });
+    let failed = client.get(&server.uri(), &[], TIMEOUT, 0).await;
+    let message = failed.unwrap_err().to_string();
+    assert!(
+        message.contains("more than the limit of 1048576 bytes"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn a_token_that_cannot_be_had_is_a_credentials_error() {
     let (server, tokens) = (server().await, MockServer::start().await);
     let client = oauth2(&tokens, "hunter2".into());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,31 @@ fn entry(id: &str) -> Entry {
     let firing = alert("Bad", AlertState::Firing, &[("pod", "a")]);
     let request = RetrainRequest::new(id.to_owned(), ("m", "1"), &firing, NOW);
     Entry::new("hook", request, NOW, Duration::from_secs(60))
+}
+
+#[test]
+fn folder_and_file_are_for_the_own_user_only_and_links_are_not_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let fresh = directory.path().join("state");
+    let (store, _) = open(&fresh);
+    assert_eq!(mode(&fresh), 0o700);
+    assert_eq!(mode(&fresh.join("sidewatch.redb")), 0o600);
+    drop(store);
+    let linked = directory.path().join("linked");
+    fs::create_dir(&linked).unwrap();
+    for (target, is_there) in [("there", true), ("none", false)] {
+        let target = directory.path().join(target);
+        if is_there {
+            fs::write(&target, "").unwrap();
+        }
+        symlink(&target, linked.join("sidewatch.redb")).unwrap();
+        let error = Store::open(&linked, NOW).unwrap_err();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+        assert_eq!(target.exists(), is_there);
+        assert!(!is_there || fs::read(&target).unwrap().is_empty());
+        fs::remove_file(linked.join("sidewatch.redb")).unwrap();
+    }
 }
 
 #[test]

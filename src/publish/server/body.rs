@@ -1,58 +1,221 @@
-//! Requests that are read whole: for a server with one handler, and for calls to the running
-//! process.
+//! Requests for a control or for a server with one handler. The body is read only when the handler
+//! asks for it, so that a request that is refused by its head costs no memory.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::super::control::{Call, Credentials};
 use super::super::query::Query;
-use super::gate::header;
-use super::reply::{Answer, Reply};
+use super::counters::{Http, Rejected};
+use super::gate::{explained, header};
+use super::reply::Reply;
 
 /// Largest body that is read, in bytes.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
+/// Bytes of all bodies that are held at once.
+const MAX_HELD: usize = 8 * MAX_BODY;
+/// First allocation for a body, in bytes; Alertmanager's notifications are usually smaller.
+const FIRST_PIECE: usize = 8 * 1024;
 /// Time for a client to send the body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request, given its method, path and body.
 pub(crate) type Handler = Arc<dyn Fn(&str, &str, &[u8]) -> Reply + Send + Sync>;
 
-/// Reads a request with its body and answers it.
-pub(super) async fn respond<F>(request: Request<Incoming>, reply: impl FnOnce(Call) -> F) -> Answer
-where
-    F: Future<Output = Reply>,
-{
-    match read(request).await {
-        Ok(call) => reply(call).await.into(),
-        Err(refused) => refused.into(),
+/// The memory for the bodies of one listener's requests; clones share it.
+#[derive(Clone)]
+pub(super) struct Bodies {
+    /// One permit for each byte.
+    free: Arc<Semaphore>,
+    counters: Http,
+}
+
+impl Bodies {
+    /// All of it is free.
+    pub(super) fn new(counters: Http) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(MAX_HELD)),
+            counters,
+        }
+    }
+
+    /// The request as a call whose body is still to be read.
+    pub(super) fn call(&self, request: Request<Incoming>) -> Call {
+        Call {
+            method: request.method().as_str().to_owned(),
+            path: request.uri().path().to_owned(),
+            query: Query::parse(request.uri().query()),
+            content_type: header(&request, &CONTENT_TYPE).to_owned(),
+            authorization: Credentials(header(&request, &AUTHORIZATION).to_owned()),
+            body: Body {
+                incoming: request.into_body(),
+                bodies: self.clone(),
+            },
+        }
     }
 }
 
-/// The request with its body; the error is the reply to the client.
-async fn read(request: Request<Incoming>) -> Result<Call, Reply> {
-    let mut call = Call {
-        method: request.method().as_str().to_owned(),
-        path: request.uri().path().to_owned(),
-        query: Query::parse(request.uri().query()),
-        content_type: header(&request, &CONTENT_TYPE).to_owned(),
-        authorization: Credentials(header(&request, &AUTHORIZATION).to_owned()),
-        body: Vec::new(),
-    };
-    let body = Limited::new(request.into_body(), MAX_BODY).collect();
-    let (status, text) = match timeout(BODY_TIMEOUT, body).await {
-        Ok(Ok(body)) => {
-            call.body = body.to_bytes().to_vec();
-            return Ok(call);
+/// The body of a request, of which nothing is read yet. Dropping it closes the connection after the
+/// answer, unless the client has sent no body.
+pub struct Body {
+    incoming: Incoming,
+    bodies: Bodies,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Body")
+    }
+}
+
+impl Body {
+    /// Reads the body: at most 1 MiB, within 10 s.
+    ///
+    /// # Errors
+    /// The reply to the client, if the body cannot be read or the bodies of other requests leave no
+    /// room for it.
+    pub(crate) async fn read(self) -> Result<Received, Reply> {
+        self.take(true).await
+    }
+
+    /// Reads the body under the same limits and keeps nothing of it.
+    ///
+    /// # Errors
+    /// The reply to the client, if the body cannot be read.
+    pub(crate) async fn discard(self) -> Result<(), Reply> {
+        self.take(false).await.map(drop)
+    }
+
+    async fn take(mut self, keep: bool) -> Result<Received, Reply> {
+        let taken = timeout(BODY_TIMEOUT, self.frames(keep)).await;
+        let rejected = match taken.unwrap_or(Err(Unread::TimedOut)) {
+            Ok(received) => return Ok(received),
+            Err(Unread::Cut) => return Err(Reply::text(400, "the body was cut\n")),
+            Err(Unread::TooLarge) => Rejected::BodyTooLarge,
+            Err(Unread::TimedOut) => Rejected::BodyTimeout,
+            Err(Unread::NoRoom) => Rejected::BodyBudget,
+        };
+        self.bodies.counters.reject(rejected);
+        let (status, text) = explained(rejected);
+        Err(Reply::text(status, text))
+    }
+
+    async fn frames(&mut self, keep: bool) -> Result<Received, Unread> {
+        let mut received = Received::default();
+        let mut size = 0;
+        while let Some(frame) = self.incoming.frame().await {
+            // Frames without data are trailers.
+            let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else {
+                continue;
+            };
+            size += data.len();
+            if size > MAX_BODY {
+                return Err(Unread::TooLarge);
+            }
+            if keep {
+                received.push(&data, &self.bodies.free)?;
+            }
         }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => (413, "the body is too large\n"),
-        Ok(Err(_)) => (400, "the body was cut\n"),
-        Err(_) => (408, "the body took too long\n"),
-    };
-    Err(Reply::text(status, text))
+        Ok(received)
+    }
+}
+
+/// Why a body is not read.
+#[derive(Debug)]
+enum Unread {
+    Cut,
+    TooLarge,
+    TimedOut,
+    NoRoom,
+}
+
+/// A body in memory; its bytes count against the limit of all bodies until it is dropped.
+#[derive(Default)]
+pub(crate) struct Received {
+    bytes: Vec<u8>,
+    /// As many as the capacity of `bytes`.
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Received {
+    fn push(&mut self, data: &[u8], free: &Arc<Semaphore>) -> Result<(), Unread> {
+        let needed = self.bytes.len() + data.len();
+        let capacity = self
+            .held
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        if needed > capacity {
+            let grown = needed.max(2 * capacity).clamp(FIRST_PIECE, MAX_BODY);
+            let more = u32::try_from(grown - capacity).map_err(|_| Unread::NoRoom)?;
+            let permit = Arc::clone(free).try_acquire_many_owned(more);
+            let permit = permit.map_err(|_| Unread::NoRoom)?;
+            match &mut self.held {
+                Some(held) => held.merge(permit),
+                None => self.held = Some(permit),
+            }
+            self.bytes.reserve_exact(grown - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::{FIRST_PIECE, MAX_BODY, MAX_HELD, Received, Unread};
+
+    #[test]
+    fn bodies_take_their_bytes_from_one_budget_and_give_them_back() {
+        let free = Arc::new(Semaphore::new(MAX_HELD));
+        let piece = vec![b'a'; 10_000];
+        let mut held = Vec::new();
+        loop {
+            let mut received = Received::default();
+            let mut fits = true;
+            while fits && received.len() + piece.len() <= MAX_BODY {
+                fits = received.push(&piece, &free).is_ok();
+            }
+            held.push(received);
+            if !fits {
+                break;
+            }
+        }
+        let bytes: usize = held.iter().map(|received| received.bytes.capacity()).sum();
+        assert!(bytes <= MAX_HELD, "{bytes} bytes are held");
+        assert_eq!(held.len(), MAX_HELD / MAX_BODY + 1);
+        drop(held);
+        assert_eq!(free.available_permits(), MAX_HELD);
+    }
+
+    #[test]
+    fn a_small_body_takes_little_and_one_without_room_nothing() {
+        let free = Arc::new(Semaphore::new(FIRST_PIECE + 1));
+        let mut small = Received::default();
+        small.push(b"{}", &free).unwrap();
+        assert_eq!(free.available_permits(), 1);
+        let mut other = Received::default();
+        assert!(matches!(other.push(b"{}", &free), Err(Unread::NoRoom)));
+        assert_eq!((&*small, &*other), (&b"{}"[..], &b""[..]));
+    }
 }

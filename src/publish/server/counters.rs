@@ -49,12 +49,16 @@ pub(super) enum Rejected {
     Malformed,
     BodyTooLarge,
     BodyTimeout,
+    /// The bodies of other requests leave no room.
+    BodyBudget,
     /// Another site's page makes a browser change something here.
     CrossSite,
+    /// The host of the request is none of this server's names.
+    ForeignHost,
 }
 
 /// The label `reason` of rejected requests, in the order of [`Rejected`].
-const REJECTED: [&str; 8] = [
+const REJECTED: [&str; 10] = [
     "unauthorized",
     "auth_busy",
     "rate_limited",
@@ -62,7 +66,9 @@ const REJECTED: [&str; 8] = [
     "malformed",
     "body_too_large",
     "body_timeout",
+    "body_budget",
     "cross_site",
+    "foreign_host",
 ];
 
 /// The values of the label `reason` of refused connections.
@@ -189,6 +195,7 @@ mod tests {
 
     #[test]
     fn reasons_are_in_the_order_of_the_variants() {
+        assert_eq!(REJECTED[Rejected::ForeignHost as usize], "foreign_host");
         let refused = REFUSED[Refused::SlowReader as usize];
         let rejected = REJECTED[Rejected::BodyTimeout as usize];
         assert_eq!((refused, rejected), ("slow_reader", "body_timeout"));

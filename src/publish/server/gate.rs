@@ -12,13 +12,23 @@ use hyper::header::{
     WWW_AUTHENTICATE,
 };
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, StatusCode, Version};
+use hyper::{Method, Request, Version};
 use tokio::task::yield_now;
 
 use super::body::MAX_BODY;
 use super::counters::{Http, Rejected};
+use super::hosts::Hosts;
 use super::reply::{Answer, Reply};
 use super::web::{Active, Login, Passwords, Reloader};
+
+/// The path of the configuration, which only requests for a host of ours may read.
+const CONFIGURATION: &str = "/api/v1/status/config";
+/// How the page that makes a browser send a request is related to this server.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Marks a request whose host is none of ours.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ForeignHost;
 
 /// Answers one request.
 pub(super) type Service =
@@ -30,6 +40,8 @@ pub(super) struct Gate {
     pub(super) service: Service,
     /// TLS, users, headers and rate limit.
     pub(super) web: Arc<Reloader>,
+    /// The names of this server.
+    pub(super) hosts: Hosts,
     /// Compares passwords.
     pub(super) passwords: Passwords,
     /// Counts what does not pass.
@@ -38,19 +50,16 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Checks a request and answers it.
-    pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Answer {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, from: IpAddr) -> Answer {
         // A client that sends requests without waiting for answers takes turns with the others.
         yield_now().await;
         let active = self.web.active();
         let mut answer = match self.check(&request, &active, from).await {
-            Ok(()) => {
-                let answer = (self.service)(request).await;
-                match answer.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => self.counters.reject(Rejected::BodyTooLarge),
-                    StatusCode::REQUEST_TIMEOUT => self.counters.reject(Rejected::BodyTimeout),
-                    _ => {}
+            Ok(is_foreign) => {
+                if is_foreign {
+                    request.extensions_mut().insert(ForeignHost);
                 }
-                answer
+                (self.service)(request).await
             }
             Err(rejected) => {
                 self.counters.reject(rejected);
@@ -61,12 +70,13 @@ impl Gate {
         answer
     }
 
+    /// Whether the host of an admitted request is foreign.
     async fn check(
         &self,
         request: &Request<Incoming>,
         active: &Active,
         from: IpAddr,
-    ) -> Result<(), Rejected> {
+    ) -> Result<bool, Rejected> {
         if !active.is_within_rate() {
             return Err(Rejected::RateLimited);
         }
@@ -81,14 +91,42 @@ impl Gate {
                 Login::Busy => return Err(Rejected::AuthBusy),
             }
         }
-        if is_cross_site(request, host.as_ref()) {
+        let is_foreign = self.is_foreign(active, host.as_ref());
+        let changes = request.method() != Method::GET && request.method() != Method::HEAD;
+        if is_foreign && (changes || request.uri().path() == CONFIGURATION) {
+            return Err(Rejected::ForeignHost);
+        }
+        if changes && self.is_cross_site(request, host.as_ref(), active.web.tls.is_some()) {
             return Err(Rejected::CrossSite);
         }
         let length = header(request, &CONTENT_LENGTH).parse::<u64>();
         if length.is_ok_and(|length| length > MAX_BODY as u64) {
             return Err(Rejected::BodyTooLarge);
         }
-        Ok(())
+        Ok(is_foreign)
+    }
+
+    /// Whether the host is none of ours. A page whose name was made to lead here has no password,
+    /// and no certificate of ours fits its name.
+    fn is_foreign(&self, active: &Active, host: Option<&Authority>) -> bool {
+        let is_protected = active.web.tls.is_some() || !active.web.users.is_empty();
+        !is_protected && !self.hosts.admit(host)
+    }
+
+    /// Whether a browser sends this for the page of another site. Reading is harmless: browsers
+    /// keep the answer from that page.
+    fn is_cross_site(
+        &self,
+        request: &Request<Incoming>,
+        host: Option<&Authority>,
+        tls: bool,
+    ) -> bool {
+        let own = |origin: &HeaderValue| {
+            let origin = origin.to_str().unwrap_or("");
+            self.hosts.is_own_origin(origin, host, tls)
+        };
+        let headers = request.headers();
+        header(request, &SEC_FETCH_SITE) == "cross-site" || !headers.get_all(ORIGIN).iter().all(own)
     }
 }
 
@@ -124,22 +162,9 @@ fn credentials(request: &Request<Incoming>) -> Option<(String, String)> {
     Some((name.to_owned(), password.to_owned()))
 }
 
-/// Whether a browser sends this for the page of another site. Reading is harmless: browsers keep
-/// the answer from that page.
-fn is_cross_site(request: &Request<Incoming>, host: Option<&Authority>) -> bool {
-    if request.method() == Method::GET || request.method() == Method::HEAD {
-        return false;
-    }
-    let Some(origin) = request.headers().get(ORIGIN) else {
-        return false;
-    };
-    let origin = origin.to_str().unwrap_or("");
-    let site = origin.split_once("://").map(|(_, site)| site);
-    site.is_none() || site != host.map(Authority::as_str)
-}
-
-fn refusal(rejected: Rejected) -> Answer {
-    let (status, text) = match rejected {
+/// The status and the text that a client gets.
+pub(super) fn explained(rejected: Rejected) -> (u16, &'static str) {
+    match rejected {
         Rejected::Unauthorized => (401, "unauthorized\n"),
         Rejected::AuthBusy => (
             429,
@@ -148,10 +173,22 @@ fn refusal(rejected: Rejected) -> Answer {
         Rejected::RateLimited => (429, "too many requests, try again later\n"),
         Rejected::BodyTooLarge => (413, "the body is too large\n"),
         Rejected::BodyTimeout => (408, "the body took too long\n"),
+        Rejected::BodyBudget => (
+            503,
+            "too many bodies of other requests are being read, try again later\n",
+        ),
         Rejected::HeaderTooLarge => (431, "the head is too large\n"),
         Rejected::Malformed => (400, "one valid Host is needed\n"),
         Rejected::CrossSite => (403, "pages of other sites may not change anything here\n"),
-    };
+        Rejected::ForeignHost => (
+            403,
+            "the Host of the request is none of this server's names; add it with --web.allowed-hosts\n",
+        ),
+    }
+}
+
+fn refusal(rejected: Rejected) -> Answer {
+    let (status, text) = explained(rejected);
     let mut answer = Answer::from(Reply::text(status, text));
     if status == 401 {
         let scheme = HeaderValue::from_static("Basic realm=\"sidewatch\", charset=\"UTF-8\"");

@@ -16,14 +16,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::Error;
-use super::super::control::Call;
 use super::super::shared::Shared;
-use super::body::{Handler, respond};
+use super::body::{Bodies, Handler};
 use super::connection::Connections;
 use super::counters::Http;
 use super::gate::{Gate, Service};
+use super::hosts::Hosts;
+use super::renderer::Renderer;
 use super::reply::Reply;
-use super::routes::answer;
+use super::routes::at_once;
 use super::serve::serve;
 use super::web::{Load, Passwords, Reloader, Web};
 use crate::metric::Labels;
@@ -39,6 +40,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     web: Option<(Web, Load)>,
+    name: String,
+    hosts: Hosts,
 }
 
 impl fmt::Debug for Server {
@@ -65,6 +68,8 @@ impl Server {
                 Error::Listen { address, source }
             }
         };
+        let hosts = Hosts::new("", &[]).with_listen_address(address);
+        let name = address.to_owned();
         let listener = match address.strip_prefix(':') {
             Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
             None => TcpListener::bind(address).await,
@@ -76,6 +81,8 @@ impl Server {
             listener,
             address,
             web: None,
+            name,
+            hosts,
         })
     }
 
@@ -84,6 +91,13 @@ impl Server {
     #[must_use]
     pub fn with_web(mut self, web: Web, load: Load) -> Self {
         self.web = Some((web, load));
+        self
+    }
+
+    /// Accepts requests that change something for these names too.
+    #[must_use]
+    pub(crate) fn with_hosts(mut self, hosts: Hosts) -> Self {
+        self.hosts = hosts.with_listen_address(&self.name);
         self
     }
 
@@ -108,21 +122,31 @@ impl Server {
     /// Serves the routes until stopped, then gives open connections a moment to finish.
     pub async fn run(self, shared: Arc<Shared>, stop: CancellationToken) {
         let counters = shared.http().clone();
+        let bodies = Bodies::new(counters.clone());
+        let renderer = Arc::new(Renderer::new(Arc::clone(&shared)));
         let service = move |request: Request<Incoming>| match shared.control(request.uri().path()) {
-            Some(control) => respond(request, move |call| control.call(call)).boxed(),
-            None => ready(answer(&request, &shared)).boxed(),
+            Some(control) => control.call(bodies.call(request)).map(Into::into).boxed(),
+            None => Arc::clone(&renderer).answer(request).boxed(),
         };
         self.accept(Box::new(service), counters, stop).await;
     }
 
     /// Serves a handler of the caller's instead of the routes, such as the demo's model server.
-    pub async fn run_with(self, handler: Handler, stop: CancellationToken) {
-        let service = move |request| {
-            let handler = Arc::clone(&handler);
-            let reply = move |call: Call| ready(handler(&call.method, &call.path, &call.body));
-            respond(request, reply).boxed()
-        };
+    pub async fn run_with(mut self, handler: Handler, stop: CancellationToken) {
+        self.hosts = Hosts::any();
         let counters = Http::new(&Labels::empty());
+        let bodies = Bodies::new(counters.clone());
+        let service = move |request| {
+            let (handler, call) = (Arc::clone(&handler), bodies.call(request));
+            let answer = async move {
+                let reply = match call.body.read().await {
+                    Ok(body) => handler(&call.method, &call.path, &body),
+                    Err(refused) => refused,
+                };
+                reply.into()
+            };
+            answer.boxed()
+        };
         self.accept(Box::new(service), counters, stop).await;
     }
 
@@ -131,10 +155,12 @@ impl Server {
     pub async fn run_health(self, shared: Arc<Shared>, stop: CancellationToken) {
         let service = move |request: Request<Incoming>| {
             let answer = match request.uri().path() {
-                "/-/healthy" | "/-/ready" => answer(&request, &shared),
-                _ => Reply::text(404, "only /-/healthy and /-/ready are served here\n").into(),
+                "/-/healthy" | "/-/ready" => at_once(&request, &shared),
+                _ => None,
             };
-            ready(answer).boxed()
+            let not_found =
+                || Reply::text(404, "only /-/healthy and /-/ready are served here\n").into();
+            ready(answer.unwrap_or_else(not_found)).boxed()
         };
         let counters = Http::new(&Labels::empty());
         self.accept(Box::new(service), counters, stop).await;
@@ -148,6 +174,7 @@ impl Server {
         let gate = Arc::new(Gate {
             service,
             web,
+            hosts: self.hosts,
             passwords: Passwords::new(),
             counters,
         });

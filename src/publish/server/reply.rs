@@ -2,8 +2,8 @@
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{HeaderMap, Response, StatusCode};
 
 /// An answer as hyper sends it.
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -35,14 +35,29 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The headers of every answer. What is served changes with every tick or is for one client, so
+    /// no cache may keep it.
+    pub(super) fn headers(&self) -> HeaderMap {
+        HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static(self.content_type)),
+            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ])
+    }
+}
+
 impl From<Reply> for Answer {
     fn from(reply: Reply) -> Self {
-        let mut answer = Self::new(Full::from(reply.body));
-        let status = StatusCode::from_u16(reply.status);
-        *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = answer.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        answer
+        assemble(reply.status, reply.headers(), reply.body.into())
     }
+}
+
+/// An answer from its parts.
+pub(super) fn assemble(status: u16, headers: HeaderMap, body: Bytes) -> Answer {
+    let mut answer = Answer::new(Full::new(body));
+    let status = StatusCode::from_u16(status);
+    *answer.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.headers_mut() = headers;
+    answer
 }

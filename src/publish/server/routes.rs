@@ -7,51 +7,76 @@ use flate2::write::GzEncoder;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue,
-    LOCATION, VARY,
+    ALLOW, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, HeaderValue, LOCATION, VARY,
 };
-use hyper::{Method, Request, Uri};
+use hyper::{Method, Request};
 
 use super::super::encode::Exposition;
 use super::super::query::Query;
 use super::super::shared::Shared;
 use super::super::{api, page};
-use super::gate::header;
+use super::renderer::{Asked, Rendered};
 use super::reply::{Answer, Reply};
 
 /// Bodies below this are not worth compressing.
 const GZIP_FROM: usize = 1024;
 
-/// Answers a request from what is shared.
-pub(super) fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
-    let is_head = request.method() == Method::HEAD;
-    if request.method() != Method::GET && !is_head {
+/// The answer to a request that needs no rendering; `None` for one that does.
+pub(super) fn at_once(request: &Request<Incoming>, shared: &Shared) -> Option<Answer> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut answer = Answer::from(Reply::text(405, "only GET and HEAD are served here\n"));
         let allowed = HeaderValue::from_static("GET, HEAD");
         answer.headers_mut().insert(ALLOW, allowed);
-        return answer;
+        return Some(answer);
     }
     if request.uri().path() == "/graph" {
-        return graph(request.uri().query(), shared);
+        let answer = graph(request.uri().query(), shared);
+        return Some(without_body(answer, request.method()));
     }
-    let reply = page_of(request.uri(), header(request, &ACCEPT), shared);
-    let gzip = reply.body.len() >= GZIP_FROM && accepts_gzip(header(request, &ACCEPT_ENCODING));
-    let compressed = gzip.then(|| compress(reply.body.as_bytes()));
-    let mut answer = Answer::from(reply);
-    let headers = answer.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    if request.uri().path() == "/" {
-        let policy = HeaderValue::from_static(page::POLICY.as_str());
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    if let Some(Ok(compressed)) = compressed {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        *answer.body_mut() = Full::from(compressed);
-    }
-    if is_head {
+    let reply = match request.uri().path() {
+        "/-/healthy" => Reply::text(200, "sidewatch is healthy\n"),
+        "/-/ready" => match shared.readiness() {
+            Ok(()) => Reply::text(200, "sidewatch is ready\n"),
+            Err(reason) => Reply::text(503, reason),
+        },
+        "/" | "/metrics" => return None,
+        path if path.starts_with("/api/") => return None,
+        _ => Reply::text(404, "not found\n"),
+    };
+    Some(without_body(reply.into(), request.method()))
+}
+
+/// An answer without its body for a HEAD.
+fn without_body(answer: Answer, method: &Method) -> Answer {
+    if method == Method::HEAD {
         return answer.map(|_| Full::default());
     }
     answer
+}
+
+/// Renders a page from what is shared, which takes time.
+pub(super) fn render(asked: &Asked, shared: &Shared) -> Rendered {
+    let reply = page_of(asked, shared);
+    let gzip = reply.body.len() >= GZIP_FROM && asked.gzip;
+    let compressed = gzip.then(|| compress(reply.body.as_bytes()));
+    let (status, mut headers) = (reply.status, reply.headers());
+    headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+    if asked.uri.path() == "/" {
+        let policy = HeaderValue::from_static(page::POLICY.as_str());
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    let body = match compressed {
+        Some(Ok(compressed)) => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            compressed.into()
+        }
+        _ => reply.body.into(),
+    };
+    Rendered {
+        status,
+        headers,
+        body,
+    }
 }
 
 /// Prometheus' page for an expression, to which alerts link: the status page, at the rule. The
@@ -71,24 +96,23 @@ fn compress(body: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn page_of(uri: &Uri, accept: &str, shared: &Shared) -> Reply {
-    let (path, query) = (uri.path(), uri.query());
+fn page_of(asked: &Asked, shared: &Shared) -> Reply {
+    let (path, query) = (asked.uri.path(), asked.uri.query());
     match path {
         "/metrics" => {
-            let format = Exposition::negotiate(accept);
+            let format = Exposition::negotiate(&asked.accept);
             Reply::new(200, format.content_type(), shared.metrics(format))
         }
-        "/-/healthy" => Reply::text(200, "sidewatch is healthy\n"),
-        "/-/ready" => match shared.readiness() {
-            Ok(()) => Reply::text(200, "sidewatch is ready\n"),
-            Err(reason) => Reply::text(503, reason),
-        },
         "/" => {
-            let html = page::render(&shared.charted(), page::Part::of(query));
+            let part = if asked.foreign {
+                page::Part::Live
+            } else {
+                page::Part::of(query)
+            };
+            let html = page::render(&shared.charted(), part);
             Reply::new(200, "text/html; charset=utf-8", html)
         }
-        _ if path.starts_with("/api/") => api_page(path, query, shared),
-        _ => Reply::text(404, "not found\n"),
+        _ => api_page(path, query, shared),
     }
 }
 
@@ -105,7 +129,7 @@ fn api_page(path: &str, query: Option<&str>, shared: &Shared) -> Reply {
 }
 
 /// `gzip` or `*`, unless its weight is 0.
-fn accepts_gzip(header: &str) -> bool {
+pub(super) fn accepts_gzip(header: &str) -> bool {
     let mut any = false;
     for coding in header.split(',') {
         let mut parts = coding.split(';').map(str::trim);

@@ -82,7 +82,10 @@ impl TokenSource {
         let renew_at = response
             .expires_in
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .map(|lifetime| Instant::now() + lifetime.saturating_sub(RENEWAL_MARGIN));
+            .and_then(|lifetime| {
+                // A lifetime beyond what the clock can hold never ends.
+                Instant::now().checked_add(lifetime.saturating_sub(RENEWAL_MARGIN))
+            });
         *cached = Some(CachedToken {
             token: response.access_token.clone(),
             client_secret,

@@ -4,9 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Kind};
-
-/// Size limit of a secret or certificate file in bytes.
-const MAX_FILE_BYTES: u64 = 1 << 20;
+use crate::runtime::read_small;
 
 /// A value that never appears in logs: given in the configuration, or in a file that is read for
 /// every request. Surrounding white space is not part of it.
@@ -43,18 +41,7 @@ impl Secret {
             let detail = format!("cannot read the secret {}: {reason}", path.display());
             Error::new(Kind::Credentials, url, detail)
         };
-        let size = tokio::fs::metadata(path)
-            .await
-            .map_err(|error| fail(error.to_string()))?
-            .len();
-        if size > MAX_FILE_BYTES {
-            return Err(fail(format!(
-                "{size} bytes exceed the limit of {MAX_FILE_BYTES}"
-            )));
-        }
-        let bytes = tokio::fs::read(path)
-            .await
-            .map_err(|error| fail(error.to_string()))?;
+        let bytes = read_small(path).await.map_err(fail)?;
         Ok(bytes.trim_ascii().to_vec())
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use headers::Headers;
-pub(crate) use rate::RateLimit;
+pub(crate) use rate::{Bucket, RateLimit};
 pub(crate) use tls::{
     CipherSuite, ClientAuth, KeyExchange, Material, Tls, Version, cipher_suite, curve,
 };

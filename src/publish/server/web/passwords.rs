@@ -55,7 +55,8 @@ impl Passwords {
         }
     }
 
-    /// Compares a password with the hash of a user. An unknown name takes as long as a known one.
+    /// Compares a password with the hash of a user. A wrong password takes as long for every name,
+    /// known or not.
     pub(in super::super) async fn compare(
         &self,
         users: &Users,
@@ -75,10 +76,16 @@ impl Passwords {
         if is_remembered() {
             return Login::Right;
         }
-        let hash = known.map_or_else(|| users.decoy_hash(), str::to_owned);
+        let (hash, decoys) = (known.map(str::to_owned), users.decoys(name));
         let password = password.to_owned();
-        let compared = spawn_blocking(move || bcrypt::verify(password, &hash)).await;
-        if known.is_some() && matches!(compared, Ok(Ok(true))) {
+        let compare = move || {
+            let is = |hash: &str| matches!(bcrypt::verify(&password, hash), Ok(true));
+            let is_right = hash.is_some_and(|hash| is(&hash));
+            // No password matches a decoy.
+            is_right || decoys.iter().any(|decoy| is(decoy))
+        };
+        let compared = spawn_blocking(compare).await;
+        if known.is_some() && matches!(compared, Ok(true)) {
             self.remember(digest);
             return Login::Right;
         }

@@ -15,7 +15,7 @@ pub struct RateLimit {
 
 /// The tokens that are left.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     limit: RateLimit,
     tokens: f64,
     at: Instant,
@@ -23,7 +23,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full bucket.
-    pub(super) fn new(limit: RateLimit, now: Instant) -> Self {
+    pub(crate) fn new(limit: RateLimit, now: Instant) -> Self {
         Self {
             limit,
             tokens: f64::from(limit.burst),
@@ -32,7 +32,7 @@ impl Bucket {
     }
 
     /// Takes a token when there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         let earned = (now - self.at).as_secs_f64() / self.limit.interval.as_secs_f64();
         self.tokens = (self.tokens + earned).min(f64::from(self.limit.burst));
         self.at = now;

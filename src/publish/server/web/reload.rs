@@ -1,6 +1,5 @@
 //! The web configuration in force, and its replacement when a file changes.
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +15,12 @@ use tracing::{info, warn};
 use super::super::counters::Http;
 use super::rate::Bucket;
 use super::{Acceptor, Load, Web};
+use crate::runtime::read_limited;
 
 /// Time between checks of the web configuration and its certificates for changes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes of a file that are compared; the files that are read have lower limits.
+const MAX_FILE_BYTES: u64 = 8 << 20;
 
 /// A configuration in force.
 pub(in super::super) struct Active {
@@ -168,7 +170,7 @@ impl Reloader {
 fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for path in files {
-        let content = fs::read(path);
+        let content = read_limited(path, MAX_FILE_BYTES);
         hash.update([u8::from(content.is_ok())]);
         let content = content.unwrap_or_default();
         hash.update(content.len().to_le_bytes());

@@ -1,17 +1,15 @@
 //! TLS settings as exporter-toolkit names them, and their meaning for rustls.
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 
 use tokio_rustls::rustls::crypto::SupportedKxGroup;
 use tokio_rustls::rustls::crypto::ring::{ALL_KX_GROUPS, default_provider};
 use tokio_rustls::rustls::{self, SupportedCipherSuite, SupportedProtocolVersion};
 
-pub(crate) use crate::runtime::http::TlsVersion as Version;
+use crate::runtime::{MAX_SMALL_FILE_BYTES, read_settled};
 
-/// Largest file of certificates that is read.
-const MAX_BYTES: u64 = 1024 * 1024;
+pub(crate) use crate::runtime::http::TlsVersion as Version;
 
 /// A suite of ciphers that rustls speaks.
 pub(crate) type CipherSuite = SupportedCipherSuite;
@@ -47,14 +45,7 @@ impl Material {
             Self::File(path) => path,
         };
         let failed = |error| format!("cannot read {}: {error}", path.display());
-        let size = fs::metadata(path).map_err(failed)?.len();
-        if size > MAX_BYTES {
-            let path = path.display();
-            return Err(format!(
-                "{path} has {size} bytes, more than the limit of {MAX_BYTES}"
-            ));
-        }
-        fs::read(path).map_err(failed)
+        read_settled(path, MAX_SMALL_FILE_BYTES).map_err(failed)
     }
 
     /// The key that holds it: `key` or `key_file`.

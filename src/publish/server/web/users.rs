@@ -55,21 +55,38 @@ impl Users {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A hash that no password matches, with the highest cost of all users, so that an unknown name
-    /// takes as long as a known one.
-    pub(super) fn decoy_hash(&self) -> String {
-        let costs = self
-            .0
-            .values()
-            .filter_map(|hash| Some(hash.parse::<HashParts>().ok()?.get_cost()));
-        let cost = costs.max().unwrap_or(DEFAULT_COST);
-        format!("$2b${cost:02}${}", ".".repeat(53))
+    /// A hash that no password matches, with the highest cost of all users.
+    fn decoy_hash(&self) -> String {
+        decoy(self.max_cost())
     }
+
+    /// Hashes that no password matches. Comparing a password with the hash of the user, if there is
+    /// one, and then with these takes as long for every name as the highest cost of all users: each
+    /// step of the cost doubles the time, so that the costs k, k, k+1, … m-1 add up to cost m.
+    pub(super) fn decoys(&self, name: &str) -> Vec<String> {
+        match self.hash(name).and_then(cost) {
+            Some(cost) => (cost..self.max_cost()).map(decoy).collect(),
+            None => vec![self.decoy_hash()],
+        }
+    }
+
+    fn max_cost(&self) -> u32 {
+        let costs = self.0.values().filter_map(|hash| cost(hash));
+        costs.max().unwrap_or(DEFAULT_COST)
+    }
+}
+
+fn cost(hash: &str) -> Option<u32> {
+    Some(hash.parse::<HashParts>().ok()?.get_cost())
+}
+
+fn decoy(cost: u32) -> String {
+    format!("$2b${cost:02}${}", ".".repeat(53))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Users;
+    use super::{Users, cost};
 
     /// Of exporter-toolkit's own tests: the password is "fakepassword".
     const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
@@ -105,5 +122,18 @@ mod tests {
         let decoy = users.decoy_hash();
         assert!(decoy.starts_with("$2b$05$"), "{decoy}");
         assert!(!bcrypt::verify("x", &decoy).unwrap());
+    }
+
+    #[test]
+    fn a_wrong_password_costs_the_same_for_every_name() {
+        let mut users = Users::default();
+        users.insert("a", &bcrypt::hash("x", 4).unwrap()).unwrap();
+        users.insert("b", &bcrypt::hash("x", 7).unwrap()).unwrap();
+        let time = |hash: &str| 1u64 << cost(hash).unwrap();
+        for name in ["a", "b", "nobody"] {
+            let own = users.hash(name).map_or(0, time);
+            let decoys: u64 = users.decoys(name).iter().map(|hash| time(hash)).sum();
+            assert_eq!(own + decoys, 1 << 7, "{name}");
+        }
     }
 }
