@@ -14,10 +14,10 @@ mod sources;
 mod supervise;
 
 pub(crate) use files::{MAX_SMALL_FILE_BYTES, read_limited, read_settled, read_small};
-pub(crate) use log::{Log, dropped_lines};
-pub(crate) use printable::Printable;
 pub(crate) use host_name::host_name;
+pub(crate) use log::{Log, dropped_lines};
 pub(crate) use own_thread::on_own_thread;
+pub(crate) use printable::Printable;
 pub(crate) use signal::{reload_signal, stop_signal};
 pub(crate) use sources::with_sources;
 pub(crate) use supervise::{Ended, Stage, Supervisor};

@@ -56,9 +56,9 @@ mod promql_oracle; // the evaluator compared with the real Prometheus
 #[path = "../../crates/engine/tests/it/promql_random.rs"]
 mod promql_random; // series and expressions from a seed
 mod promql_suite; // scripts in Prometheus' test language
+mod readers; // clients that read large pages delay no scrape
 mod receiver_limits; // of the APIs of retraining receivers
 mod redirects; // of requests with a body
-mod readers; // clients that read large pages delay no scrape
 mod reference; // generated pages are up to date
 mod relay; // Alertmanager's webhook becomes retraining requests
 mod reloads; // two hundred in a row, and ConfigMap swaps
