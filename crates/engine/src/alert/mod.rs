@@ -9,6 +9,7 @@
 mod absence;
 mod absent;
 mod annotations;
+mod ending;
 mod entry;
 mod event;
 mod explanation;

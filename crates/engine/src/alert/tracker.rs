@@ -10,7 +10,7 @@ use crate::metric::{Labels, Timestamp};
 use super::entry::{Entry, Step};
 use super::link::generator_url;
 use super::pass::{Pass, annotations, effective, label, lease, mark_no_data};
-use super::template::{Scope, TemplateEnvironment};
+use super::template::TemplateEnvironment;
 use super::{
     Alert, AlertKind, AlertRule, AlertState, Annotations, Changes, Condition, Context, NoData,
     Observation, Outcome,
@@ -392,88 +392,6 @@ impl Tracker {
         }
     }
 
-    /// Resolves the firing alerts of series that have ended (a removed target) and drops pending
-    /// ones.
-    pub fn retire(
-        &mut self,
-        rule: &AlertRule,
-        at: Timestamp,
-        context: &Context,
-        gone: impl Fn(&Labels) -> bool,
-    ) -> Changes {
-        self.end(rule, at, context, |entry| gone(&entry.series))
-    }
-
-    /// Resolves every alert, because the rule was removed. Send the result of [`Tracker::due`]
-    /// afterwards, then drop the tracker.
-    pub fn retire_all(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
-        self.end(rule, at, context, |_| true)
-    }
-
-    /// Adapts restored or reloaded state to a rule: alerts whose labels the rule no longer produces
-    /// resolve, unless the labels depend on `query`; then the next evaluation decides.
-    ///
-    /// A firing alert for which a raised `for` has not passed is pending again. Its end is in the
-    /// returned tracker, to be sent with [`Tracker::due`].
-    pub fn adopt(
-        &mut self,
-        rule: &AlertRule,
-        at: Timestamp,
-        context: &Context,
-    ) -> (Changes, Tracker) {
-        let mut changes = Changes::default();
-        if !rule.labels_ask() {
-            changes = self.end_relabelled(rule, at, context);
-        }
-        let url = generator_url(rule, context);
-        let mut ended = Self::new();
-        for (labels, entry) in &mut self.entries {
-            if is_limit(entry) {
-                continue;
-            }
-            if let Some(end) = entry.back_to_pending(at, rule.hold) {
-                changes.alerts.push(end.alert(&rule.name, &url));
-                ended.entries.insert(labels.clone(), end);
-            }
-        }
-        (changes, ended)
-    }
-
-    fn end_relabelled(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
-        self.end(rule, at, context, |entry| {
-            let scope = Scope {
-                labels: &entry.series,
-                value: entry.value,
-                at,
-                context,
-                query: None,
-            };
-            !entry.synthetic && rule.alert_labels(&scope) != entry.labels
-        })
-    }
-
-    fn end(
-        &mut self,
-        rule: &AlertRule,
-        at: Timestamp,
-        context: &Context,
-        which: impl Fn(&Entry) -> bool,
-    ) -> Changes {
-        let mut pass = Pass::new(rule, at, context);
-        let ending = self
-            .entries
-            .values()
-            .filter(|entry| entry.is_active() && which(entry));
-        let ending: Vec<Labels> = ending.map(|entry| entry.labels.clone()).collect();
-        for labels in ending {
-            if let Some(entry) = self.entries.get_mut(&labels) {
-                let step = entry.unseen(at, Duration::ZERO);
-                self.apply(&mut pass, &labels, step);
-            }
-        }
-        pass.changes
-    }
-
     /// The state to store.
     #[must_use]
     pub fn snapshot(&self) -> TrackerSnapshot {
@@ -546,6 +464,6 @@ fn is_active(condition: Condition) -> bool {
     matches!(condition, Condition::Active | Condition::Held)
 }
 
-fn is_limit(entry: &Entry) -> bool {
+pub(super) fn is_limit(entry: &Entry) -> bool {
     entry.synthetic && entry.labels.get("alertname") == Some(LIMIT_ALERT)
 }

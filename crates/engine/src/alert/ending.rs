@@ -1,0 +1,95 @@
+//! Ends alerts whose cause has left the rule: removed series, rules and labels, and a longer `for`.
+
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::link::generator_url;
+use super::pass::Pass;
+use super::template::Scope;
+use super::tracker::is_limit;
+use super::{AlertRule, Changes, Context, Tracker};
+use crate::metric::{Labels, Timestamp};
+
+impl Tracker {
+    /// Resolves the firing alerts of series that have ended (a removed target) and drops pending
+    /// ones.
+    pub fn retire(
+        &mut self,
+        rule: &AlertRule,
+        at: Timestamp,
+        context: &Context,
+        gone: impl Fn(&Labels) -> bool,
+    ) -> Changes {
+        self.end(rule, at, context, |entry| gone(&entry.series))
+    }
+
+    /// Resolves every alert, because the rule was removed. Send the result of [`Tracker::due`]
+    /// afterwards, then drop the tracker.
+    pub fn retire_all(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
+        self.end(rule, at, context, |_| true)
+    }
+
+    /// Adapts restored or reloaded state to a rule: alerts whose labels the rule no longer produces
+    /// resolve, unless the labels depend on `query`; then the next evaluation decides.
+    ///
+    /// A firing alert for which a raised `for` has not passed is pending again. Its end is in the
+    /// returned tracker, to be sent with [`Tracker::due`].
+    pub fn adopt(
+        &mut self,
+        rule: &AlertRule,
+        at: Timestamp,
+        context: &Context,
+    ) -> (Changes, Tracker) {
+        let mut changes = Changes::default();
+        if !rule.labels_ask() {
+            changes = self.end_relabelled(rule, at, context);
+        }
+        let url = generator_url(rule, context);
+        let mut ended = Self::new();
+        for (labels, entry) in &mut self.entries {
+            if is_limit(entry) {
+                continue;
+            }
+            if let Some(end) = entry.back_to_pending(at, rule.hold) {
+                changes.alerts.push(end.alert(&rule.name, &url));
+                ended.entries.insert(labels.clone(), end);
+            }
+        }
+        (changes, ended)
+    }
+
+    fn end_relabelled(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
+        self.end(rule, at, context, |entry| {
+            let scope = Scope {
+                labels: &entry.series,
+                value: entry.value,
+                at,
+                context,
+                query: None,
+            };
+            !entry.synthetic && rule.alert_labels(&scope) != entry.labels
+        })
+    }
+
+    fn end(
+        &mut self,
+        rule: &AlertRule,
+        at: Timestamp,
+        context: &Context,
+        which: impl Fn(&Entry) -> bool,
+    ) -> Changes {
+        let mut pass = Pass::new(rule, at, context);
+        let ending = self
+            .entries
+            .values()
+            .filter(|entry| entry.is_active() && which(entry));
+        let ending: Vec<Labels> = ending.map(|entry| entry.labels.clone()).collect();
+        for labels in ending {
+            if let Some(entry) = self.entries.get_mut(&labels) {
+                let step = entry.unseen(at, Duration::ZERO);
+                self.apply(&mut pass, &labels, step);
+            }
+        }
+        pass.changes
+    }
+}
