@@ -54,7 +54,7 @@ pub(crate) fn read_settled(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 fn settled(path: &Path, mut read: impl FnMut(&File) -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
     for look in 0..MAX_LOOKS {
         if look > 0 {
-            thread::sleep(LOOK_INTERVAL);
+            pause();
         }
         let file = File::open(path)?;
         let before = file.metadata()?;
@@ -70,6 +70,14 @@ fn settled(path: &Path, mut read: impl FnMut(&File) -> io::Result<Vec<u8>>) -> i
         }
     }
     Err(io::Error::other("it changes while it is read"))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files are read on threads that may block"
+)]
+fn pause() {
+    thread::sleep(LOOK_INTERVAL);
 }
 
 /// What changes when a file is written or replaced.

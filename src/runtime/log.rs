@@ -124,9 +124,10 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use parking_lot::Mutex;
+    use tokio::time::Instant;
 
     use super::{Log, MAX_WAITING};
 

@@ -295,6 +295,7 @@ mod tests {
     use std::time::Duration;
 
     use parking_lot::Mutex;
+    use tokio::task::JoinSet;
     use tokio::time::{Instant, sleep, timeout};
     use tokio_util::sync::CancellationToken;
 
@@ -313,7 +314,8 @@ mod tests {
         let (commands, mut queue) = queue();
         let (every, stop) = (Duration::from_secs(1), CancellationToken::new());
         let known = load(RULES).unwrap().hash();
-        let polling = tokio::spawn(poll(loader, every, known, commands, stop.clone()));
+        let mut polling = JoinSet::new();
+        polling.spawn(poll(loader, every, known, commands, stop.clone()));
 
         // The half of a file that is written slowly.
         *text.lock() = "groups: []\n".to_owned();
@@ -331,6 +333,6 @@ mod tests {
             assert!(started.elapsed() >= SETTLED, "{changed}");
         }
         stop.cancel();
-        polling.await.unwrap();
+        polling.join_next().await.unwrap().unwrap();
     }
 }

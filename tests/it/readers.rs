@@ -1,9 +1,10 @@
 //! Clients that read the largest pages again and again delay no scrape of the target.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::support::{Fake, Process, free_port, get_json, until};
 
