@@ -41,9 +41,14 @@ struct Rig {
 
 impl Rig {
     async fn start(hostile: &Fake, good: &Fake, limits: &str) -> Self {
+        Self::start_every("500ms", hostile, good, limits).await
+    }
+
+    /// As [`start`](Self::start), with another scrape interval and timeout.
+    async fn start_every(interval: &str, hostile: &Fake, good: &Fake, limits: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
-            "global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\nmodel: {{id: fraud}}\n\
+            "global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\nmodel: {{id: fraud}}\n\
              scrape:\n  targets:\n  - {{url: \"http://{}/metrics\", labels: {{pod: hostile}}}}\n  \
              - {{url: \"http://{}/metrics\", labels: {{pod: good}}}}\n{limits}rule_files: [rules.yaml]\n",
             hostile.address, good.address
@@ -168,7 +173,8 @@ async fn a_series_without_measure_fails_its_scrape_by_default_and_is_counted() {
     ] {
         let good = good().await;
         let (hostile, _) = hostile(vec![body]).await;
-        let rig = Rig::start(&hostile, &good, "").await;
+        // A debug build takes its time for 200,000 samples.
+        let rig = Rig::start_every("5s", &hostile, &good, "").await;
         let error = until("the failed scrape", SOON, async || {
             match rig.target("hostile").await? {
                 (health, error) if health == "down" => Ok(error),

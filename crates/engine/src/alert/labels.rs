@@ -13,8 +13,8 @@ const EXPORTED: &str = "exported_";
 
 impl AlertRule {
     /// Identity of the alert of a series: the identity of the process, the series' labels without
-    /// its name, the rule's labels and `alertname`. The later wins, but a series cannot choose a
-    /// label of the process: its own becomes `exported_…`.
+    /// its name, the rule's labels and `alertname`. The later wins, but a series cannot choose the
+    /// model or an external label: its own becomes `exported_…`.
     pub(super) fn alert_labels(&self, scope: &Scope<'_>) -> Labels {
         let identity = scope.context.identity.iter();
         let mut pairs: Vec<Pair> = identity
@@ -29,12 +29,17 @@ impl AlertRule {
     }
 }
 
-/// The labels of a series without its name, where those that contradict the process' identity or
-/// an external label have the prefix `exported_`, repeated until the name is free.
+/// The labels of the model. The other labels of the identity are guarded when a series is scraped.
+const MODEL: [&str; 2] = ["model_id", "model_version"];
+
+/// The labels of a series without its name, where those that contradict the model or an external
+/// label have the prefix `exported_`, repeated until the name is free.
 fn series_labels(series: &Labels, context: &Context) -> Vec<Pair> {
     let ours = |name: &str| {
-        let identity = context.identity.get(name);
-        identity.or_else(|| context.external_labels.get(name))
+        let model = MODEL.contains(&name).then(|| context.identity.get(name));
+        model
+            .flatten()
+            .or_else(|| context.external_labels.get(name))
     };
     let pairs = series.iter().filter(|(name, _)| *name != Labels::NAME);
     let (mut conflicting, kept): (Vec<_>, Vec<_>) =
@@ -64,7 +69,7 @@ mod tests {
 
     fn context() -> Context {
         Context {
-            identity: Labels::new([("model_id", "fraud"), ("pod", "fraud-0")]),
+            identity: Labels::new([("model_id", "fraud"), ("model_version", "7")]),
             external_labels: Labels::new([("cluster", "eu"), ("exported_model_id", "ours")]),
             ..Context::default()
         }
@@ -91,15 +96,16 @@ mod tests {
             ("__name__", "accuracy"),
             ("alertname", "Other"),
             ("cluster", "us"),
-            ("exported_pod", "x"),
+            ("exported_model_version", "x"),
             ("model_id", "credit"),
             ("model_name", "m"),
-            ("pod", "credit-0"),
+            ("model_version", "8"),
+            ("pod", "fraud-0"),
             ("severity", "none"),
         ]);
         assert_eq!(
             labels(&series).to_string(),
-            r#"{alertname="Low", exported_cluster="us", exported_exported_model_id="credit", exported_exported_pod="credit-0", exported_pod="x", model_id="fraud", model_name="m", pod="fraud-0", severity="page"}"#
+            r#"{alertname="Low", exported_cluster="us", exported_exported_model_id="credit", exported_exported_model_version="8", exported_model_version="x", model_id="fraud", model_name="m", model_version="7", pod="fraud-0", severity="page"}"#
         );
     }
 
@@ -109,7 +115,7 @@ mod tests {
             series in random_series(),
         ) {
             let alert = labels(&series);
-            let ours = [("model_id", "fraud"), ("pod", "fraud-0"), ("alertname", "Low"), ("severity", "page")];
+            let ours = [("model_id", "fraud"), ("model_version", "7"), ("alertname", "Low"), ("severity", "page")];
             for (name, value) in ours {
                 prop_assert_eq!(alert.get(name), Some(value));
             }
@@ -131,8 +137,8 @@ mod tests {
             "model_id",
             "exported_model_id",
             "exported_exported_model_id",
-            "pod",
-            "exported_pod",
+            "model_version",
+            "exported_model_version",
             "cluster",
             "exported_cluster",
             "severity",
@@ -141,7 +147,7 @@ mod tests {
         ];
         let pair = (
             proptest::sample::select(NAMES),
-            proptest::sample::select(&["fraud", "fraud-0", "credit", "eu", "ours", "page"][..]),
+            proptest::sample::select(&["fraud", "7", "credit", "eu", "ours", "page"][..]),
         );
         proptest::collection::btree_map(
             pair.clone().prop_map(|pair| pair.0),

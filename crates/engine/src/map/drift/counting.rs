@@ -64,15 +64,12 @@ impl Counting {
 
     /// The increases of every distribution since the last call. One that cannot be counted does not
     /// keep the others from being counted.
-    ///
-    /// # Errors
-    /// If no distribution can be counted: why not the first.
     pub(super) fn rises(
         &mut self,
         rule: &DriftRule,
         values: &[InstantSample],
         at: Timestamp,
-    ) -> Result<Risings, String> {
+    ) -> Risings {
         let group_of = |labels: &Labels| labels.retain(|name| rule.by.iter().any(|by| by == name));
         let mut risings = Risings::default();
         let mut servers: BTreeMap<Labels, Vec<Counter<'_>>> = BTreeMap::new();
@@ -124,7 +121,7 @@ impl Counting {
         }
         self.forget(at, rule.window);
         risings.left_out = left_out.len();
-        risings.unless_all_refused()
+        risings
     }
 
     /// The distributions to count if there are more than [`MAX_GROUPS`]: first those that were
@@ -223,14 +220,6 @@ impl Counting {
 impl Risings {
     fn refuse(&mut self, group: Labels, why: String) {
         self.by_group.entry(group).or_default().refused = Some(why);
-    }
-
-    fn unless_all_refused(self) -> Result<Self, String> {
-        let mut refused = self.by_group.values().map(|risen| risen.refused.as_ref());
-        match refused.next() {
-            Some(Some(why)) if refused.all(|other| other.is_some()) => Err(why.clone()),
-            _ => Ok(self),
-        }
     }
 }
 

@@ -122,7 +122,7 @@ impl Detector {
         let Risings {
             by_group: risen,
             left_out,
-        } = self.counting.rises(rule, counters, at)?;
+        } = self.counting.rises(rule, counters, at);
         for (labels, risen) in &risen {
             let distribution = self.distributions.entry(labels.clone()).or_default();
             distribution.add(rule, risen, at);
