@@ -48,7 +48,7 @@ impl TickLoop {
             return Err(lines(&refused));
         }
         if config.settings == self.config.settings && config.sources == self.config.sources {
-            info!("reloaded: nothing changed");
+            info!("the configuration was reloaded; nothing changed");
             // Files that the settings name, such as certificates, may have changed.
             self.dispatcher.reconfigure(&config);
             return Ok("reloaded: nothing changed".to_owned());
