@@ -12,10 +12,9 @@ use super::auto::AutoPack;
 use super::error::Error;
 use super::executor;
 use super::serving::{Servers, Serving, WebConfig};
-use crate::config::environment::unexpanded;
+use crate::config::lint::{LintContext, Lints, remarks};
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
 use crate::config::{Config, Problems, target};
-use crate::describe::Keys as _;
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::runtime::stop_signal;
@@ -118,25 +117,27 @@ impl Run {
             }
             auto.apply(settings);
         };
-        match (&self.config_file, &self.target) {
-            (Some(file), _) => {
-                let config = Config::load_adjusted(file, registry, &adjust)?;
-                let mains = config.sources.iter().filter(|source| source.is_settings);
-                mains
-                    .flat_map(|main| unexpanded(&main.file, &main.text, &Settings::description()))
-                    .for_each(|problem| warn!("{problem}"));
-                Ok(config)
-            }
+        let config = match (&self.config_file, &self.target) {
+            (Some(file), _) => Config::load_adjusted(file, registry, &adjust)?,
             (None, Some(target)) => {
                 let mut settings = self.flag_settings(target)?;
                 adjust(&mut settings);
-                Config::assemble(settings, Path::new(""), registry)
+                Config::assemble(settings, Path::new(""), registry)?
             }
-            (None, None) => Err(flag_problem(
-                "--config.file",
-                "is missing, and so is --target",
-            )),
+            (None, None) => {
+                let why = "is missing, and so is --target";
+                return Err(flag_problem("--config.file", why));
+            }
+        };
+        let context = LintContext {
+            config: &config,
+            has_settings: self.config_file.is_some(),
+            exposed: None,
+        };
+        for remark in remarks(&context, &Lints::at_load()) {
+            warn!("{remark}");
         }
+        Ok(config)
     }
 
     /// Settings from flags alone. The pod's identity comes from environment variables that the

@@ -410,3 +410,20 @@ async fn a_reload_applies_the_limit_on_series_and_the_url_of_links() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn two_rules_that_cannot_be_told_apart_are_reported_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = target().await;
+    let rule = "  - {alert: Low, expr: model_accuracy < 0.9}\n";
+    let text = format!("groups:\n- name: g\n  rules:\n{rule}{rule}");
+    fs::write(dir.path().join("rules.yaml"), text).unwrap();
+    fs::write(dir.path().join("c.yaml"), config(&target.uri())).unwrap();
+    let (process, _) = start(dir.path(), &["--config.file=c.yaml"]).await;
+    let output = process.output();
+    assert!(
+        output.contains("WARN rules.yaml:5: groups[0].rules[1].alert: "),
+        "{output}"
+    );
+    assert!(output.contains("[duplicate-rules]"), "{output}");
+}

@@ -16,6 +16,12 @@ impl Default for Lints {
 }
 
 impl Lints {
+    /// The lints about mistakes, which the log reports whenever a configuration is loaded.
+    #[must_use]
+    pub(crate) fn at_load() -> Self {
+        Self([Lint::DuplicateRules, Lint::UnexpandedVariable].into())
+    }
+
     /// Whether a lint is selected.
     #[must_use]
     pub(crate) fn has(&self, lint: Lint) -> bool {
