@@ -94,11 +94,7 @@ mod tests {
                 "query",
                 "http://am:9093/prefix",
             ),
-            (
-                "http://me:hush@am:9093/?x=1#y",
-                "query",
-                "http://me:xxxxx@am:9093/",
-            ),
+            ("http://me:hush@am:9093/?x=1#y", "query", "http://am:9093/"),
         ] {
             let text = format!("  alertmanagers: [{{url: '{url}'}}]\n");
             let problems = read(&text).unwrap_err();

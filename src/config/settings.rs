@@ -310,7 +310,7 @@ section! {
             pub(super) url: String as HttpUrl, example("http://argo:12000/retrain");
         }
         /// Unique; the outbox and the counters know the receiver by this name.
-        pub(super) name: String = String::new(), default_text("the URL without its password");
+        pub(super) name: String = String::new(), default_text("scheme and host of the URL");
         /// The shape of the body.
         pub(super) format: Option<super::webhook::FormatName> = None, default_text("`cloudevents`");
         /// For the format `kubeflow`, which needs it: the pipeline to run.
@@ -352,7 +352,7 @@ impl Webhook {
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self {
-            name: http::redacted(url),
+            name: http::origin(url),
             url: url.to_owned(),
             format: Format::CloudEvents,
             secret: None,

@@ -1,5 +1,6 @@
 //! `retraining.webhooks`: the format of a receiver and its keys.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -43,8 +44,10 @@ worded! {
     }
 }
 
-/// Checks that the names of webhooks are unique.
+/// Checks that the names of webhooks are unique, and numbers those that have none and the same
+/// host.
 pub(super) fn check_names(retraining: &mut Retraining, node: &Node<'_>) {
+    number_unnamed(&mut retraining.webhooks);
     let webhooks = &retraining.webhooks;
     for (index, webhook) in webhooks.iter().enumerate() {
         if webhooks[..index]
@@ -58,6 +61,21 @@ pub(super) fn check_names(retraining: &mut Retraining, node: &Node<'_>) {
                     webhook.name
                 ),
             );
+        }
+    }
+}
+
+/// Adds ` #2`, ` #3` … to default names that occurred before.
+fn number_unnamed(webhooks: &mut [Webhook]) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for webhook in webhooks {
+        if webhook.name != Webhook::new(&webhook.url).name {
+            continue;
+        }
+        let times = seen.entry(webhook.name.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            webhook.name = format!("{} #{times}", webhook.name);
         }
     }
 }
@@ -283,16 +301,37 @@ mod tests {
     }
 
     #[test]
+    fn webhooks_without_a_name_are_called_by_their_host_and_a_number() {
+        let hooks = read(
+            "  webhooks:\n  - {url: 'https://me:secret@hooks.example/T0/token?x=1'}\n  - {url: https://hooks.example/T1}\n  - {url: http://other}\n",
+        )
+        .unwrap();
+        let names: Vec<&str> = hooks
+            .webhooks
+            .iter()
+            .map(|hook| hook.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "https://hooks.example",
+                "https://hooks.example #2",
+                "http://other"
+            ]
+        );
+    }
+
+    #[test]
     fn mistakes_name_their_line_and_remedy() {
         let problems = read(
-            "  webhooks:\n  - {url: http://a, format: kubeflow}\n  - {url: http://b, format: carrier_pigeon}\n  - {url: http://b, pipeline_id: p}\n  - {url: http://c, format: template}\n  - {url: http://d, format: template, template_file: none.tmpl}\n  - {url: http://e, secret: a, secret_file: b, matchers: [severity]}\n",
+            "  webhooks:\n  - {url: http://a, format: kubeflow}\n  - {url: http://b, name: x, format: carrier_pigeon}\n  - {url: http://b2, name: x, pipeline_id: p}\n  - {url: http://c, format: template}\n  - {url: http://d, format: template, template_file: none.tmpl}\n  - {url: http://e, secret: a, secret_file: b, matchers: [severity]}\n",
         )
         .unwrap_err();
         for part in [
             "c.yaml:4: retraining.webhooks[0]: pipeline_id is missing",
             "c.yaml:5: retraining.webhooks[1].format: must be one of cloudevents, cloudevents_binary, airflow, kubeflow, github, argo, alertmanager, template, got \"carrier_pigeon\"",
             "c.yaml:6: retraining.webhooks[2].pipeline_id: belongs to format: kubeflow, but the format is cloudevents",
-            "c.yaml:6: retraining.webhooks[2]: \"http://b/\" is the name of another webhook",
+            "c.yaml:6: retraining.webhooks[2]: \"x\" is the name of another webhook",
             "c.yaml:7: retraining.webhooks[3]: template_file is missing",
             "c.yaml:8: retraining.webhooks[4].template_file: cannot read none.tmpl",
             "c.yaml:9: retraining.webhooks[5]: secret and secret_file exclude each other",

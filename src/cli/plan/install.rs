@@ -49,9 +49,35 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|error| Error::unwritable(path, &error))
 }
 
-/// The text as a YAML string; JSON strings are valid YAML.
+/// The text as a YAML string; JSON strings are valid YAML. Line breaks of YAML that JSON leaves as
+/// they are become escapes.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let json = serde_json::Value::from(text).to_string();
+    json.replace('\u{85}', "\\u0085")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+}
+
+/// A name for a command that people copy. Names come from labels of the model server: one that
+/// Kubernetes would not accept must neither end the comment nor reach a shell.
+fn plain<'a>(name: &'a str, placeholder: &'a str) -> &'a str {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.len() <= 63 && name.chars().all(is_plain) {
+        name
+    } else {
+        placeholder
+    }
+}
+
+/// The URL without user and password: these files end in a ConfigMap.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or("");
+    format!("{scheme}://{host}{path}")
 }
 
 fn configuration(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
@@ -61,7 +87,7 @@ fn configuration(url: &str, range: Duration, replayed: &ReplayedModel) -> String
          model: {{id: {}}}\n\
          scrape:\n  source:\n    prometheus: {}\n    matchers:\n",
         quoted(&model.name),
-        quoted(url),
+        quoted(&without_user(url)),
     );
     for matcher in &model.matchers {
         writeln!(out, "    - {}", quoted(&matcher.to_string())).ok();
@@ -82,16 +108,17 @@ fn values(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
     let model = &replayed.model;
     let namespace = model.namespace.as_deref().unwrap_or("default");
     let mut out = format!(
-        "# A judge for all replicas of this model: helm install {name}-judge helm/sidewatch -n {namespace} -f values.yaml\n\
+        "# A judge for all replicas of this model: helm install {name} helm/sidewatch -n {namespace} -f values.yaml\n\
          model:\n  id: {id}\n\
          rules:\n  packs: [{pack}]\n\
          judge:\n  enabled: true\n  source:\n\
          \x20   # The URL given to sidewatch plan; inside the cluster it may differ.\n\
          \x20   prometheus: {url}\n    matchers:\n",
-        name = model.name,
+        name = plain(&format!("{}-judge", model.name), "NAME"),
+        namespace = plain(namespace, "NAMESPACE"),
         id = quoted(&model.name),
-        pack = model.pack,
-        url = quoted(url),
+        pack = quoted(model.pack),
+        url = quoted(&without_user(url)),
     );
     for matcher in &model.matchers {
         writeln!(out, "    - {}", quoted(&matcher.to_string())).ok();
@@ -105,4 +132,45 @@ fn values(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
     )
     .ok();
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{plain, quoted, without_user};
+
+    #[test]
+    fn text_of_a_server_stays_within_its_line() {
+        for hostile in [
+            "fraud\nimage: {repository: evil.example/x}\n#",
+            "a\r\nb: c",
+            "a\u{85}b: c",
+            "a\u{2028}b: c",
+            "\"}, x: {",
+        ] {
+            let text = quoted(hostile);
+            assert!(
+                !text.contains(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']),
+                "{text}"
+            );
+            let read: String = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, hostile);
+        }
+    }
+
+    #[test]
+    fn only_names_of_kubernetes_stand_in_a_command() {
+        assert_eq!(plain("fraud-judge", "NAME"), "fraud-judge");
+        for hostile in ["x\nimage: {}", "$(id)", "a b", "A", &"a".repeat(64)] {
+            assert_eq!(plain(hostile, "NAME"), "NAME");
+        }
+    }
+
+    #[test]
+    fn a_url_is_written_without_user_and_password() {
+        assert_eq!(
+            without_user("https://me:p@ss@prom:9090/x?tenant=a"),
+            "https://prom:9090/x?tenant=a"
+        );
+        assert_eq!(without_user("http://prom:9090"), "http://prom:9090");
+    }
 }

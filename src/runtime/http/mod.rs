@@ -25,4 +25,6 @@ pub use request::Response;
 pub(crate) use request::{Method, Overflow, Request};
 pub use secret::Secret;
 pub use settings::{Auth, Header, OAuth2, Proxy, Settings, Tls, TlsVersion};
-pub(crate) use url::{bare_url, form, redacted};
+pub(crate) use url::{form, origin, redacted};
+
+pub(crate) use crate::describe::bare_url;

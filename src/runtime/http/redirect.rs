@@ -4,7 +4,7 @@ use reqwest::Url;
 use reqwest::header::LOCATION;
 
 use super::error::{Error, Kind};
-use super::url::bare_url;
+use crate::describe::bare_url;
 
 /// Longest chain of redirects that is followed, as in Go.
 pub(super) const MAX_REDIRECTS: usize = 10;

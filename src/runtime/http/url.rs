@@ -4,31 +4,34 @@ use reqwest::Url;
 
 use crate::alert::template::query_escape;
 
-/// A URL with its password masked, for messages.
+/// A URL without user, password, query and fragment, for messages.
 #[must_use]
 pub(crate) fn redacted(url: &str) -> String {
     let Some(mut parsed) = Url::parse(url).ok().filter(Url::has_host) else {
+        let url = url.split(['?', '#']).next().unwrap_or("");
         return url
             .rsplit_once('@')
             .map_or_else(|| url.to_owned(), |(_, rest)| format!("<redacted>@{rest}"));
     };
-    if parsed.password().is_some() && parsed.set_password(Some("xxxxx")).is_err() {
+    let is_stripped = parsed
+        .set_username("")
+        .and(parsed.set_password(None))
+        .is_ok();
+    if !is_stripped {
         return format!("{}://<redacted>", parsed.scheme());
     }
+    parsed.set_query(None);
+    parsed.set_fragment(None);
     parsed.into()
 }
 
-/// Scheme, host, port and path of a URL as written: no credentials, query or fragment.
+/// Scheme, host and port of a URL.
 #[must_use]
-pub(crate) fn bare_url(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or("");
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or("");
-    format!("{scheme}://{host}{path}")
+pub(crate) fn origin(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(parsed) if parsed.has_host() => parsed.origin().ascii_serialization(),
+        _ => "<redacted>".to_owned(),
+    }
 }
 
 /// Encodes a form or a query (`application/x-www-form-urlencoded`).
@@ -43,24 +46,22 @@ pub(crate) fn form<T: AsRef<str>>(pairs: &[(&str, T)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bare_url, form, redacted};
+    use super::{form, origin, redacted};
 
     #[test]
-    fn a_password_is_never_printed() {
-        let shown = redacted("http://user:hunter2@host:8000/metrics?x=1");
-        assert_eq!(shown, "http://user:xxxxx@host:8000/metrics?x=1");
+    fn user_password_and_query_are_never_printed() {
+        let shown = redacted("http://user:hunter2@host:8000/metrics?token=x#y");
+        assert_eq!(shown, "http://host:8000/metrics");
+        assert_eq!(redacted("host?token=hunter2"), "host");
         assert!(!redacted("user:hunter2@host").contains("hunter2"));
         assert_eq!(redacted("http://host/metrics"), "http://host/metrics");
     }
 
     #[test]
-    fn a_bare_url_holds_no_secret() {
-        assert_eq!(
-            bare_url("https://me:secret@am:9093/prefix?token=x#y"),
-            "https://am:9093/prefix"
-        );
-        assert_eq!(bare_url("http://am"), "http://am");
-        assert_eq!(bare_url("am:9093"), "am:9093");
+    fn an_origin_holds_neither_path_nor_credentials() {
+        let url = "https://me:secret@hooks.example:8443/services/T0/token?x=1";
+        assert_eq!(origin(url), "https://hooks.example:8443");
+        assert_eq!(origin("secret"), "<redacted>");
     }
 
     #[test]

@@ -66,3 +66,31 @@ pub fn host(url: &str) -> Option<&str> {
     let host = authority.rsplit('@').next()?;
     (!host.contains(char::is_whitespace)).then_some(host)
 }
+
+/// Scheme, host, port and path of a URL as written: no credentials, query or fragment.
+#[must_use]
+pub fn bare_url(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or("");
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or("");
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bare_url;
+
+    #[test]
+    fn a_bare_url_holds_no_secret() {
+        assert_eq!(
+            bare_url("https://me:secret@am:9093/prefix?token=x#y"),
+            "https://am:9093/prefix"
+        );
+        assert_eq!(bare_url("http://am"), "http://am");
+        assert_eq!(bare_url("am:9093"), "am:9093");
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::settings::{Ingest, Target};
+use crate::describe::bare_url;
 use crate::exposition::{Exposition, Ingested, Ingester, Reason};
 use crate::metric::{Labels, SeriesFilter, Timestamp};
 use crate::series::{ScrapeStats, TargetId, Window};
@@ -94,6 +95,11 @@ impl TargetState {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What it is called in the log: its URL without secrets.
+    pub(super) fn shown_url(&self) -> String {
+        bare_url(&self.url)
     }
 
     /// Its labels.

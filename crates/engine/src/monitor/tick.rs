@@ -88,7 +88,7 @@ impl ModelMonitor {
         for (target, scraped) in self.targets.iter_mut().zip(scraped) {
             target.take(&mut self.window, at, scraped);
             if let Some(error) = target.last.as_ref().and_then(|last| last.error.as_ref()) {
-                warn!(target = target.url, error, "scrape failed");
+                warn!(target = target.shown_url(), error, "scrape failed");
             }
         }
         self.window.sweep(at);
