@@ -12,6 +12,7 @@ use super::auto::AutoPack;
 use super::error::Error;
 use super::executor;
 use super::serving::{Servers, Serving, WebConfig};
+use crate::config::alerting::check_base;
 use crate::config::lint::{LintContext, Lints, remarks};
 use crate::config::settings::{Alertmanager, Global, Retraining, Scrape, Settings, Webhook};
 use crate::config::{Config, Problems, target};
@@ -163,6 +164,9 @@ impl Run {
             url: url.to_owned(),
             labels,
         };
+        for url in &self.alertmanagers {
+            check_base(url).map_err(|message| flag_problem("--alertmanager.url", &message))?;
+        }
         if !self.alertmanagers.is_empty() {
             target::check_identity(&target).map_err(|message| {
                 flag_problem(

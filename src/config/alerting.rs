@@ -26,22 +26,26 @@ pub(super) fn check_names(alerting: &mut Alerting, node: &Node<'_>) {
 
 /// Refuses a base URL to which no path can be appended.
 pub(super) fn check_peer(peer: &mut Alertmanager, node: &Node<'_>) {
-    if let Some(at) = peer.url.find(['?', '#']) {
-        let base = peer.url.get(..at).unwrap_or("").trim_end_matches('/');
-        let part = if peer.url.get(at..).is_some_and(|rest| rest.starts_with('?')) {
-            "query"
-        } else {
-            "fragment"
-        };
-        node.problem_below(
-            "url",
-            format!(
-                "must not have a {part}, since /api/v2/alerts is appended; write {}",
-                redacted(base)
-            ),
-        );
+    if let Err(problem) = check_base(&peer.url) {
+        node.problem_below("url", problem);
     }
     check_certificate_name(peer, node);
+}
+
+/// Why no path can be appended to a URL, and what to write instead.
+pub(crate) fn check_base(url: &str) -> Result<(), String> {
+    let Some((base, _)) = url.split_once(['?', '#']) else {
+        return Ok(());
+    };
+    let part = if url.as_bytes().get(base.len()) == Some(&b'?') {
+        "query"
+    } else {
+        "fragment"
+    };
+    Err(format!(
+        "must not have a {part}, since /api/v2/alerts is appended; write {}",
+        redacted(base.trim_end_matches('/'))
+    ))
 }
 
 /// Refuses TLS to resolved addresses without a server name, since certificates are checked against

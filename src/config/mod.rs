@@ -1,7 +1,7 @@
 //! YAML as written → checked settings. Every problem is reported at once, with file, line, path
 //! and remedy.
 
-mod alerting;
+pub(crate) mod alerting;
 mod baseline;
 mod discovery;
 mod drift;

@@ -55,7 +55,7 @@ struct Body {
     receiver: String,
     #[serde(default)]
     truncated_alerts: u64,
-    alerts: Vec<Alert>,
+    alerts: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -95,11 +95,10 @@ impl Notification {
             ..Self::default()
         };
         for (index, alert) in body.alerts.into_iter().enumerate() {
-            match received(alert) {
+            let alert = serde_json::from_value(alert).map_err(|error| format!(": {error}"));
+            match alert.and_then(|alert| received(alert).map_err(|error| format!(".{error}"))) {
                 Ok(alert) => notification.alerts.push(alert),
-                Err(error) => notification
-                    .refused
-                    .push(format!("alerts[{index}].{error}")),
+                Err(error) => notification.refused.push(format!("alerts[{index}]{error}")),
             }
         }
         match notification.refused.first() {
@@ -203,7 +202,12 @@ mod tests {
                 json!({"a": "x".repeat(20_000)}),
                 "alerts[0].labels: have 20001 bytes",
             ),
-            ("/alerts/0/labels", json!({"a": 1}), "not version 4"),
+            (
+                "/alerts/0/labels",
+                json!({"a": 1}),
+                "alerts[0]: invalid type: integer",
+            ),
+            ("/alerts/0", json!("x"), "alerts[0]: invalid type: string"),
             ("/alerts", json!({}), "not version 4"),
         ];
         for (pointer, value, expected) in wrong {

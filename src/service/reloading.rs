@@ -40,21 +40,24 @@ impl TickLoop {
 
     fn replace(&mut self, config: Config, at: Timestamp) -> Outcome {
         let config = config.with_default_url(&self.url);
-        let unapplied = unapplied(&self.config.settings, &config.settings);
+        let unapplied = unapplied(&self.started.settings, &config.settings);
         let (refused, later): (Vec<_>, Vec<_>) = unapplied
             .into_iter()
             .partition(|change| change.effect == Reload::Refused);
         if !refused.is_empty() {
             return Err(lines(&refused));
         }
-        if config.settings == self.config.settings && config.sources == self.config.sources {
+        let is_same =
+            config.settings == self.config.settings && config.sources == self.config.sources;
+        let mut done = if is_same {
             info!("the configuration was reloaded; nothing changed");
             // Files that the settings name, such as certificates, may have changed.
             self.dispatcher.reconfigure(&config);
-            return Ok("reloaded: nothing changed".to_owned());
-        }
-        self.apply(Arc::new(config), at);
-        let mut done = "reloaded".to_owned();
+            "reloaded: nothing changed".to_owned()
+        } else {
+            self.apply(Arc::new(config), at);
+            "reloaded".to_owned()
+        };
         for change in later {
             warn!("{change}");
             done.push_str(&format!("\n{change}"));

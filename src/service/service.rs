@@ -164,6 +164,7 @@ impl Service {
         });
         Ok(TickLoop {
             config_hash: config.hash(),
+            started: Arc::clone(&config),
             monitor: self.monitor,
             producers: self.producers,
             remote: RemoteSource::new(&config),

@@ -31,6 +31,8 @@ use crate::scrape::discovery::{Handle, Lookup};
 pub(super) struct TickLoop {
     /// The current configuration.
     pub(super) config: Arc<Config>,
+    /// The configuration of the start, which some settings keep until the next one.
+    pub(super) started: Arc<Config>,
     pub(super) config_hash: String,
     /// Where users reach the server, for links, unless the configuration names a URL.
     pub(super) url: String,

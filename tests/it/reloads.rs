@@ -344,6 +344,8 @@ async fn a_reload_says_what_needs_a_restart_and_nothing_when_nothing_changed() {
     let told = "backfill: added; restart to apply it";
     assert_eq!(reload().await, (200, format!("reloaded\n{told}\n")));
     assert!(process.output().contains(told));
+    let again = format!("reloaded: nothing changed\n{told}\n");
+    assert_eq!(reload().await, (200, again));
     let shown = until("the new rules", SOON, async || {
         let signals = get_json(&format!("{url}/api/v1/signals")).await?;
         let text = signals.to_string();
@@ -362,6 +364,10 @@ async fn a_reload_says_what_needs_a_restart_and_nothing_when_nothing_changed() {
     })
     .await;
     assert_eq!(posts_with("Kept"), 2);
+
+    // Back to what the process started with.
+    write(&base);
+    assert_eq!(reload().await, (200, "reloaded\n".to_owned()));
 }
 
 #[tokio::test]
