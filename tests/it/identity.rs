@@ -481,3 +481,65 @@ fn a_rule_that_comes_back_is_not_ended_by_its_own_past() {
     assert_eq!(last, [""; 0]);
     assert_eq!(world.active().len(), 2);
 }
+
+#[test]
+fn a_healthy_series_says_nothing_about_a_missing_one_with_the_same_alert_labels() {
+    let rule = "{watch: Deep, expr: depth, strategy: {type: static, bound: 5}, labels: {pod: ''}}";
+    let both = |a: &str, b: &str| {
+        let line = |(pod, value): (&str, &str)| format!("depth{{pod=\"{pod}\"}} {value}\n");
+        let there = [("a", a), ("b", b)].into_iter();
+        there
+            .filter(|(_, value)| !value.is_empty())
+            .map(line)
+            .collect::<String>()
+    };
+    for restarts in [false, true] {
+        let mut world = World::new(&[rule]);
+        world.settle(&both("9", "1"));
+        let firing = world.active();
+        assert_eq!(firing.len(), 1);
+        if restarts {
+            world.restart(&[rule]);
+        }
+        // The default of no_data_resolve is an hour.
+        for _ in 0..230 {
+            assert_eq!(world.observe(&both("", "1")).changes, []);
+        }
+        assert_eq!(world.observe(&both("9", "1")).changes, []);
+        assert_eq!(world.active(), firing);
+        assert_eq!(ends(&world.observe(&both("1", "1")).alerts).len(), 1);
+    }
+    let mut world = World::new(&[rule]);
+    world.settle(&both("9", "1"));
+    let mut ended = 0;
+    for _ in 0..245 {
+        let tick = world.observe(&both("", "1"));
+        ended += tick.changes.len();
+    }
+    assert_eq!(ended, 1, "the target no longer exports the series");
+}
+
+#[test]
+fn a_rule_that_comes_back_asks_for_retraining_only_after_its_cool_down() {
+    let watch = |retrain: &str| {
+        format!("{{watch: Deep, expr: depth, strategy: {{type: static, bound: 5}}{retrain}}}")
+    };
+    let (asking, silent) = (watch(", retrain: {cooldown: 1h}"), watch(""));
+    let without: [&[&str]; 2] = [&[], &[&silent]];
+    for before in without {
+        let mut world = World::new(&[&asking]);
+        assert_eq!(world.observe("depth 9\n").requests.len(), 1);
+        world.reload(before);
+        world.observe("depth 9\n");
+        world.reload(&[&asking]);
+        let mut asked = Vec::new();
+        for tick in 0..260 {
+            let requests = world.observe("depth 9\n").requests.len();
+            asked.extend((requests > 0).then_some(tick));
+        }
+        assert!(
+            matches!(asked.as_slice(), [first] if (230..=245).contains(first)),
+            "{asked:?}"
+        );
+    }
+}

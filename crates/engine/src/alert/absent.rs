@@ -54,8 +54,12 @@ impl Tracker {
     }
 
     /// Notes which label sets had no value in an evaluation.
-    pub(super) fn note_absence(&mut self, missing: &[(Labels, bool)], at: Timestamp) {
-        let missing: HashSet<&Labels> = missing.iter().map(|(labels, _)| labels).collect();
+    pub(super) fn note_absence<'a>(
+        &mut self,
+        missing: impl Iterator<Item = &'a Labels>,
+        at: Timestamp,
+    ) {
+        let missing: HashSet<&Labels> = missing.collect();
         for (labels, entry) in &mut self.entries {
             entry.absence.note(missing.contains(labels), at);
         }

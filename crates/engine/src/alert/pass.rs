@@ -1,6 +1,6 @@
 //! One evaluation of one rule: identities, texts and conditions of its observations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,27 +80,26 @@ pub(super) fn label(
     pass: &mut Pass<'_>,
     observations: Vec<Observation>,
     known: &HashMap<Labels, Labels>,
-) -> Option<Vec<(Labels, Observation)>> {
+) -> Option<Labelled> {
     let may_be_unknown = !pass.is_filled && pass.rule.labels_ask();
     let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(observations.len());
     let mut labelled: Vec<(Labels, Observation)> = Vec::with_capacity(observations.len());
+    let mut merged = HashSet::new();
     for mut observation in observations {
-        if let Some(labels) = known.get(&observation.labels) {
-            seen.insert(labels.clone(), labelled.len());
-            labelled.push((labels.clone(), observation));
-            continue;
-        }
-        if may_be_unknown {
-            observation.condition = Condition::Unsure;
-        }
-        let scope = Scope {
-            labels: &observation.labels,
-            value: observation.value,
-            at: pass.at,
-            context: pass.context,
-            query: pass.query,
+        let labels = if let Some(labels) = known.get(&observation.labels) {
+            labels.clone()
+        } else {
+            if may_be_unknown {
+                observation.condition = Condition::Unsure;
+            }
+            pass.rule.alert_labels(&Scope {
+                labels: &observation.labels,
+                value: observation.value,
+                at: pass.at,
+                context: pass.context,
+                query: pass.query,
+            })
         };
-        let labels = pass.rule.alert_labels(&scope);
         let Some(first) = seen.get(&labels) else {
             seen.insert(labels.clone(), labelled.len());
             labelled.push((labels, observation));
@@ -116,11 +115,23 @@ pub(super) fn label(
             "several series have the alert labels {labels}; the worst of them counts"
         ));
         let (_, kept) = &mut labelled[*first];
+        merged.extend([kept.labels.clone(), observation.labels.clone()]);
         if severity(pass.rule, &observation) > severity(pass.rule, kept) {
             *kept = observation;
         }
     }
-    Some(labelled)
+    Some(Labelled {
+        observations: labelled,
+        merged,
+    })
+}
+
+/// The observations of an evaluation by their alert labels.
+pub(super) struct Labelled {
+    /// One observation for each set of labels.
+    pub(super) observations: Vec<(Labels, Observation)>,
+    /// The series that share their labels with others.
+    pub(super) merged: HashSet<Labels>,
 }
 
 /// How bad a series is among those with the same alert labels: first the condition, then the score.

@@ -83,15 +83,6 @@ impl AlertRule {
             .collect()
     }
 
-    /// The PromQL in the `query` calls of its labels, where it is a literal.
-    #[must_use]
-    pub fn label_queries(&self) -> Vec<String> {
-        let templates = self.labels.iter();
-        templates
-            .flat_map(|(_, template)| template.queries())
-            .collect()
-    }
-
     /// Whether a label calls `query`, so that the identity of an alert depends on other series.
     #[must_use]
     pub fn labels_ask(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::metric::{Labels, Timestamp};
 
 use super::entry::{Entry, Step};
 use super::link::generator_url;
-use super::pass::{Pass, annotations, effective, label, lease, mark_no_data};
+use super::pass::{Labelled, Pass, annotations, effective, label, lease, mark_no_data};
 use super::template::TemplateEnvironment;
 use super::{
     Alert, AlertKind, AlertRule, AlertState, Annotations, Changes, Condition, Context, NoData,
@@ -118,11 +118,14 @@ impl Tracker {
             observations.retain(|observation| is_active(effective(rule, observation.condition)));
         }
         let known = self.known_labels(pass);
-        let Some(labelled) = label(pass, observations, &known) else {
+        let Some(mut labelled) = label(pass, observations, &known) else {
             return;
         };
+        let replaced = self.replaced(pass.rule, &mut labelled);
+        let labelled = labelled.observations;
         let unlisted = self.unlisted(&labelled);
-        self.note_absence(&unlisted, pass.at);
+        let missing = unlisted.iter().map(|(labels, _)| labels);
+        self.note_absence(missing.chain(&replaced), pass.at);
         for (labels, observation) in labelled {
             self.one(pass, &labels, observation, nothing);
         }
@@ -130,6 +133,27 @@ impl Tracker {
             self.missing(pass, &labels, is_relabelled, nothing);
         }
         self.limit(pass);
+    }
+
+    /// Finds the alerts of a watch whose series is missing while another series has their labels. The
+    /// other one being healthy says nothing about it.
+    fn replaced(&self, rule: &AlertRule, labelled: &mut Labelled) -> Vec<Labels> {
+        let mut replaced = Vec::new();
+        if rule.kind == AlertKind::Alert {
+            return replaced;
+        }
+        for (labels, observation) in &mut labelled.observations {
+            let entry = self.entries.get(labels);
+            let entry = entry.filter(|entry| entry.is_active() && !entry.synthetic);
+            let is_other = entry.is_some_and(|entry| {
+                entry.series != observation.labels && !labelled.merged.contains(&entry.series)
+            });
+            if is_other && observation.condition == Condition::Healthy {
+                observation.condition = Condition::NoData;
+                replaced.push(labels.clone());
+            }
+        }
+        replaced
     }
 
     /// The labels of active alerts by series, to be kept while the window fills.

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::settings::Settings;
-use crate::alert::AlertRule;
 use crate::promql::ast::{Binary, BinaryOp, ExprKind, ExprNode};
 use crate::promql::{Expr, Function};
 use crate::rules::{Recorded, Rule, RuleSet};
@@ -75,13 +74,6 @@ impl<'a> Book<'a> {
             let (settles, reaches) = self.times(expr);
             settling = settling.max(settles);
             reach = reach.max(reaches);
-        }
-        let queries = rule.alert().map(AlertRule::label_queries);
-        for query in queries.unwrap_or_default() {
-            // Rendering reports a text that cannot be parsed.
-            if let Ok(expr) = Expr::parse(&query) {
-                settling = settling.max(self.times(&expr).0);
-            }
         }
         settling += self.interval * 2;
         let is_sensitive = match rule {

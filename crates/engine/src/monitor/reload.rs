@@ -46,7 +46,7 @@ impl ModelMonitor {
         self.replace_targets(before.ingest == self.settings.ingest, at);
         let mut changes = self.replace_rules(is_same_model, at);
         changes.extend(self.end_removed_targets(&before, at));
-        self.keep_known_gates();
+        self.keep_known_gates(at);
         for rule in self.rules_mut() {
             rule.renew();
         }

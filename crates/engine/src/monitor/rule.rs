@@ -19,6 +19,10 @@ use crate::metric::{Labels, Timestamp};
 use crate::promql::{Expr, InstantSample, Options, Query};
 use crate::rules::{Rule, RuleId};
 
+/// How long after a start the labels of alerts wait for targets that do not answer: how long
+/// Prometheus keeps the last sample of a series.
+const LATE_TARGETS: Duration = Duration::from_secs(300);
+
 /// A rule and its state.
 #[derive(Debug)]
 pub struct RuleState {
@@ -310,6 +314,13 @@ impl RuleState {
         since.is_none_or(|since| at >= since + length)
     }
 
+    /// Whether the queries of templates find what they found before the start: every target has
+    /// answered, or has been given time to.
+    fn answers_queries(&self, pass: &Pass<'_>) -> bool {
+        let all_answer = pass.rollout.complete || self.is_past(LATE_TARGETS, pass.at);
+        all_answer && self.is_past(self.filling.settling, pass.at)
+    }
+
     /// Evaluates the rule at this tick's time; stops when its templates need more answers.
     pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) -> Result<(), Waiting> {
         if self.learns() && self.learned_until.is_some_and(|until| pass.at <= until) {
@@ -391,7 +402,7 @@ impl RuleState {
         let environment = TemplateEnvironment {
             context: pass.context,
             query: Some(&|text, at| queries.answer(text, at)),
-            is_filled: self.is_past(self.filling.settling, pass.at),
+            is_filled: self.answers_queries(pass),
         };
         let mut copy = tracker.clone();
         copy.evaluate(rule, pass.at, outcome.clone(), environment);
@@ -401,7 +412,7 @@ impl RuleState {
     /// Applies the outcome to the alerts; returns why the rule is not healthy.
     fn track(&mut self, outcome: Outcome, pass: &mut Pass<'_>) -> Option<String> {
         let asks = self.asks;
-        let is_filled = self.is_past(self.filling.settling, pass.at);
+        let is_filled = self.answers_queries(pass);
         let (rule, tracker) = self.alerting_mut()?;
         let queries = TemplateQueries::new(pass.window, pass.results, pass.recorded);
         let answer = |text: &str, at: Timestamp| queries.answer(text, at);

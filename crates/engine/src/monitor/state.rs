@@ -54,7 +54,7 @@ impl ModelMonitor {
             changes.extend(ended);
             self.retired.push(retired);
         }
-        self.keep_known_gates();
+        self.keep_known_gates(at);
         self.stored.urgent |= !changes.is_empty();
         let trackers = self.rules().filter_map(RuleState::alerting);
         let firing = trackers.map(|(_, tracker)| tracker.count(alert::AlertState::Firing));
@@ -101,7 +101,7 @@ impl ModelMonitor {
 
     /// Drops the gates of watches that no longer retrain. Gates that an earlier version stored
     /// under the name of their watches are theirs.
-    pub(super) fn keep_known_gates(&mut self) {
+    pub(super) fn keep_known_gates(&mut self, at: Timestamp) {
         let mut known: BTreeSet<&str> = BTreeSet::new();
         let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for rule in self.groups.iter().flat_map(|group| &group.rules) {
@@ -114,7 +114,7 @@ impl ModelMonitor {
         }
         let gates = &mut self.retraining.gates;
         gates.rename(|rule| names.get(rule).filter(|_| !known.contains(rule)).cloned());
-        gates.retain(|key| known.contains(key.rule.as_str()));
+        gates.retain(at, |key| known.contains(key.rule.as_str()));
     }
 
     /// The changes since the last call, with the learned state if `with_knowledge` is set.

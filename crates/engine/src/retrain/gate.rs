@@ -232,6 +232,15 @@ impl Gate {
         cooling.max(flying)
     }
 
+    /// Whether the gate may still hold a request back if its rule was removed and returns.
+    pub(super) fn is_cooling(&self, at: Timestamp) -> bool {
+        let last = self.last_request.zip(self.last_epoch);
+        last.is_some_and(|(last, (_, length))| {
+            let length = Duration::from_millis(u64::try_from(length).unwrap_or(0));
+            at < last + length
+        })
+    }
+
     /// The verdicts on each series.
     pub(super) fn replicas(&self) -> &Verdicts {
         &self.replicas

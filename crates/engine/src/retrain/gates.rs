@@ -130,7 +130,8 @@ impl Gates {
     }
 
     /// Drops the gates of removed rules, and those without useful state at `at`.
-    pub fn retain(&mut self, mut keep: impl FnMut(&GateKey) -> bool) {
-        self.gates.retain(|key, _| keep(key));
+    pub fn retain(&mut self, at: Timestamp, mut keep: impl FnMut(&GateKey) -> bool) {
+        self.gates
+            .retain(|key, gate| keep(key) || gate.is_cooling(at));
     }
 }
