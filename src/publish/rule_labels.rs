@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use super::definition::{Definition, RuleKey, RuleKind};
 use super::encode::valid_name;
-use crate::metric::Labels;
+use crate::metric::{Labels, exported_name};
 
 /// Names that Sidewatch's own metrics use, and names that mean something to Prometheus. Another
 /// label with such a name gets the prefix `exported_`, as in Prometheus.
@@ -59,11 +59,13 @@ pub(super) fn is_free(name: &str, taken: impl Fn(&str) -> bool) -> bool {
 
 /// The name as a valid one that is not taken, with the prefix `exported_` where it needs it.
 pub(super) fn free_name(name: &str, taken: impl Fn(&str) -> bool) -> Cow<'_, str> {
-    let mut name = valid_name(name);
-    while RESERVED.contains(&&*name) || taken(&name) {
-        name = format!("exported_{name}").into();
+    let name = valid_name(name);
+    let is_taken = |name: &str| RESERVED.contains(&name) || taken(name);
+    if is_taken(&name) {
+        exported_name(&name, is_taken).into()
+    } else {
+        name
     }
-    name
 }
 
 #[cfg(test)]

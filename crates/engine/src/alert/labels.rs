@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::metric::Labels;
+use crate::metric::{Labels, exported_name};
 
 use super::AlertRule;
 use super::rule::Pair;
 use super::template::{Context, Scope};
-
-/// Prefix of a series' own label whose name belongs to the configuration.
-const EXPORTED: &str = "exported_";
 
 impl AlertRule {
     /// Identity of the alert of a series: the identity of the process, the series' labels without
@@ -50,10 +47,9 @@ fn series_labels(series: &Labels, context: &Context) -> Vec<Pair> {
         .collect();
     conflicting.sort_by_key(|(name, _)| name.len());
     for (name, value) in conflicting {
-        let mut free = format!("{EXPORTED}{name}");
-        while ours(&free).is_some() || all.iter().any(|(taken, _)| **taken == free) {
-            free.insert_str(0, EXPORTED);
-        }
+        let free = exported_name(name, |free| {
+            ours(free).is_some() || all.iter().any(|(taken, _)| **taken == *free)
+        });
         all.push((free.into(), value.into()));
     }
     all

@@ -4,6 +4,7 @@
 //! Nothing here reads a clock or a file, or depends on a stage.
 
 mod appender;
+mod exported;
 mod format;
 mod hash;
 mod kind;
@@ -15,6 +16,7 @@ mod suggest;
 mod time;
 
 pub use appender::{Appender, SeriesFilter, SeriesRef};
+pub use exported::exported_name;
 pub use format::{format_value, rounded};
 pub use hash::{Keyed, hash_bytes};
 pub use kind::{Direction, Metric};

@@ -4,13 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::strings::Strings;
-use crate::metric::Labels;
+use crate::metric::{Labels, exported_name};
 
 /// A label as exposed.
 pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
-
-/// Prefix of an exposed label whose name the target has too.
-const EXPORTED: &str = "exported_";
 
 /// The labels of a series of this target.
 ///
@@ -49,10 +46,7 @@ pub(super) fn attach<'a>(
         all.iter().map(|(label, _)| label.clone()).collect()
     };
     for (label, value) in conflicting {
-        let mut free = format!("{EXPORTED}{label}");
-        while taken.contains(free.as_str()) {
-            free.insert_str(0, EXPORTED);
-        }
+        let free = exported_name(&label, |name| taken.contains(name));
         taken.insert(Cow::Owned(free.clone()));
         all.push((Cow::Owned(free), value));
     }
