@@ -1,7 +1,6 @@
 //! Ends the alerts of series that a healthy target no longer exports.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use crate::metric::{Labels, Timestamp, format_duration};
 
@@ -47,8 +46,7 @@ impl Tracker {
                 format_duration(limit)
             );
             entry.annotations = entry.annotations.with("no_data", &why);
-            let step = entry.unseen(at, Duration::ZERO);
-            self.apply(&mut pass, &labels, step);
+            self.end_one(&mut pass, &labels);
         }
         pass.changes
     }

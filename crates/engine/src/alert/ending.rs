@@ -85,11 +85,16 @@ impl Tracker {
             .filter(|entry| entry.is_active() && which(entry));
         let ending: Vec<Labels> = ending.map(|entry| entry.labels.clone()).collect();
         for labels in ending {
-            if let Some(entry) = self.entries.get_mut(&labels) {
-                let step = entry.unseen(at, Duration::ZERO);
-                self.apply(&mut pass, &labels, step);
-            }
+            self.end_one(&mut pass, &labels);
         }
         pass.changes
+    }
+
+    /// Resolves an alert whatever `keep_firing_for` says, and drops a pending one.
+    pub(super) fn end_one(&mut self, pass: &mut Pass<'_>, labels: &Labels) {
+        if let Some(entry) = self.entries.get_mut(labels) {
+            let step = entry.unseen(pass.at, Duration::ZERO);
+            self.apply(pass, labels, step);
+        }
     }
 }

@@ -47,6 +47,17 @@ impl<'a> Pass<'a> {
             url: generator_url(rule, context),
         }
     }
+
+    /// What the templates of one alert see.
+    pub(super) fn scope<'s>(&'s self, labels: &'s Labels, value: f64) -> Scope<'s> {
+        Scope {
+            labels,
+            value,
+            at: self.at,
+            context: self.context,
+            query: self.query,
+        }
+    }
 }
 
 /// The lease of a firing alert: four times the longer of interval and resend delay.
@@ -92,13 +103,8 @@ pub(super) fn label(
             if may_be_unknown {
                 observation.condition = Condition::Unsure;
             }
-            pass.rule.alert_labels(&Scope {
-                labels: &observation.labels,
-                value: observation.value,
-                at: pass.at,
-                context: pass.context,
-                query: pass.query,
-            })
+            let scope = pass.scope(&observation.labels, observation.value);
+            pass.rule.alert_labels(&scope)
         };
         let Some(first) = seen.get(&labels) else {
             seen.insert(labels.clone(), labelled.len());
@@ -150,20 +156,8 @@ fn severity(rule: &AlertRule, observation: &Observation) -> (u8, f64) {
 
 /// The texts of an alert: the rule's own, and for a watch its explanation.
 pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Annotations {
-    let Pass {
-        rule,
-        context,
-        query,
-        at,
-        ..
-    } = *pass;
-    let scope = Scope {
-        labels: &entry.series,
-        value: entry.value,
-        at,
-        context,
-        query,
-    };
+    let Pass { rule, context, .. } = *pass;
+    let scope = pass.scope(&entry.series, entry.value);
     let mut pairs: Vec<Pair> = Vec::new();
     if rule.kind == AlertKind::Watch {
         pairs.push(("summary".into(), summary(rule, entry).into()));

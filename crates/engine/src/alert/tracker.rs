@@ -299,18 +299,17 @@ impl Tracker {
         is_relabelled: bool,
         nothing: bool,
     ) {
-        let (rule, at) = (pass.rule, pass.at);
-        let Some(entry) = self.entries.get_mut(labels) else {
+        let kind = pass.rule.kind;
+        let Some(entry) = self.entries.get(labels) else {
             return;
         };
-        if is_relabelled && rule.kind == AlertKind::Watch {
-            let step = entry.unseen(at, Duration::ZERO);
-            self.apply(pass, labels, step);
+        if is_relabelled && kind == AlertKind::Watch {
+            self.end_one(pass, labels);
             return;
         }
         let gone_marker = entry.synthetic && !nothing;
         // Missing data must not raise a new alert for a series whose alert resolved.
-        let is_healthy = rule.kind == AlertKind::Alert || gone_marker || !entry.is_active();
+        let is_healthy = kind == AlertKind::Alert || gone_marker || !entry.is_active();
         let observation = Observation {
             labels: entry.series.clone(),
             value: entry.value,

@@ -44,7 +44,10 @@ impl Alerting {
             .map(|sample| Observation::active(sample.labels, sample.value));
         let mut observations: Vec<Observation> = active.collect();
         if !filled.may_begin {
-            self.hold(&mut observations, context);
+            // Alerts that fire already go on.
+            for observation in &mut observations {
+                observation.condition = Condition::Held;
+            }
         }
         if let Some(since) = fills_since.filter(|_| !filled.upstream) {
             observations.extend(self.unseen(&observations, since, context));
@@ -52,19 +55,6 @@ impl Alerting {
         Observed {
             outcome: Outcome::Observed(observations),
             present: HashSet::new(),
-        }
-    }
-
-    /// Keeps all but the firing alerts from firing.
-    fn hold(&self, observations: &mut [Observation], context: &alert::Context) {
-        let firing = self.tracker.firing(&self.rule, context);
-        for observation in observations {
-            if firing
-                .iter()
-                .all(|alert| alert.series != observation.labels)
-            {
-                observation.condition = Condition::Held;
-            }
         }
     }
 
