@@ -17,6 +17,7 @@ use super::producers::{ByInstance, Producers};
 use super::snapshot;
 use crate::config::Config;
 use crate::config::settings::{Alerting, Retraining};
+use crate::describe::without_user;
 use crate::judge::Registry;
 use crate::monitor::Target;
 use crate::publish::web::{Bucket, RateLimit};
@@ -133,7 +134,7 @@ fn wanted<'a>(config: &'a Config, query: &Query) -> Result<Wanted<'a>, Refused> 
     })?;
     let asked = query.first("target").ok_or_else(|| missing("target"))?;
     // The answer must not tell whether a guessed password is right.
-    let mut known = known_targets(config).filter(|_| user_part(asked).is_none());
+    let mut known = known_targets(config).filter(|_| without_user(asked) == asked);
     let target = known.find(|target| {
         target.url == asked
             || without_user(&target.url) == asked
@@ -154,23 +155,6 @@ fn known_targets(config: &Config) -> impl Iterator<Item = &Target> {
         .targets
         .iter()
         .chain(&settings.probe.targets)
-}
-
-/// The user part of a URL with its `@`, as byte positions; `None` without one.
-fn user_part(url: &str) -> Option<(usize, usize)> {
-    let start = url.find("://")? + 3;
-    let authority = url.get(start..)?;
-    let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
-    let at = authority.get(..end)?.rfind('@')?;
-    Some((start, start + at + 1))
-}
-
-fn without_user(url: &str) -> String {
-    let mut url = url.to_owned();
-    if let Some((start, end)) = user_part(&url) {
-        url.replace_range(start..end, "");
-    }
-    url
 }
 
 /// The configuration for this target and these rules alone, without receivers.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::replayed::ReplayedModel;
 use crate::cli::error::Error;
 use crate::config::packs;
+use crate::describe::without_user;
 use crate::metric::format_duration;
 
 /// The folder of a model in the folder for all models.
@@ -69,17 +70,6 @@ fn plain<'a>(name: &'a str, placeholder: &'a str) -> &'a str {
     }
 }
 
-/// The URL without user and password: these files end in a ConfigMap.
-fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    let host = authority.rsplit('@').next().unwrap_or("");
-    format!("{scheme}://{host}{path}")
-}
-
 fn configuration(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
     let model = &replayed.model;
     let mut out = format!(
@@ -87,6 +77,7 @@ fn configuration(url: &str, range: Duration, replayed: &ReplayedModel) -> String
          model: {{id: {}}}\n\
          scrape:\n  source:\n    prometheus: {}\n    matchers:\n",
         quoted(&model.name),
+        // These files end in a ConfigMap.
         quoted(&without_user(url)),
     );
     for matcher in &model.matchers {
@@ -136,7 +127,7 @@ fn values(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{plain, quoted, without_user};
+    use super::{plain, quoted};
 
     #[test]
     fn text_of_a_server_stays_within_its_line() {
@@ -163,14 +154,5 @@ mod tests {
         for hostile in ["x\nimage: {}", "$(id)", "a b", "A", &"a".repeat(64)] {
             assert_eq!(plain(hostile, "NAME"), "NAME");
         }
-    }
-
-    #[test]
-    fn a_url_is_written_without_user_and_password() {
-        assert_eq!(
-            without_user("https://me:p@ss@prom:9090/x?tenant=a"),
-            "https://prom:9090/x?tenant=a"
-        );
-        assert_eq!(without_user("http://prom:9090"), "http://prom:9090");
     }
 }

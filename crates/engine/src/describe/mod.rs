@@ -28,5 +28,5 @@ pub use read::{Environment, Fault, Node, ReadContext, Reader};
 pub use schema::json_schema;
 pub use section::Keys;
 pub use shape::{EnvLabels, EnvText, FilePath, Folder, Shape, Size, TEXT, TextMap, read_word};
-pub use url::{HttpUrl, ServerUrl, bare_url, host, is_http_url};
+pub use url::{HttpUrl, ServerUrl, bare_url, host, is_http_url, without_user};
 pub use value::{Lines, Value};

@@ -67,22 +67,27 @@ pub fn host(url: &str) -> Option<&str> {
     (!host.contains(char::is_whitespace)).then_some(host)
 }
 
-/// Scheme, host, port and path of a URL as written: no credentials, query or fragment.
+/// A URL as written, without user and password.
 #[must_use]
-pub fn bare_url(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or("");
+pub fn without_user(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
-    let end = rest.find('/').unwrap_or(rest.len());
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
     let host = authority.rsplit('@').next().unwrap_or("");
     format!("{scheme}://{host}{path}")
 }
 
+/// Scheme, host, port and path of a URL as written: no credentials, query or fragment.
+#[must_use]
+pub fn bare_url(url: &str) -> String {
+    without_user(url.split(['?', '#']).next().unwrap_or(""))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::bare_url;
+    use super::{bare_url, without_user};
 
     #[test]
     fn a_bare_url_holds_no_secret() {
@@ -92,5 +97,14 @@ mod tests {
         );
         assert_eq!(bare_url("http://am"), "http://am");
         assert_eq!(bare_url("am:9093"), "am:9093");
+    }
+
+    #[test]
+    fn a_url_is_written_without_user_and_password() {
+        assert_eq!(
+            without_user("https://me:p@ss@prom:9090/x?tenant=a"),
+            "https://prom:9090/x?tenant=a"
+        );
+        assert_eq!(without_user("http://prom:9090"), "http://prom:9090");
     }
 }
