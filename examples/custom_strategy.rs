@@ -30,16 +30,15 @@ groups:
 ";
 
 /// Remembers the last value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Jump {
     factor: f64,
     last: Option<f64>,
 }
 
 impl ThresholdStrategy for Jump {
-    fn judge(&mut self, sample: &MetricSample) -> Verdict {
-        // Judge by what was known before the sample, then learn.
-        let Some(last) = self.last.replace(sample.value) else {
+    fn assess(&mut self, sample: &MetricSample) -> Verdict {
+        let Some(last) = self.last else {
             return Verdict::warming_up("no sample before this one");
         };
         let limit = last * self.factor;
@@ -55,6 +54,16 @@ impl ThresholdStrategy for Jump {
                 limit / last
             ))
         })
+    }
+
+    fn learn(&mut self, sample: &MetricSample) {
+        if sample.value.is_finite() {
+            self.last = Some(sample.value);
+        }
+    }
+
+    fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
+        Box::new(self.clone())
     }
 
     fn snapshot(&self) -> Snapshot {

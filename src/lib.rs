@@ -100,7 +100,7 @@ pub use scrape::{Error as ScrapeError, Exposition, MetricProducer};
 // How values are judged, and what a strategy of one's own needs.
 pub use describe::section;
 pub use judge::{
-    Band, Built, EwmaStrategy, Problem as ParamProblem, Registry, Side, Snapshot,
+    Band, Built, EwmaStrategy, Level, Problem as ParamProblem, Registry, Side, Snapshot,
     StaticThresholdStrategy, StrategyConfig, StrategyContext, StrategyError, StrategyFactory,
     Table, ThresholdStrategy, Verdict, read_params,
 };

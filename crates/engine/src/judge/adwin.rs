@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
+use super::{
+    Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
+};
 use crate::describe::section;
 use crate::metric::{Direction, Timestamp, rounded};
 
@@ -155,6 +157,7 @@ impl Adwin {
 
 impl Core for Adwin {
     const KIND: &'static str = "adwin";
+    const LEVEL: Level = Level::Unknown;
     type Params = AdwinParams;
 
     fn new(_params: &AdwinParams) -> Self {
@@ -166,7 +169,7 @@ impl Core for Adwin {
         is_warm.then(|| Band::about(self.total / self.width))
     }
 
-    fn step(&mut self, params: &AdwinParams, step: Step) -> Verdict {
+    fn assess(&mut self, params: &AdwinParams, step: Step) -> Verdict {
         self.insert(step.x);
         self.tick += 1;
         // Between two tries the score is that of the last one.

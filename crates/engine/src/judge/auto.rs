@@ -8,7 +8,7 @@ use super::novelty::{Novelty, NoveltyParams};
 use super::registry::Built;
 use super::streaming::{Common, Streaming};
 use super::{
-    EwmaParams, EwmaStrategy, Registry, Snapshot, StrategyContext, StrategyError,
+    EwmaParams, EwmaStrategy, Level, Registry, Snapshot, StrategyContext, StrategyError,
     ThresholdStrategy, Verdict, read_params,
 };
 use crate::describe::section;
@@ -27,7 +27,7 @@ const COOLDOWN: (f64, f64) = (5.0, 55.0);
 ///
 /// In a short series new records are frequent and mean little; in a long one they are rare and mean
 /// much.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Auto {
     ewma: EwmaStrategy,
     novelty: Streaming<Novelty>,
@@ -43,12 +43,12 @@ impl Auto {
 }
 
 impl ThresholdStrategy for Auto {
-    fn judge(&mut self, sample: &MetricSample) -> Verdict {
-        let band = self.ewma.judge(sample);
+    fn assess(&mut self, sample: &MetricSample) -> Verdict {
+        let band = self.ewma.assess(sample);
         if sample.value.is_infinite() {
             return band;
         }
-        let novelty = self.novelty.judge(sample);
+        let novelty = self.novelty.assess(sample);
         if sample.value.is_finite() {
             self.seen = self.seen.saturating_add(1);
         }
@@ -66,6 +66,19 @@ impl ThresholdStrategy for Auto {
                 .collect();
             Cow::Owned(reasons.join("; "))
         })
+    }
+
+    fn learn(&mut self, sample: &MetricSample) {
+        self.ewma.learn(sample);
+        self.novelty.learn(sample);
+    }
+
+    fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
+        Box::new(self.clone())
+    }
+
+    fn level(&self) -> Level {
+        Level::Unknown
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{
-    Problem, Registry, Snapshot, State, StrategyConfig, StrategyContext, StrategyError,
+    Level, Problem, Registry, Snapshot, State, StrategyConfig, StrategyContext, StrategyError,
     ThresholdStrategy, Verdict, read_params,
 };
 use crate::describe::{Node, section};
@@ -45,8 +45,7 @@ type Parts = Vec<Box<dyn ThresholdStrategy>>;
 /// The order of verdicts; the greatest wins.
 type Rank = fn(&Verdict) -> (u8, f64);
 
-/// Lets every part judge, so that every part learns, and returns the verdict with the greatest
-/// rank.
+/// Lets every part assess the sample, and returns the verdict with the greatest rank.
 fn strongest(
     parts: &mut [Box<dyn ThresholdStrategy>],
     sample: &MetricSample,
@@ -54,7 +53,7 @@ fn strongest(
 ) -> Verdict {
     let mut best: Option<Verdict> = None;
     for part in parts {
-        let verdict = part.judge(sample);
+        let verdict = part.assess(sample);
         if best.as_ref().is_none_or(|best| rank(&verdict) > rank(best)) {
             best = Some(verdict);
         }
@@ -74,6 +73,18 @@ fn any_rank(verdict: &Verdict) -> (u8, f64) {
 fn all_rank(verdict: &Verdict) -> (u8, f64) {
     let (rank, score) = any_rank(verdict);
     (4 - rank, -score)
+}
+
+/// The level of a part that learned one; else unknown if that of a part is.
+fn level(parts: &[Box<dyn ThresholdStrategy>]) -> Level {
+    let any = |level: Level| parts.iter().any(|part| part.level() == level);
+    if any(Level::Learned) {
+        Level::Learned
+    } else if any(Level::Unknown) {
+        Level::Unknown
+    } else {
+        Level::Fixed
+    }
 }
 
 fn snapshot(kind: &str, parts: &[Box<dyn ThresholdStrategy>]) -> Snapshot {
@@ -122,8 +133,29 @@ macro_rules! composition {
         }
 
         impl ThresholdStrategy for $name {
-            fn judge(&mut self, sample: &MetricSample) -> Verdict {
+            fn assess(&mut self, sample: &MetricSample) -> Verdict {
                 strongest(&mut self.0, sample, $rank)
+            }
+
+            fn learn(&mut self, sample: &MetricSample) {
+                for part in &mut self.0 {
+                    part.learn(sample);
+                }
+            }
+
+            fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
+                let parts = self.0.iter().map(|part| part.duplicate());
+                Box::new(Self(parts.collect()))
+            }
+
+            fn level(&self) -> Level {
+                level(&self.0)
+            }
+
+            fn renew(&mut self) {
+                for part in &mut self.0 {
+                    part.renew();
+                }
             }
 
             fn snapshot(&self) -> Snapshot {

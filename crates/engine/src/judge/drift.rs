@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::{
-    Band, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
-    read_params,
+    Band, Level, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
+    Verdict, read_params,
 };
 use crate::describe::section;
 use crate::metric::{MetricSample, rounded};
@@ -17,11 +17,11 @@ const KIND: &str = "drift";
 
 /// The score is the value of a drift sample over the critical value in its evidence; it learns
 /// nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct DriftStrategy;
 
 impl ThresholdStrategy for DriftStrategy {
-    fn judge(&mut self, sample: &MetricSample) -> Verdict {
+    fn assess(&mut self, sample: &MetricSample) -> Verdict {
         let Some(evidence) = sample.evidence.as_deref() else {
             return Verdict::insufficient(
                 "the sample does not come from a drift rule; judge it with static",
@@ -59,6 +59,17 @@ impl ThresholdStrategy for DriftStrategy {
                 evidence.contributions.join("; ")
             ))
         })
+        .recovered_at_limit()
+    }
+
+    fn learn(&mut self, _sample: &MetricSample) {}
+
+    fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
+        Box::new(self.clone())
+    }
+
+    fn level(&self) -> Level {
+        Level::Fixed
     }
 
     fn snapshot(&self) -> Snapshot {

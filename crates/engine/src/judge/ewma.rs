@@ -56,6 +56,8 @@ section! {
 pub struct EwmaStrategy {
     params: EwmaParams,
     memory: Memory,
+    /// The value that was assessed and not learned yet, and the steps before it.
+    assessed: Option<(f64, i32)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -75,6 +77,7 @@ impl EwmaStrategy {
         Self {
             params,
             memory: Memory::default(),
+            assessed: None,
         }
     }
 
@@ -92,7 +95,7 @@ impl EwmaStrategy {
         is_warm.then(|| Band::around(self.memory.mean, width, self.params.direction))
     }
 
-    fn learn(&mut self, d: f64, steps: i32) {
+    fn update(&mut self, d: f64, steps: i32) {
         let memory = &mut self.memory;
         memory.seen = memory.seen.saturating_add(1);
         let alpha = weight(self.params.alpha, steps).max(1.0 / f64::from(memory.seen));
@@ -119,7 +122,8 @@ impl EwmaStrategy {
 }
 
 impl ThresholdStrategy for EwmaStrategy {
-    fn judge(&mut self, sample: &MetricSample) -> Verdict {
+    fn assess(&mut self, sample: &MetricSample) -> Verdict {
+        self.assessed = None;
         if sample.value.is_infinite() {
             return infinite(sample.value, self.params.direction, self.band());
         }
@@ -129,35 +133,51 @@ impl ThresholdStrategy for EwmaStrategy {
         };
         // Squares of clamped values are finite.
         let x = sample.value.clamp(-1e100, 1e100);
-        if self.memory.seen == 0 {
-            self.memory.mean = x;
-        }
-        let d = x - self.memory.mean;
+        self.assessed = Some((x, steps));
         let Some(band) = self.band() else {
-            self.learn(d, steps);
             return Verdict::warming_up(TOO_FEW_SAMPLES);
         };
-        let (mean, sigma) = (self.memory.mean, self.deviation());
+        let mean = self.memory.mean;
+        let d = x - mean;
         let side = if d > 0.0 { Side::Above } else { Side::Below };
-        let z = d.abs() / sigma;
+        let z = d.abs() / self.deviation();
         let score = if side.is_watched(self.params.direction) {
             z / self.params.k_sigma
         } else {
             0.0
         };
-        let verdict = Verdict::judged(score, Some(side), band, || {
+        Verdict::judged(score, Some(side), band, || {
             let word = side.as_str();
             Cow::Owned(format!(
                 "{} is {z:.1} standard deviations {word} the mean {}",
                 rounded(x),
                 rounded(mean)
             ))
-        });
+        })
+    }
+
+    fn learn(&mut self, _sample: &MetricSample) {
+        let Some((x, steps)) = self.assessed.take() else {
+            return;
+        };
+        if self.memory.seen == 0 {
+            self.memory.mean = x;
+        }
+        let d = x - self.memory.mean;
+        if self.memory.seen < self.params.warm_up {
+            self.update(d, steps);
+            return;
+        }
+        let sigma = self.deviation();
         let clip = self.params.clip_sigma * sigma;
-        self.learn(d.clamp(-clip, clip), steps);
+        self.update(d.clamp(-clip, clip), steps);
         // Deviations on the side that is not watched count too, so that the level follows them.
-        self.count_run((z > self.params.k_sigma).then_some(side));
-        verdict
+        let is_outside = d.abs() / sigma > self.params.k_sigma;
+        self.count_run(is_outside.then_some(if d > 0.0 { Side::Above } else { Side::Below }));
+    }
+
+    fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
+        Box::new(self.clone())
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
+use super::{
+    Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
+};
 use crate::describe::{Node, section};
 use crate::metric::{Direction, Timestamp, rounded};
 
@@ -78,7 +80,7 @@ impl Mad {
         (median, self.sigma(median).max(floor))
     }
 
-    fn learn(&mut self, window: usize, x: f64) {
+    fn remember(&mut self, window: usize, x: f64) {
         if self.recent.len() >= window
             && let Some(old) = self.recent.pop_front()
         {
@@ -120,6 +122,7 @@ pub(super) fn median_distance(sorted: &[f64], centre: f64) -> f64 {
 
 impl Core for Mad {
     const KIND: &'static str = "mad";
+    const LEVEL: Level = Level::Learned;
     type Params = MadParams;
 
     fn new(_params: &MadParams) -> Self {
@@ -137,13 +140,11 @@ impl Core for Mad {
         Some(Band::around(median, params.k_sigma * sigma, direction))
     }
 
-    fn step(&mut self, params: &MadParams, step: Step) -> Verdict {
+    fn assess(&mut self, params: &MadParams, step: Step) -> Verdict {
         if self.recent.len() < params.warm_up {
-            self.learn(params.window, step.x);
             return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let (median, sigma) = self.centre(params);
-        self.learn(params.window, step.x);
         let side = Side::of(step.x - median);
         let z = (step.x - median).abs() / sigma;
         let score = if side.is_watched(step.direction) {
@@ -160,6 +161,10 @@ impl Core for Mad {
                 rounded(median)
             ))
         })
+    }
+
+    fn learn(&mut self, params: &MadParams, step: Step) {
+        self.remember(params.window, step.x);
     }
 
     fn fits(&self, params: &MadParams) -> Result<(), &'static str> {

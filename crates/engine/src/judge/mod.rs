@@ -36,7 +36,7 @@ pub use pace::Pace;
 pub use params::{Problem, read_params};
 pub use registry::{Built, Registry, StrategyContext, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
-pub use strategy::{Data, Snapshot, StrategyError, ThresholdStrategy};
+pub use strategy::{Data, Level, Snapshot, StrategyError, ThresholdStrategy};
 pub use table::{SeriesSnapshot, Table, TableCounts};
 pub use verdict::{Band, Side, State, Verdict};
 

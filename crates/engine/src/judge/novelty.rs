@@ -10,7 +10,9 @@ use super::record::Record;
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
+use super::{
+    Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
+};
 use crate::describe::section;
 use crate::metric::{Direction, Timestamp, rounded};
 
@@ -141,6 +143,7 @@ impl Novelty {
 
 impl Core for Novelty {
     const KIND: &'static str = "novelty";
+    const LEVEL: Level = Level::Unknown;
     type Params = NoveltyParams;
 
     fn new(_params: &NoveltyParams) -> Self {
@@ -167,7 +170,7 @@ impl Core for Novelty {
         })
     }
 
-    fn step(&mut self, params: &NoveltyParams, step: Step) -> Verdict {
+    fn assess(&mut self, params: &NoveltyParams, step: Step) -> Verdict {
         let (low, high) = self.value.range();
         let band = self.band(params, step.at, step.direction);
         let left_constant = self.leaves_constant(step.x);

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
+use super::{
+    Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
+};
 use crate::describe::section;
 use crate::metric::{Direction, Timestamp, rounded};
 
@@ -47,6 +49,7 @@ pub(super) struct PageHinkley {
 
 impl Core for PageHinkley {
     const KIND: &'static str = "page_hinkley";
+    const LEVEL: Level = Level::Unknown;
     type Params = PageHinkleyParams;
 
     fn new(_params: &PageHinkleyParams) -> Self {
@@ -62,7 +65,7 @@ impl Core for PageHinkley {
         (seen > 0 && seen.saturating_add(1) >= params.warm_up).then_some(Band::about(self.mean))
     }
 
-    fn step(&mut self, params: &PageHinkleyParams, step: Step) -> Verdict {
+    fn assess(&mut self, params: &PageHinkleyParams, step: Step) -> Verdict {
         if self.alarmed {
             *self = Self::new(params);
         }

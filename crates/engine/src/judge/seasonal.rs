@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
+use super::{
+    Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
+};
 use crate::describe::section;
 use crate::metric::{Direction, Timestamp, rounded};
 
@@ -52,6 +54,7 @@ pub(super) struct Seasonal {
 
 impl Core for Seasonal {
     const KIND: &'static str = "seasonal";
+    const LEVEL: Level = Level::Learned;
     type Params = SeasonalParams;
 
     fn new(params: &SeasonalParams) -> Self {
@@ -72,16 +75,14 @@ impl Core for Seasonal {
         is_warm.then(|| Band::around(expected, params.k_sigma * sigma, direction))
     }
 
-    fn step(&mut self, params: &SeasonalParams, step: Step) -> Verdict {
-        let (expected, sigma) = self.centre(params, step.at);
-        let residual = self.season.residual(step.at, step.x);
+    fn assess(&mut self, params: &SeasonalParams, step: Step) -> Verdict {
         if self.seen < params.warm_up {
-            self.seen += 1;
             return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
+        let (expected, sigma) = self.centre(params, step.at);
+        let residual = step.x - expected;
         let side = Side::of(residual);
         let z = residual.abs() / sigma;
-        self.count_run(params, step, (z > params.k_sigma).then_some(side));
         let score = if side.is_watched(step.direction) {
             z / params.k_sigma
         } else {
@@ -96,6 +97,17 @@ impl Core for Seasonal {
                 rounded(expected)
             ))
         })
+    }
+
+    fn learn(&mut self, params: &SeasonalParams, step: Step) {
+        let (_, sigma) = self.centre(params, step.at);
+        let residual = self.season.residual(step.at, step.x);
+        if self.seen < params.warm_up {
+            self.seen += 1;
+            return;
+        }
+        let is_outside = residual.abs() / sigma > params.k_sigma;
+        self.count_run(params, step, is_outside.then(|| Side::of(residual)));
     }
 
     fn fits(&self, _params: &SeasonalParams) -> Result<(), &'static str> {

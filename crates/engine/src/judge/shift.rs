@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use super::normal::quantile;
 use super::registry::Built;
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
-use super::{Band, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params};
+use super::{
+    Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
+};
 use crate::describe::section;
 use crate::metric::{Direction, SplitMix64, Timestamp, rounded};
 
@@ -100,6 +102,7 @@ impl Shift {
 
 impl Core for Shift {
     const KIND: &'static str = "shift";
+    const LEVEL: Level = Level::Unknown;
     type Params = ShiftParams;
 
     fn new(_params: &ShiftParams) -> Self {
@@ -121,7 +124,7 @@ impl Core for Shift {
         (self.seen >= params.warm_up).then_some(Band::about(self.mean))
     }
 
-    fn step(&mut self, params: &ShiftParams, step: Step) -> Verdict {
+    fn assess(&mut self, params: &ShiftParams, step: Step) -> Verdict {
         self.seen += 1;
         let half = params.warm_up / 2;
         if self.seen <= half {

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::pace::NO_NUMBER;
 use super::registry::Built;
 use super::{
-    Band, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
-    read_params,
+    Band, Level, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
+    Verdict, read_params,
 };
 use crate::describe::{Node, section};
 use crate::metric::{Direction, MetricSample, rounded};
@@ -51,7 +51,7 @@ impl StaticThresholdStrategy {
 }
 
 impl ThresholdStrategy for StaticThresholdStrategy {
-    fn judge(&mut self, sample: &MetricSample) -> Verdict {
+    fn assess(&mut self, sample: &MetricSample) -> Verdict {
         let x = sample.value;
         if x.is_nan() {
             return Verdict::insufficient(NO_NUMBER);
@@ -82,6 +82,17 @@ impl ThresholdStrategy for StaticThresholdStrategy {
                 ),
             })
         })
+        .recovered_at_limit()
+    }
+
+    fn learn(&mut self, _sample: &MetricSample) {}
+
+    fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
+        Box::new(self.clone())
+    }
+
+    fn level(&self) -> Level {
+        Level::Fixed
     }
 
     fn snapshot(&self) -> Snapshot {

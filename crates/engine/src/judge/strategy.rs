@@ -12,12 +12,37 @@ use crate::metric::MetricSample;
 
 /// Judges the values of one series, in order of time.
 ///
-/// Implementations judge a sample by what they knew before it and learn from it afterwards. They do
-/// not panic on any value. NaN gives `insufficient_data`. An infinite value is beyond every limit on
-/// its side. Neither changes the state.
+/// A sample is judged by what was learned before it. While an incident is open, the strategy from
+/// before the incident only [assesses](Self::assess), and a copy goes on learning. Implementations
+/// do not panic on any value. NaN gives `insufficient_data`. An infinite value is beyond every
+/// limit on its side. Neither changes the state.
 pub trait ThresholdStrategy: Send + fmt::Debug {
+    /// Judges the sample by what was learned before. What is normal stays as it was; evidence that
+    /// adds up over samples may grow.
+    fn assess(&mut self, sample: &MetricSample) -> Verdict;
+
+    /// Learns from the sample that was assessed last; nothing if it had no value.
+    fn learn(&mut self, sample: &MetricSample);
+
     /// Judges the sample, then learns from it.
-    fn judge(&mut self, sample: &MetricSample) -> Verdict;
+    fn judge(&mut self, sample: &MetricSample) -> Verdict {
+        let verdict = self.assess(sample);
+        self.learn(sample);
+        verdict
+    }
+
+    /// A copy with the same state.
+    fn duplicate(&self) -> Box<dyn ThresholdStrategy>;
+
+    /// What the strategy knows of the normal level.
+    fn level(&self) -> Level {
+        Level::Learned
+    }
+
+    /// Starts to learn the present level, as a candidate for the new normal; called on the copy
+    /// that goes on learning when an incident opens. A strategy that moves to a new level by itself
+    /// has nothing to do.
+    fn renew(&mut self) {}
 
     /// Everything that was learned, to restore it after a restart.
     fn snapshot(&self) -> Snapshot;
@@ -40,6 +65,18 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     fn cooldown(&self) -> usize {
         0
     }
+}
+
+/// What a strategy knows of the normal level, and so how an incident ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The limits are configured. An incident ends when the strategy says so.
+    Fixed,
+    /// It is learned. An incident ends at the level from before it.
+    Learned,
+    /// Unknown: the strategy reports changes. An incident ends within the band of an `ewma` from
+    /// before it. Such a strategy may learn in [`assess`](ThresholdStrategy::assess).
+    Unknown,
 }
 
 /// What a strategy has learned, in a form that can be stored.

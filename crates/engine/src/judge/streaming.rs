@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Band, Pace, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict};
+use super::{
+    Band, Level, Pace, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
+};
 use crate::metric::{Direction, MetricSample, Timestamp};
 
 /// The reason of a verdict while warming up.
@@ -30,11 +32,15 @@ pub(super) struct Step {
 }
 
 /// The learning part of a strategy: its state, and how it judges and learns one value.
-pub(super) trait Core: Clone + Debug + Send + Serialize + DeserializeOwned {
+pub(super) trait Core:
+    Clone + Debug + Send + Serialize + DeserializeOwned + 'static
+{
     /// The `type:` of the strategy.
     const KIND: &'static str;
+    /// What the strategy knows of the normal level.
+    const LEVEL: Level;
     /// The parameters of the strategy.
-    type Params: Debug + Clone + Send;
+    type Params: Debug + Clone + Send + 'static;
 
     /// The initial state.
     fn new(params: &Self::Params) -> Self;
@@ -42,8 +48,11 @@ pub(super) trait Core: Clone + Debug + Send + Serialize + DeserializeOwned {
     /// The normal values before a value at this time; `None` while warming up.
     fn band(&self, params: &Self::Params, at: Timestamp, direction: Direction) -> Option<Band>;
 
-    /// Judges a value, then learns from it.
-    fn step(&mut self, params: &Self::Params, step: Step) -> Verdict;
+    /// Judges a value. One that knows no level learns from it too.
+    fn assess(&mut self, params: &Self::Params, step: Step) -> Verdict;
+
+    /// Learns from the value that was assessed last.
+    fn learn(&mut self, _params: &Self::Params, _step: Step) {}
 
     /// Checks whether a restored state fits these parameters.
     ///
@@ -83,6 +92,8 @@ pub(super) struct Streaming<C: Core> {
     params: C::Params,
     common: Common,
     memory: Memory<C>,
+    /// The value that was assessed and not learned yet.
+    assessed: Option<Step>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,12 +112,14 @@ impl<C: Core> Streaming<C> {
                 pace: Pace::default(),
                 core,
             },
+            assessed: None,
         }
     }
 }
 
 impl<C: Core> ThresholdStrategy for Streaming<C> {
-    fn judge(&mut self, sample: &MetricSample) -> Verdict {
+    fn assess(&mut self, sample: &MetricSample) -> Verdict {
+        self.assessed = None;
         if sample.value.is_infinite() {
             let direction = self.common.direction;
             let band = self.memory.core.band(&self.params, sample.at, direction);
@@ -121,7 +134,22 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
             at: sample.at,
             direction: self.common.direction,
         };
-        self.memory.core.step(&self.params, step)
+        self.assessed = Some(step);
+        self.memory.core.assess(&self.params, step)
+    }
+
+    fn learn(&mut self, _sample: &MetricSample) {
+        if let Some(step) = self.assessed.take() {
+            self.memory.core.learn(&self.params, step);
+        }
+    }
+
+    fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
+        Box::new(self.clone())
+    }
+
+    fn level(&self) -> Level {
+        C::LEVEL
     }
 
     fn snapshot(&self) -> Snapshot {

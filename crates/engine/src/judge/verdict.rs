@@ -143,9 +143,15 @@ pub struct Verdict {
     pub expected: Band,
     /// The reason in a sentence, empty if the value is normal.
     pub why: Cow<'static, str>,
+    /// An incident has recovered when the score is at most this.
+    pub recovery: f64,
 }
 
 impl Verdict {
+    /// The [`recovery`](Self::recovery) of a learned level: clearly inside the band, so that a value
+    /// at the limit does not end an incident again and again.
+    pub const RECOVERY: f64 = 0.8;
+
     /// A judged value: anomalous if `score` is above 1, else ok. `why` is only called for an
     /// anomalous value.
     #[must_use]
@@ -166,6 +172,16 @@ impl Verdict {
             side: side.filter(|_| anomalous),
             expected,
             why: if anomalous { why() } else { Cow::Borrowed("") },
+            recovery: Self::RECOVERY,
+        }
+    }
+
+    /// The same verdict, recovered at the limit itself, as for a fixed limit.
+    #[must_use]
+    pub fn recovered_at_limit(self) -> Self {
+        Self {
+            recovery: 1.0,
+            ..self
         }
     }
 
@@ -224,6 +240,7 @@ impl Verdict {
             side: None,
             expected: Band::default(),
             why,
+            recovery: Self::RECOVERY,
         }
     }
 }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::{ROWS, at, config};
-use crate::judge::{Registry, State, ThresholdStrategy, Verdict};
+use crate::judge::{Level, Registry, State, ThresholdStrategy, Verdict};
 
 const ALL: [&str; 8] = [
     "ewma",
@@ -118,6 +118,29 @@ proptest! {
                 let sample = at(*value, i64::try_from(index).unwrap() * 60);
                 prop_assert_eq!(whole.judge(&sample), parts.judge(&sample), "{} at {}", kind, index);
             }
+        }
+    }
+
+    #[test]
+    fn assessing_teaches_nothing_to_a_strategy_that_learns_a_level(
+        past in values(60..200),
+        during in values(1..100),
+        probe in -1e3..1e3_f64,
+    ) {
+        for kind in ALL {
+            let mut strategy = strategy(kind, "both");
+            if strategy.level() != Level::Learned {
+                continue;
+            }
+            for (index, value) in (0..).zip(&past) {
+                strategy.judge(&at(*value, index * 60));
+            }
+            let end = i64::try_from(past.len() + during.len()).unwrap() * 60;
+            let expected = strategy.duplicate().judge(&at(probe, end));
+            for (index, value) in (i64::try_from(past.len()).unwrap()..).zip(&during) {
+                strategy.assess(&at(*value, index * 60));
+            }
+            prop_assert_eq!(strategy.judge(&at(probe, end)), expected, "{}", kind);
         }
     }
 
