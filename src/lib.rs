@@ -84,7 +84,7 @@ mod state;
 pub mod internals;
 
 use sidewatch_engine::{
-    alert, describe, judge, map, metric, monitor, promql, replay, rules, series,
+    alert, describe, incident, judge, map, metric, monitor, promql, replay, rules, series,
 };
 
 // The configuration and the service.
@@ -97,12 +97,15 @@ pub use service::{Loader, MonitorError, Recogniser, Service, ServiceBuilder};
 pub use metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 pub use scrape::{Error as ScrapeError, Exposition, MetricProducer};
 
+// The series of a rule with their strategies and incidents.
+pub use incident::{Judged, Table};
+
 // How values are judged, and what a strategy of one's own needs.
 pub use describe::section;
 pub use judge::{
     Band, Built, EwmaStrategy, Level, Problem as ParamProblem, Registry, Side, Snapshot,
     StaticThresholdStrategy, StrategyConfig, StrategyContext, StrategyError, StrategyFactory,
-    Table, ThresholdStrategy, Verdict, read_params,
+    ThresholdStrategy, Verdict, read_params,
 };
 
 // One tick and what comes of it.

@@ -108,6 +108,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
         direction,
         strategy: strategy?,
         alert,
+        adapt_after: keys.adapt_after,
         retrain,
     })))
 }

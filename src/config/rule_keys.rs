@@ -219,6 +219,9 @@ section! {
         pub(super) hold @ "for": Duration = Duration::ZERO;
         /// How long the alert goes on after the value is normal.
         pub(super) keep_firing_for: Duration = Duration::ZERO;
+        /// How long an alert lasts until a steady new level is accepted as normal and the alert ends
+        /// with that reason; 0 for never. It concerns strategies that learn what is normal.
+        pub(super) adapt_after: Duration = Duration::from_secs(86_400);
         /// What missing data means.
         pub(super) no_data: NoData = NoData::Keep;
         /// With `no_data: keep`: how long a target that answers must have stopped exporting the

@@ -216,6 +216,10 @@ fn signals(snapshot: &Snapshot) -> Value {
             "score": signal.score,
             "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},
             "why": signal.why,
+            "incident": signal.incident.map(|incident| json!({
+                "since": incident.since.to_string(),
+                "usual": incident.usual,
+            })),
             "points": signal.points.iter().map(point).collect::<Vec<_>>(),
         })
     });

@@ -146,6 +146,11 @@ catalogue! {
         SIGNAL_STATE_NOW = gauge("sidewatch_signal_state", Unit::Flag,
             "1 for the state that the judged signal is in, 0 for every other state.")
             .labels(SIGNAL_STATE).served_by(ServedBy::RunAndProbe);
+        INCIDENT_OPEN = gauge("sidewatch_incident_open", Unit::Flag,
+            "1 while the alert of the judged signal fires, 0 otherwise.").labels(SIGNAL);
+        INCIDENT_STARTED = gauge("sidewatch_incident_started_timestamp_seconds", Unit::UnixSeconds,
+            "When the open incident began: the time of its first anomalous value. Absent without one.")
+            .labels(SIGNAL);
     }
     "Rules and alerts": "" {
         ACTIVE_ALERTS = gauge("sidewatch_active_alerts", Unit::Count,
@@ -164,6 +169,8 @@ catalogue! {
             "Series that the watch judges and remembers, or distributions that the drift rule counts.").labels(RULE_ONLY);
         RULE_SERIES_REFUSED = counter("sidewatch_rule_series_refused_total",
             "Samples that the watch did not judge, or distributions that the drift rule did not count, because of a limit.").labels(RULE_ONLY);
+        BASELINES_ACCEPTED = counter("sidewatch_baselines_accepted_total",
+            "New levels that the watch accepted as normal, after adapt_after or because a user asked for it.").labels(RULE_ONLY);
     }
     "Targets and scrapes": "" {
         TARGET_UP = gauge("sidewatch_target_up", Unit::Flag,

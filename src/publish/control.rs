@@ -47,8 +47,8 @@ impl fmt::Debug for Credentials {
 /// Answers a call.
 type Answer = dyn Fn(Call) -> BoxFuture<'static, Reply> + Send + Sync;
 
-/// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/`, and to paths of its
-/// own.
+/// Answers the calls to `/-/reload`, `/probe` and below `/api/v1/retraining/` and
+/// `/api/v1/signals/`, and to paths of its own.
 #[derive(Clone)]
 pub struct Control {
     answer: Arc<Answer>,
@@ -82,6 +82,7 @@ impl Control {
         path == "/-/reload"
             || path == "/probe"
             || path.starts_with("/api/v1/retraining/")
+            || path.starts_with("/api/v1/signals/")
             || self.paths.contains(&path)
     }
 

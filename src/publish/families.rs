@@ -38,12 +38,13 @@ pub(super) fn count(value: u64) -> f64 {
     value as f64
 }
 
-fn rules(snapshot: &Snapshot) -> [Family; 5] {
+fn rules(snapshot: &Snapshot) -> [Family; 6] {
     let mut active = Family::new(&catalogue::ACTIVE_ALERTS);
     let mut missing = Family::new(&catalogue::MAPPING_MISSING);
     let mut failing = Family::new(&catalogue::RULE_EVALUATION_FAILING);
     let mut held = Family::new(&catalogue::RULE_SERIES);
     let mut refused = Family::new(&catalogue::RULE_SERIES_REFUSED);
+    let mut accepted = Family::new(&catalogue::BASELINES_ACCEPTED);
     let mut alerts: HashMap<(&RuleKey, &str), u64> = HashMap::new();
     for alert in &snapshot.alerts {
         *alerts.entry((&alert.rule.key, alert.state)).or_default() += 1;
@@ -61,10 +62,13 @@ fn rules(snapshot: &Snapshot) -> [Family; 5] {
             held.push(labels.clone(), count(of.held));
             refused.push(labels.clone(), count(of.refused));
         }
+        if let Some(levels) = rule.accepted {
+            accepted.push(labels.clone(), count(levels));
+        }
         missing.push(labels.clone(), flag(rule.is_empty));
         failing.push(labels, flag(rule.error.is_some()));
     }
-    [active, missing, failing, held, refused]
+    [active, missing, failing, held, refused, accepted]
 }
 
 fn notifications(snapshot: &Snapshot) -> [Family; 4] {
@@ -188,6 +192,7 @@ mod tests {
         let rule = Rule {
             definition: Definition::new("g", "R", RuleKind::Watch, Vec::new()).into(),
             series: Some(HeldSeries::default()),
+            accepted: Some(0),
             ..Rule::default()
         };
         Snapshot {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::catalogue;
 use super::definition::Definition;
 use super::encode::{Writer, label};
+use super::families::flag;
 use super::family::Description;
 use super::page::anchor;
 use super::rule_labels::{free_name, is_free, of_signals};
@@ -22,12 +23,19 @@ const IDENTITY: [&str; 4] = ["job", "instance", "namespace", "pod"];
 type Read = fn(&Signal) -> Option<f64>;
 
 /// The families with one value for each signal.
-const FAMILIES: [(&Description, Read); 5] = [
+const FAMILIES: [(&Description, Read); 7] = [
     (&catalogue::METRIC_VALUE, |signal| signal.value),
     (&catalogue::ANOMALY, anomaly),
     (&catalogue::ANOMALY_SCORE, |signal| signal.score),
     (&catalogue::EXPECTED_LOWER, |signal| signal.expected.lower),
     (&catalogue::EXPECTED_UPPER, |signal| signal.expected.upper),
+    (&catalogue::INCIDENT_OPEN, |signal| {
+        signal.state?;
+        Some(flag(signal.incident.is_some()))
+    }),
+    (&catalogue::INCIDENT_STARTED, |signal| {
+        Some(signal.incident?.since.as_secs_f64())
+    }),
 ];
 
 fn anomaly(signal: &Signal) -> Option<f64> {
@@ -36,7 +44,7 @@ fn anomaly(signal: &Signal) -> Option<f64> {
         "anomalous" => true,
         _ => return None,
     };
-    Some(f64::from(u8::from(anomalous)))
+    Some(flag(anomalous))
 }
 
 /// Writes every family of the signals that has a value.

@@ -158,6 +158,8 @@ pub struct Signal {
     pub expected: Band,
     /// Why the state is what it is.
     pub why: Cow<'static, str>,
+    /// The open incident in which a judged value is.
+    pub incident: Option<Incident>,
     /// The last values, oldest first; filled only for the page and the API.
     pub points: Vec<Point>,
 }
@@ -174,6 +176,16 @@ impl Signal {
     pub fn metric(&self) -> Option<&str> {
         (self.rule.kind == RuleKind::Record).then(|| self.rule.name())
     }
+}
+
+/// An incident of a signal: its alert fires.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Incident {
+    /// The time of its first anomalous value.
+    pub since: Timestamp,
+    /// The value that was usual before, by which the incident is judged. `None` for a fixed limit,
+    /// which nothing can be learned about.
+    pub usual: Option<f64>,
 }
 
 /// A signal at one evaluation.
@@ -252,6 +264,8 @@ pub struct Rule {
     pub fired: u64,
     /// The series of a watch, or the distributions of a drift rule; `None` for another rule.
     pub series: Option<HeldSeries>,
+    /// New levels that a watch accepted as normal since the start; `None` for another rule.
+    pub accepted: Option<u64>,
 }
 
 /// The series that a watch judges, or the distributions that a drift rule counts.

@@ -26,7 +26,7 @@ use crate::notify::retrain::Deliveries;
 use crate::publish::{self, Call, Control, Credentials, Reply, Server, Shared, Snapshot};
 use crate::runtime::{Supervisor, clock, read_small, reload_signal};
 use crate::service::MonitorError;
-use crate::service::control::{self, Api, Command, text};
+use crate::service::control::{self, Accepted, Api, Command, text};
 use crate::service::open_store::{self, Place};
 use crate::service::reload::{self, LoaderOf};
 use crate::service::unapplied::{changed, shown};
@@ -360,6 +360,10 @@ impl CommandLoop {
                 let was_in_flight = self.open.ledger.done(&id).await;
                 info!(id, was_in_flight, "retraining reported as done");
                 let _disconnected = reply.send(was_in_flight);
+            }
+            // A relay judges nothing.
+            Command::Accept(_, reply) => {
+                let _disconnected = reply.send(Accepted::Unknown);
             }
         }
     }

@@ -41,6 +41,19 @@ pub(crate) enum Command {
     Reload(reload::Reply),
     /// Report a retraining as done; the reply is whether it was under way.
     Done(String, oneshot::Sender<bool>),
+    /// Accept the present level of the signal with this id as normal.
+    Accept(String, oneshot::Sender<Accepted>),
+}
+
+/// What became of a request to accept a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It becomes normal with the next evaluation.
+    Yes,
+    /// The signal is in no incident that learning could end.
+    NoIncident,
+    /// There is no such signal.
+    Unknown,
 }
 
 /// A queue of commands.
@@ -158,6 +171,13 @@ impl Api {
                 _ => text(405, "only GET probes\n"),
             };
         }
+        if let Some(rest) = call.path.strip_prefix("/api/v1/signals/") {
+            return match rest.strip_suffix("/accept") {
+                Some(id) if post && !id.is_empty() => self.accept(id, call.body).await,
+                Some(id) if !id.is_empty() => error(405, "bad_data", "only POST accepts a level"),
+                _ => error(404, "not_found", "no such path"),
+            };
+        }
         let rest = call.path.strip_prefix("/api/v1/retraining/");
         match rest {
             None if post => self.reload(call.body).await,
@@ -241,6 +261,25 @@ impl Api {
         }
         let text = format!("not in the outbox: {}", unknown.join(", "));
         error(404, "not_found", &text)
+    }
+
+    async fn accept(&self, id: &str, body: Body) -> Reply {
+        if let Err(refused) = body.discard().await {
+            return refused;
+        }
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Accept(id.to_owned(), reply);
+        let sent = self.commands.try_send(command).is_ok();
+        match if sent { answer.await.ok() } else { None } {
+            Some(Accepted::Yes) => success(&json!({ "id": id })),
+            Some(Accepted::NoIncident) => error(
+                409,
+                "conflict",
+                "the signal is in no open incident, or its limit is fixed; there is nothing to accept",
+            ),
+            Some(Accepted::Unknown) => error(404, "not_found", "no judged signal has this id"),
+            None => error(503, "unavailable", "too many commands at once, or stopping"),
+        }
     }
 
     async fn done(&self, id: &str, body: Body) -> Reply {

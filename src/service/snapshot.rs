@@ -184,7 +184,10 @@ fn signals_of(rule: &RuleState, definition: &Arc<publish::Definition>) -> Vec<Si
         RuleKind::Watch(watching) => {
             let judged = watching.judged().iter();
             judged
-                .map(|(sample, verdict)| judged_signal(definition, sample, verdict))
+                .map(|(sample, verdict)| Signal {
+                    incident: incident(watching.incident(&sample.labels)),
+                    ..judged_signal(definition, sample, verdict)
+                })
                 .collect()
         }
         RuleKind::Record(_) | RuleKind::Alert(_) => Vec::new(),
@@ -213,6 +216,26 @@ fn judged_signal(
         why: verdict.why.clone(),
         ..recorded(rule, sample)
     }
+}
+
+fn incident(known: Option<(Timestamp, Option<f64>)>) -> Option<publish::Incident> {
+    let (since, usual) = known?;
+    Some(publish::Incident { since, usual })
+}
+
+/// The rule and the series of a signal.
+pub(super) fn find<'a>(
+    monitor: &'a ModelMonitor,
+    fixed: &'a Fixed,
+    id: &str,
+) -> Option<(&'a str, Labels)> {
+    let mut rules = defined(monitor, &fixed.rules);
+    rules.find_map(|(rule, definition)| {
+        let signals = signals_of(rule, definition).into_iter();
+        let found = signals.filter(|signal| publish::signal_id(signal) == id);
+        let labels = found.map(|signal| signal.labels).next()?;
+        Some((rule.key(), labels))
+    })
 }
 
 fn alerts(monitor: &ModelMonitor, definitions: &Definitions) -> Vec<publish::Alert> {
@@ -304,6 +327,10 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
         failures: health.failures,
         fired: health.fired,
         series: held_series(state),
+        accepted: match state.kind() {
+            RuleKind::Watch(watching) => Some(watching.counts().accepted),
+            RuleKind::Record(_) | RuleKind::Alert(_) => None,
+        },
     }
 }
 

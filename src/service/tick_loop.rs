@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::backfill::BackfillEvent;
-use super::control::{Command, Loader, Recogniser};
+use super::control::{Accepted, Command, Loader, Recogniser};
 use super::dispatcher::Dispatcher;
 use super::producers::Producers;
 use super::reload::{self, Loading};
@@ -287,7 +287,24 @@ impl TickLoop {
                 };
                 self.store.give(output);
             }
+            Command::Accept(id, reply) => {
+                // The receiver may be dropped.
+                let _gone = reply.send(self.accept(&id));
+            }
         }
+    }
+
+    /// Accepts the present level of a signal as normal, with the next evaluation.
+    fn accept(&mut self, id: &str) -> Accepted {
+        let found = snapshot::find(&self.monitor, &self.fixed, id);
+        let Some((rule, series)) = found.map(|(rule, series)| (rule.to_owned(), series)) else {
+            return Accepted::Unknown;
+        };
+        if !self.monitor.accept(&rule, &series) {
+            return Accepted::NoIncident;
+        }
+        info!(rule, %series, "a user accepted the present level as normal");
+        Accepted::Yes
     }
 
     /// Whether the recogniser has just recognised a target.

@@ -366,6 +366,77 @@ async fn a_request_for_retraining_survives_a_crash_with_its_key_and_can_be_dropp
     assert_eq!(post(&done, "").await.0, 404);
 }
 
+/// A watch that learns, with a short warm-up.
+const LEARNED: &str = "
+  - watch: AccuracyUnusual
+    expr: model_accuracy
+    direction: below
+    strategy: {type: ewma, warm_up: 5, min_deviation: 0.01}
+    keep_firing_for: 1h
+";
+
+#[tokio::test]
+async fn a_new_level_is_accepted_over_http_and_the_last_notification_says_so() {
+    let world = World::new(202).await;
+    world.write(&rules(&[LEARNED]));
+    let _process = world.start();
+    world.ready().await;
+    let signal = async || {
+        let signals = get_text(&world.url("/api/v1/signals")).await?;
+        let signals: Value = serde_json::from_str(&signals).unwrap();
+        Ok::<_, String>(signals["data"]["signals"][0].clone())
+    };
+    let in_state = async |state: &str| {
+        until(state, SOON, async || {
+            let signal = signal().await?;
+            let is = signal["state"] == state;
+            if is {
+                Ok(signal)
+            } else {
+                Err(signal.to_string())
+            }
+        })
+        .await
+    };
+    let id = in_state("ok").await["id"].as_str().unwrap().to_owned();
+    let accept = world.url(&format!("/api/v1/signals/{id}/accept"));
+    assert_eq!(post(&accept, "").await.0, 409, "there is no incident");
+    assert_eq!(post(&accept.replace(&id, "signal-x"), "").await.0, 404);
+    assert_eq!(world.told("AccuracyUnusual"), []);
+
+    world.set(0.5);
+    let open = in_state("anomalous").await;
+    assert_eq!(open["incident"]["usual"], 0.95, "{open}");
+    let metrics = get_text(&world.url("/metrics")).await.unwrap();
+    let is_open =
+        |line: &&str| line.starts_with("sidewatch_incident_open{") && line.ends_with(" 1");
+    assert_eq!(metrics.lines().filter(is_open).count(), 1, "{metrics}");
+    assert!(metrics.contains("sidewatch_incident_started_timestamp_seconds{"));
+    let page = get_text(&world.url("/")).await.unwrap();
+    assert!(page.contains(&format!("data-accept=\"{id}\"")), "{page}");
+
+    assert_eq!(post(&accept, "").await.0, 200);
+    let ended = until("the end", SOON, async || {
+        let posted = world.posted.lock().unwrap();
+        let texts = posted
+            .iter()
+            .filter_map(|(_, alert)| alert["annotations"]["resolved"].as_str());
+        texts.last().map(str::to_owned).ok_or("none")
+    })
+    .await;
+    assert!(
+        ended.starts_with("accepted as the new normal after "),
+        "{ended}"
+    );
+    assert!(ended.ends_with(": 0.5, was 0.95"), "{ended}");
+    in_state("ok").await;
+    let metrics = get_text(&world.url("/metrics")).await.unwrap();
+    let accepted = |line: &&str| {
+        line.starts_with("sidewatch_baselines_accepted_total{") && line.ends_with(" 1")
+    };
+    assert_eq!(metrics.lines().filter(accepted).count(), 1, "{metrics}");
+}
+
 #[tokio::test]
 async fn reloading_over_http_is_refused_unless_it_was_asked_for() {
     let world = World::new(202).await;

@@ -42,6 +42,7 @@ mod hostile_clients; // floods, slow and stuck clients; scrapes are still answer
 mod hostile_targets; // bodies that cost or crowd out; the others are still watched
 mod identity; // rule state over reloads and restarts
 mod import_cycles; // no two files import each other
+mod incident;
 mod infinite; // values beyond every bound
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager
 mod layers; // allowed dependencies between modules

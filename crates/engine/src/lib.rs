@@ -2,9 +2,9 @@
 //! out.
 //!
 //! ```text
-//! exposition ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ alert ─▶ retrain
-//! (parse)       (recent   (expr     (Metric  (strategy (state    (the gate:
-//!               window)   at now)   samples) verdict)  machine)  when to ask)
+//! exposition ─▶ series ─▶ promql ─▶ map ─▶ judge ─▶ incident ─▶ alert ─▶ retrain
+//! (parse)       (recent   (expr     (Metric  (strategy (baseline   (state    (the gate:
+//!               window)   at now)   samples) verdict)  kept)       machine)  when to ask)
 //! ```
 //!
 //! `rules` says what is evaluated, [`monitor::ModelMonitor`] is one tick through all of them, and
@@ -25,6 +25,8 @@ pub mod promql;
 pub mod map;
 
 pub mod judge;
+
+pub mod incident;
 
 pub mod alert;
 

@@ -6,7 +6,7 @@ use super::chart::chart;
 use super::headline::rank;
 use super::text::{alert_anchor, anchor, clock, elapsed, escape, names, number, range, series};
 use crate::metric::Labels;
-use crate::publish::snapshot::{Alert, Signal, Snapshot};
+use crate::publish::snapshot::{Alert, Incident, Signal, Snapshot};
 
 /// Maximum number of cards of one kind; the API lists all.
 const MAX_CARDS: usize = 100;
@@ -177,8 +177,27 @@ fn signal_card(signal: &Signal, out: &mut String) {
         let why = escape(&signal.why);
         write!(out, "<p class=\"quiet why\" title=\"{why}\">{why}</p>").ok();
     }
+    if let Some(incident) = &signal.incident {
+        incident_line(incident, signal, &id, out);
+    }
     out.push_str(&chart(signal, &id, name));
     out.push_str("</article>");
+}
+
+/// Since when the signal is in an incident, and the button that ends it.
+fn incident_line(incident: &Incident, signal: &Signal, id: &str, out: &mut String) {
+    let since = clock(incident.since);
+    let Some(usual) = incident.usual else {
+        write!(out, "<p class=\"incident\">incident since {since} UTC</p>").ok();
+        return;
+    };
+    write!(
+        out,
+        "<p class=\"incident\">new level since {since} UTC, usual is {} {} <button id=\"accept-{id}\" hidden data-accept=\"{id}\">accept as normal</button></p>",
+        number(usual),
+        signal.kind.unit(),
+    )
+    .ok();
 }
 
 fn class(state: &str) -> &'static str {

@@ -24,7 +24,7 @@ use super::snapshot::Snapshot;
 use crate::alert::template::query_escape;
 use headline::{Headline, headline, overview};
 pub(crate) use scale::{extremes, position};
-pub(super) use text::anchor;
+pub(crate) use text::anchor;
 use text::moment;
 pub(crate) use text::{escape, number};
 

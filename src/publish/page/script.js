@@ -39,11 +39,22 @@
       }
       document.title = next.title;
       swap("live", next);
+      offer();
       lost.hidden = true;
     } catch {
       lost.hidden = false;
     }
   };
+  // The buttons appear only where a click can do something.
+  const offer = () => { for (const one of document.querySelectorAll("[data-accept]")) one.hidden = false; };
+  offer();
+  document.addEventListener("click", async event => {
+    const id = event.target.dataset?.accept;
+    if (!id || !confirm("Take the present level for normal? The alert ends, and this cannot be undone.")) return;
+    event.target.disabled = true;
+    const answer = await fetch("/api/v1/signals/" + encodeURIComponent(id) + "/accept", { method: "POST" }).catch(() => null);
+    event.target.textContent = answer?.ok ? "accepted" : "not accepted: " + (answer?.status ?? "no answer");
+  });
   const again = async () => { await refresh(); setTimeout(again, body.dataset.every); };
   setTimeout(again, body.dataset.every);
   // The link in an alert names its rule; the id tells rules of one name apart. A watch is shown by

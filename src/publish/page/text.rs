@@ -93,7 +93,7 @@ pub(super) fn series(labels: &Labels) -> String {
 /// The anchor of a signal, which is its id in the API: that of its rule, and a hash of its labels.
 /// It is stable across restarts, so that a link in an alert stays valid.
 #[must_use]
-pub(in crate::publish) fn anchor(signal: &Signal) -> String {
+pub(crate) fn anchor(signal: &Signal) -> String {
     let rule = signal.rule.key.id();
     let series = signal.labels.fingerprint();
     format!("signal-{}-{rule}-{series:016x}", slug(signal.rule.name()))

@@ -8,6 +8,7 @@ mod dns;
 pub(crate) mod documented;
 mod fake;
 mod guarded;
+pub(crate) mod lab;
 pub(crate) mod notify;
 mod process;
 mod prometheus;

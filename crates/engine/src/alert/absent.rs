@@ -46,7 +46,7 @@ impl Tracker {
                 format_duration(limit)
             );
             entry.annotations = entry.annotations.with("no_data", &why);
-            self.end_one(&mut pass, &labels);
+            self.end_one(&mut pass, &labels, "no longer exported");
         }
         pass.changes
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::link::generator_url;
 use super::pass::Pass;
 use super::template::Scope;
 use super::tracker::is_limit;
@@ -18,15 +17,16 @@ impl Tracker {
         rule: &AlertRule,
         at: Timestamp,
         context: &Context,
+        why: &str,
         gone: impl Fn(&Labels) -> bool,
     ) -> Changes {
-        self.end(rule, at, context, |entry| gone(&entry.series))
+        self.end(rule, at, context, why, |entry| gone(&entry.series))
     }
 
     /// Resolves every alert, because the rule was removed. Send the result of [`Tracker::due`]
     /// afterwards, then drop the tracker.
     pub fn retire_all(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
-        self.end(rule, at, context, |_| true)
+        self.end(rule, at, context, "the rule was removed", |_| true)
     }
 
     /// Adapts restored or reloaded state to a rule: alerts whose labels the rule no longer produces
@@ -44,14 +44,15 @@ impl Tracker {
         if !rule.labels_ask() {
             changes = self.end_relabelled(rule, at, context);
         }
-        let url = generator_url(rule, context);
+        let pass = Pass::new(rule, at, context);
         let mut ended = Self::new();
         for (labels, entry) in &mut self.entries {
             if is_limit(entry) {
                 continue;
             }
-            if let Some(end) = entry.back_to_pending(at, rule.hold) {
-                changes.alerts.push(end.alert(&rule.name, &url));
+            if let Some(mut end) = entry.back_to_pending(at, rule.hold) {
+                pass.note_end(&mut end, "pending again: its for became longer");
+                changes.alerts.push(end.alert(&rule.name, &pass.url));
                 ended.entries.insert(labels.clone(), end);
             }
         }
@@ -59,7 +60,8 @@ impl Tracker {
     }
 
     fn end_relabelled(&mut self, rule: &AlertRule, at: Timestamp, context: &Context) -> Changes {
-        self.end(rule, at, context, |entry| {
+        let why = "the rule gives its alerts other labels now";
+        self.end(rule, at, context, why, |entry| {
             let scope = Scope {
                 labels: &entry.series,
                 value: entry.value,
@@ -76,6 +78,7 @@ impl Tracker {
         rule: &AlertRule,
         at: Timestamp,
         context: &Context,
+        why: &str,
         which: impl Fn(&Entry) -> bool,
     ) -> Changes {
         let mut pass = Pass::new(rule, at, context);
@@ -85,15 +88,16 @@ impl Tracker {
             .filter(|entry| entry.is_active() && which(entry));
         let ending: Vec<Labels> = ending.map(|entry| entry.labels.clone()).collect();
         for labels in ending {
-            self.end_one(&mut pass, &labels);
+            self.end_one(&mut pass, &labels, why);
         }
         pass.changes
     }
 
     /// Resolves an alert whatever `keep_firing_for` says, and drops a pending one.
-    pub(super) fn end_one(&mut self, pass: &mut Pass<'_>, labels: &Labels) {
+    pub(super) fn end_one(&mut self, pass: &mut Pass<'_>, labels: &Labels, why: &str) {
         if let Some(entry) = self.entries.get_mut(labels) {
             let step = entry.unseen(pass.at, Duration::ZERO);
+            pass.note_end(entry, why);
             self.apply(pass, labels, step);
         }
     }

@@ -15,6 +15,8 @@ pub enum Condition {
     Held,
     /// It does not hold.
     Healthy,
+    /// The new level was accepted as normal: the alert ends at once.
+    Accepted,
     /// There is a value, but no verdict yet (warming up, too few samples): the state stays.
     Unsure,
     /// There is no value: `no_data` decides.
@@ -32,6 +34,8 @@ pub struct Observation {
     pub condition: Condition,
     /// The explanation, for a watch.
     pub explanation: Option<Arc<Explanation>>,
+    /// Why the alert ends, if this ends it for another reason than recovery.
+    pub ending: Option<String>,
 }
 
 impl Observation {
@@ -43,6 +47,7 @@ impl Observation {
             value,
             condition: Condition::Active,
             explanation: None,
+            ending: None,
         }
     }
 }

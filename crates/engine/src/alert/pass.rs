@@ -1,6 +1,6 @@
 //! One evaluation of one rule: identities, texts and conditions of its observations.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::entry::Entry;
 use super::link::generator_url;
 use super::rule::Pair;
 use super::template::{Answerer, Scope, TemplateEnvironment};
+use super::tracker::is_limit;
 use super::{
     Alert, AlertKind, AlertRule, Annotations, Changes, Condition, Context, NoData, Observation,
 };
@@ -60,6 +61,16 @@ impl<'a> Pass<'a> {
     }
 }
 
+impl Pass<'_> {
+    /// Adds to the texts of a watch's alert why it has ended, if it has ended now.
+    pub(super) fn note_end(&self, entry: &mut Entry, why: &str) {
+        let has_ended = entry.resolved_at == Some(self.at);
+        if has_ended && self.rule.kind == AlertKind::Watch && !is_limit(entry) {
+            entry.annotations = entry.annotations.with("resolved", why);
+        }
+    }
+}
+
 /// The lease of a firing alert: four times the longer of interval and resend delay.
 #[must_use]
 pub(super) fn lease(interval: Duration, resend_delay: Duration) -> Duration {
@@ -75,6 +86,7 @@ pub(super) fn effective(rule: &AlertRule, condition: Condition) -> Condition {
             Condition::Active
             | Condition::Held
             | Condition::Healthy
+            | Condition::Accepted
             | Condition::Unsure
             | Condition::NoData,
             _,
@@ -95,7 +107,7 @@ pub(super) fn label(
     let may_be_unknown = !pass.is_filled && pass.rule.labels_ask();
     let mut seen: HashMap<Labels, usize> = HashMap::with_capacity(observations.len());
     let mut labelled: Vec<(Labels, Observation)> = Vec::with_capacity(observations.len());
-    let mut merged = HashSet::new();
+    let mut merged = HashMap::new();
     for mut observation in observations {
         let labels = if let Some(labels) = known.get(&observation.labels) {
             labels.clone()
@@ -121,7 +133,9 @@ pub(super) fn label(
             "several series have the alert labels {labels}; the worst of them counts"
         ));
         let (_, kept) = &mut labelled[*first];
-        merged.extend([kept.labels.clone(), observation.labels.clone()]);
+        for series in [&kept.labels, &observation.labels] {
+            merged.insert(series.clone(), labels.clone());
+        }
         if severity(pass.rule, &observation) > severity(pass.rule, kept) {
             *kept = observation;
         }
@@ -136,8 +150,8 @@ pub(super) fn label(
 pub(super) struct Labelled {
     /// One observation for each set of labels.
     pub(super) observations: Vec<(Labels, Observation)>,
-    /// The series that share their labels with others.
-    pub(super) merged: HashSet<Labels>,
+    /// The series that share their labels with others, and those labels.
+    pub(super) merged: HashMap<Labels, Labels>,
 }
 
 /// How bad a series is among those with the same alert labels: first the condition, then the score.
@@ -147,7 +161,7 @@ fn severity(rule: &AlertRule, observation: &Observation) -> (u8, f64) {
         Condition::Held => 3,
         Condition::Unsure => 2,
         Condition::NoData => 1,
-        Condition::Healthy => 0,
+        Condition::Healthy | Condition::Accepted => 0,
     };
     let explanation = observation.explanation.as_deref();
     let score = explanation.and_then(|explanation| explanation.score);

@@ -29,7 +29,12 @@ pub struct Tracker {
     pub(super) entries: BTreeMap<Labels, Entry>,
     evaluated_at: Option<Timestamp>,
     restored: bool,
+    /// The series that shared their alert labels with others in the last evaluation.
+    merged: HashMap<Labels, Labels>,
 }
+
+/// Why an alert ended whose series is normal again.
+const RECOVERED: &str = "recovered";
 
 /// Name of the alert about a limit that refused others.
 const LIMIT_ALERT: &str = "SidewatchAlertLimitReached";
@@ -111,6 +116,7 @@ impl Tracker {
                 value: f64::NAN,
                 condition: Condition::NoData,
                 explanation: None,
+                ending: None,
             });
         }
         if self.entries.is_empty() {
@@ -122,6 +128,7 @@ impl Tracker {
             return;
         };
         let replaced = self.replaced(pass.rule, &mut labelled);
+        self.merged = labelled.merged;
         let labelled = labelled.observations;
         let unlisted = self.unlisted(&labelled);
         let missing = unlisted.iter().map(|(labels, _)| labels);
@@ -146,7 +153,7 @@ impl Tracker {
             let entry = self.entries.get(labels);
             let entry = entry.filter(|entry| entry.is_active() && !entry.synthetic);
             let is_other = entry.is_some_and(|entry| {
-                entry.series != observation.labels && !labelled.merged.contains(&entry.series)
+                entry.series != observation.labels && !labelled.merged.contains_key(&entry.series)
             });
             if is_other && observation.condition == Condition::Healthy {
                 observation.condition = Condition::NoData;
@@ -209,10 +216,17 @@ impl Tracker {
             };
             let step = match condition {
                 Condition::Healthy => entry.unseen(at, rule.keep_firing_for),
+                Condition::Accepted => entry.unseen(at, Duration::ZERO),
                 Condition::Active | Condition::Held | Condition::Unsure | Condition::NoData => {
                     entry.unknown(at)
                 }
             };
+            let why = match observation.ending.as_deref() {
+                Some(why) => why,
+                None if observation.condition == Condition::Healthy => RECOVERED,
+                None => "no data, which the rule takes for healthy",
+            };
+            pass.note_end(entry, why);
             self.apply(pass, labels, step);
             return;
         }
@@ -234,7 +248,7 @@ impl Tracker {
         // The alert about missing data and the alert of a single `sum` series have the same labels.
         entry.synthetic = synthetic;
         let missing = observation.condition == Condition::NoData;
-        if !missing {
+        if !missing && observation.explanation.is_some() {
             entry.explanation = observation.explanation;
         }
         let since = entry.no_data_since;
@@ -304,7 +318,7 @@ impl Tracker {
             return;
         };
         if is_relabelled && kind == AlertKind::Watch {
-            self.end_one(pass, labels);
+            self.end_one(pass, labels, "the series has other alert labels now");
             return;
         }
         let gone_marker = entry.synthetic && !nothing;
@@ -319,6 +333,7 @@ impl Tracker {
                 Condition::NoData
             },
             explanation: None,
+            ending: gone_marker.then(|| "there is data again".to_owned()),
         };
         let synthetic = entry.synthetic;
         self.one(pass, labels, observation, synthetic);
@@ -432,6 +447,7 @@ impl Tracker {
             entries: entries.map(|entry| (entry.labels.clone(), entry)).collect(),
             evaluated_at: snapshot.evaluated_at,
             restored: true,
+            merged: HashMap::new(),
         };
         tracker.renew_leases();
         tracker
@@ -454,6 +470,20 @@ impl Tracker {
             .values()
             .filter(|e| e.state == AlertState::Firing && !e.synthetic);
         firing.map(|entry| entry.alert(&rule.name, &url)).collect()
+    }
+
+    /// The series whose alerts fire, those that share an alert with others included, and since when
+    /// their conditions hold.
+    #[must_use]
+    pub fn firing_series(&self) -> HashMap<&Labels, Timestamp> {
+        let firing = |entry: &&Entry| entry.state == AlertState::Firing && !entry.synthetic;
+        let own = self.entries.values().filter(firing);
+        let own = own.map(|entry| (&entry.series, entry.active_at));
+        let shared = self.merged.iter().filter_map(|(series, labels)| {
+            let entry = self.entries.get(labels).filter(firing)?;
+            Some((series, entry.active_at))
+        });
+        shared.chain(own).collect()
     }
 
     /// The series that have a pending or firing alert.

@@ -103,7 +103,7 @@ impl EwmaStrategy {
         memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
     }
 
-    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them starts
+    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them starts
     /// from the initial state.
     fn count_run(&mut self, side: Option<Side>) {
         let run = self.memory.run;
@@ -113,11 +113,15 @@ impl EwmaStrategy {
             None => 0,
         };
         if self.memory.run.unsigned_abs() >= u64::from(self.params.relearn_after) {
-            self.memory = Memory {
-                pace: self.memory.pace,
-                ..Memory::default()
-            };
+            self.start_over();
         }
+    }
+
+    fn start_over(&mut self) {
+        self.memory = Memory {
+            pace: self.memory.pace,
+            ..Memory::default()
+        };
     }
 }
 
@@ -178,6 +182,10 @@ impl ThresholdStrategy for EwmaStrategy {
 
     fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
         Box::new(self.clone())
+    }
+
+    fn renew(&mut self) {
+        self.start_over();
     }
 
     fn snapshot(&self) -> Snapshot {

@@ -2,8 +2,8 @@
 //! before the value arrived.
 //!
 //! A [`StrategyConfig`] is the configuration in a rule file. A [`Registry`] checks it and builds a
-//! [`ThresholdStrategy`] from it; a [`Table`] holds one strategy per series. All strategies return
-//! a [`Verdict`] with a score on the same scale: 1 is exactly at the limit.
+//! [`ThresholdStrategy`] from it. All strategies return a [`Verdict`] with a score on the same
+//! scale: 1 is exactly at the limit.
 
 mod adwin;
 mod auto;
@@ -27,17 +27,16 @@ mod shift;
 mod statics;
 mod strategy;
 mod streaming;
-mod table;
 mod verdict;
 
 pub use config::StrategyConfig;
 pub use ewma::{EwmaParams, EwmaStrategy};
+pub(crate) use pace::NO_NUMBER;
 pub use pace::Pace;
 pub use params::{Problem, read_params};
 pub use registry::{Built, Registry, StrategyContext, StrategyFactory};
 pub use statics::StaticThresholdStrategy;
 pub use strategy::{Data, Level, Snapshot, StrategyError, ThresholdStrategy};
-pub use table::{SeriesSnapshot, Table, TableCounts};
 pub use verdict::{Band, Side, State, Verdict};
 
 #[cfg(test)]

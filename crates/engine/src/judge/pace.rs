@@ -11,12 +11,12 @@ use crate::metric::{MetricSample, Timestamp};
 const MAX_GAP: i64 = 100;
 
 /// The reason of the verdict on NaN.
-pub(super) const NO_NUMBER: &str = "the value is not a number";
+pub(crate) const NO_NUMBER: &str = "the value is not a number";
 
 /// If a sample is older than the last one by more steps than this, the clock was set back.
 const SET_BACK: i64 = 10;
 
-/// TableCounts the steps between samples. Without an interval every sample is one step, whatever
+/// Counts the steps between samples. Without an interval every sample is one step, whatever
 /// its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pace {

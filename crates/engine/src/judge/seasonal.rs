@@ -127,7 +127,7 @@ impl Seasonal {
         (expected, (self.season.spread() * TO_SIGMA).max(floor))
     }
 
-    /// TableCounts consecutive anomalous samples on one side; after `relearn_after` of them moves
+    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them moves
     /// the level.
     fn count_run(&mut self, params: &SeasonalParams, step: Step, side: Option<Side>) {
         self.run = match side {

@@ -40,8 +40,8 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     }
 
     /// Starts to learn the present level, as a candidate for the new normal; called on the copy
-    /// that goes on learning when an incident opens. A strategy that moves to a new level by itself
-    /// has nothing to do.
+    /// that goes on learning when an incident opens. A strategy that forgets the level before by
+    /// itself has nothing to do.
     fn renew(&mut self) {}
 
     /// Everything that was learned, to restore it after a restart.

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use super::{
     EwmaParams, EwmaStrategy, Registry, State, StaticThresholdStrategy, StrategyConfig,
-    StrategyContext, Table, ThresholdStrategy,
+    StrategyContext, ThresholdStrategy,
 };
+use crate::incident::Table;
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 const ROWS: StrategyContext = StrategyContext {
@@ -129,7 +130,7 @@ fn a_spike_is_anomalous_because_the_variance_does_not_contain_it() {
 #[test]
 fn state_is_kept_per_series_and_not_shared() {
     let ewma = config(r#"{"type":"ewma","warm_up":10,"relearn_after":1000}"#);
-    let mut table = Table::new(&Registry::built_in(), &ewma, &ROWS);
+    let mut table = Table::new(&Registry::built_in(), &ewma, &ROWS, Duration::ZERO);
     let mut shared = EwmaStrategy::new(EwmaParams {
         warm_up: 10,
         ..EwmaParams::default()
@@ -142,7 +143,7 @@ fn state_is_kept_per_series_and_not_shared() {
                 one.value = 2.0;
             }
             one.labels = Labels::new([("model", name)]);
-            let verdicts = (table.judge(&one), shared.judge(&one));
+            let verdicts = (table.judge(&one).verdict, shared.judge(&one));
             if i == 99 && name == "a" {
                 (apart, mixed) = (Some(verdicts.0.state), Some(verdicts.1.state));
             }
@@ -160,20 +161,24 @@ fn state_is_kept_per_series_and_not_shared() {
 #[test]
 fn nan_is_counted_and_an_infinite_value_is_anomalous_and_neither_changes_anything() {
     let ewma = config(r#"{"type":"ewma","warm_up":10}"#);
-    let mut table = Table::new(&Registry::built_in(), &ewma, &ROWS);
+    let mut table = Table::new(&Registry::built_in(), &ewma, &ROWS, Duration::ZERO);
     for i in 0..50 {
         table.judge(&sample(noise(i)));
     }
-    let before = table.snapshot();
+    let learned = |table: &Table| {
+        let all = table.snapshot().into_iter();
+        all.map(|series| series.snapshot).collect::<Vec<_>>()
+    };
+    let before = learned(&table);
     for (bad, state, score) in [
         (f64::NAN, State::InsufficientData, None),
         (f64::INFINITY, State::Anomalous, Some(f64::MAX)),
         (f64::NEG_INFINITY, State::Anomalous, Some(f64::MAX)),
     ] {
-        let verdict = table.judge(&sample(bad));
+        let verdict = table.judge(&sample(bad)).verdict;
         assert_eq!((verdict.state, verdict.score), (state, score));
     }
-    assert_eq!(table.snapshot(), before);
+    assert_eq!(learned(&table), before);
     assert_eq!(table.counts().nan, 1);
     assert!(
         (0.1 * f64::NAN + 0.9).is_nan(),
@@ -283,7 +288,12 @@ fn the_score_at_a_bound_is_exactly_1_and_low_accuracy_is_anomalous() {
 
 #[test]
 fn the_number_of_series_is_limited_and_idle_ones_are_evicted() {
-    let mut table = Table::new(&Registry::built_in(), &StrategyConfig::new("ewma"), &ROWS);
+    let mut table = Table::new(
+        &Registry::built_in(),
+        &StrategyConfig::new("ewma"),
+        &ROWS,
+        Duration::ZERO,
+    );
     table.max_series = 2;
     for name in ["a", "b", "c"] {
         let mut one = at(1.0, if name == "a" { 0 } else { 100 });
@@ -316,7 +326,7 @@ fn a_restored_table_returns_the_same_verdicts_as_the_original() {
         r#"{"type":"adwin"}"#,
         r#"{"type":"any_of","strategies":[{"type":"ewma"},{"type":"static","lower":-5,"upper":5}]}"#,
     ] {
-        let new = || Table::new(&Registry::built_in(), &config(json), &ROWS);
+        let new = || Table::new(&Registry::built_in(), &config(json), &ROWS, Duration::ZERO);
         let (mut whole, mut second) = (new(), new());
         for i in 0..300 {
             whole.judge(&sample(noise(i)));

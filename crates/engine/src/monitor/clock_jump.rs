@@ -27,6 +27,9 @@ impl ModelMonitor {
             let back = back + interval;
             warn!(by = ?back, "the clock went back");
             self.unsettle(at, |tracker| tracker.set_back(back));
+            for watching in self.watches_mut() {
+                watching.table.set_back(back);
+            }
             for retired in &mut self.retired {
                 retired.set_back(back);
             }

@@ -15,6 +15,7 @@ use super::selection::{filter, longest_reach, selects_alerts};
 use super::settings::Settings;
 use super::target::TargetState;
 use super::traffic::still_instances;
+use super::watch::Watching;
 use crate::alert::{self, Alert};
 use crate::judge::{Registry, Verdict};
 use crate::metric::{MetricSample, Timestamp};
@@ -119,6 +120,13 @@ impl ModelMonitor {
 
     pub(super) fn rules_mut(&mut self) -> impl Iterator<Item = &mut RuleState> {
         self.groups.iter_mut().flat_map(|group| &mut group.rules)
+    }
+
+    pub(super) fn watches_mut(&mut self) -> impl Iterator<Item = &mut Watching> {
+        self.rules_mut().filter_map(|rule| match &mut rule.kind {
+            RuleKind::Watch(watching) => Some(&mut **watching),
+            RuleKind::Record(_) | RuleKind::Alert(_) => None,
+        })
     }
 
     /// The targets and how their scrapes went, in the order of [`targets`](Self::targets).

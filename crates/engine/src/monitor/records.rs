@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::names::Identity;
 use crate::alert::{self, Tracker};
-use crate::judge::{SeriesSnapshot, StrategyConfig};
+use crate::incident::SeriesSnapshot;
+use crate::judge::StrategyConfig;
 use crate::map::drift;
 use crate::metric::{Direction, Timestamp};
 use crate::retrain::Gates;

@@ -294,7 +294,8 @@ impl RuleState {
             let instance = series.get("instance");
             instance.is_some_and(|instance| instances.contains(instance))
         };
-        let ended = tracker.retire(rule, at, context, gone).alerts;
+        let why = "the target was removed";
+        let ended = tracker.retire(rule, at, context, why, gone).alerts;
         if let RuleKind::Watch(watching) = &mut self.kind {
             watching.table.forget(gone);
         }
@@ -378,6 +379,7 @@ impl RuleState {
         if let RuleKind::Watch(watching) = &mut self.kind {
             watching.end_superseded(&present, pass);
             watching.end_absent(pass);
+            watching.settle(pass.at);
         }
         let new = pass.changes.iter().skip(before);
         let fired = new.filter(|alert| alert.state == alert::AlertState::Firing);

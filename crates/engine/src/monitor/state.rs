@@ -12,7 +12,7 @@ use super::rule::{RuleKind, RuleState};
 use super::settings::{Baseline, Model};
 use crate::alert::{self, Alert};
 use crate::map;
-use crate::metric::Timestamp;
+use crate::metric::{Labels, Timestamp};
 
 impl ModelMonitor {
     /// Notes that the window starts empty. While it fills, missing samples neither end an alert nor
@@ -148,12 +148,43 @@ impl ModelMonitor {
             self.stored.gates.clone_from(&self.retraining.gates);
             self.stored.gates.clone()
         });
+        let unsaved = self.unsaved();
         if with_knowledge {
             let Knowledge { learnt, counted } = self.knowledge();
             changes.learnt = replace(&mut self.stored.learnt, learnt);
             changes.counted = replace(&mut self.stored.counted, counted);
+        } else {
+            let keys = unsaved.iter().map(|(key, _)| key.clone());
+            self.stored.learnt.extend(keys);
+            let unsaved = unsaved.into_iter();
+            changes.learnt = unsaved.map(|(key, learnt)| (key, Some(learnt))).collect();
         }
         changes
+    }
+
+    /// The learned state of the watches in which an incident opened or closed since the last call:
+    /// an incident must survive a crash as its alert does.
+    fn unsaved(&mut self) -> ByRule<Learnt> {
+        let rules = self.groups.iter_mut().flat_map(|group| &mut group.rules);
+        let model = &self.settings.model;
+        let unsaved = rules.filter_map(|rule| {
+            let is_unsaved = match &mut rule.kind {
+                RuleKind::Watch(watching) => std::mem::take(&mut watching.is_unsaved),
+                RuleKind::Record(_) | RuleKind::Alert(_) => false,
+            };
+            is_unsaved.then(|| Some((rule.key.clone(), rule.learned(model)?)))?
+        });
+        unsaved.collect()
+    }
+
+    /// Makes the present level of a signal normal with its next value, if it is in an open
+    /// incident; returns whether it is.
+    pub fn accept(&mut self, rule: &str, series: &Labels) -> bool {
+        let rule = self.rules_mut().find(|known| known.key == rule);
+        let Some(RuleKind::Watch(watching)) = rule.map(|rule| &mut rule.kind) else {
+            return false;
+        };
+        watching.table.accept(series)
     }
 
     /// The keys of the rules that learn.

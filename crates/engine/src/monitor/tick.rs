@@ -7,7 +7,7 @@ use super::pass::Pass;
 use super::results::Results;
 use super::retraining::Known;
 use super::rollout::Rollout;
-use super::rule::{RuleKind, Waiting};
+use super::rule::Waiting;
 use super::target::Scraped;
 use crate::alert::Alert;
 use crate::metric::Timestamp;
@@ -189,10 +189,8 @@ impl ModelMonitor {
     /// Evicts the idle series of watches.
     fn evict_idle(&mut self, at: Timestamp) {
         let retention = self.window.limits().retention;
-        for rule in self.rules_mut() {
-            if let RuleKind::Watch(watching) = &mut rule.kind {
-                watching.evict_idle(at, retention);
-            }
+        for watching in self.watches_mut() {
+            watching.evict_idle(at, retention);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Evaluates a watch: values → verdicts → observations for alerts and retraining.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,14 @@ use super::rollout::{Rollout, Versions, model_labels, version};
 use super::selection::reads_any;
 use super::traffic::{CountedRange, is_still};
 use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
-use crate::judge::{Registry, State, StrategyContext, Table, TableCounts, Verdict};
-use crate::metric::{Labels, MetricSample, Timestamp};
+use crate::incident::{Acceptance, Judged, Table, TableCounts};
+use crate::judge::{Registry, State, StrategyContext, Verdict};
+use crate::metric::{Labels, MetricSample, Timestamp, format_duration, rounded};
 use crate::promql::InstantSample;
 use crate::rules::Watch;
+
+/// Why an alert ended whose version of the model is gone.
+const SUPERSEDED: &str = "another version of the model replaced this one";
 
 /// A watch and its state.
 #[derive(Debug)]
@@ -28,6 +32,10 @@ pub struct Watching {
     pub(super) judged: Vec<(MetricSample, Verdict)>,
     /// The ranges over which the value counts.
     pub(super) counted: Vec<CountedRange>,
+    /// Since when the conditions of the firing alerts hold, by series.
+    incidents: HashMap<Labels, Timestamp>,
+    /// Whether an incident opened or closed since the state was last stored.
+    pub(super) is_unsaved: bool,
     versions: Versions,
     /// Missing series are missing at the source: every window was filled in the last evaluation.
     is_filled: bool,
@@ -49,10 +57,12 @@ impl Watching {
         let ranges = watch.expr.selected(Duration::ZERO).into_iter();
         let window = ranges.filter_map(|selected| selected.range).max();
         Self {
-            table: Table::new(registry, &watch.strategy, &context),
+            table: Table::new(registry, &watch.strategy, &context, watch.adapt_after),
             tracker: Tracker::new(),
             judged: Vec::new(),
             counted,
+            incidents: HashMap::new(),
+            is_unsaved: false,
             versions: Versions::default(),
             is_filled: false,
             is_refusing: false,
@@ -113,14 +123,14 @@ impl Watching {
                     pass.at,
                 )
             };
-            let verdict = if !filled.own {
-                Verdict::insufficient("the window of the expression is still filling")
+            let judged = if !filled.own {
+                Verdict::insufficient("the window of the expression is still filling").into()
             } else if refused.contains(&sample.labels) {
-                self.table.refuse()
+                self.table.refuse().into()
             } else {
                 self.judge(&sample, pass)
             };
-            let mut observation = self.observation(&sample, &verdict);
+            let mut observation = self.observation(&sample, &judged);
             if !filled.upstream && observation.condition == Condition::Healthy {
                 observation.condition = Condition::Unsure;
             }
@@ -129,7 +139,7 @@ impl Watching {
                 observation.condition = Condition::Held;
             }
             observations.push(observation);
-            self.judged.push((sample, verdict));
+            self.judged.push((sample, judged.verdict));
         }
         Observed {
             outcome: Outcome::Observed(observations),
@@ -167,7 +177,7 @@ impl Watching {
         let gone = |series: &Labels| versions.is_superseded(series, present, at, grace);
         let ended = self
             .tracker
-            .retire(&self.watch.alert, at, pass.context, gone);
+            .retire(&self.watch.alert, at, pass.context, SUPERSEDED, gone);
         pass.changes.extend(ended.alerts);
     }
 
@@ -186,14 +196,32 @@ impl Watching {
     }
 
     /// Judges a value; counters that stand still give no value.
-    fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Verdict {
+    fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Judged {
         self.carry(sample, pass.rollout);
-        let verdict = self.table.judge(sample);
-        let unknown = sample.value.is_nan() && verdict.state == State::InsufficientData;
+        let judged = self.table.judge(sample);
+        let unknown = sample.value.is_nan() && judged.verdict.state == State::InsufficientData;
         if unknown && is_still(pass.window, &self.counted, &sample.labels, pass.at) {
-            return Verdict::idle("there is no traffic: nothing that is counted moved");
+            return Verdict::idle("there is no traffic: nothing that is counted moved").into();
         }
-        verdict
+        judged
+    }
+
+    /// Opens and closes incidents as the alerts of this evaluation say.
+    pub(super) fn settle(&mut self, at: Timestamp) {
+        let firing = self.tracker.firing_series();
+        let is_firing = |series: &Labels| firing.contains_key(series);
+        self.is_unsaved |= self.table.settle(at, is_firing);
+        let firing = firing.into_iter();
+        self.incidents = firing
+            .map(|(series, since)| (series.clone(), since))
+            .collect();
+    }
+
+    /// The incident of a series: since when, and the value that was usual before where it is known.
+    #[must_use]
+    pub fn incident(&self, series: &Labels) -> Option<(Timestamp, Option<f64>)> {
+        let since = *self.incidents.get(series)?;
+        Some((since, self.table.usual(series)))
     }
 
     /// Starts a new version from the learned state of the previous one, if so configured.
@@ -304,20 +332,22 @@ impl Watching {
         }
     }
 
-    fn observation(&self, sample: &MetricSample, verdict: &Verdict) -> Observation {
-        let condition = match verdict.state {
-            State::Anomalous => Condition::Active,
-            State::Ok => Condition::Healthy,
+    fn observation(&self, sample: &MetricSample, judged: &Judged) -> Observation {
+        let condition = match judged.verdict.state {
+            _ if judged.accepted.is_some() => Condition::Accepted,
+            _ if judged.holds => Condition::Active,
+            State::Anomalous | State::Ok => Condition::Healthy,
             State::WarmingUp | State::InsufficientData | State::Idle => Condition::Unsure,
             State::Stale => Condition::NoData,
         };
-        let explanation =
-            (condition == Condition::Active).then(|| Arc::new(self.explain(sample, verdict)));
+        let is_active = condition == Condition::Active;
+        let accepted = judged.accepted.as_ref();
         Observation {
             labels: sample.labels.clone(),
             value: sample.value,
             condition,
-            explanation,
+            explanation: is_active.then(|| Arc::new(self.explain(sample, &judged.verdict))),
+            ending: accepted.map(|accepted| describe(accepted, sample.metric.unit())),
         }
     }
 
@@ -338,4 +368,15 @@ impl Watching {
                 .unwrap_or_default(),
         }
     }
+}
+
+/// `accepted as the new normal after 1d: 485 ms, was 190 ms`.
+fn describe(accepted: &Acceptance, unit: &str) -> String {
+    let space = if unit.is_empty() { "" } else { " " };
+    let now = rounded(accepted.now);
+    let lasted = format_duration(accepted.lasted);
+    let was = accepted.was.map(rounded);
+    let was = was.map(|was| format!(", was {was}{space}{unit}"));
+    let was = was.unwrap_or_default();
+    format!("accepted as the new normal after {lasted}: {now}{space}{unit}{was}")
 }

@@ -145,6 +145,8 @@ pub struct Watch {
     pub strategy: StrategyConfig,
     /// Timing, labels and annotations of its alert.
     pub alert: alert::AlertRule,
+    /// How long an incident lasts until a steady new level is accepted as normal; zero for ever.
+    pub adapt_after: Duration,
     /// When to request retraining.
     pub retrain: Option<Retrain>,
 }

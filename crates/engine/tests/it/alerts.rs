@@ -70,6 +70,7 @@ impl Bench {
             value: 0.5,
             condition: *condition,
             explanation: Some(Arc::new(explanation())),
+            ending: None,
         });
         self.outcome(seconds, Outcome::Observed(observations.collect()))
     }
@@ -464,7 +465,7 @@ fn removed_rules_and_series_are_resolved_explicitly() {
     let gone = |labels: &Labels| labels.get("pod") == Some("a");
     let changes = bench
         .tracker
-        .retire(&bench.rule, at(15), &bench.context, gone);
+        .retire(&bench.rule, at(15), &bench.context, "removed", gone);
     assert_eq!(
         words(&changes),
         [Resolved],

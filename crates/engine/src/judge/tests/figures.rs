@@ -2,7 +2,10 @@
 
 use super::{ROWS, StrategyContext, at, built, config, noise, sample, states_around_a_shift};
 
-use crate::judge::{EwmaParams, EwmaStrategy, Registry, State, Table, ThresholdStrategy};
+use std::time::Duration;
+
+use crate::incident::Table;
+use crate::judge::{EwmaParams, EwmaStrategy, Registry, State, ThresholdStrategy};
 use crate::metric::{Direction, Labels};
 
 fn near(value: Option<f64>, expected: f64) -> bool {
@@ -93,7 +96,12 @@ fn with_mostly_equal_values_mad_uses_the_mean_square() {
 
 #[test]
 fn series_that_are_gone_are_dropped_and_counted() {
-    let mut table = Table::new(&Registry::built_in(), &config(r#"{"type":"ewma"}"#), &ROWS);
+    let mut table = Table::new(
+        &Registry::built_in(),
+        &config(r#"{"type":"ewma"}"#),
+        &ROWS,
+        Duration::ZERO,
+    );
     for name in ["a", "b", "c"] {
         let mut one = sample(1.0);
         one.labels = Labels::new([("model", name)]);

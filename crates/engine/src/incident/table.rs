@@ -1,13 +1,13 @@
-//! The strategies of a rule, one per series.
+//! The strategies and incidents of a rule, one per series.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::pace::NO_NUMBER;
-use super::{
-    Registry, Snapshot, StrategyConfig, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
+use super::stage::{IncidentSnapshot, Judged, Stage};
+use crate::judge::{
+    NO_NUMBER, Registry, Snapshot, StrategyConfig, StrategyContext, StrategyError, Verdict,
 };
 use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 
@@ -17,19 +17,23 @@ pub struct Table {
     registry: Registry,
     config: StrategyConfig,
     context: StrategyContext,
+    /// How long an incident lasts until a steady new level is accepted as normal; zero for ever.
+    adapt_after: Duration,
+    /// The series that are in an incident, or have an anomalous value.
+    in_incident: HashSet<Labels, Keyed>,
     /// Most series; [`Table::MAX_SERIES`] outside of tests.
-    pub(super) max_series: usize,
+    pub(crate) max_series: usize,
     entries: HashMap<Labels, Entry, Keyed>,
     counts: TableCounts,
 }
 
 #[derive(Debug)]
 struct Entry {
-    strategy: Box<dyn ThresholdStrategy>,
+    stage: Stage,
     seen: Timestamp,
 }
 
-/// TableCounts of samples and series; all but `series` only increase.
+/// Counts of samples and series; all but `series` only increase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TableCounts {
     /// Series in the table.
@@ -40,6 +44,8 @@ pub struct TableCounts {
     pub refused: u64,
     /// Series that left because they were gone or idle.
     pub evicted: u64,
+    /// New levels that were accepted as normal.
+    pub accepted: u64,
 }
 
 /// What was learned about one series.
@@ -51,19 +57,33 @@ pub struct SeriesSnapshot {
     pub seen: Timestamp,
     /// The state of its strategy.
     pub snapshot: Snapshot,
+    /// The band by which an incident ends, for a strategy that knows no level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub band: Option<Snapshot>,
+    /// The incident in which the series is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentSnapshot>,
 }
 
 impl Table {
     /// Most series of a rule.
     const MAX_SERIES: usize = 10_000;
 
-    /// An empty table.
+    /// An empty table. A level is accepted as normal once its incident has lasted for
+    /// `adapt_after`, never if that is zero.
     #[must_use]
-    pub fn new(registry: &Registry, config: &StrategyConfig, context: &StrategyContext) -> Self {
+    pub fn new(
+        registry: &Registry,
+        config: &StrategyConfig,
+        context: &StrategyContext,
+        adapt_after: Duration,
+    ) -> Self {
         Self {
             registry: registry.clone(),
             config: config.clone(),
             context: context.clone(),
+            adapt_after,
+            in_incident: HashSet::default(),
             max_series: Self::MAX_SERIES,
             entries: HashMap::default(),
             counts: TableCounts::default(),
@@ -71,46 +91,110 @@ impl Table {
     }
 
     /// Judges a sample with the strategy of its series, which is built for its first sample.
-    pub fn judge(&mut self, sample: &MetricSample) -> Verdict {
+    pub fn judge(&mut self, sample: &MetricSample) -> Judged {
         if let Some(evidence) = sample.evidence.as_deref()
             && let Some(why) = &evidence.insufficient
         {
             if evidence.learning {
-                return Verdict::warming_up(why.clone());
+                return Verdict::warming_up(why.clone()).into();
             }
-            return Verdict::insufficient(why.clone());
+            return Verdict::insufficient(why.clone()).into();
         }
         if sample.value.is_nan() {
             self.counts.nan += 1;
             if let Some(entry) = self.entries.get_mut(&sample.labels) {
                 entry.seen = entry.seen.max(sample.at);
             }
-            return Verdict::insufficient(NO_NUMBER);
+            return Verdict::insufficient(NO_NUMBER).into();
         }
-        if let Some(entry) = self.entries.get_mut(&sample.labels) {
-            entry.seen = entry.seen.max(sample.at);
-            return entry.strategy.judge(sample);
-        }
-        if self.entries.len() >= self.max_series {
-            return self.refuse();
-        }
-        match self.registry.build(&self.config, &self.context) {
-            Ok(mut strategy) => {
-                let verdict = strategy.judge(sample);
-                let seen = sample.at;
-                self.entries
-                    .insert(sample.labels.clone(), Entry { strategy, seen });
-                verdict
+        if !self.entries.contains_key(&sample.labels) {
+            if self.entries.len() >= self.max_series {
+                return self.refuse().into();
             }
-            Err(problems) => Verdict::insufficient(problems.into_iter().next().map_or_else(
-                || "the strategy cannot be built".to_owned(),
-                |problem| {
-                    format!(
-                        "the strategy cannot be built: {}: {}",
-                        problem.path, problem.message
-                    )
-                },
-            )),
+            let stage = match self.fresh() {
+                Ok(stage) => stage,
+                Err(verdict) => return verdict.into(),
+            };
+            let seen = sample.at;
+            self.entries
+                .insert(sample.labels.clone(), Entry { stage, seen });
+        }
+        let Some(entry) = self.entries.get_mut(&sample.labels) else {
+            return self.refuse().into();
+        };
+        entry.seen = entry.seen.max(sample.at);
+        let was_in_incident = entry.stage.is_in_incident();
+        let judged = entry.stage.judge(sample, self.adapt_after);
+        self.counts.accepted += u64::from(judged.accepted.is_some());
+        match (was_in_incident, entry.stage.is_in_incident()) {
+            (false, true) => {
+                self.in_incident.insert(sample.labels.clone());
+            }
+            (true, false) => {
+                self.in_incident.remove(&sample.labels);
+            }
+            (false, false) | (true, true) => {}
+        }
+        judged
+    }
+
+    /// A strategy that has learned nothing yet, or the verdict that says why there is none.
+    fn fresh(&self) -> Result<Stage, Verdict> {
+        let built = self.registry.build(&self.config, &self.context);
+        built
+            .map(|strategy| Stage::new(strategy, &self.context))
+            .map_err(|problems| {
+                let problem = problems.into_iter().next();
+                Verdict::insufficient(problem.map_or_else(
+                    || "the strategy cannot be built".to_owned(),
+                    |problem| {
+                        format!(
+                            "the strategy cannot be built: {}: {}",
+                            problem.path, problem.message
+                        )
+                    },
+                ))
+            })
+    }
+
+    /// Opens the incidents of the series whose alerts fire, and closes those whose alerts have
+    /// ended. Call it after each evaluation. Returns whether an incident opened or closed.
+    pub fn settle(&mut self, at: Timestamp, is_firing: impl Fn(&Labels) -> bool) -> bool {
+        let mut changed = false;
+        let entries = &mut self.entries;
+        self.in_incident.retain(|labels| {
+            let Some(entry) = entries.get_mut(labels) else {
+                return false;
+            };
+            changed |= if is_firing(labels) {
+                entry.stage.open(at)
+            } else {
+                entry.stage.recover()
+            };
+            entry.stage.is_in_incident()
+        });
+        changed
+    }
+
+    /// Makes the present level of a series normal, with its next value. Returns whether the series
+    /// is in an open incident.
+    pub fn accept(&mut self, labels: &Labels) -> bool {
+        let entry = self.entries.get_mut(labels);
+        entry.is_some_and(|entry| entry.stage.accept())
+    }
+
+    /// What was normal before the open incident of a series, in the unit of its value.
+    #[must_use]
+    pub fn usual(&self, labels: &Labels) -> Option<f64> {
+        self.entries.get(labels)?.stage.usual()
+    }
+
+    /// Moves the times of incidents back after the clock went back.
+    pub fn set_back(&mut self, by: Duration) {
+        for labels in &self.in_incident {
+            if let Some(entry) = self.entries.get_mut(labels) {
+                entry.stage.set_back(by);
+            }
         }
     }
 
@@ -153,15 +237,10 @@ impl Table {
             return false;
         };
         let seen = newest.seen;
-        let snapshot = newest.strategy.snapshot();
-        let Ok(mut strategy) = self.registry.build(&self.config, &self.context) else {
-            return false;
-        };
-        let restored = strategy.restore(&snapshot).is_ok();
-        if restored {
-            self.entries.insert(heir.clone(), Entry { strategy, seen });
-        }
-        restored
+        let strategy = newest.stage.baseline().duplicate();
+        let stage = Stage::new(strategy, &self.context);
+        self.entries.insert(heir.clone(), Entry { stage, seen });
+        true
     }
 
     /// Whether there is room for so many more series.
@@ -185,7 +264,8 @@ impl Table {
         active: impl Fn(&Labels) -> bool,
     ) {
         let idle = self.entries.iter().filter(|(labels, entry)| {
-            !present(labels) && (entry.strategy.idle_retention().is_zero() || !active(labels))
+            !present(labels)
+                && (entry.stage.strategy().idle_retention().is_zero() || !active(labels))
         });
         let mut idle: Vec<(Timestamp, Labels)> = idle
             .map(|(labels, entry)| (entry.seen, labels.clone()))
@@ -209,7 +289,7 @@ impl Table {
         let before = self.entries.len();
         self.entries.retain(|labels, entry| {
             let idle = now.since(entry.seen);
-            let use_of_learnt = entry.strategy.idle_retention();
+            let use_of_learnt = entry.stage.strategy().idle_retention();
             idle <= retention.max(use_of_learnt) || (!use_of_learnt.is_zero() && active(labels))
         });
         self.counts.evicted += (before - self.entries.len()) as u64;
@@ -225,6 +305,7 @@ impl Table {
     /// Drops all series, as after a change of the model's version.
     pub fn reset(&mut self) {
         self.entries.clear();
+        self.in_incident.clear();
     }
 
     /// The counts so far.
@@ -242,10 +323,15 @@ impl Table {
         let mut all: Vec<SeriesSnapshot> = self
             .entries
             .iter()
-            .map(|(labels, entry)| SeriesSnapshot {
-                labels: labels.clone(),
-                seen: entry.seen,
-                snapshot: entry.strategy.snapshot(),
+            .map(|(labels, entry)| {
+                let (snapshot, band, incident) = entry.stage.snapshot();
+                SeriesSnapshot {
+                    labels: labels.clone(),
+                    seen: entry.seen,
+                    snapshot,
+                    band,
+                    incident,
+                }
             })
             .collect();
         all.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -257,14 +343,18 @@ impl Table {
     pub fn restore(&mut self, past: &[SeriesSnapshot]) -> Vec<(Labels, StrategyError)> {
         let mut failed = Vec::new();
         for series in past.iter().take(self.max_series) {
-            let Ok(mut strategy) = self.registry.build(&self.config, &self.context) else {
+            let Ok(mut stage) = self.fresh() else {
                 continue;
             };
-            match strategy.restore(&series.snapshot) {
+            let (band, incident) = (series.band.as_ref(), series.incident.as_ref());
+            match stage.restore(&series.snapshot, band, incident) {
                 Ok(()) => {
                     let seen = series.seen;
+                    if stage.is_in_incident() {
+                        self.in_incident.insert(series.labels.clone());
+                    }
                     self.entries
-                        .insert(series.labels.clone(), Entry { strategy, seen });
+                        .insert(series.labels.clone(), Entry { stage, seen });
                 }
                 Err(error) => failed.push((series.labels.clone(), error)),
             }

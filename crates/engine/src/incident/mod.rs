@@ -1,0 +1,15 @@
+//! Incidents: while an alert lasts, its signal is judged by what was normal before it.
+//!
+//! A strategy that goes on learning takes a long incident for normal. So from the first anomalous
+//! value on, what was known before is kept as the *baseline*; it judges, and a copy goes on
+//! learning. When the alert fires, the incident is open. It ends by recovery, and the baseline is
+//! in force again, or by acceptance: the new level becomes the baseline.
+
+mod stage;
+mod table;
+
+pub use stage::{Acceptance, IncidentSnapshot, Judged};
+pub use table::{SeriesSnapshot, Table, TableCounts};
+
+#[cfg(test)]
+mod tests;

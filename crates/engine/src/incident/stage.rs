@@ -1,0 +1,332 @@
+//! The strategy of one series, and the incident in which the series is.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::judge::{
+    Band, EwmaParams, EwmaStrategy, Level, Snapshot, State, StrategyContext, StrategyError,
+    ThresholdStrategy, Verdict,
+};
+use crate::metric::{MetricSample, Timestamp, rounded};
+
+/// The result of judging one value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// The verdict: during an incident, by what was normal before it.
+    pub verdict: Verdict,
+    /// Whether the condition of the alert holds: the value is anomalous, or the series is in an
+    /// incident and has not clearly recovered.
+    pub holds: bool,
+    /// The new level was accepted as normal with this value; the incident is over.
+    pub accepted: Option<Acceptance>,
+}
+
+impl From<Verdict> for Judged {
+    /// A verdict outside of an incident.
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            holds: verdict.is_anomalous(),
+            verdict,
+            accepted: None,
+        }
+    }
+}
+
+/// A new level that became normal, in the unit of the metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Acceptance {
+    /// What was normal before.
+    pub was: Option<f64>,
+    /// What is normal now.
+    pub now: f64,
+    /// How long the incident lasted.
+    pub lasted: Duration,
+}
+
+/// An incident as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentSnapshot {
+    began: Timestamp,
+    opened: Option<Timestamp>,
+    usual: Option<f64>,
+    baseline: Snapshot,
+}
+
+/// A strategy that keeps its baseline during an incident.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// Learns from every value, also during an incident.
+    strategy: Box<dyn ThresholdStrategy>,
+    /// The band by which an incident of a strategy without a level ends.
+    band: Option<EwmaStrategy>,
+    incident: Option<Box<Incident>>,
+}
+
+/// A series whose values are anomalous.
+#[derive(Debug)]
+struct Incident {
+    /// The time of the first anomalous value.
+    began: Timestamp,
+    /// When the alert fired; `None` while it is pending.
+    opened: Option<Timestamp>,
+    /// The centre of the normal values before.
+    usual: Option<f64>,
+    /// What was known before the first anomalous value.
+    baseline: Box<dyn ThresholdStrategy>,
+    /// Somebody declared the present level normal.
+    is_accepted: bool,
+}
+
+impl Stage {
+    pub(super) fn new(strategy: Box<dyn ThresholdStrategy>, context: &StrategyContext) -> Self {
+        let band = (strategy.level() == Level::Unknown).then(|| {
+            EwmaStrategy::new(EwmaParams {
+                direction: context.direction,
+                interval: context.interval,
+                ..EwmaParams::default()
+            })
+        });
+        Self {
+            strategy,
+            band,
+            incident: None,
+        }
+    }
+
+    /// What is known without the present incident.
+    pub(super) fn baseline(&self) -> &dyn ThresholdStrategy {
+        match &self.incident {
+            Some(incident) if self.band.is_none() => &*incident.baseline,
+            _ => &*self.strategy,
+        }
+    }
+
+    pub(super) fn strategy(&self) -> &dyn ThresholdStrategy {
+        &*self.strategy
+    }
+
+    /// Judges a value, and learns from it. A level is accepted once the incident has lasted for
+    /// `adapt_after`, never if that is zero.
+    pub(super) fn judge(&mut self, sample: &MetricSample, adapt_after: Duration) -> Judged {
+        let Some(incident) = &mut self.incident else {
+            return self.judge_normally(sample);
+        };
+        let mut verdict = incident.baseline.assess(sample);
+        let present = self.strategy.judge(sample);
+        if let Some(band) = &mut self.band {
+            band.judge(sample);
+            if present.is_anomalous() {
+                verdict = present.clone();
+            }
+        }
+        let holds = incident.holds(&verdict);
+        if incident.is_acceptable(sample.at, adapt_after, holds, &present) {
+            return self.accept_level(sample, present);
+        }
+        if holds && !verdict.is_anomalous() {
+            verdict.why = incident.not_recovered(sample).into();
+        }
+        let is_over = incident.opened.is_none() && verdict.state == State::Ok && !holds;
+        if is_over {
+            self.incident = None;
+        }
+        Judged {
+            verdict,
+            holds,
+            accepted: None,
+        }
+    }
+
+    fn judge_normally(&mut self, sample: &MetricSample) -> Judged {
+        let verdict = self.strategy.assess(sample);
+        let expected = match &mut self.band {
+            Some(band) => band.assess(sample).expected,
+            None => verdict.expected,
+        };
+        if verdict.is_anomalous() {
+            self.incident = self.begin(sample.at, expected).map(Box::new);
+        }
+        self.strategy.learn(sample);
+        if let Some(band) = &mut self.band {
+            band.learn(sample);
+        }
+        verdict.into()
+    }
+
+    /// The incident that an anomalous value begins; `None` if there is no level to come back to.
+    fn begin(&self, at: Timestamp, expected: Band) -> Option<Incident> {
+        let baseline = match (self.strategy.level(), &self.band) {
+            (Level::Fixed, _) => return None,
+            (Level::Unknown, Some(band)) if expected.centre.is_some() => band.duplicate(),
+            (Level::Unknown, _) => return None,
+            (Level::Learned, _) => self.strategy.duplicate(),
+        };
+        Some(Incident {
+            began: at,
+            opened: None,
+            usual: expected.centre,
+            baseline,
+            is_accepted: false,
+        })
+    }
+
+    fn accept_level(&mut self, sample: &MetricSample, verdict: Verdict) -> Judged {
+        let incident = self.incident.take();
+        let accepted = incident.map(|incident| Acceptance {
+            was: incident.usual,
+            now: verdict.expected.centre.unwrap_or(sample.value),
+            lasted: sample.at.since(incident.since()),
+        });
+        Judged {
+            verdict,
+            holds: false,
+            accepted,
+        }
+    }
+
+    /// The alert of the series fires.
+    pub(super) fn open(&mut self, at: Timestamp) -> bool {
+        let Some(incident) = &mut self.incident else {
+            return false;
+        };
+        let is_new = incident.opened.is_none();
+        if is_new {
+            incident.opened = Some(at);
+            self.strategy.renew();
+        }
+        is_new
+    }
+
+    /// The alert of the series has ended: the baseline is in force again. Returns whether an
+    /// incident was open.
+    pub(super) fn recover(&mut self) -> bool {
+        if !self.is_open() {
+            return false;
+        }
+        let Some(incident) = self.incident.take() else {
+            return false;
+        };
+        match &mut self.band {
+            // A band always restores the snapshot of a band.
+            Some(band) => band.restore(&incident.baseline.snapshot()).is_ok(),
+            None => {
+                self.strategy = incident.baseline;
+                true
+            }
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        let incident = self.incident.as_ref();
+        incident.is_some_and(|incident| incident.opened.is_some())
+    }
+
+    pub(super) fn is_in_incident(&self) -> bool {
+        self.incident.is_some()
+    }
+
+    /// What was normal before the open incident.
+    pub(super) fn usual(&self) -> Option<f64> {
+        let incident = self.incident.as_ref();
+        incident.filter(|_| self.is_open())?.usual
+    }
+
+    /// Makes the next value's level normal. Returns whether an incident is open.
+    pub(super) fn accept(&mut self) -> bool {
+        let is_open = self.is_open();
+        if let Some(incident) = self.incident.as_mut().filter(|_| is_open) {
+            incident.is_accepted = true;
+        }
+        is_open
+    }
+
+    /// Moves the times back after the clock went back.
+    pub(super) fn set_back(&mut self, by: Duration) {
+        if let Some(incident) = &mut self.incident {
+            incident.began = incident.began - by;
+            incident.opened = incident.opened.map(|at| at - by);
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> (Snapshot, Option<Snapshot>, Option<IncidentSnapshot>) {
+        let incident = self.incident.as_ref().map(|incident| IncidentSnapshot {
+            began: incident.began,
+            opened: incident.opened,
+            usual: incident.usual,
+            baseline: incident.baseline.snapshot(),
+        });
+        let band = self.band.as_ref().map(EwmaStrategy::snapshot);
+        (self.strategy.snapshot(), band, incident)
+    }
+
+    /// Restores what [`snapshot`](Self::snapshot) returned.
+    pub(super) fn restore(
+        &mut self,
+        strategy: &Snapshot,
+        band: Option<&Snapshot>,
+        incident: Option<&IncidentSnapshot>,
+    ) -> Result<(), StrategyError> {
+        let mut baseline = match &self.band {
+            Some(band) => band.duplicate(),
+            None => self.strategy.duplicate(),
+        };
+        if let Some(incident) = incident {
+            baseline.restore(&incident.baseline)?;
+        }
+        if let (Some(own), Some(band)) = (&mut self.band, band) {
+            own.restore(band)?;
+        }
+        self.strategy.restore(strategy)?;
+        self.incident = incident.map(|incident| {
+            Box::new(Incident {
+                began: incident.began,
+                opened: incident.opened,
+                usual: incident.usual,
+                baseline,
+                is_accepted: false,
+            })
+        });
+        Ok(())
+    }
+}
+
+impl Incident {
+    fn since(&self) -> Timestamp {
+        self.opened.unwrap_or(self.began)
+    }
+
+    /// Whether a verdict by the baseline keeps the condition of the alert.
+    fn holds(&self, verdict: &Verdict) -> bool {
+        let limit = if self.opened.is_some() {
+            verdict.recovery
+        } else {
+            1.0
+        };
+        verdict.score.is_some_and(|score| score > limit)
+    }
+
+    /// Whether the present level becomes the new normal: on request, or because it has lasted and
+    /// the strategy that went on learning finds it normal.
+    fn is_acceptable(
+        &self,
+        at: Timestamp,
+        adapt_after: Duration,
+        holds: bool,
+        present: &Verdict,
+    ) -> bool {
+        let is_over = !adapt_after.is_zero() && at.since(self.since()) >= adapt_after;
+        self.is_accepted || (is_over && holds && present.state == State::Ok)
+    }
+
+    fn not_recovered(&self, sample: &MetricSample) -> String {
+        let value = rounded(sample.value);
+        match self.usual {
+            Some(usual) => format!(
+                "{value} is not clearly normal again; usual is {}",
+                rounded(usual)
+            ),
+            None => format!("{value} is not clearly normal again"),
+        }
+    }
+}
