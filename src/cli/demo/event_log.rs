@@ -75,7 +75,8 @@ impl EventLog {
                 self.count(&format!("{} fired", alert.rule));
             }
             AlertState::Resolved => {
-                self.print(&format!("RESOLVED  {}", alert.rule));
+                let why = alert.annotations.get("resolved").unwrap_or_default();
+                self.print(&format!("RESOLVED  {}: {why}", alert.rule));
                 self.count(&format!("{} resolved", alert.rule));
             }
         }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::pass::Pass;
 use super::template::Scope;
-use super::tracker::is_limit;
 use super::{AlertRule, Changes, Context, Tracker};
 use crate::metric::{Labels, Timestamp};
 
@@ -47,7 +46,7 @@ impl Tracker {
         let pass = Pass::new(rule, at, context);
         let mut ended = Self::new();
         for (labels, entry) in &mut self.entries {
-            if is_limit(entry) {
+            if entry.is_limit() {
                 continue;
             }
             if let Some(mut end) = entry.back_to_pending(at, rule.hold) {

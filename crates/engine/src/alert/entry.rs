@@ -13,6 +13,9 @@ use super::{Alert, AlertState, Annotations, Explanation};
 /// How long a resolved alert is remembered and re-sent.
 pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
 
+/// Name of the alert about a limit that refused others.
+pub(super) const LIMIT_ALERT: &str = "SidewatchAlertLimitReached";
+
 /// The state of one label set of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -64,6 +67,11 @@ impl Entry {
             synthetic: false,
             absence: Absence::default(),
         }
+    }
+
+    /// Whether it is the alert about a limit.
+    pub(super) fn is_limit(&self) -> bool {
+        self.synthetic && self.labels.get("alertname") == Some(LIMIT_ALERT)
     }
 
     pub(super) fn is_active(&self) -> bool {

@@ -10,7 +10,6 @@ use super::entry::Entry;
 use super::link::generator_url;
 use super::rule::Pair;
 use super::template::{Answerer, Scope, TemplateEnvironment};
-use super::tracker::is_limit;
 use super::{
     Alert, AlertKind, AlertRule, Annotations, Changes, Condition, Context, NoData, Observation,
 };
@@ -65,7 +64,7 @@ impl Pass<'_> {
     /// Adds to the texts of a watch's alert why it has ended, if it has ended now.
     pub(super) fn note_end(&self, entry: &mut Entry, why: &str) {
         let has_ended = entry.resolved_at == Some(self.at);
-        if has_ended && self.rule.kind == AlertKind::Watch && !is_limit(entry) {
+        if has_ended && self.rule.kind == AlertKind::Watch && !entry.is_limit() {
             entry.annotations = entry.annotations.with("resolved", why);
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::entry::{Entry, Step};
+use super::entry::{Entry, LIMIT_ALERT, Step};
 use super::link::generator_url;
 use super::pass::{Labelled, Pass, annotations, effective, label, lease, mark_no_data};
 use super::template::TemplateEnvironment;
@@ -35,9 +35,6 @@ pub struct Tracker {
 
 /// Why an alert ended whose series is normal again.
 const RECOVERED: &str = "recovered";
-
-/// Name of the alert about a limit that refused others.
-const LIMIT_ALERT: &str = "SidewatchAlertLimitReached";
 
 impl Tracker {
     /// No alerts yet.
@@ -179,7 +176,7 @@ impl Tracker {
     fn idle(&mut self, pass: &mut Pass<'_>) {
         let known: Vec<Labels> = self.entries.keys().cloned().collect();
         for labels in known {
-            let Some(entry) = self.entries.get(&labels).filter(|entry| !is_limit(entry)) else {
+            let Some(entry) = self.entries.get(&labels).filter(|entry| !entry.is_limit()) else {
                 continue;
             };
             let condition = if entry.synthetic {
@@ -294,7 +291,7 @@ impl Tracker {
         let listed: HashSet<&Labels> = labelled.iter().map(|(labels, _)| labels).collect();
         let rest = self.entries.iter();
         let rest: Vec<(&Labels, &Entry)> = rest
-            .filter(|(labels, entry)| !listed.contains(*labels) && !is_limit(entry))
+            .filter(|(labels, entry)| !listed.contains(*labels) && !entry.is_limit())
             .collect();
         if rest.is_empty() {
             return Vec::new();
@@ -346,7 +343,7 @@ impl Tracker {
         let active = self
             .entries
             .values()
-            .filter(|e| e.is_active() && !is_limit(e))
+            .filter(|e| e.is_active() && !e.is_limit())
             .count();
         if rule.kind == AlertKind::Alert {
             if rule.limit > 0 && active > rule.limit {
@@ -515,8 +512,4 @@ impl Tracker {
 /// Whether a condition starts an alert under the rule's `no_data`.
 fn is_active(condition: Condition) -> bool {
     matches!(condition, Condition::Active | Condition::Held)
-}
-
-pub(super) fn is_limit(entry: &Entry) -> bool {
-    entry.synthetic && entry.labels.get("alertname") == Some(LIMIT_ALERT)
 }
