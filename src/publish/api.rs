@@ -216,6 +216,10 @@ fn signals(snapshot: &Snapshot) -> Value {
             "score": signal.score,
             "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},
             "why": signal.why,
+            "release": signal.release.as_ref().map(|release| json!({
+                "from": release.from,
+                "result": release.result,
+            })),
             "incident": signal.incident.map(|incident| json!({
                 "since": incident.since.to_string(),
                 "usual": incident.usual,

@@ -146,6 +146,9 @@ catalogue! {
         SIGNAL_STATE_NOW = gauge("sidewatch_signal_state", Unit::Flag,
             "1 for the state that the judged signal is in, 0 for every other state.")
             .labels(SIGNAL_STATE).served_by(ServedBy::RunAndProbe);
+        RELEASE = gauge("sidewatch_release", Unit::Flag,
+            "1 for the result of comparing the signal's new version of the model with the one before, 0 for every other result. Absent without a new version.")
+            .labels(SIGNAL_STATE);
         INCIDENT_OPEN = gauge("sidewatch_incident_open", Unit::Flag,
             "1 while the alert of the judged signal fires, 0 otherwise.").labels(SIGNAL);
         INCIDENT_STARTED = gauge("sidewatch_incident_started_timestamp_seconds", Unit::UnixSeconds,

@@ -37,4 +37,6 @@ pub use server::Server;
 pub(crate) use server::{Body, Handler, Hosts, Reply, refused_reasons, rejected_reasons, web};
 pub use shared::Shared;
 pub use snapshot::{Alert, Group, Peer, Receiver, Rule, STATES, Signal, Snapshot, Target};
-pub(crate) use snapshot::{Backfill, Build, Discovery, HeldSeries, Incident, Reload, Source};
+pub(crate) use snapshot::{
+    Backfill, Build, Discovery, HeldSeries, Incident, Release, Reload, Source,
+};

@@ -12,7 +12,7 @@ use super::families::flag;
 use super::family::Description;
 use super::page::anchor;
 use super::rule_labels::{free_name, is_free, of_signals};
-use super::snapshot::{STATES, Signal, Snapshot};
+use super::snapshot::{Release, STATES, Signal, Snapshot};
 use crate::metric::Labels;
 
 /// Labels of the target. They are left out where they say what is true of the only target:
@@ -65,20 +65,44 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Writer) {
             out.sample(family.name, blocks.at(place), "", value);
         }
     }
-    let family = &catalogue::SIGNAL_STATE_NOW;
+    let states = STATES.into_iter().zip(STATE_LABELS);
+    one_of(
+        &blocks,
+        out,
+        &catalogue::SIGNAL_STATE_NOW,
+        states,
+        |signal| signal.state,
+    );
+    let results = Release::RESULTS.into_iter().zip(RESULT_LABELS);
+    one_of(&blocks, out, &catalogue::RELEASE, results, |signal| {
+        signal.release.as_ref().map(|release| release.result)
+    });
+}
+
+/// Writes a family with one series for each of these words, of which one is 1.
+fn one_of(
+    blocks: &LabelBlocks<'_>,
+    out: &mut Writer,
+    family: &Description,
+    words: impl Iterator<Item = (&'static str, &'static str)> + Clone,
+    read: fn(&Signal) -> Option<&'static str>,
+) {
     let mut begun = false;
     for (signal, place) in &blocks.signals {
-        let Some(now) = signal.state else { continue };
+        let Some(now) = read(signal) else { continue };
         if !begun {
             out.head(family);
             begun = true;
         }
-        for (state, written) in STATES.into_iter().zip(STATE_LABELS) {
-            let value = if state == now { 1.0 } else { 0.0 };
-            out.sample(family.name, blocks.at(place), written, value);
+        for (word, written) in words.clone() {
+            out.sample(family.name, blocks.at(place), written, flag(word == now));
         }
     }
 }
+
+/// [`Release::RESULTS`] as labels, in the same order.
+const RESULT_LABELS: [&str; Release::RESULTS.len()] =
+    ["state=\"trial\"", "state=\"worse\"", "state=\"as_good\""];
 
 /// [`STATES`] as labels, in the same order.
 const STATE_LABELS: [&str; STATES.len()] = [
@@ -214,9 +238,9 @@ fn is_left_out(snapshot: &Snapshot, (name, value): (&str, &str)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::encode::{Exposition, Writer};
-    use super::{STATE_LABELS, anchor, write};
+    use super::{RESULT_LABELS, STATE_LABELS, anchor, write};
     use crate::metric::Labels;
-    use crate::publish::{Definition, RuleKind, STATES, Signal, Snapshot, Target};
+    use crate::publish::{Definition, Release, RuleKind, STATES, Signal, Snapshot, Target};
 
     fn page(snapshot: &Snapshot) -> Vec<String> {
         let mut out = Writer::new(Exposition::Text);
@@ -307,6 +331,9 @@ mod tests {
     fn every_state_has_its_label() {
         for (state, label) in STATES.into_iter().zip(STATE_LABELS) {
             assert_eq!(label, format!("state=\"{state}\""));
+        }
+        for (result, label) in Release::RESULTS.into_iter().zip(RESULT_LABELS) {
+            assert_eq!(label, format!("state=\"{result}\""));
         }
     }
 }

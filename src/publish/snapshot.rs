@@ -160,6 +160,8 @@ pub struct Signal {
     pub why: Cow<'static, str>,
     /// The open incident in which a judged value is.
     pub incident: Option<Incident>,
+    /// How the version of the model compares with the one before, for a judged value.
+    pub release: Option<Release>,
     /// The last values, oldest first; filled only for the page and the API.
     pub points: Vec<Point>,
 }
@@ -186,6 +188,20 @@ pub struct Incident {
     /// The value that was usual before, by which the incident is judged. `None` for a fixed limit,
     /// which nothing can be learned about.
     pub usual: Option<f64>,
+}
+
+/// A new version of a model, compared with the one before it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Release {
+    /// The version before.
+    pub from: String,
+    /// `trial`, `worse` or `as_good`.
+    pub result: &'static str,
+}
+
+impl Release {
+    /// Every result.
+    pub const RESULTS: [&'static str; 3] = ["trial", "worse", "as_good"];
 }
 
 /// A signal at one evaluation.

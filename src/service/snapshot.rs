@@ -186,6 +186,12 @@ fn signals_of(rule: &RuleState, definition: &Arc<publish::Definition>) -> Vec<Si
             judged
                 .map(|(sample, verdict)| Signal {
                     incident: incident(watching.incident(&sample.labels)),
+                    release: watching
+                        .trial(&sample.labels)
+                        .map(|trial| publish::Release {
+                            from: trial.from.clone(),
+                            result: trial.result.as_str(),
+                        }),
                     ..judged_signal(definition, sample, verdict)
                 })
                 .collect()

@@ -3,6 +3,9 @@
 
 use proptest::prelude::*;
 use sidewatch_engine::alert::{Alert, AlertState};
+use sidewatch_engine::incident::TrialResult;
+use sidewatch_engine::metric::Labels;
+use sidewatch_engine::monitor::RuleKind;
 
 use super::support::lab::Lab;
 
@@ -142,6 +145,90 @@ fn plain_alerts_get_no_text_of_ours() {
     assert_eq!(alert.state, AlertState::Resolved);
     let names: Vec<&str> = alert.annotations.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["summary"]);
+}
+
+const BY_VERSION: &str = "groups:
+- name: g
+  rules:
+  - watch: AccuracyDropped
+    expr: right
+    metric: accuracy
+    strategy: {type: ewma, warm_up: 20, min_deviation: 0.01}
+    keep_firing_for: 3m
+    annotations: {summary: 'wrong'}
+";
+
+/// Feeds the accuracy of one version for some minutes.
+fn serve(lab: &mut Lab, version: &str, level: f64, minutes: u32) -> Vec<(u32, Alert)> {
+    let mut all = Vec::new();
+    for _ in 0..minutes {
+        let minute = lab.minute;
+        let value = level + 0.005 * (f64::from(minute) * 2.4).sin();
+        let body = format!("right{{model_name=\"m\",model_version=\"{version}\"}} {value}\n");
+        all.extend(lab.tick(&body).into_iter().map(|alert| (minute, alert)));
+    }
+    all
+}
+
+fn trial(lab: &Lab, version: &str) -> Option<(String, TrialResult)> {
+    let series = Labels::new([
+        ("__name__", "right"),
+        ("instance", "model:8000"),
+        ("job", "model"),
+        ("model_name", "m"),
+        ("model_version", version),
+    ]);
+    let RuleKind::Watch(watching) = lab.monitor.rules().next()?.kind() else {
+        return None;
+    };
+    let trial = watching.trial(&series)?;
+    Some((trial.from.clone(), trial.result))
+}
+
+#[test]
+fn a_worse_version_alerts_after_the_grace_for_as_long_as_it_runs_and_is_never_learned() {
+    let mut lab = Lab::new(BY_VERSION);
+    serve(&mut lab, "1", 0.95, 300);
+    assert_eq!(trial(&lab, "1"), None);
+    let mut changes = serve(&mut lab, "2", 0.75, 3);
+    assert_eq!(trial(&lab, "2"), Some(("1".to_owned(), TrialResult::Trial)));
+    changes.extend(serve(&mut lab, "2", 0.75, 600));
+    assert_eq!(of_state(&changes, AlertState::Firing), [305]);
+    assert_eq!(of_state(&changes, AlertState::Resolved), Vec::<u32>::new());
+    assert_eq!(trial(&lab, "2"), Some(("1".to_owned(), TrialResult::Worse)));
+    let (_, fired) = changes
+        .iter()
+        .find(|(_, alert)| alert.fired_at.is_some())
+        .unwrap();
+    let why = fired.annotations.get("why").unwrap();
+    assert!(why.ends_with("; compared with version 1"), "{why}");
+
+    // Version 3 is compared with what was normal before version 2, and is as good.
+    let after = serve(&mut lab, "3", 0.95, 120);
+    assert_eq!(of_state(&after, AlertState::Firing), Vec::<u32>::new());
+    assert_eq!(
+        trial(&lab, "3"),
+        Some(("2".to_owned(), TrialResult::AsGood))
+    );
+}
+
+#[test]
+fn a_version_that_is_as_good_teaches_from_then_on_and_a_restart_forgets_no_trial() {
+    let mut lab = Lab::new(BY_VERSION);
+    serve(&mut lab, "1", 0.95, 300);
+    serve(&mut lab, "2", 0.95, 30);
+    lab.restart();
+    assert_eq!(trial(&lab, "2"), Some(("1".to_owned(), TrialResult::Trial)));
+    serve(&mut lab, "2", 0.95, 35);
+    assert_eq!(
+        trial(&lab, "2"),
+        Some(("1".to_owned(), TrialResult::AsGood))
+    );
+    // A slow change is learned, as that of any version.
+    for step in 0..40 {
+        let changes = serve(&mut lab, "2", 0.95 - 0.002 * f64::from(step), 60);
+        assert_eq!(of_state(&changes, AlertState::Firing), Vec::<u32>::new());
+    }
 }
 
 /// What happens to the process.

@@ -330,11 +330,16 @@ async fn a_reload_says_what_needs_a_restart_and_nothing_when_nothing_changed() {
     let told = "model.version: changed from none to \"8\"; restart to apply it";
     assert_eq!(status, 500);
     assert!(answer.contains(told), "{answer}");
-    assert!(
-        process
-            .output()
-            .contains("model.version: changed from none")
-    );
+    until(
+        "the reason in the log",
+        Duration::from_secs(30),
+        async || {
+            let log = process.output();
+            let is_there = log.contains("model.version: changed from none");
+            if is_there { Ok(()) } else { Err(log) }
+        },
+    )
+    .await;
 
     // What only the start reads does not.
     write(&format!(

@@ -619,7 +619,7 @@ fn webhook(server: &MockServer, format: Format) -> Webhook {
         format,
         secret: None,
         headers: Vec::new(),
-        timeout: Duration::from_millis(300),
+        timeout: Duration::from_secs(2),
         client: http_client(),
     }
 }

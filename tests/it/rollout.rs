@@ -443,13 +443,14 @@ fn learnt(model: &str) -> Bench {
 }
 
 #[test]
-fn a_new_version_learns_anew_unless_the_baseline_is_carried() {
+fn a_new_version_is_judged_by_the_one_before_unless_the_baseline_is_reset() {
     let state = |bench: &Bench| {
         let judged = bench.judged();
         let of_version = judged.iter().find(|(labels, ..)| labels.contains("\"2\""));
         of_version.unwrap().1
     };
-    assert_eq!(state(&learnt("")), judge::State::WarmingUp);
+    assert_eq!(state(&learnt("")), judge::State::Anomalous);
+    assert_eq!(state(&learnt(", baseline: reset")), judge::State::WarmingUp);
     assert_eq!(state(&learnt(", baseline: carry")), judge::State::Anomalous);
 }
 

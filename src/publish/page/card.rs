@@ -6,7 +6,7 @@ use super::chart::chart;
 use super::headline::rank;
 use super::text::{alert_anchor, anchor, clock, elapsed, escape, names, number, range, series};
 use crate::metric::Labels;
-use crate::publish::snapshot::{Alert, Incident, Signal, Snapshot};
+use crate::publish::snapshot::{Alert, Incident, Release, Signal, Snapshot};
 
 /// Maximum number of cards of one kind; the API lists all.
 const MAX_CARDS: usize = 100;
@@ -176,6 +176,19 @@ fn signal_card(signal: &Signal, out: &mut String) {
     if !signal.why.is_empty() {
         let why = escape(&signal.why);
         write!(out, "<p class=\"quiet why\" title=\"{why}\">{why}</p>").ok();
+    }
+    if let Some(Release { from, result }) = &signal.release {
+        let from = escape(from);
+        let words = match *result {
+            "as_good" => "as good as",
+            "worse" => "worse than",
+            _ => "on trial against",
+        };
+        write!(
+            out,
+            "<p class=\"quiet\">this version is {words} version {from}</p>"
+        )
+        .ok();
     }
     if let Some(incident) = &signal.incident {
         incident_line(incident, signal, &id, out);

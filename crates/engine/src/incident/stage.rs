@@ -8,7 +8,9 @@ use crate::judge::{
     Band, EwmaParams, EwmaStrategy, Level, Snapshot, State, StrategyContext, StrategyError,
     ThresholdStrategy, Verdict,
 };
-use crate::metric::{MetricSample, Timestamp, rounded};
+use crate::metric::{Labels, MetricSample, Timestamp, rounded};
+
+use super::trial::Trial;
 
 /// The result of judging one value.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,11 +48,31 @@ pub struct Acceptance {
 
 /// An incident as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct IncidentSnapshot {
+struct IncidentSnapshot {
     began: Timestamp,
     opened: Option<Timestamp>,
     usual: Option<f64>,
     baseline: Snapshot,
+}
+
+/// What is known about one series, as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesSnapshot {
+    /// The series.
+    pub labels: Labels,
+    /// The time of its last sample.
+    pub seen: Timestamp,
+    /// The state of its strategy.
+    pub snapshot: Snapshot,
+    /// The band by which an incident ends, for a strategy that knows no level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    band: Option<Snapshot>,
+    /// The incident in which the series is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    incident: Option<IncidentSnapshot>,
+    /// The comparison of its version with the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trial: Option<Trial>,
 }
 
 /// A strategy that keeps its baseline during an incident.
@@ -61,6 +83,8 @@ pub(super) struct Stage {
     /// The band by which an incident of a strategy without a level ends.
     band: Option<EwmaStrategy>,
     incident: Option<Box<Incident>>,
+    /// The comparison of a new version with the one before.
+    trial: Option<Box<Trial>>,
 }
 
 /// A series whose values are anomalous.
@@ -91,7 +115,36 @@ impl Stage {
             strategy,
             band,
             incident: None,
+            trial: None,
         }
+    }
+
+    /// A stage for a new version, on trial against what is known here; without a trial it takes
+    /// everything for its own.
+    pub(super) fn heir(&self, trial: Option<Trial>) -> Self {
+        let mut strategy = self.baseline().duplicate();
+        if trial.is_some() {
+            strategy.begin_trial();
+        }
+        Self {
+            strategy,
+            band: self.band.clone(),
+            incident: None,
+            trial: trial.map(Box::new),
+        }
+    }
+
+    /// Puts the version that is judged from now on on trial.
+    pub(super) fn begin_trial(&mut self, trial: Trial) {
+        if self.strategy.level() != Level::Fixed {
+            self.strategy.begin_trial();
+            self.trial = Some(Box::new(trial));
+        }
+    }
+
+    /// The comparison with the version before.
+    pub(super) fn trial(&self) -> Option<&Trial> {
+        self.trial.as_deref()
     }
 
     /// What is known without the present incident.
@@ -147,9 +200,15 @@ impl Stage {
         if verdict.is_anomalous() {
             self.incident = self.begin(sample.at, expected).map(Box::new);
         }
-        self.strategy.learn(sample);
-        if let Some(band) = &mut self.band {
-            band.learn(sample);
+        let teaches = self.trial.as_ref().is_none_or(|trial| trial.teaches());
+        if teaches {
+            self.strategy.learn(sample);
+            if let Some(band) = &mut self.band {
+                band.learn(sample);
+            }
+        }
+        if let Some(trial) = &mut self.trial {
+            trial.note(&verdict, sample.at, self.strategy.is_as_good());
         }
         verdict.into()
     }
@@ -172,6 +231,8 @@ impl Stage {
     }
 
     fn accept_level(&mut self, sample: &MetricSample, verdict: Verdict) -> Judged {
+        // A version whose level is accepted is compared no longer.
+        self.trial = None;
         let incident = self.incident.take();
         let accepted = incident.map(|incident| Acceptance {
             was: incident.usual,
@@ -194,6 +255,9 @@ impl Stage {
         if is_new {
             incident.opened = Some(at);
             self.strategy.renew();
+            if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.teaches()) {
+                trial.is_worse();
+            }
         }
         is_new
     }
@@ -207,6 +271,9 @@ impl Stage {
         let Some(incident) = self.incident.take() else {
             return false;
         };
+        if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.teaches()) {
+            trial.again();
+        }
         match &mut self.band {
             // A band always restores the snapshot of a band.
             Some(band) => band.restore(&incident.baseline.snapshot()).is_ok(),
@@ -247,38 +314,43 @@ impl Stage {
             incident.began = incident.began - by;
             incident.opened = incident.opened.map(|at| at - by);
         }
+        if let Some(trial) = &mut self.trial {
+            trial.set_back(by);
+        }
     }
 
-    pub(super) fn snapshot(&self) -> (Snapshot, Option<Snapshot>, Option<IncidentSnapshot>) {
-        let incident = self.incident.as_ref().map(|incident| IncidentSnapshot {
-            began: incident.began,
-            opened: incident.opened,
-            usual: incident.usual,
-            baseline: incident.baseline.snapshot(),
-        });
-        let band = self.band.as_ref().map(EwmaStrategy::snapshot);
-        (self.strategy.snapshot(), band, incident)
+    /// Everything to store about the series.
+    pub(super) fn snapshot(&self, labels: &Labels, seen: Timestamp) -> SeriesSnapshot {
+        SeriesSnapshot {
+            labels: labels.clone(),
+            seen,
+            snapshot: self.strategy.snapshot(),
+            band: self.band.as_ref().map(EwmaStrategy::snapshot),
+            incident: self.incident.as_ref().map(|incident| IncidentSnapshot {
+                began: incident.began,
+                opened: incident.opened,
+                usual: incident.usual,
+                baseline: incident.baseline.snapshot(),
+            }),
+            trial: self.trial.as_deref().cloned(),
+        }
     }
 
     /// Restores what [`snapshot`](Self::snapshot) returned.
-    pub(super) fn restore(
-        &mut self,
-        strategy: &Snapshot,
-        band: Option<&Snapshot>,
-        incident: Option<&IncidentSnapshot>,
-    ) -> Result<(), StrategyError> {
+    pub(super) fn restore(&mut self, stored: &SeriesSnapshot) -> Result<(), StrategyError> {
         let mut baseline = match &self.band {
             Some(band) => band.duplicate(),
             None => self.strategy.duplicate(),
         };
-        if let Some(incident) = incident {
+        if let Some(incident) = &stored.incident {
             baseline.restore(&incident.baseline)?;
         }
-        if let (Some(own), Some(band)) = (&mut self.band, band) {
+        if let (Some(own), Some(band)) = (&mut self.band, &stored.band) {
             own.restore(band)?;
         }
-        self.strategy.restore(strategy)?;
-        self.incident = incident.map(|incident| {
+        self.strategy.restore(&stored.snapshot)?;
+        self.trial = stored.trial.clone().map(Box::new);
+        self.incident = stored.incident.as_ref().map(|incident| {
             Box::new(Incident {
                 began: incident.began,
                 opened: incident.opened,

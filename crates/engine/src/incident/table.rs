@@ -3,12 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::stage::{IncidentSnapshot, Judged, Stage};
-use crate::judge::{
-    NO_NUMBER, Registry, Snapshot, StrategyConfig, StrategyContext, StrategyError, Verdict,
-};
+use super::stage::{Judged, SeriesSnapshot, Stage};
+use super::trial::Trial;
+use crate::judge::{NO_NUMBER, Registry, StrategyConfig, StrategyContext, StrategyError, Verdict};
 use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
 
 /// The strategies of one rule, one per series, up to a limit.
@@ -46,23 +43,6 @@ pub struct TableCounts {
     pub evicted: u64,
     /// New levels that were accepted as normal.
     pub accepted: u64,
-}
-
-/// What was learned about one series.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SeriesSnapshot {
-    /// The series.
-    pub labels: Labels,
-    /// The time of its last sample.
-    pub seen: Timestamp,
-    /// The state of its strategy.
-    pub snapshot: Snapshot,
-    /// The band by which an incident ends, for a strategy that knows no level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub band: Option<Snapshot>,
-    /// The incident in which the series is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub incident: Option<IncidentSnapshot>,
 }
 
 impl Table {
@@ -222,25 +202,41 @@ impl Table {
         self.entries.keys().cloned().collect()
     }
 
-    /// Seeds a new series with the state of the most recently seen related series. Returns whether
-    /// it did.
-    pub fn inherit(&mut self, heir: &Labels, is_related: impl Fn(&Labels) -> bool) -> bool {
+    /// Seeds a new series with what is known about the most recently seen related one. `trial` is
+    /// given that one's labels: with a trial, the new series is compared with it. Returns whether
+    /// there is a related series.
+    pub fn inherit(
+        &mut self,
+        heir: &Labels,
+        is_related: impl Fn(&Labels) -> bool,
+        trial: impl FnOnce(&Labels) -> Option<Trial>,
+    ) -> bool {
         if self.entries.contains_key(heir) || self.entries.len() >= self.max_series {
             return false;
         }
-        let Some((_, newest)) = self
-            .entries
-            .iter()
-            .filter(|(labels, _)| is_related(labels))
-            .max_by_key(|(_, entry)| entry.seen)
-        else {
+        let related = self.entries.iter().filter(|(labels, _)| is_related(labels));
+        let Some((labels, newest)) = related.max_by_key(|(_, entry)| entry.seen) else {
             return false;
         };
-        let seen = newest.seen;
-        let strategy = newest.stage.baseline().duplicate();
-        let stage = Stage::new(strategy, &self.context);
-        self.entries.insert(heir.clone(), Entry { stage, seen });
+        let entry = Entry {
+            stage: newest.stage.heir(trial(labels)),
+            seen: newest.seen,
+        };
+        self.entries.insert(heir.clone(), entry);
         true
+    }
+
+    /// Compares the values of every series from now on with what is known about it.
+    pub fn begin_trials(&mut self, trial: &Trial) {
+        for entry in self.entries.values_mut() {
+            entry.stage.begin_trial(trial.clone());
+        }
+    }
+
+    /// The comparison of a series' version with the one before.
+    #[must_use]
+    pub fn trial(&self, labels: &Labels) -> Option<&Trial> {
+        self.entries.get(labels)?.stage.trial()
     }
 
     /// Whether there is room for so many more series.
@@ -323,16 +319,7 @@ impl Table {
         let mut all: Vec<SeriesSnapshot> = self
             .entries
             .iter()
-            .map(|(labels, entry)| {
-                let (snapshot, band, incident) = entry.stage.snapshot();
-                SeriesSnapshot {
-                    labels: labels.clone(),
-                    seen: entry.seen,
-                    snapshot,
-                    band,
-                    incident,
-                }
-            })
+            .map(|(labels, entry)| entry.stage.snapshot(labels, entry.seen))
             .collect();
         all.sort_by(|a, b| a.labels.cmp(&b.labels));
         all
@@ -346,8 +333,7 @@ impl Table {
             let Ok(mut stage) = self.fresh() else {
                 continue;
             };
-            let (band, incident) = (series.band.as_ref(), series.incident.as_ref());
-            match stage.restore(&series.snapshot, band, incident) {
+            match stage.restore(series) {
                 Ok(()) => {
                     let seen = series.seen;
                     if stage.is_in_incident() {

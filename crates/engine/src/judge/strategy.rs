@@ -44,6 +44,16 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     /// itself has nothing to do.
     fn renew(&mut self) {}
 
+    /// Begins to compare a new version of the model with what was learned about the version before:
+    /// drops evidence that has added up. Called on a copy for the new version.
+    fn begin_trial(&mut self) {}
+
+    /// Whether the samples since [`begin_trial`](Self::begin_trial) show that the level is as it
+    /// was; `None` if the strategy has no test for it.
+    fn is_as_good(&self) -> Option<bool> {
+        None
+    }
+
     /// Everything that was learned, to restore it after a restart.
     fn snapshot(&self) -> Snapshot;
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::settings::Baseline;
 use crate::metric::{Labels, Timestamp};
 
 /// Labels that name the version of a model; the first that a series has counts.
@@ -13,8 +14,8 @@ const VERSIONS: [&str; 2] = ["model_version", "version"];
 pub(super) struct Rollout {
     /// How long a replica or version counts as new.
     pub(super) grace: Duration,
-    /// Whether a new version starts from the learned state of the previous one.
-    pub(super) carry: bool,
+    /// What a new version starts from.
+    pub(super) baseline: Baseline,
     /// There is nothing to scrape.
     pub(super) idle: bool,
     /// Every target answered, so a series that was not scraped does not exist.

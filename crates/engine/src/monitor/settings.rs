@@ -121,15 +121,18 @@ section! {
         /// long those of a replica that is gone stay.
         pub rollout_grace: Duration = Duration::from_secs(300);
         /// What a new version of the model starts from.
-        pub baseline: Baseline = Baseline::Reset;
+        pub baseline: Baseline = Baseline::Compare;
     }
 }
 
 /// What a new version of the model starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Baseline {
-    /// It is learned anew.
+    /// It is compared with what was normal for the previous version, until it is found worse or as
+    /// good; from then on it teaches what is normal.
     #[default]
+    Compare,
+    /// It is learned anew.
     Reset,
     /// What was learned about the previous version is taken as normal.
     Carry,
@@ -137,6 +140,7 @@ pub enum Baseline {
 
 worded! {
     Baseline {
+        "compare" => Self::Compare, "The version is compared with the previous one, until it is found worse or as good.";
         "reset" => Self::Reset, "What is normal is learned anew.";
         "carry" => Self::Carry, "What was learned about the previous version is taken as normal.";
     }

@@ -11,6 +11,7 @@ use super::retired::Retired;
 use super::rule::{RuleKind, RuleState};
 use super::settings::{Baseline, Model};
 use crate::alert::{self, Alert};
+use crate::incident::Trial;
 use crate::map;
 use crate::metric::{Labels, Timestamp};
 
@@ -360,7 +361,7 @@ impl RuleState {
         };
         let watch = &watching.watch;
         let name = &watch.alert.name;
-        let is_carried = model.baseline == Baseline::Carry;
+        let is_new_version = learned.model_version != model.version;
         let is_same_value = learned.identity.definition == self.identity.definition;
         let is_same = learned.strategy == watch.strategy
             && learned.direction == watch.direction
@@ -369,11 +370,15 @@ impl RuleState {
             info!(rule = %name, "the expression, or a record that it reads, changed; the strategy learns anew");
         } else if !is_same {
             info!(rule = %name, "the strategy changed and learns anew");
-        } else if learned.model_version != model.version && !is_carried {
+        } else if is_new_version && model.baseline == Baseline::Reset {
             info!(rule = %name, "the model's version changed; the strategy learns anew");
         } else {
             for (labels, error) in watching.table.restore(&learned.series) {
                 warn!(rule = %name, %labels, %error, "the stored state of the strategy is unusable; learning anew");
+            }
+            if is_new_version && model.baseline == Baseline::Compare {
+                let before = learned.model_version.as_deref().unwrap_or("");
+                watching.table.begin_trials(&Trial::against(before));
             }
         }
     }

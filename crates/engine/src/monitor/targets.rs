@@ -10,7 +10,7 @@ use super::model_monitor::ModelMonitor;
 use super::rollout::Rollout;
 use super::rule::RuleKind;
 use super::selection::filter;
-use super::settings::{Baseline, Target};
+use super::settings::Target;
 use super::target::{Scraped, TargetState};
 use crate::alert::Alert;
 use crate::metric::Timestamp;
@@ -117,7 +117,7 @@ impl ModelMonitor {
         Rollout {
             gone: self.discovered.ended(),
             grace: model.rollout_grace,
-            carry: model.baseline == Baseline::Carry,
+            baseline: model.baseline,
             idle: self.is_idle(),
             targets: self
                 .targets

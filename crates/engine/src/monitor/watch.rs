@@ -12,9 +12,10 @@ use super::pass::Pass;
 use super::quota::{Claim, without_a_place};
 use super::rollout::{Rollout, Versions, model_labels, version};
 use super::selection::reads_any;
+use super::settings::Baseline;
 use super::traffic::{CountedRange, is_still};
 use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
-use crate::incident::{Acceptance, Judged, Table, TableCounts};
+use crate::incident::{Acceptance, Judged, Table, TableCounts, Trial, TrialResult};
 use crate::judge::{Registry, State, StrategyContext, Verdict};
 use crate::metric::{Labels, MetricSample, Timestamp, format_duration, rounded};
 use crate::promql::InstantSample;
@@ -198,12 +199,28 @@ impl Watching {
     /// Judges a value; counters that stand still give no value.
     fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Judged {
         self.carry(sample, pass.rollout);
-        let judged = self.table.judge(sample);
+        let mut judged = self.table.judge(sample);
+        if judged.holds
+            && let Some(trial) = self.table.trial(&sample.labels)
+            && trial.result != TrialResult::AsGood
+        {
+            let why = format!(
+                "{}; compared with version {}",
+                judged.verdict.why, trial.from
+            );
+            judged.verdict.why = why.into();
+        }
         let unknown = sample.value.is_nan() && judged.verdict.state == State::InsufficientData;
         if unknown && is_still(pass.window, &self.counted, &sample.labels, pass.at) {
             return Verdict::idle("there is no traffic: nothing that is counted moved").into();
         }
         judged
+    }
+
+    /// The comparison of the version of a series with the one before.
+    #[must_use]
+    pub fn trial(&self, series: &Labels) -> Option<&Trial> {
+        self.table.trial(series)
     }
 
     /// Opens and closes incidents as the alerts of this evaluation say.
@@ -224,17 +241,21 @@ impl Watching {
         Some((since, self.table.usual(series)))
     }
 
-    /// Starts a new version from the learned state of the previous one, if so configured.
+    /// Starts a new version from what is known about the previous one, if so configured.
     fn carry(&mut self, sample: &MetricSample, rollout: &Rollout) {
-        if !rollout.carry {
+        if rollout.baseline == Baseline::Reset {
             return;
         }
         let Some(model) = model_labels(&sample.labels) else {
             return;
         };
         let is_same_model = |other: &Labels| model_labels(other).as_ref() == Some(&model);
-        if self.table.inherit(&sample.labels, is_same_model) {
-            info!(labels = %sample.labels, "the new version starts from the learned state of the previous one");
+        let trial = |before: &Labels| {
+            let compares = rollout.baseline == Baseline::Compare;
+            compares.then(|| Trial::against(version(before).unwrap_or_default()))
+        };
+        if self.table.inherit(&sample.labels, is_same_model, trial) {
+            info!(labels = %sample.labels, "the new version starts from what is known about the previous one");
         }
     }
 
