@@ -252,6 +252,9 @@ pub struct Rule {
     pub fired: u64,
     /// The series of a watch, or the distributions of a drift rule; `None` for another rule.
     pub series: Option<HeldSeries>,
+    /// Series whose retraining request the hourly limit holds back; `None` for a rule that never
+    /// requests retraining.
+    pub held_back: Option<u64>,
 }
 
 /// The series that a watch judges, or the distributions that a drift rule counts.

@@ -304,6 +304,7 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
         failures: health.failures,
         fired: health.fired,
         series: held_series(state),
+        held_back: held_back(state),
     }
 }
 
@@ -323,6 +324,13 @@ fn held_series(state: &RuleState) -> Option<publish::HeldSeries> {
         held: held as u64,
         refused,
     })
+}
+
+fn held_back(state: &RuleState) -> Option<u64> {
+    match state.kind() {
+        RuleKind::Watch(watching) => watching.held_back().map(|series| series as u64),
+        RuleKind::Record(_) | RuleKind::Alert(_) => None,
+    }
 }
 
 fn peers(dispatcher: &Dispatcher) -> Vec<publish::Peer> {

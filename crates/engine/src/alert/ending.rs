@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use super::link::generator_url;
+use super::notice::is_notice;
 use super::pass::Pass;
 use super::template::Scope;
-use super::tracker::is_limit;
 use super::{AlertRule, Changes, Context, Tracker};
 use crate::metric::{Labels, Timestamp};
 
@@ -47,7 +47,7 @@ impl Tracker {
         let url = generator_url(rule, context);
         let mut ended = Self::new();
         for (labels, entry) in &mut self.entries {
-            if is_limit(entry) {
+            if is_notice(entry) {
                 continue;
             }
             if let Some(end) = entry.back_to_pending(at, rule.hold) {

@@ -28,6 +28,8 @@ pub struct Watching {
     pub(super) judged: Vec<(MetricSample, Verdict)>,
     /// The ranges over which the value counts.
     pub(super) counted: Vec<CountedRange>,
+    /// The series whose request for retraining the hourly limit held back at the last evaluation.
+    pub(super) held_back: usize,
     versions: Versions,
     /// Missing series are missing at the source: every window was filled in the last evaluation.
     is_filled: bool,
@@ -53,6 +55,7 @@ impl Watching {
             tracker: Tracker::new(),
             judged: Vec::new(),
             counted,
+            held_back: 0,
             versions: Versions::default(),
             is_filled: false,
             is_refusing: false,
@@ -79,6 +82,13 @@ impl Watching {
     #[must_use]
     pub fn counts(&self) -> TableCounts {
         self.table.counts()
+    }
+
+    /// The series whose request for retraining the hourly limit held back at the last evaluation;
+    /// `None` if the watch never requests retraining.
+    #[must_use]
+    pub fn held_back(&self) -> Option<usize> {
+        self.watch.retrain.as_ref().map(|_| self.held_back)
     }
 
     /// Judges the values of this tick.
