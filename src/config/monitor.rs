@@ -32,6 +32,8 @@ impl Config {
                 enabled: settings.retraining.enabled,
                 dry_run: settings.retraining.dry_run,
                 in_flight_timeout: settings.retraining.in_flight_timeout,
+                hourly_limit: usize::try_from(settings.retraining.hourly_limit)
+                    .unwrap_or(usize::MAX),
             },
         }
     }

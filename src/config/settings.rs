@@ -14,7 +14,7 @@ pub(crate) use crate::monitor::Model;
 pub use crate::monitor::Target;
 use crate::notify::alertmanager;
 use crate::notify::relabel;
-use crate::notify::retrain::Format;
+use crate::notify::retrain::{Format, Hourly};
 use crate::runtime::http;
 use crate::scrape::ScrapeLimits;
 use crate::scrape::discovery::Lookup;
@@ -275,6 +275,9 @@ section! {
         /// How long a request counts as running when no one reports it done.
         pub in_flight_timeout: Option<Duration> = None,
             above(0.0), default_text("the cool-down of the rule"), example("12h");
+        /// Most series of one rule and model that request retraining within an hour; 0 means no
+        /// limit. A series that is held back requests later if its alert still fires.
+        pub hourly_limit: u64 = Hourly::DEFAULT as u64;
         /// The receivers.
         pub webhooks: Vec<Webhook> = Vec::new();
     }

@@ -231,6 +231,9 @@ catalogue! {
         RETRAINING_OUTBOX = gauge("sidewatch_retraining_outbox_length", Unit::Count,
             "Retraining requests in the outbox that are still to be delivered.")
             .labels(RECEIVER).served_by(ServedBy::RunAndRelay);
+        RETRAINING_HELD_BACK = gauge("sidewatch_retraining_held_back", Unit::Count,
+            "Firing series whose retraining request waits because of hourly_limit.")
+            .labels(RULE_ONLY);
         RETRAINING_DEAD_LETTERS = gauge("sidewatch_retraining_dead_letters", Unit::Count,
             "Retraining requests in the outbox that expired or were rejected by the receiver.")
             .labels(RECEIVER).served_by(ServedBy::RunAndRelay);

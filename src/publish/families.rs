@@ -38,13 +38,14 @@ pub(super) fn count(value: u64) -> f64 {
     value as f64
 }
 
-fn rules(snapshot: &Snapshot) -> [Family; 6] {
+fn rules(snapshot: &Snapshot) -> [Family; 7] {
     let mut active = Family::new(&catalogue::ACTIVE_ALERTS);
     let mut missing = Family::new(&catalogue::MAPPING_MISSING);
     let mut failing = Family::new(&catalogue::RULE_EVALUATION_FAILING);
     let mut held = Family::new(&catalogue::RULE_SERIES);
     let mut refused = Family::new(&catalogue::RULE_SERIES_REFUSED);
     let mut accepted = Family::new(&catalogue::BASELINES_ACCEPTED);
+    let mut held_back = Family::new(&catalogue::RETRAINING_HELD_BACK);
     let mut alerts: HashMap<(&RuleKey, &str), u64> = HashMap::new();
     for alert in &snapshot.alerts {
         *alerts.entry((&alert.rule.key, alert.state)).or_default() += 1;
@@ -65,10 +66,13 @@ fn rules(snapshot: &Snapshot) -> [Family; 6] {
         if let Some(levels) = rule.accepted {
             accepted.push(labels.clone(), count(levels));
         }
+        if let Some(series) = rule.held_back {
+            held_back.push(labels.clone(), count(series));
+        }
         missing.push(labels.clone(), flag(rule.is_empty));
         failing.push(labels, flag(rule.error.is_some()));
     }
-    [active, missing, failing, held, refused, accepted]
+    [active, missing, failing, held, refused, accepted, held_back]
 }
 
 fn notifications(snapshot: &Snapshot) -> [Family; 4] {

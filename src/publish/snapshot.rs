@@ -282,6 +282,9 @@ pub struct Rule {
     pub series: Option<HeldSeries>,
     /// New levels that a watch accepted as normal since the start; `None` for another rule.
     pub accepted: Option<u64>,
+    /// Series whose retraining request the hourly limit holds back; `None` for a rule that never
+    /// requests retraining.
+    pub held_back: Option<u64>,
 }
 
 /// The series that a watch judges, or the distributions that a drift rule counts.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::limits::{Limits, MAX_GATES};
 use super::message::{Notification, Received};
 use crate::alert::{self, Alert};
 use crate::config::relay::{Ask, Identity, Relay};
@@ -21,6 +22,8 @@ pub(crate) enum Outcome {
     CoolingDown,
     /// An earlier request for its series is still in flight.
     InFlight,
+    /// A limit on its model holds it back: the hourly one, or that on series with recent requests.
+    Limited,
     /// `retraining.enabled` is false.
     Disabled,
     /// No entry of `retrain` matches.
@@ -35,11 +38,12 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// All outcomes with their values of the label `outcome`.
-    pub(crate) const ALL: [(Self, &'static str); 9] = [
+    pub(crate) const ALL: [(Self, &'static str); 10] = [
         (Self::Requested, "requested"),
         (Self::DryRun, "dry_run"),
         (Self::CoolingDown, "cooling_down"),
         (Self::InFlight, "in_flight"),
+        (Self::Limited, "limited"),
         (Self::Disabled, "disabled"),
         (Self::Unmatched, "unmatched"),
         (Self::NoModel, "no_model"),
@@ -59,6 +63,19 @@ pub(super) struct Decisions {
     pub(super) outcomes: Vec<Outcome>,
 }
 
+impl Decisions {
+    /// Adds the outcome of a firing alert.
+    fn take(
+        &mut self,
+        (outcome, id): (Outcome, Option<String>),
+        matched: &MatchedAlert<'_>,
+        at: Timestamp,
+    ) {
+        self.outcomes.push(outcome);
+        self.requests.extend(id.map(|id| request(id, matched, at)));
+    }
+}
+
 /// An alert that matches an entry of `retrain`, and its model.
 struct MatchedAlert<'a> {
     alert: &'a Received,
@@ -75,6 +92,17 @@ pub(super) fn decide(
     notification: &Notification,
     at: Timestamp,
 ) -> Decisions {
+    let limits = Limits::new(relay, at, MAX_GATES);
+    decide_within(limits, relay, gates, notification, at)
+}
+
+fn decide_within(
+    mut limits: Limits<'_>,
+    relay: &Relay,
+    gates: &mut Gates,
+    notification: &Notification,
+    at: Timestamp,
+) -> Decisions {
     let mut decisions = Decisions::default();
     let (mut firing, mut resolved) = (Vec::new(), Vec::new());
     for alert in &notification.alerts {
@@ -86,7 +114,8 @@ pub(super) fn decide(
     }
     let active: BTreeSet<GateKey> = firing.iter().map(|matched| matched.key.clone()).collect();
     for matched in firing {
-        decide_firing(relay, gates, &matched, at, &mut decisions);
+        let outcome = decide_firing(relay, gates, &mut limits, &matched, at);
+        decisions.take(outcome, &matched, at);
     }
     for matched in resolved {
         decisions.outcomes.push(Outcome::Resolved);
@@ -131,13 +160,14 @@ fn series(labels: &Labels, identity: &Identity) -> Labels {
     })
 }
 
+/// The outcome of a firing alert, and the id of its request.
 fn decide_firing(
     relay: &Relay,
     gates: &mut Gates,
+    limits: &mut Limits<'_>,
     matched: &MatchedAlert<'_>,
     at: Timestamp,
-    decisions: &mut Decisions,
-) {
+) -> (Outcome, Option<String>) {
     let retraining = &relay.retraining;
     let cooldown = matched.entry.cooldown;
     let policy = Policy {
@@ -152,23 +182,33 @@ fn decide_firing(
         at,
         fired_at: Some(matched.alert.starts_at),
         enabled: retraining.enabled,
+        limit: None,
     };
+    let mut hourly = *limits.hourly(gates, &matched.key.rule, matched.model);
+    if gates.get(&matched.key).is_none() {
+        if !retraining.enabled {
+            return (Outcome::Disabled, None);
+        }
+        // An alert that is held back takes no place.
+        if !hourly.admits(None, at) || !limits.make_room(gates, matched.model) {
+            return (Outcome::Limited, None);
+        }
+    }
     let gate = gates.gate(&matched.key);
     gate.verdict(&policy, &matched.key.series, true);
-    let outcome = match gate.decide(&policy, &matched.key, &attempt, || Ok(false)) {
-        Decision::Request { id } => {
-            decisions.requests.push(request(id, matched, at));
-            Outcome::Requested
-        }
+    let decision = gates.decide(&policy, &matched.key, &attempt, &mut hourly, || Ok(false));
+    *limits.hourly(gates, &matched.key.rule, matched.model) = hourly;
+    match decision {
+        Decision::Request { id } => (Outcome::Requested, Some(id)),
         Decision::DryRun { id } => {
             tracing::info!(rule = matched.key.rule, model = matched.model, %id, "would request retraining (dry run)");
-            Outcome::DryRun
+            (Outcome::DryRun, None)
         }
-        Decision::Hold(Hold::Disabled) => Outcome::Disabled,
-        Decision::Hold(Hold::InFlight { .. }) => Outcome::InFlight,
-        Decision::Hold(_) => Outcome::CoolingDown,
-    };
-    decisions.outcomes.push(outcome);
+        Decision::Hold(Hold::Disabled) => (Outcome::Disabled, None),
+        Decision::Hold(Hold::InFlight { .. }) => (Outcome::InFlight, None),
+        Decision::Hold(Hold::Limited { .. }) => (Outcome::Limited, None),
+        Decision::Hold(_) => (Outcome::CoolingDown, None),
+    }
 }
 
 /// The request for an alert. Value and score come from the annotations of a Sidewatch alert.
@@ -204,7 +244,7 @@ fn request(id: String, matched: &MatchedAlert<'_>, at: Timestamp) -> RetrainRequ
 mod tests {
     use std::time::Duration;
 
-    use super::{Decisions, Outcome, decide};
+    use super::{Decisions, Limits, Outcome, decide, decide_within};
     use crate::alert::Annotations;
     use crate::config::relay::{Relay, read_relay};
     use crate::metric::{Labels, Timestamp};
@@ -355,5 +395,64 @@ mod tests {
             decide_after(&dry, &mut gates, one(), 2 * HOUR).outcomes,
             [Outcome::CoolingDown]
         );
+    }
+
+    /// One notification with alerts of a model on these users, at noon, with room for ten gates.
+    fn flood(relay: &Relay, gates: &mut Gates, model: &str, users: usize) -> Vec<Outcome> {
+        let users: Vec<String> = (0..users).map(|user| user.to_string()).collect();
+        let alerts = users
+            .iter()
+            .map(|user| alert(true, &[("model_id", model), ("user", user)]));
+        let notification = Notification {
+            alerts: alerts.collect(),
+            ..Notification::default()
+        };
+        let limits = Limits::new(relay, noon(), 10);
+        decide_within(limits, relay, gates, &notification, noon()).outcomes
+    }
+
+    fn requested(outcomes: &[Outcome]) -> usize {
+        let requested = |outcome: &&Outcome| **outcome == Outcome::Requested;
+        outcomes.iter().filter(requested).count()
+    }
+
+    #[test]
+    fn a_model_that_fills_all_places_leaves_room_for_the_others() {
+        let (relay, mut gates) = (relay(", hourly_limit: 0"), Gates::default());
+        assert_eq!(requested(&flood(&relay, &mut gates, "fraud", 30)), 10);
+        assert_eq!(gates.len(), 10);
+        assert_eq!(requested(&flood(&relay, &mut gates, "credit", 1)), 1);
+        let again = flood(&relay, &mut gates, "credit", 1);
+        assert_eq!(again, [Outcome::CoolingDown]);
+        // Two models that need all places share them.
+        assert_eq!(requested(&flood(&relay, &mut gates, "credit", 30)), 4);
+        assert_eq!(requested(&flood(&relay, &mut gates, "risk", 30)), 4);
+        assert_eq!(gates.len(), 10);
+    }
+
+    #[test]
+    fn ten_thousand_label_sets_of_a_model_become_twenty_requests_an_hour() {
+        let (relay, mut gates) = (relay(""), Gates::default());
+        let labels: Vec<String> = (0..10_000).map(|user| user.to_string()).collect();
+        let storm = || {
+            let alerts = labels.iter().map(|user| alert(true, &[("user", user)]));
+            alerts.collect::<Vec<_>>()
+        };
+        let first = decide_after(&relay, &mut gates, storm(), HOUR);
+        assert_eq!((first.requests.len(), gates.len()), (20, 20));
+        let limited = |outcome: &&Outcome| **outcome == Outcome::Limited;
+        assert_eq!(first.outcomes.iter().filter(limited).count(), 9_980);
+        let other = alert(true, &[("model_id", "credit")]);
+        let honest = decide_after(&relay, &mut gates, vec![other], HOUR);
+        assert_eq!(honest.requests.len(), 1);
+        let repeated = decide_after(&relay, &mut gates, storm(), HOUR + HOUR / 2);
+        assert_eq!(repeated.requests.len(), 0);
+        // What still fires an hour later requests retraining then.
+        let later = decide_after(&relay, &mut gates, storm(), 2 * HOUR);
+        assert_eq!(later.requests.len(), 20);
+        assert!(!later.requests.iter().any(|request| {
+            let mut before = first.requests.iter();
+            before.any(|first| first.labels == request.labels)
+        }));
     }
 }

@@ -19,8 +19,6 @@ use crate::state::{Batch, Error, Kind, Store, StoreOutbox};
 
 /// Name of the record that holds all gates of a relay.
 const GATES: &str = "relay";
-/// Maximum number of gates.
-const MAX_GATES: usize = 10_000;
 /// How long a notification may wait for the disk. It is shorter than the timeout of Alertmanager.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -105,9 +103,6 @@ impl Ledger {
         let in_flight_timeout = relay.retraining.in_flight_timeout.unwrap_or(longest);
         gates.forget(longest, in_flight_timeout, at);
         let decisions = decide(&relay, &mut gates, notification, at);
-        if gates.len() > MAX_GATES {
-            return Err(format!("more than {MAX_GATES} series have recent requests"));
-        }
         let entries = self.entries(&decisions)?;
         // A dry run changes only cool-downs. They need not be on disk before the response.
         let is_lazy = decisions.requests.is_empty() && decisions.done.is_empty();

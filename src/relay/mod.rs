@@ -12,6 +12,7 @@
 mod counters;
 mod decision;
 mod ledger;
+mod limits;
 mod message;
 mod page;
 mod service;

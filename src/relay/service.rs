@@ -294,6 +294,16 @@ impl Handler {
             Ok(mut decisions) => {
                 decisions.outcomes.extend(refused);
                 debug!(receiver, outcomes = ?decisions.outcomes, "received a notification");
+                let limited = decisions.outcomes.iter();
+                let limited = limited.filter(|outcome| **outcome == Outcome::Limited);
+                let limited = limited.count();
+                if limited > 0 {
+                    warn!(
+                        receiver,
+                        limited,
+                        "a limit holds retraining requests back; see retraining.hourly_limit"
+                    );
+                }
                 self.counters.count_outcomes(&decisions.outcomes, truncated);
                 text(200, "ok\n")
             }

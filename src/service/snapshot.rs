@@ -337,6 +337,7 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
             RuleKind::Watch(watching) => Some(watching.counts().accepted),
             RuleKind::Record(_) | RuleKind::Alert(_) => None,
         },
+        held_back: held_back(state),
     }
 }
 
@@ -356,6 +357,13 @@ fn held_series(state: &RuleState) -> Option<publish::HeldSeries> {
         held: held as u64,
         refused,
     })
+}
+
+fn held_back(state: &RuleState) -> Option<u64> {
+    match state.kind() {
+        RuleKind::Watch(watching) => watching.held_back().map(|series| series as u64),
+        RuleKind::Record(_) | RuleKind::Alert(_) => None,
+    }
 }
 
 fn peers(dispatcher: &Dispatcher) -> Vec<publish::Peer> {

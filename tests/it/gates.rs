@@ -7,10 +7,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sidewatch::internals::config::settings::{Settings, Target};
 use sidewatch::internals::config::{Config, RuleReader};
+use sidewatch_engine::alert::AlertState;
 use sidewatch_engine::exposition::Exposition;
 use sidewatch_engine::judge::Registry;
 use sidewatch_engine::metric::{Labels, Timestamp};
-use sidewatch_engine::monitor::{ModelMonitor, Scraped, StoredState};
+use sidewatch_engine::monitor::{ModelMonitor, Scraped, StoredState, Tick};
 use sidewatch_engine::retrain::RetrainRequest;
 
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -283,4 +284,46 @@ proptest! {
             prop_assert_eq!(pods, expected, "at {}", now);
         }
     }
+}
+
+/// One tick in which the target exports this many users with too deep a queue.
+fn storm(monitor: &mut ModelMonitor, tick: u32, users: u32) -> Tick {
+    let lines = (0..users).map(|user| format!("queue{{user=\"{user}\"}} 9\n"));
+    let body = lines.collect::<String>() + "queue{user=\"good\"} 1\n";
+    let scraped = Scraped {
+        result: Ok(Exposition::text(body.into_bytes(), at(tick))),
+        duration: Duration::from_millis(5),
+    };
+    monitor.observe(at(tick), &[scraped])
+}
+
+#[test]
+fn a_storm_of_series_requests_twenty_an_hour_and_one_alert_says_that_others_wait() {
+    let mut monitor = monitor(&watch("{cooldown: 6h}"), &["a"]);
+    let hour = 240;
+    let mut requests = Vec::new();
+    let mut notices = Vec::new();
+    for n in 0..=3 * hour {
+        // The storm ends before the third hour.
+        let users = if n < 2 * hour + 10 { 50 } else { 0 };
+        let ticked = storm(&mut monitor, n, users);
+        requests.extend(ticked.requests.iter().map(|_| n));
+        let of_limit = ticked
+            .changes
+            .iter()
+            .filter(|alert| alert.labels.get("alertname") == Some("SidewatchRetrainingLimited"));
+        for alert in of_limit {
+            assert_eq!(alert.labels.get("rule"), Some("QueueDeep"));
+            assert!(ticked.alerts.iter().any(|sent| sent.labels == alert.labels));
+            notices.push((n, alert.state, alert.value, alert.summary()));
+        }
+    }
+    let expected = [0; 20].into_iter().chain([hour; 20]).chain([2 * hour; 10]);
+    assert_eq!(requests, expected.collect::<Vec<_>>());
+    let text = "30 series of QueueDeep wait to request retraining: 20 requested it within the last \
+                hour, the limit";
+    assert_eq!(notices[0], (0, AlertState::Firing, 30.0, text.to_owned()));
+    let (end, state, ..) = &notices[1];
+    assert_eq!((*end, *state), (2 * hour, AlertState::Resolved));
+    assert_eq!(notices.len(), 2);
 }

@@ -78,6 +78,7 @@ fn attempt(now: i64, fired_at: Option<i64>) -> Attempt<'static> {
         at: at(now),
         fired_at: fired_at.map(at),
         enabled: true,
+        limit: None,
     }
 }
 

@@ -119,6 +119,9 @@ dry_run: true
 {{- with .inFlightTimeout }}
 in_flight_timeout: {{ . }}
 {{- end }}
+{{- if ne (int .hourlyLimit) 20 }}
+hourly_limit: {{ int .hourlyLimit }}
+{{- end }}
 {{- if $.sends }}
 {{- with .webhooks }}
 webhooks:

@@ -15,7 +15,9 @@ mod template;
 mod webhook;
 
 pub use sidewatch_engine::retrain::RetrainRequest;
-pub(crate) use sidewatch_engine::retrain::{Attempt, Decision, GateKey, Gates, Hold, Policy};
+pub(crate) use sidewatch_engine::retrain::{
+    Attempt, Decision, GateKey, Gates, Hold, Hourly, Policy,
+};
 
 pub use delivery::{Clock, Deliveries};
 pub use format::Format;

@@ -46,7 +46,7 @@ impl Tracker {
         let pass = Pass::new(rule, at, context);
         let mut ended = Self::new();
         for (labels, entry) in &mut self.entries {
-            if entry.is_limit() {
+            if entry.is_notice() {
                 continue;
             }
             if let Some(mut end) = entry.back_to_pending(at, rule.hold) {

@@ -13,8 +13,10 @@ use super::{Alert, AlertState, Annotations, Explanation};
 /// How long a resolved alert is remembered and re-sent.
 pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
 
-/// Name of the alert about a limit that refused others.
-pub(super) const LIMIT_ALERT: &str = "SidewatchAlertLimitReached";
+/// Name of the alert about a limit on alerts.
+pub(super) const ALERT_LIMIT: &str = "SidewatchAlertLimitReached";
+/// Name of the alert about the hourly limit on requests for retraining.
+pub(super) const RETRAINING_LIMIT: &str = "SidewatchRetrainingLimited";
 
 /// The state of one label set of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,9 +71,10 @@ impl Entry {
         }
     }
 
-    /// Whether it is the alert about a limit.
-    pub(super) fn is_limit(&self) -> bool {
-        self.synthetic && self.labels.get("alertname") == Some(LIMIT_ALERT)
+    /// Whether it is about a limit, not about a series.
+    pub(super) fn is_notice(&self) -> bool {
+        let name = self.labels.get("alertname");
+        self.synthetic && matches!(name, Some(ALERT_LIMIT | RETRAINING_LIMIT))
     }
 
     pub(super) fn is_active(&self) -> bool {

@@ -15,6 +15,7 @@ mod event;
 mod explanation;
 mod labels;
 mod link;
+mod notice;
 mod outcome;
 mod pass;
 mod rule;

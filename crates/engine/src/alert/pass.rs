@@ -64,7 +64,7 @@ impl Pass<'_> {
     /// Adds to the texts of a watch's alert why it has ended, if it has ended now.
     pub(super) fn note_end(&self, entry: &mut Entry, why: &str) {
         let has_ended = entry.resolved_at == Some(self.at);
-        if has_ended && self.rule.kind == AlertKind::Watch && !entry.is_limit() {
+        if has_ended && self.rule.kind == AlertKind::Watch && !entry.is_notice() {
             entry.annotations = entry.annotations.with("resolved", why);
         }
     }

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::entry::{Entry, LIMIT_ALERT, Step};
+use super::entry::{ALERT_LIMIT, Entry, Step};
 use super::link::generator_url;
 use super::pass::{Labelled, Pass, annotations, effective, label, lease, mark_no_data};
 use super::template::TemplateEnvironment;
 use super::{
-    Alert, AlertKind, AlertRule, AlertState, Annotations, Changes, Condition, Context, NoData,
-    Observation, Outcome,
+    Alert, AlertKind, AlertRule, AlertState, Changes, Condition, Context, NoData, Observation,
+    Outcome,
 };
 
 /// A rule's alerts as the store keeps them.
@@ -176,7 +176,7 @@ impl Tracker {
     fn idle(&mut self, pass: &mut Pass<'_>) {
         let known: Vec<Labels> = self.entries.keys().cloned().collect();
         for labels in known {
-            let Some(entry) = self.entries.get(&labels).filter(|entry| !entry.is_limit()) else {
+            let Some(entry) = self.entries.get(&labels).filter(|entry| !entry.is_notice()) else {
                 continue;
             };
             let condition = if entry.synthetic {
@@ -291,7 +291,7 @@ impl Tracker {
         let listed: HashSet<&Labels> = labelled.iter().map(|(labels, _)| labels).collect();
         let rest = self.entries.iter();
         let rest: Vec<(&Labels, &Entry)> = rest
-            .filter(|(labels, entry)| !listed.contains(*labels) && !entry.is_limit())
+            .filter(|(labels, entry)| !listed.contains(*labels) && !entry.is_notice())
             .collect();
         if rest.is_empty() {
             return Vec::new();
@@ -343,7 +343,7 @@ impl Tracker {
         let active = self
             .entries
             .values()
-            .filter(|e| e.is_active() && !e.is_limit())
+            .filter(|e| e.is_active() && !e.is_notice())
             .count();
         if rule.kind == AlertKind::Alert {
             if rule.limit > 0 && active > rule.limit {
@@ -357,37 +357,14 @@ impl Tracker {
             return;
         }
         let refused = pass.changes.refused;
-        let labels = pass
-            .context
-            .identity
-            .with("alertname", LIMIT_ALERT)
-            .with("rule", &rule.name);
-        if refused == 0 {
-            let Some(entry) = self.entries.get_mut(&labels) else {
-                return;
-            };
-            let step = entry.unseen(pass.at, Duration::ZERO);
-            self.apply(pass, &labels, step);
-            return;
-        }
-        let message = format!(
+        let text = format!(
             "{refused} more series of {} are anomalous than the limit of {} lets alert",
             rule.name, rule.limit
         );
-        if !self.entries.get(&labels).is_some_and(Entry::is_active) {
-            let mut entry = Entry::pending(labels.clone(), Labels::empty(), pass.at);
-            entry.synthetic = true;
-            self.entries.insert(labels.clone(), entry);
+        self.notice(pass, ALERT_LIMIT, refused, || text.clone());
+        if refused > 0 {
+            pass.changes.remark = Some(text);
         }
-        if let Some(entry) = self.entries.get_mut(&labels) {
-            #[expect(clippy::cast_precision_loss, reason = "a count of series")]
-            let value = refused as f64;
-            entry.value = value;
-            entry.annotations = Annotations::new([("summary", message.as_str())]);
-            let step = entry.seen(pass.at, Duration::ZERO);
-            self.apply(pass, &labels, step);
-        }
-        pass.changes.remark = Some(message);
     }
 
     /// Returns the alerts to send now and marks them as sent.

@@ -9,11 +9,11 @@ use super::results::Results;
 use super::rule::{RuleKind, RuleState};
 use super::settings::{Model, RetrainingSettings, Settings};
 use super::watch::Watching;
-use crate::alert::Context;
+use crate::alert::{Alert, Context};
 use crate::judge;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::Query;
-use crate::retrain::{Attempt, Decision, GateKey, Gates, Policy, RetrainRequest};
+use crate::retrain::{Attempt, Decision, GateKey, Gates, Hourly, Policy, RetrainRequest};
 use crate::rules::Retrain;
 use crate::series::Window;
 
@@ -73,21 +73,38 @@ impl Retraining {
             .rename(|rule| moved.get(rule).map(|key| vec![key.as_str()]));
     }
 
-    /// The retraining requests of a rule after its evaluation: of firing alerts whose series got a
-    /// verdict in it. An alert without data asks for nothing.
+    /// The retraining requests of a rule after its evaluation, and the changes of the alert about
+    /// those that the hourly limit holds back.
     pub(super) fn decide(
         &mut self,
-        rule: &RuleState,
+        rule: &mut RuleState,
         known: Known<'_>,
         context: &Context,
         at: Timestamp,
-    ) -> Vec<RetrainRequest> {
-        let RuleKind::Watch(watching) = &rule.kind else {
-            return Vec::new();
+    ) -> (Vec<RetrainRequest>, Vec<Alert>) {
+        let RuleKind::Watch(watching) = &mut rule.kind else {
+            return Default::default();
         };
+        let (requests, held_back) = self.requests(&rule.key, watching, known, context, at);
+        let limit = self.settings.hourly_limit;
+        // Without a verdict it is unknown what waits: the alert stays as it is.
+        let changes = held_back.map(|held_back| watching.hold_back(held_back, limit, context, at));
+        (requests, changes.unwrap_or_default())
+    }
+
+    /// The requests for firing alerts whose series got a verdict in this evaluation, and how many
+    /// the hourly limit holds back; `None` if alerts fire, but none has a verdict.
+    fn requests(
+        &mut self,
+        rule: &str,
+        watching: &Watching,
+        known: Known<'_>,
+        context: &Context,
+        at: Timestamp,
+    ) -> (Vec<RetrainRequest>, Option<usize>) {
         let watch = &watching.watch;
         let Some(retrain) = &watch.retrain else {
-            return Vec::new();
+            return (Vec::new(), Some(0));
         };
         let policy = Policy {
             cooldown: retrain.cooldown,
@@ -95,17 +112,19 @@ impl Retraining {
             in_flight_timeout: self.settings.in_flight_timeout.unwrap_or(retrain.cooldown),
             dry_run: self.settings.dry_run,
         };
-        let judged = self.count_verdicts(&rule.key, &policy, watching);
+        let judged = self.count_verdicts(rule, &policy, watching);
         let mut requests = Vec::new();
         let firing = watching.tracker.firing(&watch.alert, context);
         let present = watching.judged.iter().map(|(sample, _)| &sample.labels);
         let known_series = present.chain(firing.iter().map(|alert| &alert.series));
-        self.sweep(&rule.key, &policy, known_series, at);
+        self.sweep(rule, &policy, known_series, at);
+        let limit = self.settings.hourly_limit;
+        let mut hourly = Hourly::new(&self.gates, rule, limit, at, |_| true);
         for alert in &firing {
             if !judged.contains(&alert.series) {
                 continue;
             }
-            let key = GateKey::new(&rule.key, &alert.series);
+            let key = GateKey::new(rule, &alert.series);
             let version = self.model.version.as_deref().unwrap_or("");
             let attempt = Attempt {
                 model: (&self.model.id, version),
@@ -113,11 +132,12 @@ impl Retraining {
                 at,
                 fired_at: alert.fired_at,
                 enabled: self.settings.enabled,
+                limit: None,
             };
+            let veto = || vetoed(retrain, known, at);
             let decision = self
                 .gates
-                .gate(&key)
-                .decide(&policy, &key, &attempt, || vetoed(retrain, known, at));
+                .decide(&policy, &key, &attempt, &mut hourly, veto);
             match decision {
                 Decision::Request { id } => {
                     requests.push(RetrainRequest::new(id, attempt.model, alert, at));
@@ -128,7 +148,8 @@ impl Retraining {
                 Decision::Hold(_) => {}
             }
         }
-        requests
+        let is_known = firing.is_empty() || !judged.is_empty();
+        (requests, is_known.then(|| hourly.held_back()))
     }
 
     /// Adds the verdicts of an evaluation; returns the series that got one.
@@ -184,6 +205,26 @@ impl Retraining {
     }
 }
 
+impl Watching {
+    /// Notes how many requests the hourly limit holds back; returns the changes of the alert about
+    /// them.
+    fn hold_back(
+        &mut self,
+        held_back: usize,
+        limit: usize,
+        context: &Context,
+        at: Timestamp,
+    ) -> Vec<Alert> {
+        self.held_back = held_back;
+        let rule = &self.watch.alert;
+        let counts = (held_back, limit);
+        let changes = self
+            .tracker
+            .note_limited_retraining(rule, at, context, counts);
+        changes.alerts
+    }
+}
+
 /// Whether `unless` returns something.
 fn vetoed(
     retrain: &Retrain,
@@ -230,6 +271,7 @@ mod tests {
             at: start,
             fired_at: Some(start),
             enabled: true,
+            limit: None,
         };
         let decision = retraining
             .gates

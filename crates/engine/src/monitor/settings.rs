@@ -7,6 +7,7 @@ use crate::alert;
 use crate::describe::{EnvLabels, EnvText, HttpUrl, Node, section, worded};
 use crate::exposition::ScrapeLimits;
 use crate::metric::Labels;
+use crate::retrain::Hourly;
 use crate::series;
 
 /// The settings of a monitor besides its rules, built from the configuration.
@@ -231,6 +232,8 @@ pub struct RetrainingSettings {
     /// How long a request counts as under way unless it is reported done; the rule's cool-down by
     /// default.
     pub in_flight_timeout: Option<Duration>,
+    /// Most series of a rule that request within an hour; 0 is no limit.
+    pub hourly_limit: usize,
 }
 
 impl Default for RetrainingSettings {
@@ -239,6 +242,7 @@ impl Default for RetrainingSettings {
             enabled: true,
             dry_run: false,
             in_flight_timeout: None,
+            hourly_limit: Hourly::DEFAULT,
         }
     }
 }

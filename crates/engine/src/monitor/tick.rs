@@ -166,14 +166,15 @@ impl ModelMonitor {
         let resend_delay = self.settings.resend_delay;
         for index in due {
             for rule in &mut self.groups[index].rules {
-                tick.alerts
-                    .extend(rule.due(at, resend_delay, &self.context));
                 let known = Known {
                     window: &self.window,
                     results,
                 };
-                let requests = self.retraining.decide(rule, known, &self.context, at);
+                let (requests, changes) = self.retraining.decide(rule, known, &self.context, at);
                 tick.requests.extend(requests);
+                tick.changes.extend(changes);
+                tick.alerts
+                    .extend(rule.due(at, resend_delay, &self.context));
             }
         }
         tick.alerts.extend(self.due_retired(at));

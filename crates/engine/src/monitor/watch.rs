@@ -37,6 +37,8 @@ pub struct Watching {
     incidents: HashMap<Labels, Timestamp>,
     /// Whether an incident opened or closed since the state was last stored.
     pub(super) is_unsaved: bool,
+    /// The series whose request for retraining the hourly limit held back at the last evaluation.
+    pub(super) held_back: usize,
     versions: Versions,
     /// Missing series are missing at the source: every window was filled in the last evaluation.
     is_filled: bool,
@@ -64,6 +66,7 @@ impl Watching {
             counted,
             incidents: HashMap::new(),
             is_unsaved: false,
+            held_back: 0,
             versions: Versions::default(),
             is_filled: false,
             is_refusing: false,
@@ -90,6 +93,13 @@ impl Watching {
     #[must_use]
     pub fn counts(&self) -> TableCounts {
         self.table.counts()
+    }
+
+    /// The series whose request for retraining the hourly limit held back at the last evaluation;
+    /// `None` if the watch never requests retraining.
+    #[must_use]
+    pub fn held_back(&self) -> Option<usize> {
+        self.watch.retrain.as_ref().map(|_| self.held_back)
     }
 
     /// Judges the values of this tick.

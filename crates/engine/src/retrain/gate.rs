@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
+use super::hourly::HOUR;
 use super::idempotency_key;
 use super::key::GateKey;
 use super::verdicts::Verdicts;
@@ -63,6 +64,11 @@ pub enum Hold {
         /// When it stops counting as under way.
         until: Timestamp,
     },
+    /// As many other series of its rule and model as may requested within the last hour.
+    Limited {
+        /// How many may.
+        limit: usize,
+    },
     /// The rule's `unless` returned a result, or its evaluation failed.
     Vetoed(String),
     /// `retraining.enabled` is false.
@@ -86,6 +92,9 @@ impl fmt::Display for Hold {
             Self::CoolingDown { until } => write!(f, "cooling down until {until}"),
             Self::InFlight { id, until } => {
                 write!(f, "request {id} is under way, at most until {until}")
+            }
+            Self::Limited { limit } => {
+                write!(f, "{limit} other series requested within the last hour")
             }
             Self::Vetoed(why) => write!(f, "vetoed: {why}"),
             Self::Disabled => f.write_str("retraining.enabled is false"),
@@ -143,6 +152,8 @@ pub struct Attempt<'a> {
     pub fired_at: Option<Timestamp>,
     /// `retraining.enabled`.
     pub enabled: bool,
+    /// The hourly limit, where it admits no further series; `None` where it does.
+    pub limit: Option<usize>,
 }
 
 impl Gate {
@@ -216,17 +227,25 @@ impl Gate {
                 return Err(Hold::InFlight { id, until });
             }
         }
+        if let Some(limit) = attempt.limit {
+            return Err(Hold::Limited { limit });
+        }
         Ok(fired_at)
     }
 
-    /// Until when the gate may hold a request back, or a new alert may fall into its last epoch: at
-    /// most two cool-downs after a request.
+    /// Whether it requested within the hour before `at`.
+    pub(super) fn asked_within_hour(&self, at: Timestamp) -> bool {
+        self.last_request.is_some_and(|last| at < last + HOUR)
+    }
+
+    /// Until when the gate may hold a request back, counts for the hourly limit, or a new alert may
+    /// fall into its last epoch: at most an hour or two cool-downs after a request.
     pub(super) fn busy_until(
         &self,
         cooldown: Duration,
         in_flight_timeout: Duration,
     ) -> Option<Timestamp> {
-        let cooling = self.last_request.map(|last| last + cooldown * 2);
+        let cooling = self.last_request.map(|last| last + HOUR.max(cooldown * 2));
         let flight = self.in_flight.as_ref();
         let flying = flight.map(|flight| flight.since + in_flight_timeout);
         cooling.max(flying)

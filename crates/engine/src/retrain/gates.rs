@@ -23,6 +23,30 @@ impl Gates {
         self.gates.entry(key.clone()).or_default()
     }
 
+    /// The gate of a key, if there is one.
+    #[must_use]
+    pub fn get(&self, key: &GateKey) -> Option<&Gate> {
+        self.gates.get(key)
+    }
+
+    /// Drops the gate of a key.
+    pub fn remove(&mut self, key: &GateKey) {
+        self.gates.remove(key);
+    }
+
+    /// The gates of a rule.
+    pub(super) fn of_rule<'a>(
+        &'a self,
+        rule: &'a str,
+    ) -> impl Iterator<Item = (&'a GateKey, &'a Gate)> {
+        let first = GateKey {
+            rule: rule.to_owned(),
+            series: Labels::empty(),
+        };
+        let from = self.gates.range(first..);
+        from.take_while(move |(key, _)| key.rule == rule)
+    }
+
     /// Every gate, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&GateKey, &Gate)> {
         self.gates.iter()
@@ -73,9 +97,9 @@ impl Gates {
     }
 
     /// Every series of a rule with verdicts.
-    pub fn series(&self, rule: &str) -> impl Iterator<Item = &Labels> {
-        let gates = self.gates.iter().filter(move |(key, _)| key.rule == rule);
-        gates.flat_map(|(_, gate)| gate.replicas().series())
+    pub fn series<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a Labels> {
+        self.of_rule(rule)
+            .flat_map(|(_, gate)| gate.replicas().series())
     }
 
     /// Drops the verdicts of a rule on these series, and the gates that hold nothing any more: no

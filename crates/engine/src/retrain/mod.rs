@@ -2,6 +2,7 @@
 
 mod gate;
 mod gates;
+mod hourly;
 mod key;
 mod pairs;
 mod request;
@@ -9,5 +10,6 @@ mod verdicts;
 
 pub use gate::{Attempt, Decision, Gate, Hold, Policy};
 pub use gates::Gates;
+pub use hourly::Hourly;
 pub use key::GateKey;
 pub use request::{RetrainRequest, idempotency_key};
