@@ -169,11 +169,11 @@ groups:
 - name: own
   rules:
   - watch: Any
-    expr: NAME
+    expr: 'NAME'
     strategy: {type: static, bound: -1, direction: above}
     labels: {severity: page, rule: Any, cluster: eu}
     annotations: {summary: 'model_id, le, copy, state: {{ $labels }}'}
-  - {alert: Plain, expr: NAME > -1, labels: {severity: page}}
+  - {alert: Plain, expr: 'NAME > -1', labels: {severity: page}}
 
 ";
 
