@@ -5,12 +5,15 @@
 //! ordinary test.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use sidewatch::internals::config::{RuleReader, read_settings, read_web};
 use sidewatch::internals::notify::retrain::Entry;
+use sidewatch::internals::relay::notified;
+use sidewatch::internals::runtime::http::inflate;
 use sidewatch_engine::alert::template::Scope;
 use sidewatch_engine::alert::{
     AlertRule, Context, NoData, Observation, Outcome, Template, Tracker,
@@ -28,7 +31,7 @@ use crate::exposition_reference;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 9] = [
+pub(crate) const TARGETS: [Target; 11] = [
     ("exposition_text", exposition_text),
     ("exposition_openmetrics", exposition_openmetrics),
     ("promql", promql),
@@ -38,6 +41,8 @@ pub(crate) const TARGETS: [Target; 9] = [
     ("template", template),
     ("store_record", store_record),
     ("series_notation", series_notation),
+    ("gzip_body", gzip_body),
+    ("relay_message", relay_message),
 ];
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -314,4 +319,46 @@ pub(crate) fn series_notation(data: &[u8]) {
         assert!(values.len() <= 1_000_000);
     }
     drop(notation::unquote(text));
+}
+
+/// The limit on what comes out of a gzip body here.
+const INFLATED_BYTES: u64 = 64 << 10;
+
+/// A gzip body gives the same bytes however it arrives, and the bytes that a plain reader of gzip
+/// gives, or an error. The first byte is the length of the pieces.
+pub(crate) fn gzip_body(data: &[u8]) {
+    let Some((length, body)) = data.split_first() else {
+        return;
+    };
+    let whole = inflate([body], INFLATED_BYTES);
+    let pieces = inflate(body.chunks(usize::from(*length).max(1)), INFLATED_BYTES);
+    assert_eq!(whole.as_ref().ok(), pieces.as_ref().ok());
+    let mut plain = Vec::new();
+    let read = flate2::read::MultiGzDecoder::new(body)
+        .take(INFLATED_BYTES)
+        .read_to_end(&mut plain);
+    match whole {
+        Ok(bytes) => {
+            assert!((bytes.len() as u64) < INFLATED_BYTES);
+            assert!(body.is_empty() || read.is_ok());
+            assert_eq!(bytes, plain);
+        }
+        Err(error) => said(&error.to_string()),
+    }
+}
+
+/// A notification of any client is refused in one line, or its alerts are small and named.
+pub(crate) fn relay_message(data: &[u8]) {
+    let alerts = match notified(data) {
+        Ok(alerts) => alerts,
+        Err(problem) => return said(&problem),
+    };
+    for (labels, annotations) in alerts {
+        let of_labels = labels.iter().map(|(name, value)| name.len() + value.len());
+        assert!(of_labels.sum::<usize>() <= 16 << 10);
+        let of_annotations = annotations
+            .iter()
+            .map(|(name, text)| name.len() + text.len());
+        assert!(of_annotations.sum::<usize>() <= 32 << 10);
+    }
 }

@@ -100,6 +100,11 @@ pub mod reference {
     pub use crate::reference::{INDEX, PAGES, index};
 }
 
+/// From `relay`.
+pub mod relay {
+    pub use crate::relay::notified;
+}
+
 /// From `runtime`.
 pub mod runtime {
 
@@ -117,7 +122,7 @@ pub mod runtime {
     pub mod http {
         pub use crate::runtime::http::{
             Auth, Client, Error, Header, Kind, OAuth2, Proxy, Response, Secret, Settings, Tls,
-            TlsVersion,
+            TlsVersion, inflate,
         };
     }
 }
@@ -125,6 +130,11 @@ pub mod runtime {
 /// From `scrape`.
 pub mod scrape {
     pub use crate::scrape::{Error, HttpProducer, MetricProducer, Target, format_of};
+}
+
+/// From `service`.
+pub mod service {
+    pub use crate::service::published;
 }
 
 /// From `state`.

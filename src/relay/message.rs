@@ -108,6 +108,17 @@ impl Notification {
     }
 }
 
+/// Labels and annotations of the valid alerts in the body of a notification.
+///
+/// # Errors
+/// Why there are none.
+pub fn notified(body: &[u8]) -> Result<Vec<(Labels, Annotations)>, String> {
+    let alerts = Notification::parse(body)?.alerts.into_iter();
+    Ok(alerts
+        .map(|alert| (alert.labels, alert.annotations))
+        .collect())
+}
+
 fn received(alert: Alert) -> Result<Received, String> {
     let firing = match alert.status.as_str() {
         "firing" => true,

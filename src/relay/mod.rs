@@ -18,4 +18,5 @@ mod page;
 mod service;
 
 pub(crate) use decision::Outcome;
+pub use message::notified;
 pub(crate) use service::Service;

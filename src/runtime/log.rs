@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_larger_than_all_room_is_dropped_alone() {
+        static DROPPED: AtomicU64 = AtomicU64::new(0);
+        let out = Out::default();
+        let mut log = Log::counting(out.clone(), &DROPPED).unwrap();
+        for line in [vec![b'a'; MAX_WAITING + 1], b"next\n".to_vec()] {
+            log.write_all(&line).unwrap();
+        }
+        Log::flush(&log, SOON);
+        assert_eq!(*out.written.lock(), b"next\n");
+        assert_eq!(DROPPED.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
     fn lines_that_the_system_refuses_are_counted() {
         static DROPPED: AtomicU64 = AtomicU64::new(0);
         let out = Out {

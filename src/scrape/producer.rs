@@ -138,6 +138,7 @@ impl HttpProducer {
             format,
             at,
             duration: start.elapsed(),
+            is_foreign: response.is_foreign,
         })
     }
 

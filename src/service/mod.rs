@@ -37,3 +37,4 @@ pub use builder::ServiceBuilder;
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
 pub use service::Service;
+pub use snapshot::published;

@@ -70,29 +70,41 @@ pub(super) struct Around<'a> {
 
 /// The published snapshot, as of `at`.
 pub(super) fn snapshot(monitor: &ModelMonitor, around: Around<'_>, at: Timestamp) -> Snapshot {
-    let settings = &around.config.settings;
+    let global = &around.config.settings.global;
+    let mut snapshot = of_monitor(around.config, around.fixed, monitor, at);
+    snapshot.targets.extend(around.round.map(source));
     Snapshot {
-        at,
-        model: settings.model.labels(),
-        targets: targets(monitor, at)
-            .into_iter()
-            .chain(around.round.map(source))
-            .collect(),
         backfill: around.backfill.cloned(),
         source_skew: around.round.map(|round| round.skew_millis as f64 / 1000.0),
-        signals: signals(monitor, &around.fixed.rules),
-        alerts: alerts(monitor, &around.fixed.rules),
-        groups: groups(monitor, around.fixed, &around.config.rules),
         peers: peers(around.dispatcher),
         receivers: receivers(around.dispatcher.receivers()),
-        series: monitor.series() as u64,
         config_hash: around.config_hash.to_owned(),
         durable: around.durable,
         reload: around.reload.clone(),
         sources: Arc::clone(&around.fixed.sources),
-        interval: settings.global.scrape_interval,
-        timeout: settings.global.scrape_timeout,
+        interval: global.scrape_interval,
+        timeout: global.scrape_timeout,
         discovery: around.discovery,
+        ..snapshot
+    }
+}
+
+/// What a monitor that no service runs would publish, as of `at`.
+pub fn published(config: &Config, monitor: &ModelMonitor, at: Timestamp) -> Snapshot {
+    of_monitor(config, &Fixed::of(config), monitor, at)
+}
+
+/// The part of a snapshot that the monitor knows.
+fn of_monitor(config: &Config, fixed: &Fixed, monitor: &ModelMonitor, at: Timestamp) -> Snapshot {
+    Snapshot {
+        at,
+        model: config.settings.model.labels(),
+        targets: targets(monitor, at),
+        signals: signals(monitor, &fixed.rules),
+        alerts: alerts(monitor, &fixed.rules),
+        groups: groups(monitor, fixed, &config.rules),
+        series: monitor.series() as u64,
+        ..Snapshot::default()
     }
 }
 

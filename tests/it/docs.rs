@@ -121,3 +121,40 @@ fn every_file_that_the_readme_links_to_is_there() {
         assert!(root.join(link).exists(), "{link}");
     }
 }
+
+/// The text of every Rust file below a folder.
+fn sources(folder: &Path, out: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            out.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_test_that_the_evidence_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut code = String::new();
+    for folder in ["src", "tests/it", "crates/engine"] {
+        sources(&root.join(folder), &mut code);
+    }
+    let evidence = fs::read_to_string(root.join("docs/evidence/security.md")).unwrap();
+    let is_sentence = |text: &&str| {
+        let words = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        !text.starts_with('_') && text.matches('_').count() >= 4 && text.chars().all(words)
+    };
+    // Every other part stands between backticks.
+    let named: Vec<&str> = evidence
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(is_sentence)
+        .collect();
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        assert!(code.contains(&format!("fn {name}(")), "{name}");
+    }
+}

@@ -269,6 +269,52 @@ fn one_replica_cannot_take_the_places_of_another_in_a_watch() {
 }
 
 #[test]
+fn a_replica_that_calls_itself_by_the_name_of_another_takes_none_of_its_places() {
+    let mut monitor = monitor(RULES);
+    let forged = (0..12_000).fold(String::new(), |mut body, n| {
+        writeln!(
+            body,
+            "accuracy{{instance=\"good:8000\",pod=\"good\",i=\"{n}\"}} 0.99"
+        )
+        .unwrap();
+        body
+    });
+    observe(&mut monitor, 0, [&forged, "x 1\n"]);
+    observe(&mut monitor, 1, [&forged, "accuracy 0.1\n"]);
+    assert_eq!(firing_pods(&monitor), ["good"]);
+}
+
+#[test]
+fn twins_of_our_labels_up_to_the_limit_cost_no_time_and_keep_their_values() {
+    let mut monitor = monitor(RULES);
+    let mut twins = String::new();
+    let mut name = "model_id".to_owned();
+    for n in 0..50 {
+        write!(twins, "{name}=\"{n}\",").unwrap();
+        name = format!("exported_{name}");
+    }
+    let body = (0..500).fold(String::new(), |mut body, n| {
+        writeln!(body, "accuracy{{i=\"{n}\",{twins}}} 0.1").unwrap();
+        body
+    });
+    let started = Instant::now();
+    let tick = observe(&mut monitor, 0, [&body, "accuracy 0.99\n"]);
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
+    assert_eq!(tick.alerts.len(), 500);
+    for alert in &tick.alerts {
+        assert_eq!(alert.labels.get("model_id"), Some("fraud"));
+        for value in 0..50 {
+            let value = value.to_string();
+            let mut labels = alert.labels.iter();
+            assert!(
+                labels.any(|(name, own)| name.ends_with("model_id") && own == value),
+                "{value}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_replica_that_arrives_late_gets_its_places_from_the_one_that_has_most() {
     let mut monitor = monitor(RULES);
     let failing = series("accuracy", 0, 12_000, 0.1);

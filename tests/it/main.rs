@@ -39,6 +39,7 @@ mod fuzz_smoke; // a short run of the fuzz targets
 mod gates; // replicas and watches of one name ask each for themselves
 mod half_sent; // bodies that never end are refused by their heads, and share a budget
 mod hostile_clients; // floods, slow and stuck clients; scrapes are still answered
+mod hostile_labels; // random labels on the series of every pack
 mod hostile_targets; // bodies that cost or crowd out; the others are still watched
 mod identity; // rule state over reloads and restarts
 mod import_cycles; // no two files import each other
@@ -81,6 +82,7 @@ mod spelling; // text stays as written, as promtool reads it
 mod status_page; // the page, the API and refused requests
 mod store; // restarts, crashes, damage
 mod torture; // faults of machine, network and target
+mod torture_bodies; // memory and punctuality under hostile answers
 mod torture_clock; // jumps and summer time
 mod torture_disk; // full, read-only, hanging
 mod twins; // promtool agrees on templates and states

@@ -1,11 +1,15 @@
 //! A scrape over HTTP: the request, and the result of every kind of bad answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sidewatch::internals::runtime::http::{Client, Settings};
+use sidewatch::internals::config::Config;
+use sidewatch::internals::runtime::http::{Client, Settings, inflate};
 use sidewatch::internals::scrape::{HttpProducer, MetricProducer, Target};
 use sidewatch_engine::exposition::{Format, Reason};
+use sidewatch_engine::judge::Registry;
 use sidewatch_engine::metric::Timestamp;
+use sidewatch_engine::monitor::Scraped;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -182,4 +186,82 @@ async fn a_redirect_is_followed_where_it_is_allowed() {
     let error = stays.produce(NOW).await.unwrap_err();
     assert_eq!(error.reason(), Reason::Status);
     assert!(error.to_string().contains("answered 307"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_redirect_leads_to_is_neither_shown_nor_logged_in_to() {
+    let (target, inner) = (MockServer::start().await, MockServer::start().await);
+    let secret = ResponseTemplate::new(200).set_body_raw(r#"{"key":"SECRET"}"#, "text/plain");
+    Mock::given(path("/inner"))
+        .respond_with(secret)
+        .mount(&inner)
+        .await;
+    let location = inner.uri().replace("http://", "http://root:toor@") + "/inner";
+    let away = ResponseTemplate::new(302).insert_header("location", location.as_str());
+    Mock::given(path("/metrics"))
+        .respond_with(away)
+        .mount(&target)
+        .await;
+    let mut producer = producer(&format!("{}/metrics", target.uri()));
+    let exposition = producer.produce(NOW).await.unwrap();
+    assert!(exposition.is_foreign);
+    let requests = inner.received_requests().await.unwrap();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].headers.get("authorization"), None);
+
+    let yaml = "scrape: {targets: [{url: 'http://target/metrics'}]}";
+    let mut monitor = Config::from_yaml(yaml)
+        .unwrap()
+        .monitor(&Registry::built_in());
+    let result = Ok(exposition);
+    let duration = Duration::from_millis(5);
+    monitor.observe(NOW, &[Scraped { result, duration }]);
+    let last = monitor.target_states()[0].last().unwrap();
+    let error = last.error.clone().unwrap();
+    assert!(
+        error.contains("led to another host") && !error.contains("key"),
+        "{error}"
+    );
+}
+
+/// A gzip member with this body of stored and compressed blocks, and a name in its header.
+fn member(name: &[u8], text: &[u8]) -> Vec<u8> {
+    let header = flate2::GzBuilder::new().filename(name);
+    let mut encoder = header.write(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, text).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn gzip_that_costs_more_than_comes_out_of_it_is_refused() {
+    const LIMIT: u64 = 1 << 20;
+    let honest = member(b"", b"accuracy 0.99\n");
+    let members = |count: usize| [member(b"", b"").repeat(count), honest.clone()].concat();
+    // A header, then stored blocks of which nothing comes out.
+    let mut stored = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    stored.extend([0, 0, 0, 0xff, 0xff].repeat(250_000));
+    let tail = [honest.as_slice(), b"accuracy 0.1\n"].concat();
+    for (what, body, is_read) in [
+        (
+            "a short name",
+            member(b"model.prom", b"accuracy 0.99\n"),
+            true,
+        ),
+        ("1,024 members", members(1023), true),
+        ("1,025 members", members(1024), false),
+        (
+            "a name of a megabyte",
+            member(&vec![b'n'; 1 << 20], b"accuracy 0.99\n"),
+            false,
+        ),
+        ("empty stored blocks", stored, false),
+        ("text after the stream", tail, false),
+        ("half a stream", honest[..honest.len() - 6].to_vec(), false),
+    ] {
+        for length in [1, 7, 16 << 10, usize::MAX] {
+            let read = inflate(body.chunks(length.min(body.len())), LIMIT);
+            let expected = is_read.then(|| b"accuracy 0.99\n".to_vec());
+            assert_eq!(read.ok(), expected, "{what} in pieces of {length}");
+        }
+    }
 }

@@ -16,6 +16,8 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use wiremock::matchers::path;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 /// An authority that signs certificates for tests.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -213,4 +215,44 @@ async fn a_certificate_without_its_key_is_refused() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("tls_config.ca"), "{error}");
+}
+
+#[tokio::test]
+async fn a_redirect_shows_no_other_host_the_client_certificate() {
+    let authority = Authority::new();
+    let (server, own) = (authority.sign("localhost"), authority.sign("client"));
+    let (address, _tasks) = serve(&server, None).await;
+    let elsewhere = format!("https://localhost:{}/end", address.port());
+    let first = MockServer::start().await;
+    let answer = ResponseTemplate::new(307).insert_header("location", elsewhere.as_str());
+    Mock::given(path("/go"))
+        .respond_with(answer)
+        .mount(&first)
+        .await;
+    let url = format!("{}/go", first.uri());
+
+    let plain = client(trusting(&authority));
+    assert_eq!(status(&plain, &url).await.unwrap(), 200);
+    let certified = client(Tls {
+        cert: Some(own.cert.as_str().into()),
+        key: Some(own.key.serialize_pem().as_str().into()),
+        ..trusting(&authority)
+    });
+    let time = Duration::from_secs(20);
+    let errors = [
+        status(&certified, &url).await.unwrap_err(),
+        certified
+            .post_json(&url, &[], "{}", time)
+            .await
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind(), Kind::Redirect);
+        let text = error.to_string();
+        assert!(
+            text.contains("would show the client certificate to another host")
+                && text.contains(&elsewhere),
+            "{text}"
+        );
+    }
 }

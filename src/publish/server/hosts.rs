@@ -146,6 +146,8 @@ mod tests {
             "fraud-judge.dev",
             "x.svc.evil.example",
             "127.0.0.1.nip.io",
+            "127.0.0.1@evil.example",
+            "localhost:9755@evil.example",
         ] {
             assert!(!hosts().admit(Some(&authority(foreign))), "{foreign}");
         }

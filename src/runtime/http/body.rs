@@ -192,6 +192,91 @@ fn encoding_of(response: &reqwest::Response) -> String {
     text.trim().to_ascii_lowercase()
 }
 
+/// A body that is being read.
+struct Reading<'a> {
+    url: &'a str,
+    limit: Limit,
+    decoder: Decoder<'a>,
+    received: u64,
+}
+
+impl<'a> Reading<'a> {
+    /// Of a response that is read entirely or, under the limit, from its beginning. `None` for an
+    /// error page whose encoding is unknown.
+    fn of(
+        url: &'a str,
+        (status, encoding): (u16, &str),
+        limit: Limit,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<Option<Self>, Error> {
+        let limit = limit.for_status(status);
+        let out = LimitedBuffer {
+            buffer,
+            limit,
+            full: false,
+        };
+        let decoder = match encoding {
+            "" | "identity" => Decoder::Identity(out),
+            "gzip" | "x-gzip" => Decoder::Gzip(Box::new(Gzip::new(out))),
+            _ if status != 200 => return Ok(None),
+            other => {
+                let detail = format!("its Content-Encoding is {other:?}, only gzip was asked for");
+                return Err(Error::new(Kind::Encoding, url, detail));
+            }
+        };
+        Ok(Some(Self {
+            url,
+            limit,
+            decoder,
+            received: 0,
+        }))
+    }
+
+    fn is_gzip(&self) -> bool {
+        matches!(self.decoder, Decoder::Gzip(_))
+    }
+
+    /// Prepares for a body of this length, or refuses it.
+    fn expect(&mut self, content_length: Option<u64>) -> Result<(), Error> {
+        if self.limit.refuses(content_length, self.is_gzip()) {
+            return Err(self.limit.exceeded(self.url));
+        }
+        self.decoder.reserve(content_length);
+        Ok(())
+    }
+
+    /// Takes the next slice. Returns whether more is wanted.
+    fn take(&mut self, slice: &[u8]) -> Result<bool, Error> {
+        self.received += slice.len() as u64;
+        let written = self.decoder.write(slice);
+        let is_too_long = self.is_gzip() && self.limit.is_reached_by_gzip(self.received);
+        if self.decoder.is_full() || is_too_long {
+            return match self.limit.overflow {
+                Overflow::Truncate => Ok(false),
+                Overflow::Fail => Err(self.limit.exceeded(self.url)),
+            };
+        }
+        written.map_err(|error| Error::new(Kind::Encoding, self.url, error.to_string()))?;
+        Ok(true)
+    }
+
+    /// Ends a body that was taken entirely.
+    fn finish(mut self) -> Result<(), Error> {
+        if self.received == 0 {
+            return Ok(());
+        }
+        match self.decoder.finish() {
+            Ok(()) => Ok(()),
+            Err(_) if self.decoder.is_full() && self.limit.overflow == Overflow::Truncate => Ok(()),
+            Err(_) if self.decoder.is_full() => Err(self.limit.exceeded(self.url)),
+            Err(error) => {
+                let detail = format!("the gzip stream is truncated or damaged: {error}");
+                Err(Error::new(Kind::Encoding, self.url, detail))
+            }
+        }
+    }
+}
+
 /// Appends the response body to `buffer`.
 pub(super) async fn read(
     mut response: reqwest::Response,
@@ -199,58 +284,46 @@ pub(super) async fn read(
     limit: Limit,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let status = response.status().as_u16();
-    let limit = limit.for_status(status);
     let encoding = encoding_of(&response);
-    let out = LimitedBuffer {
-        buffer,
-        limit,
-        full: false,
+    let head = (response.status().as_u16(), encoding.as_str());
+    let Some(mut reading) = Reading::of(url, head, limit, buffer)? else {
+        return Ok(());
     };
-    let mut decoder = match encoding.as_str() {
-        "" | "identity" => Decoder::Identity(out),
-        "gzip" | "x-gzip" => Decoder::Gzip(Box::new(Gzip::new(out))),
-        _ if status != 200 => return Ok(()),
-        other => {
-            let detail = format!("its Content-Encoding is {other:?}, only gzip was asked for");
-            return Err(Error::new(Kind::Encoding, url, detail));
-        }
-    };
-    let length = response.content_length();
-    let is_gzip = matches!(decoder, Decoder::Gzip(_));
-    if limit.refuses(length, is_gzip) {
-        return Err(limit.exceeded(url));
-    }
-    decoder.reserve(length);
-    let mut received = 0;
+    reading.expect(response.content_length())?;
     while let Some(chunk) = response
         .chunk()
         .await
         .map_err(|error| Error::from_reqwest(&error, url))?
     {
         for slice in chunk.chunks(SLICE_BYTES) {
-            received += slice.len() as u64;
-            let written = decoder.write(slice);
-            if decoder.is_full() || is_gzip && limit.is_reached_by_gzip(received) {
-                return match limit.overflow {
-                    Overflow::Truncate => Ok(()),
-                    Overflow::Fail => Err(limit.exceeded(url)),
-                };
+            if !reading.take(slice)? {
+                return Ok(());
             }
-            written.map_err(|error| Error::new(Kind::Encoding, url, error.to_string()))?;
             yield_now().await;
         }
     }
-    if received == 0 {
-        return Ok(());
+    reading.finish()
+}
+
+/// What comes out of a gzip body that arrives in these pieces.
+///
+/// # Errors
+/// It is no gzip stream, it is damaged, or it reaches the limit in bytes or members.
+pub fn inflate<'p>(
+    pieces: impl IntoIterator<Item = &'p [u8]>,
+    limit: u64,
+) -> Result<Vec<u8>, Error> {
+    let limit = Limit {
+        bytes: limit,
+        overflow: Overflow::Fail,
+    };
+    let mut buffer = Vec::new();
+    let Some(mut reading) = Reading::of("body", (200, "gzip"), limit, &mut buffer)? else {
+        return Ok(Vec::new());
+    };
+    for piece in pieces {
+        reading.take(piece)?;
     }
-    match decoder.finish() {
-        Ok(()) => Ok(()),
-        Err(_) if decoder.is_full() && limit.overflow == Overflow::Truncate => Ok(()),
-        Err(_) if decoder.is_full() => Err(limit.exceeded(url)),
-        Err(error) => {
-            let detail = format!("the gzip stream is truncated or damaged: {error}");
-            Err(Error::new(Kind::Encoding, url, detail))
-        }
-    }
+    reading.finish()?;
+    Ok(buffer)
 }

@@ -102,7 +102,10 @@ impl Exchange {
             let next = match redirect::next_hop(&response, &url) {
                 Some(next) if self.settings.follow_redirects => next?,
                 _ => {
-                    let head = head_of(&response);
+                    let head = Response {
+                        is_foreign: !trusted,
+                        ..head_of(&response)
+                    };
                     let limit = Limit {
                         bytes: request.limit,
                         overflow: request.overflow,
@@ -111,12 +114,21 @@ impl Exchange {
                     return Ok(head);
                 }
             };
+            let status = response.status().as_u16();
             if let Method::Post(_) = request.method {
                 let is_private = self.is_private(request, authorization);
-                redirect::check_post(response.status().as_u16(), &url, &next, is_private)?;
+                redirect::check_post(status, &url, &next, is_private)?;
             }
             trusted &= redirect::same_authority(&url, &next);
+            if !trusted && self.settings.tls.cert.is_some() {
+                redirect::check_certificate(status, &url, &next)?;
+            }
             url = next;
+            if !trusted {
+                // The host that redirects may not make us log in anywhere. A URL that takes no
+                // user has none.
+                let _cannot_have_one = url.set_username("").and_then(|()| url.set_password(None));
+            }
         }
         let detail = format!("stopped after {} redirects", redirect::MAX_REDIRECTS);
         Err(Error::new(Kind::Redirect, request.url, detail))
@@ -248,5 +260,6 @@ fn head_of(response: &reqwest::Response) -> Response {
             .and_then(|text| parse_retry_after(&text, now))
             .or_else(rate_limit),
         body: Vec::new(),
+        is_foreign: false,
     }
 }

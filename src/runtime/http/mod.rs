@@ -19,6 +19,7 @@ mod settings;
 mod tls;
 mod url;
 
+pub use body::inflate;
 pub use client::Client;
 pub use error::{Error, Kind};
 pub use request::Response;

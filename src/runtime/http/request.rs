@@ -60,6 +60,8 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The decompressed body, at most the limit; empty if it was read into the caller's buffer.
     pub body: Vec<u8>,
+    /// Whether a redirect led to another host than that of the request.
+    pub is_foreign: bool,
 }
 
 impl Response {

@@ -41,6 +41,9 @@ pub struct Exposition {
     pub at: Timestamp,
     /// How long the scrape took.
     pub duration: Duration,
+    /// Whether a redirect led to a host that is not the target's. Errors then show nothing of the
+    /// body, which the target may not be allowed to read.
+    pub is_foreign: bool,
 }
 
 impl Exposition {
@@ -64,6 +67,7 @@ impl Exposition {
             format,
             at,
             duration: Duration::ZERO,
+            is_foreign: false,
         }
     }
 }

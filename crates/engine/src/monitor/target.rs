@@ -11,6 +11,9 @@ use crate::exposition::{Exposition, Ingested, Ingester, Reason};
 use crate::metric::{Labels, SeriesFilter, Timestamp};
 use crate::series::{ScrapeStats, TargetId, Window};
 
+/// The error of a body that another host gave and that is refused.
+const ELSEWHERE: &str = "a redirect led to another host, whose answer is no valid exposition; correct the URL of the target";
+
 /// The result of scraping one target.
 #[derive(Debug)]
 pub struct Scraped {
@@ -148,11 +151,12 @@ impl TargetState {
         let Some(block) = window.target_mut(self.id) else {
             return;
         };
-        let (body_bytes, result) = match &scraped.result {
+        let (body_bytes, is_foreign, result) = match &scraped.result {
             Ok(exposition) => {
                 block.begin(at);
                 (
                     exposition.body.len(),
+                    exposition.is_foreign,
                     self.ingester.ingest(exposition, block),
                 )
             }
@@ -184,7 +188,12 @@ impl TargetState {
                 block.rollback();
                 block.fail(at, duration);
                 self.count_failure(error.reason());
-                (self.ingester.last(), Some(error.to_string()))
+                let message = if is_foreign {
+                    ELSEWHERE.to_owned()
+                } else {
+                    error.to_string()
+                };
+                (self.ingester.last(), Some(message))
             }
         };
         self.last = Some(LastScrape {
