@@ -15,7 +15,8 @@ use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 ///
 /// A row is `timestamp,value[,…]`. The column `anomaly_score` is appended: 1 is exactly at the
 /// limit. The score is 0 during warm-up, for rows without a value, and during the strategy's
-/// cool-down unless it exceeds the scores in it. Every row is one step, whatever its timestamp.
+/// cool-down unless it exceeds the scores in it. A strategy that counts samples takes every row as
+/// one step, whatever its timestamp.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Score {
     /// The strategy as JSON, such as '{"type":"ewma"}'

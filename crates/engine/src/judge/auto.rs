@@ -48,7 +48,7 @@ section! {
     }
 }
 
-/// Ranks the size of an excursion among the past ones of the same series. 4.7 KB.
+/// Ranks the size of an excursion among the past ones of the same series. 4.8 KB.
 ///
 /// The size is the geometric mean of two deviations, from the recent level and from the usual level
 /// of the hour, raised where a bar of five minutes breaks records. Its rarity is the time in which
@@ -183,7 +183,7 @@ impl Auto {
             _ => format!("one as large came {times} times"),
         };
         let records = if excursion.breaks_records {
-            ", and its last minutes are outside all earlier ones"
+            ", and its last minutes break records"
         } else {
             ""
         };
