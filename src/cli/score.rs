@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use crate::history::parse_time;
 use crate::judge::{Registry, StrategyConfig, StrategyContext, ThresholdStrategy};
-use crate::metric::{Direction, Labels, Metric, MetricSample};
+use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
 /// Add an anomaly score to every row of every CSV file below a directory
 ///
 /// A row is `timestamp,value[,…]`. The column `anomaly_score` is appended: 1 is exactly at the
 /// limit. The score is 0 during warm-up, for rows without a value, and during the strategy's
-/// cool-down unless it exceeds the scores before it. Every row is one step, whatever its timestamp.
+/// cool-down unless it exceeds the scores in it. A strategy that counts samples takes every row as
+/// one step, whatever its timestamp.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Score {
     /// The strategy as JSON, such as '{"type":"ewma"}'
@@ -108,7 +109,7 @@ fn score_file(
         let sample = read_row(line)
             .map_err(|message| format!("{}:{}: {message}", from.display(), index + 1))?;
         let score = strategy.judge(&sample).score.unwrap_or(0.0);
-        let score = filter.apply(score, strategy.cooldown());
+        let score = filter.apply(score, sample.at, strategy.cooldown());
         writeln!(out, "{},{}", line.trim_end(), score).map_err(unwritable)?;
         rows += 1;
     }
@@ -119,16 +120,21 @@ fn score_file(
 /// Replaces a score by 0 unless it is higher than all scores within the cool-down before it.
 #[derive(Default)]
 struct CooldownFilter {
-    recent: VecDeque<f64>,
+    /// The recent scores that no later one exceeds, highest first.
+    recent: VecDeque<(Timestamp, f64)>,
 }
 
 impl CooldownFilter {
-    fn apply(&mut self, score: f64, cooldown: usize) -> f64 {
-        while self.recent.len() > cooldown {
-            self.recent.pop_front();
-        }
-        let is_highest = self.recent.iter().all(|before| score > *before);
-        self.recent.push_back(score);
+    fn apply(&mut self, score: f64, at: Timestamp, cooldown: Duration) -> f64 {
+        let is_over = |(before, _): &mut (Timestamp, f64)| at.since(*before) >= cooldown;
+        while self.recent.pop_front_if(is_over).is_some() {}
+        while self
+            .recent
+            .pop_back_if(|(_, lower)| *lower < score)
+            .is_some()
+        {}
+        let is_highest = self.recent.is_empty();
+        self.recent.push_back((at, score));
         if is_highest { score } else { 0.0 }
     }
 }
@@ -155,7 +161,10 @@ fn read_row(line: &str) -> Result<MetricSample, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{CooldownFilter, read_row};
+    use crate::metric::Timestamp;
 
     #[test]
     fn a_row_may_have_a_blank_value() {
@@ -166,9 +175,23 @@ mod tests {
     #[test]
     fn only_a_higher_score_passes_during_the_cooldown() {
         let mut filter = CooldownFilter::default();
-        let passed: Vec<f64> = [1.0, 1.0, 2.0, 0.5, 0.4, 0.6]
-            .map(|score| filter.apply(score, 2))
-            .to_vec();
+        let rows = [(0, 1.0), (1, 1.0), (2, 2.0), (3, 0.5), (4, 0.4), (5, 0.6)];
+        let passed = rows.map(|(minute, score)| {
+            let at = Timestamp::from_millis(minute * 60_000);
+            filter.apply(score, at, Duration::from_secs(180))
+        });
         assert_eq!(passed, [1.0, 0.0, 2.0, 0.0, 0.0, 0.6]);
+    }
+
+    #[test]
+    fn the_cooldown_is_the_same_time_at_every_interval() {
+        for minutes in [1, 5, 60] {
+            let mut filter = CooldownFilter::default();
+            let passed = (0..24 * 60 / minutes).filter(|row| {
+                let at = Timestamp::from_millis(row * minutes * 60_000);
+                filter.apply(1.0, at, Duration::from_secs(8 * 3600)) > 0.0
+            });
+            assert_eq!(passed.count(), 3, "{minutes}");
+        }
     }
 }

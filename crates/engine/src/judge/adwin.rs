@@ -1,6 +1,7 @@
 //! `adwin`: an adaptive window that is cut where the means of its two parts differ.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,8 +28,8 @@ section! {
         pub(super) grace_period: u32 = 10, within(2.0, 100_000.0);
         /// The fewest values on either side of a cut.
         pub(super) min_window: u32 = 5, within(1.0, 100_000.0);
-        /// How many values after an anomaly do not report another one, unless its score is higher.
-        pub(super) cooldown: u32 = 0, within(0.0, 100_000.0);
+        /// In a list of events, the time after an anomaly in which only a higher score is another one.
+        pub(super) cooldown: Duration = Duration::ZERO;
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of the rule");
     }

@@ -171,8 +171,9 @@ macro_rules! composition {
                 parts.max().unwrap_or_default()
             }
 
-            fn cooldown(&self) -> usize {
-                self.0.iter().map(|part| part.cooldown()).max().unwrap_or(0)
+            fn cooldown(&self) -> Duration {
+                let parts = self.0.iter().map(|part| part.cooldown());
+                parts.max().unwrap_or_default()
             }
         }
 

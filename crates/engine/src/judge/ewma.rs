@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::pace::weight;
 use super::registry::Built;
-use super::streaming::{TOO_FEW_SAMPLES, infinite};
+use super::streaming::{COOLDOWN, TOO_FEW_SAMPLES, infinite};
 use super::{
     Band, Pace, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
     Verdict, read_params,
@@ -35,8 +35,8 @@ section! {
         pub clip_sigma: f64 = 6.0, above(0.0);
         /// How many anomalous values in a row on one side make the level move there.
         pub relearn_after: u32 = 50, within(1.0, 1_000_000.0);
-        /// How many values after an anomaly do not report another one, unless its score is higher.
-        pub cooldown: u32 = 5, within(0.0, 100_000.0);
+        /// In a list of events, the time after an anomaly in which only a higher score is another one.
+        pub cooldown: Duration = COOLDOWN;
         /// Which side is bad.
         pub direction: Direction = Direction::Both, default_text("that of the rule");
         unwritten {
@@ -197,8 +197,8 @@ impl ThresholdStrategy for EwmaStrategy {
         Ok(())
     }
 
-    fn cooldown(&self) -> usize {
-        self.params.cooldown as usize
+    fn cooldown(&self) -> Duration {
+        self.params.cooldown
     }
 }
 

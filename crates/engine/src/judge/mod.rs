@@ -7,19 +7,23 @@
 
 mod adwin;
 mod auto;
+mod bars;
 mod blocks;
+mod budget;
 mod builtin;
 mod compose;
 mod config;
 mod drift;
 mod ewma;
 mod mad;
+mod moving_mean;
 mod normal;
 mod novelty;
 mod pace;
 mod page_hinkley;
 mod params;
 mod record;
+mod recurrence;
 mod registry;
 mod season;
 mod seasonal;

@@ -1,6 +1,7 @@
 //! `novelty`: how much a value and its recent course differ from everything before.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,8 +25,8 @@ section! {
         pub(super) threshold: f64 = 0.075, above(0.0);
         /// How many values are learned before the first is judged.
         pub(super) warm_up: u32 = 100, within(10.0, 1_000_000.0);
-        /// How many values after an anomaly do not report another one, unless its score is higher.
-        pub(super) cooldown: u32 = 60, within(0.0, 100_000.0);
+        /// In a list of events, the time after an anomaly in which only a higher score is another one.
+        pub(super) cooldown: Duration = Duration::from_secs(12 * 3600);
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of the rule");
     }

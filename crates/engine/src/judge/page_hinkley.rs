@@ -1,6 +1,7 @@
 //! `page_hinkley`: the cumulative sum of deviations from the running mean.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,8 +25,8 @@ section! {
         pub(super) alpha: f64 = 0.9999, between(0.0, 1.0);
         /// How many values are learned before the first is judged.
         pub(super) warm_up: u32 = 30, within(1.0, 1_000_000.0);
-        /// How many values after an anomaly do not report another one, unless its score is higher.
-        pub(super) cooldown: u32 = 0, within(0.0, 100_000.0);
+        /// In a list of events, the time after an anomaly in which only a higher score is another one.
+        pub(super) cooldown: Duration = Duration::ZERO;
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of the rule");
     }

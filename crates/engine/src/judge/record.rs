@@ -12,16 +12,22 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The excess above the maximum and below the minimum so far; then adds the value.
-    pub(super) fn both(&mut self, u: f64) -> (f64, f64) {
+    /// The excess above the maximum and below the minimum so far.
+    pub(super) fn excess(&self, u: f64) -> (f64, f64) {
         let range = self.max - self.min;
-        let mut excess = (0.0, 0.0);
         if range > 0.0 {
-            excess = (
+            (
                 ((u - self.max) / range).max(0.0),
                 ((self.min - u) / range).max(0.0),
-            );
+            )
+        } else {
+            (0.0, 0.0)
         }
+    }
+
+    /// The excess above the maximum and below the minimum so far; then adds the value.
+    pub(super) fn both(&mut self, u: f64) -> (f64, f64) {
+        let excess = self.excess(u);
         self.take(u);
         excess
     }
@@ -42,7 +48,8 @@ impl Record {
         (self.min, self.max)
     }
 
-    fn take(&mut self, u: f64) {
+    /// Adds a value.
+    pub(super) fn take(&mut self, u: f64) {
         if self.seen == 0 {
             (self.max, self.min) = (u, u);
         }

@@ -107,6 +107,12 @@ impl Season {
         residual
     }
 
+    /// The bytes of its state on the heap.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        (self.offsets.capacity() + self.counts.capacity()) * size_of::<f64>()
+    }
+
     /// Whether a restored state has the hours of its period.
     pub(super) fn is_intact(&self) -> bool {
         self.offsets.len() == self.period.hours() && self.counts.len() == self.period.hours()

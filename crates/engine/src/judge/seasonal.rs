@@ -1,13 +1,14 @@
 //! `seasonal`: the deviation from the usual level of the hour.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::registry::Built;
 use super::season::{Period, Season};
-use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
+use super::streaming::{COOLDOWN, Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
 use super::{
     Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
 };
@@ -33,8 +34,8 @@ section! {
         pub(super) min_relative_deviation: f64 = 1e-3, at_least(0.0);
         /// How many anomalous values in a row on one side make the level move there.
         pub(super) relearn_after: u32 = 50, within(1.0, 1_000_000.0);
-        /// How many values after an anomaly do not report another one, unless its score is higher.
-        pub(super) cooldown: u32 = 5, within(0.0, 100_000.0);
+        /// In a list of events, the time after an anomaly in which only a higher score is another one.
+        pub(super) cooldown: Duration = COOLDOWN;
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of the rule");
     }

@@ -1,6 +1,7 @@
 //! `shift`: detects small lasting shifts, with a guaranteed mean time between false alarms.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -28,8 +29,8 @@ section! {
         pub(super) warm_up: usize = 200, within(20.0, 100_000.0);
         /// Whether the dependence of a value on the one before it is removed.
         pub(super) whiten: bool = true;
-        /// How many values after an anomaly do not report another one, unless its score is higher.
-        pub(super) cooldown: u32 = 0, within(0.0, 100_000.0);
+        /// In a list of events, the time after an anomaly in which only a higher score is another one.
+        pub(super) cooldown: Duration = Duration::ZERO;
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of the rule");
     }

@@ -70,10 +70,10 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
         Duration::from_secs(7 * 86_400)
     }
 
-    /// Rows after an event in which only a higher score is a new event. Event lists (`score`) use
-    /// it; live, the alert's own state machine does that work.
-    fn cooldown(&self) -> usize {
-        0
+    /// The time after an event in which only a higher score is a new event. Event lists (`score`)
+    /// use it; live, the alert's own state machine does that work.
+    fn cooldown(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::metric::{Direction, MetricSample, Timestamp};
 
+/// The default cool-down. An incident is one event, whatever the interval between samples.
+pub(super) const COOLDOWN: Duration = Duration::from_secs(8 * 3600);
+
 /// The reason of a verdict while warming up.
 pub(super) const TOO_FEW_SAMPLES: &str = "too few samples were seen";
 
@@ -37,6 +40,8 @@ pub(super) trait Core:
 {
     /// The `type:` of the strategy.
     const KIND: &'static str;
+    /// The version of the stored state.
+    const VERSION: u32 = 1;
     /// What the strategy knows of the normal level.
     const LEVEL: Level;
     /// The parameters of the strategy.
@@ -68,7 +73,7 @@ pub(super) trait Core:
 pub(super) struct Common {
     pub(super) direction: Direction,
     pub(super) interval: Duration,
-    pub(super) cooldown: u32,
+    pub(super) cooldown: Duration,
 }
 
 impl Common {
@@ -76,7 +81,7 @@ impl Common {
     pub(super) fn new(
         context: &StrategyContext,
         direction: Option<Direction>,
-        cooldown: u32,
+        cooldown: Duration,
     ) -> Self {
         Self {
             direction: direction.unwrap_or(context.direction),
@@ -153,11 +158,11 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot::of(C::KIND, 1, &self.memory)
+        Snapshot::of(C::KIND, C::VERSION, &self.memory)
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
-        let memory: Memory<C> = snapshot.open(C::KIND, 1)?;
+        let memory: Memory<C> = snapshot.open(C::KIND, C::VERSION)?;
         memory
             .core
             .fits(&self.params)
@@ -169,7 +174,7 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
         Ok(())
     }
 
-    fn cooldown(&self) -> usize {
-        self.common.cooldown as usize
+    fn cooldown(&self) -> Duration {
+        self.common.cooldown
     }
 }

@@ -92,7 +92,7 @@ proptest! {
         past in proptest::collection::vec(-1e3..1e3_f64, 60..200),
         distance in 0.0..1e6_f64,
     ) {
-        for kind in ["static", "ewma", "mad", "seasonal"] {
+        for kind in ["static", "ewma", "mad", "seasonal", "auto"] {
             for (direction, sign) in [("above", -1.0), ("below", 1.0)] {
                 let verdict = after(kind, direction, &past, sign * (1e3 + distance));
                 prop_assert!(verdict.state == State::Ok, "{kind} {direction}: {verdict:?}");
