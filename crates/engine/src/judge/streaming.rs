@@ -28,6 +28,8 @@ pub(super) fn infinite(value: f64, direction: Direction, band: Option<Band>) -> 
 pub(super) struct Step {
     pub(super) x: f64,
     pub(super) at: Timestamp,
+    /// Steps since the last value.
+    pub(super) steps: i32,
     pub(super) direction: Direction,
 }
 
@@ -37,6 +39,8 @@ pub(super) trait Core:
 {
     /// The `type:` of the strategy.
     const KIND: &'static str;
+    /// The version of the stored state.
+    const VERSION: u32 = 1;
     /// What the strategy knows of the normal level.
     const LEVEL: Level;
     /// The parameters of the strategy.
@@ -53,6 +57,9 @@ pub(super) trait Core:
 
     /// Learns from the value that was assessed last.
     fn learn(&mut self, _params: &Self::Params, _step: Step) {}
+
+    /// Starts to learn the present level, as a candidate for the new normal.
+    fn renew(&mut self, _params: &Self::Params) {}
 
     /// Checks whether a restored state fits these parameters.
     ///
@@ -125,13 +132,15 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
             let band = self.memory.core.band(&self.params, sample.at, direction);
             return infinite(sample.value, direction, band);
         }
-        if let Err(verdict) = self.memory.pace.admit(sample, self.common.interval) {
-            return verdict;
-        }
+        let steps = match self.memory.pace.admit(sample, self.common.interval) {
+            Ok(steps) => steps,
+            Err(verdict) => return verdict,
+        };
         let step = Step {
             // Sums and squares of clamped values are finite.
             x: sample.value.clamp(-1e100, 1e100),
             at: sample.at,
+            steps,
             direction: self.common.direction,
         };
         self.assessed = Some(step);
@@ -152,12 +161,16 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
         C::LEVEL
     }
 
+    fn renew(&mut self) {
+        self.memory.core.renew(&self.params);
+    }
+
     fn snapshot(&self) -> Snapshot {
-        Snapshot::of(C::KIND, 1, &self.memory)
+        Snapshot::of(C::KIND, C::VERSION, &self.memory)
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
-        let memory: Memory<C> = snapshot.open(C::KIND, 1)?;
+        let memory: Memory<C> = snapshot.open(C::KIND, C::VERSION)?;
         memory
             .core
             .fits(&self.params)
