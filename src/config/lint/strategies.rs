@@ -140,7 +140,7 @@ fn warm_up(context: &RuleContext<'_>, part: &Part<'_>) -> Option<Finding> {
 /// After `relearn_after` anomalous values the strategy learns the new level, which ends the
 /// anomaly.
 fn relearn(context: &RuleContext<'_>, watch: &Watch, part: &Part<'_>) -> Option<Finding> {
-    if !matches!(part.kind, "ewma" | "seasonal") {
+    if part.kind != "ewma" {
         return None;
     }
     let values = match part.params.get("relearn_after") {

@@ -1,22 +1,23 @@
 //! `ewma`: an adaptive band around an exponentially weighted mean.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::pace::weight;
+use super::moments::Moments;
 use super::registry::Built;
-use super::streaming::{COOLDOWN, TOO_FEW_SAMPLES, infinite};
+use super::streaming::{COOLDOWN, infinite};
 use super::{
-    Band, Pace, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
-    Verdict, read_params,
+    Pace, Registry, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
+    read_params,
 };
 use crate::describe::section;
-use crate::metric::{Direction, MetricSample, rounded};
+use crate::metric::{Direction, MetricSample};
 
 const KIND: &str = "ewma";
+/// The version of the stored state.
+const VERSION: u32 = 2;
 
 section! {
     /// An adaptive band: an exponentially weighted mean and variance.
@@ -47,11 +48,12 @@ section! {
 }
 
 /// Exponentially weighted mean and variance. A value is anomalous if it is more than `k_sigma`
-/// standard deviations from the mean. O(1); under 200 bytes.
+/// standard deviations from the mean. O(1); under 200 bytes after the first 50 values.
 ///
 /// The recursion (West 1979, "Updating mean and variance estimates: an improved method") is `m +=
 /// α d` and `v = (1−α)(v + α d²)` with `d = x − m`, where `α` is `max(alpha, 1/n)` for the
-/// first samples. A sample is judged by the mean and variance before it.
+/// first samples. A sample is judged by the mean and variance before it. Slow values at the start
+/// are left out; see `moments.rs`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EwmaStrategy {
     params: EwmaParams,
@@ -63,11 +65,7 @@ pub struct EwmaStrategy {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Memory {
     pace: Pace,
-    seen: u32,
-    mean: f64,
-    variance: f64,
-    /// Consecutive anomalous samples: positive above the band, negative below it.
-    run: i64,
+    moments: Moments,
 }
 
 impl EwmaStrategy {
@@ -80,56 +78,14 @@ impl EwmaStrategy {
             assessed: None,
         }
     }
-
-    /// The standard deviation, at least the configured minimum.
-    fn deviation(&self) -> f64 {
-        let floor =
-            self.params.min_deviation + self.params.min_relative_deviation * self.memory.mean.abs();
-        self.memory.variance.sqrt().max(floor)
-    }
-
-    /// The band before the next value; `None` while warming up.
-    fn band(&self) -> Option<Band> {
-        let width = self.params.k_sigma * self.deviation();
-        let is_warm = self.memory.seen >= self.params.warm_up;
-        is_warm.then(|| Band::around(self.memory.mean, width, self.params.direction))
-    }
-
-    fn update(&mut self, d: f64, steps: i32) {
-        let memory = &mut self.memory;
-        memory.seen = memory.seen.saturating_add(1);
-        let alpha = weight(self.params.alpha, steps).max(1.0 / f64::from(memory.seen));
-        memory.mean += alpha * d;
-        memory.variance = (1.0 - alpha) * (memory.variance + alpha * d * d);
-    }
-
-    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them starts
-    /// from the initial state.
-    fn count_run(&mut self, side: Option<Side>) {
-        let run = self.memory.run;
-        self.memory.run = match side {
-            Some(Side::Above) => run.max(0) + 1,
-            Some(Side::Below) => run.min(0) - 1,
-            None => 0,
-        };
-        if self.memory.run.unsigned_abs() >= u64::from(self.params.relearn_after) {
-            self.start_over();
-        }
-    }
-
-    fn start_over(&mut self) {
-        self.memory = Memory {
-            pace: self.memory.pace,
-            ..Memory::default()
-        };
-    }
 }
 
 impl ThresholdStrategy for EwmaStrategy {
     fn assess(&mut self, sample: &MetricSample) -> Verdict {
         self.assessed = None;
         if sample.value.is_infinite() {
-            return infinite(sample.value, self.params.direction, self.band());
+            let band = self.memory.moments.band(&self.params);
+            return infinite(sample.value, self.params.direction, band);
         }
         let steps = match self.memory.pace.admit(sample, self.params.interval) {
             Ok(steps) => steps,
@@ -138,46 +94,13 @@ impl ThresholdStrategy for EwmaStrategy {
         // Squares of clamped values are finite.
         let x = sample.value.clamp(-1e100, 1e100);
         self.assessed = Some((x, steps));
-        let Some(band) = self.band() else {
-            return Verdict::warming_up(TOO_FEW_SAMPLES);
-        };
-        let mean = self.memory.mean;
-        let d = x - mean;
-        let side = if d > 0.0 { Side::Above } else { Side::Below };
-        let z = d.abs() / self.deviation();
-        let score = if side.is_watched(self.params.direction) {
-            z / self.params.k_sigma
-        } else {
-            0.0
-        };
-        Verdict::judged(score, Some(side), band, || {
-            let word = side.as_str();
-            Cow::Owned(format!(
-                "{} is {z:.1} standard deviations {word} the mean {}",
-                rounded(x),
-                rounded(mean)
-            ))
-        })
+        self.memory.moments.assess(&self.params, x)
     }
 
     fn learn(&mut self, _sample: &MetricSample) {
-        let Some((x, steps)) = self.assessed.take() else {
-            return;
-        };
-        if self.memory.seen == 0 {
-            self.memory.mean = x;
+        if let Some((x, steps)) = self.assessed.take() {
+            self.memory.moments.learn(&self.params, x, steps);
         }
-        let d = x - self.memory.mean;
-        if self.memory.seen < self.params.warm_up {
-            self.update(d, steps);
-            return;
-        }
-        let sigma = self.deviation();
-        let clip = self.params.clip_sigma * sigma;
-        self.update(d.clamp(-clip, clip), steps);
-        // Deviations on the side that is not watched count too, so that the level follows them.
-        let is_outside = d.abs() / sigma > self.params.k_sigma;
-        self.count_run(is_outside.then_some(if d > 0.0 { Side::Above } else { Side::Below }));
     }
 
     fn duplicate(&self) -> Box<dyn ThresholdStrategy> {
@@ -185,15 +108,15 @@ impl ThresholdStrategy for EwmaStrategy {
     }
 
     fn renew(&mut self) {
-        self.start_over();
+        self.memory.moments = Moments::default();
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot::of(KIND, 1, &self.memory)
+        Snapshot::of(KIND, VERSION, &self.memory)
     }
 
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
-        self.memory = snapshot.open(KIND, 1)?;
+        self.memory = snapshot.open(KIND, VERSION)?;
         Ok(())
     }
 

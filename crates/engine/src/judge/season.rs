@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::describe::worded;
 use crate::metric::Timestamp;
 
 /// The period after which levels repeat.
@@ -10,13 +9,6 @@ use crate::metric::Timestamp;
 pub(super) enum Period {
     Day,
     Week,
-}
-
-worded! {
-    Period {
-        "day" => Self::Day, "Each hour of the day has a usual level.";
-        "week" => Self::Week, "Each hour of the week has a usual level.";
-    }
 }
 
 impl Period {
@@ -77,11 +69,6 @@ impl Season {
     /// The mean absolute residual.
     pub(super) fn spread(&self) -> f64 {
         self.spread
-    }
-
-    /// Moves the level so that `x` is the expected value.
-    pub(super) fn move_to(&mut self, at: Timestamp, x: f64) {
-        self.level += x - self.expected(at);
     }
 
     /// The residual of a value, which is then learned.

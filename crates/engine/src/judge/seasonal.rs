@@ -1,4 +1,4 @@
-//! `seasonal`: the deviation from the usual level of the hour.
+//! `seasonal`: what is usual at this time of day, learned once a day.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,34 +6,41 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::calendar::{Calendar, Date, Days, LocalTime, Zone};
+use super::moments::Moments;
 use super::registry::Built;
-use super::season::{Period, Season};
-use super::streaming::{COOLDOWN, Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
+use super::streaming::{COOLDOWN, Common, Core, Step, Streaming};
+use super::visits::{Slots, Visit};
 use super::{
-    Band, Level, Registry, Side, StrategyContext, ThresholdStrategy, Verdict, read_params,
+    Band, EwmaParams, Level, Problem, Registry, Side, StrategyContext, ThresholdStrategy, Verdict,
+    read_params,
 };
 use crate::describe::section;
 use crate::metric::{Direction, Timestamp, rounded};
 
-/// The standard deviation of a normal distribution over its mean absolute deviation: √(π/2).
-const TO_SIGMA: f64 = 1.253_314_137_315_500_1;
+/// A visit of a slot has at least this many values, so that its median means something.
+const VALUES_A_VISIT: u32 = 10;
 
 section! {
-    /// A usual level for each hour of the day or of the week, in UTC; what differs from it is
-    /// judged.
+    /// A usual level for each time of the local day, learned once a day; what differs from it is
+    /// judged. A time of day that was seen less than twice is judged like `ewma`.
     pub(super) struct SeasonalParams {
-        /// What repeats itself.
-        pub(super) period: Period = Period::Day;
+        /// Which days are alike.
+        pub(super) days: Days = Days::Alike;
+        /// The time zone of the users, in which the day repeats itself. Daylight saving is followed.
+        pub(super) timezone: Zone = Zone::UTC, example("Europe/Berlin");
+        /// Dates that are like a Sunday, with `days: weekend` or `each`.
+        pub(super) holidays: Vec<Date> = Vec::new(), example("[2026-12-25, 2027-01-01]");
+        /// Length of the times of day that are told apart; at least ten intervals.
+        pub(super) slot: Duration = Duration::from_secs(600), within(60.0, 86_400.0);
         /// Half the width of the band, in standard deviations.
         pub(super) k_sigma: f64 = 5.0, above(0.0);
         /// How many values are learned before the first is judged.
-        pub(super) warm_up: u32 = 200, within(2.0, 1_000_000.0);
+        pub(super) warm_up: u32 = 50, within(2.0, 1_000_000.0);
         /// Least standard deviation, in the unit of the value.
         pub(super) min_deviation: f64 = 1e-9, above(0.0);
         /// Least standard deviation as a share of the expected value, added to `min_deviation`.
         pub(super) min_relative_deviation: f64 = 1e-3, at_least(0.0);
-        /// How many anomalous values in a row on one side make the level move there.
-        pub(super) relearn_after: u32 = 50, within(1.0, 1_000_000.0);
         /// In a list of events, the time after an anomaly in which only a higher score is another one.
         pub(super) cooldown: Duration = COOLDOWN;
         /// Which side is bad.
@@ -41,105 +48,219 @@ section! {
     }
 }
 
-/// Learns a level for each hour of the day or of the week. O(1); 0.6 KB for a day, 2.9 KB for a
-/// week.
+/// Parameters that were removed, and what to write instead.
+const REMOVED: [(&str, &str); 2] = [
+    (
+        "period",
+        "was removed; write days: alike for a day, or days: each for a week",
+    ),
+    (
+        "relearn_after",
+        "was removed, because a slot learns one value a visit; leave it out",
+    ),
+];
+
+/// The parameters, and what follows from them.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
+    calendar: Calendar,
+    /// Seconds of a slot.
+    slot: i64,
+    slots: usize,
+    /// How times are judged that are not known yet.
+    young: EwmaParams,
+}
+
+impl Setup {
+    fn new(params: SeasonalParams, context: &StrategyContext) -> Self {
+        let least = context.interval.saturating_mul(VALUES_A_VISIT);
+        let slot = params.slot.max(least).as_secs().clamp(1, 86_400);
+        Self {
+            slot: slot as i64,
+            slots: 86_400_u64.div_ceil(slot) as usize,
+            young: EwmaParams {
+                k_sigma: params.k_sigma,
+                warm_up: params.warm_up,
+                min_deviation: params.min_deviation,
+                min_relative_deviation: params.min_relative_deviation,
+                direction: params.direction.unwrap_or(context.direction),
+                interval: context.interval,
+                ..EwmaParams::default()
+            },
+            calendar: Calendar {
+                zone: params.timezone,
+                days: params.days,
+                holidays: params.holidays,
+            },
+        }
+    }
+
+    /// The slot of a local time.
+    fn place(&self, at: Timestamp) -> Place {
+        let LocalTime { day, kind, second } = self.calendar.at(at);
+        let slot = (second / self.slot) as usize;
+        Place { day, kind, slot }
+    }
+
+    /// The least standard deviation around a value.
+    fn floor(&self, centre: f64) -> f64 {
+        self.young.min_deviation + self.young.min_relative_deviation * centre.abs()
+    }
+}
+
+/// A slot of one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    day: i64,
+    kind: usize,
+    slot: usize,
+}
+
+/// The normal values of a slot: so far above and below the centre.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    centre: f64,
+    below: f64,
+    above: f64,
+}
+
+impl Range {
+    fn band(self, direction: Direction) -> Band {
+        Band {
+            lower: Band::around(self.centre, self.below, direction).lower,
+            ..Band::around(self.centre, self.above, direction)
+        }
+    }
+}
+
+/// Learns the median of each visit to a slot of the local day and keeps seven of them, so an
+/// incident is one visit of seven. 4.8 KB a kind of day with slots of 10 minutes.
 ///
-/// After `relearn_after` consecutive anomalous samples on one side the overall level moves; the
-/// shape of the period stays.
+/// The band is the widest of the slot and its two neighbours, because what repeats itself daily
+/// does not do so to the minute.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Seasonal {
-    season: Season,
-    seen: u32,
-    run: i64,
+    /// The time zone in which it was learned.
+    timezone: String,
+    /// The slots of each kind of day, empty before the first such day.
+    kinds: Vec<Slots>,
+    /// The present visit.
+    place: Option<Place>,
+    visit: Visit,
+    /// Judges times that are not known yet.
+    young: Moments,
 }
 
 impl Core for Seasonal {
     const KIND: &'static str = "seasonal";
+    const VERSION: u32 = 2;
     const LEVEL: Level = Level::Learned;
-    type Params = SeasonalParams;
+    type Params = Setup;
 
-    fn new(params: &SeasonalParams) -> Self {
-        let rate = match params.period {
-            Period::Day => 0.1,
-            Period::Week => 0.2,
-        };
+    fn new(setup: &Setup) -> Self {
         Self {
-            season: Season::new(params.period, rate),
-            seen: 0,
-            run: 0,
+            timezone: setup.calendar.zone.name().to_owned(),
+            kinds: vec![Slots::default(); setup.calendar.days.kinds()],
+            place: None,
+            visit: Visit::default(),
+            young: Moments::default(),
         }
     }
 
-    fn band(&self, params: &SeasonalParams, at: Timestamp, direction: Direction) -> Option<Band> {
-        let (expected, sigma) = self.centre(params, at);
-        let is_warm = self.seen >= params.warm_up;
-        is_warm.then(|| Band::around(expected, params.k_sigma * sigma, direction))
+    fn band(&self, setup: &Setup, at: Timestamp, direction: Direction) -> Option<Band> {
+        match self.range(setup, setup.place(at)) {
+            Some(range) => Some(range.band(direction)),
+            None => self.young.band(&setup.young),
+        }
     }
 
-    fn assess(&mut self, params: &SeasonalParams, step: Step) -> Verdict {
-        if self.seen < params.warm_up {
-            return Verdict::warming_up(TOO_FEW_SAMPLES);
-        }
-        let (expected, sigma) = self.centre(params, step.at);
-        let residual = step.x - expected;
-        let side = Side::of(residual);
-        let z = residual.abs() / sigma;
-        let score = if side.is_watched(step.direction) {
-            z / params.k_sigma
-        } else {
-            0.0
+    fn assess(&mut self, setup: &Setup, step: Step) -> Verdict {
+        let Some(range) = self.range(setup, setup.place(step.at)) else {
+            return self.young.assess(&setup.young, step.x);
         };
-        let band = Band::around(expected, params.k_sigma * sigma, step.direction);
-        Verdict::judged(score, Some(side), band, || {
+        let d = step.x - range.centre;
+        let side = Side::of(d);
+        let score = match side {
+            _ if !side.is_watched(step.direction) => 0.0,
+            Side::Above => d / range.above,
+            Side::Below => -d / range.below,
+        };
+        Verdict::judged(score, Some(side), range.band(step.direction), || {
             let word = side.as_str();
             Cow::Owned(format!(
-                "{} is {z:.1} standard deviations {word} the usual {} of this hour",
+                "{} is {word} what is usual at this time of day, about {}",
                 rounded(step.x),
-                rounded(expected)
+                rounded(range.centre)
             ))
         })
     }
 
-    fn learn(&mut self, params: &SeasonalParams, step: Step) {
-        let (_, sigma) = self.centre(params, step.at);
-        let residual = self.season.residual(step.at, step.x);
-        if self.seen < params.warm_up {
-            self.seen += 1;
-            return;
+    fn learn(&mut self, setup: &Setup, step: Step) {
+        let place = setup.place(step.at);
+        if self.place != Some(place) {
+            self.end_visit(setup);
+            self.place = Some(place);
         }
-        let is_outside = residual.abs() / sigma > params.k_sigma;
-        self.count_run(params, step, is_outside.then(|| Side::of(residual)));
+        self.visit.add(step.x);
+        self.young.learn(&setup.young, step.x, step.steps);
     }
 
-    fn fits(&self, _params: &SeasonalParams) -> Result<(), &'static str> {
-        if self.season.is_intact() {
-            Ok(())
+    fn renew(&mut self, setup: &Setup) {
+        *self = Self::new(setup);
+    }
+
+    fn fits(&self, setup: &Setup) -> Result<(), &'static str> {
+        let days = setup.calendar.days.kinds();
+        let is_intact = |slots: &Slots| slots.is_intact(0) || slots.is_intact(setup.slots);
+        let is_known = |place: &Place| place.kind < days && place.slot < setup.slots;
+        if self.timezone != setup.calendar.zone.name() {
+            Err("timezone")
+        } else if self.kinds.len() != days {
+            Err("days")
+        } else if !self.kinds.iter().all(is_intact) || !self.place.as_ref().is_none_or(is_known) {
+            Err("slot")
         } else {
-            Err("period")
+            Ok(())
         }
     }
 }
 
 impl Seasonal {
-    /// The expected value and the standard deviation, at least the configured minimum.
-    fn centre(&self, params: &SeasonalParams, at: Timestamp) -> (f64, f64) {
-        let expected = self.season.expected(at);
-        let floor = params.min_deviation + params.min_relative_deviation * expected.abs();
-        (expected, (self.season.spread() * TO_SIGMA).max(floor))
+    /// The widest of the slot and its neighbours; `None` before the slot is known.
+    fn range(&self, setup: &Setup, place: Place) -> Option<Range> {
+        let slots = &self.kinds[place.kind];
+        if slots.is_intact(0) {
+            return None;
+        }
+        let floor = |centre| setup.floor(centre);
+        let k = setup.young.k_sigma;
+        let own = slots.usual(place.slot, floor)?;
+        let mut range = Range {
+            centre: own.centre,
+            below: k * own.sigma,
+            above: k * own.sigma,
+        };
+        for near in [place.slot + setup.slots - 1, place.slot + 1] {
+            if let Some(near) = slots.usual(near % setup.slots, floor) {
+                let d = near.centre - own.centre;
+                range.below = range.below.max(k * near.sigma - d);
+                range.above = range.above.max(k * near.sigma + d);
+            }
+        }
+        Some(range)
     }
 
-    /// Counts consecutive anomalous samples on one side; after `relearn_after` of them moves
-    /// the level.
-    fn count_run(&mut self, params: &SeasonalParams, step: Step, side: Option<Side>) {
-        self.run = match side {
-            Some(Side::Above) => self.run.max(0) + 1,
-            Some(Side::Below) => self.run.min(0) - 1,
-            None => 0,
+    /// Learns the present visit.
+    fn end_visit(&mut self, setup: &Setup) {
+        let visit = std::mem::take(&mut self.visit);
+        let Some(place) = self.place.take() else {
+            return;
         };
-        if self.run.unsigned_abs() >= u64::from(params.relearn_after) {
-            self.season.move_to(step.at, step.x);
-            self.run = 0;
+        let slots = &mut self.kinds[place.kind];
+        if slots.is_intact(0) {
+            *slots = Slots::new(setup.slots);
         }
+        slots.learn(place.slot, &visit, |centre| setup.floor(centre));
     }
 }
 
@@ -148,8 +269,27 @@ pub(super) fn build(
     context: &StrategyContext,
     _registry: &Registry,
 ) -> Built {
-    read_params::<SeasonalParams, _>(map, |params, _| {
+    let mut map = map.clone();
+    let removed = REMOVED
+        .into_iter()
+        .filter(|(key, _)| map.remove(*key).is_some());
+    let removed: Vec<Problem> = removed
+        .map(|(key, remedy)| Problem {
+            path: key.to_owned(),
+            message: remedy.to_owned(),
+        })
+        .collect();
+    let built = read_params::<SeasonalParams, _>(&map, |params, _| {
         let common = Common::new(context, params.direction, params.cooldown);
-        Box::new(Streaming::<Seasonal>::new(params, common)) as Box<dyn ThresholdStrategy>
-    })
+        let setup = Setup::new(params, context);
+        Box::new(Streaming::<Seasonal>::new(setup, common)) as Box<dyn ThresholdStrategy>
+    });
+    match built {
+        Ok(built) if removed.is_empty() => Ok(built),
+        Ok(_) => Err(removed),
+        Err(mut problems) => {
+            problems.extend(removed);
+            Err(problems)
+        }
+    }
 }

@@ -31,6 +31,8 @@ pub(super) fn infinite(value: f64, direction: Direction, band: Option<Band>) -> 
 pub(super) struct Step {
     pub(super) x: f64,
     pub(super) at: Timestamp,
+    /// Steps since the last value.
+    pub(super) steps: i32,
     pub(super) direction: Direction,
 }
 
@@ -58,6 +60,9 @@ pub(super) trait Core:
 
     /// Learns from the value that was assessed last.
     fn learn(&mut self, _params: &Self::Params, _step: Step) {}
+
+    /// Starts to learn the present level, as a candidate for the new normal.
+    fn renew(&mut self, _params: &Self::Params) {}
 
     /// Checks whether a restored state fits these parameters.
     ///
@@ -130,13 +135,15 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
             let band = self.memory.core.band(&self.params, sample.at, direction);
             return infinite(sample.value, direction, band);
         }
-        if let Err(verdict) = self.memory.pace.admit(sample, self.common.interval) {
-            return verdict;
-        }
+        let steps = match self.memory.pace.admit(sample, self.common.interval) {
+            Ok(steps) => steps,
+            Err(verdict) => return verdict,
+        };
         let step = Step {
             // Sums and squares of clamped values are finite.
             x: sample.value.clamp(-1e100, 1e100),
             at: sample.at,
+            steps,
             direction: self.common.direction,
         };
         self.assessed = Some(step);
@@ -155,6 +162,10 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
 
     fn level(&self) -> Level {
         C::LEVEL
+    }
+
+    fn renew(&mut self) {
+        self.memory.core.renew(&self.params);
     }
 
     fn snapshot(&self) -> Snapshot {

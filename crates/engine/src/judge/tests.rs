@@ -5,6 +5,8 @@ mod infinite;
 mod null;
 mod oracle;
 mod properties;
+mod season;
+mod start;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ const DAY: i64 = 86_400;
 
 fn step(x: f64, seconds: i64) -> Step {
     Step {
+        steps: 1,
         x,
         at: Timestamp::from_millis(seconds * 1000),
         direction: Direction::Both,

@@ -181,40 +181,6 @@ fn a_state_that_was_learned_with_other_parameters_is_not_restored() {
 }
 
 #[test]
-fn seasonal_learns_the_first_change_of_a_constant_series() {
-    let mut seasonal = built(r#"{"type":"seasonal"}"#);
-    for hour in 0..300 {
-        seasonal.judge(&at(100.0, hour * 3600));
-    }
-    assert!(seasonal.judge(&at(110.0, 300 * 3600)).is_anomalous());
-    for hour in 301..324 {
-        seasonal.judge(&at(100.0, hour * 3600));
-    }
-    // The hour of the day has learned a tenth of the difference.
-    let centre = seasonal.judge(&at(100.0, 324 * 3600)).expected.centre;
-    assert!(centre.is_some_and(|centre| centre > 100.5), "{centre:?}");
-}
-
-#[test]
-fn a_lasting_new_level_becomes_the_usual_level_of_seasonal() {
-    let mut seasonal = built(r#"{"type":"seasonal","relearn_after":3}"#);
-    for hour in 0..300 {
-        seasonal.judge(&at(
-            100.0 + noise(u32::try_from(hour).unwrap()),
-            hour * 3600,
-        ));
-    }
-    for hour in 300..303 {
-        assert!(seasonal.judge(&at(1000.0, hour * 3600)).is_anomalous());
-    }
-    let centre = seasonal.judge(&at(1000.0, 303 * 3600)).expected.centre;
-    assert!(
-        centre.is_some_and(|centre| (centre - 1000.0).abs() < 3.0),
-        "{centre:?}"
-    );
-}
-
-#[test]
 fn shift_detects_changes_only_on_the_watched_side() {
     let alarms = |direction, jump: f64| {
         let context = StrategyContext { direction, ..ROWS };
