@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::pace::weight;
 use super::registry::Built;
 use super::streaming::{TOO_FEW_SAMPLES, infinite};
+use super::usual::{UsualCount, Weighed};
 use super::{
     Band, Pace, Registry, Side, Snapshot, StrategyContext, StrategyError, ThresholdStrategy,
     Verdict, read_params,
@@ -51,13 +52,14 @@ section! {
 ///
 /// The recursion (West 1979, "Updating mean and variance estimates: an improved method") is `m +=
 /// α d` and `v = (1−α)(v + α d²)` with `d = x − m`, where `α` is `max(alpha, 1/n)` for the
-/// first samples. A sample is judged by the mean and variance before it.
+/// first samples. A sample is judged by the mean and variance before it. A sample of few
+/// observations is judged by its plausible value nearest to the mean, and learned as it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EwmaStrategy {
     params: EwmaParams,
     memory: Memory,
     /// The value that was assessed and not learned yet, and the steps before it.
-    assessed: Option<(f64, i32)>,
+    assessed: Option<(Weighed, i32)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -68,6 +70,8 @@ struct Memory {
     variance: f64,
     /// Consecutive anomalous samples: positive above the band, negative below it.
     run: i64,
+    #[serde(default, skip_serializing_if = "UsualCount::is_unknown")]
+    usual: UsualCount,
 }
 
 impl EwmaStrategy {
@@ -133,12 +137,13 @@ impl ThresholdStrategy for EwmaStrategy {
         };
         // Squares of clamped values are finite.
         let x = sample.value.clamp(-1e100, 1e100);
-        self.assessed = Some((x, steps));
+        let weighed = self.memory.usual.weigh(sample, x);
+        self.assessed = Some((weighed, steps));
         let Some(band) = self.band() else {
             return Verdict::warming_up(TOO_FEW_SAMPLES);
         };
         let mean = self.memory.mean;
-        let d = x - mean;
+        let d = weighed.nearest(mean) - mean;
         let side = if d > 0.0 { Side::Above } else { Side::Below };
         let z = d.abs() / self.deviation();
         let score = if side.is_watched(self.params.direction) {
@@ -150,20 +155,23 @@ impl ThresholdStrategy for EwmaStrategy {
             let word = side.as_str();
             Cow::Owned(format!(
                 "{} is {z:.1} standard deviations {word} the mean {}",
-                rounded(x),
+                weighed.shown(),
                 rounded(mean)
             ))
         })
     }
 
     fn learn(&mut self, _sample: &MetricSample) {
-        let Some((x, steps)) = self.assessed.take() else {
+        let Some((weighed, steps)) = self.assessed.take() else {
             return;
         };
+        let x = weighed.x;
+        self.memory.usual.learn(&weighed);
         if self.memory.seen == 0 {
             self.memory.mean = x;
         }
-        let d = x - self.memory.mean;
+        let mean = self.memory.mean;
+        let d = x - mean;
         if self.memory.seen < self.params.warm_up {
             self.update(d, steps);
             return;
@@ -172,7 +180,8 @@ impl ThresholdStrategy for EwmaStrategy {
         let clip = self.params.clip_sigma * sigma;
         self.update(d.clamp(-clip, clip), steps);
         // Deviations on the side that is not watched count too, so that the level follows them.
-        let is_outside = d.abs() / sigma > self.params.k_sigma;
+        let nearest = weighed.nearest(mean) - mean;
+        let is_outside = nearest.abs() / sigma > self.params.k_sigma;
         self.count_run(is_outside.then_some(if d > 0.0 { Side::Above } else { Side::Below }));
     }
 

@@ -28,6 +28,7 @@ mod statics;
 mod strategy;
 mod streaming;
 mod table;
+mod usual;
 mod verdict;
 
 pub use config::StrategyConfig;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::usual::{UsualCount, Weighed};
 use super::{
     Band, Level, Pace, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
 };
@@ -27,6 +28,8 @@ pub(super) fn infinite(value: f64, direction: Direction, band: Option<Band>) -> 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) x: f64,
+    /// The value with what its observations say.
+    pub(super) weighed: Weighed,
     pub(super) at: Timestamp,
     pub(super) direction: Direction,
 }
@@ -100,6 +103,8 @@ pub(super) struct Streaming<C: Core> {
 struct Memory<C> {
     pace: Pace,
     core: C,
+    #[serde(default, skip_serializing_if = "UsualCount::is_unknown")]
+    usual: UsualCount,
 }
 
 impl<C: Core> Streaming<C> {
@@ -111,6 +116,7 @@ impl<C: Core> Streaming<C> {
             memory: Memory {
                 pace: Pace::default(),
                 core,
+                usual: UsualCount::default(),
             },
             assessed: None,
         }
@@ -128,9 +134,11 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
         if let Err(verdict) = self.memory.pace.admit(sample, self.common.interval) {
             return verdict;
         }
+        // Sums and squares of clamped values are finite.
+        let x = sample.value.clamp(-1e100, 1e100);
         let step = Step {
-            // Sums and squares of clamped values are finite.
-            x: sample.value.clamp(-1e100, 1e100),
+            x,
+            weighed: self.memory.usual.weigh(sample, x),
             at: sample.at,
             direction: self.common.direction,
         };
@@ -140,6 +148,7 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
 
     fn learn(&mut self, _sample: &MetricSample) {
         if let Some(step) = self.assessed.take() {
+            self.memory.usual.learn(&step.weighed);
             self.memory.core.learn(&self.params, step);
         }
     }
