@@ -7,6 +7,10 @@ use crate::metric::{MetricSample, Sampling, rounded};
 /// Weight of a new number once there were enough; the default of the band of `ewma`.
 const ALPHA: f64 = 0.005;
 
+/// A value has few observations if it has less than the inverse of this share of the usual number:
+/// small fluctuations are no reason to look away.
+const ALLOWANCE: f64 = 1.25;
+
 /// The usual number of observations behind the values of a series.
 ///
 /// The variance of a mean is proportional to the inverse of the number of observations. So the mean
@@ -32,7 +36,7 @@ impl UsualCount {
         let sampling = sample.sampling();
         let share = match sampling {
             Some(sampling) if sampling.count > 0.0 && self.seen > 0 => {
-                (self.inverse * sampling.count).sqrt().min(1.0)
+                (ALLOWANCE * self.inverse * sampling.count).sqrt().min(1.0)
             }
             _ => 1.0,
         };
@@ -115,12 +119,13 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_the_usual_observations_halves_the_deviation() {
+    fn a_fifth_of_the_usual_observations_halves_the_deviation() {
         let judged = |count: f64| {
             let sample = sample(30.0, Some(Sampling::of(count)));
             usual(40.0).weigh(&sample, 30.0).nearest(10.0)
         };
-        assert!((judged(10.0) - 20.0).abs() < 1e-6, "{}", judged(10.0));
+        assert!((judged(8.0) - 20.0).abs() < 1e-6, "{}", judged(8.0));
+        assert!((judged(32.0) - 30.0).abs() < 1e-6, "{}", judged(32.0));
         assert!((judged(400.0) - 30.0).abs() < 1e-6, "{}", judged(400.0));
     }
 
