@@ -23,10 +23,6 @@ pub(super) struct UsualCount {
 
 impl UsualCount {
     /// Whether no value with a known number of observations was seen.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature that serde wants"
-    )]
     pub(super) fn is_unknown(&self) -> bool {
         self.seen == 0
     }

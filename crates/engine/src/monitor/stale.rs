@@ -30,12 +30,12 @@ pub(super) fn stale(
         };
         was_judged && (at.since(sample.at) <= LISTED || is_kept(&sample.labels))
     });
-    let listed = listed.map(|(sample, verdict)| match verdict.state {
-        State::Stale => (sample, verdict),
-        _ => {
-            let why = format!("there has been no value since {}", sample.at);
-            (sample, Verdict::stale(why))
+    let listed = listed.map(|(sample, verdict)| {
+        if verdict.state == State::Stale {
+            return (sample, verdict);
         }
+        let why = format!("there has been no value since {}", sample.at);
+        (sample, Verdict::stale(why))
     });
     listed.take(limit).collect()
 }

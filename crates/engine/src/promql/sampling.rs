@@ -8,7 +8,7 @@
 
 use super::ast::{Aggregate, AggregateOp, Binary, BinaryOp, ExprKind, ExprNode, Many};
 use super::functions::Function;
-use crate::metric::{Sampling, Selector, plausible_proportion};
+use crate::metric::{Matcher, Sampling, Selector, plausible_proportion};
 
 /// How the value of an expression was computed from observations.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -246,7 +246,7 @@ fn counters(node: &ExprNode) -> Vec<String> {
 fn counter_name(selector: &Selector) -> String {
     let matchers = selector.matchers().iter();
     let mut names = matchers.filter(|matcher| matcher.name() == "__name__");
-    let name = names.next().map(|matcher| matcher.value()).unwrap_or("");
+    let name = names.next().map_or("", Matcher::value);
     ["_bucket", "_count"]
         .iter()
         .find_map(|suffix| name.strip_suffix(suffix))
