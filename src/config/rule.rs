@@ -48,12 +48,16 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         (None, Some(expr)) => Source::Expr(within_retention(expr, "expr", node, context)?),
         (None, None) => return None,
     };
+    let samples = keys
+        .samples
+        .and_then(|samples| within_retention(samples, "samples", node, context));
     Some(Rule::Record(Recording {
         name: keys.record,
         metric,
         direction: keys.direction,
         labels: record_labels(keys.labels, context),
         source,
+        samples,
     }))
 }
 
@@ -84,6 +88,9 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     let metric = keys.metric.or(recorded).unwrap_or_default();
     let direction = keys.direction.unwrap_or_else(|| metric.direction());
     let expr = within_retention(keys.expr, "expr", node, context);
+    let samples = keys
+        .samples
+        .and_then(|samples| within_retention(samples, "samples", node, context));
     let labels = alert_labels(keys.labels, node, context);
     let strategy = checked(keys.strategy, direction, node, context);
     let retrain = keys.retrain.map(|keys| retrain(keys, node, context));
@@ -104,6 +111,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     };
     Some(Rule::Watch(Box::new(Watch {
         expr,
+        samples,
         metric,
         direction,
         strategy: strategy?,

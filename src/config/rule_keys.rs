@@ -159,6 +159,10 @@ section! {
             example("sum by (model_name) (rate(request_errors_total[1m]))");
         /// How far a distribution is from a reference, in the place of `expr`.
         pub(super) drift: Option<DriftKeys> = None;
+        /// The number of observations behind each value of `expr`, found by its labels.
+        pub(super) samples: Option<Expr> as Option<Expression> = None,
+            default_text("derived from `expr`, where its form shows it"),
+            example("sum by (model_name) (increase(requests_total[1m]))");
         /// Set on every recorded series; an empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
     }
@@ -166,6 +170,9 @@ section! {
 
 /// Checks that a record has exactly one source.
 fn check_source(_record: &mut RecordKeys, node: &Node<'_>) {
+    if node.has("samples") && !node.has("expr") {
+        node.problem_below("samples", "has an effect with expr only");
+    }
     match (
         node.has("expr"),
         node.peek("drift").filter(|_| node.has("drift")),
@@ -210,6 +217,10 @@ section! {
             /// What is normal.
             pub(super) strategy: StrategyConfig, example("{type: static, bound: 0.9}");
         }
+        /// The number of observations behind each value, found by its labels.
+        pub(super) samples: Option<Expr> as Option<Expression> = None,
+            default_text("that of the record, or derived from `expr`, where its form shows it"),
+            example("sum by (model_name) (increase(requests_total[1m]))");
         /// What the value is about.
         pub(super) metric: Option<Metric> = None,
             default_text("that of the record when `expr` is the name of one, else `custom`");

@@ -212,6 +212,7 @@ fn signals(snapshot: &Snapshot) -> Value {
             "kind": signal.kind.as_str(),
             "labels": signal.labels.without_name(),
             "value": signal.value,
+            "since": signal.since.map(Timestamp::as_secs_f64),
             "state": signal.state,
             "score": signal.score,
             "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},

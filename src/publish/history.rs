@@ -72,7 +72,7 @@ impl StoredPoint {
         let state = STATES.iter().position(|state| signal.state == Some(state));
         Self {
             at,
-            value: signal.value.unwrap_or(f64::NAN),
+            value: signal.current().unwrap_or(f64::NAN),
             lower: known(signal.expected.lower),
             upper: known(signal.expected.upper),
             score: known(signal.score),

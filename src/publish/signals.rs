@@ -24,7 +24,7 @@ type Read = fn(&Signal) -> Option<f64>;
 
 /// The families with one value for each signal.
 const FAMILIES: [(&Description, Read); 7] = [
-    (&catalogue::METRIC_VALUE, |signal| signal.value),
+    (&catalogue::METRIC_VALUE, Signal::current),
     (&catalogue::ANOMALY, anomaly),
     (&catalogue::ANOMALY_SCORE, |signal| signal.score),
     (&catalogue::EXPECTED_LOWER, |signal| signal.expected.lower),

@@ -148,8 +148,10 @@ pub struct Signal {
     pub kind: Metric,
     /// The series' own labels; its name, which it may have, is not shown.
     pub labels: Labels,
-    /// The value; `None` when it is unknown or not finite.
+    /// The value, the last one of a stale signal; `None` when it is unknown or not finite.
     pub value: Option<f64>,
+    /// Since when a stale signal has no value; `None` for another.
+    pub since: Option<Timestamp>,
     /// The verdict, for a judged value.
     pub state: Option<&'static str>,
     /// 1 is exactly at the limit; `None` while unknown.
@@ -171,6 +173,12 @@ impl Signal {
     #[must_use]
     pub fn watch(&self) -> Option<&str> {
         (self.rule.kind != RuleKind::Record).then(|| self.rule.name())
+    }
+
+    /// The value, unless it is that of an earlier evaluation.
+    #[must_use]
+    pub fn current(&self) -> Option<f64> {
+        self.value.filter(|_| self.since.is_none())
     }
 
     /// The record that gives the value its name; `None` for a judged value.

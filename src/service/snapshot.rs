@@ -6,7 +6,7 @@ use super::dispatcher::Dispatcher;
 use super::remote::RoundStats;
 use crate::alert;
 use crate::config::Config;
-use crate::judge::Verdict;
+use crate::judge::{State, Verdict};
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::monitor::{GroupState, ModelMonitor, RuleKind, RuleState, TargetState};
 use crate::notify::alertmanager::numbered;
@@ -229,6 +229,7 @@ fn judged_signal(
 ) -> Signal {
     Signal {
         state: Some(verdict.state.as_str()),
+        since: (verdict.state == State::Stale).then_some(sample.at),
         score: verdict.score.filter(|score| score.is_finite()),
         expected: verdict.expected,
         why: verdict.why.clone(),

@@ -35,6 +35,7 @@ mod exposition_oracle; // the same samples as prometheus_client
 #[path = "../../crates/engine/tests/it/exposition_reference.rs"]
 mod exposition_reference; // a slow, simple parser
 mod faults; // every fault of target and receivers
+mod few_observations; // quantiles, proportions and means of few observations
 mod fuzz_smoke; // a short run of the fuzz targets
 mod gates; // replicas and watches of one name ask each for themselves
 mod half_sent; // bodies that never end are refused by their heads, and share a budget

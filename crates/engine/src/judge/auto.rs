@@ -118,8 +118,9 @@ impl Auto {
             if is_watched { distance.abs() } else { 0.0 }
         };
         let (recent, hour) = self.scales();
-        let from_level = self.level.distance(step.x);
-        let from_hour = step.x - self.day.expected(step.at);
+        let (mean, usual) = (self.level.mean(), self.day.expected(step.at));
+        let from_level = self.level.distance(step.weighed.nearest(mean));
+        let from_hour = step.weighed.nearest(usual) - usual;
         let (z, r) = (watched(from_level) / recent, watched(from_hour) / hour);
         let deviation = ((z + LEAST) * (r + LEAST)).sqrt();
         let age = ((self.age + passed.days()) / MATURITY).min(1.0);
@@ -189,7 +190,7 @@ impl Auto {
         };
         format!(
             "{} is {:.1} standard deviations {} the usual {}{records}; {recurred} in {}, and the budget is {}",
-            rounded(step.x),
+            step.weighed.shown(),
             excursion.deviation,
             excursion.side.as_str(),
             rounded(self.centre(step.at)),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::moments::Moments;
 use super::registry::Built;
 use super::streaming::{COOLDOWN, infinite};
+use super::usual::{UsualCount, Weighed};
 use super::{
     Pace, Registry, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
     read_params,
@@ -52,20 +53,23 @@ section! {
 ///
 /// The recursion (West 1979, "Updating mean and variance estimates: an improved method") is `m +=
 /// α d` and `v = (1−α)(v + α d²)` with `d = x − m`, where `α` is `max(alpha, 1/n)` for the
-/// first samples. A sample is judged by the mean and variance before it. Slow values at the start
-/// are left out; see `moments.rs`.
+/// first samples. A sample is judged by the mean and variance before it. A sample of few
+/// observations is judged by its plausible value nearest to the mean, and learned as it is. Slow
+/// values at the start are left out; see `moments.rs`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EwmaStrategy {
     params: EwmaParams,
     memory: Memory,
     /// The value that was assessed and not learned yet, and the steps before it.
-    assessed: Option<(f64, i32)>,
+    assessed: Option<(Weighed, i32)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Memory {
     pace: Pace,
     moments: Moments,
+    #[serde(default, skip_serializing_if = "UsualCount::is_unknown")]
+    usual: UsualCount,
 }
 
 impl EwmaStrategy {
@@ -93,13 +97,15 @@ impl ThresholdStrategy for EwmaStrategy {
         };
         // Squares of clamped values are finite.
         let x = sample.value.clamp(-1e100, 1e100);
-        self.assessed = Some((x, steps));
-        self.memory.moments.assess(&self.params, x)
+        let value = self.memory.usual.weigh(sample, x);
+        self.assessed = Some((value, steps));
+        self.memory.moments.assess(&self.params, &value)
     }
 
     fn learn(&mut self, _sample: &MetricSample) {
-        if let Some((x, steps)) = self.assessed.take() {
-            self.memory.moments.learn(&self.params, x, steps);
+        if let Some((value, steps)) = self.assessed.take() {
+            self.memory.usual.learn(&value);
+            self.memory.moments.learn(&self.params, &value, steps);
         }
     }
 

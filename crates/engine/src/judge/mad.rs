@@ -146,8 +146,9 @@ impl Core for Mad {
             return Verdict::warming_up(TOO_FEW_SAMPLES);
         }
         let (median, sigma) = self.centre(params);
-        let side = Side::of(step.x - median);
-        let z = (step.x - median).abs() / sigma;
+        let nearest = step.weighed.nearest(median);
+        let side = Side::of(nearest - median);
+        let z = (nearest - median).abs() / sigma;
         let score = if side.is_watched(step.direction) {
             z / params.k_sigma
         } else {
@@ -158,7 +159,7 @@ impl Core for Mad {
             let word = side.as_str();
             Cow::Owned(format!(
                 "{} is {z:.1} robust standard deviations {word} the median {}",
-                rounded(step.x),
+                step.weighed.shown(),
                 rounded(median)
             ))
         })

@@ -33,6 +33,7 @@ mod shift;
 mod statics;
 mod strategy;
 mod streaming;
+mod usual;
 mod verdict;
 mod visits;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::mad::{TO_SIGMA, median_distance};
 use super::pace::weight;
 use super::streaming::TOO_FEW_SAMPLES;
+use super::usual::Weighed;
 use super::{Band, EwmaParams, Side, Verdict};
 use crate::metric::rounded;
 
@@ -69,11 +70,11 @@ impl Block {
 
 impl Moments {
     /// The verdict on a value; it is not learned.
-    pub(super) fn assess(&self, params: &EwmaParams, x: f64) -> Verdict {
+    pub(super) fn assess(&self, params: &EwmaParams, value: &Weighed) -> Verdict {
         let Some(band) = self.band(params) else {
             return Verdict::warming_up(TOO_FEW_SAMPLES);
         };
-        let d = x - self.mean;
+        let d = value.nearest(self.mean) - self.mean;
         let side = Side::of(d);
         let z = d.abs() / self.deviation(params);
         let score = if side.is_watched(params.direction) {
@@ -85,7 +86,7 @@ impl Moments {
             let word = side.as_str();
             Cow::Owned(format!(
                 "{} is {z:.1} standard deviations {word} the mean {}",
-                rounded(x),
+                value.shown(),
                 rounded(self.mean)
             ))
         })
@@ -99,11 +100,13 @@ impl Moments {
     }
 
     /// Learns a value that came `steps` steps after the last one.
-    pub(super) fn learn(&mut self, params: &EwmaParams, x: f64, steps: i32) {
+    pub(super) fn learn(&mut self, params: &EwmaParams, value: &Weighed, steps: i32) {
+        let x = value.x;
         let is_warm = self.is_warm(params);
         let d = x - self.mean;
         let sigma = self.deviation(params);
-        let is_outside = is_warm && d.abs() / sigma > params.k_sigma;
+        let nearest = value.nearest(self.mean) - self.mean;
+        let is_outside = is_warm && nearest.abs() / sigma > params.k_sigma;
         if (self.seen as usize) < start_length(params) {
             self.keep(params, x);
         } else {

@@ -176,9 +176,9 @@ impl Core for Seasonal {
 
     fn assess(&mut self, setup: &Setup, step: Step) -> Verdict {
         let Some(range) = self.range(setup, setup.place(step.at)) else {
-            return self.young.assess(&setup.young, step.x);
+            return self.young.assess(&setup.young, &step.weighed);
         };
-        let d = step.x - range.centre;
+        let d = step.weighed.nearest(range.centre) - range.centre;
         let side = Side::of(d);
         let score = match side {
             _ if !side.is_watched(step.direction) => 0.0,
@@ -189,7 +189,7 @@ impl Core for Seasonal {
             let word = side.as_str();
             Cow::Owned(format!(
                 "{} is {word} what is usual at this time of day, about {}",
-                rounded(step.x),
+                step.weighed.shown(),
                 rounded(range.centre)
             ))
         })
@@ -202,7 +202,7 @@ impl Core for Seasonal {
             self.place = Some(place);
         }
         self.visit.add(step.x);
-        self.young.learn(&setup.young, step.x, step.steps);
+        self.young.learn(&setup.young, &step.weighed, step.steps);
     }
 
     fn renew(&mut self, setup: &Setup) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::usual::{UsualCount, Weighed};
 use super::{
     Band, Level, Pace, Snapshot, StrategyContext, StrategyError, ThresholdStrategy, Verdict,
 };
@@ -30,6 +31,8 @@ pub(super) fn infinite(value: f64, direction: Direction, band: Option<Band>) -> 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) x: f64,
+    /// The value with what its observations say.
+    pub(super) weighed: Weighed,
     pub(super) at: Timestamp,
     /// Steps since the last value.
     pub(super) steps: i32,
@@ -110,6 +113,8 @@ pub(super) struct Streaming<C: Core> {
 struct Memory<C> {
     pace: Pace,
     core: C,
+    #[serde(default, skip_serializing_if = "UsualCount::is_unknown")]
+    usual: UsualCount,
 }
 
 impl<C: Core> Streaming<C> {
@@ -121,6 +126,7 @@ impl<C: Core> Streaming<C> {
             memory: Memory {
                 pace: Pace::default(),
                 core,
+                usual: UsualCount::default(),
             },
             assessed: None,
         }
@@ -139,9 +145,11 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
             Ok(steps) => steps,
             Err(verdict) => return verdict,
         };
+        // Sums and squares of clamped values are finite.
+        let x = sample.value.clamp(-1e100, 1e100);
         let step = Step {
-            // Sums and squares of clamped values are finite.
-            x: sample.value.clamp(-1e100, 1e100),
+            x,
+            weighed: self.memory.usual.weigh(sample, x),
             at: sample.at,
             steps,
             direction: self.common.direction,
@@ -152,6 +160,7 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
 
     fn learn(&mut self, _sample: &MetricSample) {
         if let Some(step) = self.assessed.take() {
+            self.memory.usual.learn(&step.weighed);
             self.memory.core.learn(&self.params, step);
         }
     }

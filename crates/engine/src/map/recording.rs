@@ -20,6 +20,8 @@ pub struct Recording {
     pub labels: Vec<Label>,
     /// Where the value comes from.
     pub source: Source,
+    /// The number of observations behind each value, if the rule says it.
+    pub samples: Option<Expr>,
 }
 
 impl Recording {
@@ -71,7 +73,10 @@ pub fn samples(
             ));
         }
         let metric = recording.metric.clone().unwrap_or_default();
-        samples.push(MetricSample::new(metric, labels, value.value, at));
+        samples.push(MetricSample {
+            evidence: value.evidence(),
+            ..MetricSample::new(metric, labels, value.value, at)
+        });
     }
     Ok(samples)
 }
@@ -88,11 +93,7 @@ pub fn drifted(
 ) -> Result<Vec<MetricSample>, String> {
     let values: Vec<InstantSample> = drifted
         .iter()
-        .map(|one| InstantSample {
-            labels: one.labels.clone(),
-            value: one.value.unwrap_or(f64::NAN),
-            at,
-        })
+        .map(|one| InstantSample::new(one.labels.clone(), one.value.unwrap_or(f64::NAN), at))
         .collect();
     let mut named = samples(recording, &values, at)?;
     for (sample, one) in named.iter_mut().zip(drifted) {

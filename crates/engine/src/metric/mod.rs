@@ -12,6 +12,7 @@ mod labels;
 mod matcher;
 mod random;
 mod sample;
+mod sampling;
 mod suggest;
 mod time;
 
@@ -24,10 +25,12 @@ pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, Selector, pattern_error};
 pub use random::SplitMix64;
 pub use sample::{Evidence, MetricSample};
+pub use sampling::Sampling;
 pub use suggest::nearest;
 pub use time::{Timestamp, date_of_days, days_of_date, format_duration, parse_duration};
 
 pub(crate) use format::{format_bound, format_general};
 pub(crate) use hash::random_seed;
 pub(crate) use matcher::anchored;
+pub(crate) use sampling::{plausible_proportion, plausible_ranks};
 pub(crate) use time::millis;

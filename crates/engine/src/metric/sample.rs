@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Labels, Metric, Timestamp};
+use super::{Labels, Metric, Sampling, Timestamp};
 
 /// A value of a model metric of one series at one time, as strategies judge it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct MetricSample {
     pub value: f64,
     /// The time of the value.
     pub at: Timestamp,
-    /// The counts and statistics behind the value, where there are any (drift).
+    /// The counts and statistics behind the value, where they are known.
     pub evidence: Option<Arc<Evidence>>,
 }
 
@@ -30,6 +30,22 @@ impl MetricSample {
             value,
             at,
             evidence: None,
+        }
+    }
+
+    /// The observations that the value was computed from, where they are known.
+    #[must_use]
+    pub fn sampling(&self) -> Option<Sampling> {
+        self.evidence.as_ref()?.sampling
+    }
+
+    /// Among the true values that the observations leave plausible, the one nearest to `centre`;
+    /// the value itself if their interval is unknown.
+    #[must_use]
+    pub fn nearest(&self, centre: f64) -> f64 {
+        match self.sampling() {
+            Some(sampling) => sampling.nearest(self.value, centre),
+            None => self.value,
         }
     }
 }
@@ -55,4 +71,23 @@ pub struct Evidence {
     pub learning: bool,
     /// The buckets that contribute most, most important first, ready to print.
     pub contributions: Vec<String>,
+    /// The sample behind a quantile, a mean or a proportion.
+    pub sampling: Option<Sampling>,
+}
+
+impl Evidence {
+    /// The evidence of a value that was computed from a sample.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rounded count; a negative one becomes 0"
+    )]
+    pub fn of_sampling(sampling: Sampling) -> Self {
+        Self {
+            samples: sampling.count.round() as u64,
+            sampling: Some(sampling),
+            ..Self::default()
+        }
+    }
 }

@@ -9,32 +9,49 @@ use crate::metric::{Evidence, Labels, MetricSample};
 /// travels beside it.
 #[derive(Debug, Default)]
 pub(super) struct EvidenceBook {
-    pages: HashMap<Labels, (u64, Arc<Evidence>)>,
+    chapters: HashMap<u64, Chapter>,
+}
+
+/// The evidence of one rule.
+#[derive(Debug)]
+struct Chapter {
+    /// The name of its series.
+    name: String,
+    pages: HashMap<Labels, Arc<Evidence>>,
 }
 
 impl EvidenceBook {
-    /// Replaces the evidence of a rule.
-    pub(super) fn keep(&mut self, owner: u64, samples: &[MetricSample]) {
-        if self.pages.is_empty() && samples.iter().all(|sample| sample.evidence.is_none()) {
+    /// Replaces the evidence of a rule that records under this name.
+    pub(super) fn keep(&mut self, owner: u64, name: &str, samples: &[MetricSample]) {
+        if samples.iter().all(|sample| sample.evidence.is_none()) {
+            self.chapters.remove(&owner);
             return;
         }
-        self.pages.retain(|_, (by, _)| *by != owner);
+        let chapter = self.chapters.entry(owner).or_insert_with(|| Chapter {
+            name: name.to_owned(),
+            pages: HashMap::new(),
+        });
         let with = samples.iter().filter_map(|sample| {
             let evidence = Arc::clone(sample.evidence.as_ref()?);
-            Some((sample.labels.clone(), (owner, evidence)))
+            Some((sample.labels.clone(), evidence))
         });
-        self.pages.extend(with);
+        chapter.pages.clear();
+        chapter.pages.extend(with);
     }
 
     /// The evidence of the present value of a series.
     pub(super) fn of(&self, labels: &Labels) -> Option<Arc<Evidence>> {
-        self.pages
-            .get(labels)
-            .map(|(_, evidence)| Arc::clone(evidence))
+        let name = labels.name()?;
+        let chapters = self
+            .chapters
+            .values()
+            .filter(|chapter| chapter.name == name);
+        let mut pages = chapters.filter_map(|chapter| chapter.pages.get(labels));
+        pages.next().map(Arc::clone)
     }
 
     /// Drops the evidence of removed rules.
     pub(super) fn retain(&mut self, is_alive: impl Fn(u64) -> bool) {
-        self.pages.retain(|_, (owner, _)| is_alive(*owner));
+        self.chapters.retain(|owner, _| is_alive(*owner));
     }
 }

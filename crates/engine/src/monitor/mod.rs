@@ -25,11 +25,13 @@ mod rollout;
 mod rule;
 mod selection;
 mod settings;
+mod stale;
 mod state;
 mod target;
 mod targets;
 mod tick;
 mod traffic;
+mod values;
 mod watch;
 
 pub use alerting::Alerting;

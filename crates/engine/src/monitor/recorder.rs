@@ -85,7 +85,7 @@ impl Recorder {
             _ => map::samples(&self.recording, values, pass.at),
         };
         self.note_refusals(before.unwrap_or_default());
-        match record(named, owner, pass) {
+        match record(&self.recording.name, named, owner, pass) {
             Ok(samples) => {
                 self.samples = samples;
                 None
@@ -116,6 +116,7 @@ impl Recorder {
 
 /// Writes the values of a recording rule into the window and marks missing series as stale.
 fn record(
+    name: &str,
     samples: Result<Vec<MetricSample>, String>,
     owner: u64,
     pass: &mut Pass<'_>,
@@ -129,7 +130,7 @@ fn record(
     }
     pass.window.end_records(owner, pass.at);
     let samples = samples?;
-    pass.evidence.keep(owner, &samples);
+    pass.evidence.keep(owner, name, &samples);
     if refused > 0 {
         return Err(format!(
             "{refused} recorded series were refused by the limit on stored series"

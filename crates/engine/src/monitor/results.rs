@@ -31,7 +31,7 @@ impl Results {
 
     /// Adds the server's result for an expression: labels and values, or the error.
     pub fn put(&mut self, expr: &str, at: Timestamp, answer: Answer) {
-        let sample = |(labels, value)| InstantSample { labels, value, at };
+        let sample = |(labels, value)| InstantSample::new(labels, value, at);
         let samples = answer.map(|values| values.into_iter().map(sample).collect());
         self.values.insert(expr.to_owned(), samples);
     }

@@ -12,11 +12,12 @@ use super::recorder::Recorder;
 use super::retired::Retired;
 use super::selection::reads_any;
 use super::traffic::CountedRange;
+use super::values::values;
 use super::watch::Watching;
 use crate::alert::{self, Alert, Outcome, TemplateEnvironment, Tracker};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
-use crate::promql::{Expr, InstantSample, Options, Query};
+use crate::promql::{Expr, Options, Query};
 use crate::rules::{Rule, RuleId};
 
 /// How long after a start the labels of alerts wait for targets that do not answer: how long
@@ -35,6 +36,8 @@ pub struct RuleState {
     pub(super) health: Health,
     pub(super) kind: RuleKind,
     query: Query,
+    /// The number of observations behind each value, if the rule says it.
+    samples: Option<Query>,
     /// Whether its templates call `query`.
     asks: bool,
     /// How long after a start the expression may lack data.
@@ -113,15 +116,17 @@ impl RuleState {
             ..Options::default()
         };
         let query = |expr: &Expr| Query::with_options(expr.clone(), options);
+        let samples = rule.samples().map(query);
         let (kind, query) = match rule {
             Rule::Record(recording) => (
                 RuleKind::Record(Recorder::new(recording)),
-                query(recording.expr()),
+                query(recording.expr()).with_sampling(),
             ),
             Rule::Alert { expr, alert } => (RuleKind::Alert(Alerting::new(alert)), query(expr)),
             Rule::Watch(watch) => {
                 let watching = Watching::new(watch, registry, setup.counted);
-                (RuleKind::Watch(Box::new(watching)), query(&watch.expr))
+                let query = query(&watch.expr).with_sampling();
+                (RuleKind::Watch(Box::new(watching)), query)
             }
         };
         Self {
@@ -131,6 +136,7 @@ impl RuleState {
             health: Health::default(),
             kind,
             query,
+            samples,
             asks: rule.alert().is_some_and(alert::AlertRule::asks),
             filling: setup.filling,
             fills_since: None,
@@ -184,7 +190,10 @@ impl RuleState {
             RuleKind::Record(_) | RuleKind::Alert(_) => None,
         };
         let veto = veto.and_then(|retrain| retrain.unless.as_ref());
-        std::iter::once(self.query.expr()).chain(veto)
+        let samples = self.samples.as_ref().map(Query::expr);
+        std::iter::once(self.query.expr())
+            .chain(samples)
+            .chain(veto)
     }
 
     /// The ranges over which a watch's value counts.
@@ -259,7 +268,8 @@ impl RuleState {
         self.health = before.health;
         self.fills_since = before.fills_since;
         let is_same_value = is_same_model && before.identity.definition == self.identity.definition;
-        if before.query.expr().text() == self.query.expr().text() {
+        let is_same_query = before.query.expr().text() == self.query.expr().text();
+        if is_same_query && before.query.is_sampled() == self.query.is_sampled() {
             self.query = before.query;
         } else if !reads_no_more(self.query.expr(), before.query.expr()) {
             self.fill(at);
@@ -328,7 +338,7 @@ impl RuleState {
             return Ok(());
         }
         let started = (pass.stopwatch)();
-        let (values, is_filled) = match values(&mut self.query, pass) {
+        let (values, is_filled) = match values(&mut self.query, &mut self.samples, pass) {
             Ok(found) => found,
             Err(error) => {
                 self.fail(&error, pass);
@@ -461,7 +471,10 @@ impl RuleState {
                 recorder.samples.clear();
                 pass.window.end_records(self.owner, pass.at);
             }
-            RuleKind::Watch(watching) => watching.judged.clear(),
+            RuleKind::Watch(watching) => {
+                let before = std::mem::take(&mut watching.judged);
+                watching.list_stale(before, |_| false, pass.at);
+            }
             RuleKind::Alert(_) => {}
         }
         let failed = Outcome::Failed(error.to_owned());
@@ -492,18 +505,4 @@ fn reads_no_more(expr: &Expr, other: &Expr) -> bool {
             .iter()
             .any(|known| known.selector == selected.selector && known.reach >= selected.reach)
     })
-}
-
-/// The values of a rule's expression, and whether the windows behind them are filled. A server's
-/// answer wins over the window.
-fn values(query: &mut Query, pass: &Pass<'_>) -> Result<(Vec<InstantSample>, bool), String> {
-    if let Some(answer) = pass.results.get(query.expr()) {
-        return answer.clone().map(|values| (values, true));
-    }
-    let evaluation = query
-        .eval(&*pass.window, pass.at)
-        .map_err(|error| error.to_string())?;
-    let complete = evaluation.coverage.is_sufficient();
-    let values = evaluation.value.into_vector(pass.at);
-    Ok((values.map_err(|error| error.to_string())?, complete))
 }

@@ -13,11 +13,12 @@ use super::quota::{Claim, without_a_place};
 use super::rollout::{Rollout, Versions, model_labels, version};
 use super::selection::reads_any;
 use super::settings::Baseline;
+use super::stale::stale;
 use super::traffic::{CountedRange, is_still};
 use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
 use crate::incident::{Acceptance, Judged, Table, TableCounts, Trial, TrialResult};
 use crate::judge::{Registry, State, StrategyContext, Verdict};
-use crate::metric::{Labels, MetricSample, Timestamp, format_duration, rounded};
+use crate::metric::{Evidence, Labels, MetricSample, Timestamp, format_duration, rounded};
 use crate::promql::InstantSample;
 use crate::rules::Watch;
 
@@ -114,17 +115,14 @@ impl Watching {
         if rollout.idle {
             return self.idle(pass.at);
         }
-        self.judged.clear();
+        let before = std::mem::take(&mut self.judged);
         values.retain(|value| !rollout.is_gone(&value.labels));
         let present = self.note_versions(&values, pass);
         let refused = self.make_room(&values);
         self.note_refusals(refused.len());
         let mut observations = Vec::with_capacity(values.len());
         for value in values {
-            let evidence = self
-                .judges_a_record
-                .then(|| pass.evidence.of(&value.labels))
-                .flatten();
+            let evidence = self.evidence(&value, pass);
             let sample = MetricSample {
                 evidence,
                 ..MetricSample::new(
@@ -152,10 +150,36 @@ impl Watching {
             observations.push(observation);
             self.judged.push((sample, judged.verdict));
         }
+        self.list_stale(before, |series| rollout.is_gone(series), pass.at);
         Observed {
             outcome: Outcome::Observed(observations),
             present,
         }
+    }
+
+    /// What is known of the observations behind a value: by its own rule, or by the record that it
+    /// is the value of. The evidence of drift is needed to judge it.
+    fn evidence(&self, value: &InstantSample, pass: &Pass<'_>) -> Option<Arc<Evidence>> {
+        let reads = self.judges_a_record;
+        let recorded = reads.then(|| pass.evidence.of(&value.labels)).flatten();
+        match (recorded, value.evidence()) {
+            (Some(recorded), Some(own)) if recorded.sampling.is_some() => Some(own),
+            (recorded, own) => recorded.or(own),
+        }
+    }
+
+    /// Lists the signals of the last evaluation that have no value now after those that have one.
+    pub(super) fn list_stale(
+        &mut self,
+        before: Vec<(MetricSample, Verdict)>,
+        is_gone: impl Fn(&Labels) -> bool,
+        at: Timestamp,
+    ) {
+        let room = self.table.max_series().saturating_sub(self.judged.len());
+        let is_active = |series: &Labels| self.tracker.active_series().any(|own| own == series);
+        let mut stale = stale(before, &self.judged, at, room, is_active);
+        stale.retain(|(sample, _)| !is_gone(&sample.labels));
+        self.judged.extend(stale);
     }
 
     /// Notes the present versions of a model; returns the [`model_labels`] of their series.
@@ -189,6 +213,8 @@ impl Watching {
         let ended = self
             .tracker
             .retire(&self.watch.alert, at, pass.context, SUPERSEDED, gone);
+        self.judged
+            .retain(|(sample, verdict)| verdict.state != State::Stale || !gone(&sample.labels));
         pass.changes.extend(ended.alerts);
     }
 

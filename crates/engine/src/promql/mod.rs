@@ -21,13 +21,14 @@ pub mod notation;
 mod options;
 mod parse;
 mod query;
+mod sampling;
 mod source;
 mod token;
 mod types;
 mod value;
 
 pub use error::{ErrorKind, Position, PromqlError, Span};
-pub use eval::{Coverage, Note};
+pub use eval::{Counts, Coverage, Note};
 pub use expr::{Expr, Selected};
 
 pub use functions::{Function, Signature};

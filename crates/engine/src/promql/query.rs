@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{Position, PromqlError, Span};
-use super::eval::{Context, Coverage, Level, Note, Ranges, Root, Scratch, Table, Vector, build};
+use super::eval::{
+    Context, Counts, Coverage, Level, Note, Ranges, Root, Sampler, Scratch, Table, Vector, build,
+};
 use super::expr::Expr;
 use super::options::Options;
+use super::sampling::Shape;
 use super::source::SeriesSource;
 use super::value::{Evaluation, ExprValue, InstantSample, SeriesPoints};
-use crate::metric::{Labels, Timestamp};
+use crate::metric::{Labels, Sampling, Timestamp};
 use crate::series::is_absent;
 
 /// The labels of the rows of a result, cached while its table is the same.
@@ -32,6 +35,8 @@ pub struct Query {
     plan: Option<Root>,
     shown: Option<Shown>,
     pool: Vec<Vec<f64>>,
+    /// How the value is computed from observations, if that is wanted and known.
+    shape: Option<Shape>,
 }
 
 impl Query {
@@ -50,13 +55,39 @@ impl Query {
             plan: None,
             shown: None,
             pool: Vec::new(),
+            shape: None,
         }
+    }
+
+    /// Adds to each value the observations that it was computed from, where the expression has a
+    /// form that says so.
+    #[must_use]
+    pub fn with_sampling(self) -> Self {
+        let shape = Shape::of(self.expr.root());
+        Self { shape, ..self }
     }
 
     /// The expression.
     #[must_use]
     pub fn expr(&self) -> &Expr {
         &self.expr
+    }
+
+    /// Adds the numbers of observations to values that have none, such as those of a server.
+    pub fn add_counts(&self, samples: &mut [InstantSample], counts: &Counts) {
+        for sample in samples.iter_mut().filter(|one| one.sampling.is_none()) {
+            sample.sampling = counts.of(&sample.labels).map(|count| {
+                let counted = Sampling::of(count);
+                self.shape
+                    .map_or(counted, |shape| shape.sampling(sample.value, counted))
+            });
+        }
+    }
+
+    /// Whether the values carry the observations that they were computed from.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.shape.is_some()
     }
 
     /// Drops the plan; the next evaluation builds it again.
@@ -74,22 +105,40 @@ impl Query {
         source: &dyn SeriesSource,
         at: Timestamp,
     ) -> Result<Evaluation, PromqlError> {
+        self.eval_counted(source, at, None)
+    }
+
+    /// The value at an instant, computed from these numbers of observations.
+    ///
+    /// # Errors
+    /// Those of [`Query::eval`].
+    pub fn eval_counted(
+        &mut self,
+        source: &dyn SeriesSource,
+        at: Timestamp,
+        counts: Option<&Counts>,
+    ) -> Result<Evaluation, PromqlError> {
         let time = at.as_millis();
         let span = self.expr.root().span;
         let plan = planned(&mut self.plan, &self.expr)?;
         let mut cx = context(source, &self.options, (time, time), &mut self.pool);
+        let shape = self.shape;
+        cx.sampler = shape.map(|shape| Sampler::new(shape.observations, counts));
         let value = match plan {
             Root::Scalar(plan) => plan.eval(&mut cx, time).map(ExprValue::Scalar),
             Root::Text(text) => Ok(ExprValue::Text(text.clone())),
             Root::Matrix(ranges) => matrix(&mut cx, ranges, time).map(ExprValue::Matrix),
             Root::Vector(plan) => plan.eval(&mut cx, time).and_then(|vector| {
-                let samples = samples(
+                let mut samples = samples(
                     &mut self.shown,
                     &vector,
                     at,
                     span,
                     self.options.max_result_series,
                 )?;
+                if let (Some(shape), Some(sampler)) = (shape, &cx.sampler) {
+                    note_observations(&mut samples, &vector, shape, sampler);
+                }
                 cx.give(vector.values);
                 Ok(ExprValue::Vector(samples))
             }),
@@ -170,6 +219,7 @@ fn context<'a>(
         notes: Vec::new(),
         coverage: Coverage::FULL,
         budget: options.max_samples,
+        sampler: None,
         pool,
     }
 }
@@ -220,6 +270,7 @@ fn samples(
         labels: shown.labels[row].clone(),
         value,
         at,
+        sampling: None,
     };
     let samples: Vec<InstantSample> = match &vector.order {
         Some(order) => order
@@ -241,6 +292,19 @@ fn samples(
         }
     }
     Ok(samples)
+}
+
+/// Adds the observations behind the values, whose order is that of the rows.
+fn note_observations(
+    samples: &mut [InstantSample],
+    vector: &Vector,
+    shape: Shape,
+    sampler: &Sampler<'_>,
+) {
+    let known = |row: usize| sampler.of(row).filter(|found| found.count.is_finite());
+    for (sample, (row, value)) in samples.iter_mut().zip(vector.present()) {
+        sample.sampling = known(row).map(|found: Sampling| shape.sampling(value, found));
+    }
 }
 
 fn show(table: &Arc<Table>) -> Shown {

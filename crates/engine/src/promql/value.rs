@@ -1,8 +1,10 @@
 //! The results of evaluations.
 
+use std::sync::Arc;
+
 use super::error::{ErrorKind, PromqlError};
 use super::eval::{Coverage, Note};
-use crate::metric::{Labels, Timestamp};
+use crate::metric::{Evidence, Labels, Sampling, Timestamp};
 
 /// One element of an instant vector.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +15,27 @@ pub struct InstantSample {
     pub value: f64,
     /// The evaluation time.
     pub at: Timestamp,
+    /// The observations behind the value, if the query was asked for them and knows them.
+    pub sampling: Option<Sampling>,
+}
+
+impl InstantSample {
+    /// A value of which nothing more is known.
+    #[must_use]
+    pub fn new(labels: Labels, value: f64, at: Timestamp) -> Self {
+        Self {
+            labels,
+            value,
+            at,
+            sampling: None,
+        }
+    }
+
+    /// The observations behind the value as evidence.
+    pub(crate) fn evidence(&self) -> Option<Arc<Evidence>> {
+        let sampling = self.sampling?;
+        Some(Arc::new(Evidence::of_sampling(sampling)))
+    }
 }
 
 /// The samples of one series.
@@ -47,7 +70,7 @@ impl ExprValue {
             Self::Vector(samples) => return Ok(samples),
             Self::Scalar(value) => {
                 let labels = Labels::empty();
-                return Ok(vec![InstantSample { labels, value, at }]);
+                return Ok(vec![InstantSample::new(labels, value, at)]);
             }
             Self::Matrix(_) => {
                 "expected an instant vector or a scalar, found a range vector: wrap it in a function"

@@ -125,7 +125,8 @@ impl Player {
         for alert in &tick.changes {
             replay.change(alert);
         }
-        for (rule, sample, verdict) in self.monitor.judged() {
+        let judged = self.monitor.judged();
+        for (rule, sample, verdict) in judged.filter(|(.., now)| now.state != judge::State::Stale) {
             let place = match self.places.get(rule).and_then(|of| of.get(&sample.labels)) {
                 Some(place) => *place,
                 None => self.replay.place(&mut self.places, rule, sample),

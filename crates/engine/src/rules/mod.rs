@@ -115,19 +115,35 @@ impl Rule {
             .unwrap_or_default()
     }
 
-    /// Every expression of the rule, a watch's veto of retraining included.
+    /// Every expression of the rule, that of its value first, a watch's veto of retraining
+    /// included.
     #[must_use]
     pub fn expressions(&self) -> Vec<&Expr> {
         match self {
-            Self::Record(recording) => vec![recording.expr()],
+            Self::Record(recording) => std::iter::once(recording.expr())
+                .chain(&recording.samples)
+                .collect(),
             Self::Alert { expr, .. } => vec![expr],
             Self::Watch(watch) => {
                 let veto = watch
                     .retrain
                     .as_ref()
                     .and_then(|retrain| retrain.unless.as_ref());
-                std::iter::once(&watch.expr).chain(veto).collect()
+                std::iter::once(&watch.expr)
+                    .chain(&watch.samples)
+                    .chain(veto)
+                    .collect()
             }
+        }
+    }
+
+    /// The number of observations behind each value, if the rule says it.
+    #[must_use]
+    pub fn samples(&self) -> Option<&Expr> {
+        match self {
+            Self::Record(recording) => recording.samples.as_ref(),
+            Self::Alert { .. } => None,
+            Self::Watch(watch) => watch.samples.as_ref(),
         }
     }
 }
@@ -137,6 +153,8 @@ impl Rule {
 pub struct Watch {
     /// The value that is judged.
     pub expr: Expr,
+    /// The number of observations behind each value, if the rule says it.
+    pub samples: Option<Expr>,
     /// What the value is about.
     pub metric: Metric,
     /// The side that is bad.

@@ -249,6 +249,7 @@ fn counters(bucket: &str, pods: &[Pod<'_>]) -> Vec<InstantSample> {
                 labels: Labels::named("scores_bucket", pairs),
                 value: *value,
                 at: Timestamp::default(),
+                sampling: None,
             });
         }
     }
@@ -459,6 +460,7 @@ fn classes(model: &str, values: &[(String, f64)]) -> Vec<InstantSample> {
         ),
         value: *value,
         at: Timestamp::default(),
+        sampling: None,
     });
     samples.collect()
 }
@@ -527,6 +529,7 @@ fn a_histogram_that_cannot_be_read_does_not_blind_the_rule_for_the_others() {
             labels: Labels::named("scores_bucket", [("model", model), ("le", *le)]),
             value: *value,
             at: Timestamp::default(),
+            sampling: None,
         });
         samples.collect::<Vec<_>>()
     };
@@ -534,6 +537,7 @@ fn a_histogram_that_cannot_be_read_does_not_blind_the_rule_for_the_others() {
         labels: Labels::named("scores_bucket", [("model", "none")]),
         value: 1.0,
         at: Timestamp::default(),
+        sampling: None,
     };
     let all = [
         buckets("good", &[("1", 1.0), ("+Inf", 2.0)]),

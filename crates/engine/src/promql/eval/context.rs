@@ -5,6 +5,7 @@ use std::fmt;
 use super::super::error::{Position, PromqlError, Span};
 use super::super::options::Options;
 use super::super::source::SeriesSource;
+use super::Sampler;
 use crate::metric::millis;
 
 /// A warning or info about an evaluation.
@@ -81,6 +82,8 @@ pub(crate) struct Context<'a> {
     pub(crate) coverage: Coverage,
     /// The number of samples that may still be read.
     pub(crate) budget: u64,
+    /// Notes of the observations behind quantiles and quotients, where they are wanted.
+    pub(crate) sampler: Option<Sampler<'a>>,
     /// Vectors for reuse.
     pub(crate) pool: &'a mut Vec<Vec<f64>>,
 }

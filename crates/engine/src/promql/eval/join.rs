@@ -218,7 +218,25 @@ impl Join {
             .clone()
             .unwrap_or_else(|| Arc::clone(left));
         self.check(&table, &values)?;
+        if self.op == BinaryOp::Div {
+            self.note_counts(cx, &sides, &table);
+        }
         Ok(Vector::new(table, values))
+    }
+
+    /// Notes the divisor of every row: it counts the observations behind the quotient.
+    fn note_counts(&self, cx: &mut Context<'_>, sides: &Sides<'_>, table: &Table) {
+        let Some(sampler) = &mut cx.sampler else {
+            return;
+        };
+        sampler.begin(table.len());
+        for (row, _) in sides.many.present() {
+            let number = sides.signatures.left[row] as usize;
+            let partner = self.output.ones[number];
+            if partner < FILLED {
+                sampler.count(table, row, sides.one.values[partner as usize]);
+            }
+        }
     }
 
     /// Computes the results for the elements of the "many" side; returns whether labels changed.

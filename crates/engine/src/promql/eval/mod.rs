@@ -21,6 +21,7 @@ mod quantiles;
 mod range_function;
 mod ranges;
 mod rate;
+mod sampler;
 mod scalars;
 mod select;
 mod sets;
@@ -32,10 +33,12 @@ mod table;
 mod topk;
 
 pub use context::{Coverage, Note};
+pub use sampler::Counts;
 
 pub(super) use build::{Root, build};
 pub(super) use context::{Context, Level};
 pub(super) use ranges::{Ranges, Scratch};
+pub(super) use sampler::Sampler;
 pub(super) use table::{Table, Vector};
 
 use std::fmt::Debug;

@@ -224,6 +224,10 @@ impl VectorOperator for OfHistogram {
         self.note_malformed(cx, &histograms, &vector.values);
         let table = self.table(&histograms, &params, delayed);
         let mut out = cx.take(table.len(), ABSENT);
+        let mut sampler = cx.sampler.take_if(|_| self.reading == Reading::Quantile);
+        if let Some(sampler) = &mut sampler {
+            sampler.begin(table.len());
+        }
         let each = if self.reading == Reading::Fraction {
             1
         } else {
@@ -235,8 +239,12 @@ impl VectorOperator for OfHistogram {
                 self.read(cx, &histograms.names[number], &params, |index, value| {
                     out[number * each + index] = value;
                 });
+                if let Some(sampler) = &mut sampler {
+                    sampler.quantile(&table, number, params[0], &self.scratch);
+                }
             }
         }
+        cx.sampler = cx.sampler.take().or(sampler);
         table.check(&out, self.inner_span)?;
         cx.give(vector.values);
         Ok(Vector::new(table, out))
