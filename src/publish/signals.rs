@@ -22,12 +22,18 @@ const IDENTITY: [&str; 4] = ["job", "instance", "namespace", "pod"];
 type Read = fn(&Signal) -> Option<f64>;
 
 /// The families with one value for each signal.
-const FAMILIES: [(&Description, Read); 5] = [
+const FAMILIES: [(&Description, Read); 7] = [
     (&catalogue::METRIC_VALUE, |signal| signal.value),
     (&catalogue::ANOMALY, anomaly),
     (&catalogue::ANOMALY_SCORE, |signal| signal.score),
     (&catalogue::EXPECTED_LOWER, |signal| signal.expected.lower),
     (&catalogue::EXPECTED_UPPER, |signal| signal.expected.upper),
+    (&catalogue::RATIO_NUMERATOR, |signal| {
+        signal.counts.map(|counts| counts.numerator)
+    }),
+    (&catalogue::RATIO_DENOMINATOR, |signal| {
+        signal.counts.map(|counts| counts.denominator)
+    }),
 ];
 
 fn anomaly(signal: &Signal) -> Option<f64> {

@@ -19,6 +19,7 @@ mod novelty;
 mod pace;
 mod page_hinkley;
 mod params;
+mod ratio;
 mod record;
 mod registry;
 mod season;

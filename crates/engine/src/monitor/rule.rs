@@ -115,7 +115,7 @@ impl RuleState {
         let query = |expr: &Expr| Query::with_options(expr.clone(), options);
         let (kind, query) = match rule {
             Rule::Record(recording) => (
-                RuleKind::Record(Recorder::new(recording)),
+                RuleKind::Record(Recorder::new(recording, options)),
                 query(recording.expr()),
             ),
             Rule::Alert { expr, alert } => (RuleKind::Alert(Alerting::new(alert)), query(expr)),
@@ -174,7 +174,8 @@ impl RuleState {
 
     /// Whether its expression reads one of these records.
     pub(super) fn reads(&self, records: &[String]) -> bool {
-        reads_any(self.query.expr(), records)
+        let mut read = std::iter::once(self.query.expr()).chain(self.others());
+        read.any(|expr| reads_any(expr, records))
     }
 
     /// Every expression of the rule.
@@ -184,7 +185,18 @@ impl RuleState {
             RuleKind::Record(_) | RuleKind::Alert(_) => None,
         };
         let veto = veto.and_then(|retrain| retrain.unless.as_ref());
-        std::iter::once(self.query.expr()).chain(veto)
+        std::iter::once(self.query.expr())
+            .chain(self.others())
+            .chain(veto)
+    }
+
+    /// The expressions of a record after its first one.
+    fn others(&self) -> impl Iterator<Item = &Expr> {
+        let recorder = match &self.kind {
+            RuleKind::Record(recorder) => Some(recorder),
+            RuleKind::Watch(_) | RuleKind::Alert(_) => None,
+        };
+        recorder.into_iter().flat_map(Recorder::others)
     }
 
     /// The ranges over which a watch's value counts.
@@ -344,7 +356,7 @@ impl RuleState {
         let since = self.fills_since;
         let observed = match &mut self.kind {
             RuleKind::Record(recorder) => {
-                let error = recorder.take(&values, self.owner, pass);
+                let error = recorder.take(values, self.owner, pass);
                 self.finish(error, started, 0, pass);
                 return Ok(());
             }
@@ -431,7 +443,7 @@ impl RuleState {
 
     fn learns(&self) -> bool {
         match &self.kind {
-            RuleKind::Record(recorder) => recorder.detector.is_some(),
+            RuleKind::Record(recorder) => recorder.distributions().is_some(),
             RuleKind::Alert(_) => false,
             RuleKind::Watch(_) => true,
         }
@@ -494,7 +506,10 @@ fn reads_no_more(expr: &Expr, other: &Expr) -> bool {
 
 /// The values of a rule's expression, and whether the windows behind them are filled. A server's
 /// answer wins over the window.
-fn values(query: &mut Query, pass: &Pass<'_>) -> Result<(Vec<InstantSample>, bool), String> {
+pub(super) fn values(
+    query: &mut Query,
+    pass: &Pass<'_>,
+) -> Result<(Vec<InstantSample>, bool), String> {
     if let Some(answer) = pass.results.get(query.expr()) {
         return answer.clone().map(|values| (values, true));
     }
