@@ -31,7 +31,7 @@ pub(super) struct RuleContext<'a> {
 /// Builds a rule from its keys; `None` if a mistake prevents it.
 pub(super) fn rule(keys: RuleKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     match keys {
-        RuleKeys::Record(keys) => record(keys, node, context),
+        RuleKeys::Record(keys) => record(*keys, node, context),
         RuleKeys::Alert(keys) => plain(keys, node, context),
         RuleKeys::Watch(keys) => watch(*keys, node, context),
     }

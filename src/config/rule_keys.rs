@@ -94,7 +94,7 @@ fn check_offset(group: &mut GroupKeys, node: &Node<'_>) {
 /// A rule as written: the first key says which kind it is.
 #[derive(Debug, Clone)]
 pub(super) enum RuleKeys {
-    Record(RecordKeys),
+    Record(Box<RecordKeys>),
     Alert(AlertKeys),
     Watch(Box<WatchKeys>),
 }
@@ -122,7 +122,9 @@ impl Shape for RuleKeys {
         let kinds = ["record", "alert", "watch"];
         let kinds = kinds.into_iter().filter(|kind| node.peek(kind).is_some());
         match kinds.collect::<Vec<_>>().as_slice() {
-            ["record"] => RecordKeys::read(node, limits).map(Self::Record),
+            ["record"] => {
+                RecordKeys::read(node, limits).map(|record| Self::Record(Box::new(record)))
+            }
             ["alert"] => AlertKeys::read(node, limits).map(Self::Alert),
             ["watch"] => WatchKeys::read(node, limits).map(|watch| Self::Watch(Box::new(watch))),
             [] => {
