@@ -7,6 +7,7 @@ use super::results::Results;
 use super::rollout::Rollout;
 use crate::alert::{self, Alert};
 use crate::metric::Timestamp;
+use crate::promql::{InstantSample, Query};
 use crate::rules::Recorded;
 use crate::series::Window;
 
@@ -29,4 +30,20 @@ pub(super) struct Pass<'a> {
     pub(super) stopwatch: Stopwatch,
     /// Alerts whose state changed in this tick.
     pub(super) changes: Vec<Alert>,
+}
+
+impl Pass<'_> {
+    /// The values of an expression, and whether the windows behind them are filled. A server's
+    /// answer wins over the window.
+    pub(super) fn values(&self, query: &mut Query) -> Result<(Vec<InstantSample>, bool), String> {
+        if let Some(answer) = self.results.get(query.expr()) {
+            return answer.clone().map(|values| (values, true));
+        }
+        let evaluation = query
+            .eval(&*self.window, self.at)
+            .map_err(|error| error.to_string())?;
+        let complete = evaluation.coverage.is_sufficient();
+        let values = evaluation.value.into_vector(self.at);
+        Ok((values.map_err(|error| error.to_string())?, complete))
+    }
 }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::pass::Pass;
-use super::rule::values;
 use crate::map::drift::{self, Detector, Refused};
 use crate::map::{self, Recording, Source, ratio};
 use crate::metric::MetricSample;
@@ -186,7 +185,7 @@ fn all(
     others: &mut [Query],
     pass: &Pass<'_>,
 ) -> Result<Vec<Vec<InstantSample>>, String> {
-    let others = others.iter_mut().map(|query| values(query, pass));
+    let others = others.iter_mut().map(|query| pass.values(query));
     let others = others.map(|found| found.map(|(values, _)| values));
     std::iter::once(Ok(first)).chain(others).collect()
 }

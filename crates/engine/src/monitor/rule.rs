@@ -16,7 +16,7 @@ use super::watch::Watching;
 use crate::alert::{self, Alert, Outcome, TemplateEnvironment, Tracker};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
-use crate::promql::{Expr, InstantSample, Options, Query};
+use crate::promql::{Expr, Options, Query};
 use crate::rules::{Rule, RuleId};
 
 /// How long after a start the labels of alerts wait for targets that do not answer: how long
@@ -339,7 +339,7 @@ impl RuleState {
             return Ok(());
         }
         let started = (pass.stopwatch)();
-        let (values, is_filled) = match values(&mut self.query, pass) {
+        let (values, is_filled) = match pass.values(&mut self.query) {
             Ok(found) => found,
             Err(error) => {
                 self.fail(&error, pass);
@@ -502,21 +502,4 @@ fn reads_no_more(expr: &Expr, other: &Expr) -> bool {
             .iter()
             .any(|known| known.selector == selected.selector && known.reach >= selected.reach)
     })
-}
-
-/// The values of a rule's expression, and whether the windows behind them are filled. A server's
-/// answer wins over the window.
-pub(super) fn values(
-    query: &mut Query,
-    pass: &Pass<'_>,
-) -> Result<(Vec<InstantSample>, bool), String> {
-    if let Some(answer) = pass.results.get(query.expr()) {
-        return answer.clone().map(|values| (values, true));
-    }
-    let evaluation = query
-        .eval(&*pass.window, pass.at)
-        .map_err(|error| error.to_string())?;
-    let complete = evaluation.coverage.is_sufficient();
-    let values = evaluation.value.into_vector(pass.at);
-    Ok((values.map_err(|error| error.to_string())?, complete))
 }

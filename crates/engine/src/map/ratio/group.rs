@@ -105,7 +105,7 @@ impl Group {
         let value = if impossible {
             f64::NAN
         } else {
-            window.value().min(1.0)
+            window.value().clamp(0.0, 1.0)
         };
         #[expect(
             clippy::cast_possible_truncation,
