@@ -31,7 +31,7 @@ fn main() {
     println!("{:<14} {:>10}", "strategy", "ns/sample");
     for kind in registry
         .kinds()
-        .filter(|kind| !["any_of", "all_of", "drift"].contains(kind))
+        .filter(|kind| !["any_of", "all_of", "drift", "ratio"].contains(kind))
     {
         let mut config = StrategyConfig::new(kind);
         if kind == "static" {

@@ -86,7 +86,7 @@ fn counters(keys: &DriftKeys, node: &Node<'_>) -> Option<(Expr, String)> {
     }
 }
 
-fn check_window(window: Duration, node: &Node<'_>, context: &RuleContext<'_>) {
+pub(super) fn check_window(window: Duration, node: &Node<'_>, context: &RuleContext<'_>) {
     let least = context.interval * 2;
     if node.has("window") && (window < least || window > MAX_WINDOW) {
         let message = format!(

@@ -12,9 +12,10 @@ use serde::Serialize;
 use super::yaml::to_yaml;
 use crate::alert::{self, NoData};
 use crate::map::Source;
+use crate::map::ratio::{Parts, RatioRule};
 use crate::metric::{Direction, Label, format_duration};
 use crate::promql::ast::Type;
-use crate::promql::format_value;
+use crate::promql::{Expr, format_value};
 use crate::rules::{Rule, RuleSet, Watch};
 
 /// A rule as Prometheus writes it.
@@ -91,29 +92,71 @@ enum Exported<'a> {
 fn export(rule: &Rule) -> Exported<'_> {
     match rule {
         Rule::Record(recording) => {
-            let Source::Expr(expr) = &recording.source else {
-                let name = &recording.name;
-                return Exported::Not(format!(
-                    "record {name:?} compares distributions: only sidewatch does"
-                ));
+            let name = &recording.name;
+            let (expr, remark) = match &recording.source {
+                Source::Expr(expr) => (expr.text().to_owned(), None),
+                Source::Ratio(ratio) => match quotient(ratio) {
+                    Some(expr) => {
+                        let remark = "here the increases are extrapolated";
+                        (expr, Some(format!("record {name:?}: {remark}")))
+                    }
+                    None => {
+                        return Exported::Not(format!(
+                            "record {name:?} finds the bound of a bucket: only sidewatch does"
+                        ));
+                    }
+                },
+                Source::Drift(_) => {
+                    return Exported::Not(format!(
+                        "record {name:?} compares distributions: only sidewatch does"
+                    ));
+                }
             };
             let labels = plain_labels(&recording.labels);
             let plain = Plain {
                 record: Some(&recording.name),
                 alert: None,
-                expr: expr.text().to_owned(),
+                expr,
                 r#for: None,
                 keep_firing_for: None,
                 labels,
                 annotations: BTreeMap::new(),
             };
-            Exported::Rule(Box::new(plain), None)
+            Exported::Rule(Box::new(plain), remark)
         }
         Rule::Alert { expr, alert } => {
             Exported::Rule(Box::new(alerting(alert, expr.text().to_owned())), None)
         }
         Rule::Watch(watch) => of_watch(watch),
     }
+}
+
+/// A ratio of increases; `None` for the buckets of a histogram. A part that is not there counts as
+/// 0.
+fn quotient(ratio: &RatioRule) -> Option<String> {
+    let Parts::Counters {
+        numerator, total, ..
+    } = &ratio.parts
+    else {
+        return None;
+    };
+    let (by, window) = (ratio.by.join(", "), format_duration(ratio.window));
+    let one = |expr: &Expr| {
+        let text = expr.text().trim();
+        format!("sum by ({by}) (increase({text}[{window}]))")
+    };
+    let all: Vec<String> = total.iter().map(one).collect();
+    let any = all.join(" or ");
+    let sum = |parts: &[Expr]| {
+        if parts == total.as_slice() && all.len() == 1 {
+            return any.clone();
+        }
+        let parts = parts
+            .iter()
+            .map(|expr| format!("({} or 0 * ({any}))", one(expr)));
+        parts.collect::<Vec<_>>().join(" + ")
+    };
+    Some(format!("({})\n/\n({})", sum(numerator), sum(total)))
 }
 
 fn of_watch(watch: &Watch) -> Exported<'_> {
@@ -224,6 +267,35 @@ mod tests {
     use crate::config::RuleReader;
     use crate::judge::Registry;
     use crate::rules::RuleSet;
+
+    #[test]
+    fn a_ratio_is_exported_as_a_quotient_of_increases() {
+        let text = r#"
+groups:
+- name: g
+  rules:
+  - {record: r, ratio: {bad: [failed_total, aborted_total], total: "requests_total{a=\"b\"}", by: [m], window: 5m}}
+  - {record: h, ratio: {histogram: x_bucket, above: 5}}
+"#;
+        let registry = Registry::built_in();
+        let groups = RuleReader::new(&registry).read("r.yaml", text).unwrap();
+        let exported = prometheus(&RuleSet { groups });
+        assert_eq!(
+            exported,
+            r#"# Exported by sidewatch check rules --export-prometheus.
+groups:
+  - name: g
+    rules:
+      # record "r": here the increases are extrapolated
+      - record: r
+        expr: |-
+          ((sum by (m) (increase(failed_total[5m])) or 0 * (sum by (m) (increase(requests_total{a="b"}[5m])))) + (sum by (m) (increase(aborted_total[5m])) or 0 * (sum by (m) (increase(requests_total{a="b"}[5m])))))
+          /
+          (sum by (m) (increase(requests_total{a="b"}[5m])))
+      # record "h" finds the bound of a bucket: only sidewatch does
+"#
+        );
+    }
 
     #[test]
     fn what_prometheus_can_do_is_exported_and_the_rest_is_named() {

@@ -16,6 +16,7 @@ mod load;
 mod monitor;
 pub(crate) mod packs;
 mod problem;
+mod ratio;
 mod recognise;
 mod redact;
 pub(crate) mod relay;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::drift::drift_rule;
+use super::ratio::ratio_rule;
 use super::rule_keys::{AlertKeys, RecordKeys, RetrainKeys, RuleKeys, WatchKeys};
 use super::rule_shapes::templates;
 use super::rules::{References, RuleReader};
@@ -30,7 +31,7 @@ pub(super) struct RuleContext<'a> {
 /// Builds a rule from its keys; `None` if a mistake prevents it.
 pub(super) fn rule(keys: RuleKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     match keys {
-        RuleKeys::Record(keys) => record(keys, node, context),
+        RuleKeys::Record(keys) => record(*keys, node, context),
         RuleKeys::Alert(keys) => plain(keys, node, context),
         RuleKeys::Watch(keys) => watch(*keys, node, context),
     }
@@ -40,13 +41,17 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
     let metric = keys
         .metric
         .or(keys.drift.as_ref().map(|_| Metric::PredictionDrift));
-    let source = match (keys.drift, keys.expr) {
-        (Some(drift), _) => {
+    let source = match (keys.drift, keys.ratio, keys.expr) {
+        (Some(drift), ..) => {
             let below = node.peek("drift")?;
             Source::Drift(Box::new(drift_rule(drift, &keys.record, &below, context)?))
         }
-        (None, Some(expr)) => Source::Expr(within_retention(expr, "expr", node, context)?),
-        (None, None) => return None,
+        (None, Some(ratio), _) => {
+            let below = node.peek("ratio")?;
+            Source::Ratio(Box::new(ratio_rule(ratio, &below, context)?))
+        }
+        (None, None, Some(expr)) => Source::Expr(within_retention(expr, "expr", node, context)?),
+        (None, None, None) => return None,
     };
     let samples = keys
         .samples

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::rule_shapes::{
-    Anything, CounterSelector, Expression, LabelTemplates, ManifestKind, ManifestVersion,
-    RecordName, RuleLabels, RuleName, Share, Templates,
+    Anything, CounterSelector, CounterSelectors, Expression, LabelTemplates, ManifestKind,
+    ManifestVersion, RecordName, RuleLabels, RuleName, Share, Templates,
 };
 use crate::alert::{NoData, Template};
 use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
@@ -94,7 +94,7 @@ fn check_offset(group: &mut GroupKeys, node: &Node<'_>) {
 /// A rule as written: the first key says which kind it is.
 #[derive(Debug, Clone)]
 pub(super) enum RuleKeys {
-    Record(RecordKeys),
+    Record(Box<RecordKeys>),
     Alert(AlertKeys),
     Watch(Box<WatchKeys>),
 }
@@ -122,7 +122,9 @@ impl Shape for RuleKeys {
         let kinds = ["record", "alert", "watch"];
         let kinds = kinds.into_iter().filter(|kind| node.peek(kind).is_some());
         match kinds.collect::<Vec<_>>().as_slice() {
-            ["record"] => RecordKeys::read(node, limits).map(Self::Record),
+            ["record"] => {
+                RecordKeys::read(node, limits).map(|record| Self::Record(Box::new(record)))
+            }
             ["alert"] => AlertKeys::read(node, limits).map(Self::Alert),
             ["watch"] => WatchKeys::read(node, limits).map(|watch| Self::Watch(Box::new(watch))),
             [] => {
@@ -141,9 +143,9 @@ impl Shape for RuleKeys {
 }
 
 section! {
-    /// Gives a PromQL value, or the drift of a distribution, a name.
+    /// Gives a PromQL value, the drift of a distribution, or a counted ratio a name.
     #[check(check_source)]
-    #[schema(json!({"oneOf": [{"required": ["expr"]}, {"required": ["drift"]}]}))]
+    #[schema(json!({"oneOf": [{"required": ["expr"]}, {"required": ["drift"]}, {"required": ["ratio"]}]}))]
     #[derive(Debug, Clone)]
     pub(super) struct RecordKeys {
         required {
@@ -154,7 +156,7 @@ section! {
         pub(super) metric: Option<Metric> = None;
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of `metric`");
-        /// The value. Either `expr` or `drift` must be there.
+        /// The value. One of `expr`, `drift` and `ratio` must be there.
         pub(super) expr: Option<Expr> as Option<Expression> = None,
             example("sum by (model_name) (rate(request_errors_total[1m]))");
         /// How far a distribution is from a reference, in the place of `expr`.
@@ -163,6 +165,8 @@ section! {
         pub(super) samples: Option<Expr> as Option<Expression> = None,
             default_text("derived from `expr`, where its form shows it"),
             example("sum by (model_name) (increase(requests_total[1m]))");
+        /// The share of observations that is good or bad, counted, in the place of `expr`.
+        pub(super) ratio: Option<RatioKeys> = None;
         /// Set on every recorded series; an empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
     }
@@ -173,13 +177,17 @@ fn check_source(_record: &mut RecordKeys, node: &Node<'_>) {
     if node.has("samples") && !node.has("expr") {
         node.problem_below("samples", "has an effect with expr only");
     }
-    match (
-        node.has("expr"),
-        node.peek("drift").filter(|_| node.has("drift")),
-    ) {
-        (true, Some(drift)) => drift.problem("stands in the place of expr; keep one of them"),
-        (false, None) => node.problem("expr is missing"),
-        (true, None) | (false, Some(_)) => {}
+    let sources = ["expr", "drift", "ratio"];
+    let written: Vec<&str> = sources.into_iter().filter(|key| node.has(key)).collect();
+    match written.as_slice() {
+        [] => node.problem("expr is missing"),
+        [_] => {}
+        [first, others @ ..] => {
+            for other in others {
+                let message = format!("stands in the place of {first}; keep one of them");
+                node.problem_below(other, message);
+            }
+        }
     }
 }
 
@@ -296,6 +304,44 @@ section! {
         /// The share of windows without a change that may exceed the critical value.
         pub(super) alpha: f64 = DriftParams::default().alpha,
             within(0.001, 0.5), hint("the share of windows without a change that may exceed the critical value");
+    }
+}
+
+section! {
+    /// The share of observations that is good or bad: of two counts, or of the observations of a
+    /// `histogram` above a bound.
+    #[schema(json!({"oneOf": [
+        {"required": ["good", "total"]},
+        {"required": ["bad", "total"]},
+        {"required": ["histogram", "above"]},
+        {"required": ["histogram", "usual"]},
+    ]}))]
+    #[derive(Debug, Clone)]
+    pub(super) struct RatioKeys {
+        /// Counters of good observations. One that is not there yet counts as 0.
+        pub(super) good: Option<Vec<Expr>> as Option<CounterSelectors> = None,
+            example("predictions_correct_total");
+        /// Counters of bad observations, in the place of `good`.
+        pub(super) bad: Option<Vec<Expr>> as Option<CounterSelectors> = None,
+            example("requests_failed_total");
+        /// Counters of all observations.
+        pub(super) total: Option<Vec<Expr>> as Option<CounterSelectors> = None,
+            example("requests_total");
+        /// A selector of cumulative buckets, in the place of two counts: the ratio is the share of
+        /// observations above a bucket bound.
+        pub(super) histogram: Option<Expr> as Option<CounterSelector> = None,
+            example("request_duration_seconds_bucket");
+        /// The bound, in the unit of the histogram, moved up to the next bucket bound.
+        pub(super) above: Option<f64> = None, example("5");
+        /// In the place of `above`: the bucket bound nearest this quantile of the first hour.
+        pub(super) usual: Option<f64> = None, between(0.0, 1.0), example("0.9");
+        /// The labels that stay: there is one ratio for each of their values.
+        pub(super) by: Vec<String> = Vec::new(), example("[model_name]");
+        /// How much of the past the recorded value covers; the strategy `ratio` does not depend on
+        /// it.
+        pub(super) window: Duration = Duration::from_secs(10 * 60);
+        /// How late the observations are counted; for the texts of alerts.
+        pub(super) label_delay: Option<Duration> = None, above(0.0), example("24h");
     }
 }
 

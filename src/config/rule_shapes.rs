@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::alert::Template;
-use crate::describe::{Kind, Limits, Node, Scalar, Shape, TextMap, Word, read_word};
+use crate::describe::{Kind, Limits, Node, Scalar, Shape, TextMap, Value, Word, read_word};
 use crate::metric::Labels;
 use crate::promql::Expr;
 
@@ -76,6 +76,42 @@ impl Shape for CounterSelector {
             return None;
         }
         Some(expr)
+    }
+}
+
+static SELECTORS: Scalar = Scalar {
+    name: "selectors",
+    doc: "A selector of counters, or a list of selectors; what they select is added up.",
+    schema: || {
+        json!({"anyOf": [
+            {"type": "string", "minLength": 1},
+            {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1},
+        ]})
+    },
+    show: |number| number.to_string(),
+};
+
+/// A plain selector of counters, or several.
+pub(super) struct CounterSelectors;
+
+impl Shape for CounterSelectors {
+    type Value = Vec<Expr>;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&SELECTORS)
+    }
+
+    fn read(node: &Node<'_>, limits: &Limits) -> Option<Vec<Expr>> {
+        let Value::List(_) = node.value() else {
+            return Some(vec![CounterSelector::read(node, limits)?]);
+        };
+        let items = node.list()?;
+        if items.is_empty() {
+            node.problem("must name at least one selector of counters");
+        }
+        let selectors = items.iter().map(|item| CounterSelector::read(item, limits));
+        let selectors: Option<Vec<Expr>> = selectors.collect();
+        selectors.filter(|selectors| !selectors.is_empty())
     }
 }
 

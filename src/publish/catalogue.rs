@@ -143,6 +143,12 @@ catalogue! {
             "Lowest value that is normal now.").labels(SIGNAL).served_by(ServedBy::RunAndProbe);
         EXPECTED_UPPER = gauge("sidewatch_expected_upper", Unit::OfTheSignal,
             "Highest value that is normal now.").labels(SIGNAL).served_by(ServedBy::RunAndProbe);
+        RATIO_NUMERATOR = gauge("sidewatch_ratio_numerator", Unit::Count,
+            "Good or bad observations in the window of the ratio behind the signal.")
+            .labels(SIGNAL).served_by(ServedBy::RunAndProbe);
+        RATIO_DENOMINATOR = gauge("sidewatch_ratio_denominator", Unit::Count,
+            "All observations in the window of the ratio behind the signal.")
+            .labels(SIGNAL).served_by(ServedBy::RunAndProbe);
         SIGNAL_STATE_NOW = gauge("sidewatch_signal_state", Unit::Flag,
             "1 for the state that the judged signal is in, 0 for every other state.")
             .labels(SIGNAL_STATE).served_by(ServedBy::RunAndProbe);
@@ -169,9 +175,9 @@ catalogue! {
         RULE_EVALUATION_FAILING = gauge("sidewatch_rule_evaluation_failing", Unit::Flag,
             "1 if the last evaluation of the rule failed.").labels(RULE_ONLY);
         RULE_SERIES = gauge("sidewatch_rule_series", Unit::Count,
-            "Series that the watch judges and remembers, or distributions that the drift rule counts.").labels(RULE_ONLY);
+            "Series that the watch judges and remembers, or distributions and ratios that the record counts.").labels(RULE_ONLY);
         RULE_SERIES_REFUSED = counter("sidewatch_rule_series_refused_total",
-            "Samples that the watch did not judge, or distributions that the drift rule did not count, because of a limit.").labels(RULE_ONLY);
+            "Samples that the watch did not judge, or distributions, ratios and counters that the record did not count, because of a limit.").labels(RULE_ONLY);
         BASELINES_ACCEPTED = counter("sidewatch_baselines_accepted_total",
             "New levels that the watch accepted as normal, after adapt_after or because a user asked for it.").labels(RULE_ONLY);
     }

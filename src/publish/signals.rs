@@ -23,7 +23,7 @@ const IDENTITY: [&str; 4] = ["job", "instance", "namespace", "pod"];
 type Read = fn(&Signal) -> Option<f64>;
 
 /// The families with one value for each signal.
-const FAMILIES: [(&Description, Read); 7] = [
+const FAMILIES: [(&Description, Read); 9] = [
     (&catalogue::METRIC_VALUE, Signal::current),
     (&catalogue::ANOMALY, anomaly),
     (&catalogue::ANOMALY_SCORE, |signal| signal.score),
@@ -35,6 +35,12 @@ const FAMILIES: [(&Description, Read); 7] = [
     }),
     (&catalogue::INCIDENT_STARTED, |signal| {
         Some(signal.incident?.since.as_secs_f64())
+    }),
+    (&catalogue::RATIO_NUMERATOR, |signal| {
+        signal.counts.map(|counts| counts.numerator)
+    }),
+    (&catalogue::RATIO_DENOMINATOR, |signal| {
+        signal.counts.map(|counts| counts.denominator)
     }),
 ];
 

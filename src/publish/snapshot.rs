@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::definition::{Definition, RuleKind};
 use crate::alert::Annotations;
 use crate::judge::Band;
-use crate::metric::{Labels, Metric, Timestamp};
+use crate::metric::{Labels, Metric, Quotient, Timestamp};
 
 /// The states a signal can be in, as `sidewatch_signal_state` enumerates them.
 pub const STATES: [&str; 6] = [
@@ -152,6 +152,8 @@ pub struct Signal {
     pub value: Option<f64>,
     /// Since when a stale signal has no value; `None` for another.
     pub since: Option<Timestamp>,
+    /// The counts in the window of a ratio.
+    pub counts: Option<Quotient>,
     /// The verdict, for a judged value.
     pub state: Option<&'static str>,
     /// 1 is exactly at the limit; `None` while unknown.

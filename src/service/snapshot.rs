@@ -218,6 +218,11 @@ fn recorded(rule: &Arc<publish::Definition>, sample: &MetricSample) -> Signal {
         kind: sample.metric.clone(),
         labels: sample.labels.clone(),
         value: Some(sample.value).filter(|value| value.is_finite()),
+        counts: sample
+            .evidence
+            .as_ref()
+            .and_then(|evidence| evidence.counts.as_ref())
+            .map(|counts| counts.window),
         ..Signal::default()
     }
 }

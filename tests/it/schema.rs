@@ -291,6 +291,7 @@ spec:
     rules:
     - {record: r, expr: x, labels: {a: b}}
     - {record: d, drift: {histogram: x_bucket, by: [m], reference: {learn: 1h}}}
+    - {record: q, ratio: {bad: [x_total], total: y_total, by: [m]}}
     - {alert: a, expr: x, labels: {a: b}, annotations: {a: b}}
     - {watch: w1, expr: x, strategy: {type: static, bound: 1}, retrain: {cooldown: 1h}}
     - {watch: w2, expr: x, strategy: {type: ewma}}
@@ -302,6 +303,7 @@ spec:
     - {watch: w8, expr: x, strategy: {type: page_hinkley}}
     - {watch: w9, expr: x, strategy: {type: adwin}}
     - {watch: w10, expr: d, strategy: {type: drift}}
+    - {watch: w13, expr: q, strategy: {type: ratio, at_least: 2x, false_alarms: 1/30d}}
     - {watch: w11, expr: x, strategy: {type: any_of, strategies: [{type: static, bound: 1}]}}
     - {watch: w12, expr: x, strategy: {type: all_of, strategies: [{type: static, bound: 1}]}}
 "#;

@@ -65,8 +65,8 @@ const GAUGE_ENDINGS: [&str; 24] = [
 const AMOUNT_ENDINGS: [&str; 3] = ["mem_total", "memory_total", "cpu_total"];
 
 pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
-    // A drift rule takes the increases of its counters itself.
-    if context.rule.drift().is_some() {
+    // Such a record takes the increases of its counters itself.
+    if context.rule.drift().is_some() || context.rule.ratio().is_some() {
         return;
     }
     for (key, expr) in context.expressions() {

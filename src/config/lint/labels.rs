@@ -98,6 +98,7 @@ fn labels(node: &ExprNode, known: &Recorded<'_>, depth: usize) -> Option<BTreeSe
             let mut found = match &recording.source {
                 Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
                 Source::Drift(drift) => drift.by.iter().cloned().collect(),
+                Source::Ratio(ratio) => ratio.by.iter().cloned().collect(),
             };
             for label in &recording.labels {
                 if label.value.is_empty() {

@@ -30,7 +30,9 @@ pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
                 findings.push(context.remark(Lint::NeverMatches, key, message));
                 return;
             }
-            if !has_alternative(ancestors)
+            // What a ratio does not find counts as 0.
+            if context.rule.ratio().is_none()
+                && !has_alternative(ancestors)
                 && let Some(name) = unknown(selector, context.set)
             {
                 let message = format!(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::registry::Built;
 use super::{
     EwmaParams, Registry, StrategyConfig, StrategyContext, StrategyFactory, adwin, auto, compose,
-    drift, ewma, mad, novelty, page_hinkley, seasonal, shift, statics,
+    drift, ewma, mad, novelty, page_hinkley, ratio, seasonal, shift, statics,
 };
 use crate::describe::{Alternative, Choice, Description, Keys, Kind, Limits, Node, Shape};
 
@@ -35,7 +35,7 @@ impl StrategyFactory for BuiltIn {
 }
 
 /// Every built-in, in the order of the documentation.
-const ALL: [(&str, Build, Describe); 12] = [
+const ALL: [(&str, Build, Describe); 13] = [
     ("static", statics::build, statics::StaticParams::description),
     ("ewma", ewma::build, EwmaParams::description),
     ("mad", mad::build, mad::MadParams::description),
@@ -57,6 +57,7 @@ const ALL: [(&str, Build, Describe); 12] = [
         page_hinkley::PageHinkleyParams::description,
     ),
     ("adwin", adwin::build, adwin::AdwinParams::description),
+    ("ratio", ratio::build, ratio::RatioParams::description),
     ("drift", drift::build, drift::DriftParams::description),
     (
         "any_of",

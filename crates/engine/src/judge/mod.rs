@@ -24,6 +24,7 @@ mod novelty;
 mod pace;
 mod page_hinkley;
 mod params;
+mod ratio;
 mod record;
 mod recurrence;
 mod registry;

@@ -5,6 +5,7 @@ mod infinite;
 mod null;
 mod oracle;
 mod properties;
+mod ratio;
 mod season;
 mod start;
 

@@ -1,6 +1,9 @@
-//! Turns the values of expressions and the counts of histograms into model metrics.
+//! Turns the values of expressions and the counts of counters into model metrics.
 
+mod counter;
 pub mod drift;
+pub mod ratio;
 mod recording;
+mod sliding;
 
-pub use recording::{Recording, Source, drifted, samples};
+pub use recording::{Recording, Source, drifted, measured, samples};

@@ -1,9 +1,11 @@
 //! `record` rules: values under a new name, optionally of a kind of model metric.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::drift::{DriftRule, Drifted};
-use crate::metric::{Direction, Label, Labels, Metric, MetricSample, Timestamp};
+use super::ratio::RatioRule;
+use crate::metric::{Direction, Evidence, Label, Labels, Metric, MetricSample, Timestamp};
 use crate::promql::{Expr, InstantSample};
 
 /// A recording rule.
@@ -31,12 +33,25 @@ impl Recording {
         self.expr().text().to_owned()
     }
 
-    /// The expression that is evaluated; for drift, the selector of the counters.
+    /// The expression that is evaluated; for drift, the selector of the counters; for a
+    /// ratio, the first selector of its denominator.
     #[must_use]
     pub fn expr(&self) -> &Expr {
         match &self.source {
             Source::Expr(expr) => expr,
             Source::Drift(drift) => &drift.counters,
+            Source::Ratio(ratio) => ratio.total(),
+        }
+    }
+
+    /// Every expression that is evaluated; [`expr`](Self::expr) is the first.
+    #[must_use]
+    pub fn expressions(&self) -> Vec<&Expr> {
+        match &self.source {
+            Source::Expr(_) | Source::Drift(_) => {
+                std::iter::once(self.expr()).chain(&self.samples).collect()
+            }
+            Source::Ratio(ratio) => ratio.expressions(),
         }
     }
 }
@@ -48,6 +63,8 @@ pub enum Source {
     Expr(Expr),
     /// The drift of a distribution.
     Drift(Box<DriftRule>),
+    /// The ratio of two counts.
+    Ratio(Box<RatioRule>),
 }
 
 /// Turns the values of an expression into samples with the name of the record and its labels, which
@@ -91,13 +108,31 @@ pub fn drifted(
     drifted: Vec<Drifted>,
     at: Timestamp,
 ) -> Result<Vec<MetricSample>, String> {
-    let values: Vec<InstantSample> = drifted
+    let values = drifted.into_iter();
+    let values = values.map(|one| (one.labels, one.value.unwrap_or(f64::NAN), one.evidence));
+    measured(recording, values.collect(), at)
+}
+
+/// A value with its labels and the evidence behind it.
+pub(super) type Measured = (Labels, f64, Arc<Evidence>);
+
+/// Turns values with evidence into samples with the name of the record and its labels, which win
+/// over those of the values.
+///
+/// # Errors
+/// Two values that get the same labels; the message quotes them.
+pub fn measured(
+    recording: &Recording,
+    measured: Vec<Measured>,
+    at: Timestamp,
+) -> Result<Vec<MetricSample>, String> {
+    let values: Vec<InstantSample> = measured
         .iter()
-        .map(|one| InstantSample::new(one.labels.clone(), one.value.unwrap_or(f64::NAN), at))
+        .map(|(labels, value, _)| InstantSample::new(labels.clone(), *value, at))
         .collect();
     let mut named = samples(recording, &values, at)?;
-    for (sample, one) in named.iter_mut().zip(drifted) {
-        sample.evidence = Some(one.evidence);
+    for (sample, (_, _, evidence)) in named.iter_mut().zip(measured) {
+        sample.evidence = Some(evidence);
     }
     Ok(named)
 }

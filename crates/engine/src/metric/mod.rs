@@ -24,7 +24,7 @@ pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, Selector, pattern_error};
 pub use random::SplitMix64;
-pub use sample::{Evidence, MetricSample};
+pub use sample::{Counts, Evidence, MetricSample, Quotient};
 pub use sampling::Sampling;
 pub use suggest::nearest;
 pub use time::{Timestamp, date_of_days, days_of_date, format_duration, parse_duration};

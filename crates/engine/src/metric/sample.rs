@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Labels, Metric, Sampling, Timestamp};
 
 /// A value of a model metric of one series at one time, as strategies judge it.
@@ -71,6 +73,8 @@ pub struct Evidence {
     pub learning: bool,
     /// The buckets that contribute most, most important first, ready to print.
     pub contributions: Vec<String>,
+    /// The counts behind a ratio.
+    pub counts: Option<Counts>,
     /// The sample behind a quantile, a mean or a proportion.
     pub sampling: Option<Sampling>,
 }
@@ -89,5 +93,47 @@ impl Evidence {
             sampling: Some(sampling),
             ..Self::default()
         }
+    }
+}
+
+/// The counts behind a ratio.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counts {
+    /// Whether the numerator counts good observations; otherwise it counts bad ones.
+    pub is_good: bool,
+    /// The counts in the window of the record.
+    pub window: Quotient,
+    /// The counts since the record began. They only grow, unless the record begins anew.
+    pub total: Quotient,
+    /// What the bad observations are, such as `requests failed`.
+    pub what: Arc<str>,
+    /// How late the observations are counted, where labels arrive late.
+    pub delay: Option<Duration>,
+}
+
+/// A numerator and a denominator.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Quotient {
+    /// The observations that are good, or those that are bad.
+    pub numerator: f64,
+    /// All observations.
+    pub denominator: f64,
+}
+
+impl Quotient {
+    /// The ratio; NaN without observations.
+    #[must_use]
+    pub fn value(&self) -> f64 {
+        if self.denominator > 0.0 {
+            self.numerator / self.denominator
+        } else {
+            f64::NAN
+        }
+    }
+
+    /// Adds other counts.
+    pub fn add(&mut self, other: Self) {
+        self.numerator += other.numerator;
+        self.denominator += other.denominator;
     }
 }

@@ -1,12 +1,14 @@
 //! Evaluates a recording rule: stores its values under a new name in the window.
 
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::pass::Pass;
-use crate::map::drift::{Detector, DriftRule, Refused};
-use crate::map::{self, Recording, Source};
+use super::values::plain_values;
+use crate::map::drift::{self, Detector, Refused};
+use crate::map::{self, Recording, Source, ratio};
 use crate::metric::MetricSample;
-use crate::promql::InstantSample;
+use crate::promql::{Expr, InstantSample, Options, Query};
 
 /// A recording rule and its state.
 #[derive(Debug)]
@@ -14,21 +16,52 @@ pub struct Recorder {
     pub(super) recording: Recording,
     /// The samples of the last evaluation.
     pub(super) samples: Vec<MetricSample>,
-    /// The counts of a drift rule.
-    pub(super) detector: Option<Box<Detector>>,
+    /// The counts, where the record counts.
+    pub(super) counter: Counter,
+    /// The expressions after the first one.
+    others: Vec<Query>,
+}
+
+/// What a record counts.
+#[derive(Debug)]
+pub(super) enum Counter {
+    /// Nothing: it records the value of an expression.
+    None,
+    /// Distributions.
+    Drift(Box<Detector>),
+    /// Ratios.
+    Ratio(Box<ratio::Counter>),
+}
+
+/// The counts of a record, to store them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum CounterMemory {
+    Drift(drift::Memory),
+    Ratio(ratio::Memory),
 }
 
 impl Recorder {
-    pub(super) fn new(recording: &Recording) -> Self {
-        let detector = match &recording.source {
-            Source::Expr(_) => None,
-            Source::Drift(drift) => Some(Box::new(Detector::new(drift))),
+    pub(super) fn new(recording: &Recording, options: Options) -> Self {
+        let counter = match &recording.source {
+            Source::Expr(_) => Counter::None,
+            Source::Drift(drift) => Counter::Drift(Box::new(Detector::new(drift))),
+            Source::Ratio(_) => Counter::Ratio(Box::default()),
         };
+        let others = recording.expressions().into_iter().skip(1);
         Self {
+            counter,
+            others: others
+                .map(|expr| Query::with_options(expr.clone(), options))
+                .collect(),
             recording: recording.clone(),
             samples: Vec::new(),
-            detector,
         }
+    }
+
+    /// The expressions after the first one.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Expr> {
+        self.others.iter().map(Query::expr)
     }
 
     /// The rule as written.
@@ -43,12 +76,18 @@ impl Recorder {
         &self.samples
     }
 
-    /// The number of distributions that a drift rule counts, and those that it refuses to count;
-    /// `None` for another rule.
+    /// The number of distributions or ratios that the record counts, and those that it refuses to
+    /// count; `None` for a record that does not count.
     #[must_use]
     pub fn distributions(&self) -> Option<(usize, Refused)> {
-        let detector = self.detector.as_ref()?;
-        Some((detector.distributions(), detector.refused()))
+        match &self.counter {
+            Counter::None => None,
+            Counter::Drift(detector) => Some((detector.distributions(), detector.refused())),
+            Counter::Ratio(counter) => {
+                let (now, total) = counter.refused();
+                Some((counter.ratios(), Refused { now, total }))
+            }
+        }
     }
 
     /// Logs when limits begin and end to refuse distributions.
@@ -62,27 +101,22 @@ impl Recorder {
         }
     }
 
-    /// The drift behind the record.
-    pub(super) fn drift(&self) -> Option<&DriftRule> {
-        match &self.recording.source {
-            Source::Drift(drift) => Some(drift),
-            Source::Expr(_) => None,
-        }
-    }
-
     /// Records the values of this tick; returns the error if it failed.
     pub(super) fn take(
         &mut self,
-        values: &[InstantSample],
+        first: Vec<InstantSample>,
         owner: u64,
         pass: &mut Pass<'_>,
     ) -> Option<String> {
         let before = self.distributions().map(|(_, refused)| refused);
-        let named = match (&self.recording.source, &mut self.detector) {
-            (Source::Drift(drift), Some(detector)) => detector
-                .observe(drift, values, pass.at)
+        let named = match (&self.recording.source, &mut self.counter) {
+            (Source::Drift(drift), Counter::Drift(detector)) => detector
+                .observe(drift, &first, pass.at)
                 .and_then(|drifted| map::drifted(&self.recording, drifted, pass.at)),
-            _ => map::samples(&self.recording, values, pass.at),
+            (Source::Ratio(ratio), Counter::Ratio(counter)) => all(first, &mut self.others, pass)
+                .and_then(|values| counter.observe(ratio, &values, pass.at))
+                .and_then(|measured| map::measured(&self.recording, measured, pass.at)),
+            _ => map::samples(&self.recording, &first, pass.at),
         };
         self.note_refusals(before.unwrap_or_default());
         match record(&self.recording.name, named, owner, pass) {
@@ -100,18 +134,61 @@ impl Recorder {
     /// Keeps the series that an earlier version of the rule recorded, and its counts if the rule
     /// still counts in the same way.
     pub(super) fn inherit(&mut self, before: Self, is_same_model: bool) {
-        let same_counts = match (before.drift(), self.drift()) {
-            (Some(was), Some(is)) => was.counts() == is.counts(),
-            _ => false,
-        };
         self.samples = before.samples;
-        if is_same_model
-            && same_counts
-            && let (Some(counted), Some(detector)) = (before.detector, &mut self.detector)
-        {
-            detector.inherit(*counted);
+        if !is_same_model {
+            return;
+        }
+        match (&before.recording.source, &self.recording.source) {
+            (Source::Drift(was), Source::Drift(is)) if was.counts() == is.counts() => {}
+            (Source::Ratio(was), Source::Ratio(is)) if was.counted() == is.counted() => {}
+            _ => return,
+        }
+        match (before.counter, &mut self.counter) {
+            (Counter::Drift(counted), Counter::Drift(detector)) => detector.inherit(*counted),
+            (counted @ Counter::Ratio(_), counter) => *counter = counted,
+            _ => {}
         }
     }
+
+    /// The counts, to restore them after a restart; `None` for a record that does not count.
+    pub(super) fn memory(&self) -> Option<CounterMemory> {
+        match (&self.recording.source, &self.counter) {
+            (Source::Drift(drift), Counter::Drift(detector)) => {
+                Some(CounterMemory::Drift(detector.memory(drift)))
+            }
+            (Source::Ratio(ratio), Counter::Ratio(counter)) => {
+                Some(CounterMemory::Ratio(counter.memory(ratio)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Continues with stored counts.
+    ///
+    /// # Errors
+    /// Why they are of no use.
+    pub(super) fn restore(&mut self, memory: CounterMemory) -> Result<(), &'static str> {
+        match (&self.recording.source, &mut self.counter, memory) {
+            (Source::Drift(drift), Counter::Drift(detector), CounterMemory::Drift(memory)) => {
+                detector.restore(drift, memory)
+            }
+            (Source::Ratio(ratio), Counter::Ratio(counter), CounterMemory::Ratio(memory)) => {
+                counter.restore(ratio, memory)
+            }
+            _ => Err("the rule counts something else now"),
+        }
+    }
+}
+
+/// The values of every expression of a record, in order.
+fn all(
+    first: Vec<InstantSample>,
+    others: &mut [Query],
+    pass: &Pass<'_>,
+) -> Result<Vec<Vec<InstantSample>>, String> {
+    let others = others.iter_mut().map(|query| plain_values(query, pass));
+    let others = others.map(|found| found.map(|(values, _)| values));
+    std::iter::once(Ok(first)).chain(others).collect()
 }
 
 /// Writes the values of a recording rule into the window and marks missing series as stale.

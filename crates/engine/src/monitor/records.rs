@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::names::Identity;
+use super::recorder::CounterMemory;
 use crate::alert::{self, Tracker};
 use crate::incident::SeriesSnapshot;
 use crate::judge::StrategyConfig;
-use crate::map::drift;
 use crate::metric::{Direction, Timestamp};
 use crate::retrain::Gates;
 
@@ -107,24 +107,24 @@ impl Learnt {
     }
 }
 
-/// The counts and learned references of a drift rule for one version of the model.
+/// The counts of a record with drift or ratio for one version of the model, and what it learned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Counted {
     #[serde(default)]
     pub(super) identity: Identity,
     pub(super) model_version: Option<String>,
-    pub(super) memory: drift::Memory,
+    pub(super) memory: CounterMemory,
 }
 
 /// A value per rule, by the rule's key.
 pub type ByRule<T> = Vec<(String, T)>;
 
-/// The learned state of all strategies and the counts of all drift rules.
+/// The learned state of all strategies and the counts of all records.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Knowledge {
     /// The learned state of strategies.
     pub learnt: ByRule<Learnt>,
-    /// The counts of drift rules.
+    /// The counts of records.
     pub counted: ByRule<Counted>,
 }
 
@@ -135,7 +135,7 @@ pub struct StoredState {
     pub alerts: ByRule<StoredAlerts>,
     /// The learned state of strategies; `None` for a record that cannot be read.
     pub learnt: ByRule<Option<Learnt>>,
-    /// The counts of drift rules; `None` for a record that cannot be read.
+    /// The counts of records; `None` for a record that cannot be read.
     pub counted: ByRule<Option<Counted>>,
     /// The gates of retraining.
     pub gates: Option<Gates>,
@@ -148,7 +148,7 @@ pub struct StateChanges {
     pub alerts: ByRule<Option<StoredAlerts>>,
     /// The learned state of strategies.
     pub learnt: ByRule<Option<Learnt>>,
-    /// The counts of drift rules.
+    /// The counts of records.
     pub counted: ByRule<Option<Counted>>,
     /// All gates of retraining.
     pub gates: Option<Gates>,

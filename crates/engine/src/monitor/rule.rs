@@ -119,7 +119,7 @@ impl RuleState {
         let samples = rule.samples().map(query);
         let (kind, query) = match rule {
             Rule::Record(recording) => (
-                RuleKind::Record(Recorder::new(recording)),
+                RuleKind::Record(Recorder::new(recording, options)),
                 query(recording.expr()).with_sampling(),
             ),
             Rule::Alert { expr, alert } => (RuleKind::Alert(Alerting::new(alert)), query(expr)),
@@ -180,7 +180,8 @@ impl RuleState {
 
     /// Whether its expression reads one of these records.
     pub(super) fn reads(&self, records: &[String]) -> bool {
-        reads_any(self.query.expr(), records)
+        let mut read = std::iter::once(self.query.expr()).chain(self.others());
+        read.any(|expr| reads_any(expr, records))
     }
 
     /// Every expression of the rule.
@@ -193,7 +194,17 @@ impl RuleState {
         let samples = self.samples.as_ref().map(Query::expr);
         std::iter::once(self.query.expr())
             .chain(samples)
+            .chain(self.others())
             .chain(veto)
+    }
+
+    /// The expressions of a record after its first one.
+    fn others(&self) -> impl Iterator<Item = &Expr> {
+        let recorder = match &self.kind {
+            RuleKind::Record(recorder) => Some(recorder),
+            RuleKind::Watch(_) | RuleKind::Alert(_) => None,
+        };
+        recorder.into_iter().flat_map(Recorder::others)
     }
 
     /// The ranges over which a watch's value counts.
@@ -355,7 +366,7 @@ impl RuleState {
         let since = self.fills_since;
         let observed = match &mut self.kind {
             RuleKind::Record(recorder) => {
-                let error = recorder.take(&values, self.owner, pass);
+                let error = recorder.take(values, self.owner, pass);
                 self.finish(error, started, 0, pass);
                 return Ok(());
             }
@@ -443,7 +454,7 @@ impl RuleState {
 
     fn learns(&self) -> bool {
         match &self.kind {
-            RuleKind::Record(recorder) => recorder.detector.is_some(),
+            RuleKind::Record(recorder) => recorder.distributions().is_some(),
             RuleKind::Alert(_) => false,
             RuleKind::Watch(_) => true,
         }

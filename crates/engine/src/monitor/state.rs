@@ -12,7 +12,6 @@ use super::rule::{RuleKind, RuleState};
 use super::settings::{Baseline, Model};
 use crate::alert::{self, Alert};
 use crate::incident::Trial;
-use crate::map;
 use crate::metric::{Labels, Timestamp};
 
 impl ModelMonitor {
@@ -321,16 +320,15 @@ impl RuleState {
         })
     }
 
-    /// The counts of a drift rule.
+    /// The counts of a record.
     fn counted(&self, model: &Model) -> Option<Counted> {
         let RuleKind::Record(recorder) = &self.kind else {
             return None;
         };
-        let detector = recorder.detector.as_ref()?;
         Some(Counted {
             identity: self.identity.clone(),
             model_version: model.version.clone(),
-            memory: detector.memory(recorder.drift()?),
+            memory: recorder.memory()?,
         })
     }
 
@@ -339,17 +337,15 @@ impl RuleState {
         let RuleKind::Record(recorder) = &mut self.kind else {
             return;
         };
-        let map::Source::Drift(drift) = &recorder.recording.source else {
-            return;
+        let is_same_model = counted.model_version == model.version;
+        let restored = if is_same_model {
+            recorder.restore(counted.memory)
+        } else {
+            Err("the model's version changed")
         };
-        let Some(detector) = &mut recorder.detector else {
-            return;
-        };
-        let rule = &recorder.recording.name;
-        if counted.model_version != model.version {
-            info!(%rule, "the model's version changed; drift is counted anew");
-        } else if let Err(why) = detector.restore(drift, counted.memory) {
-            info!(%rule, why, "drift is counted anew");
+        if let Err(why) = restored {
+            let rule = &recorder.recording.name;
+            info!(%rule, why, "the record counts anew");
         }
     }
 

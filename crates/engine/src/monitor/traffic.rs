@@ -27,20 +27,25 @@ pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
             let window = match rule {
                 Rule::Record(recording) => match &recording.source {
                     Source::Drift(drift) => Some(drift.window),
+                    Source::Ratio(ratio) => Some(ratio.window),
                     Source::Expr(_) => None,
                 },
                 Rule::Alert { .. } | Rule::Watch(_) => None,
             };
             // A veto against retraining does not affect the value.
-            let first = rule.expressions().into_iter().take(1);
-            let selected = first.flat_map(|expr| expr.selected(Duration::ZERO));
+            let counts = match rule {
+                Rule::Record(_) => usize::MAX,
+                Rule::Alert { .. } | Rule::Watch(_) => 1,
+            };
+            let read = rule.expressions().into_iter().take(counts);
+            let selected = read.flat_map(|expr| expr.selected(Duration::ZERO));
             for selected in selected {
                 let sources = recorded
                     .iter()
                     .filter(|(name, _)| selected.selector.may_match_name(name));
                 let before = own.len();
                 own.extend(sources.flat_map(|(_, counted)| counted.iter().cloned()));
-                // A drift rule counts the increases of an instant selector itself.
+                // A record that counts takes the increases of an instant selector itself.
                 let reach = selected.range.map(|_| selected.reach).or(window);
                 if own.len() == before
                     && let Some(reach) = reach

@@ -20,6 +20,14 @@ pub(super) fn values(
     Ok((values, is_filled))
 }
 
+/// The values of an expression without observations, and whether the windows behind them are filled.
+pub(super) fn plain_values(
+    query: &mut Query,
+    pass: &Pass<'_>,
+) -> Result<(Vec<InstantSample>, bool), String> {
+    evaluate(query, None, pass)
+}
+
 /// The numbers of observations that a rule names.
 fn counts(samples: &mut Query, pass: &Pass<'_>) -> Result<Counts, String> {
     let (values, _) = evaluate(samples, None, pass).map_err(|error| format!("samples: {error}"))?;

@@ -143,7 +143,10 @@ impl Watching {
             if !filled.upstream && observation.condition == Condition::Healthy {
                 observation.condition = Condition::Unsure;
             }
-            let young = rollout.is_young(&self.versions, &sample.labels, pass.at);
+            // Counts need no grace: few observations prove little.
+            let evidence = sample.evidence.as_deref();
+            let is_counted = evidence.is_some_and(|evidence| evidence.counts.is_some());
+            let young = !is_counted && rollout.is_young(&self.versions, &sample.labels, pass.at);
             if young && observation.condition == Condition::Active {
                 observation.condition = Condition::Held;
             }

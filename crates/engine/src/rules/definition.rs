@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Rule, RuleSet};
 use crate::map::Source;
 use crate::metric::Selector;
+use crate::promql::Expr;
 
 /// For every rule in order, a digest of its expression and of the records that the expression
 /// reads, directly or through other records. Layout and comments do not count. Values learned under
@@ -33,18 +34,22 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     fn of(rule: &'a Rule) -> Self {
-        let (text, expr) = match rule {
-            Rule::Record(recording) => match &recording.source {
-                Source::Expr(expr) => (expr.normalized(), expr),
-                Source::Drift(drift) => (format!("{drift:?}"), &drift.counters),
-            },
-            Rule::Alert { expr, .. } => (expr.normalized(), expr),
-            Rule::Watch(watch) => (watch.expr.normalized(), &watch.expr),
+        let (text, read) = match rule {
+            Rule::Record(recording) => {
+                let text = match &recording.source {
+                    Source::Expr(expr) => expr.normalized(),
+                    Source::Drift(drift) => format!("{drift:?}"),
+                    Source::Ratio(ratio) => format!("{:?}", ratio.counted()),
+                };
+                (text, recording.expressions())
+            }
+            Rule::Alert { expr, .. } => (expr.normalized(), vec![expr]),
+            Rule::Watch(watch) => (watch.expr.normalized(), vec![&watch.expr]),
         };
         Self {
             name: rule.name(),
             text,
-            selectors: expr.selectors(),
+            selectors: read.into_iter().flat_map(Expr::selectors).collect(),
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::alert;
 use crate::judge::StrategyConfig;
 use crate::map::drift::DriftRule;
+use crate::map::ratio::RatioRule;
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Metric};
 use crate::promql::Expr;
@@ -97,6 +98,18 @@ impl Rule {
         }
     }
 
+    /// The ratio behind a record.
+    #[must_use]
+    pub fn ratio(&self) -> Option<&RatioRule> {
+        match self {
+            Self::Record(Recording {
+                source: Source::Ratio(ratio),
+                ..
+            }) => Some(ratio),
+            Self::Record(_) | Self::Alert { .. } | Self::Watch(_) => None,
+        }
+    }
+
     /// Timing, labels and annotations of the rule's alerts; `None` for a record.
     #[must_use]
     pub fn alert(&self) -> Option<&alert::AlertRule> {
@@ -120,9 +133,7 @@ impl Rule {
     #[must_use]
     pub fn expressions(&self) -> Vec<&Expr> {
         match self {
-            Self::Record(recording) => std::iter::once(recording.expr())
-                .chain(&recording.samples)
-                .collect(),
+            Self::Record(recording) => recording.expressions(),
             Self::Alert { expr, .. } => vec![expr],
             Self::Watch(watch) => {
                 let veto = watch

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::{Auto, AutoParams};
 use crate::judge::streaming::{Core, Step, Streaming};
+use crate::judge::usual::UsualCount;
 use crate::judge::{Registry, State, StrategyConfig, StrategyContext, ThresholdStrategy, Verdict};
 use crate::metric::{Direction, Labels, Metric, MetricSample, Timestamp};
 
@@ -11,6 +12,7 @@ fn step(x: f64, seconds: i64) -> Step {
     Step {
         steps: 1,
         x,
+        weighed: UsualCount::default().weigh(&sample(x, seconds), x),
         at: Timestamp::from_millis(seconds * 1000),
         direction: Direction::Both,
     }

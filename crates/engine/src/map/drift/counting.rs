@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::DriftRule;
 use super::histogram::Rises;
+use crate::map::counter::rise;
 use crate::metric::{Labels, Timestamp};
 use crate::promql::InstantSample;
 
@@ -178,13 +179,8 @@ impl Counting {
             values.clear();
         }
         for (bucket, value) in counters {
-            let rise = match values.get(*bucket) {
-                Some(last) if value >= last => value - last,
-                // After a reset the value is the increase since the reset.
-                Some(_) => *value,
-                None if is_known && risen.broken.is_none() => *value,
-                None => 0.0,
-            };
+            let from_zero = is_known && risen.broken.is_none();
+            let rise = rise(values.get(*bucket).copied(), *value, from_zero);
             *risen.rises.entry((*bucket).to_owned()).or_default() += rise;
             values.insert((*bucket).to_owned(), *value);
         }

@@ -10,8 +10,8 @@ use super::counting::{Counting, MAX_GROUPS, Risen, Risings, Server};
 use super::histogram::Rises;
 use super::reference::Learning;
 use super::rule::Counts;
-use super::sliding::Sliding;
 use super::{Drift, DriftRule, Histogram, LearntReference, Reference};
+use crate::map::sliding::Sliding;
 use crate::metric::{Evidence, Labels, Timestamp, format_duration};
 use crate::promql::InstantSample;
 
@@ -63,7 +63,7 @@ pub struct Refused {
 /// One distribution and its reference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Distribution {
-    window: Sliding,
+    window: Sliding<Rises>,
     learning: Learning,
     learnt: Option<LearntReference>,
     /// Why the window does not cover its full length.

@@ -2,8 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::map::sliding::Increases;
+
 /// The increases of counters by bucket; cumulative for `le` bounds.
 pub(super) type Rises = BTreeMap<String, f64>;
+
+impl Increases for Rises {
+    fn add(&mut self, other: &Self) {
+        add_up(self, other);
+    }
+}
 
 /// Adds increases to a sum, bucket by bucket.
 pub(super) fn add_up(sum: &mut Rises, rises: &Rises) {
@@ -77,7 +85,7 @@ impl Histogram {
 }
 
 /// Parses a bucket's bound as exposed; `None` if it is not a number.
-pub(super) fn parse_bound(text: &str) -> Option<f64> {
+pub(in crate::map) fn parse_bound(text: &str) -> Option<f64> {
     let bound = match text {
         "+Inf" | "Inf" | "inf" => f64::INFINITY,
         text => text.parse::<f64>().ok()?,

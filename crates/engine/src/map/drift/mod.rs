@@ -13,7 +13,6 @@ mod null;
 mod observe;
 mod reference;
 mod rule;
-mod sliding;
 mod statistic;
 mod tally;
 
@@ -26,6 +25,8 @@ pub use statistic::Statistic;
 pub use tally::Tally;
 
 pub(crate) use observe::Drift;
+
+pub(super) use histogram::parse_bound;
 
 #[cfg(test)]
 mod tests;

@@ -5,29 +5,33 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::histogram::{Rises, add_up};
 use crate::metric::Timestamp;
 
 /// Slices of a window: increases leave it in steps of a sixtieth of its length.
 const SLICES: u32 = 60;
 
+/// Increases that can be added up.
+pub(super) trait Increases: Clone + Default {
+    /// Adds other increases.
+    fn add(&mut self, other: &Self);
+}
+
 /// The increases within a slice of the window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Slice {
+struct Slice<I> {
     since: Timestamp,
-    rises: Rises,
+    rises: I,
 }
 
-/// The increases within the window. Its size depends on the number of buckets, not on how often
-/// increases are added.
+/// The increases within the window. Its size does not depend on how often increases are added.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Sliding {
-    slices: VecDeque<Slice>,
+pub(super) struct Sliding<I> {
+    slices: VecDeque<Slice<I>>,
 }
 
-impl Sliding {
+impl<I: Increases> Sliding<I> {
     /// Adds the increases since the last call, and drops those older than the window.
-    pub(super) fn add(&mut self, at: Timestamp, window: Duration, rises: &Rises) {
+    pub(super) fn add(&mut self, at: Timestamp, window: Duration, rises: &I) {
         // If the clock was set back, drop what is in the future.
         self.slices.retain(|slice| slice.since <= at);
         while let Some(oldest) = self.slices.front()
@@ -37,7 +41,7 @@ impl Sliding {
         }
         match self.slices.back_mut() {
             Some(slice) if at.since(slice.since) < window / SLICES => {
-                add_up(&mut slice.rises, rises);
+                slice.rises.add(rises);
             }
             _ => self.slices.push_back(Slice {
                 since: at,
@@ -47,10 +51,10 @@ impl Sliding {
     }
 
     /// The sum of the increases in the window.
-    pub(super) fn sum(&self) -> Rises {
-        let mut sum = Rises::new();
+    pub(super) fn sum(&self) -> I {
+        let mut sum = I::default();
         for slice in &self.slices {
-            add_up(&mut sum, &slice.rises);
+            sum.add(&slice.rises);
         }
         sum
     }
@@ -65,14 +69,17 @@ impl Sliding {
 mod tests {
     use std::time::Duration;
 
-    use super::{Rises, Sliding};
-    use crate::metric::Timestamp;
+    use super::Sliding;
+    use crate::metric::{Quotient, Timestamp};
 
-    fn add(sliding: &mut Sliding, second: i64, rise: f64) -> f64 {
-        let rises = Rises::from([("+Inf".to_owned(), rise)]);
+    fn add(sliding: &mut Sliding<Quotient>, second: i64, rise: f64) -> f64 {
+        let rises = Quotient {
+            numerator: 0.0,
+            denominator: rise,
+        };
         let window = Duration::from_secs(600);
         sliding.add(Timestamp::from_millis(second * 1000), window, &rises);
-        sliding.sum().values().sum()
+        sliding.sum().denominator
     }
 
     #[test]
