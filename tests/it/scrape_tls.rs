@@ -16,6 +16,8 @@ use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 /// An authority that signs certificates for tests.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -191,6 +193,28 @@ async fn a_renewed_client_certificate_is_used_at_once() {
         let result = status(&client, &url).await;
         assert_eq!(result.is_ok(), good, "{result:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_not_shown_to_the_host_of_a_redirect() {
+    let authority = Authority::new();
+    let (asking, _tasks) = serve(&authority.sign("127.0.0.1"), Some(&authority)).await;
+    let first = MockServer::start().await;
+    let away = ResponseTemplate::new(302).insert_header("location", format!("https://{asking}/"));
+    Mock::given(method("GET"))
+        .respond_with(away)
+        .mount(&first)
+        .await;
+    let signed = authority.sign("sidewatch");
+    let key = signed.key.serialize_pem();
+    let client = client(Tls {
+        cert: Some(signed.cert.as_str().into()),
+        key: Some(key.as_str().into()),
+        ..trusting(&authority)
+    });
+    let direct = status(&client, &format!("https://{asking}/")).await;
+    assert_eq!(direct.unwrap(), 200);
+    assert!(status(&client, &first.uri()).await.is_err());
 }
 
 #[tokio::test]

@@ -42,6 +42,14 @@ pub(super) fn check_post(status: u16, from: &Url, to: &Url, is_private: bool) ->
     Err(Error::new(Kind::Redirect, from.as_str(), detail))
 }
 
+/// The address without a user: another host cannot make us log in somewhere.
+pub(super) fn without_user(mut url: Url) -> Url {
+    // Both fail only for a URL without a host, which is refused.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url
+}
+
 /// Whether credentials for `from` may be sent to `to`: the same scheme, host and port, or the same
 /// host over TLS on the default ports.
 pub(super) fn same_authority(from: &Url, to: &Url) -> bool {

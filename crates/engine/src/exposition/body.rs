@@ -41,6 +41,8 @@ pub struct Exposition {
     pub at: Timestamp,
     /// How long the scrape took.
     pub duration: Duration,
+    /// Whether a redirect led to another host than the target's; errors then do not quote the body.
+    pub is_foreign: bool,
 }
 
 impl Exposition {
@@ -64,6 +66,7 @@ impl Exposition {
             format,
             at,
             duration: Duration::ZERO,
+            is_foreign: false,
         }
     }
 }

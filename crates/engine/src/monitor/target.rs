@@ -184,7 +184,13 @@ impl TargetState {
                 block.rollback();
                 block.fail(at, duration);
                 self.count_failure(error.reason());
-                (self.ingester.last(), Some(error.to_string()))
+                let is_foreign = scraped.result.as_ref().is_ok_and(|found| found.is_foreign);
+                let message = if is_foreign {
+                    error.without_body()
+                } else {
+                    error.to_string()
+                };
+                (self.ingester.last(), Some(message))
             }
         };
         self.last = Some(LastScrape {
