@@ -251,7 +251,7 @@ async fn a_secret_in_the_query_of_a_target_is_shown_nowhere() {
         .probe("module=m&target=http://other/?token=s3cret")
         .await;
     let metrics = get_text(&format!("{}/metrics", world.url)).await.unwrap();
-    for text in [page, refused, metrics, world.process.log()] {
+    for text in [page, refused, metrics, world.process.output()] {
         assert!(!text.contains("s3cret"), "{text}");
     }
 }
