@@ -106,7 +106,7 @@ fn ways() -> Vec<String> {
     ]
 }
 
-fn assert_hidden(section: &Description, read: &dyn Fn(&str) -> Result<(), Problems>) {
+fn assert_hidden(section: &Description, read: impl Fn(&str) -> Result<(), Problems>) {
     let places = all_places(section);
     assert!(places.iter().filter(|place| place.is_secret).count() > 5);
     for place in places.iter().filter(|place| place.is_secret) {
@@ -122,21 +122,21 @@ fn assert_hidden(section: &Description, read: &dyn Fn(&str) -> Result<(), Proble
 
 #[test]
 fn no_problem_of_a_configuration_repeats_a_misplaced_secret() {
-    assert_hidden(&Settings::description(), &|text| {
+    assert_hidden(&Settings::description(), |text| {
         read_settings("c.yaml", text, &|_| None).map(|_| ())
     });
 }
 
 #[test]
 fn no_problem_of_a_relays_configuration_repeats_a_misplaced_secret() {
-    assert_hidden(&Relay::description(), &|text| {
+    assert_hidden(&Relay::description(), |text| {
         read_relay("relay.yaml", text, &|_| None).map(|_| ())
     });
 }
 
 #[test]
 fn no_problem_of_a_web_configuration_repeats_a_misplaced_secret() {
-    assert_hidden(&WebConfiguration::description(), &|text| {
+    assert_hidden(&WebConfiguration::description(), |text| {
         read_web("web.yaml", text, Path::new("")).map(|_| ())
     });
 }
