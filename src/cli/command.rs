@@ -10,6 +10,7 @@ use super::{
     backtest, baseline, check, completions, demo, outbox, plan, query, relay, run, schema, score,
     test,
 };
+use crate::runtime::Terminal;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -56,13 +57,15 @@ enum Command {
 
 impl Command {
     fn run(&self) -> Result<ExitCode, Error> {
-        let stdout = || std::io::stdout().lock();
+        let data = || std::io::stdout().lock();
+        let stdout = || Terminal(data());
         match self {
             Self::Run(run) => run.run(),
             Self::Demo(demo) => demo.run(),
+            Self::Check(check) if check.prints_rules() => check.run(&mut data()),
             Self::Check(check) => check.run(&mut stdout()),
-            Self::Schema(schema) => schema.run(&mut stdout()),
-            Self::Completions(completions) => completions.run(command(), &mut stdout()),
+            Self::Schema(schema) => schema.run(&mut data()),
+            Self::Completions(completions) => completions.run(command(), &mut data()),
             Self::Backtest(backtest) => backtest.run(&mut stdout()),
             Self::Plan(plan) => plan.run(&mut stdout()),
             Self::Baseline(baseline) => baseline.run(&mut stdout()),

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-use crate::runtime::{Log, Printable};
+use crate::runtime::{Log, Printable, Terminal};
 
 /// How long a panic waits for its message to be written.
 const PANIC_FLUSH: Duration = Duration::from_millis(100);
@@ -110,7 +110,10 @@ fn report_panics(log: Log) {
 
 /// Writes the last message of a failed command.
 pub(super) fn say_failure(log: &Log, error: &dyn fmt::Display) {
-    say(log, &format!("sidewatch: {error}\n"), LAST_FLUSH);
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    writeln!(Terminal(&mut text), "sidewatch: {error}").ok();
+    say(log, &String::from_utf8_lossy(&text), LAST_FLUSH);
 }
 
 /// Waits for the last lines, but not for a reader that stalls.

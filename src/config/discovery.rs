@@ -76,7 +76,11 @@ pub(super) fn targets(keys: TargetDiscovery, node: &Node<'_>) -> Option<Discover
         );
     }
     let (host, port) = endpoint(&keys.dns, keys.record)
-        .map_err(|message| node.problem_below("dns", message))
+        .map_err(|message| {
+            let got = node.peek("dns");
+            let got = got.map_or_else(String::new, |node| node.got_text());
+            node.problem_below("dns", format!("{message}, got {got}"));
+        })
         .ok()?;
     let question = Question {
         host,
@@ -114,7 +118,7 @@ fn endpoint(name: &str, record: Record) -> Result<(String, u16), String> {
     } else {
         "fraud-headless.ml.svc:8000"
     };
-    let wrong = |what: &str| format!("{what}, such as {example}, got {name:?}");
+    let wrong = |what: &str| format!("{what}, such as {example}");
     if name.contains("://") || name.contains(['/', ' ', '@', '[']) {
         return Err(wrong("must be a name, without scheme and path"));
     }
@@ -161,7 +165,8 @@ impl Shape for DnsServer {
         if address.is_none() {
             let example = limits.example;
             node.problem(format!(
-                "must be the address and port of a DNS server, such as {example}, got {text:?}"
+                "must be the address and port of a DNS server, such as {example}, got {}",
+                node.got_text()
             ));
         }
         address
@@ -189,7 +194,10 @@ impl Shape for Path {
     fn read(node: &Node<'_>, _limits: &Limits) -> Option<String> {
         let path = node.text()?;
         if !path.starts_with('/') || path.contains(char::is_whitespace) {
-            node.problem(format!("must begin with /, such as /metrics, got {path:?}"));
+            node.problem(format!(
+                "must begin with /, such as /metrics, got {}",
+                node.got_text()
+            ));
         }
         Some(path)
     }

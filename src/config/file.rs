@@ -7,7 +7,7 @@ use super::problem::Problems;
 use super::settings::{Backfill, Global, Mode, Scrape, Settings, Target};
 use super::target::{check_identity, complete_labels};
 use super::yaml::Document;
-use crate::describe::{Environment, Limits, Node, ReadContext, Shape, is_http_url};
+use crate::describe::{Environment, Limits, Node, ReadContext, Shape, is_http_url, wrong_url};
 use crate::metric::format_duration;
 
 /// Reads the text of a configuration file; `env` looks up environment variables for `${VAR}`.
@@ -86,7 +86,8 @@ pub(super) fn check_global(global: &mut Global, node: &Node<'_>) {
     url.truncate(url.trim_end_matches('/').len());
     if !(url.is_empty() || is_http_url(url) && !url.contains(['?', '#'])) {
         let message = format!(
-            "must be a URL without query, such as http://sidewatch.example:9755, got {url:?}"
+            "must be a URL without query, such as http://sidewatch.example:9755, got {}",
+            wrong_url(url)
         );
         node.problem_below("external_url", message);
     }

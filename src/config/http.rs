@@ -23,11 +23,14 @@ pub(crate) fn http_client_settings(path: &Path) -> Result<http::Settings, Proble
         base: path.parent().unwrap_or(Path::new("")),
         env: &|_| None,
     });
-    let settings = reader.root().fields().and_then(|mut fields| {
-        let settings = HttpKeys::read_fields(&mut fields);
-        fields.finish();
-        settings
-    });
+    let settings = reader
+        .root()
+        .fields_of(HttpKeys::description)
+        .and_then(|mut fields| {
+            let settings = HttpKeys::read_fields(&mut fields);
+            fields.finish();
+            settings
+        });
     document
         .problems(reader.finish())
         .into_result(settings.unwrap_or_default())

@@ -51,7 +51,7 @@ impl Source {
         if self.is_settings {
             redact::settings(&self.text)
         } else {
-            redact::without_credentials(&self.text)
+            redact::rules(&self.text)
         }
     }
 }

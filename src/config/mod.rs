@@ -13,6 +13,8 @@ mod files;
 mod http;
 pub(crate) mod lint;
 mod load;
+#[cfg(test)]
+mod misplaced;
 mod monitor;
 pub(crate) mod packs;
 mod problem;

@@ -27,7 +27,7 @@ section! {
         /// What survives a restart; everything is in memory without it.
         pub storage: Option<PathBuf> as StatePath = None, refused();
         /// What senders have to show; without it they need nothing.
-        pub token @ "authorization": Option<PathBuf> as TokenPath = None;
+        pub token @ "authorization": Option<PathBuf> as TokenPath = None, private();
     }
 }
 

@@ -330,10 +330,6 @@ section! {
         pub(super) template_file: Option<String> = None;
         /// For the format `template`: the content type of the body.
         pub(super) content_type: Option<String> = None, default_text("`application/json`");
-        /// Signs the body.
-        pub(super) secret: Option<String> = None, secret();
-        /// A file with the secret, relative to this file; it is read for every request.
-        pub(super) secret_file: Option<PathBuf> as Option<crate::describe::FilePath> = None;
         /// Only requests whose labels match all of them; `model_id`, `model_version` and `rule`
         /// count as labels.
         pub(super) matchers: Vec<Matcher> = Vec::new(), example("['severity=\"page\"']");
@@ -341,6 +337,20 @@ section! {
         pub(super) expiry: Duration = EXPIRY, above(0.0);
         /// Limit for one attempt.
         pub(super) timeout: Duration = TIMEOUT, above(0.0);
+        flatten {
+            /// How it knows the sender.
+            pub(super) sender: Sender as Sender;
+        }
+    }
+}
+
+section! {
+    /// How a receiver of requests is reached, and how it knows that they are genuine.
+    pub(super) struct Sender {
+        /// Signs the body.
+        pub(super) secret: Option<String> = None, secret();
+        /// A file with the secret, relative to this file; it is read for every request.
+        pub(super) secret_file: Option<PathBuf> as Option<crate::describe::FilePath> = None;
         flatten {
             /// How it is reached.
             pub(super) http: http::Settings as HttpKeys;

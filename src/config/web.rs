@@ -271,10 +271,27 @@ impl<T: Parse> Shape for Parsed<T> {
 
     fn read(node: &Node<'_>, _limits: &Limits) -> Option<T> {
         let text = node.text().filter(|text| !text.is_empty())?;
-        T::parse(&text)
-            .map_err(|message| node.problem(message))
-            .ok()
+        let parsed = T::parse(&text);
+        if let Err(message) = &parsed {
+            if node.is_repeatable() || looks_like_constant(&text) {
+                node.problem(message.as_str());
+            } else {
+                let hidden = message.replace(&format!("{text:?}"), &node.got());
+                let is_hidden = !hidden.contains(&text);
+                let unknown = || format!("is not known here, got {}", node.got());
+                node.problem(Some(hidden).filter(|_| is_hidden).unwrap_or_else(unknown));
+            }
+        }
+        parsed.ok()
     }
+}
+
+/// Whether a text looks like one of Go's constants, which no secret does.
+fn looks_like_constant(text: &str) -> bool {
+    let beginnings = [
+        "TLS", "SSL", "Curve", "X25519", "No", "Request", "Require", "Verify",
+    ];
+    beginnings.iter().any(|start| text.starts_with(start))
 }
 
 /// `headers: {Name: value}`; a header with empty text is not sent.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
-use super::settings::{Retraining, Webhook, WebhookKeys};
+use super::settings::{Retraining, Sender, Webhook, WebhookKeys};
 use crate::describe::{Node, worded};
 use crate::notify::retrain::{BodyTemplate, Format};
 use crate::runtime::http::Secret;
@@ -84,7 +84,7 @@ fn number_unnamed(webhooks: &mut [Webhook]) {
 pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Webhook {
     let format = format(&keys, node);
     let default = Webhook::new(&keys.url);
-    let secret = secret(&keys, node);
+    let secret = secret(&keys.sender, node);
     Webhook {
         name: Some(keys.name)
             .filter(|name| !name.is_empty())
@@ -95,7 +95,7 @@ pub(super) fn webhook(keys: WebhookKeys, node: &Node<'_>) -> Webhook {
         matchers: keys.matchers,
         expiry: keys.expiry,
         timeout: keys.timeout,
-        http: keys.http,
+        http: keys.sender.http,
     }
 }
 
@@ -183,10 +183,12 @@ fn workflow_template(keys: &WebhookKeys, node: &Node<'_>) -> String {
         && name.starts_with(is_plain)
         && name.ends_with(is_plain);
     if !name.is_empty() && !is_valid {
+        let got = node.peek("workflow_template");
+        let got = got.map_or_else(String::new, |node| node.got_text());
         node.problem_below(
             "workflow_template",
             format!(
-                "must be the name of a WorkflowTemplate: at most {MAX_KUBERNETES_NAME} lower-case letters, digits, - and ., got {name:?}"
+                "must be the name of a WorkflowTemplate: at most {MAX_KUBERNETES_NAME} lower-case letters, digits, - and ., got {got}"
             ),
         );
     }
@@ -212,7 +214,7 @@ fn read_template(path: &Path, content_type: &str) -> Result<BodyTemplate, String
     BodyTemplate::parse(&text, content_type).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn secret(keys: &WebhookKeys, node: &Node<'_>) -> Option<Secret> {
+fn secret(keys: &Sender, node: &Node<'_>) -> Option<Secret> {
     if keys.secret.is_some() && keys.secret_file.is_some() {
         let text = "secret and secret_file exclude each other; a file is read for every request";
         node.problem(text);

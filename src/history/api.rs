@@ -174,7 +174,10 @@ impl Prometheus {
     /// The error for a response with an error status: the message of the server, if it has one.
     fn status_error(&self, response: &Response) -> Error {
         let reason = match serde_json::from_slice::<ApiResponse<IgnoredAny>>(&response.body) {
-            Ok(body) if !body.error.is_empty() => body.error,
+            Ok(body) if !body.error.is_empty() && !response.is_foreign => {
+                let words: Vec<&str> = body.error.split_whitespace().collect();
+                words.join(" ")
+            }
             _ => response.excerpt(),
         };
         let remedy = match response.status {

@@ -17,7 +17,7 @@ pub(crate) use files::{MAX_SMALL_FILE_BYTES, read_limited, read_settled, read_sm
 pub(crate) use host_name::host_name;
 pub(crate) use log::{Log, dropped_lines};
 pub(crate) use own_thread::on_own_thread;
-pub(crate) use printable::Printable;
+pub(crate) use printable::{Printable, Terminal, one_line};
 pub(crate) use signal::{reload_signal, stop_signal};
 pub(crate) use sources::with_sources;
 pub(crate) use supervise::{Ended, Stage, Supervisor};

@@ -28,6 +28,9 @@ pub trait MetricProducer: Send {
     fn produce(&mut self, at: Timestamp) -> BoxFuture<'_, Result<Exposition, Error>>;
 }
 
+/// Why a response of another host has no usable type; the type itself is not quoted.
+const FOREIGN: &str = "a redirect led to another host, whose response is no exposition";
+
 /// The request to a target and how to read the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -127,6 +130,11 @@ impl HttpProducer {
             // For Prometheus an empty body is a successful scrape, whatever its type is.
             Err(_) if body.is_empty() => Format::Text,
             Err(problem) => {
+                let problem = if response.is_foreign {
+                    FOREIGN.to_owned()
+                } else {
+                    problem
+                };
                 return Err(Error::ContentType {
                     url: http::redacted(&target.url),
                     problem,

@@ -17,7 +17,7 @@ use super::producers::{ByInstance, Producers};
 use super::snapshot;
 use crate::config::Config;
 use crate::config::settings::{Alerting, Retraining};
-use crate::describe::without_user;
+use crate::describe::{bare_url, without_user};
 use crate::judge::Registry;
 use crate::monitor::Target;
 use crate::publish::web::{Bucket, RateLimit};
@@ -133,18 +133,24 @@ fn wanted<'a>(config: &'a Config, query: &Query) -> Result<Wanted<'a>, Refused> 
         )
     })?;
     let asked = query.first("target").ok_or_else(|| missing("target"))?;
-    // The answer must not tell whether a guessed password is right.
-    let mut known = known_targets(config).filter(|_| without_user(asked) == asked);
-    let target = known.find(|target| {
-        target.url == asked
-            || without_user(&target.url) == asked
-            || target.labels.get("instance") == Some(asked)
-    });
-    let target = target.ok_or_else(|| {
+    let target = asked_target(config, asked).ok_or_else(|| {
         let text = "the target is neither among scrape.targets nor probe.targets; add it there, and ask for it without user and password\n";
         (403, text.to_owned())
     })?;
     Ok((target, module))
+}
+
+/// The target of this URL or instance. A URL may leave out the query, which may hold a secret.
+fn asked_target<'a>(config: &'a Config, asked: &str) -> Option<&'a Target> {
+    if without_user(asked) != asked {
+        // The answer must not tell whether a guessed password is right.
+        return None;
+    }
+    let mut known = known_targets(config);
+    let named = known.find(|target| {
+        without_user(&target.url) == asked || target.labels.get("instance") == Some(asked)
+    });
+    named.or_else(|| known_targets(config).find(|target| bare_url(&target.url) == asked))
 }
 
 /// The targets that may be probed.

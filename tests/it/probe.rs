@@ -240,3 +240,27 @@ async fn a_probe_does_not_tell_passwords_and_each_target_is_probed_seldom() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_secret_in_the_query_of_a_target_is_shown_nowhere() {
+    let scraped = target("model_accuracy 0.99\n").await;
+    let probed = target("no exposition\n").await;
+    let probe = format!(
+        "probe:\n  targets: [{{url: \"{}/metrics?token=s3cret\"}}]\n  modules: {{m: {{rules: [module.yaml]}}}}\n",
+        probed.uri()
+    );
+    let world = World::new(&scraped.uri(), &probe).await;
+    let asked = format!("module=m&target={}/metrics", probed.uri());
+    let (status, page) = world.probe(&asked).await;
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains("probe_success 0"), "{page}");
+    let requests = probed.received_requests().await.unwrap();
+    assert_eq!(requests[0].url.query(), Some("token=s3cret"));
+    let (_, refused) = world
+        .probe("module=m&target=http://other/?token=s3cret")
+        .await;
+    let metrics = get_text(&format!("{}/metrics", world.url)).await.unwrap();
+    for text in [page, refused, metrics, world.process.output()] {
+        assert!(!text.contains("s3cret"), "{text}");
+    }
+}

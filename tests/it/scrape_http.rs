@@ -165,6 +165,27 @@ async fn a_redirect_without_an_address_fails() {
 }
 
 #[tokio::test]
+async fn an_answer_of_another_host_is_not_quoted() {
+    let away = MockServer::start().await;
+    let moved = ResponseTemplate::new(302).insert_header("location", away.uri());
+    let (_server, mut producer) = serve(moved).await;
+    let secret = r#"{"AccessKeyId": "ASIA-S3CRET"}"#;
+    Mock::given(method("GET"))
+        .respond_with(text(secret))
+        .mount(&away)
+        .await;
+    let exposition = producer.produce(NOW).await.unwrap();
+    assert!(exposition.is_foreign);
+    away.reset().await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_raw("a", "text/s3cret"))
+        .mount(&away)
+        .await;
+    let error = producer.produce(NOW).await.unwrap_err().to_string();
+    assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
 async fn a_redirect_is_followed_where_it_is_allowed() {
     let server = MockServer::start().await;
     let moved = ResponseTemplate::new(307).insert_header("location", "/metrics/");

@@ -8,6 +8,7 @@ use crate::alert::Alert;
 use crate::cli::delivery_log::Delivery;
 use crate::cli::replay::{Fired, Replay};
 use crate::metric::{Labels, format_duration};
+use crate::runtime::one_line;
 
 /// Prints the alerts, the deliveries and the totals, then the comparison if there is one.
 pub(super) fn print(
@@ -17,7 +18,7 @@ pub(super) fn print(
 ) -> io::Result<()> {
     for fired in &replay.fired {
         writeln!(out, "{}", line(fired))?;
-        writeln!(out, "    {}", why(fired))?;
+        writeln!(out, "    {}", one_line(&why(fired)))?;
     }
     if !replay.deliveries.is_empty() {
         writeln!(out, "\nwould have been sent:")?;
@@ -31,7 +32,7 @@ pub(super) fn print(
     }
     if let Some(error) = &replay.failed.last {
         let failed = count(replay.failed.count, "scrape failed", "scrapes failed");
-        writeln!(out, "{failed}, the last: {error}")?;
+        writeln!(out, "{failed}, the last: {}", one_line(error))?;
     }
     writeln!(out, "{}", totals(replay))?;
     match comparison {

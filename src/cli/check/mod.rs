@@ -90,6 +90,11 @@ fn lints() -> String {
 }
 
 impl Check {
+    /// Whether standard output is a rule file for a program, and no report.
+    pub(super) fn prints_rules(&self) -> bool {
+        matches!(&self.subject, Subject::Rules(rules) if rules.export_prometheus)
+    }
+
     /// Checks the files and prints every problem and every remark.
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
         match &self.subject {

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::config::http_client_settings;
 use crate::metric::{Timestamp, format_duration};
 use crate::notify::retrain::{Entry, Outbox as _, Phase};
-use crate::runtime::{clock, http};
+use crate::runtime::{clock, http, one_line};
 use crate::state::{Error as StoreError, Store, StoreOutbox};
 
 use self::remote::RemoteOutbox;
@@ -241,14 +241,14 @@ fn print_line(entry: &Entry, now: Timestamp, out: &mut dyn Write) -> io::Result<
     writeln!(
         out,
         "{phase}  {}  {} {} since {age}, {} attempts{}",
-        entry.key(),
-        request.model_id,
-        request.rule,
+        one_line(&entry.key()),
+        one_line(&request.model_id),
+        one_line(&request.rule),
         entry.attempts,
         entry
             .last_error
             .as_deref()
-            .map(|error| format!(", last: {error}"))
+            .map(|error| format!(", last: {}", one_line(error)))
             .unwrap_or_default()
     )
 }

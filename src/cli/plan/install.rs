@@ -50,13 +50,21 @@ pub(super) fn write_file(path: &Path, text: &str) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|error| Error::unwritable(path, &error))
 }
 
-/// The text as a YAML string; JSON strings are valid YAML. Line breaks of YAML that JSON leaves as
-/// they are become escapes.
+/// The text as a YAML string; JSON strings are valid YAML once they hold no character that YAML takes
+/// for a line break or does not allow.
 fn quoted(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
-    json.replace('\u{85}', "\\u0085")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_plain(c) {
+            out.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            write!(out, "\\u{:04x}", u32::from(c)).ok();
+        }
+    }
+    out
 }
 
 /// A name for a command that people copy. Names come from labels of the model server: one that
@@ -127,7 +135,131 @@ fn values(url: &str, range: Duration, replayed: &ReplayedModel) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{plain, quoted};
+    use std::time::Duration;
+
+    use super::{configuration, folder, plain, quoted, values};
+    use crate::cli::plan::discovery::Model;
+    use crate::cli::plan::replayed::ReplayedModel;
+    use crate::cli::replay::Replay;
+    use crate::config::Document;
+    use crate::metric::{MatchOp, Matcher};
+
+    fn replayed(text: &str) -> ReplayedModel {
+        let job = Matcher::try_new("job", MatchOp::Equal, text).unwrap();
+        ReplayedModel {
+            model: Model {
+                name: text.to_owned(),
+                namespace: Some(text.to_owned()),
+                job: text.to_owned(),
+                pack: "vllm",
+                because: text.to_owned(),
+                targets: [].into(),
+                matchers: vec![job],
+                metrics: std::sync::Arc::default(),
+            },
+            replay: Replay::default(),
+            found: Vec::new(),
+            missing: Vec::new(),
+            observed: Duration::ZERO,
+        }
+    }
+
+    /// Texts of up to four pieces that mean something to YAML, a shell or a template.
+    fn hostile() -> impl Iterator<Item = String> {
+        let pieces = [
+            "\n",
+            "\r",
+            "\t",
+            "\u{85}",
+            "\u{2028}",
+            "\u{2029}",
+            "\u{feff}",
+            "\u{7f}",
+            "\u{9b}",
+            "\0",
+            "\u{1b}[2J",
+            "\u{202e}",
+            "image: {repository: x}",
+            "# ",
+            ": ",
+            "- ",
+            "---",
+            "...",
+            "%TAG",
+            "\"",
+            "'",
+            "\\",
+            "{{ .x }}",
+            "${HOME}",
+            "$(id)",
+            "`id`",
+            "&a ",
+            "*a",
+            "!t ",
+            "|",
+            ">",
+            "]",
+            "}",
+            "<b>",
+            "null",
+            "~",
+            "a",
+        ];
+        let mut seed = 7_u64;
+        (0..3000).map(move |_| {
+            let mut next = || {
+                // Xorshift: the same texts in every run.
+                seed ^= seed << 13;
+                seed ^= seed >> 7;
+                seed ^= seed << 17;
+                usize::try_from(seed % 1_000_003).unwrap()
+            };
+            let count = 1 + next() % 4;
+            (0..count).map(|_| pieces[next() % pieces.len()]).collect()
+        })
+    }
+
+    #[test]
+    fn files_hold_what_was_meant_whatever_a_server_calls_itself() {
+        let range = Duration::from_secs(7 * 86_400);
+        let url = "http://me:s3cret@prometheus:9090/x";
+        let clean = |yaml: &str| Document::parse("x", yaml).unwrap().root.to_json();
+        let calm = replayed("fraud");
+        for text in hostile() {
+            let model = replayed(&text);
+            let matcher = model.model.matchers[0].to_string();
+            for (got, expected) in [
+                (values(url, range, &model), values(url, range, &calm)),
+                (
+                    configuration(url, range, &model),
+                    configuration(url, range, &calm),
+                ),
+            ] {
+                assert!(!got.contains("s3cret"), "{got}");
+                // The same tree, in which only the name and the matcher differ.
+                let mut expected = clean(&expected);
+                let mut got = clean(&got);
+                for (tree, name, matcher) in [
+                    (&mut got, text.as_str(), matcher.as_str()),
+                    (&mut expected, "fraud", "job=\"fraud\""),
+                ] {
+                    assert_eq!(tree["model"]["id"], name);
+                    tree["model"]["id"] = "".into();
+                    let key = if tree.get("judge").is_some() {
+                        "judge"
+                    } else {
+                        "scrape"
+                    };
+                    let matchers = &mut tree[key]["source"]["matchers"];
+                    assert_eq!(matchers[0], matcher);
+                    *matchers = serde_json::Value::Null;
+                }
+                assert_eq!(got, expected, "{text:?}");
+            }
+            let path = folder(std::path::Path::new("out"), &model);
+            assert_eq!(path.parent(), Some(std::path::Path::new("out")), "{text:?}");
+        }
+    }
 
     #[test]
     fn text_of_a_server_stays_within_its_line() {

@@ -8,6 +8,7 @@ use super::planned::Planned;
 use super::replayed::ReplayedModel;
 use crate::cli::backtest::text::{count, line};
 use crate::metric::{format_duration, rounded};
+use crate::runtime::one_line;
 
 /// Maximum number of alerts printed for one model; the report has all.
 const MAX_ALERTS: usize = 10;
@@ -75,20 +76,18 @@ pub(super) fn empty_message(planned: &Planned) -> Option<String> {
 
 /// Prints a paragraph for each model.
 pub(super) fn print(out: &mut dyn Write, planned: &Planned, dir: Option<&Path>) -> io::Result<()> {
-    writeln!(out, "{}", title(planned))?;
+    writeln!(out, "{}", one_line(&title(planned)))?;
     for model in &planned.models {
         print_model(out, model, dir)?;
     }
     for program in &planned.fleet.without_pack {
-        writeln!(out, "\n{}: {}", program.name, program.reason)?;
+        let (name, reason) = (one_line(&program.name), one_line(&program.reason));
+        writeln!(out, "\n{name}: {reason}")?;
     }
     for entry in &planned.not_replayed {
-        let (model, reason) = (&entry.model, &entry.reason);
-        writeln!(
-            out,
-            "\n{}  pack {}, not replayed: {reason}",
-            model.name, model.pack
-        )?;
+        let (name, reason) = (one_line(&entry.model.name), one_line(&entry.reason));
+        let pack = entry.model.pack;
+        writeln!(out, "\n{name}  pack {pack}, not replayed: {reason}")?;
     }
     if let Some(message) = empty_message(planned) {
         return writeln!(out, "\n{message}");
@@ -109,9 +108,11 @@ fn print_model(out: &mut dyn Write, model: &ReplayedModel, dir: Option<&Path>) -
     writeln!(
         out,
         "\n{}  pack {}, because of {}",
-        found.name, found.pack, found.because
+        one_line(&found.name),
+        found.pack,
+        one_line(&found.because)
     )?;
-    writeln!(out, "  {}", location(model))?;
+    writeln!(out, "  {}", one_line(&location(model)))?;
     writeln!(out, "  {}", result(model))?;
     let names: Vec<&str> = model
         .found
@@ -125,10 +126,11 @@ fn print_model(out: &mut dyn Write, model: &ReplayedModel, dir: Option<&Path>) -
         names.join(", ")
     )?;
     for watch in &model.missing {
-        writeln!(out, "  missing {}: {}", watch.name, watch.reason)?;
+        let reason = one_line(&watch.reason);
+        writeln!(out, "  missing {}: {reason}", watch.name)?;
     }
     for fired in model.replay.fired.iter().take(MAX_ALERTS) {
-        writeln!(out, "  {}", line(fired))?;
+        writeln!(out, "  {}", one_line(&line(fired)))?;
     }
     let more = model.replay.fired.len().saturating_sub(MAX_ALERTS);
     if more > 0 {

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use crate::metric::Labels;
 use crate::promql::format_value;
+use crate::runtime::one_line;
 
 /// An alert, a sample or a verdict.
 #[derive(Debug, Clone)]
@@ -121,7 +122,7 @@ fn pair(expected: Option<&Item>, got: Option<&Item>, lines: &mut Vec<String>) ->
 }
 
 fn line(mark: char, name: &str, detail: &Detail) -> String {
-    format!("{mark}   {name}: {}", detail.text())
+    format!("{mark}   {name}: {}", one_line(&detail.text()))
 }
 
 #[cfg(test)]

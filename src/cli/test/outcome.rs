@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use crate::config::Problems;
 use crate::metric::format_duration;
+use crate::runtime::one_line;
 
 /// The results of one file.
 #[derive(Debug)]
@@ -126,10 +127,12 @@ impl Outcome {
                 message,
                 ..
             } = failure;
+            let message = one_line(message);
             lines.push(format!("  {file}:{line}: {}: {what}: {message}", self.name));
             lines.extend(failure.diff.iter().map(|line| format!("      {line}")));
         }
         for Skipped { line, reason } in &self.skipped {
+            let reason = one_line(reason);
             lines.push(format!("  {file}:{line}: {}: skipped: {reason}", self.name));
         }
         lines

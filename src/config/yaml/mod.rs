@@ -9,5 +9,5 @@ mod places;
 mod tree;
 
 pub(crate) use document::Document;
-pub(super) use places::{Scalar, scalars};
+pub(super) use places::{Scalar, Scalars, scalars};
 pub(super) use tree::to_yaml;

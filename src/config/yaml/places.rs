@@ -18,17 +18,28 @@ pub(in crate::config) struct Scalar {
     pub(in crate::config) anchor: Option<usize>,
     /// Whether it refers to an anchor.
     pub(in crate::config) is_alias: bool,
+    /// Whether it is the key of a map. The path of a key is that of its map.
+    pub(in crate::config) is_key: bool,
 }
 
-/// Every value of a text that is no map and no list, in the order written, keys left out; `None`
-/// when it is not YAML or nested too deep.
-pub(in crate::config) fn scalars(text: &str) -> Option<Vec<Scalar>> {
+/// The scalars of a text.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Scalars {
+    /// Every key and every value that is no map and no list, in the order written.
+    pub(in crate::config) all: Vec<Scalar>,
+    /// Where the first document ends, in bytes.
+    pub(in crate::config) first_end: usize,
+}
+
+/// Every scalar of a text; `None` when it is not YAML or nested too deep.
+pub(in crate::config) fn scalars(text: &str) -> Option<Scalars> {
     let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     bytes.push(text.len());
     let byte = |index: usize| bytes.get(index).copied().unwrap_or(text.len());
     // One frame per container: its current key, and whether a key comes next.
     let mut frames: Vec<(String, Option<bool>)> = Vec::new();
     let mut found = Vec::new();
+    let mut first_end = None;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.ok()?;
         let range = byte(span.start.index())..byte(span.end.index());
@@ -43,20 +54,21 @@ pub(in crate::config) fn scalars(text: &str) -> Option<Vec<Scalar>> {
                 value_is_over(&mut frames);
             }
             Event::Scalar(text, _, anchor, _) => {
-                if let Some((key, Some(next @ true))) = frames.last_mut() {
-                    *key = text.into_owned();
-                    *next = false;
-                    continue;
-                }
-                let path = frames.iter().map(|(key, _)| key.clone()).collect();
+                let value = text.into_owned();
+                let is_key = next_is_key(&mut frames, &value);
+                let depth = frames.len() - usize::from(is_key);
+                let path = frames.iter().take(depth).map(|(key, _)| key.clone());
                 found.push(Scalar {
-                    path,
-                    value: text.into_owned(),
+                    path: path.collect(),
+                    value,
                     range,
                     anchor: Some(anchor).filter(|anchor| *anchor > 0),
                     is_alias: false,
+                    is_key,
                 });
-                value_is_over(&mut frames);
+                if !is_key {
+                    value_is_over(&mut frames);
+                }
             }
             Event::Alias(anchor) => {
                 let path = frames.iter().map(|(key, _)| key.clone()).collect();
@@ -66,17 +78,30 @@ pub(in crate::config) fn scalars(text: &str) -> Option<Vec<Scalar>> {
                     range,
                     anchor: Some(anchor),
                     is_alias: true,
+                    is_key: false,
                 });
                 value_is_over(&mut frames);
             }
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => {}
+            Event::DocumentEnd => {
+                first_end.get_or_insert(range.start);
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
         }
     }
-    Some(found)
+    Some(Scalars {
+        all: found,
+        first_end: first_end.unwrap_or(text.len()),
+    })
+}
+
+/// Takes a scalar for the key of the innermost map if a key comes next.
+fn next_is_key(frames: &mut [(String, Option<bool>)], text: &str) -> bool {
+    let Some((key, Some(next @ true))) = frames.last_mut() else {
+        return false;
+    };
+    text.clone_into(key);
+    *next = false;
+    true
 }
 
 /// A value of a map is followed by a key.

@@ -27,8 +27,19 @@ impl From<serde_yaml::Error> for Broken {
         let message = message.split(" at line ").next().unwrap_or(&message);
         Self {
             line: error.location().map_or(0, |at| at.line()),
-            message: message.to_owned(),
+            message: without_value(message),
         }
+    }
+}
+
+/// A message without the text of a value, such as one that does not fit its tag: it may be secret.
+fn without_value(message: &str) -> String {
+    match message.split_once(": string \"") {
+        Some((what, rest)) => {
+            let wanted = rest.rsplit_once("\", ").map_or("", |(_, wanted)| wanted);
+            format!("{what}: text, {wanted}")
+        }
+        None => message.to_owned(),
     }
 }
 
@@ -146,10 +157,11 @@ impl<'de> Visitor<'de> for Meaning {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Value, A::Error> {
-        let (tag, _) = tagged.variant::<String>()?;
-        Err(A::Error::custom(format!(
-            "the tag !{tag} means nothing here; remove it"
-        )))
+        let _ = tagged.variant::<IgnoredAny>()?;
+        // The tag is not repeated: it may be a password that begins with an exclamation mark.
+        Err(A::Error::custom(
+            "a tag means nothing here; remove it, or quote text that begins with !",
+        ))
     }
 }
 
@@ -299,7 +311,7 @@ mod tests {
             (
                 "a: 1\nb: !own 1\n",
                 2,
-                "the tag !own means nothing here; remove it",
+                "a tag means nothing here; remove it, or quote text that begins with !",
             ),
             ("a:\n  b: 1\n  b: 2\n", 2, "duplicate entry with key \"b\""),
             ("a: 1\n~: 2\n", 1, "a key must be text, got nothing"),

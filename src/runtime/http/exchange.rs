@@ -28,6 +28,9 @@ pub(super) struct Exchange {
     /// Whether the bodies of requests hold a secret.
     secret_bodies: bool,
     pool: Mutex<Option<Pool>>,
+    /// For the hosts that a redirect leads to, without our certificate and the server's name;
+    /// `None` without any.
+    strangers: Option<Box<Exchange>>,
 }
 
 #[derive(Debug, Clone)]
@@ -59,10 +62,14 @@ pub(super) async fn within<T>(
 impl Exchange {
     /// A pool for these settings; files are read when the first request is sent.
     pub(super) fn new(settings: Settings) -> Self {
+        let tls = &settings.tls;
+        let has_own = tls.cert.is_some() || tls.key.is_some() || tls.server_name.is_some();
+        let strangers = has_own.then(|| Box::new(Self::new(for_strangers(&settings))));
         Self {
             settings,
             secret_bodies: false,
             pool: Mutex::new(None),
+            strangers,
         }
     }
 
@@ -98,7 +105,15 @@ impl Exchange {
             if let Some(value) = authorization.filter(|_| trusted) {
                 auth::set_authorization(&mut headers, value, url.as_str())?;
             }
-            let response = self.hop(&client, &request.method, &url, headers).await?;
+            let response = match &self.strangers {
+                Some(strangers) if !trusted => {
+                    let client = strangers.pool(request.url).await?;
+                    strangers
+                        .hop(&client, &request.method, &url, headers)
+                        .await?
+                }
+                _ => self.hop(&client, &request.method, &url, headers).await?,
+            };
             let next = match redirect::next_hop(&response, &url) {
                 Some(next) if self.settings.follow_redirects => next?,
                 _ => {
@@ -120,15 +135,11 @@ impl Exchange {
                 redirect::check_post(status, &url, &next, is_private)?;
             }
             trusted &= redirect::same_authority(&url, &next);
-            if !trusted && self.settings.tls.cert.is_some() {
-                redirect::check_certificate(status, &url, &next)?;
-            }
-            url = next;
-            if !trusted {
-                // The host that redirects may not make us log in anywhere. A URL that takes no
-                // user has none.
-                let _cannot_have_one = url.set_username("").and_then(|()| url.set_password(None));
-            }
+            url = if trusted {
+                next
+            } else {
+                redirect::without_user(next)
+            };
         }
         let detail = format!("stopped after {} redirects", redirect::MAX_REDIRECTS);
         Err(Error::new(Kind::Redirect, request.url, detail))
@@ -161,7 +172,7 @@ impl Exchange {
     }
 
     /// Whether the request holds something that only the configured host may receive: credentials,
-    /// a signature, configured headers or a secret in the body.
+    /// a client certificate, a signature, configured headers or a secret in the body.
     fn is_private(&self, request: &Request<'_>, authorization: Option<&str>) -> bool {
         let mut names = request.headers.iter().map(|(name, _)| *name);
         let has_user = Url::parse(request.url)
@@ -169,6 +180,7 @@ impl Exchange {
         authorization.is_some()
             || has_user
             || self.secret_bodies
+            || self.settings.tls.cert.is_some()
             || !self.settings.headers.is_empty()
             || names.any(|name| !is_harmless(name))
     }
@@ -215,6 +227,15 @@ impl Exchange {
         });
         Ok(client)
     }
+}
+
+/// The settings for a host that is not the configured one.
+fn for_strangers(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    settings.tls.cert = None;
+    settings.tls.key = None;
+    settings.tls.server_name = None;
+    settings
 }
 
 /// Whether a header of the request may follow a redirect to another host. The attributes of a

@@ -42,19 +42,12 @@ pub(super) fn check_post(status: u16, from: &Url, to: &Url, is_private: bool) ->
     Err(Error::new(Kind::Redirect, from.as_str(), detail))
 }
 
-/// Checks that a redirect away from the configured host shows no other host the client certificate.
-///
-/// # Errors
-/// When the next host would ask for it.
-pub(super) fn check_certificate(status: u16, from: &Url, to: &Url) -> Result<(), Error> {
-    if to.scheme() != "https" {
-        return Ok(());
-    }
-    let target = bare_url(to.as_str());
-    let detail = format!(
-        "status {status} redirects to {target}, which would show the client certificate to another host; set the URL to {target} if it is meant for that host"
-    );
-    Err(Error::new(Kind::Redirect, from.as_str(), detail))
+/// The address without a user: another host cannot make us log in somewhere.
+pub(super) fn without_user(mut url: Url) -> Url {
+    // Both fail only for a URL without a host, which is refused.
+    url.set_username("").ok();
+    url.set_password(None).ok();
+    url
 }
 
 /// Whether credentials for `from` may be sent to `to`: the same scheme, host and port, or the same

@@ -60,7 +60,8 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The decompressed body, at most the limit; empty if it was read into the caller's buffer.
     pub body: Vec<u8>,
-    /// Whether a redirect led to another host than that of the request.
+    /// Whether a redirect had left the configured host. Messages do not quote such a response: a
+    /// redirect may lead to a server whose answers its readers must not see.
     pub is_foreign: bool,
 }
 
@@ -77,9 +78,13 @@ impl Response {
         self.status == 429 || self.status >= 500
     }
 
-    /// The body as text for a message: at most 200 characters, on one line.
+    /// The body as text for a message: at most 200 characters, on one line; empty for a response of
+    /// another host.
     #[must_use]
     pub fn excerpt(&self) -> String {
+        if self.is_foreign {
+            return String::new();
+        }
         let text = String::from_utf8_lossy(&self.body);
         let words: Vec<&str> = text.split_whitespace().collect();
         words.join(" ").chars().take(EXCERPT_CHARS).collect()
@@ -114,7 +119,7 @@ fn since_epoch(time: SystemTime) -> Timestamp {
 mod tests {
     use std::time::Duration;
 
-    use super::{parse_rate_limit, parse_retry_after};
+    use super::{Response, parse_rate_limit, parse_retry_after};
     use crate::metric::Timestamp;
 
     #[test]
@@ -132,6 +137,20 @@ mod tests {
         for bad in ["", "soon", "-1", "Sun, 99 Nov 1994 08:49:37 GMT", "Sun, 06"] {
             assert_eq!(read(bad), None, "{bad:?} was read");
         }
+    }
+
+    #[test]
+    fn a_response_of_another_host_is_not_quoted() {
+        let own = Response {
+            body: b"no such\n path".to_vec(),
+            ..Response::default()
+        };
+        assert_eq!(own.excerpt(), "no such path");
+        let foreign = Response {
+            is_foreign: true,
+            ..own
+        };
+        assert_eq!(foreign.excerpt(), "");
     }
 
     #[test]

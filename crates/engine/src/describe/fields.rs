@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::key::Limits;
+use super::key::{Description, Kind, Limits};
 use super::read::Node;
+use super::secrecy::looks_like_key;
 use super::shape::Shape;
 use super::value::Value;
 use crate::metric::{Labels, nearest};
@@ -17,6 +18,10 @@ pub struct Fields<'a> {
     node: Node<'a>,
     entries: &'a [(String, Value)],
     known: Vec<&'static str>,
+    /// Whether the section that is being read has a secret key.
+    owns_secrets: bool,
+    /// Whether one of the sections that were read has a secret key.
+    owned_secrets: bool,
 }
 
 impl<'a> Node<'a> {
@@ -28,6 +33,16 @@ impl<'a> Node<'a> {
         };
         Some(Fields::new(self.clone(), entries))
     }
+
+    /// The fields of a map that is described.
+    #[must_use]
+    pub fn fields_of(&self, describe: fn() -> Description) -> Option<Fields<'a>> {
+        if let Value::Map(_) = self.value() {
+            return self.fields();
+        }
+        self.in_the_place_of(&Kind::Section(describe))
+            .wrong("a map")
+    }
 }
 
 impl<'a> Fields<'a> {
@@ -36,6 +51,8 @@ impl<'a> Fields<'a> {
             node,
             entries,
             known: Vec::new(),
+            owns_secrets: false,
+            owned_secrets: false,
         }
     }
 
@@ -45,13 +62,22 @@ impl<'a> Fields<'a> {
         &self.node
     }
 
+    /// Says whether the keys that are read next stand beside a secret key of their section, so that
+    /// problems do not repeat their values. Returns what was said before.
+    #[doc(hidden)]
+    pub fn owning_secrets(&mut self, owns: bool) -> bool {
+        self.owned_secrets |= owns;
+        std::mem::replace(&mut self.owns_secrets, owns)
+    }
+
     /// A field when present; `key:` with nothing behind it counts as absent.
     pub fn get(&mut self, key: &'static str) -> Option<Node<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
         let (name, value) = self.entries.iter().find(|(name, _)| name == key)?;
-        Some(self.node.child(name, value)).filter(|node| !node.is_absent())
+        let node = self.node.child(name, value).private_if(self.owns_secrets);
+        Some(node).filter(|node| !node.is_absent())
     }
 
     /// A field that must be there.
@@ -95,7 +121,8 @@ impl<'a> Fields<'a> {
         if limits.must_be_set {
             return self.required_value::<S>(key, limits);
         }
-        S::read(&self.get(key)?, limits)
+        let node = self.get(key)?.private_if(limits.hides_value());
+        S::read(&node, limits)
     }
 
     /// The value of a described key that must be there.
@@ -112,16 +139,40 @@ impl<'a> Fields<'a> {
             self.node.problem(fault);
             return None;
         };
-        S::read(&node, limits)
+        S::read(&node.private_if(limits.hides_value()), limits)
     }
 
     /// Reports every key that was not read.
     pub fn finish(self) {
-        for (key, _) in self.entries {
+        let may_be_secret = self.owned_secrets || self.node.is_private();
+        self.report_unknown(may_be_secret);
+    }
+
+    /// The same for the keys of a described section.
+    pub fn finish_of(self, describe: fn() -> Description) {
+        let is_known = |key: &str| self.known.contains(&key);
+        if self.entries.iter().all(|(key, _)| is_known(key)) {
+            return;
+        }
+        let may_be_secret = self.node.is_private() || Kind::Section(describe).holds_secrets();
+        self.report_unknown(may_be_secret);
+    }
+
+    /// Reports every key that was not read; a key that may be a secret is not repeated.
+    fn report_unknown(self, may_be_secret: bool) {
+        for (key, value) in self.entries {
             if self.known.contains(&key.as_str()) {
                 continue;
             }
-            let hint = match nearest(key, self.known.iter().copied(), MAX_EDITS) {
+            let nearest = nearest(key, self.known.iter().copied(), MAX_EDITS);
+            if nearest.is_none() && may_be_secret && !looks_like_key(key, value) {
+                self.node.problem(format!(
+                    "has an unknown key, which is not repeated since it may be a secret; known keys are {}",
+                    self.known.join(", ")
+                ));
+                continue;
+            }
+            let hint = match nearest {
                 Some(known) => format!("unknown key; did you mean {known}?"),
                 None if self.known.is_empty() => "unknown key; there are none here".to_owned(),
                 None => format!("unknown key; known keys are {}", self.known.join(", ")),

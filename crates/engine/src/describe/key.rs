@@ -38,6 +38,8 @@ pub struct Limits {
     pub example: &'static str,
     /// Whether the value must never be shown.
     pub is_secret: bool,
+    /// Whether a problem must not repeat the value, since a secret may stand there by mistake.
+    pub is_private: bool,
     /// Whether absence is a problem although there is a value to go on with.
     pub must_be_set: bool,
     /// When a change takes effect.
@@ -85,6 +87,7 @@ impl Limits {
         default_text: "",
         example: "",
         is_secret: false,
+        is_private: false,
         must_be_set: false,
         reload: Reload::Applied,
     };
@@ -165,6 +168,21 @@ impl Limits {
             is_secret: true,
             ..self
         }
+    }
+
+    /// A problem does not repeat the value: a secret may stand there by mistake.
+    #[must_use]
+    pub const fn private(self) -> Self {
+        Self {
+            is_private: true,
+            ..self
+        }
+    }
+
+    /// Whether a problem must not repeat the value.
+    #[must_use]
+    pub const fn hides_value(&self) -> bool {
+        self.is_secret || self.is_private
     }
 
     /// The key must be there, although reading goes on with the default.

@@ -44,9 +44,18 @@ impl Shape for EnvMatcher {
 }
 
 fn matcher(node: &Node<'_>, text: &str) -> Option<Matcher> {
-    parse_matcher(text)
-        .map_err(|message| node.problem(message))
-        .ok()
+    let parsed = parse_matcher(text);
+    if let Err(message) = &parsed {
+        if node.is_repeatable() {
+            node.problem(message.as_str());
+        } else {
+            let got = node.got();
+            node.problem(format!(
+                "must be a matcher such as severity=\"page\", got {got}"
+            ));
+        }
+    }
+    parsed.ok()
 }
 
 /// A matcher such as `severity="page"`.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::key::Kind;
+use super::secrecy::{is_harmless, may_be_value};
 use super::value::{Lines, Value, whole_number};
 use crate::metric::{Labels, parse_duration};
 
@@ -96,6 +98,7 @@ impl<'a> Reader<'a> {
             reader: self,
             value: self.root,
             path: String::new(),
+            is_private: false,
         }
     }
 
@@ -112,6 +115,8 @@ pub struct Node<'a> {
     reader: &'a Reader<'a>,
     value: &'a Value,
     path: String,
+    /// Whether the value may be secret, here and below.
+    is_private: bool,
 }
 
 impl<'a> Node<'a> {
@@ -182,7 +187,13 @@ impl<'a> Node<'a> {
             };
             match (self.reader.context.env)(name) {
                 Some(value) => out.push_str(&value),
-                None => self.problem(format!("the environment variable {name} is not set")),
+                None if is_variable(name) => {
+                    self.problem(format!("the environment variable {name} is not set"));
+                }
+                // It may be part of a password.
+                None => self.problem(
+                    "what stands in ${…} is not the name of an environment variable; write $$ for a dollar sign",
+                ),
             }
             rest = tail;
         }
@@ -191,8 +202,57 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn wrong<T>(&self, wanted: &str) -> Option<T> {
-        self.problem(format!("must be {wanted}, got {}", self.value.describe()));
+        self.problem(format!("must be {wanted}, got {}", self.got()));
         None
+    }
+
+    /// Whether a message may repeat the value.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        !self.is_private && is_harmless(self.value)
+    }
+
+    /// The value for a message; only its kind where it may be secret.
+    #[must_use]
+    pub fn got(&self) -> String {
+        if self.is_repeatable() {
+            self.value.describe()
+        } else {
+            self.value.kind().to_owned()
+        }
+    }
+
+    /// The same for text, which is quoted also where it was written as a number.
+    #[must_use]
+    pub fn got_text(&self) -> String {
+        match self.value {
+            Value::Bool(_, text) | Value::Number(_, text) if self.is_repeatable() => {
+                format!("{text:?}")
+            }
+            Value::Null
+            | Value::Bool(..)
+            | Value::Number(..)
+            | Value::String(_)
+            | Value::List(_)
+            | Value::Map(_) => self.got(),
+        }
+    }
+
+    pub(super) fn is_private(&self) -> bool {
+        self.is_private
+    }
+
+    /// The same place, whose value may be secret if `is_private`.
+    pub(super) fn private_if(self, is_private: bool) -> Self {
+        Self {
+            is_private: self.is_private || is_private,
+            ..self
+        }
+    }
+
+    /// The same place where a value of this kind was expected and something else stands.
+    pub(super) fn in_the_place_of(&self, kind: &Kind) -> Self {
+        self.clone().private_if(kind.holds_secrets())
     }
 
     /// Text; a number or boolean is taken as written.
@@ -210,9 +270,16 @@ impl<'a> Node<'a> {
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         let text = self.text()?;
-        parse_duration(&text)
-            .map_err(|message| self.problem(message))
-            .ok()
+        let read = parse_duration(&text);
+        if let Err(message) = &read {
+            if self.is_repeatable() {
+                self.problem(message.as_str());
+            } else {
+                let got = self.got();
+                self.problem(format!("must be a duration such as 30s, got {got}"));
+            }
+        }
+        read.ok()
     }
 
     /// `true` or `false`.
@@ -272,7 +339,8 @@ impl<'a> Node<'a> {
         let parsed = self.peek_count().or_else(|| parse_bytes(&text));
         if parsed.is_none() {
             self.problem(format!(
-                "must be a size such as 64MiB or 1048576, got {text:?}"
+                "must be a size such as 64MiB or 1048576, got {}",
+                self.got_text()
             ));
         }
         parsed
@@ -288,6 +356,7 @@ impl<'a> Node<'a> {
             reader: self.reader,
             value,
             path: format!("{}[{index}]", self.path),
+            is_private: self.is_private,
         };
         Some(items.iter().enumerate().map(item).collect())
     }
@@ -337,12 +406,12 @@ impl<'a> Node<'a> {
         let Value::Map(entries) = self.value else {
             return self.wrong("a map");
         };
-        Some(
-            entries
-                .iter()
-                .map(|(key, value)| (key.as_str(), self.child(key, value)))
-                .collect(),
-        )
+        let named = |(key, value): &'a (String, Value)| {
+            let is_hidden = self.is_private && may_be_value(key, value);
+            let shown = if is_hidden { "…" } else { key };
+            (key.as_str(), self.child(shown, value))
+        };
+        Some(entries.iter().map(named).collect())
     }
 
     /// Labels, checked for names that Prometheus refuses.
@@ -388,8 +457,15 @@ impl<'a> Node<'a> {
             reader: self.reader,
             value,
             path,
+            is_private: self.is_private,
         }
     }
+}
+
+/// Whether this can be the name of an environment variable.
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn parse_bytes(text: &str) -> Option<u64> {

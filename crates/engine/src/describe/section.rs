@@ -135,8 +135,14 @@ macro_rules! section {
             }
 
             fn read_fields(fields: &mut $crate::describe::Fields<'_>) -> Option<Self> {
-                // A section may have no keys.
-                let _ = &fields;
+                let before = fields.owning_secrets(
+                    [
+                        false,
+                        $($($crate::describe::Limits::NONE$(.$roption($($rarg),*))*.is_secret,)+)?
+                        $($crate::describe::Limits::NONE$(.$option($($arg),*))*.is_secret,)*
+                    ]
+                    .contains(&true),
+                );
                 $($(
                     let $rfield = fields.required_value::<$crate::section!(@shape $rty $(as $rshape)?)>(
                         $crate::section!(@key $rfield $($rkey)?),
@@ -151,6 +157,7 @@ macro_rules! section {
                         )
                         .unwrap_or_else(|| $default);
                 )*
+                fields.owning_secrets(before);
                 $(let $ffield = <$fshape as $crate::describe::Keys>::read_fields(fields);)?
                 let section = Self {
                     $($($rfield: $rfield?,)+)?
@@ -177,9 +184,9 @@ macro_rules! section {
                 node: &$crate::describe::Node<'_>,
                 _limits: &$crate::describe::Limits,
             ) -> Option<Self> {
-                let mut fields = node.fields()?;
+                let mut fields = node.fields_of(<Self as $crate::describe::Keys>::description)?;
                 let section = <Self as $crate::describe::Keys>::read_fields(&mut fields);
-                fields.finish();
+                fields.finish_of(<Self as $crate::describe::Keys>::description);
                 section
             }
         }

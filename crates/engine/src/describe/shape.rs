@@ -267,7 +267,7 @@ impl<T: TryFrom<u64> + ToString> Shape for Count<T> {
                 _ if is_large => "smaller number".to_owned(),
                 _ => "whole number, 0 or more".to_owned(),
             };
-            let got = node.value().describe();
+            let got = node.got();
             node.problem(format!("must be a {wanted}, got {got}"));
             return None;
         };
@@ -444,6 +444,9 @@ impl<S: Shape> Shape for Vec<S> {
 
     #[expect(clippy::cast_precision_loss, reason = "a list is shorter than 2^53")]
     fn read(node: &Node<'_>, limits: &Limits) -> Option<Self::Value> {
+        if !matches!(node.value(), Value::List(_)) {
+            return node.in_the_place_of(&Self::kind()).wrong("a list");
+        }
         let items = node.list()?;
         if !limits.allow(items.len() as f64) {
             let fault = match (items.len(), limits.hint) {
@@ -476,6 +479,9 @@ impl<S: Shape> Shape for BTreeMap<String, S> {
     }
 
     fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self::Value> {
+        if !matches!(node.value(), Value::Map(_)) {
+            return node.in_the_place_of(&Self::kind()).wrong("a map");
+        }
         let entries = node.entries()?.into_iter();
         let values = entries
             .filter_map(|(name, node)| Some((name.to_owned(), S::read(&node, &Limits::NONE)?)));
@@ -495,7 +501,8 @@ pub fn read_word<T>(node: &Node<'_>, limits: &Limits, words: Vec<(Word, T)>) -> 
     };
     let found = words.into_iter().find(|(word, _)| word.word == text);
     if found.is_none() {
-        node.problem(format!("must be {known}{}, got {text:?}", hint(limits)));
+        let got = node.got_text();
+        node.problem(format!("must be {known}{}, got {got}", hint(limits)));
     }
     found.map(|(_, value)| value)
 }

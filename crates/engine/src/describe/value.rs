@@ -32,6 +32,19 @@ impl Value {
         }
     }
 
+    /// What kind of value this is, for messages that must not repeat it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(..) => "a boolean",
+            Self::Number(..) => "a number",
+            Self::String(_) => "text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a map",
+        }
+    }
+
     /// The same value as JSON; numbers that JSON lacks (`.nan`, `.inf`) become text.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

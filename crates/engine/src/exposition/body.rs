@@ -41,8 +41,7 @@ pub struct Exposition {
     pub at: Timestamp,
     /// How long the scrape took.
     pub duration: Duration,
-    /// Whether a redirect led to a host that is not the target's. Errors then show nothing of the
-    /// body, which the target may not be allowed to read.
+    /// Whether a redirect led to another host than the target's; errors then do not quote the body.
     pub is_foreign: bool,
 }
 

@@ -30,6 +30,18 @@ pub enum ExpositionError {
 }
 
 impl ExpositionError {
+    /// The message without anything of the body, for one that a redirect to another host brought.
+    #[must_use]
+    pub fn without_body(&self) -> String {
+        let what = match self {
+            Self::Limit { setting, limit, .. } => {
+                format!("the exposition exceeds {} {limit}", setting.as_str())
+            }
+            Self::Syntax(error) => format!("line {} is no valid exposition", error.line),
+        };
+        format!("{what}; it is not quoted, since a redirect led to another host")
+    }
+
     /// The reason as a label value.
     #[must_use]
     pub fn reason(&self) -> Reason {

@@ -11,9 +11,6 @@ use crate::exposition::{Exposition, Ingested, Ingester, Reason};
 use crate::metric::{Labels, SeriesFilter, Timestamp};
 use crate::series::{ScrapeStats, TargetId, Window};
 
-/// The error of a body that another host gave and that is refused.
-const ELSEWHERE: &str = "a redirect led to another host, whose answer is no valid exposition; correct the URL of the target";
-
 /// The result of scraping one target.
 #[derive(Debug)]
 pub struct Scraped {
@@ -189,7 +186,7 @@ impl TargetState {
                 block.fail(at, duration);
                 self.count_failure(error.reason());
                 let message = if is_foreign {
-                    ELSEWHERE.to_owned()
+                    error.without_body()
                 } else {
                     error.to_string()
                 };
