@@ -71,16 +71,16 @@ pub(super) fn write(snapshot: &Snapshot, out: &mut Writer) {
             out.sample(family.name, blocks.at(place), "", value);
         }
     }
-    let states = STATES.into_iter().zip(STATE_LABELS);
+    let states: Vec<_> = STATES.into_iter().zip(STATE_LABELS).collect();
     one_of(
         &blocks,
         out,
         &catalogue::SIGNAL_STATE_NOW,
-        states,
+        &states,
         |signal| signal.state,
     );
-    let results = Release::RESULTS.into_iter().zip(RESULT_LABELS);
-    one_of(&blocks, out, &catalogue::RELEASE, results, |signal| {
+    let results: Vec<_> = Release::RESULTS.into_iter().zip(RESULT_LABELS).collect();
+    one_of(&blocks, out, &catalogue::RELEASE, &results, |signal| {
         signal.release.as_ref().map(|release| release.result)
     });
 }
@@ -90,7 +90,7 @@ fn one_of(
     blocks: &LabelBlocks<'_>,
     out: &mut Writer,
     family: &Description,
-    words: impl Iterator<Item = (&'static str, &'static str)> + Clone,
+    words: &[(&'static str, &'static str)],
     read: fn(&Signal) -> Option<&'static str>,
 ) {
     let mut begun = false;
@@ -100,8 +100,8 @@ fn one_of(
             out.head(family);
             begun = true;
         }
-        for (word, written) in words.clone() {
-            out.sample(family.name, blocks.at(place), written, flag(word == now));
+        for (word, written) in words {
+            out.sample(family.name, blocks.at(place), written, flag(*word == now));
         }
     }
 }

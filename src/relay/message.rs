@@ -108,11 +108,14 @@ impl Notification {
     }
 }
 
+/// The labels and the annotations of an alert.
+pub(super) type Notified = (Labels, Annotations);
+
 /// Labels and annotations of the valid alerts in the body of a notification.
 ///
 /// # Errors
 /// Why there are none.
-pub fn notified(body: &[u8]) -> Result<Vec<(Labels, Annotations)>, String> {
+pub fn notified(body: &[u8]) -> Result<Vec<Notified>, String> {
     let alerts = Notification::parse(body)?.alerts.into_iter();
     Ok(alerts
         .map(|alert| (alert.labels, alert.annotations))

@@ -29,6 +29,7 @@ use sidewatch_engine::promql::notation::{parse_metric, parse_values};
 use sidewatch_engine::retrain::RetrainRequest;
 use sidewatch_engine::rules::{Retrain, Rule};
 use sidewatch_engine::series::{is_absent, is_stale};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::support::notify::http_client;
@@ -407,7 +408,8 @@ async fn sent(config: &Config, alerts: &[Alert]) -> Vec<Value> {
     settings.external_labels = config.settings.global.external_labels.clone();
     let (alertmanagers, runner) = Alertmanagers::new(settings);
     let stop = CancellationToken::new();
-    let task = tokio::spawn(runner.run(stop.clone()));
+    let mut task = JoinSet::new();
+    task.spawn(runner.run(stop.clone()));
     alertmanagers.send(alerts);
     until("the alerts", INTERVAL * 4, async || {
         let stats = alertmanagers.stats();
@@ -423,7 +425,7 @@ async fn sent(config: &Config, alerts: &[Alert]) -> Vec<Value> {
     })
     .await;
     stop.cancel();
-    task.await.unwrap();
+    task.join_next().await.unwrap().unwrap();
     let bodies = receiver.received().into_iter();
     bodies
         .flat_map(|request| serde_json::from_str::<Vec<Value>>(&request.body).unwrap())

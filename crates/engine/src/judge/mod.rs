@@ -7,6 +7,7 @@
 
 mod adwin;
 mod auto;
+mod band_params;
 mod bars;
 mod blocks;
 mod budget;
@@ -38,8 +39,9 @@ mod usual;
 mod verdict;
 mod visits;
 
+pub use band_params::EwmaParams;
 pub use config::StrategyConfig;
-pub use ewma::{EwmaParams, EwmaStrategy};
+pub use ewma::EwmaStrategy;
 pub(crate) use pace::NO_NUMBER;
 pub use pace::Pace;
 pub use params::{Problem, read_params};

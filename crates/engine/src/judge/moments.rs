@@ -5,11 +5,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::band_params::EwmaParams;
 use super::mad::{TO_SIGMA, median_distance};
 use super::pace::weight;
 use super::streaming::TOO_FEW_SAMPLES;
 use super::usual::Weighed;
-use super::{Band, EwmaParams, Side, Verdict};
+use super::{Band, Side, Verdict};
 use crate::metric::rounded;
 
 /// At most this many of the first values are kept.
@@ -107,15 +108,16 @@ impl Moments {
         let sigma = self.deviation(params);
         let nearest = value.nearest(self.mean) - self.mean;
         let is_outside = is_warm && nearest.abs() / sigma > params.k_sigma;
-        if (self.seen as usize) < start_length(params) {
-            self.keep(params, x);
+        let clip = if is_warm {
+            params.clip_sigma * sigma
         } else {
-            let clip = if is_warm {
-                params.clip_sigma * sigma
-            } else {
-                f64::MAX
-            };
-            self.update(params.alpha, d.clamp(-clip, clip), steps);
+            f64::MAX
+        };
+        let taught = d.clamp(-clip, clip);
+        if (self.seen as usize) < start_length(params) {
+            self.keep(params, if is_warm { self.mean + taught } else { x });
+        } else {
+            self.update(params.alpha, taught, steps);
             self.tighten(params, x, is_outside);
         }
         // Deviations on the side that is not watched count too, so that the level follows them.

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Labels, Timestamp};
 
-use super::hourly::HOUR;
 use super::idempotency_key;
 use super::key::GateKey;
 use super::verdicts::Verdicts;
+
+/// The time that the limit on requests counts over.
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// The rule's `retrain` settings.
 #[derive(Debug, Clone, PartialEq, Eq)]

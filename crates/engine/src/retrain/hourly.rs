@@ -1,14 +1,9 @@
 //! The limit on the series of one rule and model that request retraining within an hour.
 
-use std::time::Duration;
-
 use super::gate::{Attempt, Decision, Policy};
 use super::key::GateKey;
 use super::{Gate, Gates};
 use crate::metric::Timestamp;
-
-/// The time that the limit counts over.
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// The series of one rule and model that requested retraining within the last hour, and their limit.
 ///
@@ -91,8 +86,9 @@ impl Gates {
 mod tests {
     use std::time::Duration;
 
-    use super::{HOUR, Hourly};
+    use super::Hourly;
     use crate::metric::{Labels, Timestamp};
+    use crate::retrain::gate::HOUR;
     use crate::retrain::{Attempt, Decision, GateKey, Gates, Policy};
 
     const LIMIT: usize = 3;
