@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::drift::drift_rule;
 use super::ratio::ratio_rule;
 use super::rule_keys::{AlertKeys, RecordKeys, RetrainKeys, RuleKeys, WatchKeys};
@@ -85,6 +87,16 @@ fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     Some(Rule::Alert { expr, alert })
 }
 
+/// The problem of a strategy `ratio` that gets no counts.
+const NO_COUNTS: &str = "must be the name of a record with ratio alone, since its strategy judges counts; a function or an operator around the name loses them";
+
+/// Whether a strategy, or a part of it, judges the counts behind a ratio.
+fn judges_counts(strategy: &StrategyConfig) -> bool {
+    let is_ratio = |part: &Json| part.get("type").and_then(Json::as_str) == Some("ratio");
+    let parts = strategy.params.get("strategies").and_then(Json::as_array);
+    strategy.kind == "ratio" || parts.into_iter().flatten().any(is_ratio)
+}
+
 fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     let recorded = keys.expr.metric_name().and_then(|name| {
         let known = context.recorded.iter().find(|(record, _)| record == name);
@@ -100,6 +112,9 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     let strategy = checked(keys.strategy, direction, node, context);
     let retrain = keys.retrain.map(|keys| retrain(keys, node, context));
     let expr = expr?;
+    if strategy.as_ref().is_some_and(judges_counts) && expr.selector().is_none() {
+        node.problem_below("expr", NO_COUNTS);
+    }
     let alert = alert::AlertRule {
         kind: AlertKind::Watch,
         name: keys.watch.into(),

@@ -59,6 +59,7 @@ fn alert(fired: &Fired) -> Json {
         "pending_at": seconds(alert.active_at),
         "fired_at": alert.fired_at.map(seconds),
         "resolved_at": fired.resolved_at.map(seconds),
+        "resolved": fired.resolved,
         "value": finite(alert.value),
         "score": explanation.and_then(|explanation| explanation.score).and_then(finite),
         "why": explanation.map_or_else(|| alert.summary(), |explanation| explanation.why.clone()),

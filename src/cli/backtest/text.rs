@@ -94,7 +94,14 @@ pub(in crate::cli) fn line(fired: &Fired) -> String {
 /// `30s for 15s`.
 pub(super) fn when(fired: &Fired) -> String {
     let start = fired.alert.starts_at();
-    format!("{} {}", moment(start), lasted(start, fired.resolved_at))
+    // Recovery is the usual end.
+    let why = fired.resolved.as_deref().filter(|why| *why != "recovered");
+    let why = why.map(|why| format!(", {why}")).unwrap_or_default();
+    format!(
+        "{} {}{why}",
+        moment(start),
+        lasted(start, fired.resolved_at)
+    )
 }
 
 fn name(alert: &Alert) -> String {

@@ -27,6 +27,7 @@ mod selection;
 mod settings;
 mod stale;
 mod state;
+mod succession;
 mod target;
 mod targets;
 mod tick;

@@ -1,6 +1,5 @@
 //! A running rule: its expression with a cached plan, its state and its health.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::alerting::{Alerting, Observed};
@@ -9,14 +8,13 @@ use super::names::Identity;
 use super::pass::Pass;
 use super::queries::TemplateQueries;
 use super::recorder::Recorder;
-use super::retired::Retired;
 use super::selection::reads_any;
 use super::traffic::CountedRange;
 use super::values::values;
 use super::watch::Watching;
 use crate::alert::{self, Alert, Outcome, TemplateEnvironment, Tracker};
 use crate::judge::Registry;
-use crate::metric::{Labels, Timestamp};
+use crate::metric::Timestamp;
 use crate::promql::{Expr, Options, Query};
 use crate::rules::{Rule, RuleId};
 
@@ -35,7 +33,7 @@ pub struct RuleState {
     pub(super) owner: u64,
     pub(super) health: Health,
     pub(super) kind: RuleKind,
-    query: Query,
+    pub(super) query: Query,
     /// The number of observations behind each value, if the rule says it.
     samples: Option<Query>,
     /// Whether its templates call `query`.
@@ -43,7 +41,7 @@ pub struct RuleState {
     /// How long after a start the expression may lack data.
     filling: Filling,
     /// Since when the window fills; `None` if it is filled.
-    fills_since: Option<Timestamp>,
+    pub(super) fills_since: Option<Timestamp>,
     /// Values up to this time were learned already; skip them while history is replayed for other
     /// rules.
     pub(super) learned_until: Option<Timestamp>,
@@ -89,15 +87,6 @@ pub(super) struct Setup {
     pub(super) interval: Duration,
     pub(super) filling: Filling,
     pub(super) counted: Vec<CountedRange>,
-}
-
-/// What became of the alerts that a rule took over.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    /// The alerts whose state changed.
-    pub(super) changes: Vec<Alert>,
-    /// The ends of alerts that are pending again.
-    pub(super) ended: Option<Retired>,
 }
 
 /// An evaluation that needs answers to the queries of templates before it can continue.
@@ -241,86 +230,9 @@ impl RuleState {
         }
     }
 
-    /// Continues earlier alerts; those that the rule no longer produces end.
-    pub(super) fn take_tracker(
-        &mut self,
-        before: Tracker,
-        at: Timestamp,
-        context: &alert::Context,
-    ) -> Taken {
-        let identity = self.identity.clone();
-        let Some((rule, tracker)) = self.alerting_mut() else {
-            return Taken::default();
-        };
-        *tracker = before;
-        let (changes, ended) = tracker.adopt(rule, at, context);
-        let ended =
-            (!ended.is_empty()).then(|| Retired::new(identity, rule.clone(), ended, at, context).0);
-        Taken {
-            changes: changes.alerts,
-            ended,
-        }
-    }
-
     /// Marks the window as empty: firing alerts stay until it is filled again.
     pub(super) fn fill(&mut self, at: Timestamp) {
         self.fills_since = Some(at);
-    }
-
-    /// Takes over the state of an earlier version of the rule.
-    pub(super) fn inherit(
-        &mut self,
-        before: Self,
-        is_same_model: bool,
-        at: Timestamp,
-        context: &alert::Context,
-    ) -> Taken {
-        self.owner = before.owner;
-        self.health = before.health;
-        self.fills_since = before.fills_since;
-        let is_same_value = is_same_model && before.identity.definition == self.identity.definition;
-        let is_same_query = before.query.expr().text() == self.query.expr().text();
-        if is_same_query && before.query.is_sampled() == self.query.is_sampled() {
-            self.query = before.query;
-        } else if !reads_no_more(self.query.expr(), before.query.expr()) {
-            self.fill(at);
-        }
-        let tracker = match (before.kind, &mut self.kind) {
-            (RuleKind::Record(before), RuleKind::Record(recorder)) => {
-                recorder.inherit(before, is_same_model);
-                return Taken::default();
-            }
-            (RuleKind::Record(_), _) => return Taken::default(),
-            (RuleKind::Watch(mut before), RuleKind::Watch(watching)) => {
-                watching.inherit(&mut before, is_same_value);
-                before.tracker
-            }
-            (RuleKind::Watch(before), _) => before.tracker,
-            (RuleKind::Alert(before), _) => before.tracker,
-        };
-        self.take_tracker(tracker, at, context)
-    }
-
-    /// Ends the alerts of series that carry one of these instances, and drops their learned state.
-    pub(super) fn end_of(
-        &mut self,
-        instances: &HashSet<String>,
-        at: Timestamp,
-        context: &alert::Context,
-    ) -> Vec<Alert> {
-        let Some((rule, tracker)) = self.alerting_mut() else {
-            return Vec::new();
-        };
-        let gone = |series: &Labels| {
-            let instance = series.get("instance");
-            instance.is_some_and(|instance| instances.contains(instance))
-        };
-        let why = "the target was removed";
-        let ended = tracker.retire(rule, at, context, why, gone).alerts;
-        if let RuleKind::Watch(watching) = &mut self.kind {
-            watching.table.forget(gone);
-        }
-        ended
     }
 
     /// Renews every lease at the next [`due`](Self::due).
@@ -505,15 +417,4 @@ impl RuleState {
             .map(|(rule, tracker)| tracker.due(rule, at, resend_delay, context))
             .unwrap_or_default()
     }
-}
-
-/// Whether an expression reads only series that the other reads, no further back.
-fn reads_no_more(expr: &Expr, other: &Expr) -> bool {
-    let known = other.selected(Duration::ZERO);
-    let read = expr.selected(Duration::ZERO);
-    read.iter().all(|selected| {
-        known
-            .iter()
-            .any(|known| known.selector == selected.selector && known.reach >= selected.reach)
-    })
 }

@@ -16,6 +16,8 @@ pub struct Fired {
     pub alert: Alert,
     /// When it ended; `None` while it still fired at the end.
     pub resolved_at: Option<Timestamp>,
+    /// Why it ended, for a watch: `recovered`, or accepted as normal.
+    pub resolved: Option<String>,
 }
 
 /// One judgement; unknown numbers are NaN.
@@ -156,12 +158,14 @@ impl Replay {
             AlertState::Firing => self.fired.push(Fired {
                 alert: alert.clone(),
                 resolved_at: None,
+                resolved: None,
             }),
             AlertState::Resolved => {
                 let open = self.fired.iter_mut().rev();
                 let mut open = open.filter(|fired| fired.resolved_at.is_none());
                 if let Some(fired) = open.find(|fired| fired.alert.labels == alert.labels) {
                     fired.resolved_at = alert.resolved_at;
+                    fired.resolved = alert.annotations.get("resolved").map(str::to_owned);
                 }
             }
             AlertState::Pending => {}
