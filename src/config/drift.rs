@@ -16,7 +16,7 @@ use crate::promql::Expr;
 use crate::runtime::read_settled;
 
 /// Longest window.
-const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
+pub(super) const MAX_WINDOW: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// Builds a drift rule from its keys; `name` is that of its record.
 pub(super) fn drift_rule(
@@ -86,7 +86,7 @@ fn counters(keys: &DriftKeys, node: &Node<'_>) -> Option<(Expr, String)> {
     }
 }
 
-pub(super) fn check_window(window: Duration, node: &Node<'_>, context: &RuleContext<'_>) {
+fn check_window(window: Duration, node: &Node<'_>, context: &RuleContext<'_>) {
     let least = context.interval * 2;
     if node.has("window") && (window < least || window > MAX_WINDOW) {
         let message = format!(

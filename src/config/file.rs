@@ -7,7 +7,9 @@ use super::problem::Problems;
 use super::settings::{Backfill, Global, Mode, Scrape, Settings, Target};
 use super::target::{check_identity, complete_labels};
 use super::yaml::Document;
-use crate::describe::{Environment, Limits, Node, ReadContext, Shape, is_http_url, wrong_url};
+use crate::describe::{
+    Environment, Limits, Node, ReadContext, Shape, is_http_url, without_user, wrong_url,
+};
 use crate::metric::format_duration;
 
 /// Reads the text of a configuration file; `env` looks up environment variables for `${VAR}`.
@@ -84,9 +86,11 @@ pub(super) fn check_global(global: &mut Global, node: &Node<'_>) {
     fit_timeout(global, node);
     let url = &mut global.external_url;
     url.truncate(url.trim_end_matches('/').len());
-    if !(url.is_empty() || is_http_url(url) && !url.contains(['?', '#'])) {
+    // It is in every alert, so it must hold no secret.
+    let is_open = !url.contains(['?', '#']) && without_user(url) == *url;
+    if !(url.is_empty() || is_http_url(url) && is_open) {
         let message = format!(
-            "must be a URL without query, such as http://sidewatch.example:9755, got {}",
+            "must be a URL without user, password and query, such as http://sidewatch.example:9755, got {}",
             wrong_url(url)
         );
         node.problem_below("external_url", message);
@@ -136,6 +140,21 @@ mod tests {
     fn read(text: &str) -> Result<super::Settings, super::Problems> {
         let env = |name: &str| (name == "POD").then(|| "fraud-0".to_owned());
         read_settings("sidewatch.yaml", text, &env)
+    }
+
+    #[test]
+    fn an_external_url_holds_no_password() {
+        let target = "scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}";
+        let url = |url: &str| read(&format!("global: {{external_url: \"{url}\"}}\n{target}"));
+        let problems = url("https://u:PASSWORD@sidewatch.example")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            problems.contains("without user, password and query"),
+            "{problems}"
+        );
+        assert!(!problems.contains("PASSWORD"), "{problems}");
+        assert!(url("https://sidewatch.example/team").is_ok());
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! `ratio` of a record: counters, window, bucket bound.
 
-use super::drift::check_window;
+use std::time::Duration;
+
+use super::drift::MAX_WINDOW;
 use super::rule::RuleContext;
 use super::rule_keys::RatioKeys;
 use crate::describe::Node;
 use crate::map::ratio::{Above, Parts, RatioRule};
+use crate::metric::format_duration;
 
 /// Builds a ratio from its keys.
 pub(super) fn ratio_rule(
@@ -12,7 +15,7 @@ pub(super) fn ratio_rule(
     node: &Node<'_>,
     context: &RuleContext<'_>,
 ) -> Option<RatioRule> {
-    check_window(keys.window, node, context);
+    check_window(keys.window, node);
     let mut by = keys.by.clone();
     by.sort();
     by.dedup();
@@ -20,7 +23,8 @@ pub(super) fn ratio_rule(
         node.problem_below("by", "must not name le, which tells the buckets apart");
     }
     Some(RatioRule {
-        window: keys.window,
+        // A pack does not know how often it is evaluated.
+        window: keys.window.max(context.interval * 2),
         delay: keys.label_delay,
         parts: parts(keys, node)?,
         by,
@@ -57,5 +61,12 @@ fn parts(keys: RatioKeys, node: &Node<'_>) -> Option<Parts> {
             node.problem("must have total with good or bad, or histogram with above or usual");
             None
         }
+    }
+}
+
+fn check_window(window: Duration, node: &Node<'_>) {
+    if window > MAX_WINDOW {
+        let message = format!("must be at most 31d, got {}", format_duration(window));
+        node.problem_below("window", message);
     }
 }

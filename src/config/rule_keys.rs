@@ -337,8 +337,8 @@ section! {
         pub(super) usual: Option<f64> = None, between(0.0, 1.0), example("0.9");
         /// The labels that stay: there is one ratio for each of their values.
         pub(super) by: Vec<String> = Vec::new(), example("[model_name]");
-        /// How much of the past the recorded value covers; the strategy `ratio` does not depend on
-        /// it.
+        /// How much of the past the recorded value covers, two evaluations at least and 31d at most.
+        /// The strategy `ratio` does not depend on it.
         pub(super) window: Duration = Duration::from_secs(10 * 60);
         /// How late the observations are counted; for the texts of alerts.
         pub(super) label_delay: Option<Duration> = None, above(0.0), example("24h");

@@ -460,6 +460,12 @@ impl Tracker {
         shared.chain(own).collect()
     }
 
+    /// Whether a series shared its alert labels with others in the last evaluation.
+    #[must_use]
+    pub fn is_shared(&self, series: &Labels) -> bool {
+        self.merged.contains_key(series)
+    }
+
     /// The series that have a pending or firing alert.
     pub fn active_series(&self) -> impl Iterator<Item = &Labels> {
         let active = self.entries.values().filter(|entry| entry.is_active());

@@ -53,6 +53,13 @@ struct IncidentSnapshot {
     opened: Option<Timestamp>,
     usual: Option<f64>,
     baseline: Snapshot,
+    /// How long the incident was seen to last, and until when.
+    #[serde(default)]
+    lasted: Duration,
+    #[serde(default)]
+    last: Timestamp,
+    #[serde(default)]
+    is_accepted: bool,
 }
 
 /// What is known about one series, as the store keeps it.
@@ -85,7 +92,12 @@ pub(super) struct Stage {
     incident: Option<Box<Incident>>,
     /// The comparison of a new version with the one before.
     trial: Option<Box<Trial>>,
+    /// A longer time without values is an outage, and does not count as part of an incident.
+    longest_gap: Duration,
 }
+
+/// Intervals without a value from which on they are an outage.
+const OUTAGE_INTERVALS: u32 = 20;
 
 /// A series whose values are anomalous.
 #[derive(Debug)]
@@ -98,6 +110,11 @@ struct Incident {
     usual: Option<f64>,
     /// What was known before the first anomalous value.
     baseline: Box<dyn ThresholdStrategy>,
+    /// How long it was seen to last since the alert fired, or since the first value; time without
+    /// values does not count.
+    lasted: Duration,
+    /// The time of the last value.
+    last: Timestamp,
     /// Somebody declared the present level normal.
     is_accepted: bool,
 }
@@ -116,6 +133,11 @@ impl Stage {
             band,
             incident: None,
             trial: None,
+            longest_gap: if context.interval.is_zero() {
+                Duration::MAX
+            } else {
+                context.interval * OUTAGE_INTERVALS
+            },
         }
     }
 
@@ -123,14 +145,19 @@ impl Stage {
     /// everything for its own.
     pub(super) fn heir(&self, trial: Option<Trial>) -> Self {
         let mut strategy = self.baseline().duplicate();
-        if trial.is_some() {
-            strategy.begin_trial();
-        }
+        strategy.begin_trial();
+        // What is worse than the version before is no measure for the next one.
+        let measure = self.trial.as_ref().filter(|trial| !trial.teaches());
+        let trial = trial.map(|trial| match measure {
+            Some(measure) => Trial::against(&measure.from),
+            None => trial,
+        });
         Self {
             strategy,
             band: self.band.clone(),
             incident: None,
             trial: trial.map(Box::new),
+            longest_gap: self.longest_gap,
         }
     }
 
@@ -165,8 +192,13 @@ impl Stage {
         let Some(incident) = &mut self.incident else {
             return self.judge_normally(sample);
         };
+        incident.pass(sample.at, self.longest_gap);
         let mut verdict = incident.baseline.assess(sample);
         let present = self.strategy.judge(sample);
+        if verdict.state == State::WarmingUp {
+            // A part of the baseline that knows too little will never know more.
+            verdict = present.clone();
+        }
         if let Some(band) = &mut self.band {
             band.judge(sample);
             if present.is_anomalous() {
@@ -174,7 +206,7 @@ impl Stage {
             }
         }
         let holds = incident.holds(&verdict);
-        if incident.is_acceptable(sample.at, adapt_after, holds, &present) {
+        if holds && incident.is_acceptable(adapt_after, &present) {
             return self.accept_level(sample, present);
         }
         if holds && !verdict.is_anomalous() {
@@ -182,12 +214,23 @@ impl Stage {
         }
         let is_over = incident.opened.is_none() && verdict.state == State::Ok && !holds;
         if is_over {
-            self.incident = None;
+            self.drop_incident();
         }
         Judged {
             verdict,
             holds,
             accepted: None,
+        }
+    }
+
+    /// Forgets an incident whose alert did not fire. A version on trial learned nothing from it.
+    fn drop_incident(&mut self) {
+        let is_learning = self.trial.as_ref().is_none_or(|trial| trial.teaches());
+        if let Some(incident) = self.incident.take()
+            && !is_learning
+            && self.band.is_none()
+        {
+            self.strategy = incident.baseline;
         }
     }
 
@@ -226,6 +269,8 @@ impl Stage {
             opened: None,
             usual: expected.centre,
             baseline,
+            lasted: Duration::ZERO,
+            last: at,
             is_accepted: false,
         })
     }
@@ -237,7 +282,7 @@ impl Stage {
         let accepted = incident.map(|incident| Acceptance {
             was: incident.usual,
             now: verdict.expected.centre.unwrap_or(sample.value),
-            lasted: sample.at.since(incident.since()),
+            lasted: incident.lasted,
         });
         Judged {
             verdict,
@@ -254,6 +299,7 @@ impl Stage {
         let is_new = incident.opened.is_none();
         if is_new {
             incident.opened = Some(at);
+            incident.lasted = Duration::ZERO;
             self.strategy.renew();
             if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.teaches()) {
                 trial.is_worse();
@@ -276,7 +322,10 @@ impl Stage {
         }
         match &mut self.band {
             // A band always restores the snapshot of a band.
-            Some(band) => band.restore(&incident.baseline.snapshot()).is_ok(),
+            Some(band) => {
+                self.strategy.recovered();
+                band.restore(&incident.baseline.snapshot()).is_ok()
+            }
             None => {
                 self.strategy = incident.baseline;
                 true
@@ -287,6 +336,10 @@ impl Stage {
     pub(super) fn is_open(&self) -> bool {
         let incident = self.incident.as_ref();
         incident.is_some_and(|incident| incident.opened.is_some())
+    }
+
+    pub(super) fn is_learned(&self) -> bool {
+        self.strategy.level() == Level::Learned
     }
 
     pub(super) fn is_in_incident(&self) -> bool {
@@ -313,6 +366,7 @@ impl Stage {
         if let Some(incident) = &mut self.incident {
             incident.began = incident.began - by;
             incident.opened = incident.opened.map(|at| at - by);
+            incident.last = incident.last - by;
         }
         if let Some(trial) = &mut self.trial {
             trial.set_back(by);
@@ -331,6 +385,9 @@ impl Stage {
                 opened: incident.opened,
                 usual: incident.usual,
                 baseline: incident.baseline.snapshot(),
+                lasted: incident.lasted,
+                last: incident.last,
+                is_accepted: incident.is_accepted,
             }),
             trial: self.trial.as_deref().cloned(),
         }
@@ -356,7 +413,9 @@ impl Stage {
                 opened: incident.opened,
                 usual: incident.usual,
                 baseline,
-                is_accepted: false,
+                lasted: incident.lasted,
+                last: incident.last,
+                is_accepted: incident.is_accepted,
             })
         });
         Ok(())
@@ -364,8 +423,14 @@ impl Stage {
 }
 
 impl Incident {
-    fn since(&self) -> Timestamp {
-        self.opened.unwrap_or(self.began)
+    /// Counts the time since the last value, unless it is longer than `longest_gap`: what happened
+    /// in a longer one is unknown.
+    fn pass(&mut self, at: Timestamp, longest_gap: Duration) {
+        let passed = at.since(self.last);
+        if passed <= longest_gap {
+            self.lasted += passed;
+        }
+        self.last = at;
     }
 
     /// Whether a verdict by the baseline keeps the condition of the alert.
@@ -380,15 +445,9 @@ impl Incident {
 
     /// Whether the present level becomes the new normal: on request, or because it has lasted and
     /// the strategy that went on learning finds it normal.
-    fn is_acceptable(
-        &self,
-        at: Timestamp,
-        adapt_after: Duration,
-        holds: bool,
-        present: &Verdict,
-    ) -> bool {
-        let is_over = !adapt_after.is_zero() && at.since(self.since()) >= adapt_after;
-        self.is_accepted || (is_over && holds && present.state == State::Ok)
+    fn is_acceptable(&self, adapt_after: Duration, present: &Verdict) -> bool {
+        let is_over = !adapt_after.is_zero() && self.lasted >= adapt_after;
+        self.is_accepted || (is_over && present.state == State::Ok)
     }
 
     fn not_recovered(&self, sample: &MetricSample) -> String {

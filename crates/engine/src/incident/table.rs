@@ -70,6 +70,11 @@ impl Table {
         }
     }
 
+    /// Changes how long an incident lasts until a steady new level is accepted; zero for ever.
+    pub fn set_adapt_after(&mut self, adapt_after: Duration) {
+        self.adapt_after = adapt_after;
+    }
+
     /// Judges a sample with the strategy of its series, which is built for its first sample.
     pub fn judge(&mut self, sample: &MetricSample) -> Judged {
         if let Some(evidence) = sample.evidence.as_deref()
@@ -163,18 +168,23 @@ impl Table {
         entry.is_some_and(|entry| entry.stage.accept())
     }
 
+    /// Whether a series is judged by a learned level and is in no open incident.
+    #[must_use]
+    pub fn lacks_incident(&self, labels: &Labels) -> bool {
+        let entry = self.entries.get(labels);
+        entry.is_some_and(|entry| entry.stage.is_learned() && !entry.stage.is_open())
+    }
+
     /// What was normal before the open incident of a series, in the unit of its value.
     #[must_use]
     pub fn usual(&self, labels: &Labels) -> Option<f64> {
         self.entries.get(labels)?.stage.usual()
     }
 
-    /// Moves the times of incidents back after the clock went back.
+    /// Moves the times of incidents and trials back after the clock went back.
     pub fn set_back(&mut self, by: Duration) {
-        for labels in &self.in_incident {
-            if let Some(entry) = self.entries.get_mut(labels) {
-                entry.stage.set_back(by);
-            }
+        for entry in self.entries.values_mut() {
+            entry.stage.set_back(by);
         }
     }
 

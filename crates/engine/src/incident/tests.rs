@@ -193,6 +193,57 @@ fn values_that_say_nothing_leave_an_incident_as_it_is() {
     assert_eq!(watched.stay(20.0, 50), 50);
 }
 
+#[test]
+fn a_fixed_limit_that_is_broken_during_the_warm_up_of_another_part_ends_its_alert() {
+    let parts = r#"{"type":"any_of","strategies":[{"type":"static","bound":15},{"type":"ewma"}]}"#;
+    let mut watched = Watched::new(&strategy(parts), DAY);
+    watched.stay(10.0, 20);
+    assert_eq!(watched.stay(20.0, 10), 10);
+    assert_eq!(watched.stay(10.0, 300), 0);
+    assert!(!watched.is_firing);
+}
+
+#[test]
+fn a_gap_in_an_incident_does_not_count_towards_adapt_after() {
+    let mut watched = Watched::new(&ewma(), DAY);
+    watched.stay(10.0, 200);
+    watched.stay(20.0, 60);
+    watched.minute += 2 * 24 * 60;
+    assert_eq!(watched.stay(20.0, 600), 600);
+}
+
+#[test]
+fn accepting_a_level_that_has_gone_is_a_recovery() {
+    let mut watched = Watched::new(&ewma(), DAY);
+    watched.stay(10.0, 200);
+    watched.stay(20.0, 30);
+    assert!(watched.table.accept(&Labels::empty()));
+    let judged = watched.next(10.0);
+    assert_eq!((judged.holds, judged.accepted), (false, None));
+}
+
+#[test]
+fn a_request_to_accept_survives_a_restart() {
+    let mut watched = Watched::new(&ewma(), DAY);
+    watched.stay(10.0, 200);
+    watched.stay(20.0, 60);
+    assert!(watched.table.accept(&Labels::empty()));
+    watched.restart(&ewma(), DAY);
+    assert!(watched.next(20.0).accepted.is_some());
+}
+
+#[test]
+fn the_same_change_is_reported_again_after_recovery() {
+    let config = strategy(r#"{"type":"shift"}"#);
+    let mut watched = Watched::new(&config, DAY);
+    watched.stay(10.0, 1000);
+    for _ in 0..3 {
+        assert!(watched.stay(30.0, 600) > 500);
+        assert!(watched.stay(10.0, 1000) < 50);
+        assert!(!watched.is_firing);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

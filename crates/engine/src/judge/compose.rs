@@ -75,16 +75,23 @@ fn all_rank(verdict: &Verdict) -> (u8, f64) {
     (4 - rank, -score)
 }
 
-/// The level of a part that learned one; else unknown if that of a part is.
+/// Unknown if that of a part is, for its incident ends within a band; else the level of a part that
+/// learned one.
 fn level(parts: &[Box<dyn ThresholdStrategy>]) -> Level {
     let any = |level: Level| parts.iter().any(|part| part.level() == level);
-    if any(Level::Learned) {
-        Level::Learned
-    } else if any(Level::Unknown) {
+    if any(Level::Unknown) {
         Level::Unknown
+    } else if any(Level::Learned) {
+        Level::Learned
     } else {
         Level::Fixed
     }
+}
+
+/// Whether every part that has a test for it finds the level as it was.
+fn is_as_good(parts: &[Box<dyn ThresholdStrategy>]) -> Option<bool> {
+    let tested = parts.iter().filter_map(|part| part.is_as_good());
+    tested.reduce(|all, one| all && one)
 }
 
 fn snapshot(kind: &str, parts: &[Box<dyn ThresholdStrategy>]) -> Snapshot {
@@ -150,6 +157,22 @@ macro_rules! composition {
 
             fn level(&self) -> Level {
                 level(&self.0)
+            }
+
+            fn recovered(&mut self) {
+                for part in &mut self.0 {
+                    part.recovered();
+                }
+            }
+
+            fn begin_trial(&mut self) {
+                for part in &mut self.0 {
+                    part.begin_trial();
+                }
+            }
+
+            fn is_as_good(&self) -> Option<bool> {
+                is_as_good(&self.0)
             }
 
             fn renew(&mut self) {

@@ -66,6 +66,10 @@ impl Core for PageHinkley {
         (seen > 0 && seen.saturating_add(1) >= params.warm_up).then_some(Band::about(self.mean))
     }
 
+    fn recovered(&mut self, params: &Self::Params) {
+        *self = Self::new(params);
+    }
+
     fn assess(&mut self, params: &PageHinkleyParams, step: Step) -> Verdict {
         if self.alarmed {
             *self = Self::new(params);

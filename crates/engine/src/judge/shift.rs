@@ -125,6 +125,10 @@ impl Core for Shift {
         (self.seen >= params.warm_up).then_some(Band::about(self.mean))
     }
 
+    fn recovered(&mut self, params: &Self::Params) {
+        *self = Self::new(params);
+    }
+
     fn assess(&mut self, params: &ShiftParams, step: Step) -> Verdict {
         self.seen += 1;
         let half = params.warm_up / 2;

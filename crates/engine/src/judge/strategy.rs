@@ -44,6 +44,10 @@ pub trait ThresholdStrategy: Send + fmt::Debug {
     /// itself has nothing to do.
     fn renew(&mut self) {}
 
+    /// The level from before an incident is back; called on a strategy that knows no level. One whose
+    /// reference moved during the incident starts over.
+    fn recovered(&mut self) {}
+
     /// Begins to compare a new version of the model with what was learned about the version before:
     /// drops evidence that has added up. Called on a copy for the new version.
     fn begin_trial(&mut self) {}

@@ -64,6 +64,9 @@ pub(super) trait Core:
     /// Learns from the value that was assessed last.
     fn learn(&mut self, _params: &Self::Params, _step: Step) {}
 
+    /// The level from before an incident is back.
+    fn recovered(&mut self, _params: &Self::Params) {}
+
     /// Starts to learn the present level, as a candidate for the new normal.
     fn renew(&mut self, _params: &Self::Params) {}
 
@@ -171,6 +174,10 @@ impl<C: Core> ThresholdStrategy for Streaming<C> {
 
     fn level(&self) -> Level {
         C::LEVEL
+    }
+
+    fn recovered(&mut self) {
+        self.memory.core.recovered(&self.params);
     }
 
     fn renew(&mut self) {

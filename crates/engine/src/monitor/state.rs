@@ -184,7 +184,7 @@ impl ModelMonitor {
         let Some(RuleKind::Watch(watching)) = rule.map(|rule| &mut rule.kind) else {
             return false;
         };
-        watching.table.accept(series)
+        watching.accept(series)
     }
 
     /// The keys of the rules that learn.

@@ -22,6 +22,9 @@ use crate::metric::{Evidence, Labels, MetricSample, Timestamp, format_duration, 
 use crate::promql::InstantSample;
 use crate::rules::Watch;
 
+/// Why an alert ended after its baseline was lost.
+const ANEW: &str = "what is normal was learned anew while the alert fired, since the rule or its strategy changed; the fault may last";
+
 /// Why an alert ended whose version of the model is gone.
 const SUPERSEDED: &str = "another version of the model replaced this one";
 
@@ -388,6 +391,7 @@ impl Watching {
             && was.alert.interval == is.alert.interval;
         if is_same && is_same_value {
             std::mem::swap(&mut self.table, &mut before.table);
+            self.table.set_adapt_after(is.adapt_after);
             std::mem::swap(&mut self.judged, &mut before.judged);
         }
     }
@@ -402,13 +406,33 @@ impl Watching {
         };
         let is_active = condition == Condition::Active;
         let accepted = judged.accepted.as_ref();
+        let ending = match accepted {
+            Some(accepted) => Some(describe(accepted, sample.metric.unit())),
+            None => self
+                .is_learned_anew(&sample.labels)
+                .then(|| ANEW.to_owned()),
+        };
         Observation {
             labels: sample.labels.clone(),
             value: sample.value,
             condition,
             explanation: is_active.then(|| Arc::new(self.explain(sample, &judged.verdict))),
-            ending: accepted.map(|accepted| describe(accepted, sample.metric.unit())),
+            ending,
         }
+    }
+
+    /// Whether the alert of a series fires and what was normal before it is not known any more.
+    fn is_learned_anew(&self, series: &Labels) -> bool {
+        self.incidents.contains_key(series)
+            && !self.tracker.is_shared(series)
+            && self.table.lacks_incident(series)
+    }
+
+    /// Makes the present level of a series normal; see [`Table::accept`].
+    pub(super) fn accept(&mut self, series: &Labels) -> bool {
+        let is_open = self.table.accept(series);
+        self.is_unsaved |= is_open;
+        is_open
     }
 
     fn explain(&self, sample: &MetricSample, verdict: &Verdict) -> Explanation {

@@ -111,14 +111,14 @@ impl Base {
 
     /// The usual share.
     pub(super) fn share(&self) -> f64 {
-        ((self.counts.bad + 0.5) / (self.counts.of + 1.0)).clamp(1e-5, 0.95)
+        ((self.counts.bad + 0.5) / (self.counts.of + 1.0)).clamp(1e-5, 0.99)
     }
 
     /// The usual share plus one standard error, so that little knowledge raises no alarms.
     pub(super) fn cautious_share(&self) -> f64 {
         let share = self.share();
         let variance = self.dispersion() * share * (1.0 - share) / (self.counts.of + 1.0);
-        (share + variance.sqrt()).min(0.97)
+        (share + variance.sqrt()).min(0.995)
     }
 
     /// How many times more the counts vary than chance explains; at least 1.
