@@ -79,7 +79,8 @@ fn score(score: f64) -> String {
     })
 }
 
-fn with_unit(value: f64, unit: &str) -> String {
+/// A value with its unit, which may be empty.
+pub(crate) fn with_unit(value: f64, unit: &str) -> String {
     if unit.is_empty() {
         rounded(value)
     } else {

@@ -28,6 +28,7 @@ mod tests;
 pub use annotations::Annotations;
 pub use event::{Alert, AlertState};
 pub use explanation::Explanation;
+pub(crate) use explanation::with_unit;
 pub use link::{is_static_label, rule_id};
 pub use outcome::{Changes, Condition, Observation, Outcome};
 pub use rule::{AlertKind, AlertRule, NoData, RuleLabels};

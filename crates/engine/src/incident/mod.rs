@@ -12,7 +12,7 @@ mod stage;
 mod table;
 mod trial;
 
-pub use stage::{Acceptance, Judged, SeriesSnapshot};
+pub use stage::{Acceptance, Judged, OUTAGE_INTERVALS, SeriesSnapshot};
 pub use table::{Table, TableCounts};
 pub use trial::{Trial, TrialResult};
 

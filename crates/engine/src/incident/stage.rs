@@ -49,7 +49,6 @@ pub struct Acceptance {
 /// An incident as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct IncidentSnapshot {
-    began: Timestamp,
     opened: Option<Timestamp>,
     usual: Option<f64>,
     baseline: Snapshot,
@@ -92,18 +91,37 @@ pub(super) struct Stage {
     incident: Option<Box<Incident>>,
     /// The comparison of a new version with the one before.
     trial: Option<Box<Trial>>,
+}
+
+/// Intervals without a value, or without a tick, from which on it is an outage.
+pub const OUTAGE_INTERVALS: u32 = 20;
+
+/// How long things may last in an incident of any series of a rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// How long an incident lasts until a steady new level is accepted as normal; zero for ever.
+    pub(super) adapt_after: Duration,
     /// A longer time without values is an outage, and does not count as part of an incident.
     longest_gap: Duration,
 }
 
-/// Intervals without a value from which on they are an outage.
-const OUTAGE_INTERVALS: u32 = 20;
+impl Patience {
+    pub(super) fn new(adapt_after: Duration, interval: Duration) -> Self {
+        let longest_gap = if interval.is_zero() {
+            Duration::MAX
+        } else {
+            interval * OUTAGE_INTERVALS
+        };
+        Self {
+            adapt_after,
+            longest_gap,
+        }
+    }
+}
 
 /// A series whose values are anomalous.
 #[derive(Debug)]
 struct Incident {
-    /// The time of the first anomalous value.
-    began: Timestamp,
     /// When the alert fired; `None` while it is pending.
     opened: Option<Timestamp>,
     /// The centre of the normal values before.
@@ -133,11 +151,6 @@ impl Stage {
             band,
             incident: None,
             trial: None,
-            longest_gap: if context.interval.is_zero() {
-                Duration::MAX
-            } else {
-                context.interval * OUTAGE_INTERVALS
-            },
         }
     }
 
@@ -147,7 +160,7 @@ impl Stage {
         let mut strategy = self.baseline().duplicate();
         strategy.begin_trial();
         // What is worse than the version before is no measure for the next one.
-        let measure = self.trial.as_ref().filter(|trial| !trial.teaches());
+        let measure = self.undecided();
         let trial = trial.map(|trial| match measure {
             Some(measure) => Trial::against(&measure.from),
             None => trial,
@@ -157,7 +170,6 @@ impl Stage {
             band: self.band.clone(),
             incident: None,
             trial: trial.map(Box::new),
-            longest_gap: self.longest_gap,
         }
     }
 
@@ -174,6 +186,15 @@ impl Stage {
         self.trial.as_deref()
     }
 
+    /// The comparison of a version that was not found as good yet: it teaches nothing.
+    fn undecided(&self) -> Option<&Trial> {
+        self.trial.as_deref().filter(|trial| !trial.teaches())
+    }
+
+    fn undecided_mut(&mut self) -> Option<&mut Trial> {
+        self.trial.as_deref_mut().filter(|trial| !trial.teaches())
+    }
+
     /// What is known without the present incident.
     pub(super) fn baseline(&self) -> &dyn ThresholdStrategy {
         match &self.incident {
@@ -186,13 +207,12 @@ impl Stage {
         &*self.strategy
     }
 
-    /// Judges a value, and learns from it. A level is accepted once the incident has lasted for
-    /// `adapt_after`, never if that is zero.
-    pub(super) fn judge(&mut self, sample: &MetricSample, adapt_after: Duration) -> Judged {
+    /// Judges a value, and learns from it.
+    pub(super) fn judge(&mut self, sample: &MetricSample, patience: Patience) -> Judged {
         let Some(incident) = &mut self.incident else {
             return self.judge_normally(sample);
         };
-        incident.pass(sample.at, self.longest_gap);
+        incident.pass(sample.at, patience.longest_gap);
         let mut verdict = incident.baseline.assess(sample);
         let present = self.strategy.judge(sample);
         if verdict.state == State::WarmingUp {
@@ -206,7 +226,7 @@ impl Stage {
             }
         }
         let holds = incident.holds(&verdict);
-        if holds && incident.is_acceptable(adapt_after, &present) {
+        if holds && incident.is_acceptable(patience.adapt_after, &present) {
             return self.accept_level(sample, present);
         }
         if holds && !verdict.is_anomalous() {
@@ -225,9 +245,8 @@ impl Stage {
 
     /// Forgets an incident whose alert did not fire. A version on trial learned nothing from it.
     fn drop_incident(&mut self) {
-        let is_learning = self.trial.as_ref().is_none_or(|trial| trial.teaches());
         if let Some(incident) = self.incident.take()
-            && !is_learning
+            && self.undecided().is_some()
             && self.band.is_none()
         {
             self.strategy = incident.baseline;
@@ -243,8 +262,7 @@ impl Stage {
         if verdict.is_anomalous() {
             self.incident = self.begin(sample.at, expected).map(Box::new);
         }
-        let teaches = self.trial.as_ref().is_none_or(|trial| trial.teaches());
-        if teaches {
+        if self.undecided().is_none() {
             self.strategy.learn(sample);
             if let Some(band) = &mut self.band {
                 band.learn(sample);
@@ -265,7 +283,6 @@ impl Stage {
             (Level::Learned, _) => self.strategy.duplicate(),
         };
         Some(Incident {
-            began: at,
             opened: None,
             usual: expected.centre,
             baseline,
@@ -301,7 +318,7 @@ impl Stage {
             incident.opened = Some(at);
             incident.lasted = Duration::ZERO;
             self.strategy.renew();
-            if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.teaches()) {
+            if let Some(trial) = self.undecided_mut() {
                 trial.is_worse();
             }
         }
@@ -317,7 +334,7 @@ impl Stage {
         let Some(incident) = self.incident.take() else {
             return false;
         };
-        if let Some(trial) = self.trial.as_mut().filter(|trial| !trial.teaches()) {
+        if let Some(trial) = self.undecided_mut() {
             trial.again();
         }
         match &mut self.band {
@@ -364,7 +381,6 @@ impl Stage {
     /// Moves the times back after the clock went back.
     pub(super) fn set_back(&mut self, by: Duration) {
         if let Some(incident) = &mut self.incident {
-            incident.began = incident.began - by;
             incident.opened = incident.opened.map(|at| at - by);
             incident.last = incident.last - by;
         }
@@ -381,7 +397,6 @@ impl Stage {
             snapshot: self.strategy.snapshot(),
             band: self.band.as_ref().map(EwmaStrategy::snapshot),
             incident: self.incident.as_ref().map(|incident| IncidentSnapshot {
-                began: incident.began,
                 opened: incident.opened,
                 usual: incident.usual,
                 baseline: incident.baseline.snapshot(),
@@ -409,7 +424,6 @@ impl Stage {
         self.trial = stored.trial.clone().map(Box::new);
         self.incident = stored.incident.as_ref().map(|incident| {
             Box::new(Incident {
-                began: incident.began,
                 opened: incident.opened,
                 usual: incident.usual,
                 baseline,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::stage::{Judged, SeriesSnapshot, Stage};
+use super::stage::{Judged, Patience, SeriesSnapshot, Stage};
 use super::trial::Trial;
 use crate::judge::{NO_NUMBER, Registry, StrategyConfig, StrategyContext, StrategyError, Verdict};
 use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
@@ -14,8 +14,7 @@ pub struct Table {
     registry: Registry,
     config: StrategyConfig,
     context: StrategyContext,
-    /// How long an incident lasts until a steady new level is accepted as normal; zero for ever.
-    adapt_after: Duration,
+    patience: Patience,
     /// The series that are in an incident, or have an anomalous value.
     in_incident: HashSet<Labels, Keyed>,
     /// Most series; [`Table::MAX_SERIES`] outside of tests.
@@ -62,7 +61,7 @@ impl Table {
             registry: registry.clone(),
             config: config.clone(),
             context: context.clone(),
-            adapt_after,
+            patience: Patience::new(adapt_after, context.interval),
             in_incident: HashSet::default(),
             max_series: Self::MAX_SERIES,
             entries: HashMap::default(),
@@ -72,7 +71,7 @@ impl Table {
 
     /// Changes how long an incident lasts until a steady new level is accepted; zero for ever.
     pub fn set_adapt_after(&mut self, adapt_after: Duration) {
-        self.adapt_after = adapt_after;
+        self.patience.adapt_after = adapt_after;
     }
 
     /// Judges a sample with the strategy of its series, which is built for its first sample.
@@ -109,7 +108,7 @@ impl Table {
         };
         entry.seen = entry.seen.max(sample.at);
         let was_in_incident = entry.stage.is_in_incident();
-        let judged = entry.stage.judge(sample, self.adapt_after);
+        let judged = entry.stage.judge(sample, self.patience);
         self.counts.accepted += u64::from(judged.accepted.is_some());
         match (was_in_incident, entry.stage.is_in_incident()) {
             (false, true) => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::Record;
+use super::record::{Record, watched};
 use super::season::{Period, Season};
 use crate::metric::{Direction, Timestamp};
 
@@ -52,21 +52,6 @@ struct Residual {
     one: Record,
     three: Record,
     last: [f64; 2],
-}
-
-/// The sum of the excesses above and below on the sides that the direction watches.
-fn watched(direction: Direction, (above, below): (f64, f64)) -> f64 {
-    let up = if direction.watches_above() {
-        above
-    } else {
-        0.0
-    };
-    let down = if direction.watches_below() {
-        below
-    } else {
-        0.0
-    };
-    up + down
 }
 
 /// Appends a value and drops the oldest.

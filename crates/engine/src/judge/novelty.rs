@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::blocks::Blocks;
-use super::record::Record;
+use super::record::{Record, watched};
 use super::registry::Built;
 use super::season::{Period, Season};
 use super::streaming::{Common, Core, Step, Streaming, TOO_FEW_SAMPLES};
@@ -66,21 +66,6 @@ fn keep(last: &mut Vec<f64>, length: usize, x: f64) {
         last.remove(0);
     }
     last.push(x);
-}
-
-/// The sum of the excesses above and below on the sides that the direction watches.
-fn watched(direction: Direction, (above, below): (f64, f64)) -> f64 {
-    let up = if direction.watches_above() {
-        above
-    } else {
-        0.0
-    };
-    let down = if direction.watches_below() {
-        below
-    } else {
-        0.0
-    };
-    up + down
 }
 
 impl Residual {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metric::Direction;
+
 /// The extremes of all values so far. The excess of a value is measured in units of their range.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -9,6 +11,21 @@ pub(super) struct Record {
     min: f64,
     mean: f64,
     seen: u64,
+}
+
+/// The sum of the excesses above and below on the sides that the direction watches.
+pub(super) fn watched(direction: Direction, (above, below): (f64, f64)) -> f64 {
+    let up = if direction.watches_above() {
+        above
+    } else {
+        0.0
+    };
+    let down = if direction.watches_below() {
+        below
+    } else {
+        0.0
+    };
+    up + down
 }
 
 impl Record {

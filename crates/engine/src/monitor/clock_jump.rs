@@ -6,10 +6,8 @@ use tracing::warn;
 
 use super::model_monitor::ModelMonitor;
 use crate::alert::Tracker;
+use crate::incident::OUTAGE_INTERVALS;
 use crate::metric::Timestamp;
-
-/// Intervals without a tick from which on it is an outage, not a late scrape.
-const OUTAGE_INTERVALS: u32 = 20;
 
 impl ModelMonitor {
     /// Adjusts the state to the clock; call it before each tick. Returns how far the clock went

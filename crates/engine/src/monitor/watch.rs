@@ -1,5 +1,6 @@
 //! Evaluates a watch: values → verdicts → observations for alerts and retraining.
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,10 @@ use super::selection::reads_any;
 use super::settings::Baseline;
 use super::stale::stale;
 use super::traffic::{CountedRange, is_still};
-use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker};
+use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker, with_unit};
 use crate::incident::{Acceptance, Judged, Table, TableCounts, Trial, TrialResult};
 use crate::judge::{Registry, State, StrategyContext, Verdict};
-use crate::metric::{Evidence, Labels, MetricSample, Timestamp, format_duration, rounded};
+use crate::metric::{Evidence, Labels, MetricSample, Timestamp, format_duration};
 use crate::promql::InstantSample;
 use crate::rules::Watch;
 
@@ -182,7 +183,9 @@ impl Watching {
         at: Timestamp,
     ) {
         let room = self.table.max_series().saturating_sub(self.judged.len());
-        let is_active = |series: &Labels| self.tracker.active_series().any(|own| own == series);
+        let active: LazyCell<HashSet<&Labels>, _> =
+            LazyCell::new(|| self.tracker.active_series().collect());
+        let is_active = |series: &Labels| active.contains(series);
         let mut stale = stale(before, &self.judged, at, room, is_active);
         stale.retain(|(sample, _)| !is_gone(&sample.labels));
         self.judged.extend(stale);
@@ -355,11 +358,10 @@ impl Watching {
     /// Evicts the series that were absent for so long that their learned state is useless.
     pub(super) fn evict_idle(&mut self, at: Timestamp, retention: Duration) {
         let tracker = &self.tracker;
-        let mut active: Option<HashSet<&Labels>> = None;
-        self.table.evict_idle(at, retention, |series| {
-            let active = active.get_or_insert_with(|| tracker.active_series().collect());
-            active.contains(series)
-        });
+        let active: LazyCell<HashSet<&Labels>, _> =
+            LazyCell::new(|| tracker.active_series().collect());
+        self.table
+            .evict_idle(at, retention, |series| active.contains(series));
     }
 
     /// No model runs: shows the last judgements as idle, and leaves every alert as it is.
@@ -456,11 +458,11 @@ impl Watching {
 
 /// `accepted as the new normal after 1d: 485 ms, was 190 ms`.
 fn describe(accepted: &Acceptance, unit: &str) -> String {
-    let space = if unit.is_empty() { "" } else { " " };
-    let now = rounded(accepted.now);
+    let now = with_unit(accepted.now, unit);
     let lasted = format_duration(accepted.lasted);
-    let was = accepted.was.map(rounded);
-    let was = was.map(|was| format!(", was {was}{space}{unit}"));
+    let was = accepted
+        .was
+        .map(|was| format!(", was {}", with_unit(was, unit)));
     let was = was.unwrap_or_default();
-    format!("accepted as the new normal after {lasted}: {now}{space}{unit}{was}")
+    format!("accepted as the new normal after {lasted}: {now}{was}")
 }

@@ -93,6 +93,14 @@ mod tests {
 
     const LIMIT: usize = 3;
 
+    fn policy(cooldown: Duration) -> Policy {
+        Policy {
+            cooldown,
+            in_flight_timeout: cooldown,
+            ..Policy::default()
+        }
+    }
+
     /// One evaluation in which all of these users fire; returns those that requested.
     fn evaluate(gates: &mut Gates, policy: &Policy, users: &[u32], at: Timestamp) -> Vec<u32> {
         let mut hourly = Hourly::new(gates, "Low", LIMIT, at, |_| true);
@@ -145,11 +153,7 @@ mod tests {
     #[test]
     fn a_series_that_requested_within_the_hour_is_not_counted_twice() {
         let cooldown = Duration::from_secs(600);
-        let policy = Policy {
-            cooldown,
-            in_flight_timeout: cooldown,
-            ..Policy::default()
-        };
+        let policy = policy(cooldown);
         let mut gates = Gates::default();
         let start = Timestamp::from_millis(1_700_000_000_000);
         assert_eq!(evaluate(&mut gates, &policy, &[1, 2, 3], start), [1, 2, 3]);
@@ -160,11 +164,7 @@ mod tests {
     #[test]
     fn the_sweep_keeps_the_gates_that_the_limit_counts() {
         let cooldown = Duration::from_secs(60);
-        let policy = Policy {
-            cooldown,
-            in_flight_timeout: cooldown,
-            ..Policy::default()
-        };
+        let policy = policy(cooldown);
         let mut gates = Gates::default();
         let start = Timestamp::from_millis(1_700_000_000_000);
         assert_eq!(evaluate(&mut gates, &policy, &[1, 2, 3], start), [1, 2, 3]);
