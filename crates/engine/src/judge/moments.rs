@@ -22,6 +22,8 @@ const LEADING: f64 = 6.0;
 const BLOCK: u32 = 50;
 /// The state is replaced if its variance is more than this many times that of the block.
 const INFLATED: f64 = 16.0;
+/// So many consecutive values outside the band show that the level has changed.
+const LEFT: u64 = 3;
 /// A block is short, so its variance is doubled.
 const SPARE: f64 = 2.0;
 /// The state is young until it has seen this many times the number of values that it remembers,
@@ -35,8 +37,10 @@ const YOUTH: f64 = 2.0;
 ///    the rest: a model that loads, or a cold cache.
 /// 2. Then the recursion goes on from there.
 /// 3. If all first values were slow, or slow and usual ones were mixed, the variance is far too
-///    large. While the state is young it is replaced as soon as a block of consecutive values, all
-///    inside the band, has a variance that is much smaller.
+///    large. While the state is young, blocks of consecutive values inside the band replace it if
+///    their variance is much smaller. The first block whose variance is similar ends that: the
+///    series varies as much as the state says, and a quiet night later on is no reason to forget it,
+///    unless consecutive values outside the band show that the level has changed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Moments {
     seen: u32,
@@ -46,19 +50,28 @@ pub(super) struct Moments {
     run: i64,
     start: Vec<f64>,
     block: Block,
+    /// Whether a block varied about as much as the state says.
+    #[serde(default)]
+    settled: bool,
 }
 
 /// The mean and the sum of squared deviations of consecutive values (Welford).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Block {
     count: u32,
     mean: f64,
     squares: f64,
+    last: f64,
+    /// How many values differ from the one before.
+    changes: u32,
 }
 
 impl Block {
     fn add(&mut self, x: f64) {
         self.count += 1;
+        self.changes += u32::from(x.to_bits() != self.last.to_bits());
+        self.last = x;
         let d = x - self.mean;
         self.mean += d / f64::from(self.count);
         self.squares += d * (x - self.mean);
@@ -66,6 +79,12 @@ impl Block {
 
     fn variance(&self) -> f64 {
         self.squares / f64::from(self.count)
+    }
+
+    /// Whether most values repeat the one before. A count that stays 0 at night says nothing about
+    /// how much the series varies.
+    fn is_idle(&self) -> bool {
+        self.changes * 2 < self.count
     }
 }
 
@@ -161,18 +180,28 @@ impl Moments {
         }
         if is_outside {
             self.block = Block::default();
+            self.settled &= self.run.unsigned_abs() < LEFT;
+            return;
+        }
+        if self.settled {
             return;
         }
         self.block.add(x);
         if self.block.count < BLOCK {
             return;
         }
-        let variance = self.block.variance();
-        let least = variance.max(floor(params, self.block.mean).powi(2));
-        if self.variance > INFLATED * least {
-            (self.mean, self.variance) = (self.block.mean, SPARE * variance);
+        let block = std::mem::take(&mut self.block);
+        if block.is_idle() {
+            return;
         }
-        self.block = Block::default();
+        let variance = block.variance();
+        let least = variance.max(floor(params, block.mean).powi(2));
+        if self.variance <= INFLATED * least {
+            let shift = block.mean - self.mean;
+            self.settled = shift * shift <= self.variance.max(least);
+        } else {
+            (self.mean, self.variance) = (block.mean, SPARE * variance);
+        }
     }
 
     /// Counts consecutive anomalous samples on one side; after `relearn_after` of them starts from
