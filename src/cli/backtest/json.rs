@@ -30,7 +30,7 @@ struct Output<'a> {
 impl Serialize for Output<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let replay = self.replay;
-        let mut output = to.serialize_struct("Backtest", 8)?;
+        let mut output = to.serialize_struct("Backtest", 9)?;
         output.serialize_field("alerts", &alerts(replay.fired.iter()))?;
         output.serialize_field("signals", &Signals(&replay.judged))?;
         output.serialize_field("deliveries", &deliveries(replay))?;
@@ -38,6 +38,7 @@ impl Serialize for Output<'_> {
         output.serialize_field("start", &replay.span.map(|(first, _)| seconds(first)))?;
         output.serialize_field("end", &replay.span.map(|(_, last)| seconds(last)))?;
         output.serialize_field("silent", &replay.silent)?;
+        output.serialize_field("unjudged", &replay.unjudged)?;
         output.serialize_field("failed_scrapes", &replay.failed.count)?;
         if let Some(comparison) = self.comparison {
             output.serialize_field("comparison", &compare(comparison))?;

@@ -10,6 +10,11 @@ use super::{Backtest, Format, Source};
 const RULES: &str = "groups:\n  - name: g\n    rules:\n      - watch: High\n        expr: g\n        strategy: {type: static, bound: 1}\n        for: 15s\n        annotations: {summary: 'g is {{ $value }}'}\n";
 
 fn backtest(values: &[&str], format: Format) -> String {
+    replayed(RULES, values, format)
+}
+
+/// The output for values of `g`, with these rules.
+fn replayed(text: &str, values: &[&str], format: Format) -> String {
     let dir = tempfile::tempdir().unwrap();
     for (n, value) in (1..).zip(values) {
         fs::write(
@@ -19,7 +24,7 @@ fn backtest(values: &[&str], format: Format) -> String {
         .unwrap();
     }
     let rules = dir.path().join("g.yaml");
-    fs::write(&rules, RULES).unwrap();
+    fs::write(&rules, text).unwrap();
     let command = Backtest {
         rules: vec![rules.display().to_string()],
         source: Source {
@@ -58,6 +63,20 @@ fn the_json_of_an_alert_has_times_score_and_reason() {
     assert_eq!(signal["points"][1]["upper"], 1.0);
     assert_eq!(signal["points"][4]["value"], Json::Null);
     assert_eq!(signal["points"][4]["score"], Json::Null);
+}
+
+#[test]
+fn a_watch_that_warms_up_to_the_end_is_no_pass() {
+    let rules = RULES.replace("{type: static, bound: 1}", "{type: ewma}");
+    let text = replayed(&rules, &["0.5", "2", "0.5"], Format::Text);
+    assert!(
+        text.starts_with("never judged, too little to learn from: High\n"),
+        "{text}"
+    );
+    let json = replayed(&rules, &["0.5", "2", "0.5"], Format::Json);
+    let answer: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(answer["unjudged"][0], "High");
+    assert_eq!(answer["silent"].as_array().unwrap().len(), 0);
 }
 
 #[test]

@@ -30,6 +30,10 @@ pub(super) fn print(
     if !replay.silent.is_empty() {
         writeln!(out, "never had a value: {}", replay.silent.join(", "))?;
     }
+    if !replay.unjudged.is_empty() {
+        let watches = replay.unjudged.join(", ");
+        writeln!(out, "never judged, too little to learn from: {watches}")?;
+    }
     if let Some(error) = &replay.failed.last {
         let failed = count(replay.failed.count, "scrape failed", "scrapes failed");
         writeln!(out, "{failed}, the last: {}", one_line(error))?;

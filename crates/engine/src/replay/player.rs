@@ -50,6 +50,14 @@ pub struct Judged {
     pub points: Vec<Point>,
 }
 
+impl Judged {
+    /// Whether any value was found normal or anomalous.
+    fn is_judged(&self) -> bool {
+        let known = [judge::State::Ok, judge::State::Anomalous];
+        self.points.iter().any(|point| known.contains(&point.state))
+    }
+}
+
 /// The results of a replay.
 #[derive(Debug, Default)]
 pub struct Replay {
@@ -59,6 +67,9 @@ pub struct Replay {
     pub judged: Vec<Judged>,
     /// Watches that never received a value.
     pub silent: Vec<String>,
+    /// Watches that received values and judged none: they warmed up to the end, or had too few
+    /// observations.
+    pub unjudged: Vec<String>,
     /// Steps that were replayed.
     pub scrapes: usize,
     /// The first and last step.
@@ -143,9 +154,17 @@ impl Player {
     #[must_use]
     pub fn finish(self) -> Replay {
         let mut replay = self.replay;
-        let silent = |watch: &String| !replay.judged.iter().any(|judged| *judged.rule == **watch);
-        replay.silent = self.watches.into_iter().filter(silent).collect();
+        for watch in self.watches {
+            let mut of = replay.judged.iter().filter(|one| *one.rule == *watch);
+            let (judged, valued) = (of.clone().any(Judged::is_judged), of.next().is_some());
+            match (valued, judged) {
+                (false, _) => replay.silent.push(watch),
+                (true, false) => replay.unjudged.push(watch),
+                (true, true) => {}
+            }
+        }
         replay.silent.dedup();
+        replay.unjudged.dedup();
         let key = |judged: &Judged| (Arc::clone(&judged.rule), judged.labels.to_string());
         replay.judged.sort_by_cached_key(key);
         replay

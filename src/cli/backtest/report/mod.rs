@@ -229,6 +229,14 @@ fn footer(replay: &Replay, out: &mut String) {
         let silent = escape(&replay.silent.join(", "));
         write!(out, "<p>Never had a value: {silent}</p>").ok();
     }
+    if !replay.unjudged.is_empty() {
+        let unjudged = escape(&replay.unjudged.join(", "));
+        write!(
+            out,
+            "<p>Never judged, too little to learn from: {unjudged}</p>"
+        )
+        .ok();
+    }
     if let Some(error) = &replay.failed.last {
         let failed = count(replay.failed.count, "scrape failed", "scrapes failed");
         write!(out, "<p>{failed}, the last: {}</p>", escape(error)).ok();
