@@ -31,6 +31,12 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    /// One alarm in thirty days.
+    pub(super) const MONTHLY: Self = Self {
+        count: 1,
+        period: Duration::from_secs(30 * 24 * HOUR),
+    };
+
     /// One alarm a day.
     pub(super) const DAILY: Self = Self {
         count: 1,
@@ -42,9 +48,14 @@ impl Budget {
         self.period / self.count
     }
 
+    /// The seconds for one alarm.
+    pub(super) fn seconds(self) -> f64 {
+        self.per_alarm().as_secs_f64()
+    }
+
     /// The days for one alarm.
     pub(super) fn days(self) -> f64 {
-        self.per_alarm().as_secs_f64() / 86_400.0
+        self.seconds() / 86_400.0
     }
 }
 
@@ -77,23 +88,48 @@ impl Shape for Budget {
     }
 
     fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self> {
-        let text = node.text()?;
-        let Some(budget) = parse(&text) else {
-            node.problem(format!(
-                "not a budget: {text:?}; write it as 1/d, 2/w or 1/30d"
-            ));
-            return None;
-        };
-        let (shortest, longest) = LIMITS;
-        if !(shortest..=longest).contains(&budget.per_alarm()) {
-            node.problem(format!("must be from 1/30d to 3/d, got {text}"));
-        }
-        Some(budget)
+        read(node, LIMITS, "from 1/30d to 3/d")
     }
 
     fn show(value: &Self) -> Option<String> {
         Some(value.to_string())
     }
+}
+
+/// A budget of any length from a minute on.
+pub(super) struct FalseAlarms;
+
+impl Shape for FalseAlarms {
+    type Value = Budget;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&BUDGET)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Budget> {
+        let limits = (Duration::from_secs(60), Duration::MAX);
+        read(node, limits, "at most one a minute")
+    }
+
+    fn show(value: &Budget) -> Option<String> {
+        Some(value.to_string())
+    }
+}
+
+/// Reads a budget whose time for one alarm is within the limits.
+fn read(node: &Node<'_>, limits: (Duration, Duration), allowed: &str) -> Option<Budget> {
+    let text = node.text()?;
+    let Some(budget) = parse(&text) else {
+        node.problem(format!(
+            "not a budget: {text:?}; write it as 1/d, 2/w or 1/30d"
+        ));
+        return None;
+    };
+    let (shortest, longest) = limits;
+    if !(shortest..=longest).contains(&budget.per_alarm()) {
+        node.problem(format!("must be {allowed}, got {text}"));
+    }
+    Some(budget)
 }
 
 #[cfg(test)]

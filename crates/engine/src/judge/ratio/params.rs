@@ -1,11 +1,9 @@
 //! The parameters of `ratio`.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::describe::{Kind, Limits, Node, Scalar, Shape, section};
-use crate::metric::{format_duration, parse_duration};
+use crate::judge::budget::{Budget, FalseAlarms};
 
 section! {
     /// A sequential test on the counts of a record with `ratio`: whether the share of bad
@@ -23,7 +21,7 @@ section! {
         pub(super) points: Option<f64> = None, default_text("2; with `bound`, 0.5 or half of it"),
             between(0.0, 100.0), example("2");
         /// How many false alarms are accepted in which time.
-        pub(super) false_alarms: f64 as FalseAlarms = 30.0 * 86_400.0, example("1/30d");
+        pub(super) false_alarms: Budget as FalseAlarms = Budget::MONTHLY, example("1/30d");
     }
 }
 
@@ -52,16 +50,6 @@ static FACTOR: Scalar = Scalar {
     show: |number| format!("{number}x"),
 };
 
-static FALSE_ALARMS: Scalar = Scalar {
-    name: "rate of alarms",
-    doc: "A number of alarms and a duration, such as `1/30d` or `2/1w`.",
-    schema: || json!({"type": "string", "pattern": "^[0-9]+([.][0-9]+)?/[0-9a-z]+$"}),
-    show: |seconds| match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) => format!("1/{}", format_duration(duration)),
-        Err(_) => seconds.to_string(),
-    },
-};
-
 /// A factor above 1.
 struct Factor;
 
@@ -86,36 +74,5 @@ impl Shape for Factor {
 
     fn show(factor: &f64) -> Option<String> {
         Some((FACTOR.show)(*factor))
-    }
-}
-
-/// Alarms in a time, read as the seconds for one alarm.
-struct FalseAlarms;
-
-impl Shape for FalseAlarms {
-    type Value = f64;
-
-    fn kind() -> Kind {
-        Kind::Scalar(&FALSE_ALARMS)
-    }
-
-    fn read(node: &Node<'_>, _limits: &Limits) -> Option<f64> {
-        let text = node.text()?;
-        let seconds = text.split_once('/').and_then(|(number, time)| {
-            let number: f64 = number.trim().parse().ok()?;
-            let time = parse_duration(time.trim()).ok()?;
-            Some(time.as_secs_f64() / number)
-        });
-        let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds >= 60.0);
-        if seconds.is_none() {
-            node.problem(format!(
-                "must be a number of alarms in a time, such as 1/30d, at most one a minute; got {text}"
-            ));
-        }
-        seconds
-    }
-
-    fn show(seconds: &f64) -> Option<String> {
-        Some((FALSE_ALARMS.show)(*seconds))
     }
 }

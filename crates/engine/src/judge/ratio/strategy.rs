@@ -104,7 +104,7 @@ impl RatioStrategy {
 
     /// The evaluations in which one false alarm is accepted.
     fn evaluations(&self) -> f64 {
-        (self.params.false_alarms / self.interval).max(2.0)
+        (self.params.false_alarms.seconds() / self.interval).max(2.0)
     }
 
     /// What the sums are asked, if enough is known.

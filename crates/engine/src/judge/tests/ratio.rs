@@ -411,7 +411,7 @@ fn parameters_are_written_as_factors_points_and_budgets() {
             "bound: must be between 0 and 1, got 92",
             "at_least: must be a factor above 1, such as 2x, got 1x",
             "points: must be between 0 and 100, got 0",
-            "false_alarms: must be a number of alarms in a time, such as 1/30d, at most one a minute; got 30d",
+            "false_alarms: not a budget: \"30d\"; write it as 1/d, 2/w or 1/30d",
         ]
     );
 }
