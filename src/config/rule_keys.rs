@@ -16,6 +16,7 @@ use crate::map::drift::{DriftParams, Statistic};
 use crate::metric::{Direction, Metric};
 use crate::notify::retrain::Policy;
 use crate::promql::Expr;
+use crate::rules::DEFAULT_ADAPT_AFTER;
 
 /// A rule file: groups, alone or in a manifest.
 pub(crate) const RULE_FILE: Kind = Kind::Choice(Choice {
@@ -240,7 +241,7 @@ section! {
         pub(super) keep_firing_for: Duration = Duration::ZERO;
         /// How long an alert lasts until a steady new level is accepted as normal and the alert ends
         /// with that reason; 0 for never. It concerns strategies that learn what is normal.
-        pub(super) adapt_after: Duration = Duration::from_secs(86_400);
+        pub(super) adapt_after: Duration = DEFAULT_ADAPT_AFTER;
         /// What missing data means.
         pub(super) no_data: NoData = NoData::Keep;
         /// With `no_data: keep`: how long a target that answers must have stopped exporting the

@@ -123,15 +123,15 @@ lints! {
   annotations: {summary: the target is down}
 "),
     }
-    ForBeyondRelearn "for-beyond-relearn" {
-        finds: "`for` of a `watch` outlasts the `relearn_after` of its strategy.",
-        why: "The strategy accepts the new level as normal before `for` has passed, so the alert never fires.",
-        remedy: "Shorten `for`, or raise `relearn_after`.",
-        example: Rules("- watch: LatencyUnusual
-  expr: latency_mean_ms
-  for: 15m
-  strategy: {type: ewma}
-  annotations: {summary: the latency is unusual}
+    NeedlessAdaptAfter "needless-adapt-after" {
+        finds: "`adapt_after` of a `watch` whose bounds are fixed.",
+        why: "Only a learned level is replaced by a new one. The alert of a fixed bound lasts as long as the bound is exceeded.",
+        remedy: "Leave it out, or use a strategy that learns.",
+        example: Rules("- watch: AccuracyLow
+  expr: accuracy
+  strategy: {type: static, bound: 0.9}
+  adapt_after: 1h
+  annotations: {summary: the accuracy is low}
 "),
     }
     LongWarmUp "long-warm-up" {
@@ -208,7 +208,7 @@ lints! {
     UnknownMetric "unknown-metric" {
         finds: "No rule records the metric and the target does not expose it. Checked with `--target` or `--snapshots` only.",
         why: "The name is probably misspelt, and the rule never has a value.",
-        remedy: "Correct the name. A counter that appears with its first event needs an alternative: `… or vector(0)`.",
+        remedy: "Correct the name. A counter that appears with its first event needs an alternative: `… or vector(0)`. A ratio is remarked on if none of the counters of a side is there.",
         example: Rules("- alert: QueueLong
   expr: queue_lenght > 100
   annotations: {summary: the queue is long}

@@ -3,6 +3,7 @@
 use super::walk::{called, selected, walk};
 use super::{Finding, Lint, RuleContext, SetContext};
 use crate::metric::{Labels, MatchOp, Matcher, Selector};
+use crate::promql::Expr;
 use crate::promql::ast::{BinaryOp, ExprKind, ExprNode};
 
 /// Series that exist although no target exposes them.
@@ -30,7 +31,7 @@ pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
                 findings.push(context.remark(Lint::NeverMatches, key, message));
                 return;
             }
-            // What a ratio does not find counts as 0.
+            // What a ratio does not find counts as 0: see below.
             if context.rule.ratio().is_none()
                 && !has_alternative(ancestors)
                 && let Some(name) = unknown(selector, context.set)
@@ -42,6 +43,28 @@ pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
             }
         });
     }
+    findings.extend(uncounted(context));
+}
+
+/// The sides of a ratio none of whose counters is there: they count as 0 for ever.
+fn uncounted(context: &RuleContext<'_>) -> Vec<Finding> {
+    let Some(ratio) = context.rule.ratio() else {
+        return Vec::new();
+    };
+    let sides = ratio.sides().into_iter().filter_map(|(key, exprs)| {
+        let selectors: Vec<Selector> = exprs.iter().flat_map(Expr::selectors).collect();
+        let missing: Option<Vec<&str>> = selectors
+            .iter()
+            .map(|selector| unknown(selector, context.set))
+            .collect();
+        let missing = missing.filter(|names| !names.is_empty())?;
+        let message = format!(
+            "no rule records {} and the target does not expose it, so this side of the ratio is 0; correct the name, or leave the remark if the counter appears with its first event",
+            missing.join(" or ")
+        );
+        Some(context.remark(Lint::UnknownMetric, &format!("ratio.{key}"), message))
+    });
+    sides.collect()
 }
 
 /// Two matchers of one label that exclude each other.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Finding, Lint, RuleContext};
 use crate::metric::{Direction, Metric, format_duration};
-use crate::rules::{Rule, Watch};
+use crate::rules::{DEFAULT_ADAPT_AFTER, Rule, Watch};
 
 /// A longer warm-up is reported.
 const MAX_WARM_UP: Duration = Duration::from_secs(24 * 3600);
@@ -37,9 +37,7 @@ pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
                 findings.extend(bounds(context, watch, part));
                 findings.extend(warm_up(context, part));
             }
-            if let [only] = parts.as_slice() {
-                findings.extend(relearn(context, watch, only));
-            }
+            findings.extend(needless_adaptation(context, watch, &parts));
         }
         Rule::Alert { .. } => {}
     }
@@ -137,28 +135,21 @@ fn warm_up(context: &RuleContext<'_>, part: &Part<'_>) -> Option<Finding> {
     })
 }
 
-/// After `relearn_after` anomalous values the strategy learns the new level, which ends the
-/// anomaly.
-fn relearn(context: &RuleContext<'_>, watch: &Watch, part: &Part<'_>) -> Option<Finding> {
-    if part.kind != "ewma" {
-        return None;
-    }
-    let values = match part.params.get("relearn_after") {
-        Some(value) => value.as_u64()?,
-        None => 50,
+/// `adapt_after` where every bound is fixed.
+fn needless_adaptation(
+    context: &RuleContext<'_>,
+    watch: &Watch,
+    parts: &[Part<'_>],
+) -> Option<Finding> {
+    let is_fixed = |part: &Part<'_>| {
+        part.kind == "static" || part.kind == "ratio" && part.params.contains_key("bound")
     };
-    let time = context.interval() * u32::try_from(values).ok()?;
-    let hold = watch.alert.hold;
-    (hold >= time).then(|| {
-        let [hold, time] = [hold, time].map(format_duration);
+    let is_default = watch.adapt_after == DEFAULT_ADAPT_AFTER;
+    (!is_default && parts.iter().all(is_fixed)).then(|| {
         context.remark(
-            Lint::ForBeyondRelearn,
-            "for",
-            format!(
-                "after {time} of anomalous values ({values}, relearn_after) {} takes them for normal, so an alert that waits {hold} never fires; \
-                 shorten it, or raise relearn_after",
-                part.kind
-            ),
+            Lint::NeedlessAdaptAfter,
+            "adapt_after",
+            "has no effect, because a fixed bound is never learned anew; leave it out",
         )
     })
 }

@@ -169,12 +169,8 @@ fn a_bound_is_on_the_bad_side_and_within_reach() {
             "strategy.bound bound-out-of-range",
         ),
         (
-            "expr: x, for: 10m, strategy: {type: ewma, relearn_after: 20}",
-            "for for-beyond-relearn",
-        ),
-        (
-            "expr: x, for: 15m, strategy: {type: ewma}",
-            "for for-beyond-relearn",
+            "expr: x, adapt_after: 1h, strategy: {type: static, bound: 1}",
+            "adapt_after needless-adapt-after",
         ),
         (
             "expr: x, strategy: {type: ewma, warm_up: 10000}",
@@ -286,6 +282,30 @@ fn what_the_target_exposes_decides() {
             "4 groups[0].rules[0].expr rate-of-gauge",
             "6 groups[0].rules[2].expr unknown-metric",
             "8 groups[0].rules[4].expr counter-without-rate",
+        ]
+    );
+}
+
+#[test]
+fn a_ratio_without_any_of_its_counters_is_named() {
+    let text = "groups:\n- name: g\n  rules:\n  - record: r\n    ratio: {bad: [gone_total, 'a_total{code=\"5\"}'], total: a_total, by: []}\n  - record: s\n    ratio: {bad: faled_total, total: a_total, by: []}\n  - record: t\n    ratio: {histogram: gone_bucket, above: 1, by: []}\n";
+    let body = "# TYPE a_total counter\na_total 1\n";
+    let exposed = Exposed::read(&Exposition::text(
+        body.as_bytes().to_vec(),
+        Timestamp::default(),
+    ))
+    .unwrap();
+    let config = config(text);
+    let context = LintContext {
+        config: &config,
+        has_settings: false,
+        exposed: Some(&exposed),
+    };
+    assert_eq!(
+        said(&context),
+        [
+            "7 groups[0].rules[1].ratio.bad unknown-metric",
+            "9 groups[0].rules[2].ratio.histogram unknown-metric",
         ]
     );
 }

@@ -18,6 +18,9 @@ use crate::map::{Recording, Source};
 use crate::metric::{Direction, Metric};
 use crate::promql::Expr;
 
+/// How long an incident lasts until a steady new level is accepted, where a watch does not say.
+pub const DEFAULT_ADAPT_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Every rule of every file, in order.
 #[derive(Debug, Clone, Default)]
 pub struct RuleSet {

@@ -83,6 +83,22 @@ impl RatioRule {
         }
     }
 
+    /// The keys of the two sides, or of the histogram, with their selectors.
+    #[must_use]
+    pub fn sides(&self) -> Vec<(&'static str, &[Expr])> {
+        match &self.parts {
+            Parts::Counters {
+                is_good,
+                numerator,
+                total,
+            } => {
+                let key = if *is_good { "good" } else { "bad" };
+                vec![(key, numerator), ("total", total)]
+            }
+            Parts::Histogram { buckets, .. } => vec![("histogram", std::slice::from_ref(buckets))],
+        }
+    }
+
     /// Whether the numerator counts good observations.
     #[must_use]
     pub fn is_good(&self) -> bool {
