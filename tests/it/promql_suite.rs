@@ -136,10 +136,10 @@ eval instant at 0m (label_replace({__name__=~"twin_.*"}, "m", "$1", "l", "(.*)")
   twin_a{l="1", m="1"} 1
 
 # only the named side is filled
-eval instant at 0m twin_a + on (l) group_right fill_left(10) twin_b
+eval instant at 0m twin_a + on (l) group_right fill_left(10) label_replace(twin_b, "l", "2", "", "")
   {l="2"} 12
 
-eval instant at 0m twin_a + on (l) group_left fill_right(10) twin_b
+eval instant at 0m twin_a + on (l) group_left fill_right(10) label_replace(twin_b, "l", "2", "", "")
   {l="1"} 11
 
 # quantiles of several metrics have the same labels
