@@ -200,7 +200,7 @@ fn kind(root: &Node<'_>) -> Option<String> {
 }
 
 /// The manifests of rules in a list; anything else alone.
-fn manifests<'a>(root: Node<'a>) -> Vec<Node<'a>> {
+fn manifests(root: Node<'_>) -> Vec<Node<'_>> {
     if !kind(&root).is_some_and(|kind| LISTS.contains(&kind.as_str())) {
         return vec![root];
     }

@@ -3,8 +3,8 @@
 //!
 //! In Prometheus 2.42 `.` matches no newline and a group is named by `(?P<…>` alone: no text has a
 //! newline, and the generator does not use the other form. Prometheus accepts `a)(b` in `label_replace`,
-//! where it puts the pattern into a group before it reads it; we refuse it there as in a matcher. For the same reason 2.42
-//! refuses `\Q` without `\E`, which is not generated.
+//! where it puts the pattern into a group before it reads it; we refuse it there as in a matcher.
+//! For the same reason 2.42 refuses `\Q` without `\E`, which is not generated.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -220,8 +220,8 @@ fn assertion(expr: &str, batch: &Batch) -> (String, bool) {
     (out, is_refused)
 }
 
-/// What promtool does not find as we do.
-fn differences(promtool: &Path, expressions: &[String], texts: &[String]) -> Vec<String> {
+/// What promtool does not find as we do, and how many expressions it refuses.
+fn differences(promtool: &Path, expressions: &[String], texts: &[String]) -> (Vec<String>, usize) {
     let batch = batch(texts);
     let mut file = String::from("tests:\n- interval: 1m\n  input_series:\n");
     for (number, text) in texts.iter().enumerate() {
@@ -272,12 +272,7 @@ fn differences(promtool: &Path, expressions: &[String], texts: &[String]) -> Vec
             .map(|expr| format!("only we refuse {expr}")),
     );
     assert!(said.contains("FAILED") || refused.is_empty(), "{said}");
-    println!(
-        "{} expressions, {} refused by both",
-        expressions.len(),
-        theirs.len()
-    );
-    wrong
+    (wrong, theirs.len())
 }
 
 fn after<'s>(said: &'s str, line: &str) -> &'s str {
@@ -300,7 +295,7 @@ fn random_patterns_mean_what_they_mean_in_prometheus() {
     let mut random = Random::new(given("SIDEWATCH_SEED", 20_261_130));
     let texts = texts(&mut random);
     let mut expressions = Vec::new();
-    for number in 0..given("SIDEWATCH_PATTERNS", 2000) {
+    for number in 0..given("SIDEWATCH_PATTERNS", 1000) {
         let pattern = serde_json::to_string(&pattern(&mut random, 2)).unwrap();
         let matcher = format!("x{{v=~{pattern}}}");
         if number % 4 == 0 && Expr::parse(&matcher).is_ok() {
@@ -312,7 +307,8 @@ fn random_patterns_mean_what_they_mean_in_prometheus() {
     }
     expressions.sort();
     expressions.dedup();
-    let wrong = differences(&promtool, &expressions, &texts);
+    let (wrong, refused) = differences(&promtool, &expressions, &texts);
+    println!("{} expressions, {refused} refused", expressions.len());
     let shown: Vec<&String> = wrong.iter().take(8).collect();
     assert!(
         wrong.is_empty(),
@@ -320,4 +316,6 @@ fn random_patterns_mean_what_they_mean_in_prometheus() {
         wrong.len(),
         expressions.len()
     );
+    let share = refused * 100 / expressions.len();
+    assert!((10..60).contains(&share), "{share} % are refused");
 }
