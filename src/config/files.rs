@@ -1,9 +1,11 @@
 //! Expands a pattern or a folder to rule files.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
 
 use glob::{MatchOptions, Pattern};
+
+use super::text;
 
 /// The path without `.`, and without `..` behind the name of a folder, as Prometheus opens and shows
 /// it: `a/../rules.yaml` is `rules.yaml`.
@@ -55,20 +57,54 @@ pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// The rule files of a folder, in order.
+/// The rule files of a folder and of the folders in it, in order: `*.yaml`, `*.yml` and `*.rules`.
+/// Files of tests, hidden files and hidden folders are left out.
 ///
 /// # Errors
-/// If the folder cannot be listed.
+/// If a folder cannot be listed, or there is no rule file.
 pub(crate) fn rule_files_in(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut files = matching(&folder.join("*.yaml"))?;
-    files.extend(matching(&folder.join("*.yml"))?);
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let unlisted = |error: io::Error| format!("cannot list {}: {error}", folder.display());
+        for entry in fs::read_dir(&folder).map_err(unlisted)? {
+            let entry = entry.map_err(unlisted)?;
+            let path = entry.path();
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            // A link to a folder may lead back.
+            if entry.file_type().map_err(unlisted)?.is_dir() {
+                folders.push(path);
+            } else if path.is_file() && is_rule_file(&path) && !holds_tests(&path) {
+                files.push(path);
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(format!(
+            "no rule file in {}: none is named *.yaml, *.yml or *.rules",
+            folder.display()
+        ));
+    }
     files.sort();
     Ok(files)
+}
+
+fn is_rule_file(file: &Path) -> bool {
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("yaml" | "yml" | "rules"))
 }
 
 fn is_rule_test(file: &Path) -> bool {
     let name = file.to_string_lossy();
     name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+/// Whether a file holds tests by its name or by its keys: promtool's may have any name.
+fn holds_tests(file: &Path) -> bool {
+    let is_test_key = |line: &str| line.starts_with("tests:") || line.starts_with("rule_files:");
+    is_rule_test(file) || text::read(file).is_ok_and(|text| text.lines().any(is_test_key))
 }
 
 #[cfg(test)]
@@ -90,6 +126,35 @@ mod tests {
         ] {
             assert_eq!(cleaned(Path::new(path)), PathBuf::from(clean), "{path}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_searched_to_the_bottom_and_never_silently_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("none.txt", "");
+        let error = rule_files_in(dir.path()).unwrap_err();
+        assert!(error.starts_with("no rule file in "), "{error}");
+        for name in [
+            "z.rules",
+            "b/c/d.yml",
+            "b/e.yaml",
+            ".git/f.yaml",
+            "..data/g.yaml",
+        ] {
+            write(name, "groups: []\n");
+        }
+        write("b/promtool_test.yaml", "rule_files: [e.yaml]\ntests: []\n");
+        let found = rule_files_in(dir.path()).unwrap();
+        let names = found
+            .iter()
+            .map(|file| file.strip_prefix(dir.path()).unwrap());
+        let names: Vec<&Path> = names.collect();
+        assert_eq!(names, ["b/c/d.yml", "b/e.yaml", "z.rules"].map(Path::new));
     }
 
     #[test]

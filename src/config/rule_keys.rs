@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::rule_shapes::{
-    Anything, CounterSelector, CounterSelectors, Expression, LabelTemplates, ManifestKind,
-    ManifestVersion, RecordName, RuleLabels, RuleName, Share, Templates,
+    Anything, CounterSelector, CounterSelectors, Expression, LabelTemplates, ListKind,
+    ManifestKind, ManifestVersion, NoTexts, NoTime, RecordName, RuleLabels, RuleName, Share,
+    Templates, VmalertType,
 };
 use crate::alert::{NoData, Template};
 use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
@@ -21,12 +22,13 @@ use crate::rules::DEFAULT_ADAPT_AFTER;
 /// A rule file: groups, alone or in a manifest.
 pub(crate) const RULE_FILE: Kind = Kind::Choice(Choice {
     name: "RuleFile",
-    doc: "Groups of rules, as Prometheus writes them, or a PrometheusRule manifest with the same groups below `spec`.",
+    doc: "Groups of rules, as Prometheus writes them, or a PrometheusRule manifest with the same groups below `spec`, or a list of manifests.",
     tag: "",
     sections: || {
         vec![
             ("groups", GroupsKeys::description()),
             ("manifest", ManifestKeys::description()),
+            ("list", ListKeys::description()),
         ]
     },
 });
@@ -36,7 +38,7 @@ section! {
     #[derive(Debug, Clone)]
     pub(super) struct GroupsKeys {
         /// Groups of rules.
-        pub(super) groups: Vec<Option<GroupKeys>> = Vec::new(), must_be_set();
+        pub(super) groups: Vec<Option<GroupKeys>> = Vec::new();
     }
 }
 
@@ -52,6 +54,8 @@ section! {
         }
         /// Name and labels in the cluster; not looked at.
         _metadata @ "metadata": () as Anything = ();
+        /// The schema for an editor; not looked at.
+        _schema @ "$schema": () as Anything = ();
         /// The groups.
         pub(super) spec: GroupsKeys = GroupsKeys::default(), must_be_set();
         /// Written by the cluster; not looked at.
@@ -60,35 +64,83 @@ section! {
 }
 
 section! {
+    /// A list of manifests, as `kubectl get prometheusrules -o yaml` prints it.
+    #[derive(Debug, Clone)]
+    pub(super) struct ListKeys {
+        required {
+            /// The kind of the list.
+            _kind @ "kind": () as ListKind;
+        }
+        /// The version of the list; not looked at.
+        _version @ "apiVersion": () as Anything = ();
+        /// Written by the cluster; not looked at.
+        _metadata @ "metadata": () as Anything = ();
+        /// Manifests. Those of another kind are skipped.
+        _items @ "items": () as Anything = ();
+    }
+}
+
+/// Keys of a group that other evaluators of rules know and that have no effect here, each with the
+/// reason.
+pub(in crate::config) const WITHOUT_EFFECT: [(&str, &str); 11] = [
+    ("query_offset", ON_SCRAPE),
+    ("evaluation_delay", ON_SCRAPE),
+    ("eval_delay", ON_SCRAPE),
+    ("eval_offset", EVERY_INTERVAL),
+    ("eval_alignment", EVERY_INTERVAL),
+    ("align_evaluation_time_on_interval", EVERY_INTERVAL),
+    ("concurrency", "rules are evaluated one after the other"),
+    ("source_tenants", ONE_WINDOW),
+    ("tenant", ONE_WINDOW),
+    ("params", "no request is made for an evaluation"),
+    ("debug", "every evaluation is on the status page"),
+];
+const ON_SCRAPE: &str =
+    "rules are evaluated on the scrape that just ended, so no sample arrives late";
+const EVERY_INTERVAL: &str = "a group runs every interval from the first scrape on";
+const ONE_WINDOW: &str = "rules read the targets of this process, which has no tenants";
+
+section! {
     /// Rules that are evaluated together, in order, so that a rule sees what the rules before it
     /// recorded.
-    #[check(check_offset)]
     #[derive(Debug, Clone)]
     pub(super) struct GroupKeys {
         /// Unique within the file.
         pub(super) name: String as RuleName = String::new(), must_be_set();
         /// Time between evaluations.
         pub(super) interval: Option<Duration> = None, default_text("the scrape interval");
-        /// Only `0s`: rules are evaluated on the scrape that just ended.
-        query_offset: Duration = Duration::ZERO;
+        /// Has no effect: rules are evaluated on the scrape that just ended.
+        _query_offset @ "query_offset": Duration = Duration::ZERO;
         /// Most alerts of one rule that are pending or firing at once; 0 for no limit.
         pub(super) limit: usize = 0;
         /// Added to every rule of the group that does not have them. An empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
         /// For Thanos; not looked at.
         _partial_response_strategy @ "partial_response_strategy": () as Anything = ();
+        /// For Mimir; has no effect.
+        _source_tenants @ "source_tenants": () as Anything = ();
+        /// For Mimir; has no effect.
+        _evaluation_delay @ "evaluation_delay": () as Anything = ();
+        /// For Mimir; has no effect.
+        _aligned @ "align_evaluation_time_on_interval": () as Anything = ();
+        /// For vmalert: the only kind of group that is read.
+        _type @ "type": () as VmalertType = ();
+        /// For vmalert; has no effect.
+        _concurrency @ "concurrency": () as Anything = ();
+        /// For vmalert; has no effect.
+        _eval_offset @ "eval_offset": () as Anything = ();
+        /// For vmalert; has no effect.
+        _eval_delay @ "eval_delay": () as Anything = ();
+        /// For vmalert; has no effect.
+        _eval_alignment @ "eval_alignment": () as Anything = ();
+        /// For vmalert; has no effect.
+        _params @ "params": () as Anything = ();
+        /// For vmalert; has no effect.
+        _tenant @ "tenant": () as Anything = ();
+        /// For vmalert; has no effect.
+        _debug @ "debug": () as Anything = ();
         /// The rules.
         pub(super) rules: Vec<Option<RuleKeys>> = Vec::new();
-    }
-}
-
-/// Refuses an evaluation time other than that of the group.
-fn check_offset(group: &mut GroupKeys, node: &Node<'_>) {
-    if !group.query_offset.is_zero() {
-        node.problem_below(
-            "query_offset",
-            "must be 0s: rules are evaluated on the scrape that just ended",
-        );
     }
 }
 
@@ -170,6 +222,12 @@ section! {
         pub(super) ratio: Option<RatioKeys> = None;
         /// Set on every recorded series; an empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
+        /// For alerts; programs that copy rules write it as 0.
+        _hold @ "for": () as NoTime = ();
+        /// For alerts; programs that copy rules write it as 0.
+        _keep_firing_for @ "keep_firing_for": () as NoTime = ();
+        /// For alerts; programs that copy rules write it empty.
+        _annotations @ "annotations": () as NoTexts = ();
     }
 }
 

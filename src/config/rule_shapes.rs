@@ -7,9 +7,12 @@ use crate::describe::{Kind, Limits, Node, Scalar, Shape, TextMap, Value, Word, r
 use crate::metric::Labels;
 use crate::promql::Expr;
 
-/// The fixed words of a manifest of rules.
+/// The fixed words of a manifest of rules, and of a list of manifests.
 pub(super) const MANIFEST: &str = "PrometheusRule";
+pub(super) const LISTS: [&str; 2] = ["List", "PrometheusRuleList"];
 const MANIFEST_VERSION: &str = "monitoring.coreos.com/v1";
+/// Of the operator that Red Hat's observability operator brings.
+const RHOBS_VERSION: &str = "monitoring.rhobs/v1";
 
 static EXPRESSION: Scalar = Scalar {
     name: "expression",
@@ -258,7 +261,7 @@ impl Shape for Anything {
 }
 
 macro_rules! constant {
-    ($(#[doc = $doc:literal])+ $name:ident $word:expr) => {
+    ($(#[doc = $doc:literal])+ $name:ident $($word:expr),+) => {
         $(#[doc = $doc])+
         pub(super) struct $name;
 
@@ -266,13 +269,13 @@ macro_rules! constant {
             type Value = ();
 
             fn kind() -> Kind {
-                Kind::Words(vec![Word { word: $word, doc: "" }])
+                Kind::Words(vec![$(Word { word: $word, doc: "" }),+])
             }
 
             fn read(node: &Node<'_>, limits: &Limits) -> Option<()> {
                 // Any other word was reported already.
-                let word = Word { word: $word, doc: "" };
-                Some(read_word(node, limits, vec![(word, ())]).unwrap_or_default())
+                let words = vec![$((Word { word: $word, doc: "" }, ())),+];
+                Some(read_word(node, limits, words).unwrap_or_default())
             }
         }
     };
@@ -284,5 +287,63 @@ constant! {
 }
 constant! {
     /// `apiVersion: monitoring.coreos.com/v1`.
-    ManifestVersion MANIFEST_VERSION
+    ManifestVersion MANIFEST_VERSION, RHOBS_VERSION
+}
+constant! {
+    /// `kind: List`.
+    ListKind LISTS[0], LISTS[1]
+}
+constant! {
+    /// The only kind of group in vmalert that has PromQL.
+    VmalertType "prometheus"
+}
+
+static NO_TIME: Scalar = Scalar {
+    name: "no time",
+    doc: "Nothing but `0s`.",
+    schema: || json!({"enum": [0, "0", "0s"]}),
+    show: |number| number.to_string(),
+};
+
+/// A duration that must be 0, as programs write it that copy rules.
+pub(super) struct NoTime;
+
+impl Shape for NoTime {
+    type Value = ();
+
+    fn kind() -> Kind {
+        Kind::Scalar(&NO_TIME)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<()> {
+        if !node.duration()?.is_zero() {
+            node.problem("has no effect on a record; remove it, or make the rule an alert");
+        }
+        Some(())
+    }
+}
+
+static NO_TEXTS: Scalar = Scalar {
+    name: "no texts",
+    doc: "Nothing but `{}`.",
+    schema: || json!({"type": "object", "maxProperties": 0}),
+    show: |number| number.to_string(),
+};
+
+/// A map that must be empty, as programs write it that copy rules.
+pub(super) struct NoTexts;
+
+impl Shape for NoTexts {
+    type Value = ();
+
+    fn kind() -> Kind {
+        Kind::Scalar(&NO_TEXTS)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<()> {
+        if !node.entries()?.is_empty() {
+            node.problem("have no effect on a record; remove them, or make the rule an alert");
+        }
+        Some(())
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::problem::Problems;
 use super::rule::{RuleContext, rule};
-use super::rule_keys::{GroupKeys, GroupsKeys, ManifestKeys};
-use super::rule_shapes::MANIFEST;
+use super::rule_keys::{GroupKeys, GroupsKeys, ListKeys, ManifestKeys, WITHOUT_EFFECT};
+use super::rule_shapes::{LISTS, MANIFEST};
 use super::settings::{Global, Settings, Storage};
 use super::yaml::Document;
 use crate::describe::{Keys, Node, Reader};
@@ -60,7 +60,7 @@ impl<'a> RuleReader<'a> {
         }
     }
 
-    /// Reads the text of one rule file, or of PrometheusRule manifests.
+    /// Reads the text of one rule file, or of PrometheusRule manifests, alone or in a list.
     ///
     /// Skips YAML documents of another kind, since a rendered chart may contain rules.
     ///
@@ -84,7 +84,8 @@ impl<'a> RuleReader<'a> {
             .iter()
             .map(Reader::root)
             .enumerate()
-            .filter(|(_, root)| !(several && is_something_else(root)))
+            .filter(|(number, root)| !(several && is_something_else(*number, root)))
+            .flat_map(|(number, root)| manifests(root).into_iter().map(move |one| (number, one)))
             .collect();
         let recorded: Vec<(String, Metric)> = roots
             .iter()
@@ -93,7 +94,6 @@ impl<'a> RuleReader<'a> {
         let mut file = FileState {
             name: file,
             recorded,
-            names: HashSet::new(),
             groups: Vec::new(),
             references,
         };
@@ -127,9 +127,11 @@ impl<'a> RuleReader<'a> {
         let nodes = place.and_then(|place| place.peek("groups"));
         let nodes = nodes.map(Node::peek_list).unwrap_or_default();
         let groups = keys.map(|keys| keys.groups).unwrap_or_default();
+        // The operator makes a file of each manifest.
+        let mut names = HashSet::new();
         for (keys, node) in groups.into_iter().zip(&nodes) {
             let Some(keys) = keys else { continue };
-            if !file.names.insert(keys.name.clone()) {
+            if !names.insert(keys.name.clone()) {
                 node.problem_below(
                     "name",
                     format!(
@@ -168,6 +170,7 @@ impl<'a> RuleReader<'a> {
             name: keys.name.clone(),
             interval,
             limit: keys.limit,
+            without_effect: without_effect(node),
             rules: rules.collect(),
         }
     }
@@ -178,17 +181,46 @@ struct FileState<'a> {
     name: &'a str,
     /// Which names are model metrics.
     recorded: Vec<(String, Metric)>,
-    /// The groups' names so far.
-    names: HashSet<String>,
     groups: Vec<Group>,
     /// Whether reference files must exist.
     references: References,
 }
 
-/// Whether a document is a manifest of another kind.
-fn is_something_else(root: &Node<'_>) -> bool {
-    let kind = root.peek("kind").and_then(|node| node.peek_text());
-    kind.is_some_and(|kind| kind != MANIFEST)
+/// Whether a document of several is a manifest of another kind, or one behind the first without
+/// rules, of which Prometheus reads none.
+fn is_something_else(number: usize, root: &Node<'_>) -> bool {
+    match kind(root) {
+        Some(kind) => kind != MANIFEST && !LISTS.contains(&kind.as_str()),
+        None => number > 0 && !root.has("groups"),
+    }
+}
+
+fn kind(root: &Node<'_>) -> Option<String> {
+    root.peek("kind").and_then(|node| node.peek_text())
+}
+
+/// The manifests of rules in a list; anything else alone.
+fn manifests(root: Node<'_>) -> Vec<Node<'_>> {
+    if !kind(&root).is_some_and(|kind| LISTS.contains(&kind.as_str())) {
+        return vec![root];
+    }
+    if let Some(mut fields) = root.fields() {
+        ListKeys::read_fields(&mut fields);
+        fields.finish();
+    }
+    let items = root.peek("items").map(Node::peek_list).unwrap_or_default();
+    let is_rules = |item: &Node<'_>| kind(item).is_some_and(|kind| kind == MANIFEST);
+    items.into_iter().filter(is_rules).collect()
+}
+
+/// The keys of a group that are written and have no effect.
+fn without_effect(node: &Node<'_>) -> Vec<&'static str> {
+    let is_written = |key: &str| {
+        let value = node.peek(key).and_then(|node| node.peek_text());
+        node.has(key) && !matches!(value.as_deref(), Some("0s" | "0"))
+    };
+    let keys = WITHOUT_EFFECT.iter().map(|(key, _)| *key);
+    keys.filter(|key| is_written(key)).collect()
 }
 
 /// Which names of a document are model metrics, so that a watch on one knows its kind.

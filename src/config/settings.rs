@@ -103,7 +103,8 @@ section! {
         pub discovery: Option<Discovery> = None;
         /// Whether labels of the target's exposition win over its configured labels.
         pub honor_labels: bool = false;
-        /// Whether timestamps in the exposition are used.
+        /// Whether a sample is dropped when its own timestamp in the exposition is more than 5m old.
+        /// Every sample is kept at the time of its scrape.
         pub honor_timestamps: bool = true;
         /// Largest body after decompression; 0 for no limit. A gzip body may be 64 KiB larger as it
         /// arrives. A scrape that exceeds this limit or one of the next four fails as a whole.

@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 use regex::Regex;
 
 use crate::describe::{Node, section};
-use crate::metric::{Labels, pattern_error};
+use crate::metric::{Labels, anchored};
 
 /// The action of a relabelling step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,9 +157,7 @@ impl Relabel {
     /// The key that is wrong.
     pub fn try_new(spec: Spec) -> Result<Self, WrongStep> {
         let wrong = |key, message: String| WrongStep { key, message };
-        let pattern = format!("^(?s:{})$", spec.regex);
-        let regex = Regex::new(&pattern).map_err(|error| {
-            let why = pattern_error(&error);
+        let regex = anchored(&spec.regex).map_err(|why| {
             let message = format!("{:?} is not a regular expression: {why}", spec.regex);
             wrong("regex", message)
         })?;

@@ -204,13 +204,13 @@ groups:
             .to_string()
             .contains("strategy: unknown key")
     );
-    let refused = plain.replace("up == 0", "histogram_count(up)");
+    let refused = plain.replace("up == 0", "info(up)");
     assert!(
         reader
             .read("r.yaml", &refused)
             .unwrap_err()
             .to_string()
-            .contains("histogram_count")
+            .contains("info() (joins with info metrics) is not supported")
     );
     let long = plain.replace("up == 0", "avg_over_time(up[2h]) == 0");
     assert!(

@@ -52,6 +52,7 @@ mod links; // the links of alerts are followed
 mod monitor; // ticks without a socket or a clock
 mod outbox; // kill -9, and the command
 mod packs; // the packs' own tests
+mod pattern_oracle; // regular expressions beside promtool
 mod plan; // sidewatch plan with the real Prometheus
 mod plan_servers; // and with servers that have little data, or do not answer
 mod probe; // one scrape, judged on demand

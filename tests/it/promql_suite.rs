@@ -75,6 +75,8 @@ load 1m
   lat_bucket{le="+Inf"} 0+4x10
   req_total{code="200"} 0+60x4 0+60x4
   gauge{z="a"} 1 2 NaN _ stale 6
+  late_bucket{le="1"} 0+1x10
+  late_bucket{le="+Inf"} 0+1x10
   twin_a{l="1"} 1
   twin_b{l="1"} 2
 
@@ -118,6 +120,43 @@ eval instant at 0m (twin_a / 0) > 0.1
   {l="1"} Inf
 
 eval instant at 0m (0 * twin_a / 0) > 0.1
+
+# an empty side matches nothing, whatever is on the other
+eval instant at 0m (twin_a > 5) * on () {__name__=~"twin_.*"}
+
+eval instant at 0m {__name__=~"twin_.*"} * on () (twin_a > 5)
+
+eval instant at 0m (twin_a > 5) * on () group_right {__name__=~"twin_.*"}
+
+# several matches are an error also where a comparison would leave one
+eval instant at 0m (label_replace({__name__=~"twin_.*"}, "m", "$1", "l", "(.*)")) > ignoring (l, m) vector(1)
+  expect fail regex: many-to-one matching must be explicit
+
+eval instant at 0m (label_replace({__name__=~"twin_.*"}, "m", "$1", "l", "(.*)")) <= ignoring (l, m) group_left vector(1)
+  twin_a{l="1", m="1"} 1
+
+# only the named side is filled
+eval instant at 0m twin_a + on (l) group_right fill_left(10) label_replace(twin_b, "l", "2", "", "")
+  {l="2"} 12
+
+eval instant at 0m twin_a + on (l) group_left fill_right(10) label_replace(twin_b, "l", "2", "", "")
+  {l="1"} 11
+
+# quantiles of several metrics have the same labels
+eval instant at 1m histogram_quantile(0.5, {__name__=~"(lat|late)_bucket"})
+  expect fail msg: vector cannot contain metrics with the same labelset
+
+eval instant at 1m histogram_quantile(0.5, {__name__=~"late_bucket"})
+  {} 0.5
+
+# no text holds a native histogram
+eval instant at 0m histogram_count(twin_a) or histogram_sum(twin_a) or twin_a
+  twin_a{l="1"} 1
+
+# a range is in the order of its labels
+eval range from 0 to 1m step 1m sort_desc(twin_a)
+  expect warn msg: PromQL warning: sort is ineffective for range queries since results are always ordered by labels (1:1)
+  twin_a{l="1"} 1 1
 
 eval instant at 0m topk(-1, twin_a)
 

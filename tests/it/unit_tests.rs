@@ -430,6 +430,46 @@ tests:
     assert!(!exact.passed(), "0.1 + 0.2 is not 0.3 to the last bit");
 }
 
+#[test]
+fn a_series_may_be_longer_than_a_test_needs() {
+    let rules = "groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]\n";
+    let file = "rule_files: [r.yaml]
+tests:
+  - input_series: [{series: up, values: 0x10000000}]
+    alert_rule_test: [{eval_time: 1m, alertname: A, exp_alerts: [{}]}]
+";
+    let (_, text) = report(&[("r.yaml", rules), ("r.test.yaml", file)], &test());
+    assert_eq!(text, "r.test.yaml: SUCCESS (1 test)");
+}
+
+/// As in promtool.
+#[test]
+fn a_series_that_is_recorded_and_given_with_another_value_fails_the_test() {
+    let rules = "groups: [{name: g, rules: [{record: r, expr: vector(2)}]}]\n";
+    let file = |values: &str| {
+        format!(
+            "rule_files: [r.yaml]
+tests:
+  - input_series: [{{series: r, values: {values}}}]
+    promql_expr_test: [{{expr: r, eval_time: 2m, exp_samples: [{{labels: r, value: 2}}]}}]
+"
+        )
+    };
+    for (values, is_right) in [
+        ("2x5", true),
+        ("_x5", true),
+        ("1x5", false),
+        ("_ 2 3", false),
+    ] {
+        let (_, text) = report(
+            &[("r.yaml", rules), ("r.test.yaml", &file(values))],
+            &test(),
+        );
+        assert_eq!(text.contains("SUCCESS"), is_right, "{values}: {text}");
+        assert_eq!(!text.contains("duplicate sample"), is_right, "{text}");
+    }
+}
+
 /// Runs the binary in the folder of the fixtures; returns the exit code and standard output.
 fn run(arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidewatch"));

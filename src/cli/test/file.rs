@@ -12,7 +12,7 @@ use crate::config::{Document, Problems};
 use crate::describe::{Fields, Node};
 use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
-use crate::promql::notation::parse_values;
+use crate::promql::notation::parse_first_values;
 
 /// The default interval of promtool.
 const EVALUATION_INTERVAL: Duration = Duration::from_secs(60);
@@ -134,28 +134,59 @@ fn test(node: &Node<'_>, number: usize, evaluation_interval: Duration) -> Option
     let name = fields.text("name").filter(|name| !name.is_empty());
     let start = fields.get("start_timestamp").and_then(|node| start(&node));
     let ignore_annotations = fields.boolean("ignore_annotations").unwrap_or(false);
+    let interval = duration(&mut fields, "interval").unwrap_or(evaluation_interval);
+    let alerts = list_of(&mut fields, "alert_rule_test", |node| {
+        timed(node, |fields| alert_test(fields, ignore_annotations))
+    });
+    let exprs = list_of(&mut fields, "promql_expr_test", |node| {
+        timed(node, expr_test)
+    });
+    let verdicts = list_of(&mut fields, "verdict_test", |node| {
+        timed(node, verdict_test)
+    });
+    let needed = needed_values(interval, end(&alerts, &exprs, &verdicts));
     let test = Test {
         // The same name as in promtool.
         name: name.unwrap_or_else(|| format!("unnamed#{number}")),
         line: node.line(),
-        interval: duration(&mut fields, "interval").unwrap_or(evaluation_interval),
-        series: list_of(&mut fields, "input_series", input),
+        interval,
+        series: list_of(&mut fields, "input_series", |node| input(node, needed)),
         external_labels: fields.labels("external_labels"),
         external_url: fields.text("external_url").unwrap_or_default(),
         start: start.unwrap_or_default(),
-        alerts: list_of(&mut fields, "alert_rule_test", |node| {
-            timed(node, |fields| alert_test(fields, ignore_annotations))
-        }),
-        exprs: list_of(&mut fields, "promql_expr_test", |node| {
-            timed(node, expr_test)
-        }),
-        verdicts: list_of(&mut fields, "verdict_test", |node| {
-            timed(node, verdict_test)
-        }),
+        alerts,
+        exprs,
+        verdicts,
         scrapes: list_of(&mut fields, "scrape_test", scrape_test),
     };
     fields.finish();
     Some(test)
+}
+
+/// The time of the last assertion.
+fn end(
+    alerts: &[TimedAssertion<AlertTest>],
+    exprs: &[TimedAssertion<ExprTest>],
+    verdicts: &[TimedAssertion<VerdictTest>],
+) -> Duration {
+    let alerts = alerts.iter().map(|at| at.eval_time);
+    let exprs = exprs.iter().map(|at| at.eval_time);
+    let verdicts = verdicts.iter().map(|at| at.eval_time);
+    let all = alerts.chain(exprs).chain(verdicts);
+    all.max().unwrap_or_default()
+}
+
+/// How many values of a series come before the end of a test.
+fn needed_values(interval: Duration, end: Duration) -> usize {
+    let steps = end.as_nanos() / interval.as_nanos().max(1);
+    usize::try_from(steps).map_or(usize::MAX, |steps| steps.saturating_add(1))
+}
+
+impl Test {
+    /// The time of the last assertion.
+    pub(super) fn end(&self) -> Duration {
+        end(&self.alerts, &self.exprs, &self.verdicts)
+    }
 }
 
 /// Unix seconds or RFC 3339.
@@ -170,12 +201,13 @@ fn start(node: &Node<'_>) -> Option<Timestamp> {
     time
 }
 
-fn input(node: &Node<'_>) -> Option<InputSeries> {
+/// Reads an input series as far as an assertion needs it.
+fn input(node: &Node<'_>, needed: usize) -> Option<InputSeries> {
     let mut fields = node.fields()?;
     let labels = fields.required("series").and_then(|node| metric(&node));
     // Without values, the series has no samples, as in promtool.
     let values = fields.get("values").map_or(Some(Vec::new()), |node| {
-        parse_values(&node.text()?)
+        parse_first_values(&node.text()?, needed)
             .map_err(|error| node.problem(error))
             .ok()
     });

@@ -29,6 +29,11 @@ impl LoadedRules {
         self.names(|rule| matches!(rule, Rule::Watch(_)))
     }
 
+    /// The names of all records.
+    pub(super) fn records(&self) -> BTreeSet<&str> {
+        self.names(|rule| matches!(rule, Rule::Record(_)))
+    }
+
     /// The names of all alerts and watches.
     pub(super) fn alerts(&self) -> BTreeSet<&str> {
         self.names(|rule| !matches!(rule, Rule::Record(_)))

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use super::assertion::{AlertTest, ExprTest, TimedAssertion, VerdictTest};
 use super::diff::{Detail, Item, diff};
-use super::file::{File, Test};
+use super::file::{File, InputSeries, Test};
 use super::outcome::Failure;
 use super::rules::{self, LoadedRules};
 use crate::alert::{AlertState, Annotations};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp, format_duration};
 use crate::monitor::ModelMonitor;
+use crate::promql::Expr;
+use crate::series::{is_absent, is_stale};
 
 /// Runs all assertions of a test except those about saved scrapes.
 pub(super) fn run(file: &File, test: &Test, loaded: &LoadedRules) -> Vec<Failure> {
@@ -20,7 +22,7 @@ pub(super) fn run(file: &File, test: &Test, loaded: &LoadedRules) -> Vec<Failure
     let mut failures = Vec::new();
     let mut input = InputSamples::new(test);
     let mut elapsed = Duration::ZERO;
-    let end = end(test);
+    let end = test.end();
     while elapsed <= end {
         let now = test.start + elapsed;
         input.feed_until(now, &mut monitor);
@@ -32,8 +34,10 @@ pub(super) fn run(file: &File, test: &Test, loaded: &LoadedRules) -> Vec<Failure
             message: format!("failed at {}: {error}", format_duration(elapsed)),
             diff: Vec::new(),
         });
-        failures.extend(failed);
-        if monitor.failures().next().is_some() {
+        let mut failed: Vec<Failure> = failed.collect();
+        failed.extend(recorded_twice(test, loaded, &monitor, elapsed));
+        if !failed.is_empty() {
+            failures.extend(failed);
             return failures;
         }
         // An assertion between two evaluations is about the earlier one.
@@ -52,16 +56,55 @@ pub(super) fn run(file: &File, test: &Test, loaded: &LoadedRules) -> Vec<Failure
     failures
 }
 
-/// The time of the last assertion.
-fn end(test: &Test) -> Duration {
-    let alerts = test.alerts.iter().map(|at| at.eval_time);
-    let exprs = test.exprs.iter().map(|at| at.eval_time);
-    let verdicts = test.verdicts.iter().map(|at| at.eval_time);
-    alerts
-        .chain(exprs)
-        .chain(verdicts)
-        .max()
-        .unwrap_or_default()
+/// A series that a rule records while the test gives it another value at the same time; in
+/// Prometheus the rule fails.
+fn recorded_twice(
+    test: &Test,
+    loaded: &LoadedRules,
+    monitor: &ModelMonitor,
+    elapsed: Duration,
+) -> Option<Failure> {
+    let step = elapsed.as_nanos() / test.interval.as_nanos().max(1);
+    let given_at = |series: &InputSeries| {
+        let value = *series.values.get(usize::try_from(step).ok()?)?;
+        (!is_absent(value) && !is_stale(value)).then_some(value)
+    };
+    if !elapsed
+        .as_nanos()
+        .is_multiple_of(test.interval.as_nanos().max(1))
+    {
+        return None;
+    }
+    let records = loaded.records();
+    let is_recorded = |series: &&InputSeries| {
+        let name = series.labels.name();
+        name.is_some_and(|name| records.contains(name))
+    };
+    let clash = test.series.iter().filter(is_recorded).find_map(|series| {
+        // Of equal series the last one counts.
+        let last = test
+            .series
+            .iter()
+            .rfind(|one| one.labels == series.labels)?;
+        let given = given_at(last)?;
+        let expr = Expr::parse(&series.labels.to_string()).ok()?;
+        let found = monitor
+            .eval(&expr, test.start + elapsed, test.interval)
+            .ok()?;
+        let found = found.into_iter().find(|one| one.labels == series.labels)?;
+        (found.value.to_bits() != given.to_bits()).then_some((&series.labels, given, found.value))
+    });
+    let (labels, given, recorded) = clash?;
+    Some(Failure {
+        line: test.line,
+        what: format!("evaluation of {}", labels.name().unwrap_or_default()),
+        eval_time: Some(elapsed),
+        message: format!(
+            "duplicate sample for timestamp {}: input_series gives {labels} the value {given}, and the rule records {recorded}; remove one of them",
+            format_duration(elapsed)
+        ),
+        diff: Vec::new(),
+    })
 }
 
 /// The input samples of a test.

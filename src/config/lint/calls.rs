@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::walk::{called, selected, walk};
 use super::{Finding, Lint, RuleContext, SetContext};
 use crate::metric::format_duration;
-use crate::promql::ast::{AggregateOp, BinaryOp, ExprKind, ExprNode};
+use crate::promql::ast::{AggregateOp, BinaryOp, ExprKind, ExprNode, Many};
 use crate::scrape::parse::FamilyType;
 
 /// Functions that need a counter.
@@ -223,7 +223,16 @@ fn is_about_presence(node: &ExprNode, inner: &ExprNode) -> bool {
 fn loses_le(node: &ExprNode) -> bool {
     let node = node.unwrapped();
     if let ExprKind::Binary(binary) = &node.kind {
-        return loses_le(&binary.left) || loses_le(&binary.right);
+        let (left, right) = (&binary.left, &binary.right);
+        let matching = &binary.matching;
+        // With group_left and group_right the side with many elements keeps its labels.
+        return match matching.many {
+            Some(_) if matching.include.iter().any(|label| label == "le") => false,
+            Some(Many::Left) => loses_le(left),
+            Some(Many::Right) => loses_le(right),
+            None if matches!(binary.op, BinaryOp::And | BinaryOp::Unless) => loses_le(left),
+            None => loses_le(left) || loses_le(right),
+        };
     }
     let ExprKind::Aggregate(aggregate) = &node.kind else {
         return false;

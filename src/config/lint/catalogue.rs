@@ -297,9 +297,22 @@ scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
     annotations: {summary: the target is down}
 "),
     }
+    KeyWithoutEffect "key-without-effect" {
+        finds: "A group has a key of Prometheus, Mimir or vmalert that means nothing here, such as `query_offset`.",
+        why: "The rules are evaluated as if it were not there.",
+        remedy: "Leave the key out, unless the file is also for another program.",
+        example: Groups("groups:
+- name: model
+  query_offset: 1m
+  rules:
+  - alert: TargetDown
+    expr: up == 0
+    annotations: {summary: the target is down}
+"),
+    }
     SlowRecord "slow-record" {
-        finds: "An `alert` reads a record of a group that runs every 5m or less often, and itself runs more often.",
-        why: "A selector looks back 5m. The record disappears between two evaluations of its group, and the alert resolves and fires again.",
+        finds: "A rule reads a record of a group that runs every 5m or less often, and itself runs more often.",
+        why: "A selector looks back 5m. The record disappears between two evaluations of its group: an alert resolves and fires again, a watch has no value.",
         remedy: "Shorten the interval of the record's group to 2m or less, or read the record with `last_over_time(…[10m])`.",
         example: Groups("groups:
 - name: slow

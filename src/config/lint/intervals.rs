@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Finding, Lint, RuleContext, SetContext};
+use crate::config::rule_keys::WITHOUT_EFFECT;
 use crate::metric::format_duration;
 use crate::monitor::evaluated_every;
 use crate::rules::{Group, Rule};
@@ -13,6 +14,7 @@ pub(super) const LOOKBACK: Duration = Duration::from_secs(300);
 pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Finding>) {
     for group in groups {
         findings.extend(uneven(group, set));
+        findings.extend(without_effect(group));
         for (index, rule) in group.rules.iter().enumerate() {
             let context = RuleContext {
                 group,
@@ -46,10 +48,27 @@ fn uneven(group: &Group, set: &SetContext<'_>) -> Option<Finding> {
     })
 }
 
-/// A plain alert that reads a record which disappears between two evaluations of its group.
+/// Keys of other evaluators of rules.
+fn without_effect(group: &Group) -> impl Iterator<Item = Finding> {
+    WITHOUT_EFFECT
+        .iter()
+        .filter(|(key, _)| group.without_effect.contains(key))
+        .map(|(key, why)| Finding {
+            lint: Lint::KeyWithoutEffect,
+            file: group.file.clone(),
+            document: group.place.document,
+            path: format!("{}.{key}", group.place.path),
+            message: format!("has no effect: {why}; leave it out"),
+        })
+}
+
+/// A rule that reads a record which disappears between two evaluations of its group.
 fn slow_record(context: &RuleContext<'_>, groups: &[Group]) -> Option<Finding> {
-    let Rule::Alert { expr, .. } = context.rule else {
-        return None;
+    let expr = context.expr()?;
+    let what = match context.rule {
+        Rule::Record(_) => "the new record",
+        Rule::Alert { .. } => "the alert",
+        Rule::Watch(_) => "the value",
     };
     let scrape = context.set.interval;
     let every = |group: &Group| evaluated_every(group.interval.unwrap_or(scrape), scrape);
@@ -73,7 +92,7 @@ fn slow_record(context: &RuleContext<'_>, groups: &[Group]) -> Option<Finding> {
         Lint::SlowRecord,
         "expr",
         format!(
-            "{name} is recorded every {slow} and read every {fast}, but a selector looks back 5m only: the alert comes and goes; record it every 2m or less, or read it with last_over_time({name}[{}])",
+            "{name} is recorded every {slow} and read every {fast}, but a selector looks back 5m only: {what} comes and goes; record it every 2m or less, or read it with last_over_time({name}[{}])",
             format_duration(every(group) * 2)
         ),
     ))

@@ -128,6 +128,7 @@ fn a_quantile_needs_the_bounds() {
         "histogram_quantile(0.9, sum(rate(x_bucket[5m])))",
         "histogram_quantile(0.9, (sum without (le) (rate(x_bucket[5m]))))",
         "histogram_quantile(0.9, sum by (a) (rate(x_bucket[5m])) or sum by (le) (rate(y_bucket[5m])))",
+        "histogram_quantile(0.9, max by (a) (y) * on (a) group_right (b) sum by (a) (rate(x_bucket[5m])))",
     ] {
         assert_eq!(on_expr(expr), ["quantile-without-le"], "{expr}");
     }
@@ -135,6 +136,9 @@ fn a_quantile_needs_the_bounds() {
         "histogram_quantile(0.9, rate(x_bucket[5m]))",
         "histogram_quantile(0.9, sum by (le, model) (rate(x_bucket[5m])))",
         "histogram_quantile(0.9, sum without (pod) (rate(x_bucket[5m])))",
+        "histogram_quantile(0.9, sum by (a, le) (rate(x_bucket[5m])) * on (a) group_left (b) max by (a, b) (y))",
+        "histogram_quantile(0.9, max by (a) (y) * on (a) group_right (b) sum by (a, le) (rate(x_bucket[5m])))",
+        "histogram_quantile(0.9, sum by (a, le) (rate(x_bucket[5m])) and on (a) sum by (a) (y))",
     ] {
         assert!(on_expr(expr).is_empty(), "{expr}");
     }

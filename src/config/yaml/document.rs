@@ -1,7 +1,7 @@
 //! A YAML document with the line of every place in it.
 
 use super::places::lines;
-use super::tree::{Broken, trees};
+use super::tree::{Broken, merged, trees};
 use crate::config::problem::{Problem, Problems};
 use crate::config::text::MAX_FILE_BYTES;
 use crate::describe::{Fault, Lines, ReadContext, Reader, Value};
@@ -31,17 +31,18 @@ impl Document {
         first.ok_or_else(|| empty(file))
     }
 
-    /// Parses every document of a text; empty ones are left out.
+    /// Parses every document of a text of rules, with the merge keys `<<` replaced by what they
+    /// stand for; empty documents are left out.
     ///
     /// # Errors
-    /// A problem with the line where the text stops being YAML, repeats a key, or is empty or too
-    /// large.
+    /// A problem with the line where the text stops being YAML, repeats a key, or is too large.
     pub(crate) fn parse_all(file: &str, text: &str) -> Result<Vec<Self>, Problem> {
-        let all = Self::read(file, text, usize::MAX)?;
-        if all.is_empty() {
-            return Err(empty(file));
-        }
-        Ok(all)
+        let documents = Self::read(file, text, usize::MAX)?;
+        let documents = documents.into_iter().map(|document| Self {
+            root: merged(document.root),
+            ..document
+        });
+        Ok(documents.collect())
     }
 
     fn read(file: &str, text: &str, most: usize) -> Result<Vec<Self>, Problem> {
@@ -58,6 +59,8 @@ impl Document {
             );
             return Err(problem(0, message));
         }
+        // Editors on Windows begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let places = lines(text)
             .map_err(|line| problem(line, format!("nested more than {MAX_DEPTH} levels deep")))?;
         let mut places = places.into_iter();
@@ -171,7 +174,14 @@ mod tests {
         for text in ["", "# nothing\n", "---\n"] {
             let problem = Document::parse("r.yaml", text).unwrap_err();
             assert_eq!(problem.to_string(), "r.yaml: the file is empty");
+            assert!(Document::parse_all("r.yaml", text).unwrap().is_empty());
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_content() {
+        let document = Document::parse("r.yaml", "\u{feff}a: 1\nb: 2\n").unwrap();
+        assert_eq!((document.line("a"), document.line("b")), (1, 2));
     }
 
     #[test]

@@ -33,9 +33,13 @@ pub(in crate::config) struct Scalars {
 
 /// Every scalar of a text; `None` when it is not YAML or nested too deep.
 pub(in crate::config) fn scalars(text: &str) -> Option<Scalars> {
-    let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-    bytes.push(text.len());
-    let byte = |index: usize| bytes.get(index).copied().unwrap_or(text.len());
+    let end = text.len();
+    // A byte order mark is no content, but counts.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let start = end - text.len();
+    let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| start + at).collect();
+    bytes.push(end);
+    let byte = |index: usize| bytes.get(index).copied().unwrap_or(end);
     // One frame per container: its current key, and whether a key comes next.
     let mut frames: Vec<(String, Option<bool>)> = Vec::new();
     let mut found = Vec::new();
@@ -90,7 +94,7 @@ pub(in crate::config) fn scalars(text: &str) -> Option<Scalars> {
     }
     Some(Scalars {
         all: found,
-        first_end: first_end.unwrap_or(text.len()),
+        first_end: first_end.unwrap_or(end),
     })
 }
 

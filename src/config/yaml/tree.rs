@@ -58,6 +58,42 @@ pub(super) fn trees(text: &str) -> impl Iterator<Item = Result<Value, Broken>> {
         })
 }
 
+/// The tree with the entries of other maps in the place of each merge key `<<`.
+///
+/// The entries of a map itself count first, then those of the maps behind `<<` in their order, as in
+/// Prometheus. A `<<` with anything but maps behind it stays; its reader reports it.
+pub(super) fn merged(value: Value) -> Value {
+    match value {
+        Value::List(items) => Value::List(items.into_iter().map(merged).collect()),
+        Value::Map(entries) => {
+            let (mut own, mut inherited) = (Vec::new(), Vec::new());
+            for (key, value) in entries {
+                match (key.as_str(), merged(value)) {
+                    ("<<", Value::Map(entries)) => inherited.extend(entries),
+                    ("<<", Value::List(maps))
+                        if maps.iter().all(|map| matches!(map, Value::Map(_))) =>
+                    {
+                        for map in maps {
+                            if let Value::Map(entries) = map {
+                                inherited.extend(entries);
+                            }
+                        }
+                    }
+                    (_, value) => own.push((key, value)),
+                }
+            }
+            let mut known: HashSet<String> = HashSet::new();
+            if !inherited.is_empty() {
+                known.extend(own.iter().map(|(key, _)| key.clone()));
+            }
+            inherited.retain(|(key, _)| known.insert(key.clone()));
+            own.extend(inherited);
+            Value::Map(own)
+        }
+        scalar @ (Value::Null | Value::Bool(..) | Value::Number(..) | Value::String(_)) => scalar,
+    }
+}
+
 /// The text of a value.
 pub(in crate::config) fn to_yaml<T: serde::Serialize>(value: &T) -> Result<String, String> {
     serde_yaml::to_string(value).map_err(|error| error.to_string())
@@ -217,7 +253,7 @@ impl<'de> Visitor<'de> for Spelling<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::trees;
+    use super::{merged, trees};
     use crate::describe::Value;
 
     fn all(text: &str) -> Vec<Value> {
@@ -303,6 +339,29 @@ mod tests {
         ]);
         let third = Value::List(vec![number(1.3, "1.30")]);
         assert_eq!(read, [first, number(1.2, "1.20"), third]);
+    }
+
+    #[test]
+    fn merge_keys_bring_the_entries_that_a_map_does_not_have() {
+        for (written, expanded) in [
+            (
+                "{a: &x {b: 1, c: 2}, d: {<<: *x, c: 3}}",
+                "{a: {b: 1, c: 2}, d: {c: 3, b: 1}}",
+            ),
+            (
+                "[&x {b: 1}, &y {b: 2, c: 2}, {<<: [*x, *y], d: 3}]",
+                "[{b: 1}, {b: 2, c: 2}, {d: 3, b: 1, c: 2}]",
+            ),
+            (
+                "[&x {b: 1}, &y {<<: *x, c: 2}, {<<: *y}]",
+                "[{b: 1}, {c: 2, b: 1}, {c: 2, b: 1}]",
+            ),
+            ("{<<: 1}", "{<<: 1}"),
+            ("{<<: [{a: 1}, 2]}", "{<<: [{a: 1}, 2]}"),
+        ] {
+            let tree = |text: &str| all(text).pop().unwrap();
+            assert_eq!(merged(tree(written)), tree(expanded), "{written}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::key::{Kind, Limits, Scalar};
 use super::read::Node;
 use super::shape::Shape;
-use crate::metric::{MatchOp, Matcher, pattern_error};
+use crate::metric::{MatchOp, Matcher};
 
 static MATCHER: Scalar = Scalar {
     name: "matcher",
@@ -85,12 +85,8 @@ fn parse_matcher(text: &str) -> Result<Matcher, String> {
     } else {
         value.to_owned()
     };
-    Matcher::try_new(name, op, &value).map_err(|error| {
-        format!(
-            "{value:?} is not a regular expression: {}",
-            pattern_error(&error)
-        )
-    })
+    Matcher::try_new(name, op, &value)
+        .map_err(|why| format!("{value:?} is not a regular expression: {why}"))
 }
 
 #[cfg(test)]

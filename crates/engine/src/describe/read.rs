@@ -436,13 +436,22 @@ impl<'a> Node<'a> {
         pairs
     }
 
-    /// Names and texts, such as labels or annotations.
+    /// Names and texts, such as labels or annotations. A name with nothing behind it has the empty
+    /// text, as in Prometheus.
     #[must_use]
     pub fn text_map(&self) -> Option<Vec<(String, String)>> {
         let pairs = self.entries()?.into_iter();
         Some(
             pairs
-                .filter_map(|(key, node)| Some((key.to_owned(), node.text()?)))
+                .filter_map(|(key, node)| {
+                    let is_nothing = *node.value() == Value::Null;
+                    let text = if is_nothing {
+                        String::new()
+                    } else {
+                        node.text()?
+                    };
+                    Some((key.to_owned(), text))
+                })
                 .collect(),
         )
     }

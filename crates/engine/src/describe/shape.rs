@@ -36,6 +36,13 @@ pub static TEXT: Scalar = Scalar {
     show: number,
 };
 
+static TEXT_OR_NOTHING: Scalar = Scalar {
+    name: "text or nothing",
+    doc: "Text as above; nothing is the empty text.",
+    schema: || json!({"type": ["string", "number", "boolean", "null"]}),
+    show: number,
+};
+
 static ENV_TEXT: Scalar = Scalar {
     name: "text with variables",
     doc: "Text in which `${VAR}` is replaced by the environment variable `VAR`, and `$$` by `$`. A variable that is not set is an error.",
@@ -122,7 +129,7 @@ static LABELS: Scalar = Scalar {
         json!({
             "type": "object",
             "propertyNames": {"minLength": 1, "not": {"pattern": "^__"}},
-            "additionalProperties": {"type": ["string", "number", "boolean"]},
+            "additionalProperties": (TEXT_OR_NOTHING.schema)(),
         })
     },
     show: number,
@@ -409,7 +416,7 @@ impl Shape for TextMap {
     type Value = Vec<(String, String)>;
 
     fn kind() -> Kind {
-        Kind::Map(Box::new(Kind::Scalar(&TEXT)))
+        Kind::Map(Box::new(Kind::Scalar(&TEXT_OR_NOTHING)))
     }
 
     fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self::Value> {

@@ -5,6 +5,7 @@ use std::fmt;
 use regex::Regex;
 
 use super::Labels;
+use super::pattern::{PatternError, anchored};
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,12 +48,11 @@ fn bound(name: &str, value: &str) -> Option<f64> {
 }
 
 impl Matcher {
-    /// Builds a matcher; regular expressions are anchored, `.` matches a newline, `\d`, `\w` and
-    /// `\s` are ASCII.
+    /// Builds a matcher; regular expressions are those of [`anchored`].
     ///
     /// # Errors
-    /// The regex crate's error when the pattern is not a valid expression; see [`pattern_error`].
-    pub fn try_new(name: &str, op: MatchOp, value: &str) -> Result<Self, regex::Error> {
+    /// Why the value is no regular expression.
+    pub fn try_new(name: &str, op: MatchOp, value: &str) -> Result<Self, PatternError> {
         let regex = match op {
             MatchOp::Regex | MatchOp::NotRegex => Some(anchored(value)?),
             MatchOp::Equal | MatchOp::NotEqual => None,
@@ -112,59 +112,6 @@ impl Matcher {
         };
         found == matches!(self.op, MatchOp::Equal | MatchOp::Regex)
     }
-}
-
-/// Compiles a pattern as Prometheus 3 does: fully anchored, dotall, Perl classes ASCII as in RE2.
-///
-/// # Errors
-/// The regex crate's error when the pattern is not a valid expression; see [`pattern_error`].
-pub(crate) fn anchored(pattern: &str) -> Result<Regex, regex::Error> {
-    Regex::new(&format!("^(?s:{})$", ascii_classes(pattern)))
-}
-
-/// The cause of a pattern's error in one line; the regex crate's own text has several.
-#[must_use]
-pub fn pattern_error(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    last.strip_prefix("error: ").unwrap_or(last).to_owned()
-}
-
-/// Rewrites `\d \w \s \b` and their negations to their ASCII forms, which RE2 means; Rust means
-/// Unicode.
-fn ascii_classes(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len());
-    let mut chars = pattern.chars();
-    let mut in_class = false;
-    while let Some(c) = chars.next() {
-        if c != '\\' {
-            in_class = match c {
-                '[' => true,
-                ']' => false,
-                _ => in_class,
-            };
-            out.push(c);
-            continue;
-        }
-        match chars.next() {
-            Some('d') if in_class => out.push_str("0-9"),
-            Some('w') if in_class => out.push_str("0-9A-Za-z_"),
-            Some('s') if in_class => out.push_str(r"\t\n\x0C\r "),
-            Some('d') => out.push_str("[0-9]"),
-            Some('D') => out.push_str("[^0-9]"),
-            Some('w') => out.push_str("[0-9A-Za-z_]"),
-            Some('W') => out.push_str("[^0-9A-Za-z_]"),
-            Some('s') => out.push_str(r"[\t\n\x0C\r ]"),
-            Some('S') => out.push_str(r"[^\t\n\x0C\r ]"),
-            Some('b') => out.push_str(r"(?-u:\b)"),
-            Some(other) => {
-                out.push('\\');
-                out.push(other);
-            }
-            None => out.push('\\'),
-        }
-    }
-    out
 }
 
 impl PartialEq for Matcher {
@@ -253,29 +200,6 @@ impl fmt::Display for Selector {
 #[cfg(test)]
 mod tests {
     use super::{MatchOp, Matcher};
-
-    fn regex(pattern: &str) -> Matcher {
-        Matcher::try_new("l", MatchOp::Regex, pattern).unwrap()
-    }
-
-    #[test]
-    fn a_regex_is_anchored_at_both_ends() {
-        assert!(regex("a.*").matches("abc"));
-        assert!(!regex("b").matches("abc"));
-        assert!(!regex("a|b").matches("ab"));
-    }
-
-    #[test]
-    fn a_dot_matches_a_newline() {
-        assert!(regex("a.b").matches("a\nb"));
-    }
-
-    #[test]
-    fn perl_classes_are_ascii() {
-        assert!(!regex(r"\d").matches("٣"));
-        assert!(regex(r"[\d.]+").matches("1.5"));
-        assert!(!regex(r"\w+").matches("é"));
-    }
 
     #[test]
     fn the_spelling_of_a_bound_does_not_matter() {

@@ -10,6 +10,7 @@ mod hash;
 mod kind;
 mod labels;
 mod matcher;
+mod pattern;
 mod random;
 mod sample;
 mod sampling;
@@ -22,7 +23,8 @@ pub use format::{format_value, rounded};
 pub use hash::{Keyed, hash_bytes};
 pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
-pub use matcher::{MatchOp, Matcher, Selector, pattern_error};
+pub use matcher::{MatchOp, Matcher, Selector};
+pub use pattern::{PatternError, anchored};
 pub use random::SplitMix64;
 pub use sample::{Counts, Evidence, MetricSample, Quotient};
 pub use sampling::Sampling;
@@ -31,6 +33,6 @@ pub use time::{Timestamp, date_of_days, days_of_date, format_duration, parse_dur
 
 pub(crate) use format::{format_bound, format_general};
 pub(crate) use hash::random_seed;
-pub(crate) use matcher::anchored;
+pub(crate) use pattern::unanchored;
 pub(crate) use sampling::{plausible_proportion, plausible_ranks};
 pub(crate) use time::millis;

@@ -64,9 +64,14 @@ functions! {
     Exp "exp" (Vector) 1..=1 => Vector;
     FirstOverTime "first_over_time" (Matrix) 1..=1 => Vector;
     Floor "floor" (Vector) 1..=1 => Vector;
+    HistogramAvg "histogram_avg" (Vector) 1..=1 => Vector;
+    HistogramCount "histogram_count" (Vector) 1..=1 => Vector;
     HistogramFraction "histogram_fraction" (Scalar, Scalar, Vector) 3..=3 => Vector;
     HistogramQuantile "histogram_quantile" (Scalar, Vector) 2..=2 => Vector;
     HistogramQuantiles "histogram_quantiles" (Vector, Text, Scalar) 3..=12 => Vector;
+    HistogramStddev "histogram_stddev" (Vector) 1..=1 => Vector;
+    HistogramStdvar "histogram_stdvar" (Vector) 1..=1 => Vector;
+    HistogramSum "histogram_sum" (Vector) 1..=1 => Vector;
     Hour "hour" (Vector) 0..=1 => Vector;
     Idelta "idelta" (Matrix) 1..=1 => Vector;
     Increase "increase" (Matrix) 1..=1 => Vector;
@@ -115,12 +120,7 @@ functions! {
 }
 
 /// The functions of PromQL that are not supported, with the feature they need.
-const REFUSED: [(&str, &str); 15] = [
-    ("histogram_avg", "native histograms"),
-    ("histogram_count", "native histograms"),
-    ("histogram_sum", "native histograms"),
-    ("histogram_stddev", "native histograms"),
-    ("histogram_stdvar", "native histograms"),
+const REFUSED: [(&str, &str); 10] = [
     ("info", "joins with info metrics"),
     ("start_timestamp", "start timestamps"),
     ("limitk", "sampling of series"),
@@ -134,6 +134,19 @@ const REFUSED: [(&str, &str); 15] = [
 ];
 
 impl Function {
+    /// Whether the function reads native histograms only, and returns nothing for other samples.
+    #[must_use]
+    pub fn is_of_native_histograms(self) -> bool {
+        matches!(
+            self,
+            Self::HistogramAvg
+                | Self::HistogramCount
+                | Self::HistogramStddev
+                | Self::HistogramStdvar
+                | Self::HistogramSum
+        )
+    }
+
     /// The function with this name; `holt_winters` is the old name of
     /// `double_exponential_smoothing`.
     pub(super) fn named(name: &str) -> Option<Self> {

@@ -127,6 +127,15 @@ pub fn unquote(quoted: &str) -> Result<String, String> {
 /// # Errors
 /// Text that is none of these, native histograms, or more than a million values.
 pub fn parse_values(text: &str) -> Result<Vec<f64>, String> {
+    parse_first_values(text, usize::MAX)
+}
+
+/// The first values of a series, at most this many. The rest must be values too.
+///
+/// # Errors
+/// Text that is none of the forms of [`parse_values`], native histograms, or more than a million
+/// values among the first.
+pub fn parse_first_values(text: &str, most: usize) -> Result<Vec<f64>, String> {
     if text.contains("{{") {
         return Err(
             "native histograms are not evaluated here; write the buckets as series with le"
@@ -136,15 +145,19 @@ pub fn parse_values(text: &str) -> Result<Vec<f64>, String> {
     let mut values = Vec::new();
     for word in text.split_whitespace() {
         let (base, times) = repeated(word).ok_or_else(|| not_a_value(word))?;
-        let count = times.unwrap_or(0).saturating_add(1);
+        let left = most - values.len();
+        let count = times.unwrap_or(0).saturating_add(1).min(left);
         if count > MAX_VALUES - values.len() {
             return Err(format!(
                 "{word:?} makes more than {MAX_VALUES} values; shorten the series"
             ));
         }
         match (base, times) {
-            ("_", _) => values.extend(std::iter::repeat_n(ABSENT, times.unwrap_or(1))),
-            ("stale", None) => values.push(STALE),
+            ("_", _) => {
+                let gaps = times.unwrap_or(1).min(left);
+                values.extend(std::iter::repeat_n(ABSENT, gaps));
+            }
+            ("stale", None) => values.extend(std::iter::repeat_n(STALE, count)),
             _ => {
                 let (mut value, step) = progression(base).ok_or_else(|| not_a_value(word))?;
                 if times.is_some() && base.ends_with(|c: char| c.is_ascii_alphabetic()) {
@@ -200,7 +213,7 @@ fn number(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_metric, parse_series, parse_values, unquote};
+    use super::{parse_first_values, parse_metric, parse_series, parse_values, unquote};
     use crate::series::{is_absent, is_stale};
 
     #[test]
@@ -224,6 +237,17 @@ mod tests {
         assert_eq!(parse_values("1 2 0x999997").unwrap().len(), 1_000_000);
         let error = parse_values("0x1000000").unwrap_err();
         assert!(error.contains("more than 1000000 values"), "{error}");
+    }
+
+    #[test]
+    fn of_a_long_series_as_many_values_are_read_as_are_needed() {
+        let read = |text: &str, most| parse_first_values(text, most);
+        assert_eq!(read("1+1x99999999", 3).unwrap(), [1.0, 2.0, 3.0]);
+        assert_eq!(read("1 2 3 stale 5", 2).unwrap(), [1.0, 2.0]);
+        assert_eq!(read("1 _x99999999 2", 4).unwrap().len(), 4);
+        assert_eq!(read("1 2", 9).unwrap(), [1.0, 2.0]);
+        assert!(read("0x99999999", 2_000_000).is_err());
+        assert!(read("1 2 three", 1).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ast::{ExprKind, ExprNode};
 use super::error::{Position, PromqlError, Span};
 use super::eval::{
     Context, Counts, Coverage, Level, Note, Ranges, Root, Sampler, Scratch, Table, Vector, build,
@@ -160,6 +161,7 @@ impl Query {
         let bounds = (start.as_millis(), end.as_millis());
         let plan = planned(&mut self.plan, &self.expr)?;
         let mut cx = context(source, &self.options, bounds, &mut self.pool);
+        note_sorting(self.expr.root(), &mut cx);
         let mut series = Collected::default();
         let mut at = start;
         let mut result = Ok(());
@@ -192,6 +194,21 @@ impl Query {
             cx,
             result.map(|()| ExprValue::Matrix(series.found)),
         )
+    }
+}
+
+/// Notes every function that sorts: the series of a range are always in the order of their labels.
+fn note_sorting(node: &ExprNode, cx: &mut Context<'_>) {
+    if let ExprKind::Call(function, _) = &node.kind
+        && function.signature().name.starts_with("sort")
+    {
+        cx.note(Level::Warning, node.span, || {
+            "sort is ineffective for range queries since results are always ordered by labels"
+                .to_owned()
+        });
+    }
+    for child in node.children() {
+        note_sorting(child, cx);
     }
 }
 

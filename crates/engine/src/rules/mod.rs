@@ -49,6 +49,8 @@ pub struct Group {
     pub interval: Option<Duration>,
     /// Most alerts of one rule that are pending or firing at once; 0 is no limit.
     pub limit: usize,
+    /// Keys that are written and have no effect.
+    pub without_effect: Vec<&'static str>,
     /// The rules.
     pub rules: Vec<Rule>,
 }

@@ -29,6 +29,7 @@ fn monitor() -> ModelMonitor {
         name: "g".to_owned(),
         interval: None,
         limit: 0,
+        without_effect: Vec::new(),
         rules: vec![Rule::Alert { expr, alert }],
     };
     let rules = RuleSet {

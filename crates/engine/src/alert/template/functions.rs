@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
-use crate::metric::{parse_duration, pattern_error};
+use crate::metric::{parse_duration, unanchored};
 
 use super::length::check_length;
 use super::value::Value;
@@ -236,8 +236,7 @@ fn strings(name: &str, arguments: &[Value]) -> Option<Result<Value, String>> {
 
 fn pattern(arguments: &[Value]) -> Result<Regex, String> {
     let text = text(arguments, 0)?;
-    Regex::new(text)
-        .map_err(|error| format!("bad regular expression {text:?}: {}", pattern_error(&error)))
+    unanchored(text).map_err(|why| format!("bad regular expression {text:?}: {why}"))
 }
 
 fn matches_pattern(arguments: &[Value]) -> Result<Value, String> {
@@ -265,20 +264,46 @@ fn replace_all(arguments: &[Value]) -> Result<Value, String> {
     Ok(Value::Text(out))
 }
 
-/// Every word's first letter in upper case, as Go's `strings.Title`.
+/// Every word's first letter in upper case, as Prometheus 3 has it, which takes words from Unicode
+/// (UAX #29): a single `.`, `:` or apostrophe inside of a word does not end it.
 fn title(text: &str) -> String {
-    let mut inside = false;
-    text.chars()
-        .map(|c| {
-            let first = !inside;
-            inside = c.is_alphanumeric() || c == '_' || c == '\'';
-            if first {
-                c.to_uppercase().next().unwrap_or(c)
-            } else {
-                c
-            }
-        })
-        .collect()
+    let (mut is_inside, mut was_mid) = (false, false);
+    let titled = text.chars().map(|c| {
+        let is_mid = is_mid_word(c);
+        is_inside &= is_mid && !was_mid || c.is_alphanumeric() || c == '_';
+        was_mid = is_mid;
+        let is_first = !is_inside && (c.is_lowercase() || c.is_uppercase());
+        is_inside |= is_first;
+        if is_first {
+            c.to_uppercase().next().unwrap_or(c)
+        } else {
+            c
+        }
+    });
+    titled.collect()
+}
+
+/// Whether a character is `MidNumLet`, `MidLetter` or `Single_Quote` in Unicode's word boundaries.
+fn is_mid_word(c: char) -> bool {
+    matches!(
+        c,
+        '.' | ':'
+            | '\''
+            | '·'
+            | '\u{387}'
+            | '\u{55f}'
+            | '\u{5f4}'
+            | '\u{2018}'
+            | '\u{2019}'
+            | '\u{2024}'
+            | '\u{2027}'
+            | '\u{fe13}'
+            | '\u{fe52}'
+            | '\u{fe55}'
+            | '\u{ff07}'
+            | '\u{ff0e}'
+            | '\u{ff1a}'
+    )
 }
 
 /// Host and port, split as by Go's `net.SplitHostPort`.

@@ -143,6 +143,13 @@ fn the_compliance_suite_gets_its_expected_strings() {
         ),
         ("{{ \"2h10m15s\" | parseDuration }}", 0.0, "7815"),
         ("{{ \"testing\" | title }}", 0.0, "Testing"),
+        ("{{ (toTime $value).Year }}", 1_643_114_203.0, "2022"),
+        (
+            "{{ with toTime $value }}{{ .Weekday }} {{ .Day }} {{ .Month }} {{ .YearDay }} {{ .UTC.Hour }}:{{ .Minute }}:{{ .Second }} {{ .Unix }}{{ end }}",
+            1_643_114_203.9,
+            "Tuesday 25 January 25 12:36:43 1643114203",
+        ),
+        ("{{ (toDuration $value).Minutes }}", 90.0, "1.5"),
         ("{{ $labels.instance | stripPort }}", 0.0, "::1"),
     ] {
         assert_eq!(render_with(text, value).as_deref(), Ok(expected), "{text}");
@@ -503,5 +510,28 @@ proptest::proptest! {
             });
             proptest::prop_assert!(rendered.map_or(true, |text| text.len() <= 64 * 1024));
         }
+    }
+}
+
+/// The words are those of Prometheus 3.12.
+#[test]
+fn a_title_has_the_words_that_unicode_has() {
+    for (text, expected) in [
+        ("host-01.example.com:443", "Host-01.Example.com:443"),
+        ("my.model.v2", "My.model.v2"),
+        ("UPPER.xy a.bc", "UPPER.xy A.bc"),
+        ("1.2.3.4 a1.b2 a.1b", "1.2.3.4 A1.b2 A.1b"),
+        ("http://a.b/c a..b", "Http://A.b/C A..B"),
+        (
+            "foo'bar foo_bar foo:bar kube-system",
+            "Foo'bar Foo_bar Foo:bar Kube-System",
+        ),
+        (
+            "foo·bar foo\u{2019}bar foo\u{2024}bar é.è",
+            "Foo·bar Foo\u{2019}bar Foo\u{2024}bar É.è",
+        ),
+    ] {
+        let template = format!("{{{{ title {text:?} }}}}");
+        assert_eq!(render_with(&template, 0.0).as_deref(), Ok(expected));
     }
 }

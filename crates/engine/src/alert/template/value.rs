@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::metric::Labels;
+use crate::metric::{Labels, date_of_days, days_of_date};
 
 use super::numbers;
 
@@ -26,6 +26,72 @@ pub(super) enum Value {
     Time(f64),
     /// A duration in seconds.
     Duration(f64),
+}
+
+/// What a method of Go's `time.Time` without arguments returns; the zone is UTC.
+fn part_of_time(seconds: f64, method: &str) -> Option<Value> {
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    let (millis, whole) = ((seconds * 1e3).floor() as i64, seconds.floor() as i64);
+    let (days, second) = (whole.div_euclid(86_400), whole.rem_euclid(86_400));
+    let (year, month, day) = date_of_days(days);
+    let name_of = |names: &[&str], index: i64| {
+        let name = usize::try_from(index).ok().and_then(|at| names.get(at));
+        Value::Text((*name.unwrap_or(&"")).to_owned())
+    };
+    Some(match method {
+        "UTC" => Value::Time(seconds),
+        "Unix" => Value::Int(whole),
+        "UnixMilli" => Value::Int(millis),
+        "Year" => Value::Int(year),
+        "Month" => name_of(&MONTHS, month - 1),
+        "Day" => Value::Int(day),
+        "YearDay" => Value::Int(days - days_of_date(year, 1, 1) + 1),
+        // The epoch began on a Thursday.
+        "Weekday" => name_of(&WEEKDAYS, (days + 4).rem_euclid(7)),
+        "Hour" => Value::Int(second / 3600),
+        "Minute" => Value::Int(second % 3600 / 60),
+        "Second" => Value::Int(second % 60),
+        _ => return None,
+    })
+}
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+
+/// What a method of Go's `time.Duration` without arguments returns.
+fn part_of_duration(seconds: f64, method: &str) -> Option<Value> {
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    let whole = |scale: f64| Value::Int((seconds * scale) as i64);
+    Some(match method {
+        "Hours" => Value::Float(seconds / 3600.0),
+        "Minutes" => Value::Float(seconds / 60.0),
+        "Seconds" => Value::Float(seconds),
+        "Milliseconds" => whole(1e3),
+        "Microseconds" => whole(1e6),
+        "Nanoseconds" => whole(1e9),
+        _ => return None,
+    })
 }
 
 impl Value {
@@ -127,17 +193,19 @@ impl Value {
                 .cloned()
                 .ok_or_else(|| format!("can't evaluate field {name}")),
             Self::Nil => Err(format!("nil data; no entry for key {name:?}")),
-            Self::Bool(_)
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::Text(_)
-            | Self::List(_)
-            | Self::Time(_)
-            | Self::Duration(_) => Err(format!(
-                "can't evaluate field {name} in type {}",
-                self.type_name()
-            )),
+            Self::Time(seconds) => part_of_time(*seconds, name).ok_or_else(|| self.no_field(name)),
+            Self::Duration(seconds) => {
+                part_of_duration(*seconds, name).ok_or_else(|| self.no_field(name))
+            }
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Text(_) | Self::List(_) => {
+                Err(self.no_field(name))
+            }
         }
+    }
+
+    fn no_field(&self, name: &str) -> String {
+        let kind = self.type_name();
+        format!("can't evaluate field {name} in type {kind}")
     }
 
     pub(super) fn type_name(&self) -> &'static str {

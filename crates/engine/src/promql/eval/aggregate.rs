@@ -29,11 +29,15 @@ impl Groups {
         let of = (0..table.len())
             .map(|row| {
                 let group = group_labels(&table.visible(row, delayed), grouping);
-                *numbers.entry(group).or_insert_with_key(|group| {
+                let number = *numbers.entry(group).or_insert_with_key(|group| {
                     labels.push(group.clone());
-                    dropped.push(table.is_dropped(row) && group.name().is_some());
+                    dropped.push(false);
                     labels.len() as u32 - 1
-                })
+                });
+                // One member whose name is dropped takes the name from the group.
+                let has_name = labels[number as usize].name().is_some();
+                dropped[number as usize] |= table.is_dropped(row) && has_name;
+                number
             })
             .collect();
         let table = Arc::new(Table::with_dropped(labels, dropped, delayed));

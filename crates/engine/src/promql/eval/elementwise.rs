@@ -47,6 +47,8 @@ impl VectorOperator for Elementwise {
         }
         vector.order = None;
         match self.function {
+            // No scraped text holds a native histogram.
+            native if native.is_of_native_histograms() => vector.filter(|_| false),
             Function::Clamp if params[1] < params[0] => vector.filter(|_| false),
             Function::Clamp => vector.map(|v| at_least(at_most(v, params[1]), params[0])),
             Function::ClampMin => vector.map(|v| at_least(v, params[0])),
@@ -147,6 +149,14 @@ mod tests {
         assert_eq!(values("clamp(x, 5, 5)"), [5.0]);
         assert_eq!(values("clamp(x, 1, 10)"), [7.0]);
         assert_eq!(values("clamp(x, 6, 5)"), [0.0; 0]);
+    }
+
+    #[test]
+    fn functions_of_native_histograms_return_nothing_for_other_samples() {
+        for function in ["avg", "count", "stddev", "stdvar", "sum"] {
+            assert_eq!(values(&format!("histogram_{function}(x)")), [0.0; 0]);
+            assert_eq!(values(&format!("histogram_{function}(x) or x")), [7.0]);
+        }
     }
 
     #[test]

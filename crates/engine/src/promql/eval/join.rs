@@ -29,6 +29,8 @@ struct Output {
     ones: Vec<u32>,
     /// Scratch: whether there is a pair for each signature.
     matched: Vec<bool>,
+    /// Scratch: rows with a pair that a comparison leaves out.
+    left_out: Vec<usize>,
 }
 
 /// The two vectors of one instant.
@@ -181,6 +183,17 @@ impl Join {
         self.output.table = None;
     }
 
+    /// Whether a side is empty, so that it does not matter what is on the other.
+    fn matches_nothing(&self, many: &Vector, one: &Vector) -> bool {
+        let is_empty = |side: &Vector| side.present().next().is_none();
+        let is_filled = self.fills() != (None, None);
+        match (is_empty(many), is_empty(one)) {
+            (true, true) => true,
+            (false, false) => false,
+            _ => !is_filled,
+        }
+    }
+
     fn run(
         &mut self,
         cx: &mut Context<'_>,
@@ -189,6 +202,10 @@ impl Join {
     ) -> Result<Vector, PromqlError> {
         let delayed = cx.delayed();
         let (left, right) = (&many.table, &one.table);
+        if self.matches_nothing(many, one) {
+            let values = cx.take(left.len(), ABSENT);
+            return Ok(Vector::new(Arc::clone(left), values));
+        }
         let (signatures, is_new) = self.cache.get(left, right, &self.matching, delayed);
         let sides = Sides {
             many,
@@ -217,7 +234,11 @@ impl Join {
             .table
             .clone()
             .unwrap_or_else(|| Arc::clone(left));
+        // Labels must be unique before the comparison.
         self.check(&table, &values)?;
+        for row in self.output.left_out.drain(..) {
+            values[row] = ABSENT;
+        }
         if self.op == BinaryOp::Div {
             self.note_counts(cx, &sides, &table);
         }
@@ -250,6 +271,7 @@ impl Join {
         let mut matched = std::mem::take(&mut self.output.matched);
         matched.clear();
         matched.resize(seen.len(), false);
+        self.output.left_out.clear();
         let mut changed = false;
         for (row, value) in sides.many.present() {
             let number = sides.signatures.left[row] as usize;
@@ -259,14 +281,15 @@ impl Join {
                 (UNKNOWN, Some(fill)) => (FILLED, fill),
                 (partner, _) => (partner, sides.one.values[partner as usize]),
             };
-            let Some(result) = self.combine(value, other) else {
-                continue;
-            };
+            // Also where a comparison would leave one of them.
             if self.matching.many.is_none() && std::mem::replace(&mut matched[number], true) {
                 let message = "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
                 return Err(PromqlError::evaluation(self.span, message));
             }
-            values[row] = result;
+            values[row] = self.combine(value, other).unwrap_or_else(|| {
+                self.output.left_out.push(row);
+                0.0
+            });
             if self.output.partners[row] != partner {
                 let many = sides.many.table.visible(row, sides.delayed);
                 let is_real = partner != FILLED;

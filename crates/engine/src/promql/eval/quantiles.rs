@@ -8,7 +8,7 @@ use super::super::error::{PromqlError, Span};
 use super::context::Level;
 use super::histogram::{Bucket, flatten, fraction, merge, quantile};
 use super::range_function::note_quantile;
-use super::table::{Derived, is_metadata};
+use super::table::Derived;
 use super::{Context, Param, Table, Vector, VectorOperator};
 use crate::metric::{Labels, format_bound};
 use crate::series::{ABSENT, is_absent};
@@ -59,7 +59,8 @@ impl Histograms {
                     .push((row as u32, le.to_owned(), name.to_owned()));
                 continue;
             };
-            let key = raw.retain(|label| label != "le" && !is_metadata(label));
+            // Histograms of several metrics stay apart, so that their quantiles clash by name.
+            let key = table.visible(row, delayed).retain(|label| label != "le");
             let number = *numbers.entry(key).or_insert_with(|| {
                 labels.push(raw.retain(|label| label != "le"));
                 found.names.push(name.to_owned());

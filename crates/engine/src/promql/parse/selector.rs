@@ -4,7 +4,7 @@ use super::super::ast::{ExprKind, ExprNode, Select};
 use super::super::error::{PromqlError, Span};
 use super::super::token::Token;
 use super::Parser;
-use crate::metric::{Labels, MatchOp, Matcher, Selector, pattern_error};
+use crate::metric::{Labels, MatchOp, Matcher, Selector};
 
 impl Parser<'_> {
     /// Parses a selector after its name, if it has one.
@@ -72,8 +72,7 @@ impl Parser<'_> {
                     "a second metric name: use the name or the label __name__",
                 ));
             }
-            let matcher = Matcher::try_new(&label, op, &value).map_err(|error| {
-                let why = pattern_error(&error);
+            let matcher = Matcher::try_new(&label, op, &value).map_err(|why| {
                 PromqlError::syntax(
                     value_span,
                     format!("not a regular expression: {value:?}: {why}"),
