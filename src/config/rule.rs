@@ -6,7 +6,9 @@ use serde_json::Value as Json;
 
 use super::drift::drift_rule;
 use super::ratio::ratio_rule;
-use super::rule_keys::{AlertKeys, RecordKeys, RetrainKeys, RuleKeys, WatchKeys};
+use super::rule_keys::{
+    AlertKeys, RecordKeys, RetrainKeys, RuleKeys, VerifyKeys, WatchKeys,
+};
 use super::rule_shapes::templates;
 use super::rules::{References, RuleReader};
 use crate::alert::{self, AlertKind, Template};
@@ -14,6 +16,7 @@ use crate::describe::Node;
 use crate::judge::{StrategyConfig, StrategyContext};
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Label, Metric, format_duration};
+use crate::notify::retrain::Verify;
 use crate::promql::Expr;
 use crate::rules::{Retrain, Rule, Watch};
 
@@ -137,6 +140,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
         strategy: strategy?,
         alert,
         adapt_after: keys.adapt_after,
+        expect: keys.expect.map(|expect| expect.every),
         retrain,
     })))
 }
@@ -220,5 +224,16 @@ fn retrain(keys: RetrainKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Ret
         cooldown: keys.cooldown,
         after: keys.after,
         unless,
+        verify: verify(&keys.verify),
+        rollback: keys.rollback,
     }
+}
+
+fn verify(keys: &VerifyKeys) -> Option<Verify> {
+    let verify = Verify {
+        at_most: keys.at_most,
+        within: keys.within,
+        compared_for: keys.compared_for,
+    };
+    (keys.at_most > 0).then_some(verify)
 }

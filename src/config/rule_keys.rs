@@ -14,7 +14,7 @@ use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
 use crate::judge::StrategyConfig;
 use crate::map::drift::{DriftParams, Statistic};
 use crate::metric::{Direction, Metric};
-use crate::notify::retrain::Policy;
+use crate::notify::retrain::{Policy, Verify};
 use crate::promql::Expr;
 
 /// A rule file: groups, alone or in a manifest.
@@ -246,6 +246,8 @@ section! {
         /// With `no_data: keep`: how long a target that answers must have stopped exporting the
         /// series until the alert resolves; 0 for never.
         pub(super) no_data_resolve: Duration = Duration::from_secs(3600);
+        /// Which observations must come; the alert `SidewatchObservationsMissing` says when they do not.
+        pub(super) expect: Option<ExpectKeys> = None;
         /// Set on the labels of the series; values are templates. An empty value removes the label.
         pub(super) labels: Vec<(String, Template)> as LabelTemplates = Vec::new();
         /// Texts for people; values are templates.
@@ -263,6 +265,18 @@ fn check_no_data(watch: &mut WatchKeys, node: &Node<'_>) {
 }
 
 section! {
+    /// Which observations of a watch's series must come.
+    #[derive(Debug, Clone)]
+    pub(super) struct ExpectKeys {
+        required {
+            /// Longest time between two new observations of a series: until a counter behind its value
+            /// increases, or the value changes if there is none.
+            pub(super) every: Duration, above(0.0), example("26h");
+        }
+    }
+}
+
+section! {
     /// When a firing watch asks for a new model.
     #[derive(Debug, Clone)]
     pub(super) struct RetrainKeys {
@@ -270,8 +284,28 @@ section! {
         pub(super) cooldown: Duration = Policy::default().cooldown;
         /// How many of the last evaluations must be anomalous.
         pub(super) after: (u32, u32) as Share = (1, 1), example("3/5");
-        /// No request while this returns something.
+        /// No request while this returns something, nor on values that cover such a time.
         pub(super) unless: Option<Expr> as Option<Expression> = None, example("up == 0");
+        /// How the next version of the model is compared with the one before.
+        pub(super) verify: VerifyKeys = VerifyKeys::default();
+        /// Sends the CloudEvent `dev.sidewatch.rollback.requested` when the next version is worse than
+        /// the one before.
+        pub(super) rollback: bool = false;
+    }
+}
+
+section! {
+    /// How the next version of a model is compared with the one before, where the watched series or
+    /// `model.version` name versions.
+    #[derive(Debug, Clone)]
+    pub(super) struct VerifyKeys {
+        /// After so many versions in a row that are no better, retraining is requested no more; 0 for
+        /// no comparison.
+        pub(super) at_most: u32 = Verify::default().at_most;
+        /// How long a request waits for a new version before it may be repeated.
+        pub(super) within: Duration = Verify::default().within;
+        /// Longest time that a new version is compared.
+        pub(super) compared_for @ "for": Duration = Verify::default().compared_for;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::alerting;
-use super::{Finding, Lint, RuleContext};
+use super::{Finding, Lint, RuleContext, SetContext};
 use crate::map::{Recording, Source};
 use crate::promql::Expr;
 use crate::promql::ast::{AggregateOp, Binary, BinaryOp, ExprKind, ExprNode, Many, Type};
@@ -72,6 +72,11 @@ fn shown(source: &str) -> BTreeSet<&str> {
 #[must_use]
 pub(crate) fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
     labels(expr.root(), &Recorded::new(), 0)
+}
+
+/// The labels that an expression keeps, records included; `None` unless it determines them.
+pub(super) fn labels_of(expr: &Expr, set: &SetContext<'_>) -> Option<BTreeSet<String>> {
+    labels(expr.root(), &set.recorded, 0)
 }
 
 /// Every record by its name.

@@ -17,6 +17,7 @@ use crate::map::ratio::RatioRule;
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Metric};
 use crate::promql::Expr;
+use crate::retrain::Verify;
 
 /// Every rule of every file, in order.
 #[derive(Debug, Clone, Default)]
@@ -176,6 +177,8 @@ pub struct Watch {
     pub alert: alert::AlertRule,
     /// How long an incident lasts until a steady new level is accepted as normal; zero for ever.
     pub adapt_after: Duration,
+    /// Longest time between two observations of a series; `None` if none are expected.
+    pub expect: Option<Duration>,
     /// When to request retraining.
     pub retrain: Option<Retrain>,
 }
@@ -187,6 +190,10 @@ pub struct Retrain {
     pub cooldown: Duration,
     /// At least this many of the last evaluations must be anomalous; `(1, 1)` by default.
     pub after: (u32, u32),
-    /// No request while this returns something.
+    /// No request while this returns something, nor on evidence from such a time.
     pub unless: Option<Expr>,
+    /// How the next version is compared with the one before; `None` for not at all.
+    pub verify: Option<Verify>,
+    /// Whether the version before is requested when the next one is worse.
+    pub rollback: bool,
 }
