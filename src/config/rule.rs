@@ -5,15 +5,17 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::drift::drift_rule;
+use super::estimate::estimate_rule;
 use super::ratio::ratio_rule;
 use super::rule_keys::{
-    AlertKeys, RecordKeys, RetrainKeys, RuleKeys, VerifyKeys, WatchKeys,
+    AlertKeys, EstimateKeys, RecordKeys, RetrainKeys, RuleKeys, VerifyKeys, WatchKeys,
 };
 use super::rule_shapes::templates;
 use super::rules::{References, RuleReader};
 use crate::alert::{self, AlertKind, Template};
 use crate::describe::Node;
 use crate::judge::{StrategyConfig, StrategyContext};
+use crate::map::estimate::Estimated;
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Label, Metric, format_duration};
 use crate::notify::retrain::Verify;
@@ -45,7 +47,20 @@ pub(super) fn rule(keys: RuleKeys, node: &Node<'_>, context: &RuleContext<'_>) -
 fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     let metric = keys
         .metric
-        .or(keys.drift.as_ref().map(|_| Metric::PredictionDrift));
+        .or(keys.drift.as_ref().map(|_| Metric::PredictionDrift))
+        .or_else(|| estimated(keys.estimate.as_ref()?));
+    if let Some(estimate) = keys.estimate {
+        let below = node.peek("estimate")?;
+        let estimate = estimate_rule(estimate, &keys.record, &below, context)?;
+        return Some(Rule::Record(Recording {
+            name: keys.record,
+            metric,
+            direction: keys.direction,
+            labels: record_labels(keys.labels, context),
+            source: Source::Estimate(Box::new(estimate)),
+            samples: None,
+        }));
+    }
     let source = match (keys.drift, keys.ratio, keys.expr) {
         (Some(drift), ..) => {
             let below = node.peek("drift")?;
@@ -69,6 +84,12 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         source,
         samples,
     }))
+}
+
+/// The kind of an estimate, if the record does not say it: precision and recall are shares of right
+/// answers as accuracy is.
+fn estimated(estimate: &EstimateKeys) -> Option<Metric> {
+    (estimate.of != Estimated::Gap).then_some(Metric::Accuracy)
 }
 
 fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {

@@ -13,6 +13,7 @@ use crate::alert::{NoData, Template};
 use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
 use crate::judge::StrategyConfig;
 use crate::map::drift::{DriftParams, Statistic};
+use crate::map::estimate::Estimated;
 use crate::metric::{Direction, Metric};
 use crate::notify::retrain::{Policy, Verify};
 use crate::promql::Expr;
@@ -145,7 +146,7 @@ impl Shape for RuleKeys {
 section! {
     /// Gives a PromQL value, the drift of a distribution, or a counted ratio a name.
     #[check(check_source)]
-    #[schema(json!({"oneOf": [{"required": ["expr"]}, {"required": ["drift"]}, {"required": ["ratio"]}]}))]
+    #[schema(json!({"oneOf": [{"required": ["expr"]}, {"required": ["drift"]}, {"required": ["ratio"]}, {"required": ["estimate"]}]}))]
     #[derive(Debug, Clone)]
     pub(super) struct RecordKeys {
         required {
@@ -156,7 +157,7 @@ section! {
         pub(super) metric: Option<Metric> = None;
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of `metric`");
-        /// The value. One of `expr`, `drift` and `ratio` must be there.
+        /// The value. One of `expr`, `drift`, `ratio` and `estimate` must be there.
         pub(super) expr: Option<Expr> as Option<Expression> = None,
             example("sum by (model_name) (rate(request_errors_total[1m]))");
         /// How far a distribution is from a reference, in the place of `expr`.
@@ -167,6 +168,9 @@ section! {
             example("sum by (model_name) (increase(requests_total[1m]))");
         /// The share of observations that is good or bad, counted, in the place of `expr`.
         pub(super) ratio: Option<RatioKeys> = None;
+        /// How right a model is expected to be, from its scores, in the place of `expr`. The series have
+        /// the label `estimated="true"`.
+        pub(super) estimate: Option<EstimateKeys> = None;
         /// Set on every recorded series; an empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
     }
@@ -177,7 +181,7 @@ fn check_source(_record: &mut RecordKeys, node: &Node<'_>) {
     if node.has("samples") && !node.has("expr") {
         node.problem_below("samples", "has an effect with expr only");
     }
-    let sources = ["expr", "drift", "ratio"];
+    let sources = ["expr", "drift", "ratio", "estimate"];
     let written: Vec<&str> = sources.into_iter().filter(|key| node.has(key)).collect();
     match written.as_slice() {
         [] => node.problem("expr is missing"),
@@ -376,6 +380,68 @@ section! {
         pub(super) window: Duration = Duration::from_secs(10 * 60);
         /// How late the observations are counted; for the texts of alerts.
         pub(super) label_delay: Option<Duration> = None, above(0.0), example("24h");
+    }
+}
+
+section! {
+    /// How right a model is expected to be without labels: from a histogram of calibrated `scores`, or
+    /// from a sum and a count of `confidence`. It cannot see a change of what is right for the same
+    /// input (concept drift), which leaves the scores as they are.
+    #[schema(json!({"oneOf": [{"required": ["scores"]}, {"required": ["confidence"]}]}))]
+    #[derive(Debug, Clone)]
+    pub(super) struct EstimateKeys {
+        /// A selector of cumulative buckets of probabilities of class 1.
+        pub(super) scores: Option<Expr> as Option<CounterSelector> = None,
+            example("prediction_score_bucket");
+        /// In the place of `scores`: the name, without `_sum` and `_count`, of a summary or histogram of
+        /// probabilities that the prediction is right.
+        pub(super) confidence: Option<Expr> as Option<CounterSelector> = None,
+            example("prediction_confidence");
+        /// What is estimated.
+        pub(super) of: Estimated = Estimated::Accuracy;
+        /// From this score on the prediction is class 1.
+        pub(super) threshold: f64 = 0.5, between(0.0, 1.0);
+        /// What scores mean, measured on labelled predictions.
+        pub(super) calibration: Option<CalibrationKeys> = None;
+        /// Counters of labelled predictions, with which the estimate is compared. While they contradict
+        /// it, the estimate has no value.
+        pub(super) truth: Option<TruthKeys> = None;
+        /// The labels that stay: there is one estimate for each of their values.
+        pub(super) by: Vec<String> = Vec::new(), example("[model_name]");
+        /// How much of the past the value covers, two evaluations at least and 31d at most.
+        pub(super) window: Duration = Duration::from_secs(30 * 60);
+        /// Fewest predictions in the window for an estimate, and fewest labels for a comparison.
+        pub(super) min_samples: u64 = 100, at_least(1.0);
+    }
+}
+
+section! {
+    /// What scores mean. `sidewatch baseline --labels` measures it with the two selectors.
+    #[derive(Debug, Clone)]
+    pub(super) struct CalibrationKeys {
+        required {
+            /// The file with the measured shares of class 1, relative to the rule file.
+            pub(super) file: String, example("calibration.yaml");
+        }
+        /// A selector of cumulative buckets of the scores of labelled predictions.
+        pub(super) labelled: Option<Expr> as Option<CounterSelector> = None,
+            example("labeled_score_bucket");
+        /// A selector of those buckets for the predictions whose label is class 1.
+        pub(super) positive: Option<Expr> as Option<CounterSelector> = None,
+            example("labeled_score_bucket{label=\"1\"}");
+    }
+}
+
+section! {
+    /// Counters of labelled predictions.
+    #[derive(Debug, Clone)]
+    pub(super) struct TruthKeys {
+        required {
+            /// Those that are right.
+            pub(super) good: Vec<Expr> as CounterSelectors, example("predictions_correct_total");
+            /// All of them.
+            pub(super) total: Vec<Expr> as CounterSelectors, example("predictions_labeled_total");
+        }
     }
 }
 

@@ -104,6 +104,10 @@ fn labels(node: &ExprNode, known: &Recorded<'_>, depth: usize) -> Option<BTreeSe
                 Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
                 Source::Drift(drift) => drift.by.iter().cloned().collect(),
                 Source::Ratio(ratio) => ratio.by.iter().cloned().collect(),
+                Source::Estimate(estimate) => {
+                    let estimated = std::iter::once("estimated".to_owned());
+                    estimate.by.iter().cloned().chain(estimated).collect()
+                }
             };
             for label in &recording.labels {
                 if label.value.is_empty() {

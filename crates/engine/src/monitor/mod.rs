@@ -10,6 +10,7 @@ mod evidence;
 mod expecting;
 mod filling;
 mod groups;
+mod missing;
 mod model_monitor;
 mod names;
 mod pass;

@@ -96,6 +96,15 @@ impl Retraining {
         (requests, changes)
     }
 
+    fn policy(&self, retrain: &Retrain) -> Policy {
+        Policy {
+            cooldown: retrain.cooldown,
+            after: retrain.after,
+            in_flight_timeout: self.settings.in_flight_timeout.unwrap_or(retrain.cooldown),
+            dry_run: self.settings.dry_run,
+        }
+    }
+
     /// The requests for firing alerts whose series got a verdict in this evaluation that is
     /// evidence, and how many the hourly limit holds back; `None` if alerts fire, but none has such
     /// a verdict.
@@ -109,12 +118,7 @@ impl Retraining {
     ) -> (Vec<RetrainRequest>, Option<usize>) {
         let watch = &watching.watch;
         let at = proof.at;
-        let policy = Policy {
-            cooldown: retrain.cooldown,
-            after: retrain.after,
-            in_flight_timeout: self.settings.in_flight_timeout.unwrap_or(retrain.cooldown),
-            dry_run: self.settings.dry_run,
-        };
+        let policy = self.policy(retrain);
         proof.note_taints(&mut self.gates, rule);
         let judged = self.count_verdicts(rule, &policy, watching, retrain, proof);
         let mut requests = Vec::new();

@@ -28,6 +28,7 @@ pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
                 Rule::Record(recording) => match &recording.source {
                     Source::Drift(drift) => Some(drift.window),
                     Source::Ratio(ratio) => Some(ratio.window),
+                    Source::Estimate(estimate) => Some(estimate.window),
                     Source::Expr(_) => None,
                 },
                 Rule::Alert { .. } | Rule::Watch(_) => None,

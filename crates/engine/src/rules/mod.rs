@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::alert;
 use crate::judge::StrategyConfig;
 use crate::map::drift::DriftRule;
+use crate::map::estimate::EstimateRule;
 use crate::map::ratio::RatioRule;
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Metric};
@@ -109,6 +110,24 @@ impl Rule {
             }) => Some(ratio),
             Self::Record(_) | Self::Alert { .. } | Self::Watch(_) => None,
         }
+    }
+
+    /// The estimate behind a record.
+    #[must_use]
+    pub fn estimate(&self) -> Option<&EstimateRule> {
+        match self {
+            Self::Record(Recording {
+                source: Source::Estimate(estimate),
+                ..
+            }) => Some(estimate),
+            Self::Record(_) | Self::Alert { .. } | Self::Watch(_) => None,
+        }
+    }
+
+    /// Whether a record counts, so that its selectors are of counters.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.drift().is_some() || self.ratio().is_some() || self.estimate().is_some()
     }
 
     /// Timing, labels and annotations of the rule's alerts; `None` for a record.
