@@ -111,4 +111,6 @@ pub use judge::{
 // One tick and what comes of it.
 pub use alert::{Alert, AlertState, Annotations};
 pub use monitor::{ModelMonitor, Scraped, Tick};
-pub use notify::{Error as NotifyError, LogNotifier, RetrainRequest, RetrainingNotifier};
+pub use notify::{
+    Error as NotifyError, LogNotifier, RequestKind, RetrainRequest, RetrainingNotifier,
+};

@@ -1,4 +1,5 @@
-//! `sidewatch baseline`: records the reference distributions of drift rules.
+//! `sidewatch baseline`: records the reference distributions of drift rules, and with `--labels` the
+//! calibration of estimates.
 
 use std::fs;
 use std::io::Write;
@@ -10,11 +11,12 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::{Instant, sleep_until};
 
+use super::calibrator::Calibrator;
 use super::error::Error;
 use super::executor;
-use super::scrape_window::ScrapeWindow;
+use super::scrape_window::{ScrapeWindow, Takes};
 use super::snapshots::{DEFAULT_STEP, snapshots};
-use crate::config::{drift_rules, read_baselines, write_baselines};
+use crate::config::{drift_rules, estimate_rules, read_baselines, write_baselines};
 use crate::judge::Registry;
 use crate::map::drift::{BaselineFile, DriftRule, Tally};
 use crate::metric::{Timestamp, parse_duration};
@@ -35,17 +37,20 @@ pub(super) struct Source {
     target: Option<String>,
 }
 
-/// Record references for drift rules
+/// Record references for drift rules, or the calibration of estimates
 #[derive(Debug, Args)]
 pub(super) struct Baseline {
     #[command(flatten)]
     source: Source,
-    /// Rule file or pack with drift rules; may be repeated
+    /// Rule file or pack with drift rules or estimates; may be repeated
     #[arg(long, required = true, value_name = "FILE")]
     rules: Vec<String>,
     /// File to write; it keeps the references of other rules
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Measure what scores mean on labelled predictions, and write the calibrations of the estimates
+    #[arg(long)]
+    labels: bool,
     /// Time between two scrapes [default for snapshots: the times of index.csv; otherwise 15s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     step: Option<Duration>,
@@ -62,6 +67,9 @@ impl Baseline {
     /// Counts the observations of every drift rule, writes them to the file and prints a summary.
     pub(super) fn run(&self, out: &mut dyn Write) -> Result<ExitCode, Error> {
         let interval = self.step.unwrap_or(DEFAULT_STEP);
+        if self.labels {
+            return self.calibrate(interval, out);
+        }
         let rules = drift_rules(&self.rules, interval, &Registry::default())?;
         if rules.is_empty() {
             return Err(Error::new(format!(
@@ -70,11 +78,7 @@ impl Baseline {
             )));
         }
         let file = read_existing(&self.out)?;
-        let recorder = match (&self.source.snapshots, &self.source.target) {
-            (Some(dir), _) => self.count_snapshots(rules, dir)?,
-            (None, Some(url)) => self.count_target(rules, url, interval)?,
-            (None, None) => return Err(Error::new("either --snapshots or --target is needed")),
-        };
+        let recorder = self.play(interval, |from_start| Recorder::new(rules, from_start))?;
         let file = recorder.write_into(file, out)?;
         let text = write_baselines(&file).map_err(Error::new)?;
         fs::write(&self.out, text)
@@ -82,50 +86,74 @@ impl Baseline {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn count_snapshots(
+    /// Measures the calibrations of the estimates, writes them to the file and prints a summary.
+    fn calibrate(&self, interval: Duration, out: &mut dyn Write) -> Result<ExitCode, Error> {
+        let rules = estimate_rules(&self.rules, interval, &Registry::default())?;
+        let calibrator = self.play(interval, |from_start| Calibrator::new(rules, from_start))?;
+        let text = calibrator.text(out)?;
+        fs::write(&self.out, text)
+            .map_err(|error| Error::new(format!("{}: {error}", self.out.display())))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Hands every scrape of the source to what `build` makes; it is told whether the first scrape
+    /// counts everything since the server started.
+    fn play<T: Takes>(
         &self,
-        rules: Vec<(String, DriftRule)>,
+        interval: Duration,
+        build: impl FnOnce(bool) -> T,
+    ) -> Result<T, Error> {
+        match (&self.source.snapshots, &self.source.target) {
+            (Some(dir), _) => self.play_snapshots(build, dir),
+            (None, Some(url)) => self.play_target(build, url, interval),
+            (None, None) => Err(Error::new("either --snapshots or --target is needed")),
+        }
+    }
+
+    fn play_snapshots<T: Takes>(
+        &self,
+        build: impl FnOnce(bool) -> T,
         dir: &Path,
-    ) -> Result<Recorder, Error> {
+    ) -> Result<T, Error> {
         let until = self.until.map(Timestamp::from_secs_f64);
         let mut scrapes = snapshots(dir, self.step)?;
         scrapes.retain(|scrape| until.is_none_or(|until| scrape.at <= until));
-        let mut recorder = Recorder::new(rules, scrapes.len() < 2);
+        let mut taker = build(scrapes.len() < 2);
         for scrape in &scrapes {
-            recorder
-                .record(&scrape.read()?, scrape.at)
+            taker
+                .take(&scrape.read()?, scrape.at)
                 .map_err(|error| Error::new(format!("{}: {error}", scrape.path.display())))?;
         }
-        Ok(recorder)
+        Ok(taker)
     }
 
-    fn count_target(
+    fn play_target<T: Takes>(
         &self,
-        rules: Vec<(String, DriftRule)>,
+        build: impl FnOnce(bool) -> T,
         url: &str,
         interval: Duration,
-    ) -> Result<Recorder, Error> {
+    ) -> Result<T, Error> {
         if !crate::describe::is_http_url(url) {
             return Err(Error::new(format!(
                 "--target: must be a URL such as http://127.0.0.1:8000/metrics, got {url:?}"
             )));
         }
         let runtime = executor::current_thread()?;
-        let recorder = Recorder::new(rules, self.duration.is_none());
         let repetitions = self.duration.map_or(0, |duration| {
             duration.as_millis().div_ceil(interval.as_millis().max(1))
         });
-        runtime.block_on(scrape(recorder, url, interval, repetitions))
+        let taker = build(self.duration.is_none());
+        runtime.block_on(scrape(taker, url, interval, repetitions))
     }
 }
 
 /// Scrapes a target once, and then `repetitions` more times.
-async fn scrape(
-    mut recorder: Recorder,
+async fn scrape<T: Takes>(
+    mut taker: T,
     url: &str,
     interval: Duration,
     repetitions: u128,
-) -> Result<Recorder, Error> {
+) -> Result<T, Error> {
     let client = Arc::new(Client::new(Settings::default()));
     let mut producer = HttpProducer::new(Target::new(url), client);
     let mut next = Instant::now();
@@ -137,11 +165,11 @@ async fn scrape(
             .produce(at)
             .await
             .map_err(|error| Error::new(error.to_string()))?;
-        recorder
-            .record(&exposition, at)
+        taker
+            .take(&exposition, at)
             .map_err(|error| Error::new(format!("{url}: {error}")))?;
     }
-    Ok(recorder)
+    Ok(taker)
 }
 
 /// The references already in the file.
@@ -194,21 +222,6 @@ impl Recorder {
         }
     }
 
-    fn record(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
-        self.scrapes.ingest(exposition, at)?;
-        for rule in &mut self.rules {
-            let values = rule
-                .query
-                .eval(&self.scrapes.window, at)
-                .and_then(|evaluation| evaluation.value.into_vector(at))
-                .map_err(|error| error.to_string())?;
-            rule.tally
-                .add(&rule.rule, &values, at)
-                .map_err(|error| format!("{}: {error}", rule.name))?;
-        }
-        Ok(())
-    }
-
     /// Adds the references to a file and prints a line for each series.
     fn write_into(
         self,
@@ -251,5 +264,22 @@ impl Recorder {
             )));
         }
         Ok(file)
+    }
+}
+
+impl Takes for Recorder {
+    fn take(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String> {
+        self.scrapes.ingest(exposition, at)?;
+        for rule in &mut self.rules {
+            let values = rule
+                .query
+                .eval(&self.scrapes.window, at)
+                .and_then(|evaluation| evaluation.value.into_vector(at))
+                .map_err(|error| error.to_string())?;
+            rule.tally
+                .add(&rule.rule, &values, at)
+                .map_err(|error| format!("{}: {error}", rule.name))?;
+        }
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::metric::{Labels, Matcher, Timestamp};
 use crate::monitor::Tick;
 use crate::notify::RetrainRequest;
 use crate::notify::relabel::{Relabel, relabel, with_external};
+use crate::notify::retrain::Format;
 
 /// Something that would have been sent.
 #[derive(Debug, Clone)]
@@ -46,6 +47,7 @@ impl Delivery {
 #[derive(Debug)]
 struct Webhook {
     name: String,
+    format: Format,
     matchers: Vec<Matcher>,
 }
 
@@ -83,6 +85,7 @@ impl DeliveryLog {
                 .iter()
                 .map(|webhook| Webhook {
                     name: webhook.name.clone(),
+                    format: webhook.format.clone(),
                     matchers: webhook.matchers.clone(),
                 })
                 .collect(),
@@ -101,7 +104,7 @@ impl DeliveryLog {
         }
         for request in tick.requests {
             for webhook in &self.webhooks {
-                if request.matches(&webhook.matchers) {
+                if webhook.format.takes(request.kind) && request.matches(&webhook.matchers) {
                     self.deliveries.push(Delivery::Retrain {
                         request: Box::new(request.clone()),
                         to: webhook.name.clone(),

@@ -3,6 +3,7 @@
 mod auto;
 pub(crate) mod backtest;
 mod baseline;
+mod calibrator;
 mod check;
 mod command;
 mod completions;

@@ -54,3 +54,9 @@ impl ScrapeWindow {
         Ok(())
     }
 }
+
+/// Takes scrapes.
+pub(super) trait Takes {
+    /// Counts what a scrape has.
+    fn take(&mut self, exposition: &Exposition, at: Timestamp) -> Result<(), String>;
+}

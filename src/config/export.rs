@@ -106,6 +106,11 @@ fn export(rule: &Rule) -> Exported<'_> {
                         ));
                     }
                 },
+                Source::Estimate(_) => {
+                    return Exported::Not(format!(
+                        "record {name:?} estimates from buckets: only sidewatch does"
+                    ));
+                }
                 Source::Drift(_) => {
                     return Exported::Not(format!(
                         "record {name:?} compares distributions: only sidewatch does"

@@ -18,6 +18,7 @@ use super::text::read;
 use crate::judge::Registry;
 use crate::map;
 use crate::map::drift::{DriftRule, Reference};
+use crate::map::estimate::EstimateRule;
 use crate::rules::{Rule, RuleSet};
 
 /// Settings and rules that passed every check together.
@@ -238,6 +239,29 @@ pub(crate) fn drift_rules(
     interval: Duration,
     registry: &Registry,
 ) -> Result<Vec<NamedDrift>, Problems> {
+    named(names, interval, registry, |rule| rule.drift().cloned())
+}
+
+/// The estimates of rule files by the names of their records; their calibration files may be
+/// missing.
+///
+/// # Errors
+/// Every other problem of every rule file.
+pub(crate) fn estimate_rules(
+    names: &[String],
+    interval: Duration,
+    registry: &Registry,
+) -> Result<Vec<(String, EstimateRule)>, Problems> {
+    named(names, interval, registry, |rule| rule.estimate().cloned())
+}
+
+/// What `find` finds in the rules of rule files, by the names of the rules.
+fn named<T>(
+    names: &[String],
+    interval: Duration,
+    registry: &Registry,
+    find: impl Fn(&Rule) -> Option<T>,
+) -> Result<Vec<(String, T)>, Problems> {
     let reader = RuleReader {
         registry,
         retention: Settings::default().storage.retention,
@@ -255,9 +279,7 @@ pub(crate) fn drift_rules(
                 }
             };
             let rules = groups.iter().flat_map(|group| &group.rules);
-            found.extend(
-                rules.filter_map(|rule| Some((rule.name().to_owned(), rule.drift()?.clone()))),
-            );
+            found.extend(rules.filter_map(|rule| Some((rule.name().to_owned(), find(rule)?))));
         }
     }
     problems.into_result(found)

@@ -3,9 +3,11 @@
 
 pub(crate) mod alerting;
 mod baseline;
+mod calibration;
 mod discovery;
 mod drift;
 pub(crate) mod environment;
+mod estimate;
 pub(crate) mod export;
 pub(crate) mod exposed;
 mod file;
@@ -37,11 +39,12 @@ mod webhook;
 mod yaml;
 
 pub(crate) use baseline::{read_baselines, write_baselines};
+pub(crate) use calibration::{CalibrationFile, CalibrationSeries};
 pub use file::read_settings;
 pub(crate) use files::rule_files_in;
 pub(crate) use http::http_client_settings;
 pub use load::Config;
-pub(crate) use load::{Source, drift_rules};
+pub(crate) use load::{Source, drift_rules, estimate_rules};
 pub use problem::{Problem, Problems};
 pub(crate) use redact::without_credentials;
 pub use rules::RuleReader;

@@ -5,15 +5,20 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::drift::drift_rule;
+use super::estimate::estimate_rule;
 use super::ratio::ratio_rule;
-use super::rule_keys::{AlertKeys, RecordKeys, RetrainKeys, RuleKeys, WatchKeys};
+use super::rule_keys::{
+    AlertKeys, EstimateKeys, RecordKeys, RetrainKeys, RuleKeys, VerifyKeys, WatchKeys,
+};
 use super::rule_shapes::templates;
 use super::rules::{References, RuleReader};
 use crate::alert::{self, AlertKind, Template};
 use crate::describe::Node;
 use crate::judge::{StrategyConfig, StrategyContext};
+use crate::map::estimate::Estimated;
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Label, Metric, format_duration};
+use crate::notify::retrain::Verify;
 use crate::promql::Expr;
 use crate::rules::{Retrain, Rule, Watch};
 
@@ -42,7 +47,20 @@ pub(super) fn rule(keys: RuleKeys, node: &Node<'_>, context: &RuleContext<'_>) -
 fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     let metric = keys
         .metric
-        .or(keys.drift.as_ref().map(|_| Metric::PredictionDrift));
+        .or(keys.drift.as_ref().map(|_| Metric::PredictionDrift))
+        .or_else(|| estimated(keys.estimate.as_ref()?));
+    if let Some(estimate) = keys.estimate {
+        let below = node.peek("estimate")?;
+        let estimate = estimate_rule(estimate, &keys.record, &below, context)?;
+        return Some(Rule::Record(Recording {
+            name: keys.record,
+            metric,
+            direction: keys.direction,
+            labels: record_labels(keys.labels, context),
+            source: Source::Estimate(Box::new(estimate)),
+            samples: None,
+        }));
+    }
     let source = match (keys.drift, keys.ratio, keys.expr) {
         (Some(drift), ..) => {
             let below = node.peek("drift")?;
@@ -66,6 +84,12 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         source,
         samples,
     }))
+}
+
+/// The kind of an estimate, if the record does not say it: precision and recall are shares of right
+/// answers as accuracy is.
+fn estimated(estimate: &EstimateKeys) -> Option<Metric> {
+    (estimate.of != Estimated::Gap).then_some(Metric::Accuracy)
 }
 
 fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
@@ -137,6 +161,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
         strategy: strategy?,
         alert,
         adapt_after: keys.adapt_after,
+        expect: keys.expect.map(|expect| expect.every),
         retrain,
     })))
 }
@@ -220,5 +245,16 @@ fn retrain(keys: RetrainKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Ret
         cooldown: keys.cooldown,
         after: keys.after,
         unless,
+        verify: verify(&keys.verify),
+        rollback: keys.rollback,
     }
+}
+
+fn verify(keys: &VerifyKeys) -> Option<Verify> {
+    let verify = Verify {
+        at_most: keys.at_most,
+        within: keys.within,
+        compared_for: keys.compared_for,
+    };
+    (keys.at_most > 0).then_some(verify)
 }

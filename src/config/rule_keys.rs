@@ -14,8 +14,9 @@ use crate::alert::{NoData, Template};
 use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
 use crate::judge::StrategyConfig;
 use crate::map::drift::{DriftParams, Statistic};
+use crate::map::estimate::Estimated;
 use crate::metric::{Direction, Metric};
-use crate::notify::retrain::Policy;
+use crate::notify::retrain::{Policy, Verify};
 use crate::promql::Expr;
 use crate::rules::DEFAULT_ADAPT_AFTER;
 
@@ -198,7 +199,7 @@ impl Shape for RuleKeys {
 section! {
     /// Gives a PromQL value, the drift of a distribution, or a counted ratio a name.
     #[check(check_source)]
-    #[schema(json!({"oneOf": [{"required": ["expr"]}, {"required": ["drift"]}, {"required": ["ratio"]}]}))]
+    #[schema(json!({"oneOf": [{"required": ["expr"]}, {"required": ["drift"]}, {"required": ["ratio"]}, {"required": ["estimate"]}]}))]
     #[derive(Debug, Clone)]
     pub(super) struct RecordKeys {
         required {
@@ -209,7 +210,7 @@ section! {
         pub(super) metric: Option<Metric> = None;
         /// Which side is bad.
         pub(super) direction: Option<Direction> = None, default_text("that of `metric`");
-        /// The value. One of `expr`, `drift` and `ratio` must be there.
+        /// The value. One of `expr`, `drift`, `ratio` and `estimate` must be there.
         pub(super) expr: Option<Expr> as Option<Expression> = None,
             example("sum by (model_name) (rate(request_errors_total[1m]))");
         /// How far a distribution is from a reference, in the place of `expr`.
@@ -220,6 +221,9 @@ section! {
             example("sum by (model_name) (increase(requests_total[1m]))");
         /// The share of observations that is good or bad, counted, in the place of `expr`.
         pub(super) ratio: Option<RatioKeys> = None;
+        /// How right a model is expected to be, from its scores, in the place of `expr`. The series have
+        /// the label `estimated="true"`.
+        pub(super) estimate: Option<EstimateKeys> = None;
         /// Set on every recorded series; an empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
         /// For alerts; programs that copy rules write it as 0.
@@ -236,7 +240,7 @@ fn check_source(_record: &mut RecordKeys, node: &Node<'_>) {
     if node.has("samples") && !node.has("expr") {
         node.problem_below("samples", "has an effect with expr only");
     }
-    let sources = ["expr", "drift", "ratio"];
+    let sources = ["expr", "drift", "ratio", "estimate"];
     let written: Vec<&str> = sources.into_iter().filter(|key| node.has(key)).collect();
     match written.as_slice() {
         [] => node.problem("expr is missing"),
@@ -305,6 +309,8 @@ section! {
         /// With `no_data: keep`: how long a target that answers must have stopped exporting the
         /// series until the alert resolves; 0 for never.
         pub(super) no_data_resolve: Duration = Duration::from_secs(3600);
+        /// Which observations must come; the alert `SidewatchObservationsMissing` says when they do not.
+        pub(super) expect: Option<ExpectKeys> = None;
         /// Set on the labels of the series; values are templates. An empty value removes the label.
         pub(super) labels: Vec<(String, Template)> as LabelTemplates = Vec::new();
         /// Texts for people; values are templates.
@@ -322,6 +328,18 @@ fn check_no_data(watch: &mut WatchKeys, node: &Node<'_>) {
 }
 
 section! {
+    /// Which observations of a watch's series must come.
+    #[derive(Debug, Clone)]
+    pub(super) struct ExpectKeys {
+        required {
+            /// Longest time between two new observations of a series: until a counter behind its value
+            /// increases, or the value changes if there is none.
+            pub(super) every: Duration, above(0.0), example("26h");
+        }
+    }
+}
+
+section! {
     /// When a firing watch asks for a new model.
     #[derive(Debug, Clone)]
     pub(super) struct RetrainKeys {
@@ -329,8 +347,28 @@ section! {
         pub(super) cooldown: Duration = Policy::default().cooldown;
         /// How many of the last evaluations must be anomalous.
         pub(super) after: (u32, u32) as Share = (1, 1), example("3/5");
-        /// No request while this returns something.
+        /// No request while this returns something, nor on values that cover such a time.
         pub(super) unless: Option<Expr> as Option<Expression> = None, example("up == 0");
+        /// How the next version of the model is compared with the one before.
+        pub(super) verify: VerifyKeys = VerifyKeys::default();
+        /// Sends the CloudEvent `dev.sidewatch.rollback.requested` when the next version is worse than
+        /// the one before.
+        pub(super) rollback: bool = false;
+    }
+}
+
+section! {
+    /// How the next version of a model is compared with the one before, where the watched series or
+    /// `model.version` name versions.
+    #[derive(Debug, Clone)]
+    pub(super) struct VerifyKeys {
+        /// After so many versions in a row that are no better, retraining is requested no more; 0 for
+        /// no comparison.
+        pub(super) at_most: u32 = Verify::default().at_most;
+        /// How long a request waits for a new version before it may be repeated.
+        pub(super) within: Duration = Verify::default().within;
+        /// Longest time that a new version is compared.
+        pub(super) compared_for @ "for": Duration = Verify::default().compared_for;
     }
 }
 
@@ -401,6 +439,68 @@ section! {
         pub(super) window: Duration = Duration::from_secs(10 * 60);
         /// How late the observations are counted; for the texts of alerts.
         pub(super) label_delay: Option<Duration> = None, above(0.0), example("24h");
+    }
+}
+
+section! {
+    /// How right a model is expected to be without labels: from a histogram of calibrated `scores`, or
+    /// from a sum and a count of `confidence`. It cannot see a change of what is right for the same
+    /// input (concept drift), which leaves the scores as they are.
+    #[schema(json!({"oneOf": [{"required": ["scores"]}, {"required": ["confidence"]}]}))]
+    #[derive(Debug, Clone)]
+    pub(super) struct EstimateKeys {
+        /// A selector of cumulative buckets of probabilities of class 1.
+        pub(super) scores: Option<Expr> as Option<CounterSelector> = None,
+            example("prediction_score_bucket");
+        /// In the place of `scores`: the name, without `_sum` and `_count`, of a summary or histogram of
+        /// probabilities that the prediction is right.
+        pub(super) confidence: Option<Expr> as Option<CounterSelector> = None,
+            example("prediction_confidence");
+        /// What is estimated.
+        pub(super) of: Estimated = Estimated::Accuracy;
+        /// From this score on the prediction is class 1.
+        pub(super) threshold: f64 = 0.5, between(0.0, 1.0);
+        /// What scores mean, measured on labelled predictions.
+        pub(super) calibration: Option<CalibrationKeys> = None;
+        /// Counters of labelled predictions, with which the estimate is compared. While they contradict
+        /// it, the estimate has no value.
+        pub(super) truth: Option<TruthKeys> = None;
+        /// The labels that stay: there is one estimate for each of their values.
+        pub(super) by: Vec<String> = Vec::new(), example("[model_name]");
+        /// How much of the past the value covers, two evaluations at least and 31d at most.
+        pub(super) window: Duration = Duration::from_secs(30 * 60);
+        /// Fewest predictions in the window for an estimate, and fewest labels for a comparison.
+        pub(super) min_samples: u64 = 100, at_least(1.0);
+    }
+}
+
+section! {
+    /// What scores mean. `sidewatch baseline --labels` measures it with the two selectors.
+    #[derive(Debug, Clone)]
+    pub(super) struct CalibrationKeys {
+        required {
+            /// The file with the measured shares of class 1, relative to the rule file.
+            pub(super) file: String, example("calibration.yaml");
+        }
+        /// A selector of cumulative buckets of the scores of labelled predictions.
+        pub(super) labelled: Option<Expr> as Option<CounterSelector> = None,
+            example("labeled_score_bucket");
+        /// A selector of those buckets for the predictions whose label is class 1.
+        pub(super) positive: Option<Expr> as Option<CounterSelector> = None,
+            example("labeled_score_bucket{label=\"1\"}");
+    }
+}
+
+section! {
+    /// Counters of labelled predictions.
+    #[derive(Debug, Clone)]
+    pub(super) struct TruthKeys {
+        required {
+            /// Those that are right.
+            pub(super) good: Vec<Expr> as CounterSelectors, example("predictions_correct_total");
+            /// All of them.
+            pub(super) total: Vec<Expr> as CounterSelectors, example("predictions_labeled_total");
+        }
     }
 }
 

@@ -237,7 +237,11 @@ fn recorded_metrics(root: &Node<'_>) -> Vec<(String, Metric)> {
         let kind = rule.peek("metric").and_then(|node| node.peek_text());
         let kind = kind.and_then(|kind| Metric::from_word(&kind));
         let drift = rule.peek("drift").map(|_| Metric::PredictionDrift);
-        if let (Some(name), Some(kind)) = (name, kind.or(drift)) {
+        let estimate = rule.peek("estimate").and_then(|estimate| {
+            let of = estimate.peek("of").and_then(|node| node.peek_text());
+            (of.as_deref() != Some("gap")).then_some(Metric::Accuracy)
+        });
+        if let (Some(name), Some(kind)) = (name, kind.or(drift).or(estimate)) {
             found.push((name, kind));
         }
     }

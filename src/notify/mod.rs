@@ -13,4 +13,4 @@ pub use alertmanager::Alertmanagers;
 pub(crate) use backoff::Backoff;
 pub use error::Error;
 pub(crate) use retrain::Clock;
-pub use retrain::{LogNotifier, RetrainRequest, RetrainingNotifier};
+pub use retrain::{LogNotifier, RequestKind, RetrainRequest, RetrainingNotifier};

@@ -41,6 +41,7 @@ impl Ledger {
     /// A ledger with the gates that the store holds.
     pub(super) fn new(relay: Arc<Relay>, store: Arc<Store>, deliveries: Deliveries) -> Self {
         let gates: Gates = store.get(Kind::Gates, GATES).unwrap_or_default();
+        let gates = gates.restored();
         info!(gates = gates.len(), "restored from the store");
         Self {
             state: Arc::new(Mutex::new(LedgerState { relay, gates })),

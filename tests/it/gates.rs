@@ -44,12 +44,14 @@ fn monitor(rules: &str, pods: &[&str]) -> ModelMonitor {
     config(rules, pods).monitor(&Registry::built_in())
 }
 
-/// One tick in which each target exports these values of `queue`.
+/// One tick in which each target exports about these values of `queue`: a gauge that nobody sets is
+/// no new evidence.
 fn tick(monitor: &mut ModelMonitor, tick: u32, values: &[Option<f64>]) -> Vec<RetrainRequest> {
     let scraped: Vec<Scraped> = values
         .iter()
         .map(|value| {
-            let body = value.map_or_else(String::new, |value| format!("queue {value}\n"));
+            let moved = |value: f64| value + f64::from(tick) / 1e6;
+            let body = value.map_or_else(String::new, |value| format!("queue {}\n", moved(value)));
             Scraped {
                 result: Ok(Exposition::text(body.into_bytes(), at(tick))),
                 duration: Duration::from_millis(5),
@@ -235,6 +237,8 @@ impl Model {
         asking.truncate(usize::from(free));
         if !asking.is_empty() {
             self.last = Some(now);
+            // What a request rests on is no evidence for another one.
+            self.verdicts = Default::default();
         }
         asking
     }

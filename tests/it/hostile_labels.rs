@@ -209,6 +209,8 @@ fn config(pack: &str, registry: &Registry) -> Config {
                 cooldown: INTERVAL,
                 after: (1, 1),
                 unless: None,
+                verify: None,
+                rollback: false,
             });
         }
     }

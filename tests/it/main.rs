@@ -47,6 +47,7 @@ mod import_cycles; // no two files import each other
 mod incident;
 mod infinite; // values beyond every bound
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager
+mod label_supply; // labels that stop, or that are counted wrongly
 mod layers; // allowed dependencies between modules
 mod links; // the links of alerts are followed
 mod monitor; // ticks without a socket or a clock
@@ -70,6 +71,7 @@ mod reloads; // two hundred in a row, and ConfigMap swaps
 mod replica_invariance; // one, three or fifty replicas
 mod replicas; // three sidecars and three Alertmanagers
 mod retrain; // gates, formats, deliveries
+mod retrain_hygiene; // which evidence requests rest on, and whether retraining helps
 mod rollout; // replicas and versions that appear and disappear
 mod rule_files; // sixty mistakes, each with its message
 mod rules_doc; // no lint remark in the documentation

@@ -66,7 +66,7 @@ const AMOUNT_ENDINGS: [&str; 3] = ["mem_total", "memory_total", "cpu_total"];
 
 pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
     // Such a record takes the increases of its counters itself.
-    if context.rule.drift().is_some() || context.rule.ratio().is_some() {
+    if context.rule.counts() {
         return;
     }
     for (key, expr) in context.expressions() {

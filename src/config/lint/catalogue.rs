@@ -361,6 +361,42 @@ retraining: {webhooks: [{url: \"http://127.0.0.1:12000/retrain\"}]}
   retrain: {}
 "),
     }
+    WebhookWithoutRetrain "webhook-without-retrain" {
+        finds: "The configuration has a webhook for retraining, but no `watch` has `retrain`.",
+        why: "No retraining is ever requested. The packs have their `retrain` blocks as comments.",
+        remedy: "Add `retrain` to a watch about accuracy or drift.",
+        example: Configuration("scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
+storage: {path: /var/lib/sidewatch}
+retraining: {webhooks: [{url: \"http://127.0.0.1:12000/retrain\"}]}
+", "- watch: AccuracyUnusual
+  expr: accuracy
+  strategy: {type: ewma}
+  annotations: {summary: the accuracy is unusual}
+"),
+    }
+    RetrainOnLatency "retrain-on-latency" {
+        finds: "A `watch` with `retrain` judges a latency, a queue or a share of failed requests.",
+        why: "These say something about the server. A new model does not mend them.",
+        remedy: "Request retraining for accuracy, estimated accuracy or drift.",
+        example: Rules("- watch: LatencyUnusual
+  expr: 1000 * rate(latency_seconds_sum[1m]) / rate(latency_seconds_count[1m])
+  metric: inference_latency_ms
+  strategy: {type: ewma}
+  annotations: {summary: the latency is unusual}
+  retrain: {}
+"),
+    }
+    RetrainWithoutVerify "retrain-without-verify" {
+        finds: "A `watch` with `retrain` compares no new version with the one before: `verify` is off, or, checked with a configuration file, neither the watched series nor `model.version` names a version.",
+        why: "Requests go on when retraining does not help, and nobody is told.",
+        remedy: "Keep the label `model_version` with `by`, set `model.version`, and leave `verify` on.",
+        example: Rules("- watch: AccuracyUnusual
+  expr: accuracy
+  strategy: {type: ewma}
+  annotations: {summary: the accuracy is unusual}
+  retrain: {verify: {at_most: 0}}
+"),
+    }
     UnexpandedVariable "unexpanded-variable" {
         finds: "A value of the configuration is `$NAME` or contains `$(NAME)`.",
         why: "Only `${NAME}` is replaced by the environment variable. Every pod would have the same text as its label.",

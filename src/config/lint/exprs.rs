@@ -8,7 +8,7 @@ use crate::promql::ast::{BinaryOp, ExprKind, ExprNode};
 use crate::rules::Rule;
 
 /// Words in the names of counters that appear with the first failure.
-const FAILURES: [&str; 5] = ["error", "fail", "exception", "reject", "abort"];
+pub(super) const FAILURES: [&str; 5] = ["error", "fail", "exception", "reject", "abort"];
 /// A unit of time other than milliseconds.
 struct Unit {
     /// The ending of metric names in this unit.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::alerting;
-use super::{Finding, Lint, RuleContext};
+use super::{Finding, Lint, RuleContext, SetContext};
 use crate::map::{Recording, Source};
 use crate::promql::Expr;
 use crate::promql::ast::{AggregateOp, Binary, BinaryOp, ExprKind, ExprNode, Many, Type};
@@ -74,6 +74,11 @@ pub(crate) fn kept(expr: &Expr) -> Option<BTreeSet<String>> {
     labels(expr.root(), &Recorded::new(), 0)
 }
 
+/// The labels that an expression keeps, records included; `None` unless it determines them.
+pub(super) fn labels_of(expr: &Expr, set: &SetContext<'_>) -> Option<BTreeSet<String>> {
+    labels(expr.root(), &set.recorded, 0)
+}
+
 /// Every record by its name.
 type Recorded<'a> = BTreeMap<&'a str, &'a Recording>;
 
@@ -99,6 +104,10 @@ fn labels(node: &ExprNode, known: &Recorded<'_>, depth: usize) -> Option<BTreeSe
                 Source::Expr(expr) => labels(expr.root(), known, depth + 1)?,
                 Source::Drift(drift) => drift.by.iter().cloned().collect(),
                 Source::Ratio(ratio) => ratio.by.iter().cloned().collect(),
+                Source::Estimate(estimate) => {
+                    let estimated = std::iter::once("estimated".to_owned());
+                    estimate.by.iter().cloned().chain(estimated).collect()
+                }
             };
             for label in &recording.labels {
                 if label.value.is_empty() {

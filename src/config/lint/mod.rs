@@ -10,6 +10,7 @@ mod catalogue;
 mod exprs;
 mod intervals;
 mod labels;
+mod retraining;
 mod selection;
 mod selectors;
 mod sets;
@@ -81,6 +82,7 @@ pub(crate) fn remarks(input: &LintContext<'_>, selected: &Lints) -> Vec<Remark> 
                 selectors::lint,
                 strategies::lint,
                 labels::lint,
+                retraining::lint,
             ] {
                 lint(&context, &mut findings);
             }

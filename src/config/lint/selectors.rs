@@ -31,8 +31,9 @@ pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
                 findings.push(context.remark(Lint::NeverMatches, key, message));
                 return;
             }
-            // What a ratio does not find counts as 0: see below.
-            if context.rule.ratio().is_none()
+            // What a ratio or an estimate does not find counts as 0: see below.
+            let counts = context.rule.ratio().is_some() || context.rule.estimate().is_some();
+            if !counts
                 && !has_alternative(ancestors)
                 && let Some(name) = unknown(selector, context.set)
             {

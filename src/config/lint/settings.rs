@@ -51,6 +51,10 @@ pub(super) fn lint(input: &LintContext<'_>, findings: &mut Vec<Finding>) {
     for problem in unexpanded(&file.file, &file.text, &Settings::description()) {
         remark(Lint::UnexpandedVariable, &problem.path, problem.message);
     }
+    if asks.is_none() && !settings.retraining.webhooks.is_empty() {
+        let message = "no watch has retrain, so nothing is ever requested; add retrain to a watch about accuracy or drift".to_owned();
+        remark(Lint::WebhookWithoutRetrain, "retraining.webhooks", message);
+    }
     if let Some(rule) = asks.filter(|_| settings.retraining.webhooks.is_empty()) {
         let message = format!(
             "{} asks for retraining, but there is no webhook to ask; add one",

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::RetrainRequest;
 use super::limits::{self, shortened};
 use crate::metric::Labels;
+use sidewatch_engine::retrain::{RequestEvidence, Taint};
 
 /// The request as JSON: the data of an event and the context of a template.
 pub(super) fn data(request: &RetrainRequest) -> Value {
@@ -23,6 +24,26 @@ pub(super) fn data(request: &RetrainRequest) -> Value {
         "fired_at": request.fired_at.to_string(),
         "requested_at": request.requested_at.to_string(),
         "generator_url": request.generator_url,
+        "evidence": request.evidence.as_ref().map(evidence),
+    })
+}
+
+/// What a request rests on; times as in the request, durations in seconds.
+fn evidence(evidence: &RequestEvidence) -> Value {
+    let taint = |taint: &Taint| {
+        json!({
+            "from": taint.from.to_string(),
+            "to": taint.to.to_string(),
+            "cause": taint.cause.as_str(),
+            "target": taint.target,
+        })
+    };
+    json!({
+        "observations": evidence.observations,
+        "window_seconds": evidence.window.as_secs(),
+        "from": evidence.from.to_string(),
+        "to": evidence.to.to_string(),
+        "taints": evidence.taints.iter().map(taint).collect::<Vec<_>>(),
     })
 }
 

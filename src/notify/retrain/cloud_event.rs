@@ -2,14 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
-use super::RetrainRequest;
 use super::bodies::data;
 use super::limits::{self, shortened};
 use super::message::Message;
+use super::{RequestKind, RetrainRequest};
 use crate::alert::template::query_escape;
 
 /// The `type` attribute of a CloudEvent.
-const EVENT_TYPE: &str = "dev.sidewatch.retraining.requested";
+fn event_type(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::Retrain => "dev.sidewatch.retraining.requested",
+        RequestKind::Rollback => "dev.sidewatch.rollback.requested",
+    }
+}
 
 /// The `source` attribute of a CloudEvent: one per model.
 fn source(model_id: &str) -> String {
@@ -34,7 +39,7 @@ fn attributes(request: &RetrainRequest) -> Vec<(&'static str, String)> {
         ("specversion", "1.0".to_owned()),
         ("id", request.id.clone()),
         ("source", source(&model_id)),
-        ("type", EVENT_TYPE.to_owned()),
+        ("type", event_type(request.kind).to_owned()),
         ("subject", attribute(&request.rule)),
         ("time", request.requested_at.to_string()),
         ("partitionkey", model_id),

@@ -74,7 +74,8 @@ impl Deliveries {
         self.wake();
     }
 
-    /// The outbox entries for a request: one per receiver whose matchers accept it.
+    /// The outbox entries for a request: one per receiver that takes its kind and whose matchers
+    /// accept it.
     ///
     /// Commit them with the alert transition, then call [`Deliveries::enqueue`].
     #[must_use]
@@ -83,6 +84,7 @@ impl Deliveries {
         self.state()
             .receivers
             .iter()
+            .filter(|receiver| receiver.notifier.takes(request.kind))
             .filter(|receiver| request.matches(&receiver.matchers))
             .map(|receiver| Entry::new(&receiver.name, request.clone(), now, receiver.expiry))
             .collect()

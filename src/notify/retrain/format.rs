@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::Error;
 use super::message::Message;
-use super::{BodyTemplate, RetrainRequest, bodies, cloud_event, limits};
+use super::{BodyTemplate, RequestKind, RetrainRequest, bodies, cloud_event, limits};
 
 /// The format of a webhook request.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -97,6 +97,12 @@ impl Format {
             Self::Alertmanager => plain(bodies::alertmanager(request)),
             Self::Template(template) => template.message(&bodies::data(request))?,
         })
+    }
+
+    /// Whether its receivers can tell a request of this kind from others: the type of an event says
+    /// it, and a pipeline would train.
+    pub(crate) fn takes(&self, kind: RequestKind) -> bool {
+        kind == RequestKind::Retrain || matches!(self, Self::CloudEvents | Self::CloudEventsBinary)
     }
 
     /// The address to post to. The APIs of pipelines do not know their path with a slash at the end.

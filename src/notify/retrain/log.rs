@@ -3,7 +3,7 @@
 use futures_util::future::{BoxFuture, ready};
 
 use super::super::Error;
-use super::{RetrainRequest, RetrainingNotifier};
+use super::{RequestKind, RetrainRequest, RetrainingNotifier};
 
 /// Writes retraining requests to the log and does nothing else.
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,8 +17,13 @@ impl RetrainingNotifier for LogNotifier {
             version = %request.model_version,
             rule = %request.rule,
             reason = %request.reason,
+            kind = ?request.kind,
             "retraining requested"
         );
         Box::pin(ready(Ok(())))
+    }
+
+    fn takes(&self, _kind: RequestKind) -> bool {
+        true
     }
 }

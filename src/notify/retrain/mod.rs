@@ -14,10 +14,10 @@ mod runner;
 mod template;
 mod webhook;
 
-pub use sidewatch_engine::retrain::RetrainRequest;
 pub(crate) use sidewatch_engine::retrain::{
-    Attempt, Decision, GateKey, Gates, Hold, Hourly, Policy,
+    Attempt, Decision, GateKey, Gates, Hold, Hourly, Policy, Verify,
 };
+pub use sidewatch_engine::retrain::{RequestKind, RetrainRequest};
 
 pub use delivery::{Clock, Deliveries};
 pub use format::Format;

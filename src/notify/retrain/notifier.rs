@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::super::Error;
-use super::RetrainRequest;
+use super::{RequestKind, RetrainRequest};
 
 /// Asks for retraining: a webhook, the log, or a receiver of another crate.
 ///
@@ -15,4 +15,10 @@ pub trait RetrainingNotifier: Send + Sync {
     /// # Errors
     /// Why the request did not arrive, and whether a retry can help.
     fn request<'a>(&'a self, request: &'a RetrainRequest) -> BoxFuture<'a, Result<(), Error>>;
+
+    /// Whether it takes requests of this kind. A pipeline that trains must not get a request to go
+    /// back to the version before.
+    fn takes(&self, kind: RequestKind) -> bool {
+        kind == RequestKind::Retrain
+    }
 }

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use crate::runtime::http::{Client, Response, Secret};
 
 use super::super::Error;
-use super::{Format, Message, RetrainRequest, RetrainingNotifier};
+use super::{Format, Message, RequestKind, RetrainRequest, RetrainingNotifier};
 
 /// A webhook that receives retraining requests.
 #[derive(Clone)]
@@ -102,6 +102,10 @@ impl Webhook {
 impl RetrainingNotifier for Webhook {
     fn request<'a>(&'a self, request: &'a RetrainRequest) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(self.post(request))
+    }
+
+    fn takes(&self, kind: RequestKind) -> bool {
+        self.format.takes(kind)
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod documented;
 mod fake;
 mod guarded;
 pub(crate) mod lab;
+pub(crate) mod minutes;
 pub(crate) mod notify;
 mod process;
 mod prometheus;

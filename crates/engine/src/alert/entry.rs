@@ -17,6 +17,12 @@ pub(super) const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
 pub(super) const ALERT_LIMIT: &str = "SidewatchAlertLimitReached";
 /// Name of the alert about the hourly limit on requests for retraining.
 pub(super) const RETRAINING_LIMIT: &str = "SidewatchRetrainingLimited";
+/// Name of the alert about retraining that does not help.
+pub(super) const RETRAINING_USELESS: &str = "SidewatchRetrainingDoesNotHelp";
+/// Name of the alert about observations that are expected and do not come.
+pub(super) const MISSING: &str = "SidewatchObservationsMissing";
+/// The names of the alerts about a rule, not about a series.
+const NOTICES: [&str; 4] = [ALERT_LIMIT, RETRAINING_LIMIT, RETRAINING_USELESS, MISSING];
 
 /// The state of one label set of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,10 +77,10 @@ impl Entry {
         }
     }
 
-    /// Whether it is about a limit, not about a series.
+    /// Whether it is about the rule, such as a limit, and not about a series.
     pub(super) fn is_notice(&self) -> bool {
         let name = self.labels.get("alertname");
-        self.synthetic && matches!(name, Some(ALERT_LIMIT | RETRAINING_LIMIT))
+        self.synthetic && name.is_some_and(|name| NOTICES.contains(&name))
     }
 
     pub(super) fn is_active(&self) -> bool {

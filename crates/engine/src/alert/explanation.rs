@@ -45,7 +45,10 @@ impl Explanation {
             .collect();
         [
             ("why", known(&self.why)),
-            ("value", Some(with_unit(value, &self.unit))),
+            (
+                "value",
+                (!value.is_nan()).then(|| with_unit(value, &self.unit)),
+            ),
             ("expected", describe(&self.expected, &self.unit)),
             ("score", self.score.map(score)),
             ("strategy", known(&self.strategy)),
@@ -110,6 +113,6 @@ mod tests {
     #[test]
     fn unknown_parts_are_left_out() {
         let annotations = Explanation::default().annotations(f64::NAN);
-        assert_eq!(annotations, [("value", "NaN".to_owned())]);
+        assert_eq!(annotations, []);
     }
 }

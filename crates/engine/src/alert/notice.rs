@@ -1,8 +1,8 @@
-//! The alerts about limits: what they refused, one alert for each rule and limit.
+//! The alerts about limits and about retraining, one alert for each rule and cause.
 
 use std::time::Duration;
 
-use super::entry::{Entry, RETRAINING_LIMIT};
+use super::entry::{Entry, MISSING, RETRAINING_LIMIT, RETRAINING_USELESS};
 use super::pass::Pass;
 use super::{AlertRule, Annotations, Changes, Context, Tracker};
 use crate::metric::{Labels, Timestamp};
@@ -26,6 +26,36 @@ impl Tracker {
             )
         };
         self.notice(&mut pass, RETRAINING_LIMIT, held_back, text);
+        pass.changes
+    }
+
+    /// Reports the series of a watch for which retraining does not help, one text for each; raises
+    /// one alert about them, and ends it when there is none. Returns its changes.
+    pub fn note_useless_retraining(
+        &mut self,
+        rule: &AlertRule,
+        at: Timestamp,
+        context: &Context,
+        texts: &[String],
+    ) -> Changes {
+        let mut pass = Pass::new(rule, at, context);
+        let text = || texts.join("; ");
+        self.notice(&mut pass, RETRAINING_USELESS, texts.len(), text);
+        pass.changes
+    }
+
+    /// Reports the series of a watch whose observations do not come, one text for each; raises one
+    /// alert about them, and ends it when there is none. Returns its changes.
+    pub fn note_missing(
+        &mut self,
+        rule: &AlertRule,
+        at: Timestamp,
+        context: &Context,
+        texts: &[String],
+    ) -> Changes {
+        let mut pass = Pass::new(rule, at, context);
+        let text = || format!("{}: {}", rule.name, texts.join("; "));
+        self.notice(&mut pass, MISSING, texts.len(), text);
         pass.changes
     }
 

@@ -184,8 +184,13 @@ pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Annotations {
             pairs.push((name.into(), text.into()));
         }
     }
+    let is_unknown = rule.kind == AlertKind::Watch && entry.value.is_nan();
     for (name, template) in &rule.annotations {
-        pairs.push((name.as_str().into(), template.expand(&scope).into()));
+        let mut text = template.expand(&scope);
+        if is_unknown {
+            text = text.replace("NaN%", "unknown").replace("NaN", "unknown");
+        }
+        pairs.push((name.as_str().into(), text.into()));
     }
     Annotations::new(pairs)
 }

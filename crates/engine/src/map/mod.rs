@@ -2,6 +2,7 @@
 
 mod counter;
 pub mod drift;
+pub mod estimate;
 pub mod ratio;
 mod recording;
 mod sliding;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::drift::{DriftRule, Drifted};
+use super::estimate::EstimateRule;
 use super::ratio::RatioRule;
 use crate::metric::{Direction, Evidence, Label, Labels, Metric, MetricSample, Timestamp};
 use crate::promql::{Expr, InstantSample};
@@ -34,13 +35,14 @@ impl Recording {
     }
 
     /// The expression that is evaluated; for drift, the selector of the counters; for a
-    /// ratio, the first selector of its denominator.
+    /// ratio, the first selector of its denominator; for an estimate, its first selector.
     #[must_use]
     pub fn expr(&self) -> &Expr {
         match &self.source {
             Source::Expr(expr) => expr,
             Source::Drift(drift) => &drift.counters,
             Source::Ratio(ratio) => ratio.total(),
+            Source::Estimate(estimate) => estimate.first(),
         }
     }
 
@@ -52,6 +54,7 @@ impl Recording {
                 std::iter::once(self.expr()).chain(&self.samples).collect()
             }
             Source::Ratio(ratio) => ratio.expressions(),
+            Source::Estimate(estimate) => estimate.expressions(),
         }
     }
 }
@@ -65,6 +68,8 @@ pub enum Source {
     Drift(Box<DriftRule>),
     /// The ratio of two counts.
     Ratio(Box<RatioRule>),
+    /// An estimate of how right a model is.
+    Estimate(Box<EstimateRule>),
 }
 
 /// Turns the values of an expression into samples with the name of the record and its labels, which

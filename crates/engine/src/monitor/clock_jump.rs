@@ -27,6 +27,7 @@ impl ModelMonitor {
             self.unsettle(at, |tracker| tracker.set_back(back));
             for watching in self.watches_mut() {
                 watching.table.set_back(back);
+                watching.expecting.set_back(back);
             }
             for retired in &mut self.retired {
                 retired.set_back(back);

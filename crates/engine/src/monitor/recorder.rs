@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::pass::Pass;
 use super::values::plain_values;
 use crate::map::drift::{self, Detector, Refused};
-use crate::map::{self, Recording, Source, ratio};
+use crate::map::{self, Recording, Source, estimate, ratio};
 use crate::metric::MetricSample;
 use crate::promql::{Expr, InstantSample, Options, Query};
 
@@ -31,6 +31,8 @@ pub(super) enum Counter {
     Drift(Box<Detector>),
     /// Ratios.
     Ratio(Box<ratio::Counter>),
+    /// Scores.
+    Estimate(Box<estimate::Estimator>),
 }
 
 /// The counts of a record, to store them.
@@ -39,6 +41,7 @@ pub(super) enum Counter {
 pub(super) enum CounterMemory {
     Drift(drift::Memory),
     Ratio(ratio::Memory),
+    Estimate(estimate::Memory),
 }
 
 impl Recorder {
@@ -47,6 +50,7 @@ impl Recorder {
             Source::Expr(_) => Counter::None,
             Source::Drift(drift) => Counter::Drift(Box::new(Detector::new(drift))),
             Source::Ratio(_) => Counter::Ratio(Box::default()),
+            Source::Estimate(_) => Counter::Estimate(Box::default()),
         };
         let others = recording.expressions().into_iter().skip(1);
         Self {
@@ -87,6 +91,10 @@ impl Recorder {
                 let (now, total) = counter.refused();
                 Some((counter.ratios(), Refused { now, total }))
             }
+            Counter::Estimate(estimator) => {
+                let (now, total) = estimator.refused();
+                Some((estimator.estimates(), Refused { now, total }))
+            }
         }
     }
 
@@ -116,6 +124,11 @@ impl Recorder {
             (Source::Ratio(ratio), Counter::Ratio(counter)) => all(first, &mut self.others, pass)
                 .and_then(|values| counter.observe(ratio, &values, pass.at))
                 .and_then(|measured| map::measured(&self.recording, measured, pass.at)),
+            (Source::Estimate(rule), Counter::Estimate(estimator)) => {
+                all(first, &mut self.others, pass)
+                    .map(|values| estimator.observe(rule, &values, pass.at))
+                    .and_then(|measured| map::measured(&self.recording, measured, pass.at))
+            }
             _ => map::samples(&self.recording, &first, pass.at),
         };
         self.note_refusals(before.unwrap_or_default());
@@ -141,11 +154,12 @@ impl Recorder {
         match (&before.recording.source, &self.recording.source) {
             (Source::Drift(was), Source::Drift(is)) if was.counts() == is.counts() => {}
             (Source::Ratio(was), Source::Ratio(is)) if was.counted() == is.counted() => {}
+            (Source::Estimate(was), Source::Estimate(is)) if was.counts_as(is) => {}
             _ => return,
         }
         match (before.counter, &mut self.counter) {
             (Counter::Drift(counted), Counter::Drift(detector)) => detector.inherit(*counted),
-            (counted @ Counter::Ratio(_), counter) => *counter = counted,
+            (counted @ (Counter::Ratio(_) | Counter::Estimate(_)), counter) => *counter = counted,
             _ => {}
         }
     }
@@ -158,6 +172,9 @@ impl Recorder {
             }
             (Source::Ratio(ratio), Counter::Ratio(counter)) => {
                 Some(CounterMemory::Ratio(counter.memory(ratio)))
+            }
+            (Source::Estimate(rule), Counter::Estimate(estimator)) => {
+                Some(CounterMemory::Estimate(estimator.memory(rule)))
             }
             _ => None,
         }
@@ -175,6 +192,11 @@ impl Recorder {
             (Source::Ratio(ratio), Counter::Ratio(counter), CounterMemory::Ratio(memory)) => {
                 counter.restore(ratio, memory)
             }
+            (
+                Source::Estimate(rule),
+                Counter::Estimate(estimator),
+                CounterMemory::Estimate(memory),
+            ) => estimator.restore(rule, memory),
             _ => Err("the rule counts something else now"),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::expecting::Expected;
 use super::names::Identity;
 use super::recorder::CounterMemory;
 use crate::alert::{self, Tracker};
@@ -97,6 +98,9 @@ pub struct Learnt {
     pub(super) interval: Duration,
     pub(super) model_version: Option<String>,
     pub(super) series: Vec<SeriesSnapshot>,
+    /// The last observations of a watch with `expect`.
+    #[serde(default)]
+    pub(super) expected: Expected,
 }
 
 impl Learnt {

@@ -1,21 +1,19 @@
 //! Decides when a firing watch requests retraining.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tracing::info;
 
-use super::results::Results;
+use super::proof::{Known, Proof};
 use super::rule::{RuleKind, RuleState};
 use super::settings::{Model, RetrainingSettings, Settings};
 use super::watch::Watching;
 use crate::alert::{Alert, Context};
 use crate::judge;
-use crate::metric::{Labels, Timestamp};
-use crate::promql::Query;
+use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::retrain::{Attempt, Decision, GateKey, Gates, Hourly, Policy, RetrainRequest};
 use crate::rules::Retrain;
-use crate::series::Window;
 
 /// Interval of gate garbage collection. The verdicts on a series are dropped after two sweeps without
 /// it, so that they survive a failed scrape.
@@ -35,15 +33,7 @@ pub(super) struct Retraining {
     /// The last sweep of each rule.
     sweeps: BTreeMap<String, Sweep>,
     settings: RetrainingSettings,
-    model: Model,
-}
-
-/// The data that vetoes are evaluated over.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Known<'a> {
-    pub(super) window: &'a Window,
-    /// A server's results; empty without a server.
-    pub(super) results: &'a Results,
+    pub(super) model: Model,
 }
 
 impl Retraining {
@@ -67,14 +57,19 @@ impl Retraining {
         };
     }
 
+    /// Whether requests are made: retraining is on, and this is no dry run.
+    pub(super) fn is_asking(&self) -> bool {
+        self.settings.enabled && !self.settings.dry_run
+    }
+
     /// Gives the gates of rules that moved, by their old keys, their new keys.
     pub(super) fn follow(&mut self, moved: &BTreeMap<String, String>) {
         self.gates
             .rename(|rule| moved.get(rule).map(|key| vec![key.as_str()]));
     }
 
-    /// The retraining requests of a rule after its evaluation, and the changes of the alert about
-    /// those that the hourly limit holds back.
+    /// The retraining requests of a rule after its evaluation, and the changes of the alerts about
+    /// those that the hourly limit holds back and about retraining that does not help.
     pub(super) fn decide(
         &mut self,
         rule: &mut RuleState,
@@ -85,34 +80,47 @@ impl Retraining {
         let RuleKind::Watch(watching) = &mut rule.kind else {
             return Default::default();
         };
-        let (requests, held_back) = self.requests(&rule.key, watching, known, context, at);
+        let Some(retrain) = watching.watch.retrain.clone() else {
+            let mut changes = watching.hold_back(0, 0, context, at);
+            changes.extend(watching.note_useless(&[], context, at));
+            return (Vec::new(), changes);
+        };
+        let proof = Proof::new(&retrain, watching, known, at);
+        let (requests, held_back) = self.requests(&rule.key, watching, &retrain, &proof, context);
         let limit = self.settings.hourly_limit;
         // Without a verdict it is unknown what waits: the alert stays as it is.
         let changes = held_back.map(|held_back| watching.hold_back(held_back, limit, context, at));
-        (requests, changes.unwrap_or_default())
+        let mut changes = changes.unwrap_or_default();
+        let texts = self.useless(&rule.key, watching, &retrain);
+        changes.extend(watching.note_useless(&texts, context, at));
+        (requests, changes)
     }
 
-    /// The requests for firing alerts whose series got a verdict in this evaluation, and how many
-    /// the hourly limit holds back; `None` if alerts fire, but none has a verdict.
-    fn requests(
-        &mut self,
-        rule: &str,
-        watching: &Watching,
-        known: Known<'_>,
-        context: &Context,
-        at: Timestamp,
-    ) -> (Vec<RetrainRequest>, Option<usize>) {
-        let watch = &watching.watch;
-        let Some(retrain) = &watch.retrain else {
-            return (Vec::new(), Some(0));
-        };
-        let policy = Policy {
+    fn policy(&self, retrain: &Retrain) -> Policy {
+        Policy {
             cooldown: retrain.cooldown,
             after: retrain.after,
             in_flight_timeout: self.settings.in_flight_timeout.unwrap_or(retrain.cooldown),
             dry_run: self.settings.dry_run,
-        };
-        let judged = self.count_verdicts(rule, &policy, watching);
+        }
+    }
+
+    /// The requests for firing alerts whose series got a verdict in this evaluation that is
+    /// evidence, and how many the hourly limit holds back; `None` if alerts fire, but none has such
+    /// a verdict.
+    fn requests(
+        &mut self,
+        rule: &str,
+        watching: &Watching,
+        retrain: &Retrain,
+        proof: &Proof<'_>,
+        context: &Context,
+    ) -> (Vec<RetrainRequest>, Option<usize>) {
+        let watch = &watching.watch;
+        let at = proof.at;
+        let policy = self.policy(retrain);
+        proof.note_taints(&mut self.gates, rule);
+        let judged = self.count_verdicts(rule, &policy, watching, retrain, proof);
         let mut requests = Vec::new();
         let firing = watching.tracker.firing(&watch.alert, context);
         let present = watching.judged.iter().map(|(sample, _)| &sample.labels);
@@ -121,29 +129,39 @@ impl Retraining {
         let limit = self.settings.hourly_limit;
         let mut hourly = Hourly::new(&self.gates, rule, limit, at, |_| true);
         for alert in &firing {
-            if !judged.contains(&alert.series) {
+            let Some(sample) = judged.get(&alert.series) else {
+                continue;
+            };
+            let key = GateKey::new(rule, &alert.series);
+            let rollback = self.compare(&key, watching, retrain, alert, at);
+            requests.extend(
+                rollback.map(|request| proof.with_evidence(request, &self.gates, &key, sample)),
+            );
+            if self.is_unverified(&key, retrain, alert, at) {
                 continue;
             }
-            let key = GateKey::new(rule, &alert.series);
-            let version = self.model.version.as_deref().unwrap_or("");
+            let model = self.model.clone();
             let attempt = Attempt {
-                model: (&self.model.id, version),
+                model: (&model.id, model.version.as_deref().unwrap_or("")),
                 series: &alert.series,
                 at,
                 fired_at: alert.fired_at,
                 enabled: self.settings.enabled,
                 limit: None,
             };
-            let veto = || vetoed(retrain, known, at);
+            let veto = || proof.veto.clone();
             let decision = self
                 .gates
                 .decide(&policy, &key, &attempt, &mut hourly, veto);
             match decision {
                 Decision::Request { id } => {
-                    requests.push(RetrainRequest::new(id, attempt.model, alert, at));
+                    let request = RetrainRequest::new(id, self.named(&alert.series), alert, at);
+                    requests.push(proof.with_evidence(request, &self.gates, &key, sample));
+                    self.spend(&key, watching, retrain, alert, at);
                 }
                 Decision::DryRun { id } => {
                     info!(rule = %watch.alert.name, id, "would ask for retraining (dry run)");
+                    self.spend(&key, watching, retrain, alert, at);
                 }
                 Decision::Hold(_) => {}
             }
@@ -152,26 +170,44 @@ impl Retraining {
         (requests, is_known.then(|| hourly.held_back()))
     }
 
-    /// Adds the verdicts of an evaluation; returns the series that got one.
+    /// Adds the verdicts of an evaluation that are evidence; returns the samples behind them.
     fn count_verdicts<'a>(
         &mut self,
         rule: &str,
         policy: &Policy,
         watching: &'a Watching,
-    ) -> HashSet<&'a Labels> {
-        let mut judged = HashSet::with_capacity(watching.judged.len());
+        retrain: &Retrain,
+        proof: &Proof<'_>,
+    ) -> HashMap<&'a Labels, &'a MetricSample> {
+        let mut judged = HashMap::with_capacity(watching.judged.len());
         for (sample, verdict) in &watching.judged {
+            let series = &sample.labels;
+            let key = GateKey::new(rule, series);
             let is_anomalous = match verdict.state {
                 judge::State::Anomalous => true,
                 judge::State::Ok => false,
-                judge::State::WarmingUp
-                | judge::State::InsufficientData
-                | judge::State::Stale
-                | judge::State::Idle => continue,
+                judge::State::Idle => {
+                    self.gates.drop_verdicts(&key, series);
+                    continue;
+                }
+                judge::State::WarmingUp | judge::State::InsufficientData | judge::State::Stale => {
+                    continue;
+                }
             };
-            let gate = self.gates.gate(&GateKey::new(rule, &sample.labels));
-            gate.verdict(policy, &sample.labels, is_anomalous);
-            judged.insert(&sample.labels);
+            if proof.is_tainted(&self.gates, rule, sample) {
+                self.gates.drop_verdicts(&key, series);
+                continue;
+            }
+            if is_anomalous && proof.is_gone(series) {
+                continue;
+            }
+            let gate = self.gates.gate(&key);
+            if gate.is_spent(series, sample.value, || proof.moved(series)) {
+                continue;
+            }
+            gate.verdict(policy, series, is_anomalous);
+            judged.insert(series, sample);
+            self.see(&key, sample, is_anomalous, retrain, proof);
         }
         judged
     }
@@ -206,6 +242,16 @@ impl Retraining {
 }
 
 impl Watching {
+    /// Notes the series for which retraining does not help; returns the changes of the alert about
+    /// them.
+    fn note_useless(&mut self, texts: &[String], context: &Context, at: Timestamp) -> Vec<Alert> {
+        let rule = &self.watch.alert;
+        let changes = self
+            .tracker
+            .note_useless_retraining(rule, at, context, texts);
+        changes.alerts
+    }
+
     /// Notes how many requests the hourly limit holds back; returns the changes of the alert about
     /// them.
     fn hold_back(
@@ -223,28 +269,6 @@ impl Watching {
             .note_limited_retraining(rule, at, context, counts);
         changes.alerts
     }
-}
-
-/// Whether `unless` returns something.
-fn vetoed(
-    retrain: &Retrain,
-    Known { window, results }: Known<'_>,
-    at: Timestamp,
-) -> Result<bool, String> {
-    let Some(expr) = &retrain.unless else {
-        return Ok(false);
-    };
-    if let Some(answer) = results.get(expr) {
-        return answer.clone().map(|values| !values.is_empty());
-    }
-    let evaluation = Query::new(expr.clone())
-        .eval(window, at)
-        .map_err(|error| error.to_string())?;
-    let values = evaluation
-        .value
-        .into_vector(at)
-        .map_err(|error| error.to_string())?;
-    Ok(!values.is_empty())
 }
 
 #[cfg(test)]

@@ -312,6 +312,7 @@ impl RuleState {
         if let RuleKind::Watch(watching) = &mut self.kind {
             watching.end_superseded(&present, pass);
             watching.end_absent(pass);
+            watching.note_expected(pass);
             watching.settle(pass.at);
         }
         let new = pass.changes.iter().skip(before);

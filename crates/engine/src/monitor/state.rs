@@ -41,7 +41,7 @@ impl ModelMonitor {
             .partition(|(_, alerts)| alerts.is_ended());
         self.start(at);
         if let Some(gates) = gates {
-            self.retraining.gates = gates;
+            self.retraining.gates = gates.restored();
         }
         let mut records = by_rule(alerts, learnt, counted);
         let mut changes = self.restore_rules(&mut records, at);
@@ -84,6 +84,9 @@ impl ModelMonitor {
                 moved.insert(record.identity.id.to_string(), rule.key.clone());
             }
             if let Some(learned) = record.learnt.take() {
+                if let RuleKind::Watch(watching) = &mut rule.kind {
+                    watching.expecting.restore(&learned.expected, at);
+                }
                 rule.relearn(&learned, &self.settings.model);
             }
             if let Some(counted) = record.counted.take() {
@@ -317,6 +320,7 @@ impl RuleState {
             interval: watch.alert.interval,
             model_version: model.version.clone(),
             series: watching.table.snapshot(),
+            expected: watching.expecting.store(),
         })
     }
 

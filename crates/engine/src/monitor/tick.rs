@@ -4,8 +4,8 @@ use tracing::{debug, warn};
 
 use super::model_monitor::ModelMonitor;
 use super::pass::Pass;
+use super::proof::Known;
 use super::results::Results;
-use super::retraining::Known;
 use super::rollout::Rollout;
 use super::rule::Waiting;
 use super::target::Scraped;
@@ -169,6 +169,8 @@ impl ModelMonitor {
                 let known = Known {
                     window: &self.window,
                     results,
+                    targets: &evaluated.rollout.targets,
+                    grace: evaluated.rollout.grace,
                 };
                 let (requests, changes) = self.retraining.decide(rule, known, &self.context, at);
                 tick.requests.extend(requests);

@@ -28,6 +28,7 @@ pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
                 Rule::Record(recording) => match &recording.source {
                     Source::Drift(drift) => Some(drift.window),
                     Source::Ratio(ratio) => Some(ratio.window),
+                    Source::Estimate(estimate) => Some(estimate.window),
                     Source::Expr(_) => None,
                 },
                 Rule::Alert { .. } | Rule::Watch(_) => None,
@@ -91,6 +92,54 @@ fn motion(row: Row<'_>) -> Motion {
     }
 }
 
+/// Whether the labels of a counter contradict none of a value's.
+fn is_related(counter: &Labels, of: &Labels) -> bool {
+    let shared = of.iter().filter(|(name, _)| *name != Labels::NAME);
+    shared
+        .filter_map(|(name, value)| counter.get(name).map(|own| own == value))
+        .all(|same| same)
+}
+
+/// What the counters behind a value did lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Activity {
+    /// One of them was in the last scrape.
+    pub(super) is_exported: bool,
+    /// One of them increased.
+    pub(super) moved: bool,
+}
+
+/// What the counters behind a value did within the time before `at`; `None` if there are none, as
+/// behind a gauge.
+pub(super) fn activity(
+    window: &Window,
+    counted: &[CountedRange],
+    of: &Labels,
+    within: Duration,
+    at: Timestamp,
+) -> Option<Activity> {
+    let mut found = None;
+    for counted in counted {
+        window.select(&counted.selector, &mut |id, labels| {
+            if !is_related(labels, of) {
+                return;
+            }
+            let activity: &mut Activity = found.get_or_insert_default();
+            let row = window.row(id, window.range(id.block, at - within, at));
+            let last = row.values.iter().flat_map(|piece| piece.iter()).last();
+            activity.is_exported |= last.is_some_and(|last| !is_absent(*last) && !is_stale(*last));
+            activity.moved |= motion(row) == Motion::Moved;
+        });
+    }
+    found
+}
+
+/// The longest time that the ranges cover.
+pub(super) fn longest(counted: &[CountedRange]) -> Duration {
+    let reaches = counted.iter().map(|counted| counted.reach);
+    reaches.max().unwrap_or_default()
+}
+
 /// Whether counters exist behind a value and none of them increased. Counters whose labels
 /// contradict the value's do not count.
 pub(super) fn is_still(
@@ -99,12 +148,7 @@ pub(super) fn is_still(
     of: &Labels,
     at: Timestamp,
 ) -> bool {
-    let related = |labels: &Labels| {
-        let shared = of.iter().filter(|(name, _)| *name != Labels::NAME);
-        shared
-            .filter_map(|(name, value)| labels.get(name).map(|own| own == value))
-            .all(|same| same)
-    };
+    let related = |labels: &Labels| is_related(labels, of);
     let mut still = false;
     let mut moved = false;
     for counted in counted {

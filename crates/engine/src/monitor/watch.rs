@@ -8,6 +8,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::alerting::Observed;
+use super::expecting::Expecting;
 use super::filling::Filled;
 use super::pass::Pass;
 use super::quota::{Claim, without_a_place};
@@ -16,15 +17,22 @@ use super::selection::reads_any;
 use super::settings::Baseline;
 use super::stale::stale;
 use super::traffic::{CountedRange, is_still};
-use crate::alert::{Condition, Explanation, Observation, Outcome, Tracker, with_unit};
+use crate::alert::{Condition, Explanation, NoData, Observation, Outcome, Tracker, with_unit};
 use crate::incident::{Acceptance, Judged, Table, TableCounts, Trial, TrialResult};
 use crate::judge::{Registry, State, StrategyContext, Verdict};
-use crate::metric::{Evidence, Labels, MetricSample, Timestamp, format_duration};
+use crate::metric::{Evidence, Labels, Metric, MetricSample, Timestamp, format_duration};
 use crate::promql::InstantSample;
 use crate::rules::Watch;
 
 /// Why an alert ended after its baseline was lost.
 const ANEW: &str = "what is normal was learned anew while the alert fired, since the rule or its strategy changed; the fault may last";
+
+/// Why an accuracy is not judged that is more than 1.
+const IMPOSSIBLE: &str =
+    "more right answers than answers: do labels and predictions come from the same window?";
+
+/// A greater accuracy from counters is impossible.
+const MOST_ACCURATE: f64 = 1.05;
 
 /// Why an alert ended whose version of the model is gone.
 const SUPERSEDED: &str = "another version of the model replaced this one";
@@ -35,6 +43,8 @@ pub struct Watching {
     pub(super) watch: Watch,
     pub(super) table: Table,
     pub(super) tracker: Tracker,
+    /// The last observations of every series.
+    pub(super) expecting: Expecting,
     pub(super) judged: Vec<(MetricSample, Verdict)>,
     /// The ranges over which the value counts.
     pub(super) counted: Vec<CountedRange>,
@@ -50,7 +60,7 @@ pub struct Watching {
     /// Whether the limit on series refused some at the last evaluation.
     is_refusing: bool,
     strategy: String,
-    window: Option<Duration>,
+    pub(super) window: Option<Duration>,
     /// The expression is a plain selector, so the evidence of a record is the evidence of the
     /// value.
     judges_a_record: bool,
@@ -67,6 +77,7 @@ impl Watching {
         Self {
             table: Table::new(registry, &watch.strategy, &context, watch.adapt_after),
             tracker: Tracker::new(),
+            expecting: Expecting::default(),
             judged: Vec::new(),
             counted,
             incidents: HashMap::new(),
@@ -243,6 +254,9 @@ impl Watching {
 
     /// Judges a value; counters that stand still give no value.
     fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Judged {
+        if self.is_impossible(sample) {
+            return Verdict::insufficient(IMPOSSIBLE).into();
+        }
         self.carry(sample, pass.rollout);
         let mut judged = self.table.judge(sample);
         if judged.holds
@@ -260,6 +274,13 @@ impl Watching {
             return Verdict::idle("there is no traffic: nothing that is counted moved").into();
         }
         judged
+    }
+
+    /// Whether a value is an accuracy from counters that no counts can have. Reads that are not of
+    /// one moment make an accuracy of 1 a little more than that.
+    fn is_impossible(&self, sample: &MetricSample) -> bool {
+        let is_counted = self.watch.metric == Metric::Accuracy && !self.counted.is_empty();
+        is_counted && (sample.value > MOST_ACCURATE || sample.value < 0.0)
     }
 
     /// The comparison of the version of a series with the one before.
@@ -387,6 +408,7 @@ impl Watching {
     /// Takes over the state of an earlier version of the watch, except its alerts.
     pub(super) fn inherit(&mut self, before: &mut Self, is_same_value: bool) {
         std::mem::swap(&mut self.versions, &mut before.versions);
+        std::mem::swap(&mut self.expecting, &mut before.expecting);
         let (was, is) = (&before.watch, &self.watch);
         let is_same = was.strategy == is.strategy
             && was.direction == is.direction
@@ -403,6 +425,8 @@ impl Watching {
             _ if judged.accepted.is_some() => Condition::Accepted,
             _ if judged.holds => Condition::Active,
             State::Anomalous | State::Ok => Condition::Healthy,
+            // Without labels an accuracy has no value, however many requests there are.
+            State::Idle if self.hears_idle() => Condition::NoData,
             State::WarmingUp | State::InsufficientData | State::Idle => Condition::Unsure,
             State::Stale => Condition::NoData,
         };
@@ -435,6 +459,12 @@ impl Watching {
         let is_open = self.table.accept(series);
         self.is_unsaved |= is_open;
         is_open
+    }
+
+    /// Whether a value that is missing because nothing is counted is missing data.
+    fn hears_idle(&self) -> bool {
+        let rule = &self.watch.alert;
+        rule.no_data == NoData::Alert && self.watch.metric == Metric::Accuracy
     }
 
     fn explain(&self, sample: &MetricSample, verdict: &Verdict) -> Explanation {

@@ -1,16 +1,19 @@
 //! Decides when a firing watch requests retraining: N of M, cool-down, one at a time, veto, dry
 //! run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{Labels, Timestamp};
+use crate::metric::{Direction, Labels, Timestamp};
 
-use super::idempotency_key;
 use super::key::GateKey;
+use super::summary::Comparison;
 use super::verdicts::Verdicts;
+use super::verification::{Seen, Unverified, Verification, Verify};
+use super::{idempotency_key, pairs};
 
 /// The time that the limit on requests counts over.
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -133,6 +136,13 @@ pub struct Gate {
     #[serde(default)]
     last_epoch: Option<(i64, i64)>,
     pub(super) in_flight: Option<InFlight>,
+    /// The series without a new observation since the last request, and the bits of their values
+    /// then.
+    #[serde(default, with = "pairs", skip_serializing_if = "BTreeMap::is_empty")]
+    spent: BTreeMap<Labels, u64>,
+    /// The versions since the last request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) verification: Option<Verification>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +173,90 @@ impl Gate {
     /// verdicts.
     pub fn verdict(&mut self, policy: &Policy, series: &Labels, anomalous: bool) {
         self.replicas.add(series, anomalous, policy.after.1);
+    }
+
+    /// Whether a series has had no new observation since the last request: its counters did not
+    /// move, or its value is the same if it has none.
+    pub fn is_spent(
+        &mut self,
+        series: &Labels,
+        value: f64,
+        moved: impl FnOnce() -> Option<bool>,
+    ) -> bool {
+        let Some(bits) = self.spent.get(series) else {
+            return false;
+        };
+        let is_new = moved().unwrap_or(*bits != value.to_bits());
+        if is_new {
+            self.spent.remove(series);
+        }
+        !is_new
+    }
+
+    /// Drops the verdicts on a series, since what they rest on is no evidence.
+    pub fn drop_verdicts(&mut self, series: &Labels) {
+        self.replicas.forget(|known| known == series);
+    }
+
+    /// A request was made for a series of this version: the `values` that its series have are no
+    /// evidence for another one, and the next version is compared with this one.
+    pub fn spend(
+        &mut self,
+        values: impl Iterator<Item = (Labels, f64)>,
+        version: Option<&str>,
+        at: Timestamp,
+    ) {
+        self.spent = values
+            .map(|(series, value)| (series, value.to_bits()))
+            .collect();
+        self.replicas = Verdicts::default();
+        let Some(version) = version else {
+            return;
+        };
+        match &mut self.verification {
+            Some(verification) => verification.requested(at),
+            None => self.verification = Some(Verification::new(version, at)),
+        }
+    }
+
+    /// Takes a value of a version in. Returns whether the incident is over: the version that runs
+    /// now has been normal for an hour.
+    pub fn see(&mut self, seen: Seen<'_>) -> bool {
+        let verification = self.verification.as_mut();
+        let is_over = verification.is_some_and(|verification| verification.see(seen));
+        if is_over {
+            self.verification = None;
+        }
+        is_over
+    }
+
+    /// Compares the version that runs now, whose alert fires, with the one before it. Returns a
+    /// result that is new.
+    pub fn compare(
+        &mut self,
+        version: &str,
+        direction: Direction,
+        verify: Verify,
+        at: Timestamp,
+    ) -> Option<Comparison> {
+        let verification = self.verification.as_mut()?;
+        let result = verification.compare(version, direction, verify, at);
+        if result == Some(Comparison::Better) {
+            self.verification = None;
+        }
+        result
+    }
+
+    /// Why no request may be made for this version now; `None` if one may.
+    #[must_use]
+    pub fn unverified(&self, version: &str, verify: Verify, at: Timestamp) -> Option<Unverified> {
+        self.verification.as_ref()?.holds(version, verify, at)
+    }
+
+    /// The versions since the last request.
+    #[must_use]
+    pub fn verification(&self) -> Option<&Verification> {
+        self.verification.as_ref()
     }
 
     /// Decides. `veto` is only called if every other check passed: `Ok(true)` vetoes, and so does
@@ -250,7 +344,8 @@ impl Gate {
         let cooling = self.last_request.map(|last| last + HOUR.max(cooldown * 2));
         let flight = self.in_flight.as_ref();
         let flying = flight.map(|flight| flight.since + in_flight_timeout);
-        cooling.max(flying)
+        let verified = self.verification.as_ref().map(Verification::kept_until);
+        cooling.max(flying).max(verified)
     }
 
     /// Whether the gate may still hold a request back if its rule was removed and returns.
@@ -262,13 +357,14 @@ impl Gate {
         })
     }
 
-    /// The verdicts on each series.
-    pub(super) fn replicas(&self) -> &Verdicts {
-        &self.replicas
+    /// The series with verdicts, and those without a new observation since the last request.
+    pub(super) fn series(&self) -> impl Iterator<Item = &Labels> {
+        self.replicas.series().chain(self.spent.keys())
     }
 
     /// Drops the verdicts on these series.
     pub(super) fn drop_replicas(&mut self, is_gone: impl Fn(&Labels) -> bool) {
+        self.spent.retain(|series, _| !is_gone(series));
         self.replicas.forget(is_gone);
     }
 

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::metric::{Labels, Timestamp};
 
 use super::key::GateKey;
+use super::taint::Taints;
+use super::verification::Verification;
 use super::{Gate, Policy, pairs};
 
 /// The gates of all rules and series.
@@ -15,12 +17,60 @@ use super::{Gate, Policy, pairs};
 pub struct Gates {
     #[serde(with = "pairs")]
     gates: BTreeMap<GateKey, Gate>,
+    /// The tainted times of each rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    taints: BTreeMap<String, Taints>,
 }
 
 impl Gates {
     /// The gate of a key, created if missing.
     pub fn gate(&mut self, key: &GateKey) -> &mut Gate {
         self.gates.entry(key.clone()).or_default()
+    }
+
+    /// Drops the verdicts on a series, if there are any.
+    pub fn drop_verdicts(&mut self, key: &GateKey, series: &Labels) {
+        if let Some(gate) = self.gates.get_mut(key) {
+            gate.drop_verdicts(series);
+        }
+    }
+
+    /// The tainted times of a rule, to note some.
+    pub fn taints_mut(&mut self, rule: &str) -> &mut Taints {
+        self.taints.entry(rule.to_owned()).or_default()
+    }
+
+    /// The tainted times of a rule.
+    #[must_use]
+    pub fn taints(&self, rule: &str) -> Option<&Taints> {
+        self.taints.get(rule)
+    }
+
+    /// The verifications of a rule's requests, with the series that each is about.
+    pub fn verifications<'a>(
+        &'a self,
+        rule: &'a str,
+    ) -> impl Iterator<Item = (&'a Labels, &'a Verification)> {
+        self.of_rule(rule)
+            .filter_map(|(key, gate)| Some((&key.series, gate.verification()?)))
+    }
+
+    /// The gates of an earlier process. Their keys may name versions; of several versions the one
+    /// that requested last counts.
+    #[must_use]
+    pub fn restored(self) -> Self {
+        let mut restored = Self {
+            taints: self.taints,
+            ..Self::default()
+        };
+        for (key, gate) in self.gates {
+            let key = GateKey::new(&key.rule, &key.series);
+            let known = restored.gates.get(&key);
+            if known.is_none_or(|known| known.last_request < gate.last_request) {
+                restored.gates.insert(key, gate);
+            }
+        }
+        restored
     }
 
     /// The gate of a key, if there is one.
@@ -60,6 +110,12 @@ impl Gates {
             if let Some(flight) = &mut gate.in_flight {
                 flight.since = flight.since - by;
             }
+            if let Some(verification) = &mut gate.verification {
+                verification.set_back(by);
+            }
+        }
+        for taints in self.taints.values_mut() {
+            taints.set_back(by);
         }
     }
 
@@ -75,6 +131,9 @@ impl Gates {
         let mut found = None;
         for (key, gate) in gates.filter(|(_, gate)| gate.in_flight() == Some(id)) {
             gate.in_flight = None;
+            if let Some(verification) = &mut gate.verification {
+                verification.done();
+            }
             found.get_or_insert_with(|| key.clone());
         }
         found
@@ -96,10 +155,9 @@ impl Gates {
         });
     }
 
-    /// Every series of a rule with verdicts.
+    /// Every series of a rule that a gate knows.
     pub fn series<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a Labels> {
-        self.of_rule(rule)
-            .flat_map(|(_, gate)| gate.replicas().series())
+        self.of_rule(rule).flat_map(|(_, gate)| gate.series())
     }
 
     /// Drops the verdicts of a rule on these series, and the gates that hold nothing any more: no
@@ -117,7 +175,7 @@ impl Gates {
             }
             gate.drop_replicas(&is_gone);
             let busy_until = gate.busy_until(policy.cooldown, policy.in_flight_timeout);
-            !gate.replicas().is_empty() || busy_until.is_some_and(|until| at < until)
+            gate.series().next().is_some() || busy_until.is_some_and(|until| at < until)
         });
     }
 
@@ -138,6 +196,14 @@ impl Gates {
         });
         for (key, gate) in moved {
             self.gates.entry(key).or_insert(gate);
+        }
+        for (rule, taints) in std::mem::take(&mut self.taints) {
+            let names = names(&rule).unwrap_or_else(|| vec![&rule]);
+            for name in names {
+                self.taints
+                    .entry(name.to_owned())
+                    .or_insert_with(|| taints.clone());
+            }
         }
     }
 

@@ -1,11 +1,40 @@
 //! A request to retrain.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::taint::Taint;
 use crate::alert::{Alert, Annotations};
 use crate::judge::Band;
 use crate::metric::{Labels, Matcher, Timestamp};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// A new version of the model.
+    #[default]
+    Retrain,
+    /// The version before the present one, which is worse.
+    Rollback,
+}
+
+/// What a request rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestEvidence {
+    /// The observations behind the last value, where they are known.
+    pub observations: Option<u64>,
+    /// The time that a value covers; zero for a value of one moment.
+    pub window: Duration,
+    /// The start of the time that the request is about.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+    /// Times of the last week that are no evidence, to be left out of training.
+    pub taints: Vec<Taint>,
+}
 
 /// Why and what to retrain. Every retry and every replica of the same decision carries the same
 /// [`id`](Self::id).
@@ -13,6 +42,9 @@ use crate::metric::{Labels, Matcher, Timestamp};
 pub struct RetrainRequest {
     /// The idempotency key: 64 hexadecimal digits.
     pub id: String,
+    /// What is asked for.
+    #[serde(default)]
+    pub kind: RequestKind,
     /// `model.id`.
     pub model_id: String,
     /// `model.version`, empty when not set.
@@ -41,6 +73,9 @@ pub struct RetrainRequest {
     /// A link to details for people.
     #[serde(default)]
     pub generator_url: String,
+    /// What it rests on; absent if the relay requests for an alert of another source.
+    #[serde(default)]
+    pub evidence: Option<RequestEvidence>,
 }
 
 impl RetrainRequest {
@@ -55,6 +90,8 @@ impl RetrainRequest {
         let explanation = alert.explanation.as_deref();
         Self {
             id,
+            kind: RequestKind::Retrain,
+            evidence: None,
             model_id: model_id.to_owned(),
             model_version: model_version.to_owned(),
             rule: alert.rule.to_string(),

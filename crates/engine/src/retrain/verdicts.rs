@@ -43,11 +43,6 @@ impl Verdicts {
         self.latest.keys()
     }
 
-    /// Whether there is no verdict.
-    pub(super) fn is_empty(&self) -> bool {
-        self.latest.is_empty()
-    }
-
     /// Drops the verdicts on these series.
     pub(super) fn forget(&mut self, is_gone: impl Fn(&Labels) -> bool) {
         self.latest.retain(|series, _| !is_gone(series));

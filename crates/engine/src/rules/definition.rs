@@ -40,6 +40,7 @@ impl<'a> Part<'a> {
                     Source::Expr(expr) => expr.normalized(),
                     Source::Drift(drift) => format!("{drift:?}"),
                     Source::Ratio(ratio) => format!("{:?}", ratio.counted()),
+                    Source::Estimate(estimate) => format!("{estimate:?}"),
                 };
                 (text, recording.expressions())
             }

@@ -13,10 +13,12 @@ use std::time::Duration;
 use crate::alert;
 use crate::judge::StrategyConfig;
 use crate::map::drift::DriftRule;
+use crate::map::estimate::EstimateRule;
 use crate::map::ratio::RatioRule;
 use crate::map::{Recording, Source};
 use crate::metric::{Direction, Metric};
 use crate::promql::Expr;
+use crate::retrain::Verify;
 
 /// How long an incident lasts until a steady new level is accepted, where a watch does not say.
 pub const DEFAULT_ADAPT_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -115,6 +117,24 @@ impl Rule {
         }
     }
 
+    /// The estimate behind a record.
+    #[must_use]
+    pub fn estimate(&self) -> Option<&EstimateRule> {
+        match self {
+            Self::Record(Recording {
+                source: Source::Estimate(estimate),
+                ..
+            }) => Some(estimate),
+            Self::Record(_) | Self::Alert { .. } | Self::Watch(_) => None,
+        }
+    }
+
+    /// Whether a record counts, so that its selectors are of counters.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.drift().is_some() || self.ratio().is_some() || self.estimate().is_some()
+    }
+
     /// Timing, labels and annotations of the rule's alerts; `None` for a record.
     #[must_use]
     pub fn alert(&self) -> Option<&alert::AlertRule> {
@@ -181,6 +201,8 @@ pub struct Watch {
     pub alert: alert::AlertRule,
     /// How long an incident lasts until a steady new level is accepted as normal; zero for ever.
     pub adapt_after: Duration,
+    /// Longest time between two observations of a series; `None` if none are expected.
+    pub expect: Option<Duration>,
     /// When to request retraining.
     pub retrain: Option<Retrain>,
 }
@@ -192,6 +214,10 @@ pub struct Retrain {
     pub cooldown: Duration,
     /// At least this many of the last evaluations must be anomalous; `(1, 1)` by default.
     pub after: (u32, u32),
-    /// No request while this returns something.
+    /// No request while this returns something, nor on evidence from such a time.
     pub unless: Option<Expr>,
+    /// How the next version is compared with the one before; `None` for not at all.
+    pub verify: Option<Verify>,
+    /// Whether the version before is requested when the next one is worse.
+    pub rollback: bool,
 }

@@ -15,7 +15,7 @@ const MAX_COUNTERS: usize = 20_000;
 
 /// The counters of one server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Server {
+pub(in crate::map) struct Server {
     since: Timestamp,
     seen: Timestamp,
     values: Vec<(Labels, f64)>,
@@ -24,7 +24,7 @@ pub(super) struct Server {
 /// Keeps the last values of counters and computes their increases. A new server brings no past; a
 /// counter that appears at a known server started at 0.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counting {
+pub(in crate::map) struct Counting {
     servers: HashMap<Labels, Known>,
     counters: usize,
 }
@@ -38,7 +38,12 @@ struct Known {
 
 impl Counting {
     /// The increase of a counter since the last evaluation; `None` if there are too many counters.
-    pub(super) fn rise(&mut self, series: &Labels, value: f64, at: Timestamp) -> Option<f64> {
+    pub(in crate::map) fn rise(
+        &mut self,
+        series: &Labels,
+        value: f64,
+        at: Timestamp,
+    ) -> Option<f64> {
         let server = series.retain(|name| IDENTITY.contains(&name));
         let known = self.servers.entry(server).or_insert_with(|| Known {
             since: at,
@@ -61,7 +66,7 @@ impl Counting {
     }
 
     /// Drops servers that were absent for longer; if one returns, it is a new server.
-    pub(super) fn forget(&mut self, at: Timestamp, after: Duration) {
+    pub(in crate::map) fn forget(&mut self, at: Timestamp, after: Duration) {
         let counters = &mut self.counters;
         self.servers.retain(|_, server| {
             let keep = at.since(server.seen) <= after;
@@ -72,7 +77,7 @@ impl Counting {
         });
     }
 
-    pub(super) fn store(&self) -> Vec<(Labels, Server)> {
+    pub(in crate::map) fn store(&self) -> Vec<(Labels, Server)> {
         let servers = self.servers.iter().map(|(labels, known)| {
             let values = known.values.iter();
             let server = Server {
@@ -87,7 +92,7 @@ impl Counting {
         servers.collect()
     }
 
-    pub(super) fn restored(servers: Vec<(Labels, Server)>) -> Self {
+    pub(in crate::map) fn restored(servers: Vec<(Labels, Server)>) -> Self {
         let counters = servers.iter().map(|(_, server)| server.values.len()).sum();
         let servers = servers.into_iter().map(|(labels, server)| {
             let known = Known {

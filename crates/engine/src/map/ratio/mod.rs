@@ -10,6 +10,7 @@ mod group;
 mod rule;
 
 pub use counter::{Counter, Memory};
+pub(in crate::map) use counting::{Counting, Server};
 pub use rule::{Above, Parts, RatioRule};
 
 #[cfg(test)]
