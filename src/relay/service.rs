@@ -151,6 +151,7 @@ impl Service {
             commands: queue,
             loader: self.loader,
             reload: publish::Reload {
+                is_partial: false,
                 succeeded_at: clock::now(),
                 error: None,
             },

@@ -17,6 +17,7 @@ use super::open_store::{self, Place};
 use super::options::Options;
 use super::probe::Prober;
 use super::producers::Producers;
+use super::reloading::left_out;
 use super::remote::RemoteSource;
 use super::snapshot::Fixed;
 use super::store_handle::StoreHandle;
@@ -182,7 +183,8 @@ impl Service {
             loading: None,
             reload: publish::Reload {
                 succeeded_at: at,
-                error: None,
+                is_partial: !config.left_out.is_empty(),
+                error: left_out(&config),
             },
             fixed: Fixed::of(&config),
             current,
