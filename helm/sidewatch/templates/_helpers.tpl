@@ -1,5 +1,6 @@
+{{/* The chart's name is its alias in a chart that has it twice, so that the two differ. */}}
 {{- define "sidewatch.name" -}}
-{{- default "sidewatch" .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "sidewatch.fullname" -}}
@@ -24,6 +25,11 @@
 {{- $name -}}
 {{- end -}}
 
+{{/* Name of the StatefulSet. A label of its pods has it with the hash of a revision, eleven characters more. */}}
+{{- define "sidewatch.statefulSetName" -}}
+{{- include "sidewatch.fullname" . | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+
 {{/* The judge has the full name, the relay a suffix. Takes {root, role}. */}}
 {{- define "sidewatch.roleName" -}}
 {{- include "sidewatch.suffixed" (dict "root" .root "suffix" (eq .role "relay" | ternary "relay" "")) -}}
@@ -41,17 +47,22 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: {{ .role }}
 {{- end -}}
 
-{{/* Labels of every object. version is the image's tag, so that lists of objects show which release runs. */}}
-{{- define "sidewatch.labels" -}}
+{{/* Labels of the chart's pods; none changes with the chart's version alone, because that would restart the pods. */}}
+{{- define "sidewatch.podLabels" -}}
 {{- $own := include "sidewatch.selectorLabels" . | fromYaml -}}
 {{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
 {{- $_ := set $own "app.kubernetes.io/version" (regexReplaceAll "^[^A-Za-z0-9]+|[^A-Za-z0-9]+$" ($tag | trunc 63) "") -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
-{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") -}}
 {{- toYaml (merge $own .Values.commonLabels) -}}
 {{- end -}}
 
-{{/* metadata of an object: its name, labels and annotations. Takes {root, suffix or role, labels, annotations}. */}}
+{{/* Labels of every object. version is the image's tag, so that lists of objects show which release runs. */}}
+{{- define "sidewatch.labels" -}}
+{{- $own := dict "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63) -}}
+{{- toYaml (merge $own (include "sidewatch.podLabels" . | fromYaml)) -}}
+{{- end -}}
+
+{{/* metadata of an object: its name, labels and annotations; its namespace if it is not the release's. Takes {root, suffix or role, labels, annotations, namespace}. */}}
 {{- define "sidewatch.metadata" -}}
 {{- $labels := include "sidewatch.labels" .root | fromYaml -}}
 {{- $labels = mergeOverwrite $labels (.labels | default dict) -}}
@@ -59,6 +70,9 @@ app.kubernetes.io/component: {{ .role }}
 {{- $_ := set $labels "app.kubernetes.io/component" . -}}
 {{- end -}}
 name: {{ if .role }}{{ include "sidewatch.roleName" . }}{{ else }}{{ include "sidewatch.suffixed" . }}{{ end }}
+{{- with .namespace | default .root.Values.namespaceOverride }}
+namespace: {{ . }}
+{{- end }}
 labels:
   {{- toYaml $labels | nindent 2 }}
 {{- $annotations := mergeOverwrite (deepCopy .root.Values.commonAnnotations) (.annotations | default dict) }}
@@ -76,8 +90,14 @@ annotations:
 {{- end -}}
 {{- end -}}
 
+{{/* The namespace of the objects. */}}
+{{- define "sidewatch.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
 {{- define "sidewatch.image" -}}
 {{- with .Values.image -}}
+{{- with $.Values.global.imageRegistry }}{{ . | trimSuffix "/" }}/{{ end -}}
 {{- if .digest -}}
 {{ .repository }}@{{ .digest }}
 {{- else -}}
@@ -108,7 +128,7 @@ sidecar
 {{/* URL of the relay, to which Alertmanager posts. */}}
 {{- define "sidewatch.relayUrl" -}}
 {{- $scheme := .Values.relay.serviceMonitor.scheme | default (empty .Values.relay.webConfig.secret | ternary "http" "https") -}}
-{{- printf "%s://%s.%s.svc:%v/api/v1/alertmanager" $scheme (include "sidewatch.roleName" (dict "root" . "role" "relay")) .Release.Namespace .Values.ports.http -}}
+{{- printf "%s://%s.%s.svc:%v/api/v1/alertmanager" $scheme (include "sidewatch.roleName" (dict "root" . "role" "relay")) (include "sidewatch.namespace" .) .Values.ports.http -}}
 {{- end -}}
 
 {{/* "true" when the instances of a role share one store and a standby waits for it. Takes the role's values. */}}
@@ -123,7 +143,7 @@ sidecar
 {{- .Values.injection.engine -}}
 {{- else if include "sidewatch.policyVersion" . -}}
 mutatingAdmissionPolicy
-{{- else if .Capabilities.APIVersions.Has "kyverno.io/v1/ClusterPolicy" -}}
+{{- else if .Capabilities.APIVersions.Has "policies.kyverno.io/v1/MutatingPolicy" -}}
 kyverno
 {{- end -}}
 {{- end -}}
