@@ -222,7 +222,12 @@ class Kyverno(unittest.TestCase):
         plain = pod({"labels": {"app": "a"}})
         self.assertIsNone(self.policy.patch(plain, {}))
         self.assertIsNone(self.policy.patch(plain, {"sidewatch.dev/inject": "false"}))
-        self.assertIsNotNone(self.policy.patch(plain, asks))
+        for metadata in ({"labels": {"app": "a"}}, {"labels": {}}):
+            labels = self.policy.admit(pod(metadata), asks)["metadata"]["labels"]
+            self.assertEqual(labels, metadata["labels"] | asks, "a PodMonitor finds it")
+        bare = pod()
+        del bare["metadata"]["labels"]
+        self.assertEqual(self.policy.admit(bare, asks)["metadata"]["labels"], asks)
         self.assertIsNotNone(self.policy.patch(pod(), {}))
         constraints = self.document["spec"]["matchConstraints"]
         self.assertEqual(constraints["objectSelector"], {"matchExpressions": [{"key": "sidewatch.dev/inject", "operator": "NotIn", "values": ["false"]}]})

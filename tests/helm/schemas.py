@@ -65,4 +65,5 @@ def main(paths):
     return 1 if problems or not checked else 0
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -69,9 +69,9 @@ app.kubernetes.io/component: {{ .role }}
 {{- with .role -}}
 {{- $_ := set $labels "app.kubernetes.io/component" . -}}
 {{- end -}}
-name: {{ if .role }}{{ include "sidewatch.roleName" . }}{{ else }}{{ include "sidewatch.suffixed" . }}{{ end }}
+name: {{ include (.role | empty | ternary "sidewatch.suffixed" "sidewatch.roleName") . | quote }}
 {{- with .namespace | default .root.Values.namespaceOverride }}
-namespace: {{ . }}
+namespace: {{ . | quote }}
 {{- end }}
 labels:
   {{- toYaml $labels | nindent 2 }}

@@ -198,6 +198,12 @@ mutations:
 {{- define "sidewatch.patch" -}}
 {{- $container := include "sidewatch.spec" (dict "root" . "role" "sidecar" "native" true "injected" true) | fromYaml -}}
 {{- $type := "Object.spec.initContainers" -}}
+{{- if .Values.injection.byNamespace -}}
+{{- /* Monitors and kubectl find the pod by the label. */ -}}
+(has(object.metadata.labels)
+  ? [JSONPatch{op: "add", path: "/metadata/labels/sidewatch.dev~1inject", value: "true"}]
+  : [JSONPatch{op: "add", path: "/metadata/labels", value: {"sidewatch.dev/inject": "true"}}])
++ {{ end -}}
 (has(object.metadata.annotations)
   ? [JSONPatch{op: "add", path: "/metadata/annotations/cluster-autoscaler.kubernetes.io~1safe-to-evict-local-volumes", value: variables.evictable}]
   : [JSONPatch{op: "add", path: "/metadata/annotations", value: {"cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes": variables.evictable}}])

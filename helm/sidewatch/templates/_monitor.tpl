@@ -29,7 +29,7 @@ scheme: {{ . }}
 {{- end }}
 {{- if and .namespace (not .anyNamespace) }}
 namespaceSelector:
-  matchNames: [{{ include "sidewatch.namespace" $.root }}]
+  matchNames: [{{ include "sidewatch.namespace" $.root | quote }}]
 {{- end }}
 {{- end -}}
 {{- end -}}

@@ -21,7 +21,7 @@ passes the subchart's context, .Subcharts.sidewatch.
 {{- define "sidewatch.volumes" -}}
 - name: sidewatch-config
   configMap:
-    name: {{ include "sidewatch.configMapName" . }}
+    name: {{ include "sidewatch.configMapName" . | quote }}
 {{- if .Values.sidecar.stateVolume }}
 - name: sidewatch-state
   emptyDir:
@@ -40,19 +40,19 @@ sidewatch-secret-{{ regexMatch "^[a-z0-9-]{1,46}$" . | ternary . (sha256sum . | 
 {{- range .secrets }}
 - name: {{ include "sidewatch.secretVolume" .name }}
   secret:
-    secretName: {{ .name }}
+    secretName: {{ .name | quote }}
     optional: {{ .optional | default false }}
 {{- end }}
 {{- with .webConfig.secret }}
 - name: sidewatch-web
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with (.token | default dict).secret }}
 - name: sidewatch-token
   secret:
-    secretName: {{ . }}
-    items: [{key: {{ $.token.key }}, path: {{ $.token.key }}}]
+    secretName: {{ . | quote }}
+    items: [{key: {{ $.token.key | quote }}, path: {{ $.token.key | quote }}}]
 {{- end }}
 {{- with .extraVolumes }}
 {{ toYaml . }}

@@ -10,7 +10,7 @@ metadata:
     {{- $labels = mergeOverwrite $labels $own.podLabels (include "sidewatch.roleLabels" . | fromYaml) }}
     {{- toYaml $labels | nindent 4 }}
   annotations:
-    checksum/config: {{ include "sidewatch.configuration" . | sha256sum }}
+    checksum/config: {{ include "sidewatch.configuration" . | sha256sum | quote }}
     {{- with mergeOverwrite (deepCopy $values.commonAnnotations) $own.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -19,10 +19,10 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  serviceAccountName: {{ include "sidewatch.serviceAccountName" $root }}
+  serviceAccountName: {{ include "sidewatch.serviceAccountName" $root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ $own.terminationGracePeriodSeconds }}
+  terminationGracePeriodSeconds: {{ int64 $own.terminationGracePeriodSeconds }}
   {{- with $values.podSecurityContext }}
   securityContext:
     {{- toYaml . | nindent 4 }}
@@ -72,7 +72,7 @@ spec:
   volumes:
     - name: sidewatch-config
       configMap:
-        name: {{ include "sidewatch.roleName" . }}
+        name: {{ include "sidewatch.roleName" . | quote }}
     {{- with $own.persistence }}
     {{- if not .enabled }}
     - name: sidewatch-state
@@ -81,7 +81,7 @@ spec:
     {{- else if ne $own.availability "active" }}
     - name: sidewatch-state
       persistentVolumeClaim:
-        claimName: {{ default (include "sidewatch.roleName" $) .existingClaim }}
+        claimName: {{ default (include "sidewatch.roleName" $) .existingClaim | quote }}
     {{- end }}
     {{- end }}
     {{- with include "sidewatch.secretVolumes" $private | trim }}
@@ -119,5 +119,5 @@ storageClassName: {{ . | quote }}
 {{- end }}
 resources:
   requests:
-    storage: {{ .size }}
+    storage: {{ .size | quote }}
 {{- end -}}
