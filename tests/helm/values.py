@@ -55,6 +55,8 @@ def one_of(random, items):
 
 def value_for(random, schema):
     """A value that a schema accepts."""
+    if "$ref" in schema:
+        return value_for(random, SCHEMA["properties"][schema["$ref"].removeprefix("#/properties/")])
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
@@ -115,7 +117,8 @@ def leaves(schema, path=()):
 
 
 LEAVES = list(leaves(SCHEMA))
-SHAPES = ({}, {"injection": {"enabled": False}}, {"judge": {"enabled": True, "target": {"headlessService": "a.ml.svc"}}},
+SHAPES = ({}, {"injection": {"enabled": False}}, {"judges": [{"name": "b", "model": {"id": "b"}, "judge": {"target": {"headlessService": "b.ml.svc"}}}]},
+          {"judge": {"enabled": True, "target": {"headlessService": "a.ml.svc"}}},
           {"relay": {"enabled": True, "anonymous": True}, "retraining": {"webhooks": [{"url": "http://hook"}]}})
 
 

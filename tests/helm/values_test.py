@@ -178,6 +178,59 @@ class Umbrella(unittest.TestCase):
                 self.assertEqual(each["spec"]["template"]["spec"]["containers"][0]["image"], "mirror.example.com/sidewatch:0.1.0")
 
 
+class Judges(unittest.TestCase):
+    """Several judges in one release: each is what a release of its own would have, under another name."""
+
+    def test_each_is_the_judge_of_a_release_of_its_own(self):
+        judges = ("judges[0].name=fraud,judges[0].model.id=f,judges[0].rules.packs={triton},judges[0].judge.target.headlessService=f.ml.svc,"
+                  "judges[0].judge.availability=rolling,judges[1].name=churn,judges[1].judge.target.headlessService=c.ml.svc")
+        alone = "judge.enabled=true,judge.target.headlessService=f.ml.svc,judge.availability=rolling,model.id=f,rules.packs={triton}"
+        several, one = objects("--set", judges), objects("--set", alone)
+        for kind in ("Deployment", "Service", "PersistentVolumeClaim", "ConfigMap"):
+            ours, theirs = several[kind, "model-sidewatch-fraud"], one[kind, "model-sidewatch"]
+            if kind == "ConfigMap":
+                self.assertEqual(ours["data"], {name: text for name, text in theirs["data"].items() if name != "sidecar.yaml"})
+                continue
+            said = yaml.safe_dump(ours["spec"]).replace("model-sidewatch-fraud", "model-sidewatch").replace("judge-fraud", "judge")
+            expected = theirs["spec"]
+            if kind == "Deployment":
+                expected["template"]["spec"]["serviceAccountName"] = "model-sidewatch"
+            self.assertEqual(yaml.safe_load(said), expected)
+        churn = yaml.safe_load(several["ConfigMap", "model-sidewatch-churn"]["data"]["judge.yaml"])
+        self.assertEqual((churn["model"]["id"], churn["rule_files"]), ("churn", ["auto"]))
+
+    def test_no_selector_matches_the_pods_of_another(self):
+        rendered = objects("--set", "judge.enabled=true,judge.target.headlessService=a.ml.svc,relay.enabled=true,relay.anonymous=true,"
+                           "retraining.webhooks[0].url=http://x,judges[0].name=fraud,judges[0].judge.target.headlessService=f.ml.svc,"
+                           "judges[1].name=churn,judges[1].judge.target.headlessService=c.ml.svc")
+        labels = [each["spec"]["template"]["metadata"]["labels"] for (kind, _), each in rendered.items() if kind == "Deployment"]
+        selectors = [each["spec"]["selector"] for (kind, _), each in rendered.items() if kind == "Service"]
+        self.assertEqual((len(labels), len(selectors)), (4, 4))
+        for selector in selectors:
+            self.assertEqual(len([each for each in labels if selector.items() <= each.items()]), 1)
+
+    def test_sidecars_beside_them_only_export_and_the_judges_request_retraining(self):
+        extra = "alerting.alertmanagers[0].url=http://am:9093,retraining.webhooks[0].url=http://hook"
+        rendered = objects("--set", extra, "--set", "judges[0].name=fraud,judges[0].judge.target.headlessService=f.ml.svc")
+        sidecar = yaml.safe_load(rendered["ConfigMap", "model-sidewatch"]["data"]["sidecar.yaml"])
+        judge = yaml.safe_load(rendered["ConfigMap", "model-sidewatch-fraud"]["data"]["judge.yaml"])
+        self.assertNotIn("alertmanagers", sidecar["alerting"])
+        self.assertEqual(judge["alerting"]["alertmanagers"], [{"url": "http://am:9093"}])
+        self.assertNotIn("webhooks", sidecar["retraining"])
+        self.assertEqual(judge["retraining"]["webhooks"], [{"url": "http://hook"}])
+
+    def test_each_is_checked_like_the_first(self):
+        for values, needle in (("judges[0].name=a,judges[0].judge.availability=rolling", "judge.target.headlessService: missing"),
+                               ("judges[0].name=a", "judge"), ("judges[0].name=A", "name"),
+                               ("judges[0].name=relay,judges[0].judge.target.headlessService=a", "the name relay is taken"),
+                               ("judges[0].name=a,judges[0].judge.target.headlesService=a", "headlesService"),
+                               ("judges[0].name=a,judges[0].judge.target.headlessService=a,judges[0].rules.packs={vlm}", "no pack is called")):
+            with self.subTest(values):
+                run = render("--set", values)
+                self.assertNotEqual(run.returncode, 0)
+                self.assertIn(needle, run.stderr)
+
+
 class Configuration(unittest.TestCase):
     def test_the_users_keys_are_merged_last(self):
         values = "config.storage.retention=30m,config.global.scrape_interval=7s,judge.config.global.scrape_interval=9s"

@@ -98,7 +98,7 @@ rule_files:
 alerting:
   mode: {{ $values.alerting.mode }}
   {{- /* With a judge, sidecars only export metrics: each sidecar would send its own false alarms. */}}
-  {{- if not (and $sidecar $values.judge.enabled) }}
+  {{- if not (and $sidecar (include "sidewatch.judges" .root)) }}
   {{- with $values.alerting.alertmanagers }}
   alertmanagers:
     {{- toYaml . | nindent 4 }}

@@ -25,14 +25,36 @@
 {{- $name -}}
 {{- end -}}
 
-{{/* Name of the StatefulSet. A label of its pods has it with the hash of a revision, eleven characters more. */}}
+{{/* Name of the StatefulSet of {root, role}. A label of its pods has it with the hash of a revision, eleven characters more. */}}
 {{- define "sidewatch.statefulSetName" -}}
-{{- include "sidewatch.fullname" . | trunc 52 | trimSuffix "-" -}}
+{{- $suffix := .root.Values.judgeName | default "" -}}
+{{- $name := include "sidewatch.fullname" .root | trunc (sub 51 (len $suffix) | int) | trimSuffix "-" -}}
+{{- $suffix | empty | ternary $name (printf "%s-%s" $name $suffix) -}}
 {{- end -}}
 
-{{/* The judge has the full name, the relay a suffix. Takes {root, role}. */}}
+{{/*
+Sets .Values.instances to what runs in pods of the chart's own, each {root, role: judge or relay}: the judge, those of judges,
+whose root has their values, and the relay.
+*/}}
+{{- define "sidewatch.setInstances" -}}
+{{- $instances := list -}}
+{{- if .Values.judge.enabled -}}
+{{- $instances = append $instances (dict "root" . "role" "judge") -}}
+{{- end -}}
+{{- range .Values.judges -}}
+{{- $values := mergeOverwrite (deepCopy (omit $.Values "instances" "judges")) (deepCopy (omit . "name")) (dict "judgeName" .name "judges" list) -}}
+{{- $_ := set $values.judge "enabled" true -}}
+{{- $instances = append $instances (dict "role" "judge" "root" (mergeOverwrite (omit $ "Values" "Subcharts") (dict "Values" $values))) -}}
+{{- end -}}
+{{- if .Values.relay.enabled -}}
+{{- $instances = append $instances (dict "root" . "role" "relay") -}}
+{{- end -}}
+{{- $_ := set .Values "instances" $instances -}}
+{{- end -}}
+
+{{/* The judge has the full name; the relay and those of judges have a suffix. Takes {root, role}. */}}
 {{- define "sidewatch.roleName" -}}
-{{- include "sidewatch.suffixed" (dict "root" .root "suffix" (eq .role "relay" | ternary "relay" "")) -}}
+{{- include "sidewatch.suffixed" (dict "root" .root "suffix" (eq .role "relay" | ternary "relay" (.root.Values.judgeName | default ""))) -}}
 {{- end -}}
 
 {{/* Labels of selectors. They never change, because the selector of a Deployment is immutable. */}}
@@ -41,10 +63,15 @@ app.kubernetes.io/name: {{ include "sidewatch.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
+{{/* judge, relay, or judge-NAME for one of judges. Takes {root, role}. */}}
+{{- define "sidewatch.component" -}}
+{{- .role }}{{ if eq .role "judge" }}{{ with .root.Values.judgeName }}-{{ . }}{{ end }}{{ end -}}
+{{- end -}}
+
 {{/* Labels of the pods of a role. Takes {root, role}. */}}
 {{- define "sidewatch.roleLabels" -}}
 {{ include "sidewatch.selectorLabels" .root }}
-app.kubernetes.io/component: {{ .role }}
+app.kubernetes.io/component: {{ include "sidewatch.component" . | quote }}
 {{- end -}}
 
 {{/* Labels of the chart's pods; none changes with the chart's version alone, because that would restart the pods. */}}
@@ -66,8 +93,8 @@ app.kubernetes.io/component: {{ .role }}
 {{- define "sidewatch.metadata" -}}
 {{- $labels := include "sidewatch.labels" .root | fromYaml -}}
 {{- $labels = mergeOverwrite $labels (.labels | default dict) -}}
-{{- with .role -}}
-{{- $_ := set $labels "app.kubernetes.io/component" . -}}
+{{- if .role -}}
+{{- $_ := set $labels "app.kubernetes.io/component" (include "sidewatch.component" .) -}}
 {{- end -}}
 name: {{ include (.role | empty | ternary "sidewatch.suffixed" "sidewatch.roleName") . | quote }}
 {{- with .namespace | default .root.Values.namespaceOverride }}
@@ -107,18 +134,23 @@ annotations:
 {{- end -}}
 
 {{- define "sidewatch.modelId" -}}
-{{- default .Release.Name .Values.model.id -}}
+{{- .Values.model.id | default .Values.judgeName | default .Release.Name -}}
 {{- end -}}
 
 {{- define "sidewatch.configMapName" -}}
 {{- default (include "sidewatch.fullname" .) .Values.sidecar.configMap -}}
 {{- end -}}
 
+{{/* "true" when a judge is made, so that the sidecars only export. */}}
+{{- define "sidewatch.judges" -}}
+{{- if or .Values.judge.enabled .Values.judges .Values.judgeName -}}true{{- end -}}
+{{- end -}}
+
 {{/* The role that requests retraining: the relay if enabled, else the judge if enabled, else each sidecar. */}}
 {{- define "sidewatch.retrainingRole" -}}
 {{- if .Values.relay.enabled -}}
 relay
-{{- else if .Values.judge.enabled -}}
+{{- else if include "sidewatch.judges" . -}}
 judge
 {{- else -}}
 sidecar

@@ -12,15 +12,13 @@
 {{- fail "alerting.mode: metrics needs prometheusRule.enabled: true: without it no alert is sent" -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.judge.enabled -}}
-{{- include "sidewatch.validateJudge" . -}}
-{{- end -}}
-{{- if .Values.relay.enabled -}}
-{{- include "sidewatch.validateRelay" . -}}
-{{- end -}}
-{{- range $role := list "judge" "relay" -}}
-{{- if (get $.Values $role).enabled -}}
-{{- include "sidewatch.validateStore" (dict "role" $role "own" (get $.Values $role)) -}}
+{{- include "sidewatch.validateNames" . -}}
+{{- include "sidewatch.setInstances" . -}}
+{{- range .Values.instances -}}
+{{- include (eq .role "relay" | ternary "sidewatch.validateRelay" "sidewatch.validateJudge") .root -}}
+{{- include "sidewatch.validateStore" . -}}
+{{- if .root.Values.judgeName -}}
+{{- include "sidewatch.validatePods" .root -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $text := .Values.rules.files -}}
@@ -90,7 +88,7 @@
 {{- fail "injection.defaults.pack: set rules.packs instead, which every shape reads" -}}
 {{- end -}}
 {{- end -}}
-{{- if not .Values.judge.enabled -}}
+{{- if not (include "sidewatch.judges" .) -}}
 {{- range $path, $value := dict "secrets" .Values.secrets "webConfig.secret" .Values.webConfig.secret "rules.files" .Values.rules.files "extraVolumes" .Values.extraVolumes "extraVolumeMounts" .Values.extraVolumeMounts -}}
 {{- if $value -}}
 {{- fail (printf "%s: %s" $path $elsewhere) -}}
@@ -161,9 +159,26 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Pods that wait for a store must share one claim. Takes {role, own}. */}}
+{{- define "sidewatch.validateNames" -}}
+{{- $names := list -}}
+{{- range .Values.judges -}}
+{{- if has .name (append $names "relay") -}}
+{{- fail (printf "judges: the name %s is taken; give each judge a name of its own" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pods that wait for a store must share one claim. Takes {root, role}. */}}
 {{- define "sidewatch.validateStore" -}}
-{{- with .own -}}
+{{- with get .root.Values .role -}}
+{{- $claim := dict -}}
+{{- if and .persistence.enabled (not .persistence.existingClaim) (ne (toJson .persistence.accessModes) "[\"ReadWriteOnce\"]") -}}
+{{- $claim = lookup "v1" "PersistentVolumeClaim" (include "sidewatch.namespace" $.root) (include "sidewatch.roleName" $) -}}
+{{- end -}}
+{{- if and $claim (ne (dig "spec" "accessModes" list $claim | toJson) (toJson .persistence.accessModes)) -}}
+{{- fail (printf "%s.persistence.accessModes: the claim %s has %s, which Kubernetes lets nobody change; make a claim of your own and name it in %s.persistence.existingClaim" $.role (include "sidewatch.roleName" $) (dig "spec" "accessModes" list $claim | join ", ") $.role) -}}
+{{- end -}}
 {{- if include "sidewatch.waits" . -}}
 {{- if not .persistence.enabled -}}
 {{- fail (printf "%s.availability: %s needs %s.persistence.enabled: true: without a claim each pod has a store of its own, so none waits and both send" $.role .availability $.role) -}}
