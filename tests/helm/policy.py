@@ -55,6 +55,25 @@ def plain(value):
     return str(value) if isinstance(value, str) else int(value)
 
 
+def warnings(document, pod, namespace=None):
+    """The messages of a ValidatingAdmissionPolicy about an object that its selectors match."""
+    environment = celpy.Environment()
+    bound = {"object": celpy.json_to_cel(pod), "namespaceObject": celpy.json_to_cel({"metadata": {"labels": namespace or {}}})}
+
+    def value(rule):
+        return environment.program(environment.compile(rule["expression"])).evaluate(bound)
+
+    def holds(rule):
+        return bool(value(rule))
+
+    if not all(map(holds, document["spec"].get("matchConditions", []))):
+        return []
+    bound["variables"] = celpy.celtypes.MapType({})
+    for rule in document["spec"].get("variables", []):
+        bound["variables"][celpy.celtypes.StringType(rule["name"])] = value(rule)
+    return [rule["message"] for rule in document["spec"]["validations"] if not holds(rule)]
+
+
 class Policy:
     """One policy; `admit` does what the API server does when a pod that the selectors match is created."""
 

@@ -8,16 +8,16 @@ import kubernetes_validate
 import yaml
 
 from admission import problems, starts
-from policy import Policy, translate
+from policy import Policy, translate, warnings
 from shapes import random_pod
 
 LOCAL = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
-def policy(name="injection"):
+def policy(name="injection", kind="Mutating"):
     documents = yaml.safe_load_all((GOLDEN / f"{name}.yaml").read_text(encoding="utf-8"))
-    return next(document for document in documents if document["kind"] in ("MutatingAdmissionPolicy", "MutatingPolicy"))
+    return next(document for document in documents if document["kind"].startswith(kind) and "Binding" not in document["kind"])
 
 
 def pod(metadata=None, **spec):
@@ -204,6 +204,58 @@ class Shapes(unittest.TestCase):
                     self.assertLessEqual(shape["metadata"]["labels"].items(), admitted["metadata"]["labels"].items())
                     kubernetes_validate.validate(admitted, "1.37", strict=True)
         self.assertGreater(injected, 150)
+
+
+class Warnings(unittest.TestCase):
+    """What kubectl says when a pod is created. Nothing is refused."""
+
+    def test_it_only_warns(self):
+        documents = list(yaml.safe_load_all((GOLDEN / "injection.yaml").read_text(encoding="utf-8")))
+        binding = next(each for each in documents if each["kind"] == "ValidatingAdmissionPolicyBinding")
+        self.assertEqual(binding["spec"]["validationActions"], ["Warn"])
+        validating = policy("injection", "ValidatingAdmissionPolicy")
+        self.assertEqual(binding["spec"]["policyName"], validating["metadata"]["name"])
+        self.assertEqual(validating["spec"]["failurePolicy"], "Ignore")
+        selects = [each["spec"]["matchConstraints"]["namespaceSelector"] for each in (validating, policy())]
+        self.assertEqual(*selects)
+
+    def said(self, **annotations):
+        """What is said of a pod, injected or not, and of a Deployment with it as the template."""
+        annotations = {f"sidewatch.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+        shape = pod({"annotations": annotations})
+        deployment = {"metadata": {"name": "d"}, "spec": {"template": {"metadata": shape["metadata"], "spec": shape["spec"]}}}
+        validating = policy("injection", "ValidatingAdmissionPolicy")
+        said = [warnings(validating, each) for each in (shape, Policy(policy()).admit(copy.deepcopy(shape)), deployment)]
+        self.assertEqual(said, [said[0]] * 3)
+        return said[0]
+
+    def test_nothing_is_said_about_what_is_right(self):
+        self.assertEqual(self.said(), [])
+        self.assertEqual(self.said(scheme="https", port="8000", path="/v2/metrics", pack="vllm, accuracy", model_id="Any thing", interval="1m30s",
+                                   cpu="100m", memory="1Gi", storage="512Mi"), [])
+        self.assertEqual(self.said(pack="auto"), [])
+
+    def test_each_mistake_is_named_with_its_remedy(self):
+        for name, value, needle in (("pack", "vlm", "packs of Sidewatch"), ("pack", "vllm,", "packs"), ("port", "http", "a port"), ("port", "70000", "a port"),
+                                    ("path", "metrics", "begins with /"), ("scheme", "tcp", "http or https"), ("interval", "soon", "15s"),
+                                    ("cpu", "1m", "ignored"), ("memory", "1Mi", "ignored"), ("storage", "1Mi", "ignored")):
+            with self.subTest(f"{name}={value}"):
+                said = self.said(**{name: value})
+                self.assertEqual(len(said), 1)
+                self.assertIn(f"sidewatch.dev/{name} must be", said[0])
+                self.assertIn(needle, said[0])
+
+    def test_a_pod_that_gets_no_sidecar_is_told_why(self):
+        validating = policy("injection", "ValidatingAdmissionPolicy")
+        taken = pod(containers=[{"name": "server", "image": "vllm", "ports": [{"containerPort": 9755}]}])
+        self.assertIn("declares the port", warnings(validating, taken)[0])
+        self.assertIn("host's network", warnings(validating, pod(hostNetwork=True))[0])
+        self.assertEqual(warnings(validating, pod({"labels": {}}, hostNetwork=True)), [], "it asks for none")
+
+    def test_with_the_label_on_the_namespace_a_pod_may_decline(self):
+        validating, asks = policy("kyverno", "ValidatingAdmissionPolicy"), {"sidewatch.dev/inject": "true"}
+        for labels, namespace, told in (({}, asks, 1), ({}, {}, 0), (asks, {}, 1), ({"sidewatch.dev/inject": "false"}, asks, 0)):
+            self.assertEqual(len(warnings(validating, pod({"labels": labels}, hostNetwork=True), namespace)), told)
 
 
 class Kyverno(unittest.TestCase):

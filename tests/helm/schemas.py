@@ -13,7 +13,9 @@ import kinds
 
 VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
 # First version whose schemas know a kind; the chart renders it by capability or on request only.
-SINCE = {("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
+SINCE = {("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): 30,
+         ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"): 30,
+         ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
          ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): 36}
 CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 WITHOUT_SCHEMA = {("gateway.networking.k8s.io/v1", "HTTPRoute"), ("serving.kserve.io/v1beta1", "InferenceService")}

@@ -114,6 +114,11 @@ mutations:
         {{- include "sidewatch.patch" . | nindent 8 }}
 {{- end -}}
 
+{{/* CEL: whether the container c declares a port of the sidecar. */}}
+{{- define "sidewatch.takenPort" -}}
+{{- printf "has(c.ports) && c.ports.exists(p, p.containerPort in [%v, %v])" .Values.ports.http .Values.ports.health -}}
+{{- end -}}
+
 {{/* Pods that a sidecar could harm are left alone. */}}
 {{- define "sidewatch.conditions" -}}
 - name: not-there-yet
@@ -127,7 +132,7 @@ mutations:
   expression: "!has(object.spec.hostNetwork) || !object.spec.hostNetwork"
 # The sidecar starts first: it would take a port from the container that declares it.
 - name: ports-are-free
-  {{- $taken := printf "has(c.ports) && c.ports.exists(p, p.containerPort in [%v, %v])" .Values.ports.http .Values.ports.health }}
+  {{- $taken := include "sidewatch.takenPort" . }}
   expression: >-
     !object.spec.containers.exists(c, {{ $taken }})
     && !(has(object.spec.initContainers) && object.spec.initContainers.exists(c, {{ $taken }}))
@@ -154,9 +159,7 @@ mutations:
 {{/* What the pod's annotations say. The program itself reports an address or a pack that is wrong; a wrong amount would make the pod invalid, so it is ignored. */}}
 {{- define "sidewatch.variables" -}}
 {{- $defaults := .Values.injection.defaults -}}
-{{- $cpu := `^[1-9][0-9]{1,4}m$|^[1-9][0-9]?$` -}}
-{{- $memory := `^(3[2-9]|[4-9][0-9]|[1-9][0-9]{2,4})Mi$|^[1-9][0-9]?Gi$` -}}
-{{- $size := `^[1-9][0-9]{2,4}Mi$|^[1-9][0-9]?Gi$` -}}
+{{- $patterns := include "sidewatch.patterns" . | fromYaml -}}
 - name: target
   expression: >-
     ({{ include "sidewatch.annotation" (dict "name" "scheme" "else" (toRawJson $defaults.scheme)) }}) + '://127.0.0.1:'
@@ -175,14 +178,14 @@ mutations:
     {{- range $index, $each := $flags }}
     {{ if $index }}+ {{ end }}{{ include "sidewatch.annotatedFlag" (dict "name" (first $each) "flag" (last $each)) }}
     {{- end }}
-{{- range $name, $pattern := dict "cpu" $cpu "memory" $memory }}
+{{- range $name := list "cpu" "memory" }}
 - name: {{ $name }}
   expression: >-
-    {{- include "sidewatch.annotation" (dict "name" $name "pattern" $pattern "else" "''") | nindent 4 }}
+    {{- include "sidewatch.annotation" (dict "name" $name "pattern" (get $patterns $name) "else" "''") | nindent 4 }}
 {{- end }}
 - name: storage
   expression: >-
-    {{- include "sidewatch.annotation" (dict "name" "storage" "pattern" $size "else" (squote "256Mi")) | nindent 4 }}
+    {{- include "sidewatch.annotation" (dict "name" "storage" "pattern" $patterns.storage "else" (squote "256Mi")) | nindent 4 }}
 - name: ownState
   expression: "!has(object.spec.volumes) || !object.spec.volumes.exists(v, v.name == 'sidewatch-state')"
 # The cluster autoscaler does not remove the node of a pod with an emptyDir that this annotation does not name.
