@@ -21,6 +21,7 @@ judge:
   target: {headlessService: fraud-headless.ml.svc}
   ingress: {enabled: true, hosts: [a.example.com]}
   httpRoute: {enabled: true, parentRefs: [{name: gateway}]}
+  verticalPodAutoscaler: {enabled: true}
 retraining: {webhooks: [{url: "http://retrain.ml.svc/hook"}]}
 serviceMonitor: {enabled: true}
 podMonitor: {enabled: true}

@@ -18,7 +18,7 @@ SINCE = {("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): 30,
          ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
          ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): 36}
 CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
-WITHOUT_SCHEMA = {("gateway.networking.k8s.io/v1", "HTTPRoute"), ("serving.kserve.io/v1beta1", "InferenceService")}
+WITHOUT_SCHEMA = {("autoscaling.k8s.io/v1", "VerticalPodAutoscaler"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("serving.kserve.io/v1beta1", "InferenceService")}
 NO_OBJECT = {"alertmanager.yaml", "relay-values.yaml"}
 
 
