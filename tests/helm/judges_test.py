@@ -101,6 +101,7 @@ class Secrets(Refusing):
             ("retraining.webhooks[0].secret", [{"retraining": {"webhooks": [url | {"secret": "s"}]}}]),
             ("retraining.webhooks[0].url: its password", [{"retraining": {"webhooks": [{"url": "https://u:p@hook"}]}}]),
             ("config.alerting.alertmanagers[0].basic_auth.password", [{"config": {"alerting": {"alertmanagers": [{"basic_auth": {"password": "p"}}]}}}]),
+            ("judges[0].judge.source.extra.bearer_token", [{"judges": [{"name": "a", "rules": {"packs": ["vllm"]}, "judge": {"source": {"prometheus": "http://p", "extra": {"bearer_token": "t"}}}}]}]),
             ("relay.config.authorization.credentials", [{"relay": {"config": {"authorization": {"credentials": "t"}}}}]),
         ):
             with self.subTest(path):
@@ -226,16 +227,17 @@ class Upgrades(Refusing):
 
     def test_values_of_an_older_chart_are_refused_before_anything_is_rendered(self):
         """helm upgrade --reuse-values leaves out the defaults of the new chart."""
-        with tempfile.TemporaryDirectory() as folder:
-            shutil.copytree(CHART, f"{folder}/sidewatch")
-            file = pathlib.Path(folder, "sidewatch/values.yaml")
-            values = yaml.safe_load(file.read_text(encoding="utf-8"))
-            del values["relay"]
-            file.write_text(yaml.safe_dump(values), encoding="utf-8")
-            run = subprocess.run(["helm", "template", "model", f"{folder}/sidewatch"], capture_output=True, text=True)
-        self.assertNotEqual(run.returncode, 0)
-        self.assertIn("relay", run.stderr)
-        self.assertIn("schema", run.stderr)
+        for new in ("relay", "judges", "config"):
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copytree(CHART, f"{folder}/sidewatch")
+                file = pathlib.Path(folder, "sidewatch/values.yaml")
+                values = yaml.safe_load(file.read_text(encoding="utf-8"))
+                del values[new]
+                file.write_text(yaml.safe_dump(values), encoding="utf-8")
+                run = subprocess.run(["helm", "template", "model", f"{folder}/sidewatch"], capture_output=True, text=True)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn(new, run.stderr)
+            self.assertIn("schema", run.stderr)
 
     def test_no_name_is_longer_than_that_of_a_service_may_be(self):
         long = {"fullnameOverride": "a-name-that-is-as-long-as-the-name-of-a-service-in-kubernetes-may"}

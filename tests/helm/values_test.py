@@ -113,6 +113,20 @@ class Refusals(unittest.TestCase):
             with self.subTest(values):
                 self.refused(needle, "--set", values)
 
+    def test_amounts_may_be_numbers(self):
+        """Helm reads a number of a values file as a float."""
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            for amounts, needle in (({"memory": 67108864, "cpu": 0.5}, '"67108864"'), ({"memory": 67108864, "cpu": 2}, '"2"')):
+                file.seek(0)
+                file.truncate()
+                yaml.safe_dump({"resources": {"requests": amounts, "limits": amounts}, "injection": {"engine": "mutatingAdmissionPolicy"}}, file)
+                file.flush()
+                run = render("-f", file.name)
+                self.assertEqual(run.returncode, 0, run.stderr)
+                self.assertIn(needle, run.stdout)
+                self.assertNotRegex(run.stdout, r"\de\+\d")
+        self.refused("1000000000 is more than the limit of 64Mi", "--set-json", "resources.requests.memory=1000000000")
+
     def test_what_an_injected_sidecar_cannot_have_is_refused(self):
         for values in ("secrets[0].name=a", "webConfig.secret=a", "rules.files.a\\.yaml=groups: []", "extraVolumes[0].name=a",
                        "alerting.alertmanagers[0].url=http://am,alerting.alertmanagers[0].basic_auth.password_file=/etc/sidewatch/secrets/a/b"):

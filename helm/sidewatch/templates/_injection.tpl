@@ -50,7 +50,7 @@ Object.spec.initContainers.env{…}; amounts of resources are plain maps, and an
 {{- if $index }}, {{ end -}}
 {{- $item := get $value $key -}}
 {{- if $plain -}}
-{{ $key | quote }}: {{ if has $key (list "cpu" "memory") }}{{ printf "variables.%s != '' ? variables.%s : " $key $key }}{{ end }}{{ $item | toString | quote }}
+{{ $key | quote }}: {{ if has $key (list "cpu" "memory") }}{{ printf "variables.%s != '' ? variables.%s : " $key $key }}{{ end }}{{ include "sidewatch.amountText" $item | quote }}
 {{- else -}}
 {{ $key }}: {{ include "sidewatch.cel" (dict "value" $item "type" (printf "%s.%s" $type $key)) }}
 {{- end -}}

@@ -28,7 +28,7 @@
 {{- end -}}
 {{- $open := dict "scrape.extra" .Values.scrape.extra "alerting.alertmanagers" .Values.alerting.alertmanagers "retraining.webhooks" .Values.retraining.webhooks -}}
 {{- $open = merge $open (dict "judge.source" .Values.judge.source "judge.backfill" .Values.judge.backfill "sidecar.backfill" .Values.sidecar.backfill) -}}
-{{- $open = merge $open (dict "config" .Values.config "judge.config" .Values.judge.config "relay.config" .Values.relay.config) -}}
+{{- $open = merge $open (dict "config" .Values.config "judge.config" .Values.judge.config "relay.config" .Values.relay.config "judges" .Values.judges) -}}
 {{- range $path, $value := $open -}}
 {{- include "sidewatch.refuseSecrets" (dict "path" $path "value" $value) -}}
 {{- end -}}
@@ -57,20 +57,26 @@
 {{- range $name, $limit := .resources.limits | default dict -}}
 {{- $most := include "sidewatch.amount" $limit | float64 -}}
 {{- if lt $most (include "sidewatch.amount" (get $least $name) | float64) -}}
-{{- fail (printf "%s.limits.%s: %v is too little for Sidewatch to start; the least is %s" $path $name $limit (get $least $name)) -}}
+{{- fail (printf "%s.limits.%s: %v is too little for Sidewatch to start; the least is %s" $path $name (include "sidewatch.amountText" $limit) (get $least $name)) -}}
 {{- end -}}
 {{- if hasKey $requests $name -}}
 {{- if gt (include "sidewatch.amount" (get $requests $name) | float64) $most -}}
-{{- fail (printf "%s.requests.%s: %v is more than the limit of %v, so no pod would be accepted; raise the limit too" $path $name (get $requests $name) $limit) -}}
+{{- fail (printf "%s.requests.%s: %v is more than the limit of %v, so no pod would be accepted; raise the limit too" $path $name (include "sidewatch.amountText" (get $requests $name)) (include "sidewatch.amountText" $limit)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
+{{/* An amount as text. Helm reads a number of a values file as a float, which would be written as 6.7e+07. */}}
+{{- define "sidewatch.amountText" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
+{{- end -}}
+
 {{/* An amount such as 50m or 64Mi as a number. */}}
 {{- define "sidewatch.amount" -}}
-{{- $number := regexFind "^[0-9.]+" (. | toString) -}}
-{{- $unit := trimPrefix $number (. | toString) -}}
+{{- $text := include "sidewatch.amountText" . -}}
+{{- $number := regexFind "^[0-9.]+" $text -}}
+{{- $unit := trimPrefix $number $text -}}
 {{- $units := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
 {{- printf "%.4f" (mulf ($number | float64) (get $units $unit)) -}}
 {{- end -}}
