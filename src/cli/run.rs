@@ -298,6 +298,7 @@ impl Loader {
         let every = self.command.reload_interval;
         let mut builder = Service::builder(config)
             .standby(serving.storage_wait)
+            .optional_store(self.command.keep_running)
             .recogniser(recogniser)
             .reload(Arc::new(move || self.load()), serving.enable_lifecycle)
             .polling(every);

@@ -96,6 +96,7 @@ impl Service {
         let place = Place {
             path: self.config.settings.storage.path.as_deref(),
             standby: self.options.standby,
+            is_optional: self.options.is_store_optional,
         };
         let stage = supervisor.stage(DELIVERING);
         let Some(store) = open_store::open_unless(&mut stop, place, &shared, stage).await? else {

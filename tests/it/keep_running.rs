@@ -198,6 +198,32 @@ async fn a_taken_port_does_not_end_it() {
 }
 
 #[tokio::test]
+async fn a_store_that_cannot_be_opened_does_not_end_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // The folder can be written to, but the file cannot be opened.
+    fs::create_dir_all(dir.path().join("state/sidewatch.redb/x")).unwrap();
+    let (_server, url) = model_server().await;
+    let target = format!("--target={url}");
+    let arguments = [&target, "--rules=auto", "--storage.path=state"];
+    let (process, main, health) = start(dir.path(), &arguments);
+    until("health", SOON, async || {
+        get_text(&format!("http://127.0.0.1:{health}/-/healthy")).await
+    })
+    .await;
+    until("page and log", SOON, async || {
+        let page = get_text(&format!("http://127.0.0.1:{main}")).await?;
+        let output = process.output();
+        let logs = output.contains("the store cannot be used");
+        if logs && page.contains("state is in memory only") {
+            Ok(())
+        } else {
+            Err(output)
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_mended_file_is_loaded_and_a_later_mistake_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("sidewatch.yaml");
