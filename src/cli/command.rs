@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::error::Error;
+use super::keep_running::parse;
 use super::logging::{Logging, finish, say_failure};
 use super::{
     backtest, baseline, check, completions, demo, outbox, plan, query, relay, run, schema, score,
@@ -95,7 +96,14 @@ pub fn command() -> clap::Command {
 /// Parses the arguments, runs the command, and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Arguments { logging, command } = Arguments::parse();
+    let (arguments, left_out) = parse(std::env::args_os().collect());
+    let Arguments {
+        logging,
+        mut command,
+    } = arguments;
+    if let Command::Run(run) = &mut command {
+        run.leave_out(left_out);
+    }
     let Ok(log) = logging.start(command.is_quiet()) else {
         return ExitCode::FAILURE;
     };

@@ -11,6 +11,7 @@ mod delivery_log;
 mod demo;
 mod error;
 mod executor;
+mod keep_running;
 mod logging;
 pub(crate) mod outbox;
 mod plan;

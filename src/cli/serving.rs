@@ -1,12 +1,13 @@
 //! The flags of every command that serves: addresses, web configuration, storage.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::error::Error;
-use crate::config::load_web;
+use crate::config::{Problem, Problems, load_web};
 use crate::publish::web::{Load, Web};
 use crate::publish::{Hosts, Server};
 use crate::service::MonitorError;
@@ -79,6 +80,44 @@ impl Serving {
             None => None,
         };
         Ok(Servers { main, health })
+    }
+}
+
+impl Serving {
+    /// Makes a start possible that would fail, and returns why it would have: a port that is taken
+    /// is replaced by a free one of the loopback interface, or by none for the kubelet's. Without
+    /// the TLS and passwords that the user wants, only the loopback interface is served.
+    pub(super) fn without_mistakes(&mut self) -> Problems {
+        let mut problems = Problems::default();
+        let mut leave_out = |flag: &str, message: String| {
+            problems.push(Problem::of_file(flag, message));
+        };
+        if let Err(error) = self.web() {
+            leave_out("--web.config.file", error.to_string());
+            let port = self.listen_address.rsplit(':').next().unwrap_or("0");
+            self.listen_address = format!("127.0.0.1:{port}");
+            self.web_config = None;
+        }
+        let main = try_address(&self.listen_address);
+        if let Err(error) = &main {
+            leave_out("--web.listen-address", error.to_string());
+            "127.0.0.1:0".clone_into(&mut self.listen_address);
+        }
+        if let Some(address) = &self.health_address
+            && let Err(error) = try_address(address)
+        {
+            leave_out("--web.health-listen-address", error.to_string());
+            self.health_address = None;
+        }
+        problems
+    }
+}
+
+/// Listens for as long as the result lives.
+fn try_address(address: &str) -> std::io::Result<TcpListener> {
+    match address.strip_prefix(':') {
+        Some(port) => TcpListener::bind(format!("0.0.0.0:{port}")),
+        None => TcpListener::bind(address),
     }
 }
 

@@ -12,7 +12,7 @@ use super::packs;
 use super::problem::{Problem, Problems};
 use super::redact;
 use super::rules::{References, RuleReader};
-use super::settings::Settings;
+use super::settings::{Probe, Settings};
 use super::source::mixed;
 use super::text::read;
 use crate::judge::Registry;
@@ -32,6 +32,45 @@ pub struct Config {
     pub modules: BTreeMap<String, RuleSet>,
     /// The files as read, in order, for the status page.
     pub sources: Vec<Source>,
+    /// What is wrong and was left out; empty unless the caller asked for a configuration without
+    /// its mistakes.
+    pub left_out: Problems,
+}
+
+/// Where the settings come from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// A file; rule files are relative to its folder.
+    File(&'a Path),
+    /// The text of a file, and what problems call it; rule files are relative to the current folder.
+    Text(&'a str, &'a str),
+    /// The defaults, and what the caller makes of them.
+    Defaults,
+}
+
+impl Origin<'_> {
+    fn base(&self) -> &Path {
+        match self {
+            Self::File(path) => path.parent().unwrap_or(Path::new("")),
+            Self::Text(..) | Self::Defaults => Path::new(""),
+        }
+    }
+
+    /// The settings, and the text that they were read from.
+    fn read(&self) -> Result<(Settings, Option<Source>), Problems> {
+        let (file, text) = match self {
+            Self::File(path) => (path.display().to_string(), read(path)?),
+            Self::Text(name, text) => ((*name).to_owned(), (*text).to_owned()),
+            Self::Defaults => return Ok((Settings::default(), None)),
+        };
+        let settings = read_settings(&file, &text, &|name| std::env::var(name).ok())?;
+        let source = Source {
+            file,
+            text,
+            is_settings: true,
+        };
+        Ok((settings, Some(source)))
+    }
 }
 
 /// A file that was read.
@@ -92,29 +131,66 @@ impl Config {
     /// # Errors
     /// Every problem of every file.
     pub fn load(path: &Path, registry: &Registry) -> Result<Self, Problems> {
-        Self::load_adjusted(path, registry, &|_| {})
+        Self::load_adjusted(Origin::File(path), registry, &|_| {})
     }
 
-    /// The same with settings that `adjust` changes before the rule files are read.
+    /// Reads the settings, lets `adjust` change them, and reads the rule files that they name.
     ///
     /// # Errors
     /// Every problem of every file.
-    pub fn load_adjusted(
-        path: &Path,
+    pub(crate) fn load_adjusted(
+        origin: Origin<'_>,
         registry: &Registry,
         adjust: &dyn Fn(&mut Settings),
     ) -> Result<Self, Problems> {
-        let file = path.display().to_string();
-        let text = read(path)?;
-        let mut settings = read_settings(&file, &text, &|name| std::env::var(name).ok())?;
+        let (mut settings, main) = origin.read()?;
         adjust(&mut settings);
-        let base = path.parent().unwrap_or(Path::new(""));
-        let main = Source {
-            file,
-            text,
-            is_settings: true,
+        Ok(Self::assemble(settings, origin.base(), registry)?.under(main))
+    }
+
+    /// The same without what is wrong, which is in `left_out`: instead of settings that cannot be
+    /// read the defaults, which have no target; no rule file that cannot be read; and the rules
+    /// `auto` if that leaves none. `adjust` sees the settings before the rule files are read, and
+    /// `finish` after that.
+    pub(crate) fn load_without_mistakes(
+        origin: Origin<'_>,
+        registry: &Registry,
+        adjust: &dyn Fn(&mut Settings),
+        finish: &dyn Fn(&mut Settings),
+    ) -> Self {
+        let mut left_out = Problems::default();
+        let (mut settings, main) = origin.read().unwrap_or_else(|problems| {
+            left_out.extend(problems);
+            Default::default()
+        });
+        adjust(&mut settings);
+        let base = origin.base();
+        let assemble = |settings| Self::assemble(settings, base, registry);
+        let mut is_readable = |file: &String| {
+            let alone = Settings {
+                rule_files: vec![file.clone()],
+                probe: Probe::default(),
+                ..settings.clone()
+            };
+            assemble(alone)
+                .map_err(|found| left_out.extend(found))
+                .is_ok()
         };
-        Ok(Self::assemble(settings, base, registry)?.under(main))
+        let files = settings.rule_files.iter();
+        let kept: Vec<String> = files.filter(|file| is_readable(file)).cloned().collect();
+        settings.rule_files = kept;
+        if settings.rule_files.is_empty() {
+            settings.rule_files = vec![packs::AUTO.to_owned()];
+        }
+        finish(&mut settings);
+        let config = assemble(settings.clone()).or_else(|problems| {
+            left_out.extend(problems);
+            settings.probe = Probe::default();
+            assemble(settings)
+        });
+        let mut config = config.unwrap_or_default().under(main);
+        config.left_out = left_out;
+        config
     }
 
     /// Reads the text of a configuration file and the rule files that it names, relative to the
@@ -133,14 +209,7 @@ impl Config {
     /// # Errors
     /// Every problem of the text, or every problem of every rule file.
     pub fn from_yaml_with(text: &str, registry: &Registry) -> Result<Self, Problems> {
-        let file = "configuration";
-        let settings = read_settings(file, text, &|name| std::env::var(name).ok())?;
-        let main = Source {
-            file: file.to_owned(),
-            text: text.to_owned(),
-            is_settings: true,
-        };
-        Ok(Self::assemble(settings, Path::new(""), registry)?.under(main))
+        Self::load_adjusted(Origin::Text("configuration", text), registry, &|_| {})
     }
 
     /// Adds the rules of a text in the format of a rule file; problems name the file `name`.
@@ -169,9 +238,9 @@ impl Config {
         problems.into_result(self)
     }
 
-    /// The same with the configuration file in front of the other sources.
-    fn under(mut self, main: Source) -> Self {
-        self.sources.insert(0, main);
+    /// The same with the configuration file, if there is one, in front of the other sources.
+    fn under(mut self, main: Option<Source>) -> Self {
+        self.sources.splice(0..0, main);
         self
     }
 
@@ -222,6 +291,7 @@ impl Config {
             rules,
             modules,
             sources,
+            left_out: Problems::default(),
         })
     }
 }

@@ -44,7 +44,7 @@ pub use file::read_settings;
 pub(crate) use files::rule_files_in;
 pub(crate) use http::http_client_settings;
 pub use load::Config;
-pub(crate) use load::{Source, drift_rules, estimate_rules};
+pub(crate) use load::{Origin, Source, drift_rules, estimate_rules};
 pub use problem::{Problem, Problems};
 pub(crate) use redact::without_credentials;
 pub use rules::RuleReader;

@@ -279,7 +279,7 @@ catalogue! {
             "1 if the state survives a restart; 0 without --storage.path, or while the disk refuses writes.")
             .served_by(ServedBy::RunAndRelay);
         CONFIG_RELOADED = gauge("sidewatch_config_last_reload_successful", Unit::Flag,
-            "1 if the last load of the configuration succeeded.").served_by(ServedBy::RunAndRelay);
+            "1 if the last load of the configuration succeeded, without a mistake.").served_by(ServedBy::RunAndRelay);
         CONFIG_RELOADED_AT = gauge("sidewatch_config_last_reload_success_timestamp_seconds",
             Unit::UnixSeconds, "When the configuration in force was loaded.")
             .served_by(ServedBy::RunAndRelay);

@@ -95,6 +95,9 @@ pub struct Reload {
     /// Why a later attempt failed, every problem on a line of its own; `None` when the last one
     /// succeeded.
     pub error: Option<String>,
+    /// Whether `error` names what the configuration in force leaves out; otherwise the one from
+    /// before is in force.
+    pub is_partial: bool,
 }
 
 /// How targets are found by name.

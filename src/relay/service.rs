@@ -122,6 +122,7 @@ impl Service {
         let place = Place {
             path,
             standby: self.standby,
+            is_optional: false,
         };
         let stage = supervisor.stage(DELIVERING);
         let Some(store) = open_store::open_unless(&mut stop, place, &shared, stage).await? else {
@@ -151,6 +152,7 @@ impl Service {
             commands: queue,
             loader: self.loader,
             reload: publish::Reload {
+                is_partial: false,
                 succeeded_at: clock::now(),
                 error: None,
             },

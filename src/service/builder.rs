@@ -151,6 +151,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// Keeps the state in memory if the store cannot be used, instead of failing.
+    #[must_use]
+    pub fn optional_store(mut self, is_optional: bool) -> Self {
+        self.options.is_store_optional = is_optional;
+        self
+    }
+
     /// The service, ready to run.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use super::error::MonitorError;
 use crate::publish::Shared;
-use crate::runtime::{Ended, Stage, clock};
+use crate::runtime::{Ended, Stage, clock, with_sources};
 use crate::state::{Error, Opened, Store};
 
 /// Time between attempts to open a store that another process holds.
@@ -29,6 +29,8 @@ pub(crate) struct Place<'a> {
     pub(crate) path: Option<&'a Path>,
     /// Whether to wait for another process that holds it instead of failing.
     pub(crate) standby: bool,
+    /// Whether to keep the state in memory if the store cannot be used, instead of failing.
+    pub(crate) is_optional: bool,
 }
 
 /// Opens the store in a folder, or one in memory. A damaged file is set aside with a line in the
@@ -53,6 +55,14 @@ async fn open(place: Place<'_>, shared: &Shared) -> Result<Arc<Store>, MonitorEr
                     shared.set_standby(true);
                 }
                 sleep(RETRY_INTERVAL).await;
+            }
+            Err(error) if place.is_optional => {
+                let error = with_sources(&error);
+                error!(
+                    error,
+                    "the store cannot be used; the state is kept in memory only"
+                );
+                return Ok(Arc::new(Store::in_memory()));
             }
             opened => break opened?,
         }

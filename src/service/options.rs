@@ -21,6 +21,8 @@ pub(super) struct Options {
     pub(super) health: Option<publish::Server>,
     /// Whether to wait for a store that another process has.
     pub(super) standby: bool,
+    /// Whether to run without a store that cannot be used.
+    pub(super) is_store_optional: bool,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             polling: None,
             health: None,
             standby: false,
+            is_store_optional: false,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::remote::RemoteSource;
 use super::snapshot::Fixed;
 use super::tick_loop::{TickLoop, lookup};
 use super::unapplied::{Unapplied, unapplied};
-use crate::config::Config;
+use crate::config::{Config, without_credentials};
 use crate::describe::Reload;
 use crate::metric::Timestamp;
 use crate::runtime::clock;
@@ -27,6 +27,7 @@ impl TickLoop {
 
     /// Applies this configuration, or keeps the old one if it has problems.
     pub(super) fn reload(&mut self, loaded: Loaded<Config>, at: Timestamp) -> Outcome {
+        let left_out = loaded.as_ref().ok().and_then(left_out);
         let result = loaded.and_then(|config| self.replace(config, at));
         match &result {
             Ok(_) => self.reload.succeeded_at = at,
@@ -34,7 +35,8 @@ impl TickLoop {
                 error!(%problems, "the configuration was not reloaded; the old one stays in force");
             }
         }
-        self.reload.error = result.as_ref().err().cloned();
+        self.reload.is_partial = result.is_ok() && left_out.is_some();
+        self.reload.error = result.as_ref().err().cloned().or(left_out);
         result
     }
 
@@ -81,6 +83,12 @@ impl TickLoop {
         let hash = &self.config_hash;
         info!(rules, hash, "the configuration was reloaded");
     }
+}
+
+/// What a configuration was loaded without, in lines for people.
+pub(super) fn left_out(config: &Config) -> Option<String> {
+    let problems = &config.left_out;
+    (!problems.is_empty()).then(|| without_credentials(&problems.to_string()))
 }
 
 fn lines(changes: &[Unapplied]) -> String {

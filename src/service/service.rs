@@ -17,6 +17,7 @@ use super::open_store::{self, Place};
 use super::options::Options;
 use super::probe::Prober;
 use super::producers::Producers;
+use super::reloading::left_out;
 use super::remote::RemoteSource;
 use super::snapshot::Fixed;
 use super::store_handle::StoreHandle;
@@ -95,6 +96,7 @@ impl Service {
         let place = Place {
             path: self.config.settings.storage.path.as_deref(),
             standby: self.options.standby,
+            is_optional: self.options.is_store_optional,
         };
         let stage = supervisor.stage(DELIVERING);
         let Some(store) = open_store::open_unless(&mut stop, place, &shared, stage).await? else {
@@ -182,7 +184,8 @@ impl Service {
             loading: None,
             reload: publish::Reload {
                 succeeded_at: at,
-                error: None,
+                is_partial: !config.left_out.is_empty(),
+                error: left_out(&config),
             },
             fixed: Fixed::of(&config),
             current,

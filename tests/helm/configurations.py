@@ -2,7 +2,8 @@
 
 every configuration to `sidewatch check config`, every rules file to `sidewatch check rules`, every argument of a container to its
 command's --help, and every pack that an example names to `sidewatch check rules`. A relay is started with its configuration and
-receives an alert in Alertmanager's format.
+receives an alert in Alertmanager's format. An injected sidecar is started with the arguments that a pod would get, with a pack
+that exists and with one that does not.
 
 configurations.py SIDEWATCH FILE...
 """
@@ -18,6 +19,8 @@ import urllib.error
 import urllib.request
 
 import yaml
+
+from policy import Policy
 
 MOUNT = "/etc/sidewatch/config/"
 # Exit code 3: lint findings only, because a pack's series do not exist without a target.
@@ -107,6 +110,43 @@ def check_relay(path, text, folder):
         relay.wait(10)
 
 
+def check_injected(path, document):
+    """Starts the sidecar of a pod that names a pack, and of one that misspells it: both run, and the second reports it."""
+    for pack, whole in (("vllm", True), ("vlm,acuracy", False)):
+        pod = {"metadata": {"name": "fraud-0", "labels": {"sidewatch.dev/inject": "true"}, "annotations": {"sidewatch.dev/pack": pack}},
+               "spec": {"containers": [{"name": "server", "image": "vllm"}]}}
+        container = Policy(document).admit(pod)["spec"]["initContainers"][0]
+        with tempfile.TemporaryDirectory() as folder:
+            # What the kubelet does with $$, and addresses and a folder that are free here.
+            args = [arg.replace("$$", "$").replace("/var/lib/sidewatch", folder) for arg in container["args"]]
+            args = [re.sub(r"^(--web\..*address=).*", r"\g<1>127.0.0.1:0", arg) for arg in args]
+            run = subprocess.Popen([BINARY, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            timer = threading.Timer(20, run.kill)
+            timer.start()
+            said = ""
+            try:
+                while said.count('"listening"') < 2:
+                    line = run.stdout.readline()
+                    said += line
+                    if not line:
+                        sys.exit(f"{path}: the injected sidecar did not start\n{said}")
+                address = re.search(r'"address":"([^"]+)"', said)[1]
+                metrics = ""
+                while "sidewatch_config_last_reload_successful{" not in metrics:
+                    time.sleep(0.05)
+                    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+                        metrics = answer.read().decode()
+                loaded = re.search(r"sidewatch_config_last_reload_successful\{.*\} (\d)", metrics)[1]
+                with urllib.request.urlopen(f"http://{address}/", timeout=10) as answer:
+                    page = answer.read().decode()
+                if (loaded, "acuracy: neither a file nor a pack" in page) != (("1", False) if whole else ("0", True)):
+                    sys.exit(f"{path}: with the pack {pack}, the configuration counts as loaded: {loaded}\n{said}")
+            finally:
+                timer.cancel()
+                run.terminate()
+                run.wait(20)
+
+
 def check_config_map(path, data, counts):
     with tempfile.TemporaryDirectory() as folder:
         for name, text in data.items():
@@ -137,7 +177,7 @@ def containers(value):
 def flags(document):
     for container in containers(document):
         yield from ((container["args"][0], arg.split("=")[0]) for arg in container["args"][1:] if arg.startswith("--"))
-    for mutation in document.get("spec", {}).get("mutations", []) if document["kind"] == "MutatingAdmissionPolicy" else []:
+    for mutation in document.get("spec", {}).get("mutations", []):
         yield from (("run", flag) for flag in re.findall(r'"(--[a-z.-]+)=', mutation["jsonPatch"]["expression"]))
 
 
@@ -154,13 +194,16 @@ def packs(value):
 def main(paths):
     refuses_what_is_wrong()
     known = {command: set(re.findall(r"--[a-z][a-z.-]*", sidewatch(command, "--help")[1])) for command in ("run", "relay", "check", "demo")}
-    counts = {"sidecar.yaml": 0, "judge.yaml": 0, "relay.yaml": 0, "rules": 0, "flags": 0, "packs": 0}
+    counts = {"sidecar.yaml": 0, "judge.yaml": 0, "relay.yaml": 0, "rules": 0, "injected": 0, "flags": 0, "packs": 0}
     for path in paths:
         for document in filter(None, yaml.safe_load_all(pathlib.Path(path).read_text(encoding="utf-8"))):
             if "kind" not in document:
                 continue
             if document["kind"] == "ConfigMap":
                 check_config_map(path, document.get("data") or {}, counts)
+            if "mutations" in document.get("spec", {}):
+                check_injected(path, document)
+                counts["injected"] += 1
             for command, flag in flags(document):
                 if flag not in known[command]:
                     sys.exit(f"{path}: {document['kind']}: sidewatch {command} has no {flag}")
@@ -172,6 +215,7 @@ def main(paths):
         sys.exit(f"something was never rendered: {counts}")
     print(f"chart: sidewatch accepts {counts['sidecar.yaml']} configurations of sidecars, {counts['judge.yaml']} of judges,"
           f" {counts['relay.yaml']} relays start and take a notification,"
+          f" {counts['injected']} injected sidecars start with a right and a wrong pack,"
           f" {counts['rules']} rule files, {counts['packs']} packs of examples, {counts['flags']} arguments")
 
 

@@ -48,8 +48,7 @@ class Examples(unittest.TestCase):
         text, documents = example("vllm-deployment.yaml")
         template = documents["Deployment"]["spec"]["template"]
         pod = self.admitted(template["metadata"], template["spec"])
-        self.assertEqual(sidecar(pod)["args"][:4],
-                         ["run", "--target=http://127.0.0.1:8000/metrics", "--rules=vllm", "--model.id=llm"])
+        self.assertEqual(sidecar(pod)["args"][-3:], ["--target=http://127.0.0.1:8000/metrics", "--model.id=llm", "--rules=vllm"])
         self.found(text, documents["Service"], pod, template["spec"]["containers"][0]["ports"][0]["containerPort"])
         self.assertEqual(judge(text)["model"]["id"], "llm")
 
@@ -57,8 +56,7 @@ class Examples(unittest.TestCase):
         _, documents = example("demo-model.yaml")
         template = documents["Deployment"]["spec"]["template"]
         pod = self.admitted(template["metadata"], template["spec"])
-        self.assertEqual(sidecar(pod)["args"][:4],
-                         ["run", "--target=http://127.0.0.1:8000/metrics", "--rules=accuracy", "--model.id=demo"])
+        self.assertEqual(sidecar(pod)["args"][-3:], ["--target=http://127.0.0.1:8000/metrics", "--model.id=demo", "--rules=accuracy"])
         self.assertIn("--model.listen-address=:8000", template["spec"]["containers"][0]["args"])
 
     def test_kserve(self):
@@ -69,8 +67,7 @@ class Examples(unittest.TestCase):
         labels = predictor["labels"] | {"serving.kserve.io/inferenceservice": service["metadata"]["name"]}
         container = {"name": "kserve-container", "image": "kserve/sklearnserver"}
         pod = self.admitted({"labels": labels, "annotations": predictor["annotations"]}, {"containers": [container]})
-        self.assertEqual(sidecar(pod)["args"][:4],
-                         ["run", "--target=http://127.0.0.1:8080/metrics", "--rules=kserve", "--model.id=fraud"])
+        self.assertEqual(sidecar(pod)["args"][-3:], ["--target=http://127.0.0.1:8080/metrics", "--model.id=fraud", "--rules=kserve"])
         self.found(text, documents["Service"], pod, 8080)
 
 

@@ -11,7 +11,7 @@ import yaml
 from values_test import CHART, configurations, objects, render
 
 TARGET = {"judge": {"enabled": True, "target": {"headlessService": "fraud-headless.ml.svc"}}}
-SOURCE = {"judge": {"enabled": True, "source": {"prometheus": "http://mimir/prometheus"}}}
+SOURCE = {"rules": {"packs": ["vllm"]}, "judge": {"enabled": True, "source": {"prometheus": "http://mimir/prometheus"}}}
 MANY = {"accessModes": ["ReadWriteMany"]}
 
 
@@ -70,6 +70,7 @@ class Source(Refusing):
     def test_a_judge_has_exactly_one_source_of_series(self):
         self.refused("are both set", SOURCE, TARGET)
         self.refused("judge.source.prometheus", {"judge": {"enabled": True}})
+        self.refused("name the pack", SOURCE, {"rules": {"packs": ["auto"]}})
         self.refused("judge.backfill.prometheus", TARGET, judge(backfill={"enabled": True}))
 
     def test_srv_records_bring_the_port(self):
@@ -91,14 +92,17 @@ class Secrets(Refusing):
             ("judge.source.extra.basic_auth.password", [SOURCE, judge(source={"extra": {"basic_auth": {"password": "p"}}})]),
             ("judge.source.extra.tls_config.key", [SOURCE, judge(source={"extra": {"tls_config": {"key": "k"}}})]),
             ("judge.source.extra.http_headers.X-Key.secrets", [SOURCE, judge(source={"extra": {"http_headers": {"X-Key": {"secrets": ["k"]}}}})]),
-            ("judge.source.prometheus: its password", [judge(enabled=True, source={"prometheus": "https://u:p@mimir"})]),
+            ("judge.source.prometheus: its password", [SOURCE, judge(source={"prometheus": "https://u:p@mimir"})]),
             ("judge.backfill.extra.bearer_token", [SOURCE, judge(backfill={"extra": {"bearer_token": "t"}})]),
             ("sidecar.backfill.extra.bearer_token", [{"sidecar": {"backfill": {"extra": {"bearer_token": "t"}}}}]),
             ("scrape.extra.oauth2.client_secret", [{"scrape": {"extra": {"oauth2": {"client_secret": "s"}}}}]),
             ("alerting.alertmanagers[1].authorization.credentials",
              [{"alerting": {"alertmanagers": [url, url | {"authorization": {"credentials": "c"}}]}}]),
             ("retraining.webhooks[0].secret", [{"retraining": {"webhooks": [url | {"secret": "s"}]}}]),
-            ("injection.retrainUrl: its password", [{"injection": {"retrainUrl": "https://u:p@hook"}}]),
+            ("retraining.webhooks[0].url: its password", [{"retraining": {"webhooks": [{"url": "https://u:p@hook"}]}}]),
+            ("config.alerting.alertmanagers[0].basic_auth.password", [{"config": {"alerting": {"alertmanagers": [{"basic_auth": {"password": "p"}}]}}}]),
+            ("judges[0].judge.source.extra.bearer_token", [{"judges": [{"name": "a", "rules": {"packs": ["vllm"]}, "judge": {"source": {"prometheus": "http://p", "extra": {"bearer_token": "t"}}}}]}]),
+            ("relay.config.authorization.credentials", [{"relay": {"config": {"authorization": {"credentials": "t"}}}}]),
         ):
             with self.subTest(path):
                 self.refused(path, *values)
@@ -223,16 +227,17 @@ class Upgrades(Refusing):
 
     def test_values_of_an_older_chart_are_refused_before_anything_is_rendered(self):
         """helm upgrade --reuse-values leaves out the defaults of the new chart."""
-        with tempfile.TemporaryDirectory() as folder:
-            shutil.copytree(CHART, f"{folder}/sidewatch")
-            file = pathlib.Path(folder, "sidewatch/values.yaml")
-            values = yaml.safe_load(file.read_text(encoding="utf-8"))
-            del values["relay"]
-            file.write_text(yaml.safe_dump(values), encoding="utf-8")
-            run = subprocess.run(["helm", "template", "model", f"{folder}/sidewatch"], capture_output=True, text=True)
-        self.assertNotEqual(run.returncode, 0)
-        self.assertIn("relay", run.stderr)
-        self.assertIn("schema", run.stderr)
+        for new in ("relay", "judges", "config"):
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copytree(CHART, f"{folder}/sidewatch")
+                file = pathlib.Path(folder, "sidewatch/values.yaml")
+                values = yaml.safe_load(file.read_text(encoding="utf-8"))
+                del values[new]
+                file.write_text(yaml.safe_dump(values), encoding="utf-8")
+                run = subprocess.run(["helm", "template", "model", f"{folder}/sidewatch"], capture_output=True, text=True)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn(new, run.stderr)
+            self.assertIn("schema", run.stderr)
 
     def test_no_name_is_longer_than_that_of_a_service_may_be(self):
         long = {"fullnameOverride": "a-name-that-is-as-long-as-the-name-of-a-service-in-kubernetes-may"}
@@ -240,6 +245,10 @@ class Upgrades(Refusing):
         names = {name for kind, name in with_values(objects, TARGET, relay, long, {"dashboards": {"enabled": True}})}
         self.assertLessEqual(max(map(len, names)), 63)
         self.assertEqual(len([name for name in names if name.endswith("-relay")]), 1)
+        # A label of the pods of a StatefulSet has its name and eleven characters.
+        rendered = with_values(objects, TARGET, judge(availability="active"), long)
+        name, = (name for kind, name in rendered if kind == "StatefulSet")
+        self.assertLessEqual(len(name) + 11, 63)
 
 
 class Resources(unittest.TestCase):

@@ -11,6 +11,9 @@ import yaml
 
 from values_test import CHART
 
+OWNED = {"labels": {"app.kubernetes.io/managed-by": "Helm"},
+         "annotations": {"meta.helm.sh/release-name": "judge", "meta.helm.sh/release-namespace": "ml"}}
+CLAIMS = {"ml/judge-sidewatch": ["ReadWriteOnce"]}
 SERVICES = {"ml/fraud": "10.96.0.7", "ml/fraud-headless": "None", "other/fraud": "10.96.0.8"}
 APPS = {"groupVersion": "apps/v1", "version": "v1"}
 
@@ -42,6 +45,9 @@ class Cluster(http.server.BaseHTTPRequestHandler):
             if f"{namespace}/{name}" in SERVICES:
                 return self.answer(200, {"kind": "Service", "apiVersion": "v1", "metadata": {"name": name, "namespace": namespace},
                                          "spec": {"clusterIP": SERVICES[f"{namespace}/{name}"]}})
+        if parts[:3] == ["api", "v1", "namespaces"] and parts[4:5] == ["persistentvolumeclaims"] and f"{parts[3]}/{parts[5]}" in CLAIMS:
+            return self.answer(200, {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "metadata": {"name": parts[5], "namespace": parts[3]} | OWNED,
+                                     "spec": {"accessModes": CLAIMS[f"{parts[3]}/{parts[5]}"]}})
         return self.failed(404, "NotFound", f"{path} not found")
 
     def failed(self, code, reason, message):
@@ -104,6 +110,15 @@ class HeadlessService(unittest.TestCase):
                 self.assertTrue(accepted, said)
         accepted, said = self.installed("_http._tcp.fraud-headless.ml.svc", "--set", "judge.target.type=SRV")
         self.assertTrue(accepted, said)
+
+    def test_a_claim_whose_access_modes_cannot_change_is_named_before_anything_is_applied(self):
+        many = "judge.persistence.accessModes={ReadWriteMany},judge.availability=standby"
+        accepted, said = self.installed("fraud-headless", "--set", many)
+        self.assertFalse(accepted)
+        self.assertIn("the claim judge-sidewatch has ReadWriteOnce", said)
+        for values in ("judge.availability=rolling", many + ",judge.persistence.existingClaim=shared", many + ",fullnameOverride=other"):
+            accepted, said = self.installed("fraud-headless", "--set", values)
+            self.assertTrue(accepted, said)
 
     def test_a_user_without_the_right_to_read_services_can_disable_the_look_up(self):
         accepted, said = self.installed("fraud.forbidden.svc")

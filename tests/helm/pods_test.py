@@ -16,7 +16,12 @@ commonAnnotations: {owner: ml@example.com}
 model: {id: fraud}
 rules: {check: true}
 webConfig: {secret: web}
-judge: {enabled: true, target: {headlessService: fraud-headless.ml.svc}}
+judge:
+  enabled: true
+  target: {headlessService: fraud-headless.ml.svc}
+  ingress: {enabled: true, hosts: [a.example.com]}
+  httpRoute: {enabled: true, parentRefs: [{name: gateway}]}
+  verticalPodAutoscaler: {enabled: true}
 retraining: {webhooks: [{url: "http://retrain.ml.svc/hook"}]}
 serviceMonitor: {enabled: true}
 podMonitor: {enabled: true}

@@ -10,7 +10,7 @@ import celpy
 import celpy.celtypes
 import jsonpatch
 
-TOKEN = re.compile(r'''\s+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*|\d+|\S''')
+TOKEN = re.compile(r'''\s+|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*|\d+|[!=<>]=|&&|[|][|]|\S''')
 MESSAGE = re.compile(r"^(JSONPatch|Object(\.\w+)*)$")
 
 
@@ -55,6 +55,25 @@ def plain(value):
     return str(value) if isinstance(value, str) else int(value)
 
 
+def warnings(document, pod, namespace=None):
+    """The messages of a ValidatingAdmissionPolicy about an object that its selectors match."""
+    environment = celpy.Environment()
+    bound = {"object": celpy.json_to_cel(pod), "namespaceObject": celpy.json_to_cel({"metadata": {"labels": namespace or {}}})}
+
+    def value(rule):
+        return environment.program(environment.compile(rule["expression"])).evaluate(bound)
+
+    def holds(rule):
+        return bool(value(rule))
+
+    if not all(map(holds, document["spec"].get("matchConditions", []))):
+        return []
+    bound["variables"] = celpy.celtypes.MapType({})
+    for rule in document["spec"].get("variables", []):
+        bound["variables"][celpy.celtypes.StringType(rule["name"])] = value(rule)
+    return [rule["message"] for rule in document["spec"]["validations"] if not holds(rule)]
+
+
 class Policy:
     """One policy; `admit` does what the API server does when a pod that the selectors match is created."""
 
@@ -69,15 +88,17 @@ class Policy:
     def compile(self, expression):
         return self.environment.program(self.environment.compile(expression))
 
-    def patch(self, pod):
-        """The JSON patch, or None when a condition does not match."""
-        bound = {"object": celpy.json_to_cel(pod)}
+    def patch(self, pod, namespace=None):
+        """The JSON patch, or None when a condition does not match. `namespace` has the labels of the pod's namespace."""
+        bound = {"object": celpy.json_to_cel(pod), "namespaceObject": celpy.json_to_cel({"metadata": {"labels": namespace or {}}})}
         if not all(bool(condition.evaluate(bound)) for condition in self.conditions.values()):
             return None
-        values = {name: program.evaluate(bound) for name, program in self.variables.items()}
-        bound["variables"] = celpy.celtypes.MapType({celpy.celtypes.StringType(name): value for name, value in values.items()})
+        bound["variables"] = celpy.celtypes.MapType({})
+        for name, program in self.variables.items():
+            # A variable may use those before it.
+            bound["variables"][celpy.celtypes.StringType(name)] = program.evaluate(bound)
         return plain(self.mutation.evaluate(bound))
 
-    def admit(self, pod):
-        patch = self.patch(pod)
+    def admit(self, pod, namespace=None):
+        patch = self.patch(pod, namespace)
         return pod if patch is None else jsonpatch.apply_patch(pod, patch)

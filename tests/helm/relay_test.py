@@ -55,8 +55,11 @@ class Owner(Refusing):
                 self.assertEqual(found, [asks])
         self.assertEqual(config(with_values(objects, RELAY))["retraining"]["webhooks"], [{"url": "http://hook"}])
 
-    def test_an_injected_sidecar_may_not_request_retraining_beside_it(self):
-        self.refused("injection.retrainUrl", RELAY, {"injection": {"retrainUrl": "http://hook"}})
+    def test_an_injected_sidecar_does_not_request_retraining_beside_it(self):
+        injection = {"injection": {"engine": "mutatingAdmissionPolicy"}}
+        for more, asks in ((HOOK, True), (RELAY, False), (HOOK | TARGET, False)):
+            spec = with_values(objects, more, injection)["MutatingAdmissionPolicy", "model-sidewatch.default"]["spec"]
+            self.assertEqual("http://hook" in spec["mutations"][0]["jsonPatch"]["expression"], asks)
 
     def test_retraining_enabled_false_stops_the_relay_too(self):
         off = {"retraining": {"enabled": False, "dryRun": True, "inFlightTimeout": "1d"}}

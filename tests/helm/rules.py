@@ -21,7 +21,7 @@ def prometheus_rules(path):
 
 
 def rules_of(spec):
-    return [rule for group in spec["groups"] for rule in group["rules"]]
+    return [rule for group in spec["groups"] for rule in group["rules"] if "alert" in rule]
 
 
 def run(*command):

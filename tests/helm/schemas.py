@@ -13,11 +13,21 @@ import kinds
 
 VERSIONS = [f"1.{minor}" for minor in range(29, 38)]
 # First version whose schemas know a kind; the chart renders it by capability or on request only.
-SINCE = {("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
+SINCE = {("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"): 30,
+         ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding"): 30,
+         ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy"): 36,
          ("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding"): 36}
 CUSTOM = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
-WITHOUT_SCHEMA = {("kyverno.io/v1", "ClusterPolicy"), ("serving.kserve.io/v1beta1", "InferenceService")}
+WITHOUT_SCHEMA = {("autoscaling.k8s.io/v1", "VerticalPodAutoscaler"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("serving.kserve.io/v1beta1", "InferenceService")}
 NO_OBJECT = {"alertmanager.yaml", "relay-values.yaml"}
+
+
+def as_builtin(document):
+    """Kyverno's MutatingPolicy has the spec of a MutatingAdmissionPolicy, and a key of its own."""
+    if (document["apiVersion"], document["kind"]) != ("policies.kyverno.io/v1", "MutatingPolicy"):
+        return document
+    spec = {key: value for key, value in document["spec"].items() if key != "autogen"}
+    return document | {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "spec": spec}
 
 
 def builtin(document, where):
@@ -49,7 +59,7 @@ def main(paths):
                 problems += [f"{where}: {problem}" for problem in kinds.problems(document["kind"], document)]
                 checked += 1
             else:
-                found, tried = builtin(document, where)
+                found, tried = builtin(as_builtin(document), where)
                 problems += found
                 checked += tried
     print("\n".join(problems), end="\n" if problems else "")
@@ -57,4 +67,5 @@ def main(paths):
     return 1 if problems or not checked else 0
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

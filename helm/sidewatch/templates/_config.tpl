@@ -1,5 +1,19 @@
-{{/* Sidewatch's configuration file. Takes {root, role: sidecar or judge}. */}}
+{{/* Sidewatch's configuration file. Takes {root, role: sidecar, judge or relay, injected}. The user's own keys, in config, come last. */}}
 {{- define "sidewatch.config" -}}
+{{- $own := (get .root.Values .role).config | default dict -}}
+{{- if ne .role "relay" -}}
+{{- $own = mergeOverwrite (deepCopy .root.Values.config) (deepCopy $own) -}}
+{{- end -}}
+{{- $generated := eq .role "relay" | ternary "sidewatch.relayConfig" "sidewatch.generatedConfig" -}}
+{{- $text := include $generated (eq .role "relay" | ternary .root .) -}}
+{{- if $own -}}
+{{- toYaml (mergeOverwrite ($text | fromYaml) $own) -}}
+{{- else -}}
+{{- $text -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sidewatch.generatedConfig" -}}
 {{- $values := .root.Values -}}
 {{- $sidecar := eq .role "sidecar" -}}
 {{- $external := deepCopy $values.externalLabels -}}
@@ -14,7 +28,13 @@ global:
   external_labels:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $values.externalUrl }}
+  {{- $url := $values.externalUrl }}
+  {{- with $values.judge.ingress }}
+  {{- if and (not $sidecar) .enabled .hosts (not $url) }}
+  {{- $url = printf "%s://%s%s" (.tls | empty | ternary "http" "https") (first .hosts) (.path | trimSuffix "/") }}
+  {{- end }}
+  {{- end }}
+  {{- with $url }}
   external_url: {{ . | quote }}
   {{- end }}
 model:
@@ -29,7 +49,8 @@ model:
 scrape:
   {{- if $sidecar }}
   targets:
-    - url: "http://127.0.0.1:{{ $values.sidecar.target.port }}{{ $values.sidecar.target.path }}"
+    {{- $target := .injected | default false | ternary $values.injection.defaults $values.sidecar.target }}
+    - url: "{{ $target.scheme }}://127.0.0.1:{{ $target.port }}{{ $target.path }}"
       labels:
         namespace: "${POD_NAMESPACE}"
         pod: "${POD_NAME}"
@@ -65,19 +86,19 @@ backfill:
 {{- end }}
 rule_files:
   {{- range $values.rules.packs }}
-  {{- if $.root.Files.Get (printf "rules/%s.yaml" .) }}
+  {{- if and (not $.injected) ($.root.Files.Get (printf "rules/%s.yaml" .)) }}
   - /etc/sidewatch/config/rules-{{ . }}.yaml
   {{- else }}
   - {{ . | quote }}
   {{- end }}
   {{- end }}
-  {{- range $name, $text := $values.rules.files }}
+  {{- range $name, $text := .injected | default false | ternary dict $values.rules.files }}
   - /etc/sidewatch/config/rules-{{ $name }}
   {{- end }}
 alerting:
   mode: {{ $values.alerting.mode }}
   {{- /* With a judge, sidecars only export metrics: each sidecar would send its own false alarms. */}}
-  {{- if not (and $sidecar $values.judge.enabled) }}
+  {{- if not (and $sidecar (include "sidewatch.judges" .root)) }}
   {{- with $values.alerting.alertmanagers }}
   alertmanagers:
     {{- toYaml . | nindent 4 }}
@@ -86,7 +107,7 @@ alerting:
   resend_delay: {{ $values.alerting.resendDelay }}
 retraining:
   {{- include "sidewatch.retraining" (dict "values" $values "sends" (eq .role (include "sidewatch.retrainingRole" .root))) | nindent 2 }}
-{{- if or (not $sidecar) $values.sidecar.stateVolume }}
+{{- if or (not $sidecar) .injected $values.sidecar.stateVolume }}
 storage:
   path: /var/lib/sidewatch
 {{- end }}
@@ -167,7 +188,7 @@ rules-{{ $name }}: |
 {{/* All configuration that a role reads at its start. Its checksum restarts the pod when it changes. Takes {root, role}. */}}
 {{- define "sidewatch.configuration" -}}
 {{- if eq .role "relay" -}}
-{{ include "sidewatch.relayConfig" .root }}
+{{ include "sidewatch.config" . }}
 {{- else -}}
 {{ include "sidewatch.config" . }}
 {{ include "sidewatch.ruleFiles" .root }}

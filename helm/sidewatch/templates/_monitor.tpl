@@ -18,3 +18,18 @@ scheme: {{ . }}
 {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* What a ServiceMonitor and a PodMonitor have in common; one in another namespace must say where its pods are. Takes {root, monitor}. */}}
+{{- define "sidewatch.monitor" -}}
+{{- with .monitor -}}
+{{- range $key := list "jobLabel" "targetLabels" "podTargetLabels" "sampleLimit" }}
+{{- with get $.monitor $key }}
+{{ $key }}: {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- if and .namespace (not .anyNamespace) }}
+namespaceSelector:
+  matchNames: [{{ include "sidewatch.namespace" $.root | quote }}]
+{{- end }}
+{{- end -}}
+{{- end -}}

@@ -21,7 +21,7 @@ passes the subchart's context, .Subcharts.sidewatch.
 {{- define "sidewatch.volumes" -}}
 - name: sidewatch-config
   configMap:
-    name: {{ include "sidewatch.configMapName" . }}
+    name: {{ include "sidewatch.configMapName" . | quote }}
 {{- if .Values.sidecar.stateVolume }}
 - name: sidewatch-state
   emptyDir:
@@ -30,24 +30,29 @@ passes the subchart's context, .Subcharts.sidewatch.
 {{- include "sidewatch.secretVolumes" .Values }}
 {{- end -}}
 
+{{/* The name of a Secret's volume: a Secret may have dots and 253 characters in its name, a volume may not. Takes the Secret's name. */}}
+{{- define "sidewatch.secretVolume" -}}
+sidewatch-secret-{{ regexMatch "^[a-z0-9-]{1,46}$" . | ternary . (sha256sum . | trunc 12) }}
+{{- end -}}
+
 {{/* Volumes that the user configures. Takes the values with secrets, webConfig, token and extraVolumes: the chart's or the relay's. */}}
 {{- define "sidewatch.secretVolumes" -}}
 {{- range .secrets }}
-- name: sidewatch-secret-{{ .name }}
+- name: {{ include "sidewatch.secretVolume" .name }}
   secret:
-    secretName: {{ .name }}
+    secretName: {{ .name | quote }}
     optional: {{ .optional | default false }}
 {{- end }}
 {{- with .webConfig.secret }}
 - name: sidewatch-web
   secret:
-    secretName: {{ . }}
+    secretName: {{ . | quote }}
 {{- end }}
 {{- with (.token | default dict).secret }}
 - name: sidewatch-token
   secret:
-    secretName: {{ . }}
-    items: [{key: {{ $.token.key }}, path: {{ $.token.key }}}]
+    secretName: {{ . | quote }}
+    items: [{key: {{ $.token.key | quote }}, path: {{ $.token.key | quote }}}]
 {{- end }}
 {{- with .extraVolumes }}
 {{ toYaml . }}
@@ -56,7 +61,7 @@ passes the subchart's context, .Subcharts.sidewatch.
 
 {{- define "sidewatch.secretMounts" -}}
 {{- range .secrets }}
-- name: sidewatch-secret-{{ .name }}
+- name: {{ include "sidewatch.secretVolume" .name }}
   mountPath: /etc/sidewatch/secrets/{{ .name }}
   readOnly: true
 {{- end }}
@@ -86,13 +91,66 @@ passes the subchart's context, .Subcharts.sidewatch.
 {{- end }}
 {{- end -}}
 
-{{/* One container. Takes {root, role: sidecar, judge or relay, native}; its configuration file is named after the role. */}}
-{{- define "sidewatch.spec" -}}
+{{/* Arguments of a container. Takes {root, role, injected}. */}}
+{{- define "sidewatch.args" -}}
 {{- $values := .root.Values -}}
 {{- $relay := eq .role "relay" -}}
-{{- $own := get $values .role -}}
-{{- /* The relay shares no secrets with the judge and the sidecars. */}}
 {{- $private := ternary $values.relay $values $relay -}}
+- {{ ternary "relay" "run" $relay }}
+{{- if eq .role "sidecar" }}
+# A sidecar that ends keeps the model from starting, so it reports a mistake and goes on.
+- --keep-running
+{{- end }}
+{{- if .injected }}
+{{- /* The kubelet expands $(NAME), and takes $$ for $. */}}
+- {{ include "sidewatch.config" . | replace "$" "$$" | printf "--config.text=%s" | toRawJson }}
+{{- else }}
+- --config.file=/etc/sidewatch/config/{{ .role }}.yaml
+{{- end }}
+{{- if include "sidewatch.waits" (get $values .role) }}
+- --storage.wait
+{{- end }}
+- --web.listen-address=:{{ $values.ports.http }}
+- --web.health-listen-address=:{{ $values.ports.health }}
+- --log.level={{ $values.logLevel }}
+- --log.format={{ $values.logFormat }}
+{{- if and $private.webConfig.secret (not .injected) }}
+- --web.config.file=/etc/sidewatch/web/{{ $private.webConfig.key }}
+{{- end }}
+{{- with $private.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Mounts of a container. Takes {root, role, injected}. */}}
+{{- define "sidewatch.mounts" -}}
+{{- $values := .root.Values -}}
+{{- if .injected }}
+# Sidewatch needs no API: this folder is empty, where the pod's token would be.
+- name: sidewatch-no-token
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+- name: sidewatch-state
+  mountPath: /var/lib/sidewatch
+{{- else }}
+- name: sidewatch-config
+  mountPath: /etc/sidewatch/config
+  readOnly: true
+{{- if or (ne .role "sidecar") $values.sidecar.stateVolume }}
+- name: sidewatch-state
+  mountPath: /var/lib/sidewatch
+{{- end }}
+{{- include "sidewatch.secretMounts" (ternary $values.relay $values (eq .role "relay")) }}
+{{- end }}
+{{- end -}}
+
+{{/*
+One container. Takes {root, role: sidecar, judge or relay, native, injected}; its configuration file is named after the role.
+An injected one has its configuration as an argument, because a ConfigMap lives in one namespace.
+*/}}
+{{- define "sidewatch.spec" -}}
+{{- $values := .root.Values -}}
+{{- $own := get $values .role -}}
 name: sidewatch
 image: {{ include "sidewatch.image" .root | quote }}
 imagePullPolicy: {{ $values.image.pullPolicy }}
@@ -100,23 +158,9 @@ imagePullPolicy: {{ $values.image.pullPolicy }}
 restartPolicy: Always
 {{- end }}
 args:
-  - {{ ternary "relay" "run" $relay }}
-  - --config.file=/etc/sidewatch/config/{{ .role }}.yaml
-  {{- if include "sidewatch.waits" $own }}
-  - --storage.wait
-  {{- end }}
-  - --web.listen-address=:{{ $values.ports.http }}
-  - --web.health-listen-address=:{{ $values.ports.health }}
-  - --log.level={{ $values.logLevel }}
-  - --log.format={{ $values.logFormat }}
-  {{- if $private.webConfig.secret }}
-  - --web.config.file=/etc/sidewatch/web/{{ $private.webConfig.key }}
-  {{- end }}
-  {{- with $private.extraArgs }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- include "sidewatch.args" . | nindent 2 }}
 env:
-  {{- include "sidewatch.env" $private | nindent 2 }}
+  {{- include "sidewatch.env" (ternary $values.relay $values (eq .role "relay")) | nindent 2 }}
 ports:
   - name: sidewatch
     containerPort: {{ $values.ports.http }}
@@ -125,20 +169,17 @@ livenessProbe:
   httpGet:
     path: /-/healthy
     port: {{ $values.ports.health }}
-  {{- toYaml $values.livenessProbe | nindent 2 }}
+  {{- with $values.livenessProbe }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $own.resources | default $values.resources }}
 resources:
-  {{- toYaml ($own.resources | default $values.resources) | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.securityContext }}
 securityContext:
-  {{- toYaml $values.securityContext | nindent 2 }}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 volumeMounts:
-  - name: sidewatch-config
-    mountPath: /etc/sidewatch/config
-    readOnly: true
-  {{- if or (ne .role "sidecar") $values.sidecar.stateVolume }}
-  - name: sidewatch-state
-    mountPath: /var/lib/sidewatch
-  {{- end }}
-  {{- with include "sidewatch.secretMounts" $private | trim }}
-  {{- . | nindent 2 }}
-  {{- end }}
+  {{- include "sidewatch.mounts" . | trim | nindent 2 }}
 {{- end -}}

@@ -1,23 +1,24 @@
 {{/* Checks across values that a schema cannot express. Each message names the value and the remedy. */}}
 {{- define "sidewatch.validate" -}}
-{{- $direct := or .Values.alerting.alertmanagers .Values.injection.alertmanagerUrl -}}
+{{- include "sidewatch.validatePods" . -}}
+{{- if .Values.injection.enabled -}}
+{{- include "sidewatch.validateInjection" . -}}
+{{- end -}}
 {{- if eq .Values.alerting.mode "metrics" -}}
-{{- if $direct -}}
-{{- fail "alerting.mode: metrics, but alerting.alertmanagers or injection.alertmanagerUrl is set: every alert would arrive twice; empty them, or set alerting.mode: direct" -}}
+{{- if .Values.alerting.alertmanagers -}}
+{{- fail "alerting.mode: metrics, but alerting.alertmanagers is set: every alert would arrive twice; empty it, or set alerting.mode: direct" -}}
 {{- end -}}
 {{- if not .Values.prometheusRule.enabled -}}
 {{- fail "alerting.mode: metrics needs prometheusRule.enabled: true: without it no alert is sent" -}}
 {{- end -}}
 {{- end -}}
-{{- if .Values.judge.enabled -}}
-{{- include "sidewatch.validateJudge" . -}}
-{{- end -}}
-{{- if .Values.relay.enabled -}}
-{{- include "sidewatch.validateRelay" . -}}
-{{- end -}}
-{{- range $role := list "judge" "relay" -}}
-{{- if (get $.Values $role).enabled -}}
-{{- include "sidewatch.validateStore" (dict "role" $role "own" (get $.Values $role)) -}}
+{{- include "sidewatch.validateNames" . -}}
+{{- include "sidewatch.setInstances" . -}}
+{{- range .Values.instances -}}
+{{- include (eq .role "relay" | ternary "sidewatch.validateRelay" "sidewatch.validateJudge") .root -}}
+{{- include "sidewatch.validateStore" . -}}
+{{- if .root.Values.judgeName -}}
+{{- include "sidewatch.validatePods" .root -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $text := .Values.rules.files -}}
@@ -27,9 +28,92 @@
 {{- end -}}
 {{- $open := dict "scrape.extra" .Values.scrape.extra "alerting.alertmanagers" .Values.alerting.alertmanagers "retraining.webhooks" .Values.retraining.webhooks -}}
 {{- $open = merge $open (dict "judge.source" .Values.judge.source "judge.backfill" .Values.judge.backfill "sidecar.backfill" .Values.sidecar.backfill) -}}
-{{- $open = merge $open (dict "injection.alertmanagerUrl" .Values.injection.alertmanagerUrl "injection.retrainUrl" .Values.injection.retrainUrl) -}}
+{{- $open = merge $open (dict "config" .Values.config "judge.config" .Values.judge.config "relay.config" .Values.relay.config "judges" .Values.judges) -}}
 {{- range $path, $value := $open -}}
 {{- include "sidewatch.refuseSecrets" (dict "path" $path "value" $value) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the API server or the kubelet would refuse, or what would keep a container from starting. */}}
+{{- define "sidewatch.validatePods" -}}
+{{- if eq (int .Values.ports.http) (int .Values.ports.health) -}}
+{{- fail (printf "ports.health: must differ from ports.http, which is %v" .Values.ports.http) -}}
+{{- end -}}
+{{- range $path, $resources := dict "resources" .Values.resources "judge.resources" .Values.judge.resources "relay.resources" .Values.relay.resources -}}
+{{- include "sidewatch.validateResources" (dict "path" $path "resources" ($resources | default dict)) -}}
+{{- end -}}
+{{- range $name := .Values.rules.packs -}}
+{{- if not (or (eq $name "auto") ($.Files.Get (printf "rules/%s.yaml" $name))) -}}
+{{- fail (printf "rules.packs: no pack is called %q; packs are auto and the files of the chart's rules/" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Requests must not exceed limits, and Sidewatch must be able to start. Takes {path, resources}. */}}
+{{- define "sidewatch.validateResources" -}}
+{{- $path := .path -}}
+{{- $least := dict "cpu" "10m" "memory" "32Mi" "ephemeral-storage" "320Mi" -}}
+{{- $requests := .resources.requests | default dict -}}
+{{- range $name, $limit := .resources.limits | default dict -}}
+{{- $most := include "sidewatch.amount" $limit | float64 -}}
+{{- if lt $most (include "sidewatch.amount" (get $least $name) | float64) -}}
+{{- fail (printf "%s.limits.%s: %v is too little for Sidewatch to start; the least is %s" $path $name (include "sidewatch.amountText" $limit) (get $least $name)) -}}
+{{- end -}}
+{{- if hasKey $requests $name -}}
+{{- if gt (include "sidewatch.amount" (get $requests $name) | float64) $most -}}
+{{- fail (printf "%s.requests.%s: %v is more than the limit of %v, so no pod would be accepted; raise the limit too" $path $name (include "sidewatch.amountText" (get $requests $name)) (include "sidewatch.amountText" $limit)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* An amount as text. Helm reads a number of a values file as a float, which would be written as 6.7e+07. */}}
+{{- define "sidewatch.amountText" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* An amount such as 50m or 64Mi as a number. */}}
+{{- define "sidewatch.amount" -}}
+{{- $text := include "sidewatch.amountText" . -}}
+{{- $number := regexFind "^[0-9.]+" $text -}}
+{{- $unit := trimPrefix $number $text -}}
+{{- $units := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- printf "%.4f" (mulf ($number | float64) (get $units $unit)) -}}
+{{- end -}}
+
+{{/* Injected sidecars are in the models' namespaces, so they can use nothing of the release's; and nothing may keep a model from starting. */}}
+{{- define "sidewatch.validateInjection" -}}
+{{- $elsewhere := "an injected sidecar is in the model's namespace, where this does not exist; use the named template or a judge with injection.enabled: false" -}}
+{{- with .Values.injection -}}
+{{- range $old, $new := dict "alertmanagerUrl" "alerting.alertmanagers" "retrainUrl" "retraining.webhooks" -}}
+{{- if get $.Values.injection $old -}}
+{{- fail (printf "injection.%s: set %s instead, which every shape reads" $old $new) -}}
+{{- end -}}
+{{- end -}}
+{{- if .defaults.pack -}}
+{{- fail "injection.defaults.pack: set rules.packs instead, which every shape reads" -}}
+{{- end -}}
+{{- end -}}
+{{- if not (include "sidewatch.judges" .) -}}
+{{- range $path, $value := dict "secrets" .Values.secrets "webConfig.secret" .Values.webConfig.secret "rules.files" .Values.rules.files "extraVolumes" .Values.extraVolumes "extraVolumeMounts" .Values.extraVolumeMounts -}}
+{{- if $value -}}
+{{- fail (printf "%s: %s" $path $elsewhere) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if contains "/etc/sidewatch/secrets" (include "sidewatch.config" (dict "root" . "role" "sidecar" "injected" true)) -}}
+{{- fail (printf "a value names a file below /etc/sidewatch/secrets: %s" $elsewhere) -}}
+{{- end -}}
+{{- if eq .Values.image.pullPolicy "Never" -}}
+{{- fail "image.pullPolicy: Never, and injection.enabled is true: on a node without the image no labelled model would start; set IfNotPresent" -}}
+{{- end -}}
+{{- range $index, $variable := .Values.extraEnv -}}
+{{- range $kind := list "secretKeyRef" "configMapKeyRef" -}}
+{{- $reference := dig "valueFrom" $kind dict $variable -}}
+{{- if and $reference (not $reference.optional) -}}
+{{- fail (printf "extraEnv[%d].valueFrom.%s: without optional: true no labelled model starts in a namespace that lacks it" $index $kind) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -43,6 +127,9 @@
 {{- end -}}
 {{- if not (or .target.headlessService .source.prometheus) -}}
 {{- fail "judge.target.headlessService: missing: name a headless Service (clusterIP: None) over the model's pods, such as fraud-headless.ml.svc, or set judge.source.prometheus" -}}
+{{- end -}}
+{{- if and .source.prometheus (has "auto" $.Values.rules.packs) -}}
+{{- fail "rules.packs: auto recognises a model server by its metrics, but a judge with judge.source.prometheus scrapes none; name the pack, such as vllm" -}}
 {{- end -}}
 {{- if and .backfill.enabled (not (or .backfill.prometheus .source.prometheus)) -}}
 {{- fail "judge.backfill.prometheus: missing: name the server that has the history, such as http://prometheus-operated.monitoring.svc:9090" -}}
@@ -69,9 +156,6 @@
 {{- if not $.Values.retraining.webhooks -}}
 {{- fail "relay.enabled: true needs retraining.webhooks: name a receiver of retraining requests, such as {url: \"http://retrain-eventsource-svc.argo-events.svc:12000/retrain\"}" -}}
 {{- end -}}
-{{- if $.Values.injection.retrainUrl -}}
-{{- fail "injection.retrainUrl: the relay requests retraining in this release, and each injected sidecar would send the same request; empty it" -}}
-{{- end -}}
 {{- if not (or .token.secret .webConfig.secret .anonymous) -}}
 {{- fail "relay.token.secret: missing: any client that reaches the relay could trigger retraining; name a Secret with the token that Alertmanager sends, or a relay.webConfig.secret with passwords, or set relay.anonymous: true" -}}
 {{- end -}}
@@ -81,9 +165,26 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Pods that wait for a store must share one claim. Takes {role, own}. */}}
+{{- define "sidewatch.validateNames" -}}
+{{- $names := list -}}
+{{- range .Values.judges -}}
+{{- if has .name (append $names "relay") -}}
+{{- fail (printf "judges: the name %s is taken; give each judge a name of its own" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Pods that wait for a store must share one claim. Takes {root, role}. */}}
 {{- define "sidewatch.validateStore" -}}
-{{- with .own -}}
+{{- with get .root.Values .role -}}
+{{- $claim := dict -}}
+{{- if and .persistence.enabled (not .persistence.existingClaim) (ne (toJson .persistence.accessModes) "[\"ReadWriteOnce\"]") -}}
+{{- $claim = lookup "v1" "PersistentVolumeClaim" (include "sidewatch.namespace" $.root) (include "sidewatch.roleName" $) -}}
+{{- end -}}
+{{- if and $claim (ne (dig "spec" "accessModes" list $claim | toJson) (toJson .persistence.accessModes)) -}}
+{{- fail (printf "%s.persistence.accessModes: the claim %s has %s, which Kubernetes lets nobody change; make a claim of your own and name it in %s.persistence.existingClaim" $.role (include "sidewatch.roleName" $) (dig "spec" "accessModes" list $claim | join ", ") $.role) -}}
+{{- end -}}
 {{- if include "sidewatch.waits" . -}}
 {{- if not .persistence.enabled -}}
 {{- fail (printf "%s.availability: %s needs %s.persistence.enabled: true: without a claim each pod has a store of its own, so none waits and both send" $.role .availability $.role) -}}
@@ -124,7 +225,7 @@
 {{- range list 0 1 -}}
 {{- if hasPrefix "_" (first $parts | default "") -}}{{- $parts = rest $parts -}}{{- end -}}
 {{- end -}}
-{{- $namespace := .Release.Namespace -}}
+{{- $namespace := include "sidewatch.namespace" . -}}
 {{- if gt (len $parts) 1 -}}{{- $namespace = index $parts 1 -}}{{- end -}}
 {{- $service := lookup "v1" "Service" $namespace (first $parts | default "none") -}}
 {{- if $service -}}

@@ -6,37 +6,49 @@
 {{- $private := eq .role "relay" | ternary $values.relay $values -}}
 metadata:
   labels:
-    {{- $labels := include "sidewatch.labels" $root | fromYaml }}
+    {{- $labels := include "sidewatch.podLabels" $root | fromYaml }}
     {{- $labels = mergeOverwrite $labels $own.podLabels (include "sidewatch.roleLabels" . | fromYaml) }}
     {{- toYaml $labels | nindent 4 }}
   annotations:
-    checksum/config: {{ include "sidewatch.configuration" . | sha256sum }}
+    checksum/config: {{ include "sidewatch.configuration" . | sha256sum | quote }}
     {{- with mergeOverwrite (deepCopy $values.commonAnnotations) $own.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  {{- with $values.imagePullSecrets }}
+  {{- with concat $values.imagePullSecrets $values.global.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  serviceAccountName: {{ include "sidewatch.serviceAccountName" $root }}
+  serviceAccountName: {{ include "sidewatch.serviceAccountName" $root | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ $own.terminationGracePeriodSeconds }}
+  terminationGracePeriodSeconds: {{ int64 $own.terminationGracePeriodSeconds }}
+  {{- with $values.podSecurityContext }}
   securityContext:
-    {{- toYaml $values.podSecurityContext | nindent 4 }}
-  {{- if and $values.rules.check (eq .role "judge") }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- $check := and $values.rules.check (eq .role "judge") }}
+  {{- if or $check $own.extraInitContainers }}
   initContainers:
+    {{- with $own.extraInitContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- end }}
+  {{- if $check }}
     - name: check
       image: {{ include "sidewatch.image" $root | quote }}
       imagePullPolicy: {{ $values.image.pullPolicy }}
       args: [check, config, /etc/sidewatch/config/judge.yaml]
       env:
         {{- include "sidewatch.env" $values | nindent 8 }}
+      {{- with $own.resources | default $values.resources }}
       resources:
-        {{- toYaml ($own.resources | default $values.resources) | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $values.securityContext }}
       securityContext:
-        {{- toYaml $values.securityContext | nindent 8 }}
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
       volumeMounts:
         - name: sidewatch-config
           mountPath: /etc/sidewatch/config
@@ -54,10 +66,13 @@ spec:
           port: {{ $values.ports.health }}
         periodSeconds: {{ include "sidewatch.waits" $own | empty | ternary 10 2 }}
         timeoutSeconds: 5
+    {{- with $own.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     - name: sidewatch-config
       configMap:
-        name: {{ include "sidewatch.roleName" . }}
+        name: {{ include "sidewatch.roleName" . | quote }}
     {{- with $own.persistence }}
     {{- if not .enabled }}
     - name: sidewatch-state
@@ -66,13 +81,13 @@ spec:
     {{- else if ne $own.availability "active" }}
     - name: sidewatch-state
       persistentVolumeClaim:
-        claimName: {{ default (include "sidewatch.roleName" $) .existingClaim }}
+        claimName: {{ default (include "sidewatch.roleName" $) .existingClaim | quote }}
     {{- end }}
     {{- end }}
     {{- with include "sidewatch.secretVolumes" $private | trim }}
     {{- . | nindent 4 }}
     {{- end }}
-  {{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+  {{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" "dnsPolicy" "dnsConfig" "hostAliases" "runtimeClassName" "schedulerName" }}
   {{- with get $own $key }}
   {{ $key }}:
     {{- toYaml . | nindent 4 }}
@@ -104,5 +119,5 @@ storageClassName: {{ . | quote }}
 {{- end }}
 resources:
   requests:
-    storage: {{ .size }}
+    storage: {{ .size | quote }}
 {{- end -}}

@@ -143,6 +143,7 @@ pub(super) fn overview(snapshot: &Snapshot, out: &mut String) {
             "good",
             format!("loaded {}", clock(snapshot.reload.succeeded_at)),
         ),
+        Some(_) if snapshot.reload.is_partial => ("bad", "has mistakes".to_owned()),
         Some(_) => ("bad", "reload failed".to_owned()),
     };
     tile("configuration", "Configuration", class, &text, out);

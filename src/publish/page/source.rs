@@ -51,12 +51,18 @@ pub(super) fn configuration(snapshot: &Snapshot, out: &mut String) {
     out.push_str("</section>");
 }
 
-/// Writes why the last configuration was refused; nothing if it was accepted.
+/// Writes why the last configuration was refused, or what it was loaded without; nothing if it was
+/// accepted.
 pub(super) fn refused(snapshot: &Snapshot, out: &mut String) {
     if let Some(problems) = &snapshot.reload.error {
+        let title = if snapshot.reload.is_partial {
+            "The configuration has mistakes; Sidewatch runs without what is wrong"
+        } else {
+            "The new configuration was refused; the old one stays in force"
+        };
         write!(
             out,
-            "<article class=\"card alert firing\" role=\"status\"><h3>The new configuration was refused; the old one stays in force</h3><pre>{}</pre></article>",
+            "<article class=\"card alert firing\" role=\"status\"><h3>{title}</h3><pre>{}</pre></article>",
             escape(problems)
         )
         .ok();
