@@ -167,6 +167,9 @@ section! {
             example("sum by (model_name) (increase(requests_total[1m]))");
         /// The share of observations that is good or bad, counted, in the place of `expr`.
         pub(super) ratio: Option<RatioKeys> = None;
+        /// A healthy target may lack the series: `sidewatch_mapping_missing` stays 0 for this record and
+        /// for the rules that read no other series.
+        pub(super) optional: bool = false;
         /// Set on every recorded series; an empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
     }
@@ -340,6 +343,10 @@ section! {
         /// How much of the past the recorded value covers, two evaluations at least and 31d at most.
         /// The strategy `ratio` does not depend on it.
         pub(super) window: Duration = Duration::from_secs(10 * 60);
+        /// Series that show that the target counts what is good or bad. Until one of them is there, the
+        /// ratio is unknown instead of 0.
+        pub(super) requires: Option<Vec<Expr>> as Option<CounterSelectors> = None,
+            example("requests_failed_total");
         /// How late the observations are counted; for the texts of alerts.
         pub(super) label_delay: Option<Duration> = None, above(0.0), example("24h");
     }
