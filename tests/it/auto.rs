@@ -76,7 +76,7 @@ fn every_recorded_scrape_is_recognised() {
     assert_eq!(pack_of(documented::vllm("m")), Some("vllm"));
     assert_eq!(pack_of(documented::poor_vllm("m")), Some("vllm"));
     assert_eq!(pack_of(documented::tgi()), Some("tgi"));
-    assert_eq!(pack_of(documented::llama_cpp()), None);
+    assert_eq!(pack_of(documented::llama_cpp()), Some("llama-cpp"));
 }
 
 fn start(dir: &Path, target: &str) -> (Process, String) {
