@@ -146,15 +146,15 @@ const UNDERSCORED: [&str; 4] = [
 const ROUTERS: [(&str, &str); 3] = [
     (
         "vllm:healthy_pods_total",
-        "the router of the vLLM production stack; watch the engines behind it",
+        "the router of the vLLM production stack, whose engines have a pack",
     ),
     (
         "vllm:current_qps",
-        "the router of the vLLM production stack; watch the engines behind it",
+        "the router of the vLLM production stack, whose engines have a pack",
     ),
     (
         "sgl_router_",
-        "a router of SGLang; watch the engines behind it",
+        "a router of SGLang, whose engines have a pack",
     ),
 ];
 

@@ -117,8 +117,5 @@ pub(crate) fn llama_cpp() -> String {
 
 /// Xinference, which has no pack.
 pub(crate) fn xinference() -> String {
-    String::from(
-        "# TYPE xinference:throughput gauge\nxinference:throughput{model=\"m\",node=\"n\"} 12\n\
-         # TYPE xinference:input_tokens_total counter\nxinference:input_tokens_total{model=\"m\"} 900\n",
-    )
+    String::from("# TYPE xinference:throughput gauge\nxinference:throughput{model=\"m\"} 12\n")
 }
