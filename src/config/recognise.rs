@@ -342,7 +342,7 @@ impl Read {
     fn patterns(&self) -> Vec<String> {
         let text = |matcher: &Matcher| match matcher.op() {
             MatchOp::Equal => regex::escape(matcher.value()),
-            _ => matcher.value().to_owned(),
+            MatchOp::NotEqual | MatchOp::Regex | MatchOp::NotRegex => matcher.value().to_owned(),
         };
         self.0.iter().map(text).collect()
     }

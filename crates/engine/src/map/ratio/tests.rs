@@ -248,7 +248,8 @@ fn a_ratio_is_unknown_until_what_it_requires_is_there_and_counting_goes_on() {
     );
     let (value, evidence) = observe(120.0, Some(0.0));
     assert_eq!((value, evidence.unproven), (0.0, None));
-    assert_eq!(evidence.counts.unwrap().total.denominator, 20.0);
+    let total = evidence.counts.unwrap().total;
+    assert_eq!((total.numerator, total.denominator), (0.0, 20.0));
     let (_, evidence) = observe(130.0, None);
     assert_eq!(evidence.unproven, None, "it was there");
     let stored = serde_json::to_string(&feed.counter.memory(&feed.rule)).unwrap();
