@@ -26,6 +26,7 @@ pub(super) fn ratio_rule(
         // A pack does not know how often it is evaluated.
         window: keys.window.max(context.interval * 2),
         delay: keys.label_delay,
+        requires: keys.requires.clone().unwrap_or_default(),
         parts: parts(keys, node)?,
         by,
     })

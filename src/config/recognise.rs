@@ -5,6 +5,7 @@ use std::fmt;
 use super::packs;
 use super::rules::RuleReader;
 use crate::judge::Registry;
+use crate::metric::{Labels, MatchOp, Matcher, Selector};
 use crate::promql::Expr;
 use crate::rules::Rule;
 
@@ -16,6 +17,18 @@ pub struct Pack {
     pub name: &'static str,
     /// The exposed metric that identified the server.
     pub because: String,
+    /// The packs to load beside it, which also find series.
+    pub beside: Vec<&'static str>,
+}
+
+impl Pack {
+    /// The names of all packs to load.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        std::iter::once(self.name)
+            .chain(self.beside.iter().copied())
+            .collect()
+    }
 }
 
 impl fmt::Display for Pack {
@@ -24,7 +37,11 @@ impl fmt::Display for Pack {
             f,
             "pack {}, because the target exposes {}",
             self.name, self.because
-        )
+        )?;
+        if !self.beside.is_empty() {
+            write!(f, "; beside it {}", self.beside.join(" and "))?;
+        }
+        Ok(())
     }
 }
 
@@ -58,17 +75,35 @@ const fn server(pack: &'static str, prefixes: &'static [&'static str]) -> Server
     }
 }
 
-/// Ordered from the engine outwards: vLLM inside KServe or behind FastAPI is vLLM.
-const SERVERS: [Server; 13] = [
-    server("vllm", &["vllm:"]),
-    server("sglang", &["sglang:"]),
-    server("tgi", &["tgi_"]),
+/// Ordered from the engine outwards: vLLM inside KServe or behind FastAPI is vLLM. A Triton with the
+/// vLLM backend is a Triton, which has models of other backends too.
+const SERVERS: [Server; 29] = [
     server("triton", &["nv_inference_"]),
+    server("dynamo", &["dynamo_frontend_"]),
+    server("vllm", &["vllm:"]),
+    server("vllm-ray", &["ray_vllm:"]),
+    server("vllm-ray-underscored", &["ray_vllm_"]),
+    server("vllm-underscored", &UNDERSCORED),
+    server("sglang", &["sglang:"]),
+    server(
+        "sglang-underscored",
+        &["sglang_num_", "sglang_token_", "sglang_e2e_"],
+    ),
+    server("trtllm", &["trtllm_"]),
+    server("lmdeploy", &["lmdeploy:"]),
+    server("llama-cpp", &["llamacpp:"]),
+    server("tgi", &["tgi_"]),
+    server("lorax", &["lorax_"]),
+    server("tei", &["te_request_", "te_embed_"]),
+    server("lightllm", &["lightllm_"]),
+    server("ovms", &["ovms_"]),
     server("torchserve", &["ts_inference_", "ts_queue_"]),
     server("tf-serving", &[":tensorflow:serving:"]),
     server("ray-serve", &["ray_serve_"]),
     server("seldon", &["seldon_"]),
     server("bentoml", &["bentoml_"]),
+    server("mosec", &["mosec_service_"]),
+    server("litellm", &["litellm_"]),
     server("mlserver", &["model_infer_request_", "rest_server_request"]),
     server(
         "kserve",
@@ -95,25 +130,49 @@ const SERVERS: [Server; 13] = [
         ],
     },
     server("fastapi", &["http_request_duration_highr_seconds"]),
+    server("knative", &["revision_request_", "revision_app_request_"]),
+    server("dcgm", &["DCGM_FI_"]),
+];
+
+/// Names of vLLM with `_` for the colon, which no other program has.
+const UNDERSCORED: [&str; 4] = [
+    "vllm_num_requests_",
+    "vllm_e2e_request_",
+    "vllm_time_to_first_",
+    "vllm_generation_tokens",
+];
+
+/// Routers before engines, whose metrics have the names of the engines.
+const ROUTERS: [(&str, &str); 3] = [
+    (
+        "vllm:healthy_pods_total",
+        "the router of the vLLM production stack, whose engines have a pack",
+    ),
+    (
+        "vllm:current_qps",
+        "the router of the vLLM production stack, whose engines have a pack",
+    ),
+    (
+        "sgl_router_",
+        "a router of SGLang, whose engines have a pack",
+    ),
 ];
 
 /// Programs without a pack.
-const OTHERS: [(&str, &str); 4] = [
-    ("llamacpp:", "a llama.cpp server"),
-    (
-        "DCGM_FI_",
-        "the DCGM exporter, which knows GPUs and no models",
-    ),
+const OTHERS: [(&str, &str); 6] = [
+    ("aphrodite:", "an Aphrodite engine"),
+    ("xinference:", "an Xinference server"),
+    ("modelmesh_", "a ModelMesh"),
+    ("inference_pool_", "an inference gateway"),
     ("node_", "the node exporter"),
     ("sidewatch_", "Sidewatch itself"),
 ];
 
-/// Names that prometheus_client adds to a Python program, and words in the names of model metrics.
-const PYTHON: [&str; 2] = ["python_info", "python_gc_"];
-const WORDS: [&str; 5] = ["predict", "inference", "accuracy", "drift", "model_"];
+/// Packs to load beside that of the server, or alone, where they find series.
+const BESIDE: [&str; 2] = ["accuracy", "drift"];
 
-/// The pack for a target with metrics of these names; `prometheus-client` for a Python program or a
-/// custom model.
+/// The pack for a target with metrics of these names; `prometheus-client` for a model of one's own
+/// with the usual names.
 ///
 /// # Errors
 /// Why no pack fits.
@@ -124,58 +183,115 @@ pub fn recognise(names: &[&str]) -> Result<Pack, Why> {
     let Some(first) = names.first() else {
         return Err(Why::Nothing);
     };
-    let pack = |name: &'static str, because: &str| Pack {
-        name,
-        because: because.to_owned(),
+    let mut beside = companions(&names);
+    let known = |programs: &[(&'static str, &'static str)]| {
+        programs.iter().find_map(|(prefix, who)| {
+            let name = names.iter().find(|name| name.starts_with(prefix))?;
+            Some(Why::NoPack(who, (*name).to_owned()))
+        })
     };
+    if let Some(why) = known(&ROUTERS) {
+        return Err(why);
+    }
     for server in &SERVERS {
         let mut marks = server
             .prefixes
             .iter()
             .filter_map(|prefix| names.iter().find(|name| name.starts_with(prefix)));
         if let Some(last) = marks.nth(server.least - 1) {
-            return Ok(pack(server.pack, last));
+            return Ok(Pack {
+                name: server.pack,
+                because: (*last).to_owned(),
+                beside,
+            });
         }
     }
-    for (prefix, who) in OTHERS {
-        if let Some(name) = names.iter().find(|name| name.starts_with(prefix)) {
-            return Err(Why::NoPack(who, (*name).to_owned()));
-        }
+    if let Some(why) = known(&OTHERS) {
+        return Err(why);
     }
-    let usual = usual_names();
-    let mark = names
-        .iter()
-        .find(|name| usual.iter().any(|usual| usual == *name))
-        .or_else(|| {
-            names
-                .iter()
-                .find(|name| WORDS.iter().any(|word| name.contains(word)))
-        })
-        .or_else(|| {
-            names
-                .iter()
-                .find(|name| PYTHON.iter().any(|mark| name.starts_with(mark)))
+    let usual = names_of(GENERIC);
+    let found = names.iter().find(|name| usual.matches(name));
+    if let Some(name) = found {
+        return Ok(Pack {
+            name: GENERIC,
+            because: (*name).to_owned(),
+            beside,
         });
-    match mark {
-        Some(name) => Ok(pack(GENERIC, name)),
-        None => Err(Why::Unknown(
-            few(&names).unwrap_or_else(|| (*first).to_owned()),
-        )),
+    }
+    let Some(pack) = (!beside.is_empty()).then(|| beside.remove(0)) else {
+        let shown = few(&names).unwrap_or_else(|| (*first).to_owned());
+        return Err(Why::Unknown(shown));
+    };
+    let read = names_of(pack);
+    let name = names.iter().find(|name| read.matches(name));
+    Ok(Pack {
+        name: pack,
+        because: (*name.unwrap_or(first)).to_owned(),
+        beside,
+    })
+}
+
+/// The packs beside that of the server that find series among these names.
+#[must_use]
+pub(crate) fn companions(names: &[&str]) -> Vec<&'static str> {
+    let finds = |pack: &&str| {
+        let read = names_of(pack);
+        names.iter().any(|name| read.matches(name))
+    };
+    BESIDE.into_iter().filter(finds).collect()
+}
+
+/// What packs and metrics of these names miss of each other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Coverage {
+    /// The required records that find nothing.
+    pub(crate) missing: Vec<String>,
+    /// The names that no rule reads; of a histogram only the count.
+    pub(crate) unwatched: Vec<String>,
+}
+
+/// What packs and metrics of these names miss of each other.
+#[must_use]
+pub(crate) fn coverage(packs: &[&str], names: &[&str]) -> Coverage {
+    let rules: Vec<Rule> = packs.iter().flat_map(|pack| rules_of(pack)).collect();
+    let records: Vec<&str> = rules.iter().map(Rule::name).collect();
+    let mut missing = Vec::new();
+    let mut read: Vec<Selector> = Vec::new();
+    for rule in &rules {
+        let selectors = rule.expressions().into_iter().flat_map(Expr::selectors);
+        let own = selectors.filter(|selector| {
+            let name = selector.metric_name();
+            !name.is_some_and(|name| records.contains(&name) || name == "up")
+        });
+        let own: Vec<Selector> = own.collect();
+        let finds = |selector: &Selector| names.iter().any(|name| selector.may_match_name(name));
+        let is_required = matches!(rule, Rule::Record(record) if !record.optional);
+        if is_required && !own.is_empty() && !own.iter().any(finds) {
+            missing.push(rule.name().to_owned());
+        }
+        read.extend(own);
+    }
+    let is_read = |name: &str| read.iter().any(|selector| selector.may_match_name(name));
+    let unwatched = names.iter().filter(|name| {
+        let is_part = ["_bucket", "_sum", "_created"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        !is_part && !is_read(name) && !is_read(&name.replace("_count", "_bucket"))
+    });
+    Coverage {
+        missing,
+        unwatched: unwatched.map(|name| (*name).to_owned()).collect(),
     }
 }
 
 /// The names that identify a target; of a histogram only the count.
 #[must_use]
 pub(crate) fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
-    let usual = usual_names();
-    let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
-    let prefixes: Vec<&str> = prefixes
-        .chain(OTHERS.iter().map(|(prefix, _)| *prefix))
-        .collect();
+    let read = own_names();
+    let prefixes: Vec<&str> = prefixes().collect();
     let tells = |name: &str| {
         prefixes.iter().any(|prefix| name.starts_with(prefix))
-            || usual.iter().any(|usual| usual == name)
-            || WORDS.iter().any(|word| name.contains(word))
+            || read.iter().any(|read| read.matches(name))
     };
     let mut marks: Vec<&str> = names
         .iter()
@@ -189,35 +305,77 @@ pub(crate) fn marks<'n>(names: &[&'n str]) -> Vec<&'n str> {
 }
 
 /// A regular expression, anchored as in Prometheus, for every name that may identify a target: all
-/// that [`recognise`] uses, except the names that any Python program exposes.
+/// that [`recognise`] uses.
 #[must_use]
 pub(crate) fn pattern() -> String {
-    let prefixes = SERVERS.iter().flat_map(|server| server.prefixes).copied();
-    let prefixes = prefixes.chain(OTHERS.iter().map(|(prefix, _)| *prefix));
-    let begin = prefixes.map(|prefix| format!("{}.*", regex::escape(prefix)));
-    let usual = usual_names().into_iter().map(|name| regex::escape(&name));
-    let words = WORDS.iter().map(|word| format!(".*{word}.*"));
-    let mut parts: Vec<String> = begin.chain(usual).chain(words).collect();
+    let begin = prefixes().map(|prefix| format!("{}.*", regex::escape(prefix)));
+    let read = own_names().into_iter().flat_map(|read| read.patterns());
+    let mut parts: Vec<String> = begin.chain(read).collect();
     parts.sort();
     parts.dedup();
     parts.join("|")
 }
 
+fn prefixes() -> impl Iterator<Item = &'static str> {
+    let servers = SERVERS.iter().flat_map(|server| server.prefixes).copied();
+    let others = ROUTERS.iter().chain(&OTHERS).map(|(prefix, _)| *prefix);
+    servers.chain(others)
+}
+
 const GENERIC: &str = "prometheus-client";
 
-/// The metrics that the generic pack looks for.
-fn usual_names() -> Vec<String> {
-    let registry = Registry::built_in();
-    let reader = RuleReader::new(&registry);
-    let text = packs::find(GENERIC).unwrap_or_default();
-    let groups = reader.read(GENERIC, text).unwrap_or_default();
-    let selectors = groups
+/// The packs that look for metrics of a model of one's own.
+fn own_names() -> Vec<Read> {
+    let packs = std::iter::once(GENERIC).chain(BESIDE);
+    packs.map(names_of).collect()
+}
+
+/// The metrics that a pack reads, where the name alone tells.
+struct Read(Vec<Matcher>);
+
+impl Read {
+    fn matches(&self, name: &str) -> bool {
+        self.0.iter().any(|matcher| matcher.matches(name))
+    }
+
+    /// Regular expressions for the names.
+    fn patterns(&self) -> Vec<String> {
+        let text = |matcher: &Matcher| match matcher.op() {
+            MatchOp::Equal => regex::escape(matcher.value()),
+            MatchOp::NotEqual | MatchOp::Regex | MatchOp::NotRegex => matcher.value().to_owned(),
+        };
+        self.0.iter().map(text).collect()
+    }
+}
+
+fn names_of(pack: &str) -> Read {
+    let rules = rules_of(pack);
+    let records: Vec<&str> = rules.iter().map(Rule::name).collect();
+    let selectors = rules
         .iter()
-        .flat_map(|group| &group.rules)
         .flat_map(Rule::expressions)
         .flat_map(Expr::selectors);
-    let names = selectors.filter_map(|selector| selector.metric_name().map(str::to_owned));
-    names.collect()
+    let mut names = Vec::new();
+    for selector in selectors {
+        // A selector with other matchers finds nothing where the labels differ.
+        let [matcher] = selector.matchers() else {
+            continue;
+        };
+        let name = matcher.value();
+        let is_metric = matcher.name() == Labels::NAME && name != "up" && !records.contains(&name);
+        if is_metric && matches!(matcher.op(), MatchOp::Equal | MatchOp::Regex) {
+            names.push(matcher.clone());
+        }
+    }
+    Read(names)
+}
+
+fn rules_of(pack: &str) -> Vec<Rule> {
+    let registry = Registry::built_in();
+    let reader = RuleReader::new(&registry);
+    let text = packs::find(pack).unwrap_or_default();
+    let groups = reader.read(pack, text).unwrap_or_default();
+    groups.into_iter().flat_map(|group| group.rules).collect()
 }
 
 /// The first names, for a message.
@@ -264,6 +422,7 @@ mod tests {
             "vllm:num_requests_running",
             ":tensorflow:serving:request_count",
             "llamacpp:n_decode_total",
+            "vllm:healthy_pods_total",
             "request_latency_seconds_bucket",
             "fraud_accuracy",
             "gpu_cache_usage_perc",
@@ -287,14 +446,116 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_ones_own_gets_the_generic_pack() {
+    fn a_model_of_ones_own_gets_the_generic_pack_by_its_usual_names_only() {
         let pack = recognise(&["a", "request_latency_seconds_bucket"]).unwrap();
         assert_eq!(
             pack.to_string(),
             "pack prometheus-client, because the target exposes request_latency_seconds_bucket"
         );
-        assert_eq!(name(&["fraud_accuracy"]), Some("prometheus-client"));
-        assert_eq!(name(&["python_info"]), Some("prometheus-client"));
+        for word in [
+            "my_inference_total",
+            "model_loaded",
+            "predictor_up",
+            "python_info",
+        ] {
+            assert_eq!(name(&[word]), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn accuracy_and_drift_are_watched_where_their_series_are() {
+        let own = recognise(&["fraud_accuracy"]).unwrap();
+        assert_eq!((own.name, own.beside), ("accuracy", vec![]));
+        let names = [
+            "request_latency_seconds_count",
+            "fraud_accuracy",
+            "prediction_score_bucket",
+        ];
+        let pack = recognise(&names).unwrap();
+        assert_eq!(pack.names(), ["prometheus-client", "accuracy", "drift"]);
+        assert_eq!(recognise(&["tgi_queue_size"]).unwrap().names(), ["tgi"]);
+    }
+
+    #[test]
+    fn a_program_is_recognised_by_what_it_is_and_not_by_what_it_contains() {
+        for (names, expected) in [
+            (
+                vec!["nv_inference_count", "vllm:num_requests_waiting"],
+                Some("triton"),
+            ),
+            (
+                vec!["vllm:num_requests_running", "vllm:healthy_pods_total"],
+                None,
+            ),
+            (vec!["sgl_router_requests_total"], None),
+            (
+                vec![
+                    "ray_vllm_num_requests_waiting",
+                    "ray_serve_num_http_requests_total",
+                ],
+                Some("vllm-ray-underscored"),
+            ),
+            (vec!["ray_vllm:num_requests_waiting"], Some("vllm-ray")),
+            (vec!["vllm_num_requests_waiting"], Some("vllm-underscored")),
+            (vec!["sglang_num_queue_reqs"], Some("sglang-underscored")),
+            (vec!["bentoml_api_server_request_total"], Some("bentoml")),
+            (vec!["seldon_pipeline_infer_total"], Some("seldon")),
+            (vec!["te_request_count"], Some("tei")),
+            (vec!["lorax_request_count"], Some("lorax")),
+            (vec!["ovms_requests_success"], Some("ovms")),
+            (vec!["lmdeploy:num_requests_waiting"], Some("lmdeploy")),
+            (vec!["dynamo_frontend_requests_total"], Some("dynamo")),
+            (
+                vec![
+                    "dynamo_component_requests_total",
+                    "vllm:num_requests_waiting",
+                ],
+                Some("vllm"),
+            ),
+            (
+                vec!["litellm_proxy_total_requests_metric_total"],
+                Some("litellm"),
+            ),
+            (vec!["mosec_service_throughput"], Some("mosec")),
+            (vec!["revision_request_count"], Some("knative")),
+            (vec!["lightllm_request_success_total"], Some("lightllm")),
+            (
+                vec!["trtllm_e2e_request_latency_seconds_count"],
+                Some("trtllm"),
+            ),
+            (vec!["llamacpp:requests_deferred"], Some("llama-cpp")),
+            (vec!["DCGM_FI_DEV_GPU_UTIL"], Some("dcgm")),
+            (vec!["modelmesh_invoke_model_count"], None),
+            (vec!["xinference:throughput"], None),
+            (
+                vec![
+                    "inference_objective_request_total",
+                    "inference_pool_average_queue_size",
+                ],
+                None,
+            ),
+        ] {
+            assert_eq!(name(&names), expected, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn what_finds_nothing_and_what_nobody_watches_is_known() {
+        let names = [
+            "tgi_queue_size",
+            "tgi_new_count",
+            "tgi_new_sum",
+            "tgi_request_success",
+            "x",
+        ];
+        let coverage = super::coverage(&["tgi"], &names);
+        assert_eq!(coverage.unwatched, ["tgi_new_count", "x"]);
+        assert!(coverage.missing.contains(&"tgi_latency_p95_ms".to_owned()));
+        assert!(!coverage.missing.contains(&"tgi_error_ratio".to_owned()));
+        assert!(
+            !coverage.missing.contains(&"tgi_batch_fill".to_owned()),
+            "optional"
+        );
     }
 
     #[test]
@@ -310,8 +571,8 @@ mod tests {
             "no pack fits a target that exposes a; name a pack or a file of your own"
         );
         assert!(
-            why(&["llamacpp:n_decode_total"])
-                .starts_with("the target is a llama.cpp server, for which there is no pack")
+            why(&["xinference:throughput"])
+                .starts_with("the target is an Xinference server, for which there is no pack")
         );
     }
 }

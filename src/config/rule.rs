@@ -83,6 +83,7 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         labels: record_labels(keys.labels, context),
         source,
         samples,
+        optional: keys.optional,
     }))
 }
 

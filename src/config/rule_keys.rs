@@ -224,6 +224,9 @@ section! {
         /// How right a model is expected to be, from its scores, in the place of `expr`. The series have
         /// the label `estimated="true"`.
         pub(super) estimate: Option<EstimateKeys> = None;
+        /// A healthy target may lack the series: `sidewatch_mapping_missing` stays 0 for this record and
+        /// for the rules that read no other series.
+        pub(super) optional: bool = false;
         /// Set on every recorded series; an empty value removes the label.
         pub(super) labels: Vec<(String, String)> as RuleLabels = Vec::new();
         /// For alerts; programs that copy rules write it as 0.
@@ -437,6 +440,10 @@ section! {
         /// How much of the past the recorded value covers, two evaluations at least and 31d at most.
         /// The strategy `ratio` does not depend on it.
         pub(super) window: Duration = Duration::from_secs(10 * 60);
+        /// Series that show that the target counts what is good or bad. Until one of them is there, the
+        /// ratio is unknown instead of 0.
+        pub(super) requires: Option<Vec<Expr>> as Option<CounterSelectors> = None,
+            example("requests_failed_total");
         /// How late the observations are counted; for the texts of alerts.
         pub(super) label_delay: Option<Duration> = None, above(0.0), example("24h");
     }

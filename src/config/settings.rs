@@ -51,11 +51,20 @@ section! {
 }
 
 impl Settings {
-    /// Puts the pack of this name in the place of `auto`.
-    pub fn recognise(&mut self, pack: &str) {
-        for file in &mut self.rule_files {
+    /// Puts the packs of these names in the place of `auto`, except those that are named anyway.
+    pub fn recognise(&mut self, packs: &[&str]) {
+        let named = std::mem::take(&mut self.rule_files);
+        let is_new = |pack: &&&str| !named.iter().any(|file| file == **pack);
+        let packs: Vec<String> = packs
+            .iter()
+            .filter(is_new)
+            .map(|pack| (*pack).to_owned())
+            .collect();
+        for file in &named {
             if file == super::packs::AUTO {
-                pack.clone_into(file);
+                self.rule_files.extend(packs.iter().cloned());
+            } else {
+                self.rule_files.push(file.clone());
             }
         }
     }

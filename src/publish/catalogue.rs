@@ -167,7 +167,7 @@ catalogue! {
         ALERTS = counter("sidewatch_alerts_total",
             "Alerts of the rule that started to fire.").labels(RULE_ONLY);
         MAPPING_MISSING = gauge("sidewatch_mapping_missing", Unit::Flag,
-            "1 if no series matches the expression of the rule.").labels(RULE_ONLY);
+            "1 if no series matches the expression of the rule, unless the rule is optional.").labels(RULE_ONLY);
         RULE_EVALUATIONS = counter("sidewatch_rule_evaluations_total",
             "Evaluations of the rule.").labels(RULE_ONLY);
         RULE_EVALUATION_FAILURES = counter("sidewatch_rule_evaluation_failures_total",

@@ -52,6 +52,8 @@ pub struct Definition {
     pub kind: RuleKind,
     /// Its expression.
     pub query: String,
+    /// Whether a healthy target may lack its series.
+    pub optional: bool,
     /// `for`.
     pub hold: Duration,
     /// `keep_firing_for`.

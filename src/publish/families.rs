@@ -69,7 +69,10 @@ fn rules(snapshot: &Snapshot) -> [Family; 7] {
         if let Some(series) = rule.held_back {
             held_back.push(labels.clone(), count(series));
         }
-        missing.push(labels.clone(), flag(rule.is_empty));
+        missing.push(
+            labels.clone(),
+            flag(rule.is_empty && !rule.definition.optional),
+        );
         failing.push(labels, flag(rule.error.is_some()));
     }
     [active, missing, failing, held, refused, accepted, held_back]

@@ -12,7 +12,7 @@ use crate::monitor::{GroupState, ModelMonitor, RuleKind, RuleState, TargetState}
 use crate::notify::alertmanager::numbered;
 use crate::notify::retrain::ReceiverStats;
 use crate::publish::{self, Signal, Snapshot};
-use crate::rules::{Rule, RuleSet};
+use crate::rules::{Rule, RuleSet, optional};
 use crate::runtime::http::redacted;
 
 /// The rules of each group, in order.
@@ -50,6 +50,10 @@ fn definitions(rules: &RuleSet) -> Definitions {
         })
         .collect();
     publish::number_copies(written.iter_mut().flatten());
+    let optional = optional(rules);
+    for (definition, optional) in written.iter_mut().flatten().zip(optional) {
+        definition.optional = optional;
+    }
     let shared = |rules: Vec<publish::Definition>| rules.into_iter().map(Arc::new).collect();
     written.into_iter().map(shared).collect()
 }

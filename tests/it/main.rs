@@ -82,6 +82,7 @@ mod scrape_auth; // credentials and headers
 mod scrape_http; // transport behaviour
 mod scrape_raw; // answers that need a raw listener
 mod scrape_tls; // client certificates
+mod slack; // the template for Slack, rendered by the real Alertmanager
 mod soak; // all loads at once
 mod source; // the same rules over the real Prometheus
 mod spelling; // text stays as written, as promtool reads it

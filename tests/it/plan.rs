@@ -31,7 +31,7 @@ fn servers() -> Vec<Server> {
         recorded("custom_multiprocess", "score-7d9f8b6c54-x2x9z"),
         recorded("custom_prometheus_client", "iris-0"),
         recorded("kserve", "sklearn-iris-predictor-7d9f8b6c5-abcde"),
-        (documented::llama_cpp(), "llama-0"),
+        (documented::xinference(), "xinference-0"),
         recorded("mlserver", "income-0"),
         (documented::tgi(), "mistral-0"),
         recorded("torchserve", "resnet-0"),
@@ -166,7 +166,7 @@ async fn a_plan_finds_every_kind_of_server_within_a_minute() {
     assert_eq!(found, BTreeSet::from(expected));
     let others: Vec<&Value> = answer["without_pack"].as_array().unwrap().iter().collect();
     assert_eq!(others.len(), 1, "{others:?}");
-    assert!(text(others[0], "why").contains("llama.cpp"));
+    assert!(text(others[0], "why").contains("Xinference"));
 
     let of = |name: &str| models.iter().find(|model| model["name"] == name).unwrap();
     let signals = |name: &str| of(name)["signals"].as_array().unwrap().len();

@@ -11,7 +11,7 @@ use crate::cli::snapshots::snapshots;
 use crate::config::exposed::Exposed;
 use crate::config::packs::{self, AUTO};
 
-/// Replaces `auto` by a pack. Prints the pack and the reason to standard error.
+/// Replaces `auto` by the packs that fit. Prints the pack and the reason to standard error.
 pub(super) fn resolve_auto(rules: &[String], source: &Source) -> Result<Vec<String>, Error> {
     if rules.iter().all(|name| name != AUTO) {
         return Ok(rules.to_vec());
@@ -29,10 +29,14 @@ pub(super) fn resolve_auto(rules: &[String], source: &Source) -> Result<Vec<Stri
     let pack = packs::recognise(&names).map_err(|why| Error::new(format!("auto: {why}")))?;
     // Standard output is only for the result.
     drop(writeln!(std::io::stderr().lock(), "sidewatch: {pack}"));
-    Ok(rules
-        .iter()
-        .map(|name| if name == AUTO { pack.name } else { name }.to_owned())
-        .collect())
+    let resolved = rules.iter().flat_map(|name| {
+        if name == AUTO {
+            pack.names()
+        } else {
+            vec![name.as_str()]
+        }
+    });
+    Ok(resolved.map(str::to_owned).collect())
 }
 
 fn names_in_first_scrape(dir: &Path) -> Result<BTreeSet<String>, Error> {

@@ -158,8 +158,11 @@ impl Rules {
             settings: self.settings(Vec::new()),
             ..Config::default()
         };
+        let mut names = Vec::new();
         for file in rule_files(&self.files)? {
-            let name = resolve_auto(&file, exposed.as_ref(), &mut report)?;
+            names.extend(resolve_auto(&file, exposed.as_ref(), &mut report)?);
+        }
+        for name in names {
             let settings = self.settings(vec![name.clone()]);
             match Config::assemble(settings, Path::new(""), &Registry::default()) {
                 Err(problems) => report.invalid(name, &problems),
@@ -206,14 +209,14 @@ impl Rules {
     }
 }
 
-/// Replaces `auto` by the pack that fits the exposed metrics.
+/// Replaces `auto` by the packs that fit the exposed metrics.
 fn resolve_auto(
     file: &str,
     exposed: Option<&Exposed>,
     report: &mut Report,
-) -> Result<String, Error> {
+) -> Result<Vec<String>, Error> {
     if file != packs::AUTO {
-        return Ok(file.to_owned());
+        return Ok(vec![file.to_owned()]);
     }
     let Some(exposed) = exposed else {
         let text = "auto needs metrics to recognise the server by: give --target or --snapshots";
@@ -222,7 +225,7 @@ fn resolve_auto(
     let names: Vec<&str> = exposed.names().collect();
     let pack = packs::recognise(&names).map_err(|why| Error::new(format!("auto: {why}")))?;
     report.note(format!("auto: {pack}"));
-    Ok(pack.name.to_owned())
+    Ok(pack.names().into_iter().map(str::to_owned).collect())
 }
 
 /// Folders are replaced by the rule files in them; tests are no rule files.

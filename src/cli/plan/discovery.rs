@@ -143,7 +143,6 @@ async fn inspect(
         .await?;
     let names: Vec<&str> = metrics.iter().map(String::as_str).collect();
     match packs::recognise(&names) {
-        Ok(pack) if is_any_python_program(&pack.because) => return Ok(Finding::OtherJob),
         Ok(_) => {}
         Err(_) if job.is_empty() => return Ok(Finding::NoTargets),
         Err(why @ Why::NoPack(..)) => {
@@ -179,11 +178,6 @@ async fn inspect(
         models: models(&job, &targets, &metrics),
         without_pack: without_pack(&job, &targets),
     })
-}
-
-/// Metrics that every Python program exposes do not make it a model server.
-fn is_any_python_program(because: &str) -> bool {
-    because.starts_with("python_")
 }
 
 /// The known programs without a pack among the targets of a job.

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::walk::{called, selected, walk};
 use super::{Finding, Lint, RuleContext, SetContext};
+use crate::map::Source;
 use crate::metric::format_duration;
 use crate::promql::ast::{AggregateOp, BinaryOp, ExprKind, ExprNode, Many};
+use crate::rules::Rule;
 use crate::scrape::parse::FamilyType;
 
 /// Functions that need a counter.
@@ -64,9 +66,20 @@ const GAUGE_ENDINGS: [&str; 24] = [
 /// Gauges of an amount, whose name ends like that of a counter.
 const AMOUNT_ENDINGS: [&str; 3] = ["mem_total", "memory_total", "cpu_total"];
 
+/// Whether the rule records counters that a ratio counts.
+fn is_counted(context: &RuleContext<'_>) -> bool {
+    let records = context.set.recorded.values();
+    let ratios = records.filter_map(|record| match &record.source {
+        Source::Ratio(ratio) => Some(ratio.expressions()),
+        Source::Expr(_) | Source::Drift(_) | Source::Estimate(_) => None,
+    });
+    let mut names = ratios.flatten().filter_map(|expr| expr.metric_name());
+    matches!(context.rule, Rule::Record(_)) && names.any(|name| name == context.rule.name())
+}
+
 pub(super) fn lint(context: &RuleContext<'_>, findings: &mut Vec<Finding>) {
     // Such a record takes the increases of its counters itself.
-    if context.rule.counts() {
+    if context.rule.counts() || is_counted(context) {
         return;
     }
     for (key, expr) in context.expressions() {

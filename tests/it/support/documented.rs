@@ -88,7 +88,7 @@ pub(crate) fn tgi() -> String {
     text
 }
 
-/// llama.cpp's server, which has no pack.
+/// llama.cpp's server, which has no histograms.
 pub(crate) fn llama_cpp() -> String {
     let counters = [
         ("prompt_tokens_total", "18000"),
@@ -113,4 +113,9 @@ pub(crate) fn llama_cpp() -> String {
         }
     }
     text
+}
+
+/// Xinference, which has no pack.
+pub(crate) fn xinference() -> String {
+    String::from("# TYPE xinference:throughput gauge\nxinference:throughput{model=\"m\"} 12\n")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::stage::{Judged, Patience, SeriesSnapshot, Stage};
 use super::trial::Trial;
 use crate::judge::{NO_NUMBER, Registry, StrategyConfig, StrategyContext, StrategyError, Verdict};
-use crate::metric::{Keyed, Labels, MetricSample, Timestamp};
+use crate::metric::{Evidence, Keyed, Labels, MetricSample, Timestamp};
 
 /// The strategies of one rule, one per series, up to a limit.
 #[derive(Debug)]
@@ -84,7 +84,9 @@ impl Table {
             }
             return Verdict::insufficient(why.clone()).into();
         }
-        if sample.value.is_nan() {
+        // Counts that prove nothing yet are learned from all the same.
+        let goes_on = |evidence: &Evidence| evidence.unproven.is_some();
+        if sample.value.is_nan() && !sample.evidence.as_deref().is_some_and(goes_on) {
             self.counts.nan += 1;
             if let Some(entry) = self.entries.get_mut(&sample.labels) {
                 entry.seen = entry.seen.max(sample.at);

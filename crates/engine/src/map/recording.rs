@@ -25,6 +25,8 @@ pub struct Recording {
     pub source: Source,
     /// The number of observations behind each value, if the rule says it.
     pub samples: Option<Expr>,
+    /// Whether a healthy target may lack the series.
+    pub optional: bool,
 }
 
 impl Recording {

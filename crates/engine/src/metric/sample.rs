@@ -67,6 +67,9 @@ pub struct Evidence {
     pub p_value: Option<f64>,
     /// Why there is no value, when there is none (too few samples, changed buckets, no reference).
     pub insufficient: Option<String>,
+    /// Why the counts prove nothing yet, although they go on: nothing shows that the target counts
+    /// what is asked for.
+    pub unproven: Option<String>,
     /// The time that the current window covers.
     pub window: Option<Duration>,
     /// There is no value yet because the reference is still being learned.

@@ -25,6 +25,31 @@ pub fn definitions(rules: &RuleSet) -> Vec<String> {
         .collect()
 }
 
+/// For every rule in order, whether a healthy target may lack its series: the rule is an optional
+/// record, or reads nothing but optional records.
+#[must_use]
+pub fn optional(rules: &RuleSet) -> Vec<bool> {
+    let mut optional: Vec<&str> = Vec::new();
+    let mut all = Vec::new();
+    for rule in rules.rules() {
+        let read = Part::of(rule).selectors;
+        let is_known = |selector: &Selector| {
+            let name = selector.metric_name();
+            name.is_some_and(|name| optional.contains(&name))
+        };
+        let reads_optional = !read.is_empty() && read.iter().all(is_known);
+        let is_optional = match rule {
+            Rule::Record(recording) => recording.optional || reads_optional,
+            Rule::Alert { .. } | Rule::Watch(_) => reads_optional,
+        };
+        if is_optional && matches!(rule, Rule::Record(_)) {
+            optional.push(rule.name());
+        }
+        all.push(is_optional);
+    }
+    all
+}
+
 /// The definition of one rule without the records that it reads.
 struct Part<'a> {
     name: &'a str,

@@ -4,7 +4,7 @@ mod definition;
 mod id;
 mod recorded;
 
-pub use definition::definitions;
+pub use definition::{definitions, optional};
 pub use id::RuleId;
 pub use recorded::{Origin, Recorded};
 

@@ -208,6 +208,9 @@ impl ThresholdStrategy for RatioStrategy {
         let (Some(question), Some(score)) = (question, score) else {
             return Verdict::warming_up(self.memory.base.progress());
         };
+        if let Some(why) = &evidence.unproven {
+            return Verdict::insufficient(why.clone());
+        }
         if sample.value.is_nan() {
             return Verdict::insufficient("there were no observations in the window of the ratio");
         }

@@ -27,6 +27,8 @@ pub struct Counter {
     groups: BTreeMap<Labels, Group>,
     /// Counters and ratios beyond the limits, at the last evaluation and since the start.
     refused: (usize, u64),
+    /// Whether a series that the rule requires was there.
+    proven: bool,
 }
 
 /// The state of a counter, to store it.
@@ -36,6 +38,8 @@ pub struct Memory {
     counted: Counted,
     counters: Vec<(Labels, Server)>,
     ratios: Vec<(Labels, Group)>,
+    #[serde(default)]
+    proven: bool,
 }
 
 impl Memory {
@@ -79,7 +83,10 @@ impl Counter {
             Parts::Histogram { .. } => 1,
         };
         let mut reads: BTreeMap<&Labels, Read> = BTreeMap::new();
-        for (index, samples) in values.iter().enumerate() {
+        let counters = rule.counters().len();
+        self.proven |= rule.requires.is_empty();
+        self.proven |= values.iter().skip(counters).any(|found| !found.is_empty());
+        for (index, samples) in values.iter().take(counters).enumerate() {
             for sample in samples.iter().filter(|sample| sample.value.is_finite()) {
                 let read = reads.entry(&sample.labels).or_default();
                 read.value = sample.value;
@@ -156,7 +163,7 @@ impl Counter {
                 .groups
                 .entry(labels.clone())
                 .or_insert_with(|| Group::new(at));
-            let (value, evidence) = group.add(rule, risen, at).unwrap_or_else(|why| {
+            let (mut value, mut evidence) = group.add(rule, risen, at).unwrap_or_else(|why| {
                 problems.push(why.clone());
                 let evidence = Evidence {
                     insufficient: Some(why),
@@ -164,6 +171,10 @@ impl Counter {
                 };
                 (f64::NAN, evidence)
             });
+            if !self.proven {
+                value = f64::NAN;
+                evidence.unproven = Some(rule.unproven());
+            }
             measured.push((labels.clone(), value, Arc::new(evidence)));
         }
         if problems.len() == measured.len()
@@ -182,6 +193,7 @@ impl Counter {
             version: Memory::VERSION,
             counted: rule.counted(),
             counters: self.counting.store(),
+            proven: self.proven,
             ratios: ratios
                 .map(|(labels, group)| (labels.clone(), group.clone()))
                 .collect(),
@@ -202,6 +214,7 @@ impl Counter {
         }
         self.counting = Counting::restored(memory.counters);
         self.groups = memory.ratios.into_iter().collect();
+        self.proven = memory.proven;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::metric::{Labels, Matcher, Selector};
 use crate::promql::Expr;
 
 /// A ratio of two counts.
@@ -17,6 +18,9 @@ pub struct RatioRule {
     pub window: Duration,
     /// How late observations are counted, where labels arrive late.
     pub delay: Option<Duration>,
+    /// Selectors of series that show that the numerator is counted at all. Until one of them is
+    /// there, the ratio is unknown; counting goes on.
+    pub requires: Vec<Expr>,
 }
 
 /// The numerator and the denominator.
@@ -72,9 +76,16 @@ impl RatioRule {
         }
     }
 
-    /// The selectors, those of the denominator first.
+    /// The selectors: those of the denominator, of the numerator, and what must be there.
     #[must_use]
     pub fn expressions(&self) -> Vec<&Expr> {
+        let mut all = self.counters();
+        all.extend(&self.requires);
+        all
+    }
+
+    /// The selectors of what is counted, those of the denominator first.
+    pub(super) fn counters(&self) -> Vec<&Expr> {
         match &self.parts {
             Parts::Counters {
                 numerator, total, ..
@@ -108,7 +119,7 @@ impl RatioRule {
     /// What determines the counts of the rule.
     #[must_use]
     pub fn counted(&self) -> Counted {
-        let selectors = self.expressions().into_iter().map(Expr::normalized);
+        let selectors = self.counters().into_iter().map(Expr::normalized);
         let (numerators, above) = match &self.parts {
             Parts::Counters { numerator, .. } => (numerator.len(), None),
             Parts::Histogram { above, .. } => (0, Some(*above)),
@@ -122,9 +133,29 @@ impl RatioRule {
         }
     }
 
+    /// Why the ratio is unknown while nothing of what it requires is there.
+    pub(super) fn unproven(&self) -> String {
+        let required: Vec<&str> = self.requires.iter().map(Expr::text).collect();
+        format!(
+            "no series of {}: the target may not count them",
+            required.join(" or ")
+        )
+    }
+
+    /// The name of what is counted, or the pattern for its names.
+    fn counted_name(&self) -> &str {
+        let selector = self.total().selector();
+        let matchers = selector.map(Selector::matchers);
+        let name = matchers
+            .into_iter()
+            .flatten()
+            .find(|matcher| matcher.name() == Labels::NAME);
+        name.map_or("", Matcher::value)
+    }
+
     /// What the bad observations are.
     pub(super) fn what(&self) -> String {
-        let name = self.total().metric_name().unwrap_or_default();
+        let name = self.counted_name();
         let (is_good, noun) = match &self.parts {
             Parts::Counters { is_good, .. } => (*is_good, name),
             Parts::Histogram { .. } => return "observations".to_owned(),
@@ -143,7 +174,7 @@ impl RatioRule {
 
     /// The unit of the bucket bounds, with a blank before it, where the name has it.
     pub(super) fn unit(&self) -> &'static str {
-        let name = self.total().metric_name().unwrap_or_default();
+        let name = self.counted_name();
         match name.trim_end_matches("_bucket").rsplit('_').next() {
             Some("seconds") => " s",
             Some("milliseconds" | "ms") => " ms",

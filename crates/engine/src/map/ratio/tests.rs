@@ -23,6 +23,7 @@ fn rule(is_good: bool) -> RatioRule {
         by: vec!["model".to_owned()],
         window: Duration::from_secs(600),
         delay: None,
+        requires: Vec::new(),
     }
 }
 
@@ -224,4 +225,40 @@ fn the_words_say_what_is_counted() {
     );
     assert_eq!(what("right_total", "labeled_total", true), "wrong");
     assert_eq!(what("empty_total", "answers_total", false), "bad");
+}
+
+#[test]
+fn a_ratio_is_unknown_until_what_it_requires_is_there_and_counting_goes_on() {
+    let mut feed = Feed::new(RatioRule {
+        requires: exprs(&["shown_total"]),
+        ..rule(false)
+    });
+    let mut observe = |total: f64, shown: Option<f64>| {
+        let total = vec![of("requests_total", "a", total)];
+        let shown = shown.map(|value| of("shown_total", "b", value));
+        feed.observe(&[total, Vec::new(), shown.into_iter().collect()])
+            .unwrap()
+    };
+    observe(100.0, None);
+    let (value, evidence) = observe(110.0, None);
+    assert!(value.is_nan());
+    assert_eq!(
+        evidence.unproven.as_deref(),
+        Some("no series of shown_total: the target may not count them")
+    );
+    let (value, evidence) = observe(120.0, Some(0.0));
+    assert_eq!((value, evidence.unproven), (0.0, None));
+    let total = evidence.counts.unwrap().total;
+    assert_eq!((total.numerator, total.denominator), (0.0, 20.0));
+    let (_, evidence) = observe(130.0, None);
+    assert_eq!(evidence.unproven, None, "it was there");
+    let stored = serde_json::to_string(&feed.counter.memory(&feed.rule)).unwrap();
+    feed.counter = Counter::default();
+    feed.counter
+        .restore(&feed.rule, serde_json::from_str(&stored).unwrap())
+        .unwrap();
+    let (_, evidence) = feed
+        .observe(&[vec![of("requests_total", "a", 140.0)], vec![], vec![]])
+        .unwrap();
+    assert_eq!(evidence.unproven, None, "also over a restart");
 }
