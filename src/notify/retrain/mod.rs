@@ -16,7 +16,7 @@ mod webhook;
 
 pub use sidewatch_engine::retrain::RetrainRequest;
 pub(crate) use sidewatch_engine::retrain::{
-    Attempt, Decision, GateKey, Gates, Hold, Hourly, Policy,
+    Attempt, Decision, Gate, GateKey, Gates, Hold, Hourly, Policy,
 };
 
 pub use delivery::{Clock, Deliveries};

@@ -66,7 +66,7 @@ pub enum Hold {
         /// When it stops counting as under way.
         until: Timestamp,
     },
-    /// As many other series of its rule and model as may requested within the last hour.
+    /// As many other series as may request within an hour have requested.
     Limited {
         /// How many may.
         limit: usize,
@@ -154,7 +154,8 @@ pub struct Attempt<'a> {
     pub fired_at: Option<Timestamp>,
     /// `retraining.enabled`.
     pub enabled: bool,
-    /// The hourly limit, where it admits no further series; `None` where it does.
+    /// A limit beside that of the rule and model, where it admits no further series; `None` where it
+    /// does.
     pub limit: Option<usize>,
 }
 
@@ -236,7 +237,8 @@ impl Gate {
     }
 
     /// Whether it requested within the hour before `at`.
-    pub(super) fn asked_within_hour(&self, at: Timestamp) -> bool {
+    #[must_use]
+    pub fn asked_within_hour(&self, at: Timestamp) -> bool {
         self.last_request.is_some_and(|last| at < last + HOUR)
     }
 
