@@ -123,7 +123,7 @@ pub enum Decision {
 
 /// The state of one rule and one series without the pod's identity: the cool-down and the request
 /// under way, which its replicas share, and the verdicts on each replica.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Gate {
     /// The latest verdicts on each series.
     #[serde(default)]
@@ -135,7 +135,7 @@ pub struct Gate {
     pub(super) in_flight: Option<InFlight>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct InFlight {
     pub(super) id: String,
     pub(super) since: Timestamp,

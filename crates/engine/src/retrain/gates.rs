@@ -1,6 +1,7 @@
 //! The gates of all rules and series.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use super::key::GateKey;
 use super::{Gate, Policy, pairs};
 
 /// The gates of all rules and series.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Gates {
     #[serde(with = "pairs")]
     gates: BTreeMap<GateKey, Gate>,
@@ -139,6 +140,14 @@ impl Gates {
         for (key, gate) in moved {
             self.gates.entry(key).or_insert(gate);
         }
+    }
+
+    /// A digest of all gates, by which a change is noticed without a copy of them.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// How many gates there are.
