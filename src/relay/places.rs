@@ -13,11 +13,13 @@ type Requested = Option<Timestamp>;
 /// models the one whose oldest request is the oldest.
 type Rank = (usize, Reverse<Requested>, String);
 
+/// The gates of a model, oldest request first.
+type Queue = VecDeque<(Requested, GateKey)>;
+
 /// The gates of all models.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    /// The gates of each model, oldest request first.
-    queues: BTreeMap<String, VecDeque<(Requested, GateKey)>>,
+    queues: BTreeMap<String, Queue>,
     ranks: BTreeSet<Rank>,
 }
 
@@ -50,7 +52,7 @@ impl Places {
         taken.map(|(_, key)| key)
     }
 
-    fn change(&mut self, model: &str, change: impl FnOnce(&mut VecDeque<(Requested, GateKey)>)) {
+    fn change(&mut self, model: &str, change: impl FnOnce(&mut Queue)) {
         let queue = self.queues.entry(model.to_owned()).or_default();
         if let Some(rank) = rank(model, queue) {
             self.ranks.remove(&rank);
@@ -64,7 +66,7 @@ impl Places {
 }
 
 /// The rank of a model; `None` if it has no gate.
-fn rank(model: &str, queue: &VecDeque<(Requested, GateKey)>) -> Option<Rank> {
+fn rank(model: &str, queue: &Queue) -> Option<Rank> {
     let (oldest, _) = queue.front()?;
     Some((queue.len(), Reverse(*oldest), model.to_owned()))
 }

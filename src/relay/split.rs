@@ -8,6 +8,9 @@ const MAX_OUTSIDE: usize = 64 * 1024;
 /// The key of the list of alerts, as it is written.
 const ALERTS: &[u8] = b"\"alerts\"";
 
+/// Takes the text of an alert, or `None` for one that is too large.
+pub(super) type OnAlert<'a> = dyn FnMut(Option<&[u8]>) + 'a;
+
 /// A notification of which any number of bytes has arrived.
 ///
 /// It finds the ends of texts, maps and lists, and nothing else: whether an alert and what stands
@@ -44,11 +47,7 @@ impl Split {
     ///
     /// # Errors
     /// Too much stands outside of the alerts.
-    pub(super) fn push(
-        &mut self,
-        bytes: &[u8],
-        on_alert: &mut dyn FnMut(Option<&[u8]>),
-    ) -> Result<(), String> {
+    pub(super) fn push(&mut self, bytes: &[u8], on_alert: &mut OnAlert<'_>) -> Result<(), String> {
         for &byte in bytes {
             if self.in_text {
                 self.text_byte(byte);
@@ -110,7 +109,7 @@ impl Split {
     }
 
     /// A byte between the brackets of the list of alerts, or the closing one.
-    fn alerts_byte(&mut self, byte: u8, on_alert: &mut dyn FnMut(Option<&[u8]>)) {
+    fn alerts_byte(&mut self, byte: u8, on_alert: &mut OnAlert<'_>) {
         match byte {
             b',' if self.depth == 2 => {
                 self.end_alert(on_alert);
@@ -142,7 +141,7 @@ impl Split {
         }
     }
 
-    fn end_alert(&mut self, on_alert: &mut dyn FnMut(Option<&[u8]>)) {
+    fn end_alert(&mut self, on_alert: &mut OnAlert<'_>) {
         on_alert((!self.is_too_large).then_some(&self.alert));
         self.alert.clear();
         self.is_too_large = false;
