@@ -18,6 +18,7 @@ mod quota;
 mod recorder;
 mod records;
 mod reload;
+mod rest;
 mod results;
 mod retired;
 mod retraining;
