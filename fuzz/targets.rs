@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -349,7 +350,14 @@ pub(crate) fn gzip_body(data: &[u8]) {
 
 /// A notification of any client is refused in one line, or its alerts are small and named.
 pub(crate) fn relay_message(data: &[u8]) {
-    let alerts = match notified(data) {
+    let read = |piece| notified(data, NonZero::new(piece).unwrap());
+    let whole = read(data.len().max(1));
+    assert_eq!(
+        whole,
+        read(7),
+        "the pieces of a notification make no difference"
+    );
+    let alerts = match whole {
         Ok(alerts) => alerts,
         Err(problem) => return said(&problem),
     };

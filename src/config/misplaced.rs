@@ -11,13 +11,14 @@ use crate::describe::{Description, Keys, Kind};
 /// A text that no message contains by chance.
 const SECRET: &str = "hunter2SECRET";
 
-/// A place in a file: what is written before a value and behind it, and whether the value may be
-/// secret.
+/// A place in a file: what is written before a value and behind it, whether the value may be secret,
+/// and whether it is a map of names.
 #[derive(Clone)]
 struct Place {
     before: String,
     after: String,
     is_secret: bool,
+    is_map: bool,
 }
 
 impl Place {
@@ -26,6 +27,7 @@ impl Place {
             before: format!("{}{before}", self.before),
             after: format!("{after}{}", self.after),
             is_secret,
+            is_map: false,
         }
     }
 }
@@ -50,6 +52,7 @@ fn own_places(section: &Description, here: &Place, found: &mut Vec<Place>) {
 fn in_kind(kind: &Kind, place: &Place, found: &mut Vec<Place>) {
     let here = Place {
         is_secret: place.is_secret || kind.holds_secrets(),
+        is_map: matches!(kind, Kind::Map(_)),
         ..place.clone()
     };
     found.push(here);
@@ -72,6 +75,7 @@ fn all_places(section: &Description) -> Vec<Place> {
         before: String::new(),
         after: String::new(),
         is_secret: false,
+        is_map: false,
     };
     let mut found = Vec::new();
     in_kind_of_root(section, &root, &mut found);
@@ -106,11 +110,21 @@ fn ways() -> Vec<String> {
     ]
 }
 
+/// The same in the place of a key, which may be anything in a map of names.
+fn ways_of_keys() -> Vec<String> {
+    vec![
+        format!("{{{SECRET}: 1}}"),
+        format!("{{{SECRET}: {{a: 1}}}}"),
+        format!("{{? {SECRET} : [1]}}"),
+    ]
+}
+
 fn assert_hidden(section: &Description, read: impl Fn(&str) -> Result<(), Problems>) {
     let places = all_places(section);
     assert!(places.iter().filter(|place| place.is_secret).count() > 5);
     for place in places.iter().filter(|place| place.is_secret) {
-        for way in ways() {
+        let of_keys = ways_of_keys().into_iter().filter(|_| !place.is_map);
+        for way in ways().into_iter().chain(of_keys) {
             let text = format!("{}{way}{}", place.before, place.after);
             if let Err(problems) = read(&text) {
                 let problems = problems.to_string();

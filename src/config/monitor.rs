@@ -74,14 +74,22 @@ impl Discovery {
 
 fn ingest(scrape: &Scrape) -> Ingest {
     Ingest {
-        limits: ScrapeLimits {
-            body_size: scrape.body_size_limit,
-            samples: scrape.sample_limit,
-            labels: scrape.label_limit,
-            label_name_length: scrape.label_name_length_limit,
-            label_value_length: scrape.label_value_length_limit,
-        },
+        limits: scrape.limits(),
         honor_labels: scrape.honor_labels,
         honor_timestamps: scrape.honor_timestamps,
+    }
+}
+
+impl Scrape {
+    /// The limits of one scrape, and of one answer of `source`.
+    #[must_use]
+    pub fn limits(&self) -> ScrapeLimits {
+        ScrapeLimits {
+            body_size: self.body_size_limit,
+            samples: self.sample_limit,
+            labels: self.label_limit,
+            label_name_length: self.label_name_length_limit,
+            label_value_length: self.label_value_length_limit,
+        }
     }
 }

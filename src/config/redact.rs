@@ -1,6 +1,9 @@
 //! Redacts the secrets of a file, line for line.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+
+use reqwest::Url;
 
 use super::settings::Settings;
 use super::yaml::{Scalar, Scalars, scalars};
@@ -9,7 +12,7 @@ use crate::describe::{Description, Keys, Kind};
 /// The placeholder of a secret, as Prometheus writes it.
 const HIDDEN: &str = "<secret>";
 /// A comment with one of these words may hold an old secret.
-const SUSPECT: [&str; 7] = [
+const SUSPECT: [&str; 8] = [
     "passw",
     "secret",
     "token",
@@ -17,6 +20,7 @@ const SUSPECT: [&str; 7] = [
     "key:",
     "bearer",
     "basic",
+    "hook",
 ];
 
 /// Redacts the secrets of a configuration file, line for line. What stands behind the first document
@@ -34,15 +38,29 @@ pub(super) fn settings(text: &str) -> String {
         let aliased = |secret: &&Scalar| secret.anchor.is_some() && secret.anchor == scalar.anchor;
         !scalar.is_alias && (is_secret(scalar) || secrets.iter().any(aliased))
     };
+    let addresses: Vec<&Scalar> = all.iter().filter(|scalar| is_hook(scalar)).collect();
+    let is_address = |scalar: &Scalar| {
+        let aliased = |hook: &&Scalar| hook.anchor.is_some() && hook.anchor == scalar.anchor;
+        !scalar.is_alias
+            && addresses
+                .iter()
+                .any(|hook| *hook == scalar || aliased(hook))
+    };
     let values: Vec<String> = secrets
         .iter()
+        .chain(&addresses)
         .map(|scalar| scalar.value.to_lowercase())
         .filter(|value| !value.is_empty())
         .collect();
     let Some(first) = text.get(..first_end) else {
         return HIDDEN.to_owned();
     };
-    let mut out = redacted(first, &all, &is_hidden, &values);
+    let meaning = |scalar: &Scalar| match scalar {
+        _ if is_hidden(scalar) => Meaning::Secret,
+        _ if is_address(scalar) => Meaning::Hook,
+        _ => Meaning::Open,
+    };
+    let mut out = redacted(first, &all, &meaning, &values);
     if text
         .get(first_end..)
         .is_some_and(|rest| !rest.trim().is_empty())
@@ -56,9 +74,26 @@ pub(super) fn settings(text: &str) -> String {
 /// Redacts a rule file or a file that rules name, where only URLs may hold a secret.
 pub(super) fn rules(text: &str) -> String {
     match scalars(text) {
-        Some(Scalars { all, .. }) => redacted(text, &all, &|_| false, &[]),
+        Some(Scalars { all, .. }) => redacted(text, &all, &|_| Meaning::Open, &[]),
         None => HIDDEN.to_owned(),
     }
+}
+
+/// What of a scalar is hidden.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// All of it.
+    Secret,
+    /// All but scheme and host of the URL: the path of a webhook often holds a token.
+    Hook,
+    /// User, password, query and fragment of its URLs.
+    Open,
+}
+
+/// Whether this is the URL of a webhook.
+fn is_hook(scalar: &Scalar) -> bool {
+    let is_below = scalar.path.iter().any(|key| key == "webhooks");
+    is_below && !scalar.is_key && scalar.path.last().is_some_and(|key| key == "url")
 }
 
 /// Writes a text with its scalars redacted by their place and meaning, and what stands between them
@@ -66,7 +101,7 @@ pub(super) fn rules(text: &str) -> String {
 fn redacted(
     text: &str,
     scalars: &[Scalar],
-    is_hidden: &dyn Fn(&Scalar) -> bool,
+    meaning: &dyn Fn(&Scalar) -> Meaning,
     secrets: &[String],
 ) -> String {
     let mut out = String::with_capacity(text.len());
@@ -84,13 +119,22 @@ fn redacted(
             return HIDDEN.to_owned();
         };
         let between = comments(between, secrets, was_hidden);
-        was_hidden = is_hidden(scalar);
-        if was_hidden {
-            out.push_str(without_properties(&between));
-            out.push_str(&blank(written));
-        } else {
-            out.push_str(&between);
-            out.push_str(&shown(scalar, written));
+        let meaning = meaning(scalar);
+        was_hidden = meaning != Meaning::Open;
+        match meaning {
+            Meaning::Secret => {
+                out.push_str(without_properties(&between));
+                out.push_str(&blank(written));
+            }
+            Meaning::Hook => {
+                out.push_str(&between);
+                let host = only_host(&scalar.value).filter(|_| !written.contains('\n'));
+                out.push_str(&host.unwrap_or_else(|| blank(written)));
+            }
+            Meaning::Open => {
+                out.push_str(&between);
+                out.push_str(&shown(scalar, written));
+            }
         }
         at = scalar.range.end;
     }
@@ -99,15 +143,28 @@ fn redacted(
     out
 }
 
-/// A scalar as written, without the user information of its URLs.
+/// A URL of which only scheme and host are shown; `None` if it is no URL.
+fn only_host(url: &str) -> Option<String> {
+    let parsed = Url::parse(url).ok().filter(Url::has_host)?;
+    let origin = parsed.origin().ascii_serialization();
+    let is_whole = [origin.clone(), format!("{origin}/")].contains(&url.to_owned());
+    Some(if is_whole {
+        url.to_owned()
+    } else {
+        format!("{origin}/{HIDDEN}")
+    })
+}
+
+/// A scalar as written, without the secret parts of its URLs.
 fn shown(scalar: &Scalar, written: &str) -> String {
     if without_credentials(&scalar.value) == scalar.value {
         return written.to_owned();
     }
     let readable = without_credentials(written);
-    let is_hidden = credentials(&scalar.value)
-        .iter()
-        .all(|secret| written.contains(secret) && !readable.contains(secret));
+    let is_hidden = credentials(&scalar.value).into_iter().all(|secret| {
+        let secret = scalar.value.get(secret).unwrap_or_default();
+        secret.is_empty() || (written.contains(secret) && !readable.contains(secret))
+    });
     // Escapes and line breaks may hide a URL's credentials from a look at the text.
     if is_hidden { readable } else { blank(written) }
 }
@@ -123,34 +180,40 @@ fn without_properties(between: &str) -> &str {
     }
 }
 
-/// Redacts any other text, where only the user information of URLs may be secret. A password may
-/// hold quotes, brackets and commas, so an authority ends at a blank, `/`, `?` or `#` only.
+/// Redacts any other text, where only parts of URLs may be secret: user and password, query and
+/// fragment. A password may hold quotes, brackets and commas, so an authority ends at a blank, `/`,
+/// `?` or `#` only, and a query at a blank or with the text.
 #[must_use]
 pub(crate) fn without_credentials(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        out.push_str(before);
-        out.push_str("://");
-        rest = match user_of(after) {
-            Some(user) => {
-                out.push_str(HIDDEN);
-                after.get(user.len()..).unwrap_or_default()
-            }
-            None => after,
-        };
+    let mut shown = 0;
+    for secret in credentials(text) {
+        out.push_str(text.get(shown..secret.start).unwrap_or_default());
+        out.push_str(HIDDEN);
+        shown = secret.end;
     }
-    out.push_str(rest);
+    out.push_str(text.get(shown..).unwrap_or_default());
     out
 }
 
-/// The user information of every URL in a text that has one.
-fn credentials(text: &str) -> Vec<&str> {
-    let behind = text.split("://").skip(1);
-    behind
-        .filter_map(user_of)
-        .filter(|user| !user.is_empty())
-        .collect()
+/// Where the secret parts of the URLs of a text are, in bytes.
+fn credentials(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(begin) = text.get(at..).and_then(|rest| rest.find("://")) {
+        at += begin + "://".len();
+        let rest = text.get(at..).unwrap_or_default();
+        if let Some(user) = user_of(rest) {
+            found.push(at..at + user.len());
+            at += user.len();
+        }
+        let rest = text.get(at..).unwrap_or_default();
+        if let Some(query) = query_of(rest) {
+            found.push(at + query.start..at + query.end);
+            at += query.end;
+        }
+    }
+    found
 }
 
 /// What stands before the last `@` of an authority at the start of a text.
@@ -158,6 +221,20 @@ fn user_of(text: &str) -> Option<&str> {
     let end = |c: char| c.is_whitespace() || "/?#".contains(c);
     let authority = text.split(end).next().unwrap_or("");
     authority.rsplit_once('@').map(|(user, _)| user)
+}
+
+/// Query and fragment of the URL whose authority starts a text, without the first `?` or `#`. The
+/// quote that ends the text belongs to no query.
+fn query_of(text: &str) -> Option<Range<usize>> {
+    let word = text.split(char::is_whitespace).next().unwrap_or("");
+    let end = match word.strip_suffix(['"', '\'']) {
+        Some(quoted) if word.len() == text.trim_end().len() => quoted.len(),
+        _ => word.len(),
+    };
+    let url = word.get(..end)?;
+    let url = url.split("://").next().unwrap_or("");
+    let begin = url.find(['?', '#'])? + 1;
+    (begin < end).then_some(begin..end)
 }
 
 /// The names of all keys that are described as secret, in a section and in those below it. A key of
@@ -277,6 +354,12 @@ retraining:
     url: "http://u:s3cret-t@w"
     secret: *shared
     secret_file: shown-file
+  # - url: https://hooks.example/s3cret-u
+  - url: https://hooks.example/services/s3cret-v?x=s3cret-w   # s3cret-x
+  - url: &address http://shown-host/s3cret-y
+    oauth2: {client_id: id, token_url: "https://shown-tokens/path?tenant=s3cret-z", scopes: [a]}
+backfill: {url: 'http://prom/path?s3cret-A'}
+source: [http://prom/#s3cret-B, 'http://prom/p?a=s3cret-C', *address]
 "#;
 
     #[test]
@@ -290,7 +373,16 @@ retraining:
             }
         }
         assert!(shown.contains("  basic_auth: {username: me, password: <secret>}"));
-        assert!(shown.contains("url: http://<secret>@127.0.0.1:8000/metrics  # harmless"));
+        for part in [
+            "url: http://<secret>@127.0.0.1:8000/metrics  # harmless",
+            "url: https://hooks.example/<secret>   # <secret>",
+            "- url: http://shown-host/<secret>",
+            "token_url: \"https://shown-tokens/path?<secret>\", scopes: [a]}",
+            "backfill: {url: 'http://prom/path?<secret>'}",
+            "source: [http://prom/#<secret>, 'http://prom/p?<secret>', *address]",
+        ] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
     }
 
     #[test]
@@ -315,8 +407,14 @@ retraining:
     }
 
     #[test]
-    fn a_url_without_user_information_stays_as_it_is() {
-        for text in ["http://a/b@c", "see https://x.y, then a@b", "://", "x://@"] {
+    fn a_url_without_secret_parts_stays_as_it_is() {
+        for text in [
+            "http://a/b@c",
+            "see https://x.y, then a@b?",
+            "://",
+            "x://@",
+            "https?://a",
+        ] {
             let same = text.replace("://@", "://<secret>@");
             assert_eq!(without_credentials(text), same);
         }
@@ -350,6 +448,55 @@ retraining:
         }
         let key = r#"labels: {"http:\u002f\u002fu:s3cret@h": x}"#;
         assert!(!settings(key).contains("s3cret"));
+    }
+
+    #[test]
+    fn user_query_and_fragment_are_hidden_in_every_url_of_a_text() {
+        for (text, expected) in [
+            ("http://h/?s3cret", "http://h/?<secret>"),
+            ("a http://h?s3cret#s3cret b", "a http://h?<secret> b"),
+            (
+                "http://s3cret:s3cret@h/p#s3cret",
+                "http://<secret>@h/p#<secret>",
+            ),
+            (
+                "http://h/http://s3cret@i/?s3cret",
+                "http://h/http://<secret>@i/?<secret>",
+            ),
+            ("http://h/?a=http://s3cret@i/?s3cret", "http://h/?<secret>"),
+            ("http://h/?q=\"s3cret\",s3cret", "http://h/?<secret>"),
+            ("\"http://h/?s3cret\"", "\"http://h/?<secret>\""),
+            (
+                "http://h/?s3cret\nhttp://i/?s3cret",
+                "http://h/?<secret>\nhttp://i/?<secret>",
+            ),
+        ] {
+            assert_eq!(without_credentials(text), expected);
+        }
+    }
+
+    #[test]
+    fn of_a_webhook_only_scheme_and_host_are_shown_however_its_url_is_written() {
+        for url in [
+            r#""https://h/s3cret""#,
+            r#""https:\u002f\u002fh\u002fs3cret""#,
+            "'https://h/s3cret?s3cret'",
+            "!!str https://h/s3cret",
+            "&a https://h/s3cret",
+            "https://s3cret:s3cret@h/s3cret",
+            "h/s3cret",
+            ">-\n      https://h/s3cret",
+        ] {
+            let text = format!("retraining:\n  webhooks:\n  - url: {url}\n    name: n\n");
+            let shown = settings(&text);
+            assert!(!shown.contains("s3cret"), "{shown}");
+            assert!(shown.ends_with("\n    name: n\n"), "{url}: {shown}");
+            assert_eq!(shown.lines().count(), text.lines().count(), "{shown}");
+        }
+        let shared = "a: &h http://h/s3cret\nretraining: {webhooks: [{url: *h}]}\n";
+        assert!(!settings(shared).contains("s3cret"));
+        let plain = "retraining: {webhooks: [{url: http://argo:12000}]}\n";
+        assert_eq!(settings(plain), plain);
     }
 
     #[test]

@@ -24,6 +24,9 @@ section! {
         pub labels: Identity = Identity::default();
         /// The receivers of requests: at least one webhook.
         pub retraining: Retraining = Retraining::default(), must_be_set();
+        /// Most series of all rules and models together that request retraining within an hour; 0
+        /// means no limit. `retraining.hourly_limit` is that of one rule and model.
+        pub total_hourly_limit: u64 = 200;
         /// What survives a restart; everything is in memory without it.
         pub storage: Option<PathBuf> as StatePath = None, refused();
         /// What senders have to show; without it they need nothing.

@@ -11,16 +11,17 @@ use tracing::warn;
 
 use super::response::{ApiResponse, is_too_large};
 use super::{Error, Range};
-use crate::metric::{Selector, Timestamp};
+use crate::metric::{Labels, Selector, Timestamp};
 use crate::runtime::http::{
     Client, Kind, Method, Overflow, Request, Response, Settings, form, redacted,
 };
+use crate::scrape::ScrapeLimits;
 
 /// Maximum number of warnings of one server that are logged.
 const MAX_WARNINGS: usize = 20;
 
 /// Limits of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Time limit of one attempt. Default 2m.
     pub timeout: Duration,
@@ -28,6 +29,8 @@ pub struct Limits {
     pub answer: u64,
     /// Attempts when the server is busy or unavailable. Default 3.
     pub attempts: u32,
+    /// Limits of the series in an answer. Default none.
+    pub series: ScrapeLimits,
 }
 
 impl Default for Limits {
@@ -36,6 +39,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(120),
             answer: 512 << 20,
             attempts: 3,
+            series: ScrapeLimits::NONE,
         }
     }
 }
@@ -71,6 +75,18 @@ impl Prometheus {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Checks the series of an answer.
+    ///
+    /// # Errors
+    /// They exceed a limit.
+    pub(super) fn check<'a>(
+        &self,
+        series: impl ExactSizeIterator<Item = &'a Labels>,
+    ) -> Result<(), Error> {
+        let checked = self.limits.series.check_answer(series);
+        checked.map_err(|error| self.invalid(error.to_string()))
     }
 
     /// The base URL, with its password masked.

@@ -24,9 +24,10 @@ impl Prometheus {
         ];
         let body = self.post("/api/v1/query", &form).await?;
         match self.data::<InstantResult<'_>>(&body)? {
-            InstantResult::Vector(elements) => elements
-                .into_iter()
-                .map(|element| {
+            InstantResult::Vector(elements) => {
+                self.check(elements.iter().map(|element| &element.metric))?;
+                let elements = elements.into_iter();
+                let numbers = elements.map(|element| {
                     let Some((_, text)) = element.value else {
                         return Err(self.invalid(format!(
                             "{} is a native histogram, which is not supported",
@@ -34,8 +35,9 @@ impl Prometheus {
                         )));
                     };
                     Ok((element.metric, self.number(&text)?))
-                })
-                .collect(),
+                });
+                numbers.collect()
+            }
             InstantResult::Scalar((_, text)) => Ok(vec![(Labels::empty(), self.number(&text)?)]),
             InstantResult::String(_) | InstantResult::Matrix(_) => {
                 Err(self.invalid("the result is neither an instant vector nor a scalar"))
@@ -54,9 +56,10 @@ impl Prometheus {
         range: Range,
     ) -> Result<Vec<(Labels, Points)>, Error> {
         let body = self.post_range_query(expr, range).await?;
-        self.data::<Matrix<'_>>(&body)?
-            .result
-            .into_iter()
+        let matrix = self.data::<Matrix<'_>>(&body)?;
+        self.check(matrix.result.iter().map(|series| &series.metric))?;
+        let series = matrix.result.into_iter();
+        series
             .map(|series| {
                 let points: Result<Points, Error> = series
                     .values

@@ -34,7 +34,9 @@ pub(crate) use page::{anchor as signal_id, escape, extremes, number, position};
 pub(crate) use probe::probe_page;
 pub(crate) use query::Query;
 pub use server::Server;
-pub(crate) use server::{Body, Handler, Hosts, Reply, refused_reasons, rejected_reasons, web};
+pub(crate) use server::{
+    Body, Handler, Hosts, NOTIFICATIONS, Pieces, Reply, refused_reasons, rejected_reasons, web,
+};
 pub use shared::Shared;
 pub use snapshot::{Alert, Group, Peer, Receiver, Rule, STATES, Signal, Snapshot, Target};
 pub(crate) use snapshot::{

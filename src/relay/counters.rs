@@ -31,12 +31,16 @@ impl Counters {
         self.notifications[index].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts the outcomes of the alerts of a notification, and the alerts that it left out.
-    pub(super) fn count_outcomes(&self, outcomes: &[Outcome], truncated: u64) {
+    /// Counts the outcomes of alerts.
+    pub(super) fn count_outcomes(&self, outcomes: &[Outcome]) {
         for ((outcome, _), counter) in Outcome::ALL.iter().zip(&self.alerts) {
             let count = outcomes.iter().filter(|other| *other == outcome).count();
             counter.fetch_add(count as u64, Ordering::Relaxed);
         }
+    }
+
+    /// Counts the alerts that a notification left out.
+    pub(super) fn count_truncated(&self, truncated: u64) {
         self.truncated.fetch_add(truncated, Ordering::Relaxed);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::limits::{Limits, MAX_GATES};
-use super::message::{Notification, Received};
+use super::message::Received;
 use crate::alert::{self, Alert};
 use crate::config::relay::{Ask, Identity, Relay};
 use crate::metric::{Labels, Timestamp};
@@ -24,6 +24,8 @@ pub(crate) enum Outcome {
     InFlight,
     /// A limit on its model holds it back: the hourly one, or that on series with recent requests.
     Limited,
+    /// The hourly limit over all models holds it back.
+    TotalLimited,
     /// `retraining.enabled` is false.
     Disabled,
     /// No entry of `retrain` matches.
@@ -38,12 +40,13 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// All outcomes with their values of the label `outcome`.
-    pub(crate) const ALL: [(Self, &'static str); 10] = [
+    pub(crate) const ALL: [(Self, &'static str); 11] = [
         (Self::Requested, "requested"),
         (Self::DryRun, "dry_run"),
         (Self::CoolingDown, "cooling_down"),
         (Self::InFlight, "in_flight"),
         (Self::Limited, "limited"),
+        (Self::TotalLimited, "total_limited"),
         (Self::Disabled, "disabled"),
         (Self::Unmatched, "unmatched"),
         (Self::NoModel, "no_model"),
@@ -52,13 +55,11 @@ impl Outcome {
     ];
 }
 
-/// The result of a notification.
+/// The result of some alerts of a notification.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Decisions {
     /// Requests to send.
     pub(super) requests: Vec<RetrainRequest>,
-    /// Ids of requests that are done because their alert is resolved.
-    pub(super) done: Vec<String>,
     /// One outcome for each alert, in no particular order.
     pub(super) outcomes: Vec<Outcome>,
 }
@@ -85,43 +86,67 @@ struct MatchedAlert<'a> {
     key: GateKey,
 }
 
-/// Decides about every alert of a notification, firing alerts first.
+/// What the alerts of a notification that are decided already say about requests in flight. An alert
+/// may be resolved for one replica while that of another replica, later in the notification, fires.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    active: BTreeSet<GateKey>,
+    resolved: BTreeSet<GateKey>,
+}
+
+impl Ends {
+    /// Ends the requests whose alerts are resolved and fire nowhere. Returns their ids.
+    pub(super) fn finish(&self, gates: &mut Gates) -> Vec<String> {
+        let ended = self.resolved.difference(&self.active);
+        ended.filter_map(|key| gates.finish(key)).collect()
+    }
+}
+
+/// Decides about some alerts of a notification, firing alerts first.
 pub(super) fn decide(
     relay: &Relay,
     gates: &mut Gates,
-    notification: &Notification,
+    alerts: &[Received],
+    ends: &mut Ends,
     at: Timestamp,
 ) -> Decisions {
-    let limits = Limits::new(relay, at, MAX_GATES);
-    decide_within(limits, relay, gates, notification, at)
+    let limits = Limits::new(relay, gates, at, MAX_GATES);
+    decide_within(limits, relay, gates, alerts, ends, at)
 }
 
 fn decide_within(
     mut limits: Limits<'_>,
     relay: &Relay,
     gates: &mut Gates,
-    notification: &Notification,
+    alerts: &[Received],
+    ends: &mut Ends,
     at: Timestamp,
 ) -> Decisions {
     let mut decisions = Decisions::default();
     let (mut firing, mut resolved) = (Vec::new(), Vec::new());
-    for alert in &notification.alerts {
+    for alert in alerts {
         match match_alert(relay, alert) {
             Ok(matched) if alert.firing => firing.push(matched),
             Ok(matched) => resolved.push(matched),
             Err(outcome) => decisions.outcomes.push(outcome),
         }
     }
-    let active: BTreeSet<GateKey> = firing.iter().map(|matched| matched.key.clone()).collect();
+    let is_in_flight = |gates: &Gates, key: &GateKey| {
+        gates
+            .get(key)
+            .is_some_and(|gate| gate.in_flight().is_some())
+    };
     for matched in firing {
         let outcome = decide_firing(relay, gates, &mut limits, &matched, at);
         decisions.take(outcome, &matched, at);
+        if is_in_flight(gates, &matched.key) {
+            ends.active.insert(matched.key);
+        }
     }
     for matched in resolved {
         decisions.outcomes.push(Outcome::Resolved);
-        // The alert of another replica may still be firing.
-        if matched.entry.resolved_is_done && !active.contains(&matched.key) {
-            decisions.done.extend(gates.finish(&matched.key));
+        if matched.entry.resolved_is_done && is_in_flight(gates, &matched.key) {
+            ends.resolved.insert(matched.key);
         }
     }
     decisions
@@ -184,29 +209,39 @@ fn decide_firing(
         enabled: retraining.enabled,
         limit: None,
     };
-    let mut hourly = *limits.hourly(gates, &matched.key.rule, matched.model);
+    let (rule, model) = (matched.key.rule.as_str(), matched.model);
+    let limited = limits.holding(rule, model, gates.get(&matched.key));
     if gates.get(&matched.key).is_none() {
         if !retraining.enabled {
             return (Outcome::Disabled, None);
         }
         // An alert that is held back takes no place.
-        if !hourly.admits(None, at) || !limits.make_room(gates, matched.model) {
+        if let Some(outcome) = limited {
+            return (outcome, None);
+        }
+        if !limits.make_room(gates, &matched.key) {
             return (Outcome::Limited, None);
         }
     }
     let gate = gates.gate(&matched.key);
     gate.verdict(&policy, &matched.key.series, true);
-    let decision = gates.decide(&policy, &matched.key, &attempt, &mut hourly, || Ok(false));
-    *limits.hourly(gates, &matched.key.rule, matched.model) = hourly;
+    let is_counted = gate.asked_within_hour(at);
+    let limit = limited.map(|_| limits.total().limit());
+    let attempt = Attempt { limit, ..attempt };
+    let hourly = limits.of_model(rule, model);
+    let decision = gates.decide(&policy, &matched.key, &attempt, hourly, || Ok(false));
+    if matches!(decision, Decision::Request { .. } | Decision::DryRun { .. }) && !is_counted {
+        limits.total().count();
+    }
     match decision {
         Decision::Request { id } => (Outcome::Requested, Some(id)),
         Decision::DryRun { id } => {
-            tracing::info!(rule = matched.key.rule, model = matched.model, %id, "would request retraining (dry run)");
+            tracing::info!(rule, model, %id, "would request retraining (dry run)");
             (Outcome::DryRun, None)
         }
         Decision::Hold(Hold::Disabled) => (Outcome::Disabled, None),
         Decision::Hold(Hold::InFlight { .. }) => (Outcome::InFlight, None),
-        Decision::Hold(Hold::Limited { .. }) => (Outcome::Limited, None),
+        Decision::Hold(Hold::Limited { .. }) => (limited.unwrap_or(Outcome::Limited), None),
         Decision::Hold(_) => (Outcome::CoolingDown, None),
     }
 }
@@ -244,12 +279,12 @@ fn request(id: String, matched: &MatchedAlert<'_>, at: Timestamp) -> RetrainRequ
 mod tests {
     use std::time::Duration;
 
-    use super::{Decisions, Limits, Outcome, decide, decide_within};
+    use super::{Decisions, Ends, Limits, Outcome, decide, decide_within};
     use crate::alert::Annotations;
     use crate::config::relay::{Relay, read_relay};
     use crate::metric::{Labels, Timestamp};
     use crate::notify::retrain::Gates;
-    use crate::relay::message::{Notification, Received};
+    use crate::relay::message::Received;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -290,11 +325,7 @@ mod tests {
         alerts: Vec<Received>,
         after: Duration,
     ) -> Decisions {
-        let notification = Notification {
-            alerts,
-            ..Notification::default()
-        };
-        decide(relay, gates, &notification, noon() + after)
+        decide(relay, gates, &alerts, &mut Ends::default(), noon() + after)
     }
 
     #[test]
@@ -363,12 +394,31 @@ mod tests {
         let pod = |firing, pod| alert(firing, &[("pod", pod)]);
         let first = decide_after(&relay, &mut gates, vec![pod(true, "a")], HOUR);
         let id = first.requests[0].id.clone();
-        let both = vec![pod(true, "b"), pod(false, "a")];
-        let held = decide_after(&relay, &mut gates, both, 8 * HOUR);
-        assert_eq!(held.outcomes, [Outcome::InFlight, Outcome::Resolved]);
-        assert_eq!(held.done, [""; 0]);
-        let over = decide_after(&relay, &mut gates, vec![pod(false, "b")], 9 * HOUR);
-        assert_eq!(over.done, [id]);
+        // The alerts may be decided at once, or one after the other in any order.
+        for order in [vec![2], vec![1, 1]] {
+            for mut alerts in [
+                vec![pod(true, "b"), pod(false, "a")],
+                vec![pod(false, "a"), pod(true, "b")],
+            ] {
+                let mut ends = Ends::default();
+                for count in &order {
+                    let some: Vec<Received> = alerts.drain(..count).collect();
+                    let at = noon() + 8 * HOUR;
+                    let held = decide(&relay, &mut gates, &some, &mut ends, at);
+                    assert_eq!(held.requests, []);
+                }
+                assert_eq!(ends.finish(&mut gates), [""; 0]);
+            }
+        }
+        let mut ends = Ends::default();
+        decide(
+            &relay,
+            &mut gates,
+            &[pod(false, "b")],
+            &mut ends,
+            noon() + 9 * HOUR,
+        );
+        assert_eq!(ends.finish(&mut gates), [id]);
         let again = decide_after(&relay, &mut gates, vec![pod(true, "a")], 10 * HOUR);
         assert_eq!(again.outcomes, [Outcome::Requested]);
     }
@@ -403,12 +453,9 @@ mod tests {
         let alerts = users
             .iter()
             .map(|user| alert(true, &[("model_id", model), ("user", user)]));
-        let notification = Notification {
-            alerts: alerts.collect(),
-            ..Notification::default()
-        };
-        let limits = Limits::new(relay, noon(), 10);
-        decide_within(limits, relay, gates, &notification, noon()).outcomes
+        let alerts: Vec<Received> = alerts.collect();
+        let (limits, mut ends) = (Limits::new(relay, gates, noon(), 10), Ends::default());
+        decide_within(limits, relay, gates, &alerts, &mut ends, noon()).outcomes
     }
 
     fn requested(outcomes: &[Outcome]) -> usize {
@@ -454,5 +501,29 @@ mod tests {
             let mut before = first.requests.iter();
             before.any(|first| first.labels == request.labels)
         }));
+    }
+
+    #[test]
+    fn ten_thousand_models_become_two_hundred_requests_an_hour() {
+        let (relay, mut gates) = (relay(""), Gates::default());
+        let storm = || {
+            let models = (0..10_000).map(|model| model.to_string());
+            let alerts = models.map(|model| alert(true, &[("model_id", &model)]));
+            alerts.collect::<Vec<_>>()
+        };
+        let count = |decisions: &Decisions, outcome| {
+            let of_this = decisions.outcomes.iter().filter(|other| **other == outcome);
+            of_this.count()
+        };
+        let first = decide_after(&relay, &mut gates, storm(), HOUR);
+        assert_eq!((first.requests.len(), gates.len()), (200, 200));
+        assert_eq!(count(&first, Outcome::TotalLimited), 9_800);
+        // Neither another rule nor a series whose cool-down is over gets past the limit.
+        let other = vec![alert(true, &[("alertname", "Other")])];
+        let held = decide_after(&relay, &mut gates, other, HOUR);
+        assert_eq!(held.outcomes, [Outcome::TotalLimited]);
+        let later = decide_after(&relay, &mut gates, storm(), 8 * HOUR);
+        assert_eq!(later.requests.len(), 200);
+        assert_eq!(count(&later, Outcome::TotalLimited), 9_800);
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::decision::{Decisions, decide};
-use super::message::Notification;
+use super::decision::{Decisions, Ends, decide};
+use super::message::Received;
 use crate::config::relay::Relay;
 use crate::metric::format_duration;
 use crate::notify::retrain::{Deliveries, Entry, Gates};
@@ -19,14 +19,24 @@ use crate::state::{Batch, Error, Kind, Store, StoreOutbox};
 
 /// Name of the record that holds all gates of a relay.
 const GATES: &str = "relay";
-/// How long a notification may wait for the disk. It is shorter than the timeout of Alertmanager.
-const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long alerts may wait for other notifications, the decision and the disk. It is shorter than the
+/// timeout of Alertmanager.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The current settings and the gates. The lock admits one notification at a time.
 #[derive(Debug)]
 struct LedgerState {
     relay: Arc<Relay>,
     gates: Gates,
+}
+
+/// What is decided, and not on disk yet. It holds the lock.
+struct Draft {
+    state: OwnedMutexGuard<LedgerState>,
+    gates: Gates,
+    entries: Vec<Entry>,
+    is_lazy: bool,
+    decided: (Decisions, Ends),
 }
 
 /// The state of a relay and its store. Clones share them.
@@ -74,45 +84,79 @@ impl Ledger {
             .collect()
     }
 
-    /// Decides about a notification. `Ok` means that all its requests are on disk.
+    /// Decides about alerts of a notification, `is_last` with all others of it decided. `Ok` means that
+    /// all their requests are on disk.
     ///
     /// # Errors
-    /// Why the requests are not on disk. Then nothing has changed, and the sender has to retry.
-    pub(super) async fn accept(&self, notification: Notification) -> Result<Decisions, String> {
-        let this = self.clone();
-        let work = async move {
-            let state = Arc::clone(&this.state).lock_owned().await;
-            spawn_blocking(move || this.decide_and_commit(state, &notification))
-                .await
-                .unwrap_or_else(|error| Err(format!("the decision failed: {error}")))
-        };
-        timeout(COMMIT_TIMEOUT, work)
+    /// Why the requests are not on disk. The sender has to retry.
+    pub(super) async fn accept(
+        &self,
+        alerts: Vec<Received>,
+        ends: Ends,
+        is_last: bool,
+    ) -> Result<(Decisions, Ends), String> {
+        let deadline = Instant::now() + TIMEOUT;
+        let late = |what: &'static str| move |_| format!("{what}; the sender has to retry");
+        let state = timeout_at(deadline, Arc::clone(&self.state).lock_owned());
+        let state = state
             .await
-            .unwrap_or_else(|_| Err("the disk takes too long".to_owned()))
+            .map_err(late("other notifications take too long"))?;
+        let this = self.clone();
+        let draft = spawn_blocking(move || this.draft(state, &alerts, ends, is_last));
+        let draft = timeout_at(deadline, draft)
+            .await
+            .map_err(late("the decision takes too long"))?;
+        let draft = draft.unwrap_or_else(|error| Err(format!("the decision failed: {error}")))?;
+        let this = self.clone();
+        let commit = spawn_blocking(move || this.commit_draft(draft));
+        let committed = timeout_at(deadline, commit)
+            .await
+            .map_err(late("the disk takes too long"))?;
+        committed.unwrap_or_else(|error| Err(format!("the commit failed: {error}")))
     }
 
-    fn decide_and_commit(
+    fn draft(
         &self,
-        mut state: OwnedMutexGuard<LedgerState>,
-        notification: &Notification,
-    ) -> Result<Decisions, String> {
+        state: OwnedMutexGuard<LedgerState>,
+        alerts: &[Received],
+        mut ends: Ends,
+        is_last: bool,
+    ) -> Result<Draft, String> {
         let at = clock::now();
-        let relay = Arc::clone(&state.relay);
+        let relay = &state.relay;
         let mut gates = state.gates.clone();
         let cooldowns = relay.asks.iter().map(|entry| entry.cooldown);
         let longest = cooldowns.max().unwrap_or_default();
         let in_flight_timeout = relay.retraining.in_flight_timeout.unwrap_or(longest);
         gates.forget(longest, in_flight_timeout, at);
-        let decisions = decide(&relay, &mut gates, notification, at);
-        let entries = self.entries(&decisions)?;
+        let decisions = decide(relay, &mut gates, alerts, &mut ends, at);
+        let has_ended = is_last && !ends.finish(&mut gates).is_empty();
         // A dry run changes only cool-downs. They need not be on disk before the response.
-        let is_lazy = decisions.requests.is_empty() && decisions.done.is_empty();
+        let is_lazy = decisions.requests.is_empty() && !has_ended;
+        let entries = self.entries(&decisions)?;
+        Ok(Draft {
+            state,
+            gates,
+            entries,
+            is_lazy,
+            decided: (decisions, ends),
+        })
+    }
+
+    fn commit_draft(&self, draft: Draft) -> Result<(Decisions, Ends), String> {
+        let Draft {
+            mut state,
+            gates,
+            entries,
+            is_lazy,
+            decided,
+        } = draft;
         if gates != state.gates {
             self.commit(&state.gates, &gates, &entries, is_lazy)?;
             state.gates = gates;
         }
         self.deliveries.enqueue(entries);
-        Ok(decisions)
+        Ok(decided)
     }
 
     /// The outbox entries for the requests.
@@ -206,7 +250,8 @@ mod tests {
     use crate::metric::Labels;
     use crate::notify::LogNotifier;
     use crate::notify::retrain::{Deliveries, Gates, Outbox as _, Receiver};
-    use crate::relay::message::{Notification, Received};
+    use crate::relay::decision::{Decisions, Ends};
+    use crate::relay::message::Received;
     use crate::runtime::clock;
     use crate::state::{Kind, Store, StoreOutbox};
 
@@ -226,22 +271,21 @@ mod tests {
         Ledger::new(Arc::new(relay), Arc::clone(store), deliveries)
     }
 
-    fn notification() -> Notification {
+    async fn accept(ledger: &Ledger) -> Result<Decisions, String> {
         let labels = [
             ("alertname", "Drift"),
             ("model_id", "m"),
             ("retrain", "true"),
         ];
-        Notification {
-            alerts: vec![Received {
-                firing: true,
-                labels: Labels::new(labels),
-                annotations: Annotations::default(),
-                starts_at: clock::now(),
-                generator_url: String::new(),
-            }],
-            ..Notification::default()
-        }
+        let alert = Received {
+            firing: true,
+            labels: Labels::new(labels),
+            annotations: Annotations::default(),
+            starts_at: clock::now(),
+            generator_url: String::new(),
+        };
+        let decided = ledger.accept(vec![alert], Ends::default(), true).await;
+        decided.map(|(decisions, _)| decisions)
     }
 
     #[tokio::test]
@@ -251,7 +295,7 @@ mod tests {
         let store = Arc::new(store);
         let broken = ledger(&store);
         store.close().unwrap();
-        let error = broken.accept(notification()).await.unwrap_err();
+        let error = accept(&broken).await.unwrap_err();
         assert!(error.contains("not on disk"), "{error}");
         assert!(broken.deliveries.list().is_empty());
         assert!(broken.describe().await.is_empty());
@@ -262,7 +306,7 @@ mod tests {
         let (store, _) = Store::open(dir.path(), clock::now()).unwrap();
         let store = Arc::new(store);
         let restarted = ledger(&store);
-        let decided = restarted.accept(notification()).await.unwrap();
+        let decided = accept(&restarted).await.unwrap();
         assert_eq!(decided.requests.len(), 1);
         // After the response both are on disk: a restart restores them.
         drop((restarted, broken));
@@ -274,17 +318,28 @@ mod tests {
             1
         );
         assert_eq!(store.get::<Gates>(Kind::Gates, GATES).unwrap().len(), 1);
-        let again = ledger(&store).accept(notification()).await.unwrap();
+        let again = accept(&ledger(&store)).await.unwrap();
         assert!(again.requests.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_named() {
+        let ledger = ledger(&Arc::new(Store::in_memory()));
+        let lock = Arc::clone(&ledger.state).lock_owned().await;
+        let error = accept(&ledger).await.unwrap_err();
+        assert!(
+            error.starts_with("other notifications take too long"),
+            "{error}"
+        );
+        drop(lock);
+        assert_eq!(accept(&ledger).await.unwrap().requests.len(), 1);
     }
 
     #[tokio::test]
     async fn a_retraining_reported_as_done_is_no_longer_in_flight() {
         let store = Arc::new(Store::in_memory());
         let ledger = ledger(&store);
-        let id = ledger.accept(notification()).await.unwrap().requests[0]
-            .id
-            .clone();
+        let id = accept(&ledger).await.unwrap().requests[0].id.clone();
         assert!(!ledger.done("another id").await);
         assert!(ledger.done(&id).await);
         assert!(!ledger.done(&id).await);

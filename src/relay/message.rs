@@ -3,9 +3,12 @@
 //! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
 
 use std::collections::BTreeMap;
+use std::mem;
+use std::num::NonZero;
 
 use serde::Deserialize;
 
+use super::split::{MAX_ALERT, Split};
 use crate::alert::Annotations;
 use crate::history::parse_time;
 use crate::metric::{Labels, Timestamp};
@@ -15,17 +18,51 @@ const MAX_LABEL_BYTES: usize = 16 * 1024;
 /// Maximum size of an alert's annotations. Annotations beyond it are dropped.
 const MAX_ANNOTATION_BYTES: usize = 32 * 1024;
 
-/// One notification: a group of alerts.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Size of the alerts that are held before they are decided, in bytes of the notification.
+const MAX_HELD: usize = 1024 * 1024;
+/// Most refused alerts of a notification that is taken nevertheless.
+const MAX_REFUSED: usize = 10_000;
+/// Most reasons for refusing an alert that are kept.
+const MAX_REASONS: usize = 10;
+
+/// A notification that arrives piece by piece.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    split: Split,
+    alerts: Alerts,
+}
+
+/// The alerts that have arrived.
+#[derive(Debug, Default)]
+struct Alerts {
+    valid: Vec<Received>,
+    /// Size of the valid ones in the notification.
+    bytes: usize,
+    /// How many there were, valid or not, since the beginning.
+    count: usize,
+    refused: Refused,
+}
+
+/// The alerts of a notification that are left out because each is invalid or too large.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// How many there are.
+    pub(super) count: usize,
+    /// Why the first of them are refused.
+    pub(super) reasons: Vec<String>,
+}
+
+/// The end of a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notification {
     /// The name of the receiver in Alertmanager.
     pub(super) receiver: String,
     /// Number of alerts that Alertmanager left out because of `max_alerts`.
     pub(super) truncated: u64,
-    /// The alerts.
+    /// The alerts that were not taken before.
     pub(super) alerts: Vec<Received>,
-    /// Why each of the other alerts was refused.
-    pub(super) refused: Vec<String>,
+    /// The refused alerts.
+    pub(super) refused: Refused,
 }
 
 /// One alert of a notification.
@@ -44,18 +81,20 @@ pub(super) struct Received {
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct Version {
     version: Option<String>,
 }
 
+/// What stands outside of the alerts.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+struct Outside {
     #[serde(default)]
     receiver: String,
     #[serde(default)]
     truncated_alerts: u64,
-    alerts: Vec<serde_json::Value>,
+    /// One number, which [`Split`] writes in the place of the alerts.
+    alerts: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -70,15 +109,42 @@ struct Alert {
     generator_url: String,
 }
 
-impl Notification {
-    /// Parses a request body. An invalid alert is refused alone.
+impl Reading {
+    /// Reads the next piece.
     ///
     /// # Errors
-    /// Why the body or every alert in it is invalid, as a message for the log of the Alertmanager that sent it.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, String> {
-        let head: Head = serde_json::from_slice(body)
+    /// Why the notification is invalid, as a message for the log of the Alertmanager that sent it.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), String> {
+        let alerts = &mut self.alerts;
+        self.split.push(piece, &mut |alert| alerts.take(alert))?;
+        if alerts.refused.count > MAX_REFUSED {
+            return Err(format!("more than {MAX_REFUSED} of the alerts are invalid"));
+        }
+        Ok(())
+    }
+
+    /// Bytes of the notification that are held in memory.
+    pub(super) fn held(&self) -> usize {
+        self.split.held() + self.alerts.bytes
+    }
+
+    /// Takes the alerts that have arrived if there are many, so that they can be decided.
+    pub(super) fn take_many(&mut self) -> Option<Vec<Received>> {
+        (self.alerts.bytes > MAX_HELD).then(|| {
+            self.alerts.bytes = 0;
+            mem::take(&mut self.alerts.valid)
+        })
+    }
+
+    /// Reads the end. An invalid alert is refused alone.
+    ///
+    /// # Errors
+    /// Why the notification or every alert in it is invalid.
+    pub(super) fn finish(self) -> Result<Notification, String> {
+        let outside = self.split.outside();
+        let version: Version = serde_json::from_slice(outside)
             .map_err(|error| format!("not Alertmanager's webhook: {error}"))?;
-        match head.version.as_deref() {
+        match version.version.as_deref() {
             Some("4") => {}
             Some(other) => {
                 return Err(format!("version: must be \"4\", got {other:?}"));
@@ -87,36 +153,70 @@ impl Notification {
                 return Err("version: is missing; Alertmanager's webhook sends \"4\"".to_owned());
             }
         }
-        let body: Body = serde_json::from_slice(body)
+        let outside: Outside = serde_json::from_slice(outside)
             .map_err(|error| format!("not version 4 of Alertmanager's webhook: {error}"))?;
-        let mut notification = Self {
-            receiver: body.receiver,
-            truncated: body.truncated_alerts,
-            ..Self::default()
-        };
-        for (index, alert) in body.alerts.into_iter().enumerate() {
-            let alert = serde_json::from_value(alert).map_err(|error| format!(": {error}"));
-            match alert.and_then(|alert| received(alert).map_err(|error| format!(".{error}"))) {
-                Ok(alert) => notification.alerts.push(alert),
-                Err(error) => notification.refused.push(format!("alerts[{index}]{error}")),
-            }
+        if outside.alerts.is_empty() {
+            return Err("alerts: the name of this key must be written without escapes".to_owned());
         }
-        match notification.refused.first() {
-            Some(error) if notification.alerts.is_empty() => Err(error.clone()),
-            _ => Ok(notification),
+        let Alerts {
+            valid: alerts,
+            count,
+            refused,
+            ..
+        } = self.alerts;
+        match refused.reasons.first() {
+            Some(error) if refused.count == count => Err(error.clone()),
+            _ => Ok(Notification {
+                receiver: outside.receiver,
+                truncated: outside.truncated_alerts,
+                alerts,
+                refused,
+            }),
         }
     }
+}
+
+impl Alerts {
+    /// Takes the text of one alert, or `None` if it is too large.
+    fn take(&mut self, text: Option<&[u8]>) {
+        let index = self.count;
+        self.count += 1;
+        match parse(text) {
+            Ok(alert) => {
+                self.valid.push(alert);
+                self.bytes += text.map_or(0, <[u8]>::len);
+            }
+            Err(error) => {
+                self.refused.count += 1;
+                if self.refused.reasons.len() < MAX_REASONS {
+                    let reason = format!("alerts[{index}]{error}");
+                    self.refused.reasons.push(reason);
+                }
+            }
+        }
+    }
+}
+
+fn parse(text: Option<&[u8]>) -> Result<Received, String> {
+    let text = text.ok_or_else(|| format!(": has more than {MAX_ALERT} bytes"))?;
+    let alert = serde_json::from_slice(text).map_err(|error| format!(": {error}"))?;
+    received(alert).map_err(|error| format!(".{error}"))
 }
 
 /// The labels and the annotations of an alert.
 pub(super) type Notified = (Labels, Annotations);
 
-/// Labels and annotations of the valid alerts in the body of a notification.
+/// Labels and annotations of the valid alerts in the body of a notification, which arrives in pieces
+/// of this size.
 ///
 /// # Errors
 /// Why there are none.
-pub fn notified(body: &[u8]) -> Result<Vec<Notified>, String> {
-    let alerts = Notification::parse(body)?.alerts.into_iter();
+pub fn notified(body: &[u8], piece: NonZero<usize>) -> Result<Vec<Notified>, String> {
+    let mut reading = Reading::default();
+    for piece in body.chunks(piece.get()) {
+        reading.push(piece)?;
+    }
+    let alerts = reading.finish()?.alerts.into_iter();
     Ok(alerts
         .map(|alert| (alert.labels, alert.annotations))
         .collect())
@@ -162,7 +262,13 @@ fn received(alert: Alert) -> Result<Received, String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::Notification;
+    use super::{Notification, Reading};
+
+    fn read(body: &[u8]) -> Result<Notification, String> {
+        let mut reading = Reading::default();
+        reading.push(body)?;
+        reading.finish()
+    }
 
     /// The example body of Alertmanager's documentation.
     fn body() -> Value {
@@ -182,12 +288,12 @@ mod tests {
     fn with(pointer: &str, value: Value) -> Result<Notification, String> {
         let mut body = body();
         *body.pointer_mut(pointer).unwrap() = value;
-        Notification::parse(body.to_string().as_bytes())
+        read(body.to_string().as_bytes())
     }
 
     #[test]
     fn times_are_parsed_with_their_time_zone() {
-        let read = Notification::parse(body().to_string().as_bytes()).unwrap();
+        let read = read(body().to_string().as_bytes()).unwrap();
         assert_eq!((read.receiver.as_str(), read.truncated), ("retraining", 2));
         let alert = &read.alerts[0];
         assert!(alert.firing);
@@ -229,7 +335,7 @@ mod tests {
             assert!(error.starts_with(expected), "{error}");
         }
         for body in ["", "{", "[]", "null", "\"4\"", "{}"] {
-            assert!(Notification::parse(body.as_bytes()).is_err(), "{body}");
+            assert!(read(body.as_bytes()).is_err(), "{body}");
         }
     }
 
@@ -240,15 +346,19 @@ mod tests {
         late["startsAt"] = json!("soon");
         let mut long = body["alerts"][0].clone();
         long["labels"] = json!({"a": "x".repeat(20_000)});
+        let mut huge = body["alerts"][0].clone();
+        huge["annotations"] = json!({"a": "x".repeat(2_000_000)});
         let alerts = body["alerts"].as_array_mut().unwrap();
         alerts.insert(0, late);
-        alerts.push(long);
-        let read = Notification::parse(body.to_string().as_bytes()).unwrap();
+        alerts.extend([long, huge]);
+        let read = read(body.to_string().as_bytes()).unwrap();
         assert_eq!(read.alerts.len(), 1);
         assert_eq!(read.alerts[0].labels.get("model_id"), Some("fraud"));
-        assert_eq!(read.refused.len(), 2);
-        assert!(read.refused[0].starts_with("alerts[0].startsAt"));
-        assert!(read.refused[1].starts_with("alerts[2].labels"));
+        let reasons = read.refused.reasons;
+        assert_eq!(read.refused.count, 3);
+        assert!(reasons[0].starts_with("alerts[0].startsAt"));
+        assert!(reasons[1].starts_with("alerts[2].labels"));
+        assert!(reasons[2].starts_with("alerts[3]: has more than"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! duplicates, sends a notification.
 //!
 //! ```text
-//! Alertmanager ─▶ message ─▶ decision ─▶ ledger ─▶ deliveries ─▶ retraining webhook
-//!  webhook v4     (checked)  (gates)     (one commit, then 2xx)
+//! Alertmanager ─▶ split ─▶ message ─▶ decision ─▶ ledger ─▶ deliveries ─▶ retraining webhook
+//!  webhook v4    (pieces)  (checked)   (gates)     (on disk, then 2xx)
 //! ```
 //!
 //! The gates, the outbox and the deliveries are those of `sidewatch run`. Only the trigger differs:
@@ -15,7 +15,10 @@ mod ledger;
 mod limits;
 mod message;
 mod page;
+mod places;
+mod receive;
 mod service;
+mod split;
 
 pub(crate) use decision::Outcome;
 pub use message::notified;

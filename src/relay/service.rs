@@ -12,18 +12,19 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::counters::Counters;
-use super::decision::Outcome;
 use super::ledger::Ledger;
-use super::message::Notification;
 use super::page::page;
+use super::receive::receive;
 use crate::config::relay::Relay;
 use crate::metric::Labels;
 use crate::notify::Clock;
 use crate::notify::retrain::Deliveries;
-use crate::publish::{self, Call, Control, Credentials, Reply, Server, Shared, Snapshot};
+use crate::publish::{
+    self, Call, Control, Credentials, NOTIFICATIONS, Reply, Server, Shared, Snapshot,
+};
 use crate::runtime::{Supervisor, clock, read_small, reload_signal};
 use crate::service::MonitorError;
 use crate::service::control::{self, Accepted, Api, Command, text};
@@ -36,8 +37,6 @@ use crate::state::{Store, StoreOutbox};
 /// Reads the configuration again, with every check.
 pub(crate) type Loader = LoaderOf<Relay>;
 
-/// The path of Alertmanager's webhook.
-const WEBHOOK: &str = "/api/v1/alertmanager";
 /// How long deliveries may continue after the stop signal.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Time between two updates of the published snapshot.
@@ -216,11 +215,11 @@ impl Handler {
             let handler = self.clone();
             Box::pin(async move { handler.handle(call).await })
         });
-        control.with_paths(&["/", WEBHOOK])
+        control.with_paths(&["/", NOTIFICATIONS])
     }
 
     async fn handle(&self, call: Call) -> Reply {
-        let is_webhook = call.path == WEBHOOK;
+        let is_webhook = call.path == NOTIFICATIONS;
         let reply = match self.open.get() {
             Some(open) => self.handle_open(open, call).await,
             // Alertmanager retries, possibly at the instance that has the store.
@@ -251,7 +250,7 @@ impl Handler {
                 let gates = open.ledger.describe().await;
                 text(200, &page(&relay, &gates, &open.api.deliveries.stats()))
             }
-            WEBHOOK => self.receive(open, call).await,
+            NOTIFICATIONS => self.receive(open, call).await,
             _ => open.api.answer(call).await,
         }
     }
@@ -268,51 +267,9 @@ impl Handler {
         if open.receiving.is_cancelled() {
             return text(503, "sidewatch is stopping\n");
         }
-        let body = match call.body.read().await {
-            Ok(body) => body,
-            Err(refused) => return refused,
-        };
-        let parsed = Notification::parse(&body);
-        drop(body);
-        let notification = match parsed {
-            Ok(notification) => notification,
-            Err(error) => {
-                warn!(%error, "a notification was refused");
-                return text(400, &format!("{error}\n"));
-            }
-        };
-        let (receiver, truncated) = (notification.receiver.clone(), notification.truncated);
-        if truncated > 0 {
-            warn!(
-                receiver,
-                truncated, "Alertmanager left out alerts; see max_alerts"
-            );
-        }
-        for error in &notification.refused {
-            warn!(receiver, %error, "an alert was refused; the others of its notification are taken");
-        }
-        let refused = vec![Outcome::Refused; notification.refused.len()];
-        match open.ledger.accept(notification).await {
-            Ok(mut decisions) => {
-                decisions.outcomes.extend(refused);
-                debug!(receiver, outcomes = ?decisions.outcomes, "received a notification");
-                let limited = decisions.outcomes.iter();
-                let limited = limited.filter(|outcome| **outcome == Outcome::Limited);
-                let limited = limited.count();
-                if limited > 0 {
-                    warn!(
-                        receiver,
-                        limited,
-                        "a limit holds retraining requests back; see retraining.hourly_limit"
-                    );
-                }
-                self.counters.count_outcomes(&decisions.outcomes, truncated);
-                text(200, "ok\n")
-            }
-            Err(error) => {
-                error!(receiver, %error, "a notification could not be stored; Alertmanager retries");
-                text(503, &format!("{error}\n"))
-            }
+        match receive(&open.ledger, &self.counters, call.body.in_pieces()).await {
+            Ok(()) => text(200, "ok\n"),
+            Err(reply) => reply,
         }
     }
 }

@@ -66,7 +66,7 @@ impl Error {
                 http::Kind::Connect => Reason::Connect,
                 http::Kind::Tls => Reason::Tls,
                 http::Kind::Reset => Reason::Reset,
-                http::Kind::BodyTooLarge => Reason::Limit,
+                http::Kind::BodyTooLarge | http::Kind::NoRoom => Reason::Limit,
                 http::Kind::Encoding => Reason::Encoding,
                 http::Kind::Redirect => Reason::Redirect,
                 http::Kind::Credentials => Reason::Credentials,

@@ -167,6 +167,7 @@ impl HttpProducer {
             http::Kind::Connect
             | http::Kind::Tls
             | http::Kind::Reset
+            | http::Kind::NoRoom
             | http::Kind::Encoding
             | http::Kind::Redirect
             | http::Kind::Credentials

@@ -104,7 +104,7 @@ async fn probe(config: Arc<Config>, registry: Registry) -> (Snapshot, bool) {
     let at = clock::now();
     let targets = &config.settings.scrape.targets;
     let scraped = Producers::new(&config, targets, ByInstance::new())
-        .scrape_all(at)
+        .scrape_all(at, &[])
         .await;
     // A probe's result goes into the response; it is no event of this process.
     with_default(NoSubscriber::new(), || {

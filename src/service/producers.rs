@@ -15,6 +15,9 @@ use crate::monitor::{ScrapeFailure, Scraped, Target};
 use crate::runtime::http::Client;
 use crate::scrape::{self, Format, HttpProducer, MetricProducer};
 
+/// Bytes that the answers of all targets may always have together.
+const LEAST_FOR_ALL: u64 = 64 << 20;
+
 /// Producers that replace the HTTP producers of targets, by the label `instance`.
 pub(super) type ByInstance = HashMap<String, Box<dyn MetricProducer>>;
 
@@ -51,7 +54,7 @@ impl Producers {
         let mut producers = Self {
             all: Vec::new(),
             unused: custom,
-            client: Arc::new(Client::new(scrape.http.clone())),
+            client: Arc::new(client(&scrape)),
             scrape,
             timeout: config.settings.global.scrape_timeout,
         };
@@ -124,11 +127,28 @@ impl Producers {
     }
 
     /// Scrapes all targets concurrently; each answers, fails or times out, so one that hangs delays
-    /// the others by its timeout at most.
-    pub(super) async fn scrape_all(&mut self, at: Timestamp) -> Vec<Scraped> {
+    /// the others by its timeout at most. `resting` says of each target why it is not scraped.
+    pub(super) async fn scrape_all(
+        &mut self,
+        at: Timestamp,
+        resting: &[Option<ScrapeFailure>],
+    ) -> Vec<Scraped> {
         let limit = self.timeout;
-        let producers = self.all.iter_mut();
-        join_all(producers.map(|one| scrape(&mut *one.producer, at, limit))).await
+        let producers = self.all.iter_mut().enumerate();
+        let scrapes = producers.map(|(index, one)| {
+            let rest = resting.get(index).cloned().flatten();
+            async move {
+                match rest {
+                    None => scrape(&mut *one.producer, at, limit).await,
+                    Some(failure) => Scraped {
+                        result: Err(failure),
+                        duration: Duration::ZERO,
+                    },
+                }
+            }
+        });
+        self.client.answers().begin();
+        join_all(scrapes).await
     }
 
     /// Scrapes the targets at these positions within `limit`; skips those that do not answer in
@@ -148,6 +168,16 @@ impl Producers {
         });
         join_all(scrapes).await.into_iter().flatten().collect()
     }
+}
+
+/// The client for all targets. Their answers of one tick are held in memory together: four of the largest
+/// size, or 64 MiB if that is more.
+fn client(scrape: &Scrape) -> Client {
+    let most = match scrape.body_size_limit {
+        0 => u64::MAX,
+        limit => limit.saturating_mul(4).max(LEAST_FOR_ALL),
+    };
+    Client::new(scrape.http.clone()).with_answers(most)
 }
 
 async fn scrape(producer: &mut dyn MetricProducer, at: Timestamp, limit: Duration) -> Scraped {

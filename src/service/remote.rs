@@ -17,7 +17,7 @@ use crate::runtime::{clock, with_sources};
 
 /// Concurrent queries.
 const CONCURRENCY: usize = 8;
-/// Largest answer to one query, in bytes.
+/// Largest answer to one query, in bytes, unless `body_size_limit` is smaller.
 const MAX_ANSWER: u64 = 32 << 20;
 /// Time between comparisons of the clocks.
 const COMPARE_INTERVAL: Duration = Duration::from_secs(60);
@@ -64,10 +64,15 @@ impl RemoteSource {
     /// The source of a configuration, if any.
     pub(super) fn new(config: &Config) -> Option<Self> {
         let source = config.settings.scrape.source.as_ref()?;
+        let series = config.settings.scrape.limits();
         let limits = Limits {
             timeout: source.timeout,
-            answer: MAX_ANSWER,
+            answer: match series.body_size {
+                0 => MAX_ANSWER,
+                limit => limit.min(MAX_ANSWER),
+            },
             attempts: 1,
+            series,
         };
         let prometheus = Prometheus::new(&source.url, source.http.clone()).with_limits(limits);
         Some(Self {

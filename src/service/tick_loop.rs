@@ -81,7 +81,8 @@ impl TickLoop {
         }
         loop {
             let due = self.monitor.due_expressions(at);
-            let taken = join(self.producers.scrape_all(at), async {
+            let resting = self.monitor.resting(at);
+            let taken = join(self.producers.scrape_all(at, &resting), async {
                 Some(self.remote.as_mut()?.ask(at, &due).await)
             });
             let (scraped, round) = tokio::select! {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Error;
+use super::{Error, payload};
 
 /// The kind of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +77,7 @@ impl Batch {
         value: &T,
     ) -> Result<&mut Self, Error> {
         let key = kind.key(name);
-        let bytes = serde_json::to_vec(value).map_err(|error| Error::Encode {
+        let bytes = payload::encode(value).map_err(|error| Error::Encode {
             key: key.clone(),
             reason: error.to_string(),
         })?;

@@ -8,6 +8,7 @@ mod batch;
 mod error;
 mod file;
 mod outbox;
+mod payload;
 mod record;
 mod store;
 

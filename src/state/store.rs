@@ -11,7 +11,7 @@ use crate::metric::Timestamp;
 use super::batch::Change;
 use super::file::{self, File, FileError, Loaded, Records};
 use super::record::Manifest;
-use super::{Batch, Error, Kind};
+use super::{Batch, Error, Kind, payload};
 
 /// Name of the file under `storage.path`.
 const FILE: &str = "sidewatch.redb";
@@ -439,7 +439,7 @@ fn error(path: &Path, failure: &FileError) -> Error {
 }
 
 fn decode<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Option<T> {
-    match serde_json::from_slice(bytes) {
+    match payload::decode(bytes) {
         Ok(value) => Some(value),
         Err(error) => {
             tracing::warn!(key, %error, "cannot decode a stored record; ignoring it");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sidewatch::internals::history::{Error, Limits, Points, Prometheus, Range};
 use sidewatch::internals::runtime::http::{self, Header};
+use sidewatch_engine::exposition::ScrapeLimits;
 use sidewatch_engine::metric::{Labels, Timestamp};
 use wiremock::matchers::{any, method, path};
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
@@ -25,6 +26,7 @@ fn client(server: &MockServer) -> Prometheus {
         timeout: Duration::from_secs(5),
         answer: 1 << 20,
         attempts: 1,
+        ..Limits::default()
     };
     let tenant = Header {
         name: "X-Scope-OrgID".to_owned(),
@@ -347,4 +349,78 @@ async fn a_range_beyond_eleven_thousand_points_is_never_asked_for_whole() {
     assert_eq!(points.len(), 40_321);
     assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
     assert_eq!(server.received_requests().await.unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn the_limits_on_labels_and_samples_hold_for_the_answers_of_a_server() {
+    let limits = |series: ScrapeLimits| Limits {
+        series,
+        ..Limits::default()
+    };
+    let none = ScrapeLimits::NONE;
+    let metric = json!({"__name__": "load", "model": "mmmm", "pod": "p"});
+    let value = json!([1_700_000_000, "1"]);
+    let element = json!({"metric": metric, "value": value, "values": [value]});
+    for (series, exceeded) in [
+        (none.clone(), ""),
+        (
+            ScrapeLimits {
+                samples: 2,
+                labels: 3,
+                label_name_length: 8,
+                label_value_length: 4,
+                ..none
+            },
+            "",
+        ),
+        (
+            ScrapeLimits { samples: 1, ..none },
+            "the number of series in the answer is 2, over sample_limit 1",
+        ),
+        (
+            ScrapeLimits { labels: 2, ..none },
+            "the number of labels of load is 3, over label_limit 2",
+        ),
+        (
+            ScrapeLimits {
+                label_name_length: 7,
+                ..none
+            },
+            "over label_name_length_limit 7",
+        ),
+        (
+            ScrapeLimits {
+                label_value_length: 3,
+                ..none
+            },
+            "over label_value_length_limit 3",
+        ),
+    ] {
+        for (kind, is_range) in [("vector", false), ("matrix", true)] {
+            let data = json!({"resultType": kind, "result": [element, element]});
+            let server = saying(ok(&data)).await;
+            let prometheus = client(&server).with_limits(limits(series.clone()));
+            let range = Range {
+                start: at(1_700_000_000),
+                end: at(1_700_000_000),
+                step: Duration::from_secs(15),
+            };
+            let found = if is_range {
+                prometheus
+                    .query_range("x", range)
+                    .await
+                    .map(|found| found.len())
+            } else {
+                let found = prometheus.query("x", at(1_700_000_000)).await;
+                found.map(|found| found.len())
+            };
+            match found {
+                Ok(found) => assert_eq!((found, exceeded), (2, "")),
+                Err(error) => {
+                    let error = error.to_string();
+                    assert!(!exceeded.is_empty() && error.contains(exceeded), "{error}");
+                }
+            }
+        }
+    }
 }

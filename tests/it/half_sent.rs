@@ -37,7 +37,9 @@ fn flood(address: &str, path: &'static str, headers: &'static str) -> JoinSet<()
         let address = address.to_owned();
         flood.spawn(async move {
             // A client that is cut off comes back.
+            let mut pace = tokio::time::interval(Duration::from_millis(100));
             loop {
+                pace.tick().await;
                 let Ok(mut stream) = TcpStream::connect(&address).await else {
                     continue;
                 };
@@ -49,7 +51,6 @@ fn flood(address: &str, path: &'static str, headers: &'static str) -> JoinSet<()
                 {
                     drop(stream.read_to_end(&mut Vec::new()).await);
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
     }

@@ -225,7 +225,7 @@ async fn invalid_notifications_are_refused_with_a_reason_and_counted() {
         assert!(text.contains(reason), "{text}");
     }
     // The Content-Length alone is refused, before the body is sent.
-    let announced = announce(&relay.address, "/api/v1/alertmanager", 1 << 21).await;
+    let announced = announce(&relay.address, "/api/v1/alertmanager", 1 << 26).await;
     assert!(announced.starts_with("HTTP/1.1 413 "), "{announced}");
     assert!(announced.contains("too large"), "{announced}");
     let text = relay.post(&good, &[("content-type", "text/plain")]).await;
@@ -244,6 +244,54 @@ async fn invalid_notifications_are_refused_with_a_reason_and_counted() {
         relay.metric("sidewatch_relay_truncated_alerts_total").await,
         Some(7.0)
     );
+}
+
+/// A notification with an alert for each of these models.
+fn of_models(models: impl Iterator<Item = String>) -> Value {
+    let mut body: Value = serde_json::from_str(&notification(&[("firing", "a")])).unwrap();
+    let alert = body["alerts"][0].take();
+    let alerts = models.map(|model| {
+        let mut alert = alert.clone();
+        alert["labels"]["model_id"] = json!(model);
+        alert
+    });
+    body["alerts"] = alerts.collect();
+    body
+}
+
+#[tokio::test]
+async fn a_storm_of_models_is_answered_at_once_requests_two_hundred_and_is_counted() {
+    let relay = Relay::new(202).await;
+    let process = relay.start(&[]);
+    relay.ready().await;
+    let storm = of_models((0..10_000).map(|model| format!("m{model}"))).to_string();
+    assert!(storm.len() > 3 << 20, "{}", storm.len());
+    assert_eq!(relay.post(&storm, &[]).await, (200, "ok\n".to_owned()));
+    relay.asked(200).await;
+    let outcome = |outcome: &str| format!("sidewatch_relay_alerts_total{{outcome=\"{outcome}\"}}");
+    assert_eq!(relay.metric(&outcome("requested")).await, Some(200.0));
+    assert_eq!(relay.metric(&outcome("total_limited")).await, Some(9_800.0));
+    let log = process.output();
+    assert!(log.contains("the limit over all models holds"), "{log}");
+    assert!(log.contains("limited=9800"), "{log}");
+}
+
+#[tokio::test]
+async fn one_huge_alert_and_many_small_ones_leave_the_honest_one_its_request() {
+    let relay = Relay::new(202).await;
+    let _process = relay.start(&[]);
+    relay.ready().await;
+    let mut body = of_models(["huge", "long", "honest"].into_iter().map(str::to_owned));
+    body["alerts"][0]["labels"]["text"] = json!("x".repeat(3 << 20));
+    body["alerts"][1]["annotations"]["text"] = json!("x".repeat(200 << 10));
+    // Alertmanager repeats what the alerts have in common, and sends the version last.
+    body["commonLabels"] = json!({"text": "x".repeat(3 << 20)});
+    let (status, text) = relay.post(&body.to_string(), &[]).await;
+    assert_eq!((status, text.as_str()), (200, "ok\n"));
+    relay.asked(2).await;
+    let outcome = |outcome: &str| format!("sidewatch_relay_alerts_total{{outcome=\"{outcome}\"}}");
+    assert_eq!(relay.metric(&outcome("requested")).await, Some(2.0));
+    assert_eq!(relay.metric(&outcome("refused")).await, Some(1.0));
 }
 
 #[tokio::test]

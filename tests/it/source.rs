@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use sidewatch::internals::config::Config;
 use sidewatch::internals::history::Prometheus;
 use sidewatch::internals::runtime::http;
@@ -14,6 +15,8 @@ use sidewatch_engine::exposition::Exposition;
 use sidewatch_engine::judge::Registry;
 use sidewatch_engine::metric::Timestamp;
 use sidewatch_engine::monitor::{ModelMonitor, Results, Scraped, questions};
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::support::{Fake, Process, free_port, get_json, get_text, start_prometheus, until};
 
@@ -331,4 +334,47 @@ async fn alerts_come_from_a_source_and_its_silence_resolves_nothing() {
     });
     assert!(firing.unwrap().ends_with(" 1"), "{text}");
     assert!(sidewatch.output().contains("the source does not answer"));
+}
+
+#[tokio::test]
+async fn an_answer_with_labels_beyond_the_limits_is_an_error_of_its_rule_and_alerts_nobody() {
+    let labels = (0..200).map(|label| (format!("l{label}"), json!("x")));
+    let metric = Value::Object(labels.collect());
+    let element = json!({"metric": metric, "value": [0, "1"]});
+    let answer = json!({
+        "status": "success", "data": {"resultType": "vector", "result": [element]},
+    });
+    let prometheus = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(200).set_body_json(answer))
+        .mount(&prometheus)
+        .await;
+    let receiver = Fake::start(String::new).await;
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(
+        dir.path().join("rules.yaml"),
+        "groups: [{name: g, rules: [{alert: Broken, expr: broken > 0}]}]\n",
+    )
+    .unwrap();
+    fs::write(
+        dir.path().join("sidewatch.yaml"),
+        format!(
+            "global: {{scrape_interval: 1s}}\nmodel: {{id: m}}\nscrape: {{source: {{prometheus: \"{}\"}}}}\n\
+             rule_files: [rules.yaml]\nalerting: {{alertmanagers: [{{url: \"http://{}\"}}]}}\n",
+            prometheus.uri(),
+            receiver.address
+        ),
+    )
+    .unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let listen = format!("--web.listen-address={address}");
+    let args = ["run", "--config.file=sidewatch.yaml", &listen];
+    let _sidewatch = Process::sidewatch(&args, dir.path());
+    until("the error of the rule", SOON, async || {
+        let text = get_text(&format!("http://{address}/api/v1/rules")).await?;
+        let is_said = text.contains("the number of labels of  is 200, over label_limit 128");
+        is_said.then_some(()).ok_or(text)
+    })
+    .await;
+    assert!(receiver.received().is_empty());
 }

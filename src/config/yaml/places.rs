@@ -6,7 +6,7 @@ use super::document::MAX_DEPTH;
 use crate::describe::Lines;
 
 /// A scalar where it was written.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::config) struct Scalar {
     /// The keys that lead to it; an item of a list is an empty key.
     pub(in crate::config) path: Vec<String>,

@@ -3,7 +3,7 @@
 //! External labels and relabelling can give several alerts the same labels. For Alertmanager they
 //! are one alert, which fires as long as one of them does.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::alert::{Alert, AlertState};
@@ -14,12 +14,10 @@ const DEFAULT_LEASE: Duration = Duration::from_secs(300);
 /// Number of leases below which expired ones are not looked for.
 const FEW: usize = 64;
 
-/// The firing alerts, by the labels that are sent and by their labels before relabelling.
+/// The firing alerts, by the labels that are sent and then by their labels before relabelling.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    firing: HashMap<Labels, HashMap<Labels, Lease>>,
-    /// How many leases there are.
-    size: usize,
+    firing: BTreeMap<(Labels, Labels), Lease>,
     /// Expired leases are evicted when there are this many.
     evict_at: usize,
 }
@@ -58,26 +56,33 @@ impl Ledger {
         now: Timestamp,
         relabel: impl Fn(&Labels) -> Option<Labels>,
     ) -> Vec<(Labels, Alert)> {
-        let before = std::mem::take(&mut self.firing);
-        let mut ended = Vec::new();
-        for (labels, leases) in before {
-            let mut last = None;
-            for (origin, lease) in leases.into_iter().filter(|(_, lease)| lease.until >= now) {
-                last = Some(lease.alert.clone());
-                if let Some(new) = relabel(&origin) {
-                    self.firing.entry(new).or_default().insert(origin, lease);
-                }
+        let before = std::mem::take(&mut self.firing).into_iter();
+        let mut ended: Vec<(Labels, Alert)> = Vec::new();
+        for ((labels, origin), lease) in before.filter(|(_, lease)| lease.until >= now) {
+            match ended.last_mut() {
+                Some((last, alert)) if *last == labels => *alert = lease.alert.clone(),
+                _ => ended.push((labels, lease.alert.clone())),
             }
-            ended.extend(last.map(|alert| (labels, alert)));
+            if let Some(new) = relabel(&origin) {
+                self.firing.insert((new, origin), lease);
+            }
         }
-        ended.retain(|(labels, _)| !self.firing.contains_key(labels));
-        self.size = self.firing.values().map(HashMap::len).sum();
+        ended.retain(|(labels, _)| self.of(labels).next().is_none());
         ended
     }
 
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
-        self.size
+        self.firing.len()
+    }
+
+    /// The firing alerts with these labels.
+    fn of<'a>(
+        &'a self,
+        labels: &'a Labels,
+    ) -> impl Iterator<Item = (&'a (Labels, Labels), &'a Lease)> {
+        let from = self.firing.range((labels.clone(), Labels::empty())..);
+        from.take_while(move |((sent, _), _)| sent == labels)
     }
 
     fn begin(&mut self, alert: &Alert, labels: &Labels, now: Timestamp) {
@@ -86,38 +91,29 @@ impl Ledger {
             alert: alert.clone(),
             until,
         };
-        let leases = self.firing.entry(labels.clone()).or_default();
-        if leases.insert(alert.labels.clone(), lease).is_none() {
-            self.size += 1;
-        }
+        self.firing
+            .insert((labels.clone(), alert.labels.clone()), lease);
     }
 
     /// Records an end and returns whether no other alert with these labels fires.
     fn end(&mut self, origin: &Labels, labels: &Labels, now: Timestamp) -> bool {
-        let Some(leases) = self.firing.get_mut(labels) else {
-            return true;
-        };
-        if leases.remove(origin).is_some() {
-            self.size -= 1;
-        }
-        if leases.values().any(|lease| lease.until >= now) {
+        self.firing.remove(&(labels.clone(), origin.clone()));
+        if self.of(labels).any(|(_, lease)| lease.until >= now) {
             return false;
         }
-        let expired = self.firing.remove(labels);
-        self.size -= expired.map_or(0, |leases| leases.len());
+        let expired: Vec<_> = self.of(labels).map(|(key, _)| key.clone()).collect();
+        for key in expired {
+            self.firing.remove(&key);
+        }
         true
     }
 
     /// Removes expired leases, now and then.
     fn evict(&mut self, now: Timestamp) {
-        if self.size < self.evict_at.max(FEW) {
+        if self.firing.len() < self.evict_at.max(FEW) {
             return;
         }
-        self.firing.retain(|_, leases| {
-            leases.retain(|_, lease| lease.until >= now);
-            !leases.is_empty()
-        });
-        self.size = self.firing.values().map(HashMap::len).sum();
-        self.evict_at = self.size * 2;
+        self.firing.retain(|_, lease| lease.until >= now);
+        self.evict_at = self.firing.len() * 2;
     }
 }

@@ -15,7 +15,7 @@ mod template;
 mod webhook;
 
 pub(crate) use sidewatch_engine::retrain::{
-    Attempt, Decision, GateKey, Gates, Hold, Hourly, Policy, Verify,
+    Attempt, Decision, Gate, GateKey, Gates, Hold, Hourly, Policy, Verify,
 };
 pub use sidewatch_engine::retrain::{RequestKind, RetrainRequest};
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::super::control::{Call, Credentials};
 use super::super::query::Query;
@@ -21,6 +21,11 @@ use super::reply::Reply;
 
 /// Largest body that is read, in bytes.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
+/// The path of Alertmanager's webhook, the only one whose body is read in pieces: Alertmanager sends
+/// all alerts of a group at once.
+pub(crate) const NOTIFICATIONS: &str = "/api/v1/alertmanager";
+/// Largest body that is read in pieces, in bytes.
+pub(super) const MAX_IN_PIECES: usize = 32 * MAX_BODY;
 /// Bytes of all bodies that are held at once.
 const MAX_HELD: usize = 8 * MAX_BODY;
 /// First allocation for a body, in bytes; Alertmanager's notifications are usually smaller.
@@ -46,6 +51,19 @@ impl Bodies {
             free: Arc::new(Semaphore::new(MAX_HELD)),
             counters,
         }
+    }
+
+    /// Counts a body that is not read. Returns the reply to its client.
+    fn refuse(&self, unread: &Unread) -> Reply {
+        let rejected = match unread {
+            Unread::Cut => return Reply::text(400, "the body was cut\n"),
+            Unread::TooLarge => Rejected::BodyTooLarge,
+            Unread::TimedOut => Rejected::BodyTimeout,
+            Unread::NoRoom => Rejected::BodyBudget,
+        };
+        self.counters.reject(rejected);
+        let (status, text) = explained(rejected);
+        Reply::text(status, text)
     }
 
     /// The request as a call whose body is still to be read.
@@ -87,6 +105,16 @@ impl Body {
         self.take(true).await
     }
 
+    /// Reads the body piece by piece: at most 32 MiB, within 10 s of waiting.
+    pub(crate) fn in_pieces(self) -> Pieces {
+        Pieces {
+            body: self,
+            size: 0,
+            waited: Duration::ZERO,
+            held: None,
+        }
+    }
+
     /// Reads the body under the same limits and keeps nothing of it.
     ///
     /// # Errors
@@ -97,26 +125,25 @@ impl Body {
 
     async fn take(mut self, keep: bool) -> Result<Received, Reply> {
         let taken = timeout(BODY_TIMEOUT, self.frames(keep)).await;
-        let rejected = match taken.unwrap_or(Err(Unread::TimedOut)) {
-            Ok(received) => return Ok(received),
-            Err(Unread::Cut) => return Err(Reply::text(400, "the body was cut\n")),
-            Err(Unread::TooLarge) => Rejected::BodyTooLarge,
-            Err(Unread::TimedOut) => Rejected::BodyTimeout,
-            Err(Unread::NoRoom) => Rejected::BodyBudget,
-        };
-        self.bodies.counters.reject(rejected);
-        let (status, text) = explained(rejected);
-        Err(Reply::text(status, text))
+        let taken = taken.unwrap_or(Err(Unread::TimedOut));
+        taken.map_err(|unread| self.bodies.refuse(&unread))
+    }
+
+    /// The next bytes of the body; `None` at the end.
+    async fn data(&mut self) -> Result<Option<Bytes>, Unread> {
+        while let Some(frame) = self.incoming.frame().await {
+            // Frames without data are trailers.
+            if let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
     }
 
     async fn frames(&mut self, keep: bool) -> Result<Received, Unread> {
         let mut received = Received::default();
         let mut size = 0;
-        while let Some(frame) = self.incoming.frame().await {
-            // Frames without data are trailers.
-            let Ok(data) = frame.map_err(|_| Unread::Cut)?.into_data() else {
-                continue;
-            };
+        while let Some(data) = self.data().await? {
             size += data.len();
             if size > MAX_BODY {
                 return Err(Unread::TooLarge);
@@ -127,6 +154,64 @@ impl Body {
         }
         Ok(received)
     }
+}
+
+/// A body that is read piece by piece.
+pub(crate) struct Pieces {
+    body: Body,
+    /// Bytes that have arrived.
+    size: usize,
+    /// Time spent waiting for the client.
+    waited: Duration,
+    /// The largest number of bytes that were held at once.
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Pieces {
+    /// The next piece; `None` at the end. `kept` is the number of bytes that the caller still holds of
+    /// earlier pieces: they count against the limit of all bodies, like the piece itself.
+    ///
+    /// # Errors
+    /// The reply to the client, if the body cannot be read or the bodies of other requests leave no
+    /// room for it.
+    pub(crate) async fn next(&mut self, kept: usize) -> Result<Option<Bytes>, Reply> {
+        let piece = self.piece(kept).await;
+        piece.map_err(|unread| self.body.bodies.refuse(&unread))
+    }
+
+    async fn piece(&mut self, kept: usize) -> Result<Option<Bytes>, Unread> {
+        let begin = Instant::now();
+        let rest = BODY_TIMEOUT.saturating_sub(self.waited);
+        let data = timeout(rest, self.body.data()).await;
+        self.waited += begin.elapsed();
+        let Some(data) = data.map_err(|_| Unread::TimedOut)?? else {
+            return Ok(None);
+        };
+        self.size += data.len();
+        if self.size > MAX_IN_PIECES {
+            return Err(Unread::TooLarge);
+        }
+        let needed = (kept + data.len()).next_multiple_of(FIRST_PIECE);
+        hold(&mut self.held, needed, &self.body.bodies.free)?;
+        Ok(Some(data))
+    }
+}
+
+/// Takes room for as many bytes, unless that many are held already.
+fn hold(
+    held: &mut Option<OwnedSemaphorePermit>,
+    bytes: usize,
+    free: &Arc<Semaphore>,
+) -> Result<(), Unread> {
+    let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let more = u32::try_from(bytes.saturating_sub(has)).map_err(|_| Unread::NoRoom)?;
+    let permit = Arc::clone(free).try_acquire_many_owned(more);
+    let permit = permit.map_err(|_| Unread::NoRoom)?;
+    match held {
+        Some(held) => held.merge(permit),
+        None => *held = Some(permit),
+    }
+    Ok(())
 }
 
 /// Why a body is not read.
@@ -155,13 +240,7 @@ impl Received {
             .map_or(0, OwnedSemaphorePermit::num_permits);
         if needed > capacity {
             let grown = needed.max(2 * capacity).clamp(FIRST_PIECE, MAX_BODY);
-            let more = u32::try_from(grown - capacity).map_err(|_| Unread::NoRoom)?;
-            let permit = Arc::clone(free).try_acquire_many_owned(more);
-            let permit = permit.map_err(|_| Unread::NoRoom)?;
-            match &mut self.held {
-                Some(held) => held.merge(permit),
-                None => self.held = Some(permit),
-            }
+            hold(&mut self.held, grown, free)?;
             self.bytes.reserve_exact(grown - self.bytes.len());
         }
         self.bytes.extend_from_slice(data);

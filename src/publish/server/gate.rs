@@ -15,7 +15,7 @@ use hyper::http::uri::Authority;
 use hyper::{Method, Request, Version};
 use tokio::task::yield_now;
 
-use super::body::MAX_BODY;
+use super::body::{MAX_BODY, MAX_IN_PIECES, NOTIFICATIONS};
 use super::counters::{Http, Rejected};
 use super::hosts::Hosts;
 use super::reply::{Answer, Reply};
@@ -100,7 +100,11 @@ impl Gate {
             return Err(Rejected::CrossSite);
         }
         let length = header(request, &CONTENT_LENGTH).parse::<u64>();
-        if length.is_ok_and(|length| length > MAX_BODY as u64) {
+        let most = match request.uri().path() {
+            NOTIFICATIONS => MAX_IN_PIECES,
+            _ => MAX_BODY,
+        };
+        if length.is_ok_and(|length| length > most as u64) {
             return Err(Rejected::BodyTooLarge);
         }
         Ok(is_foreign)

@@ -22,7 +22,7 @@ pub(crate) mod web;
 pub(super) use counters::Http;
 pub(crate) use counters::{refused_reasons, rejected_reasons};
 
-pub(crate) use body::{Body, Handler};
+pub(crate) use body::{Body, Handler, NOTIFICATIONS, Pieces};
 pub(crate) use hosts::Hosts;
 pub use listener::Server;
 pub(crate) use reply::Reply;

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use flate2::write::GzDecoder;
 use tokio::task::yield_now;
 
+use super::answers::Answers;
 use super::error::{Error, Kind};
 use super::request::Overflow;
 
@@ -28,13 +29,15 @@ const MAX_MEMBERS: u32 = 1024;
 
 /// How much to read, and what to do with more.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limit {
+pub(super) struct Limit<'a> {
     /// The body is too large from this many decompressed bytes on; 0 means no limit.
     pub(super) bytes: u64,
     pub(super) overflow: Overflow,
+    /// The budget of all answers together.
+    pub(super) answers: Option<&'a Answers>,
 }
 
-impl Limit {
+impl Limit<'_> {
     /// The limit for a response with this status: only the beginning of an error page is read.
     fn for_status(self, status: u16) -> Self {
         if status == 200 {
@@ -48,6 +51,7 @@ impl Limit {
         Self {
             bytes,
             overflow: Overflow::Truncate,
+            ..self
         }
     }
 
@@ -67,6 +71,17 @@ impl Limit {
         self.bytes != 0 && received >= self.bytes.saturating_add(MAX_GZIP_OVERHEAD_BYTES)
     }
 
+    /// Takes room for bytes from the budget of all answers.
+    fn has_room(self, bytes: usize) -> bool {
+        self.answers.is_none_or(|answers| answers.take(bytes))
+    }
+
+    fn no_room(self, url: &str) -> Error {
+        let most = self.answers.map_or(0, Answers::most);
+        let detail = format!("the answers of all targets have more than {most} bytes together");
+        Error::new(Kind::NoRoom, url, detail)
+    }
+
     fn exceeded(self, url: &str) -> Error {
         let detail = format!("it reaches the limit of {} bytes", self.bytes);
         Error::new(Kind::BodyTooLarge, url, detail)
@@ -76,8 +91,9 @@ impl Limit {
 /// Appends to a buffer until the limit is reached.
 struct LimitedBuffer<'a> {
     buffer: &'a mut Vec<u8>,
-    limit: Limit,
+    limit: Limit<'a>,
     full: bool,
+    has_no_room: bool,
 }
 
 impl Write for LimitedBuffer<'_> {
@@ -89,6 +105,10 @@ impl Write for LimitedBuffer<'_> {
             self.buffer
                 .extend_from_slice(&bytes[..room.min(bytes.len())]);
             return Err(io::Error::other("full"));
+        }
+        if !self.limit.has_room(bytes.len()) {
+            self.has_no_room = true;
+            return Err(io::Error::other("no room"));
         }
         self.buffer.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -137,10 +157,8 @@ impl<'a> Gzip<'a> {
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
-        self.member
-            .as_ref()
-            .is_some_and(|member| member.get_ref().full)
+    fn out(&self) -> Option<&LimitedBuffer<'a>> {
+        self.member.as_ref().map(GzDecoder::get_ref)
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -171,11 +189,19 @@ impl Decoder<'_> {
         }
     }
 
-    fn is_full(&self) -> bool {
+    fn out(&self) -> Option<&LimitedBuffer<'_>> {
         match self {
-            Self::Identity(out) => out.full,
-            Self::Gzip(stream) => stream.is_full(),
+            Self::Identity(out) => Some(out),
+            Self::Gzip(stream) => stream.out(),
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.out().is_some_and(|out| out.full)
+    }
+
+    fn has_no_room(&self) -> bool {
+        self.out().is_some_and(|out| out.has_no_room)
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -195,7 +221,7 @@ fn encoding_of(response: &reqwest::Response) -> String {
 /// A body that is being read.
 struct Reading<'a> {
     url: &'a str,
-    limit: Limit,
+    limit: Limit<'a>,
     decoder: Decoder<'a>,
     received: u64,
 }
@@ -206,7 +232,7 @@ impl<'a> Reading<'a> {
     fn of(
         url: &'a str,
         (status, encoding): (u16, &str),
-        limit: Limit,
+        limit: Limit<'a>,
         buffer: &'a mut Vec<u8>,
     ) -> Result<Option<Self>, Error> {
         let limit = limit.for_status(status);
@@ -214,6 +240,7 @@ impl<'a> Reading<'a> {
             buffer,
             limit,
             full: false,
+            has_no_room: false,
         };
         let decoder = match encoding {
             "" | "identity" => Decoder::Identity(out),
@@ -256,6 +283,9 @@ impl<'a> Reading<'a> {
                 Overflow::Fail => Err(self.limit.exceeded(self.url)),
             };
         }
+        if self.decoder.has_no_room() {
+            return Err(self.limit.no_room(self.url));
+        }
         written.map_err(|error| Error::new(Kind::Encoding, self.url, error.to_string()))?;
         Ok(true)
     }
@@ -269,6 +299,7 @@ impl<'a> Reading<'a> {
             Ok(()) => Ok(()),
             Err(_) if self.decoder.is_full() && self.limit.overflow == Overflow::Truncate => Ok(()),
             Err(_) if self.decoder.is_full() => Err(self.limit.exceeded(self.url)),
+            Err(_) if self.decoder.has_no_room() => Err(self.limit.no_room(self.url)),
             Err(error) => {
                 let detail = format!("the gzip stream is truncated or damaged: {error}");
                 Err(Error::new(Kind::Encoding, self.url, detail))
@@ -281,7 +312,7 @@ impl<'a> Reading<'a> {
 pub(super) async fn read(
     mut response: reqwest::Response,
     url: &str,
-    limit: Limit,
+    limit: Limit<'_>,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Error> {
     let encoding = encoding_of(&response);
@@ -316,6 +347,7 @@ pub fn inflate<'p>(
     let limit = Limit {
         bytes: limit,
         overflow: Overflow::Fail,
+        answers: None,
     };
     let mut buffer = Vec::new();
     let Some(mut reading) = Reading::of("body", (200, "gzip"), limit, &mut buffer)? else {
@@ -326,4 +358,49 @@ pub fn inflate<'p>(
     }
     reading.finish()?;
     Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::{Answers, Kind, Limit, Overflow, Reading};
+
+    fn gzipped(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn answers_have_one_budget_for_what_comes_out_of_them_until_the_next_round() {
+        let answers = Answers::new(100_000);
+        let limit = Limit {
+            bytes: 90_000,
+            overflow: Overflow::Fail,
+            answers: Some(&answers),
+        };
+        let read = |encoding: &str, body: &[u8]| {
+            let mut buffer = Vec::new();
+            let reading = Reading::of("http://a", (200, encoding), limit, &mut buffer);
+            let mut reading = reading.unwrap().unwrap();
+            let read = reading.take(body).and_then(|_| reading.finish());
+            read.map_err(|error| error.kind()).map(|()| buffer.len())
+        };
+        let body = vec![b'a'; 60_000];
+        for (first, second) in [("", "gzip"), ("gzip", ""), ("gzip", "gzip")] {
+            let sent = |encoding| match encoding {
+                "" => body.clone(),
+                _ => gzipped(&body),
+            };
+            answers.begin();
+            assert_eq!(read(first, &sent(first)), Ok(60_000));
+            assert_eq!(read(second, &sent(second)), Err(Kind::NoRoom));
+        }
+        answers.begin();
+        assert_eq!(read("", &body), Ok(60_000));
+    }
 }

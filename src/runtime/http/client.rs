@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::answers::Answers;
 use super::auth;
 use super::error::Error;
 use super::exchange::{Exchange, within};
@@ -33,6 +34,18 @@ impl Client {
             exchange: Exchange::new(settings),
             tokens,
         }
+    }
+
+    /// The same client, whose answers in one round have at most so many bytes together.
+    #[must_use]
+    pub(crate) fn with_answers(mut self, most: u64) -> Self {
+        self.exchange = self.exchange.with_answers(most);
+        self
+    }
+
+    /// The budget of its answers.
+    pub(crate) fn answers(&self) -> &Answers {
+        self.exchange.answers()
     }
 
     /// Sends a GET; the request fails if the response reaches `limit` bytes.

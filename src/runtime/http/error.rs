@@ -25,6 +25,8 @@ pub enum Kind {
     Reset,
     /// The response exceeds the size limit.
     BodyTooLarge,
+    /// The responses of this round leave no room for the response.
+    NoRoom,
     /// The response cannot be decompressed.
     Encoding,
     /// Too many redirects, one without a valid address, or one that a POST must not follow.
@@ -76,7 +78,9 @@ impl Error {
             | Kind::Credentials
             | Kind::Tls
             | Kind::Other => true,
-            Kind::BodyTooLarge | Kind::Encoding | Kind::Redirect | Kind::Request => false,
+            Kind::BodyTooLarge | Kind::NoRoom | Kind::Encoding | Kind::Redirect | Kind::Request => {
+                false
+            }
         }
     }
 }
@@ -89,6 +93,7 @@ impl fmt::Display for Error {
             Kind::Tls => "the TLS handshake failed",
             Kind::Reset => "the connection broke before the response was complete",
             Kind::BodyTooLarge => "the response is too large",
+            Kind::NoRoom => "there is no room for the response",
             Kind::Encoding => "the response cannot be decompressed",
             Kind::Redirect => "the redirect cannot be followed",
             Kind::Credentials => "the credentials are not available",

@@ -8,6 +8,7 @@ use reqwest::header::{
     CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 
+use super::answers::Answers;
 use super::auth;
 use super::body::{self, Limit};
 use super::error::{Error, Kind};
@@ -31,6 +32,7 @@ pub(super) struct Exchange {
     /// For the hosts that a redirect leads to, without our certificate and the server's name;
     /// `None` without any.
     strangers: Option<Box<Exchange>>,
+    answers: Answers,
 }
 
 #[derive(Debug, Clone)]
@@ -70,7 +72,21 @@ impl Exchange {
             secret_bodies: false,
             pool: Mutex::new(None),
             strangers,
+            answers: Answers::new(u64::MAX),
         }
+    }
+
+    /// The same pool, whose answers in one round have at most so many bytes together.
+    pub(super) fn with_answers(self, most: u64) -> Self {
+        Self {
+            answers: Answers::new(most),
+            ..self
+        }
+    }
+
+    /// The budget of its answers.
+    pub(super) fn answers(&self) -> &Answers {
+        &self.answers
     }
 
     /// The same pool for requests whose bodies hold a secret.
@@ -124,6 +140,7 @@ impl Exchange {
                     let limit = Limit {
                         bytes: request.limit,
                         overflow: request.overflow,
+                        answers: Some(&self.answers),
                     };
                     body::read(response, request.url, limit, buffer).await?;
                     return Ok(head);

@@ -6,6 +6,7 @@
 //! that they are configured for, and a POST never loses its body to a redirect. Every response has a
 //! size limit.
 
+mod answers;
 mod auth;
 mod body;
 mod client;

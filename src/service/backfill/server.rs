@@ -36,6 +36,7 @@ impl Server {
             timeout: ANSWER_TIMEOUT,
             answer: MAX_ANSWER,
             attempts: 1,
+            series: config.settings.scrape.limits(),
         };
         let questions = asked(&config.rules, settings);
         Self {

@@ -1,5 +1,6 @@
 //! One evaluation of one rule: identities, texts and conditions of its observations.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(super) struct Pass<'a> {
     pub(super) changes: Changes,
     /// A link to the rule's alerts.
     pub(super) url: Arc<str>,
+    /// The texts of the last alert, whose memory those of the next one share.
+    last_texts: RefCell<Annotations>,
 }
 
 impl<'a> Pass<'a> {
@@ -45,6 +48,7 @@ impl<'a> Pass<'a> {
             at,
             changes: Changes::default(),
             url: generator_url(rule, context),
+            last_texts: RefCell::default(),
         }
     }
 
@@ -192,7 +196,9 @@ pub(super) fn annotations(pass: &Pass<'_>, entry: &Entry) -> Annotations {
         }
         pairs.push((name.as_str().into(), text.into()));
     }
-    Annotations::new(pairs)
+    let texts = Annotations::new(pairs).sharing(&pass.last_texts.borrow());
+    pass.last_texts.replace(texts.clone());
+    texts
 }
 
 fn summary(rule: &AlertRule, entry: &Entry) -> String {

@@ -7,6 +7,9 @@
 use super::key::{Description, Key, Kind};
 use super::value::Value;
 
+/// Longest text that looks like a key; the longest key of a configuration has 33 characters.
+const LONGEST_KEY: usize = 40;
+
 impl Kind {
     /// Whether a secret may stand here or below.
     #[must_use]
@@ -68,13 +71,11 @@ pub(super) fn is_harmless(value: &Value) -> bool {
     })
 }
 
-/// Whether an unknown key looks like one: it may otherwise be a value in the place of a map, such
-/// as `{user:password}`.
+/// Whether an unknown key looks like one: words of lower-case letters. It may otherwise be a value in
+/// the place of a map, such as `{user:password}`, or a token in the place of a key.
 pub(super) fn looks_like_key(key: &str, value: &Value) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    *value != Value::Null
-        && key.starts_with(|c: char| c.is_ascii_alphabetic())
-        && key.chars().all(is_word)
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|c| c.is_ascii_lowercase());
+    *value != Value::Null && key.len() <= LONGEST_KEY && key.split(['_', '-']).all(is_word)
 }
 
 /// Whether the key of a map may be a value with its key, such as `{name:password}`.
@@ -116,5 +117,16 @@ mod tests {
         assert!(!looks_like_key("pasword", &Value::Null));
         assert!(!looks_like_key("me:s3cret", &one));
         assert!(!looks_like_key("Bearer s3cret", &one));
+        for token in [
+            "hunter2",
+            "AKIAIOSFODNN",
+            "dGVzdA",
+            "a1b2-c3d4",
+            "ghp_x1",
+            "",
+        ] {
+            assert!(!looks_like_key(token, &one), "{token}");
+        }
+        assert!(!looks_like_key(&"a".repeat(41), &one));
     }
 }

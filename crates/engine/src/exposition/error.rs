@@ -77,13 +77,15 @@ pub enum Reason {
     Limit,
     /// The body is not a valid exposition.
     Syntax,
+    /// Not scraped, because its last body took too long to read.
+    Resting,
     /// Anything else.
     Other,
 }
 
 impl Reason {
     /// All reasons, to initialize their counters at 0.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Timeout,
         Self::Connect,
         Self::Tls,
@@ -95,6 +97,7 @@ impl Reason {
         Self::Credentials,
         Self::Limit,
         Self::Syntax,
+        Self::Resting,
         Self::Other,
     ];
 
@@ -113,6 +116,7 @@ impl Reason {
             Self::Credentials => "credentials",
             Self::Limit => "limit",
             Self::Syntax => "syntax",
+            Self::Resting => "resting",
             Self::Other => "other",
         }
     }

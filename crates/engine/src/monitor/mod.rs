@@ -21,6 +21,7 @@ mod quota;
 mod recorder;
 mod records;
 mod reload;
+mod rest;
 mod results;
 mod retired;
 mod retraining;

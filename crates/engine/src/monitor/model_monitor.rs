@@ -59,7 +59,8 @@ pub(super) struct Stored {
     pub(super) alerts: BTreeSet<String>,
     pub(super) learnt: BTreeSet<String>,
     pub(super) counted: BTreeSet<String>,
-    pub(super) gates: Gates,
+    /// The digest of the gates.
+    pub(super) gates: u64,
 }
 
 impl ModelMonitor {
@@ -84,7 +85,10 @@ impl ModelMonitor {
             retraining: Retraining::new(&settings),
             last_tick: None,
             retired: Vec::new(),
-            stored: Stored::default(),
+            stored: Stored {
+                gates: Gates::default().digest(),
+                ..Stored::default()
+            },
             registry: registry.clone(),
             last_owner,
             evidence: EvidenceBook::default(),

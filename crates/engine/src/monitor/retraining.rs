@@ -127,7 +127,7 @@ impl Retraining {
         let known_series = present.chain(firing.iter().map(|alert| &alert.series));
         self.sweep(rule, &policy, known_series, at);
         let limit = self.settings.hourly_limit;
-        let mut hourly = Hourly::new(&self.gates, rule, limit, at, |_| true);
+        let mut hourly = Hourly::of_rule(&self.gates, rule, limit, at);
         for alert in &firing {
             let Some(sample) = judged.get(&alert.series) else {
                 continue;

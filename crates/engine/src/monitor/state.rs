@@ -147,10 +147,10 @@ impl ModelMonitor {
         changes.pending |= std::mem::replace(&mut self.stored.pending, is_pending);
         alerts.extend(self.retired.iter().map(Retired::stored));
         changes.alerts = replace(&mut self.stored.alerts, alerts);
-        changes.gates = (self.stored.gates != self.retraining.gates).then(|| {
-            self.stored.gates.clone_from(&self.retraining.gates);
-            self.stored.gates.clone()
-        });
+        let gates = self.retraining.gates.digest();
+        if std::mem::replace(&mut self.stored.gates, gates) != gates {
+            changes.gates = Some(self.retraining.gates.clone());
+        }
         let unsaved = self.unsaved();
         if with_knowledge {
             let Knowledge { learnt, counted } = self.knowledge();

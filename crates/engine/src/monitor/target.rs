@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::rest::Rest;
 use super::settings::{Ingest, Target};
 use crate::describe::bare_url;
 use crate::exposition::{Exposition, Ingested, Ingester, Reason};
@@ -43,6 +44,8 @@ pub struct TargetState {
     /// When discovery first found it; `None` if it was present from the start.
     pub(super) appeared: Option<Timestamp>,
     ingester: Ingester,
+    /// The rest after its last body, if that took long to read.
+    pub(super) rest: Option<Rest>,
 }
 
 /// The result of the last scrape.
@@ -88,6 +91,7 @@ impl TargetState {
             is_refusing: false,
             appeared: None,
             ingester,
+            rest: None,
         }
     }
 

@@ -5,6 +5,7 @@ use tracing::{debug, warn};
 use super::model_monitor::ModelMonitor;
 use super::pass::Pass;
 use super::proof::Known;
+use super::rest::Rest;
 use super::results::Results;
 use super::rollout::Rollout;
 use super::rule::Waiting;
@@ -85,8 +86,15 @@ impl ModelMonitor {
 
     /// The first part of a tick: ingests the scrape of each target, in their order.
     pub fn begin(&mut self, at: Timestamp, scraped: &[Scraped]) -> TickInProgress {
+        let has_others = self.targets.len() > 1;
         for (target, scraped) in self.targets.iter_mut().zip(scraped) {
+            let started = (self.stopwatch)();
             target.take(&mut self.window, at, scraped);
+            if has_others && scraped.result.is_ok() {
+                let took = (self.stopwatch)().saturating_sub(started);
+                let times = (scraped.duration, took);
+                target.rest = Rest::after(times, self.settings.interval, at);
+            }
             if let Some(error) = target.last.as_ref().and_then(|last| last.error.as_ref()) {
                 warn!(target = target.shown_url(), error, "scrape failed");
             }

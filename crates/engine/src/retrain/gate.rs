@@ -69,7 +69,7 @@ pub enum Hold {
         /// When it stops counting as under way.
         until: Timestamp,
     },
-    /// As many other series of its rule and model as may requested within the last hour.
+    /// As many other series as may request within an hour have requested.
     Limited {
         /// How many may.
         limit: usize,
@@ -126,7 +126,7 @@ pub enum Decision {
 
 /// The state of one rule and one series without the pod's identity: the cool-down and the request
 /// under way, which its replicas share, and the verdicts on each replica.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Gate {
     /// The latest verdicts on each series.
     #[serde(default)]
@@ -145,7 +145,7 @@ pub struct Gate {
     pub(super) verification: Option<Verification>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct InFlight {
     pub(super) id: String,
     pub(super) since: Timestamp,
@@ -164,7 +164,8 @@ pub struct Attempt<'a> {
     pub fired_at: Option<Timestamp>,
     /// `retraining.enabled`.
     pub enabled: bool,
-    /// The hourly limit, where it admits no further series; `None` where it does.
+    /// A limit beside that of the rule and model, where it admits no further series; `None` where it
+    /// does.
     pub limit: Option<usize>,
 }
 
@@ -330,7 +331,8 @@ impl Gate {
     }
 
     /// Whether it requested within the hour before `at`.
-    pub(super) fn asked_within_hour(&self, at: Timestamp) -> bool {
+    #[must_use]
+    pub fn asked_within_hour(&self, at: Timestamp) -> bool {
         self.last_request.is_some_and(|last| at < last + HOUR)
     }
 

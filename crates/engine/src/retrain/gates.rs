@@ -1,6 +1,7 @@
 //! The gates of all rules and series.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use super::verification::Verification;
 use super::{Gate, Policy, pairs};
 
 /// The gates of all rules and series.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Gates {
     #[serde(with = "pairs")]
     gates: BTreeMap<GateKey, Gate>,
@@ -205,6 +206,14 @@ impl Gates {
                     .or_insert_with(|| taints.clone());
             }
         }
+    }
+
+    /// A digest of all gates, by which a change is noticed without a copy of them.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// How many gates there are.

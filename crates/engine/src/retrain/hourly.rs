@@ -19,23 +19,37 @@ impl Hourly {
     /// Most series of a rule and model within an hour, unless configured.
     pub const DEFAULT: usize = 20;
 
-    /// Counts the gates of a rule that belong to a model; a `limit` of 0 admits all.
+    /// A limit under which no series has requested yet; a `limit` of 0 admits all.
     #[must_use]
-    pub fn new(
-        gates: &Gates,
-        rule: &str,
-        limit: usize,
-        at: Timestamp,
-        is_of_model: impl Fn(&GateKey) -> bool,
-    ) -> Self {
-        let asked = gates
-            .of_rule(rule)
-            .filter(|(key, gate)| gate.asked_within_hour(at) && is_of_model(key));
+    pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            asked: if limit == 0 { 0 } else { asked.count() },
+            asked: 0,
             held_back: 0,
         }
+    }
+
+    /// The limit of a rule, with the series that requested within the hour before `at`.
+    #[must_use]
+    pub fn of_rule(gates: &Gates, rule: &str, limit: usize, at: Timestamp) -> Self {
+        let asked = gates
+            .of_rule(rule)
+            .filter(|(_, gate)| gate.asked_within_hour(at));
+        Self {
+            asked: asked.count(),
+            ..Self::new(limit)
+        }
+    }
+
+    /// Counts a series that requested.
+    pub fn count(&mut self) {
+        self.asked += 1;
+    }
+
+    /// How many series may request within an hour.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Whether a series may request now. One that requested within the hour is counted already.
@@ -59,7 +73,8 @@ impl Hourly {
 }
 
 impl Gates {
-    /// Decides as [`Gate::decide`], under the limit of the gate's rule and model.
+    /// Decides as [`Gate::decide`], under the limit of the gate's rule and model, and under the
+    /// attempt's own.
     pub fn decide(
         &mut self,
         policy: &Policy,
@@ -71,10 +86,11 @@ impl Gates {
         let gate = self.gate(key);
         let is_counted = gate.asked_within_hour(attempt.at);
         let limit = (!hourly.admits(Some(gate), attempt.at)).then_some(hourly.limit);
+        let limit = limit.or(attempt.limit);
         let attempt = Attempt { limit, ..*attempt };
         let decision = gate.decide(policy, key, &attempt, veto);
         match &decision {
-            Decision::Request { .. } | Decision::DryRun { .. } if !is_counted => hourly.asked += 1,
+            Decision::Request { .. } | Decision::DryRun { .. } if !is_counted => hourly.count(),
             Decision::Hold(super::Hold::Limited { .. }) => hourly.hold_back(),
             Decision::Request { .. } | Decision::DryRun { .. } | Decision::Hold(_) => {}
         }
@@ -103,7 +119,7 @@ mod tests {
 
     /// One evaluation in which all of these users fire; returns those that requested.
     fn evaluate(gates: &mut Gates, policy: &Policy, users: &[u32], at: Timestamp) -> Vec<u32> {
-        let mut hourly = Hourly::new(gates, "Low", LIMIT, at, |_| true);
+        let mut hourly = Hourly::of_rule(gates, "Low", LIMIT, at);
         let mut asked = Vec::new();
         for user in users {
             let series = Labels::new([("user", user.to_string())]);
@@ -177,17 +193,17 @@ mod tests {
     }
 
     #[test]
-    fn rules_and_models_have_limits_of_their_own() {
+    fn each_rule_has_a_limit_of_its_own() {
         let (mut gates, policy) = (Gates::default(), Policy::default());
         let start = Timestamp::from_millis(1_700_000_000_000);
         evaluate(&mut gates, &policy, &[1, 2, 3], start);
-        let full = Hourly::new(&gates, "Low", LIMIT, start, |_| true);
+        let full = Hourly::of_rule(&gates, "Low", LIMIT, start);
         assert!(!full.admits(None, start));
         for other in [
-            Hourly::new(&gates, "Lowest", LIMIT, start, |_| true),
-            Hourly::new(&gates, "Lo", LIMIT, start, |_| true),
-            Hourly::new(&gates, "Low", LIMIT, start, |_| false),
-            Hourly::new(&gates, "Low", 0, start, |_| true),
+            Hourly::of_rule(&gates, "Lowest", LIMIT, start),
+            Hourly::of_rule(&gates, "Lo", LIMIT, start),
+            Hourly::new(LIMIT),
+            Hourly::of_rule(&gates, "Low", 0, start),
         ] {
             assert!(other.admits(None, start));
         }

@@ -9,7 +9,7 @@ use crate::metric::Labels;
 use super::pairs;
 
 /// The latest verdicts on each series, newest last: whether it was anomalous.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Verdicts {
     #[serde(with = "pairs")]

@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use super::attach::{Pair, attach};
 use super::strings::Strings;
+use crate::exposition::limits::excerpt;
 use crate::exposition::parse::{Family, FamilyType, Series, canonical_bound};
-use crate::exposition::{ExpositionError, Format, Limit, ScrapeLimits};
+use crate::exposition::{ExpositionError, Format, ScrapeLimits};
 use crate::metric::{Labels, SeriesFilter};
-
-/// Most characters of a name in a message.
-const MAX_EXCERPT: usize = 40;
 
 /// The decision about a new series.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ impl Policy {
             self.honor_labels,
             strings,
         );
-        self.check(&labels)?;
+        self.limits.check(&labels).map_err(Refusal::Limit)?;
         if format == Format::OpenMetrics && family.is_creation_time(&name) {
             return Ok(Decision::CreationTime);
         }
@@ -76,7 +74,7 @@ impl Policy {
     }
 
     /// Whether the labels keep to the limits, whatever the target's labels change about them.
-    /// Cheaper than [`Policy::check`], and `false` where only that can tell.
+    /// Cheaper than [`ScrapeLimits::check`], and `false` where only that can tell.
     fn is_surely_within_limits(&self, name: &str, pairs: &[Pair<'_>]) -> bool {
         let within = |limit: u64, found: usize| limit == 0 || found as u64 <= limit;
         let limits = &self.limits;
@@ -93,38 +91,6 @@ impl Policy {
                 fits(label, value) && (limits.label_name_length == 0 || target.get(label).is_none())
             })
     }
-
-    fn check(&self, labels: &Labels) -> Result<(), Refusal> {
-        let over = |setting, limit: u64, found: usize, what: &dyn Fn() -> String| {
-            if limit == 0 || found as u64 <= limit {
-                return Ok(());
-            }
-            Err(Refusal::Limit(ExpositionError::Limit {
-                setting,
-                limit,
-                found: found as u64,
-                what: what(),
-            }))
-        };
-        let name = excerpt(labels.name().unwrap_or(""));
-        let limits = &self.limits;
-        over(Limit::Labels, limits.labels, labels.len(), &|| {
-            format!("the number of labels of {name}")
-        })?;
-        for (label, value) in labels.iter() {
-            let (name_limit, value_limit) = (limits.label_name_length, limits.label_value_length);
-            over(Limit::LabelNameLength, name_limit, label.len(), &|| {
-                format!(
-                    "the length of the label name {:?} of {name}",
-                    excerpt(label)
-                )
-            })?;
-            over(Limit::LabelValueLength, value_limit, value.len(), &|| {
-                format!("the length of label {} of {name}", excerpt(label))
-            })?;
-        }
-        Ok(())
-    }
 }
 
 /// Whether the decision about a series depends on its metric family.
@@ -132,12 +98,6 @@ pub(super) fn depends_on_family(series: &Series, body: &[u8], format: Format) ->
     let bound = |label: &[u8]| label == b"le" || label == b"quantile";
     series.labels.iter().any(|(name, _)| bound(name.raw(body)))
         || (format == Format::OpenMetrics && series.name.raw(body).ends_with(b"_created"))
-}
-
-/// The start of a text that a target chose, for a message.
-fn excerpt(text: &str) -> &str {
-    let end = text.char_indices().nth(MAX_EXCERPT).map(|(at, _)| at);
-    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// The labels as exposed, bounds in canonical form.
