@@ -49,29 +49,22 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         .metric
         .or(keys.drift.as_ref().map(|_| Metric::PredictionDrift))
         .or_else(|| estimated(keys.estimate.as_ref()?));
-    if let Some(estimate) = keys.estimate {
+    let source = if let Some(estimate) = keys.estimate {
         let below = node.peek("estimate")?;
-        let estimate = estimate_rule(estimate, &keys.record, &below, context)?;
-        return Some(Rule::Record(Recording {
-            name: keys.record,
-            metric,
-            direction: keys.direction,
-            labels: record_labels(keys.labels, context),
-            source: Source::Estimate(Box::new(estimate)),
-            samples: None,
-        }));
-    }
-    let source = match (keys.drift, keys.ratio, keys.expr) {
-        (Some(drift), ..) => {
-            let below = node.peek("drift")?;
-            Source::Drift(Box::new(drift_rule(drift, &keys.record, &below, context)?))
-        }
-        (None, Some(ratio), _) => {
-            let below = node.peek("ratio")?;
-            Source::Ratio(Box::new(ratio_rule(ratio, &below, context)?))
-        }
-        (None, None, Some(expr)) => Source::Expr(within_retention(expr, "expr", node, context)?),
-        (None, None, None) => return None,
+        Source::Estimate(Box::new(estimate_rule(
+            estimate,
+            &keys.record,
+            &below,
+            context,
+        )?))
+    } else if let Some(drift) = keys.drift {
+        let below = node.peek("drift")?;
+        Source::Drift(Box::new(drift_rule(drift, &keys.record, &below, context)?))
+    } else if let Some(ratio) = keys.ratio {
+        let below = node.peek("ratio")?;
+        Source::Ratio(Box::new(ratio_rule(ratio, &below, context)?))
+    } else {
+        Source::Expr(within_retention(keys.expr?, "expr", node, context)?)
     };
     let samples = keys
         .samples

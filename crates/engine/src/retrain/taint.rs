@@ -12,7 +12,7 @@ const MOST: usize = 64;
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// Why a time is tainted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The rule's `unless` returned something, or could not be evaluated.
@@ -33,7 +33,7 @@ impl Cause {
 }
 
 /// A time whose observations do not count as evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Taint {
     /// The series that it concerns: those that have these labels; all if there are none.
     pub target: Labels,
@@ -58,7 +58,7 @@ impl Taint {
 }
 
 /// The tainted times of one rule, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Taints(Vec<Taint>);
 
