@@ -34,11 +34,7 @@ pub(in crate::config) struct Scalars {
 /// Every scalar of a text; `None` when it is not YAML or nested too deep.
 pub(in crate::config) fn scalars(text: &str) -> Option<Scalars> {
     let end = text.len();
-    // A byte order mark is no content, but counts.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let start = end - text.len();
-    let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| start + at).collect();
-    bytes.push(end);
+    let (text, bytes) = content(text);
     let byte = |index: usize| bytes.get(index).copied().unwrap_or(end);
     // One frame per container: its current key, and whether a key comes next.
     let mut frames: Vec<(String, Option<bool>)> = Vec::new();
@@ -96,6 +92,14 @@ pub(in crate::config) fn scalars(text: &str) -> Option<Scalars> {
         all: found,
         first_end: first_end.unwrap_or(end),
     })
+}
+
+/// The text without a byte order mark, and the byte of each character in the whole text.
+fn content(text: &str) -> (&str, Vec<usize>) {
+    let rest = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let start = text.len() - rest.len();
+    let bytes = rest.char_indices().map(|(at, _)| start + at);
+    (rest, bytes.collect())
 }
 
 /// Takes a scalar for the key of the innermost map if a key comes next.
