@@ -9,7 +9,8 @@ use super::definition::{RuleKey, RuleKind};
 use super::page::anchor;
 use super::query::Query;
 use super::shared::Shared;
-use super::snapshot::{Alert, Build, Point, Rule, Snapshot};
+use super::snapshot::{Alert, Point, Rule, Snapshot};
+use super::status;
 use crate::metric::{Timestamp, format_duration};
 
 /// Go's zero time, which Prometheus prints for "never".
@@ -23,7 +24,12 @@ pub(super) fn data(path: &str, query: &Query, shared: &Shared) -> Option<Result<
         "/api/v1/alerts" => Ok(alerts(&snapshot)),
         "/api/v1/signals" => Ok(signals(&shared.charted())),
         "/api/v1/targets" | "/api/v1/status/targets" => targets(query, &snapshot),
-        "/api/v1/status/buildinfo" => Ok(build_info()),
+        "/api/v1/metadata" => status::metadata(query),
+        // Samples are stored without exemplars.
+        "/api/v1/query_exemplars" => Ok(json!([])),
+        "/api/v1/status/buildinfo" => Ok(status::build_info()),
+        "/api/v1/status/runtimeinfo" => Ok(status::runtime_info(&snapshot)),
+        "/api/v1/status/flags" => Ok(status::flags(&snapshot)),
         "/api/v1/status/config" => Ok(configuration(&snapshot)),
         _ => return None,
     };
@@ -240,11 +246,6 @@ fn point(point: &Point) -> Value {
         "score": point.score,
         "state": point.state,
     })
-}
-
-/// Prometheus' keys where they mean something here.
-fn build_info() -> Value {
-    json!({"version": Build::VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""})
 }
 
 /// The configuration file as `yaml`, as Prometheus has it, and all files by name; no secrets.

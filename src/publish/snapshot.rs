@@ -40,6 +40,10 @@ pub struct Snapshot {
     pub receivers: Vec<Receiver>,
     /// Series in the window.
     pub series: u64,
+    /// How long the window keeps samples: as long as the rules look back.
+    pub window: Duration,
+    /// The longest that rules may look back, `storage.retention`.
+    pub retention: Duration,
     /// Hash of the configuration.
     pub config_hash: String,
     /// How targets are found by name; `None` when they are all listed.

@@ -185,6 +185,7 @@ fn open(
             deliveries,
             lifecycle,
             prober: None,
+            queries: None,
         },
         receiving: supervisor.token(RECEIVING),
         relay: Arc::new(watch::Sender::new(relay)),

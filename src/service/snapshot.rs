@@ -104,6 +104,8 @@ fn of_monitor(config: &Config, fixed: &Fixed, monitor: &ModelMonitor, at: Timest
         alerts: alerts(monitor, &fixed.rules),
         groups: groups(monitor, fixed, &config.rules),
         series: monitor.series() as u64,
+        window: monitor.window().limits().retention,
+        retention: config.settings.storage.retention,
         ..Snapshot::default()
     }
 }

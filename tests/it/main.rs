@@ -59,6 +59,7 @@ mod promql_oracle; // the evaluator compared with the real Prometheus
 #[path = "../../crates/engine/tests/it/promql_random.rs"]
 mod promql_random; // series and expressions from a seed
 mod promql_suite; // scripts in Prometheus' test language
+mod query_api; // queries beside the real Prometheus, promtool and Grafana
 mod ratio; // counts of the binary, across a restart
 mod readers; // clients that read large pages delay no scrape
 mod receiver_limits; // of the APIs of retraining receivers

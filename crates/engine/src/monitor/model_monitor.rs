@@ -143,6 +143,12 @@ impl ModelMonitor {
         still_instances(&self.window, counted, at)
     }
 
+    /// The stored series, for queries.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
     /// Series in the window.
     #[must_use]
     pub fn series(&self) -> usize {
