@@ -238,11 +238,7 @@ pub(crate) fn drift_rules(
     interval: Duration,
     registry: &Registry,
 ) -> Result<Vec<NamedDrift>, Problems> {
-    let reader = RuleReader {
-        registry,
-        retention: Settings::default().storage.retention,
-        interval,
-    };
+    let reader = RuleReader { registry, interval };
     let mut problems = Problems::default();
     let mut found = Vec::new();
     for name in names {

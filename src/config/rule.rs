@@ -13,8 +13,7 @@ use crate::alert::{self, AlertKind, Template};
 use crate::describe::Node;
 use crate::judge::{StrategyConfig, StrategyContext};
 use crate::map::{Recording, Source};
-use crate::metric::{Direction, Label, Metric, format_duration};
-use crate::promql::Expr;
+use crate::metric::{Direction, Label, Metric};
 use crate::rules::{Retrain, Rule, Watch};
 
 /// The context of a rule: inherited settings and limits.
@@ -34,7 +33,7 @@ pub(super) struct RuleContext<'a> {
 pub(super) fn rule(keys: RuleKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     match keys {
         RuleKeys::Record(keys) => record(*keys, node, context),
-        RuleKeys::Alert(keys) => plain(keys, node, context),
+        RuleKeys::Alert(keys) => Some(plain(keys, node, context)),
         RuleKeys::Watch(keys) => watch(*keys, node, context),
     }
 }
@@ -52,26 +51,22 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
             let below = node.peek("ratio")?;
             Source::Ratio(Box::new(ratio_rule(ratio, &below, context)?))
         }
-        (None, None, Some(expr)) => Source::Expr(within_retention(expr, "expr", node, context)?),
+        (None, None, Some(expr)) => Source::Expr(expr),
         (None, None, None) => return None,
     };
-    let samples = keys
-        .samples
-        .and_then(|samples| within_retention(samples, "samples", node, context));
     Some(Rule::Record(Recording {
         name: keys.record,
         metric,
         direction: keys.direction,
         labels: record_labels(keys.labels, context),
         source,
-        samples,
+        samples: keys.samples,
     }))
 }
 
-fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
-    let expr = within_retention(keys.expr, "expr", node, context);
+fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Rule {
+    let expr = keys.expr;
     let labels = alert_labels(keys.labels, node, context);
-    let expr = expr?;
     let alert = alert::AlertRule {
         name: keys.alert.into(),
         group: context.group.into(),
@@ -84,7 +79,7 @@ fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
         annotations: keys.annotations,
         ..alert::AlertRule::default()
     };
-    Some(Rule::Alert { expr, alert })
+    Rule::Alert { expr, alert }
 }
 
 /// The problem of a strategy `ratio` that gets no counts.
@@ -104,14 +99,10 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     });
     let metric = keys.metric.or(recorded).unwrap_or_default();
     let direction = keys.direction.unwrap_or_else(|| metric.direction());
-    let expr = within_retention(keys.expr, "expr", node, context);
-    let samples = keys
-        .samples
-        .and_then(|samples| within_retention(samples, "samples", node, context));
     let labels = alert_labels(keys.labels, node, context);
     let strategy = checked(keys.strategy, direction, node, context);
-    let retrain = keys.retrain.map(|keys| retrain(keys, node, context));
-    let expr = expr?;
+    let retrain = keys.retrain.map(retrain);
+    let expr = keys.expr;
     if strategy.as_ref().is_some_and(judges_counts) && expr.selector().is_none() {
         node.problem_below("expr", NO_COUNTS);
     }
@@ -131,7 +122,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     };
     Some(Rule::Watch(Box::new(Watch {
         expr,
-        samples,
+        samples: keys.samples,
         metric,
         direction,
         strategy: strategy?,
@@ -172,27 +163,6 @@ fn record_labels(own: Vec<(String, String)>, context: &RuleContext<'_>) -> Vec<L
     labels.into_iter().map(label).collect()
 }
 
-/// An expression, if it looks back no further than samples are kept.
-fn within_retention(
-    expr: Expr,
-    key: &str,
-    node: &Node<'_>,
-    context: &RuleContext<'_>,
-) -> Option<Expr> {
-    let retention = context.reader.retention;
-    let reach = expr.reach();
-    if reach > retention {
-        let message = format!(
-            "looks back over {}, more than the storage.retention of {}; shorten the range or raise the retention",
-            format_duration(reach),
-            format_duration(retention)
-        );
-        node.problem_below(key, message);
-        return None;
-    }
-    Some(expr)
-}
-
 /// A strategy, if it can be built.
 fn checked(
     config: StrategyConfig,
@@ -212,13 +182,10 @@ fn checked(
     problems.is_empty().then_some(config)
 }
 
-fn retrain(keys: RetrainKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Retrain {
-    let unless = keys
-        .unless
-        .and_then(|expr| within_retention(expr, "retrain.unless", node, context));
+fn retrain(keys: RetrainKeys) -> Retrain {
     Retrain {
         cooldown: keys.cooldown,
         after: keys.after,
-        unless,
+        unless: keys.unless,
     }
 }

@@ -146,6 +146,7 @@ fn rules(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
 
 fn rule(rule: &Rule, active: &[&Alert], exclude_alerts: bool) -> Value {
     let health = match (rule.last, &rule.error) {
+        _ if rule.unsupported.is_some() => "unsupported",
         (None, _) => "unknown",
         (Some(_), None) => "ok",
         (Some(_), Some(_)) => "err",
@@ -168,8 +169,8 @@ fn rule(rule: &Rule, active: &[&Alert], exclude_alerts: bool) -> Value {
     if rule.definition.kind != RuleKind::Record || !rule.definition.labels.is_empty() {
         value["labels"] = map(&rule.definition.labels).into();
     }
-    if let Some(error) = &rule.error {
-        value["lastError"] = error.clone().into();
+    if let Some(why) = rule.problem() {
+        value["lastError"] = why.into();
     }
     if rule.definition.kind == RuleKind::Record {
         value["type"] = "recording".into();

@@ -346,6 +346,7 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
     publish::Rule {
         definition: Arc::clone(definition),
         error: health.error.clone(),
+        unsupported: health.unsupported.clone(),
         is_empty: health.empty,
         last: health.at,
         took: health.took,

@@ -49,6 +49,7 @@ mod infinite; // values beyond every bound
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager
 mod layers; // allowed dependencies between modules
 mod links; // the links of alerts are followed
+mod long_ranges; // rules that look back further than the window
 mod monitor; // ticks without a socket or a clock
 mod outbox; // kill -9, and the command
 mod packs; // the packs' own tests

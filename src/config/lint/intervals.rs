@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use super::{Finding, Lint, RuleContext, SetContext};
 use crate::metric::format_duration;
-use crate::monitor::evaluated_every;
-use crate::rules::{Group, Rule};
+use crate::monitor::{Settings, evaluated_every, out_of_reach};
+use crate::rules::{Group, Recorded, Rule};
 
 /// How far an instant selector looks back, as in Prometheus.
 pub(super) const LOOKBACK: Duration = Duration::from_secs(300);
 
 pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Finding>) {
+    let settings = set.input.config.monitor_settings();
+    let recorded = Recorded::of(&set.input.config.rules);
     for group in groups {
         findings.extend(uneven(group, set));
         for (index, rule) in group.rules.iter().enumerate() {
@@ -21,6 +23,7 @@ pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Fi
                 set,
             };
             findings.extend(slow_record(&context, groups));
+            findings.extend(beyond_retention(&context, &settings, &recorded));
         }
     }
 }
@@ -44,6 +47,16 @@ fn uneven(group: &Group, set: &SetContext<'_>) -> Option<Finding> {
             "{written} {what} the scrape interval of {scrape}, so the group runs every {every_text} instead of {written}; write {every_text}, or change global.scrape_interval"
         ),
     })
+}
+
+/// A rule that looks back further than samples are kept.
+fn beyond_retention(
+    context: &RuleContext<'_>,
+    settings: &Settings,
+    recorded: &Recorded,
+) -> Option<Finding> {
+    let why = out_of_reach(settings, recorded, context.rule)?;
+    Some(context.remark(Lint::BeyondRetention, "expr", why))
 }
 
 /// A plain alert that reads a record which disappears between two evaluations of its group.
