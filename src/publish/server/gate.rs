@@ -24,7 +24,7 @@ use super::web::{Active, Login, Passwords, Reloader};
 /// The path of the configuration, which only requests for a host of ours may read.
 const CONFIGURATION: &str = "/api/v1/status/config";
 /// Paths at which POST reads, with the parameters in its body, as Prometheus' clients do.
-const READ_BY_POST: [&str; 4] = [
+pub(super) const READ_BY_POST: [&str; 4] = [
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/labels",

@@ -15,6 +15,7 @@ use super::super::encode::Exposition;
 use super::super::query::Query;
 use super::super::shared::Shared;
 use super::super::{api, page};
+use super::gate::READ_BY_POST;
 use super::renderer::{Asked, Rendered};
 use super::reply::{Answer, Reply};
 
@@ -126,6 +127,13 @@ fn page_of(asked: &Asked, shared: &Shared) -> Reply {
 }
 
 fn api_page(path: &str, query: Option<&str>, shared: &Shared) -> Reply {
+    // The control answers these as soon as it is there.
+    if READ_BY_POST.contains(&path)
+        && let Err(reason) = shared.readiness()
+    {
+        let body = api::error("unavailable", reason.trim_end());
+        return Reply::new(503, "application/json", body);
+    }
     let (status, body) = match api::data(path, &Query::parse(query), shared) {
         Some(Ok(data)) => (200, api::success(&data)),
         Some(Err(message)) => (400, api::error("bad_data", &message)),
