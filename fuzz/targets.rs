@@ -15,6 +15,7 @@ use sidewatch::internals::config::{RuleReader, read_settings, read_web};
 use sidewatch::internals::notify::retrain::Entry;
 use sidewatch::internals::relay::notified;
 use sidewatch::internals::runtime::http::inflate;
+use sidewatch::internals::service::fuzz_params;
 use sidewatch_engine::alert::template::Scope;
 use sidewatch_engine::alert::{
     AlertRule, Context, NoData, Observation, Outcome, Template, Tracker,
@@ -32,7 +33,7 @@ use crate::exposition_reference;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 11] = [
+pub(crate) const TARGETS: [Target; 12] = [
     ("exposition_text", exposition_text),
     ("exposition_openmetrics", exposition_openmetrics),
     ("promql", promql),
@@ -44,6 +45,7 @@ pub(crate) const TARGETS: [Target; 11] = [
     ("series_notation", series_notation),
     ("gzip_body", gzip_body),
     ("relay_message", relay_message),
+    ("query_params", query_params),
 ];
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -100,6 +102,7 @@ const OPTIONS: Options = Options {
     default_subquery_step: STEP,
     delayed_name_removal: false,
     max_result_series: 100,
+    max_result_points: 100_000,
     max_samples: 20_000,
 };
 
@@ -369,4 +372,9 @@ pub(crate) fn relay_message(data: &[u8]) {
             .map(|(name, text)| name.len() + text.len());
         assert!(of_annotations.sum::<usize>() <= 32 << 10);
     }
+}
+
+/// Any text of a URL or a form is read as the parameters of a query within their limits, or refused.
+pub(crate) fn query_params(data: &[u8]) {
+    fuzz_params(&String::from_utf8_lossy(data));
 }

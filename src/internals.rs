@@ -134,7 +134,7 @@ pub mod scrape {
 
 /// From `service`.
 pub mod service {
-    pub use crate::service::published;
+    pub use crate::service::{fuzz_params, published};
 }
 
 /// From `state`.

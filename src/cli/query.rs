@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde_json::{Value as Json, json};
 
 use super::error::Error;
 use super::scrape_window::ScrapeWindow;
@@ -14,6 +13,7 @@ use super::snapshots::{Snapshot, snapshots};
 use crate::metric::{Timestamp, parse_duration};
 use crate::promql::{self, Evaluation, Expr, ExprValue, InstantSample, SeriesPoints, format_value};
 use crate::series::{self, Window};
+use crate::service::{Notes, evaluation_json};
 
 /// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -128,46 +128,8 @@ fn matrix_lines(series: &SeriesPoints) -> Vec<String> {
 }
 
 fn print_json(out: &mut dyn Write, evaluation: &Evaluation, at: Timestamp) -> io::Result<()> {
-    let point = |at: Timestamp, value: f64| json!([number(at), format_value(value)]);
-    let (kind, result) = match &evaluation.value {
-        ExprValue::Scalar(value) => ("scalar", point(at, *value)),
-        ExprValue::Text(text) => ("string", json!([number(at), text])),
-        ExprValue::Vector(samples) => {
-            let sample =
-                |s: &InstantSample| json!({"metric": s.labels, "value": point(s.at, s.value)});
-            ("vector", Json::Array(samples.iter().map(sample).collect()))
-        }
-        ExprValue::Matrix(series) => {
-            let series = series.iter().map(|series| {
-                let points = series.points.iter().map(|(at, value)| point(*at, *value));
-                json!({"metric": series.labels, "values": Json::Array(points.collect())})
-            });
-            ("matrix", Json::Array(series.collect()))
-        }
-    };
-    write!(
-        out,
-        r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}"#
-    )?;
-    for (key, notes) in [
-        ("warnings", &evaluation.warnings),
-        ("infos", &evaluation.infos),
-    ] {
-        if !notes.is_empty() {
-            let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
-            write!(out, r#","{key}":{}"#, json!(notes))?;
-        }
-    }
-    writeln!(out, "}}")
-}
-
-/// Seconds as a JSON number; whole seconds without a fraction, as Prometheus writes them.
-fn number(at: Timestamp) -> Json {
-    if at.as_millis() % 1000 == 0 {
-        json!(at.as_millis() / 1000)
-    } else {
-        json!(at.as_secs_f64())
-    }
+    let notes = Notes::of(evaluation);
+    writeln!(out, "{}", evaluation_json(&evaluation.value, at, &notes))
 }
 
 #[cfg(test)]

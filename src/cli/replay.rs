@@ -1,5 +1,6 @@
 //! Replays history through a monitor and records its judgements, alerts and deliveries.
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,10 @@ use crate::config::settings::{Alertmanager, Settings, Target, Webhook};
 use crate::config::{Config, Problems};
 use crate::judge::Registry;
 use crate::metric::{Labels, Timestamp};
-use crate::monitor::{Results, Scraped};
+use crate::monitor::{self, Results, Scraped, out_of_reach};
 use crate::replay;
 pub(crate) use crate::replay::{Fired, Judged, Point};
+use crate::rules::{Recorded, RuleSet};
 
 /// The result of a replay.
 #[derive(Debug, Default)]
@@ -136,6 +138,7 @@ impl Player {
     pub(crate) fn new(config: &Config) -> Self {
         let rules = Arc::new(config.rules.clone());
         let settings = config.monitor_settings();
+        note_unsupported(&settings, &rules);
         Self {
             player: replay::Player::new(settings, rules, &Registry::default()),
             deliveries: DeliveryLog::new(&config.settings),
@@ -159,6 +162,21 @@ impl Player {
         Replay {
             result: self.player.finish(),
             deliveries: self.deliveries.into_deliveries(),
+        }
+    }
+}
+
+/// Says which rules are not evaluated, so that their silence is not taken for health. Standard
+/// output is only for the result.
+fn note_unsupported(settings: &monitor::Settings, rules: &RuleSet) {
+    let recorded = Recorded::of(rules);
+    for rule in rules.rules() {
+        if let Some(why) = out_of_reach(settings, &recorded, rule) {
+            drop(writeln!(
+                io::stderr().lock(),
+                "sidewatch: {}: {why}",
+                rule.name()
+            ));
         }
     }
 }

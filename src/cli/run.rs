@@ -62,6 +62,9 @@ pub(super) struct Run {
     /// Time between scrapes
     #[arg(long = "scrape.interval", value_name = "DURATION", value_parser = parse_duration)]
     scrape_interval: Option<Duration>,
+    /// How far back rules may look over the window; a rule that looks back further is not evaluated
+    #[arg(long = "storage.retention", value_name = "DURATION", value_parser = parse_duration)]
+    retention: Option<Duration>,
     /// Maximum number of series kept in the window
     #[arg(long = "limit.series", value_name = "N")]
     series_limit: Option<u64>,
@@ -209,6 +212,9 @@ impl Run {
     fn adjust(&self, settings: &mut Settings) {
         if let Some(limit) = self.series_limit {
             settings.scrape.series_limit = limit;
+        }
+        if let Some(retention) = self.retention {
+            settings.storage.retention = retention;
         }
         if let Some(path) = &self.serving.storage_path {
             settings.storage.path = Some(path.clone());

@@ -332,11 +332,7 @@ fn named<T>(
     registry: &Registry,
     find: impl Fn(&Rule) -> Option<T>,
 ) -> Result<Vec<(String, T)>, Problems> {
-    let reader = RuleReader {
-        registry,
-        retention: Settings::default().storage.retention,
-        interval,
-    };
+    let reader = RuleReader { registry, interval };
     let mut problems = Problems::default();
     let mut found = Vec::new();
     for name in names {

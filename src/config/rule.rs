@@ -17,9 +17,8 @@ use crate::describe::Node;
 use crate::judge::{StrategyConfig, StrategyContext};
 use crate::map::estimate::Estimated;
 use crate::map::{Recording, Source};
-use crate::metric::{Direction, Label, Metric, format_duration};
+use crate::metric::{Direction, Label, Metric};
 use crate::notify::retrain::Verify;
-use crate::promql::Expr;
 use crate::rules::{Retrain, Rule, Watch};
 
 /// The context of a rule: inherited settings and limits.
@@ -39,7 +38,7 @@ pub(super) struct RuleContext<'a> {
 pub(super) fn rule(keys: RuleKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
     match keys {
         RuleKeys::Record(keys) => record(*keys, node, context),
-        RuleKeys::Alert(keys) => plain(keys, node, context),
+        RuleKeys::Alert(keys) => Some(plain(keys, node, context)),
         RuleKeys::Watch(keys) => watch(*keys, node, context),
     }
 }
@@ -64,18 +63,15 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         let below = node.peek("ratio")?;
         Source::Ratio(Box::new(ratio_rule(ratio, &below, context)?))
     } else {
-        Source::Expr(within_retention(keys.expr?, "expr", node, context)?)
+        Source::Expr(keys.expr?)
     };
-    let samples = keys
-        .samples
-        .and_then(|samples| within_retention(samples, "samples", node, context));
     Some(Rule::Record(Recording {
         name: keys.record,
         metric,
         direction: keys.direction,
         labels: record_labels(keys.labels, context),
         source,
-        samples,
+        samples: keys.samples,
         optional: keys.optional,
     }))
 }
@@ -86,10 +82,9 @@ fn estimated(estimate: &EstimateKeys) -> Option<Metric> {
     (estimate.of != Estimated::Gap).then_some(Metric::Accuracy)
 }
 
-fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<Rule> {
-    let expr = within_retention(keys.expr, "expr", node, context);
+fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Rule {
+    let expr = keys.expr;
     let labels = alert_labels(keys.labels, node, context);
-    let expr = expr?;
     let alert = alert::AlertRule {
         name: keys.alert.into(),
         group: context.group.into(),
@@ -102,7 +97,7 @@ fn plain(keys: AlertKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
         annotations: keys.annotations,
         ..alert::AlertRule::default()
     };
-    Some(Rule::Alert { expr, alert })
+    Rule::Alert { expr, alert }
 }
 
 /// The problem of a strategy `ratio` that gets no counts.
@@ -122,14 +117,10 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     });
     let metric = keys.metric.or(recorded).unwrap_or_default();
     let direction = keys.direction.unwrap_or_else(|| metric.direction());
-    let expr = within_retention(keys.expr, "expr", node, context);
-    let samples = keys
-        .samples
-        .and_then(|samples| within_retention(samples, "samples", node, context));
+    let expr = keys.expr;
     let labels = alert_labels(keys.labels, node, context);
     let strategy = checked(keys.strategy, direction, node, context);
-    let retrain = keys.retrain.map(|keys| retrain(keys, node, context));
-    let expr = expr?;
+    let retrain = keys.retrain.map(retrain);
     if strategy.as_ref().is_some_and(judges_counts) && expr.selector().is_none() {
         node.problem_below("expr", NO_COUNTS);
     }
@@ -149,7 +140,7 @@ fn watch(keys: WatchKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Option<
     };
     Some(Rule::Watch(Box::new(Watch {
         expr,
-        samples,
+        samples: keys.samples,
         metric,
         direction,
         strategy: strategy?,
@@ -191,27 +182,6 @@ fn record_labels(own: Vec<(String, String)>, context: &RuleContext<'_>) -> Vec<L
     labels.into_iter().map(label).collect()
 }
 
-/// An expression, if it looks back no further than samples are kept.
-fn within_retention(
-    expr: Expr,
-    key: &str,
-    node: &Node<'_>,
-    context: &RuleContext<'_>,
-) -> Option<Expr> {
-    let retention = context.reader.retention;
-    let reach = expr.reach();
-    if reach > retention {
-        let message = format!(
-            "looks back over {}, more than the storage.retention of {}; shorten the range or raise the retention",
-            format_duration(reach),
-            format_duration(retention)
-        );
-        node.problem_below(key, message);
-        return None;
-    }
-    Some(expr)
-}
-
 /// A strategy, if it can be built.
 fn checked(
     config: StrategyConfig,
@@ -231,14 +201,11 @@ fn checked(
     problems.is_empty().then_some(config)
 }
 
-fn retrain(keys: RetrainKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Retrain {
-    let unless = keys
-        .unless
-        .and_then(|expr| within_retention(expr, "retrain.unless", node, context));
+fn retrain(keys: RetrainKeys) -> Retrain {
     Retrain {
         cooldown: keys.cooldown,
         after: keys.after,
-        unless,
+        unless: keys.unless,
         verify: verify(&keys.verify),
         rollback: keys.rollback,
     }

@@ -16,7 +16,7 @@ const RHOBS_VERSION: &str = "monitoring.rhobs/v1";
 
 static EXPRESSION: Scalar = Scalar {
     name: "expression",
-    doc: "A PromQL expression. Its ranges reach back over at most `storage.retention`.",
+    doc: "A PromQL expression. A rule whose ranges reach back over more than `storage.retention` is loaded and not evaluated.",
     schema: || json!({"type": ["string", "number"]}),
     show: |number| number.to_string(),
 };

@@ -7,7 +7,7 @@ use super::problem::Problems;
 use super::rule::{RuleContext, rule};
 use super::rule_keys::{GroupKeys, GroupsKeys, ListKeys, ManifestKeys, WITHOUT_EFFECT};
 use super::rule_shapes::{LISTS, MANIFEST};
-use super::settings::{Global, Settings, Storage};
+use super::settings::{Global, Settings};
 use super::yaml::Document;
 use crate::describe::{Keys, Node, Reader};
 use crate::judge::Registry;
@@ -19,8 +19,6 @@ use crate::rules::{Group, Place};
 pub struct RuleReader<'a> {
     /// The known strategies.
     pub registry: &'a Registry,
-    /// The longest window a rule may look back over.
-    pub retention: Duration,
     /// The scrape interval, for strategies that count samples.
     pub interval: Duration,
 }
@@ -40,7 +38,6 @@ impl<'a> RuleReader<'a> {
     pub fn new(registry: &'a Registry) -> Self {
         Self {
             registry,
-            retention: Storage::default().retention,
             interval: Global::default().scrape_interval,
         }
     }
@@ -50,12 +47,6 @@ impl<'a> RuleReader<'a> {
     pub fn under(settings: &Settings, registry: &'a Registry) -> Self {
         Self {
             registry,
-            retention: if settings.scrape.source.is_some() {
-                // The server's retention counts, and only the server knows it.
-                Duration::MAX
-            } else {
-                settings.storage.retention
-            },
             interval: settings.global.scrape_interval,
         }
     }

@@ -392,8 +392,9 @@ section! {
     pub struct Storage {
         /// Folder for state that survives a restart; everything is in memory without it.
         pub path: Option<PathBuf> as Option<Folder> = None, refused(), example("/var/lib/sidewatch");
-        /// Longest window a rule may look back over.
-        pub retention: Duration = Duration::from_secs(3600);
+        /// How far back a rule may look over the window. The window keeps what the rules need, up to
+        /// this; a rule that needs more is loaded and marked as unsupported.
+        pub retention: Duration = Duration::from_secs(7200);
     }
 }
 

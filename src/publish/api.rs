@@ -9,7 +9,8 @@ use super::definition::{RuleKey, RuleKind};
 use super::page::anchor;
 use super::query::Query;
 use super::shared::Shared;
-use super::snapshot::{Alert, Build, Point, Rule, Snapshot};
+use super::snapshot::{Alert, Point, Rule, Snapshot};
+use super::status;
 use crate::metric::{Timestamp, format_duration};
 
 /// Go's zero time, which Prometheus prints for "never".
@@ -23,7 +24,12 @@ pub(super) fn data(path: &str, query: &Query, shared: &Shared) -> Option<Result<
         "/api/v1/alerts" => Ok(alerts(&snapshot)),
         "/api/v1/signals" => Ok(signals(&shared.charted())),
         "/api/v1/targets" | "/api/v1/status/targets" => targets(query, &snapshot),
-        "/api/v1/status/buildinfo" => Ok(build_info()),
+        "/api/v1/metadata" => status::metadata(query),
+        // Samples are stored without exemplars.
+        "/api/v1/query_exemplars" => Ok(json!([])),
+        "/api/v1/status/buildinfo" => Ok(status::build_info()),
+        "/api/v1/status/runtimeinfo" => Ok(status::runtime_info(&snapshot)),
+        "/api/v1/status/flags" => Ok(status::flags(&snapshot)),
         "/api/v1/status/config" => Ok(configuration(&snapshot)),
         _ => return None,
     };
@@ -140,6 +146,7 @@ fn rules(query: &Query, snapshot: &Snapshot) -> Result<Value, String> {
 
 fn rule(rule: &Rule, active: &[&Alert], exclude_alerts: bool) -> Value {
     let health = match (rule.last, &rule.error) {
+        _ if rule.unsupported.is_some() => "unsupported",
         (None, _) => "unknown",
         (Some(_), None) => "ok",
         (Some(_), Some(_)) => "err",
@@ -162,8 +169,8 @@ fn rule(rule: &Rule, active: &[&Alert], exclude_alerts: bool) -> Value {
     if rule.definition.kind != RuleKind::Record || !rule.definition.labels.is_empty() {
         value["labels"] = map(&rule.definition.labels).into();
     }
-    if let Some(error) = &rule.error {
-        value["lastError"] = error.clone().into();
+    if let Some(why) = rule.problem() {
+        value["lastError"] = why.into();
     }
     if rule.definition.kind == RuleKind::Record {
         value["type"] = "recording".into();
@@ -240,11 +247,6 @@ fn point(point: &Point) -> Value {
         "score": point.score,
         "state": point.state,
     })
-}
-
-/// Prometheus' keys where they mean something here.
-fn build_info() -> Value {
-    json!({"version": Build::VERSION, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": ""})
 }
 
 /// The configuration file as `yaml`, as Prometheus has it, and all files by name; no secrets.

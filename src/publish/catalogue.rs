@@ -174,6 +174,8 @@ catalogue! {
             "Evaluations of the rule that failed.").labels(RULE_ONLY);
         RULE_EVALUATION_FAILING = gauge("sidewatch_rule_evaluation_failing", Unit::Flag,
             "1 if the last evaluation of the rule failed.").labels(RULE_ONLY);
+        RULE_UNSUPPORTED = gauge("sidewatch_rule_unsupported", Unit::Flag,
+            "1 if the rule is not evaluated, because it looks back over more than storage.retention.").labels(RULE_ONLY);
         RULE_SERIES = gauge("sidewatch_rule_series", Unit::Count,
             "Series that the watch judges and remembers, or distributions and ratios that the record counts.").labels(RULE_ONLY);
         RULE_SERIES_REFUSED = counter("sidewatch_rule_series_refused_total",

@@ -26,11 +26,20 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whether the body is said to be a form.
+    pub(crate) fn is_form(&self) -> bool {
+        self.has_type("application/x-www-form-urlencoded")
+    }
+
     /// Whether the body is said to be JSON, which a browser does not let a page of another site
     /// send.
     pub(crate) fn is_json(&self) -> bool {
+        self.has_type("application/json")
+    }
+
+    fn has_type(&self, wanted: &str) -> bool {
         let essence = self.content_type.split(';').next().unwrap_or("");
-        essence.trim().eq_ignore_ascii_case("application/json")
+        essence.trim().eq_ignore_ascii_case(wanted)
     }
 }
 
@@ -70,7 +79,8 @@ impl Control {
         }
     }
 
-    /// Answers these paths too, instead of the server.
+    /// Answers these paths too, instead of the server. One that ends in a slash means all below
+    /// it.
     #[must_use]
     pub fn with_paths(self, paths: &'static [&'static str]) -> Self {
         Self { paths, ..self }
@@ -83,7 +93,7 @@ impl Control {
             || path == "/probe"
             || path.starts_with("/api/v1/retraining/")
             || path.starts_with("/api/v1/signals/")
-            || self.paths.contains(&path)
+            || self.paths.iter().any(|known| is_at(path, known))
     }
 
     /// Answers a call.
@@ -91,4 +101,10 @@ impl Control {
     pub fn call(&self, call: Call) -> BoxFuture<'static, Reply> {
         (self.answer)(call)
     }
+}
+
+/// Whether a path is this one, or below it where it ends in a slash; `/` is only itself.
+fn is_at(path: &str, known: &str) -> bool {
+    let is_folder = known.len() > 1 && known.ends_with('/');
+    path == known || (is_folder && path.starts_with(known))
 }

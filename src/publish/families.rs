@@ -38,10 +38,11 @@ pub(super) fn count(value: u64) -> f64 {
     value as f64
 }
 
-fn rules(snapshot: &Snapshot) -> [Family; 7] {
+fn rules(snapshot: &Snapshot) -> [Family; 8] {
     let mut active = Family::new(&catalogue::ACTIVE_ALERTS);
     let mut missing = Family::new(&catalogue::MAPPING_MISSING);
     let mut failing = Family::new(&catalogue::RULE_EVALUATION_FAILING);
+    let mut unsupported = Family::new(&catalogue::RULE_UNSUPPORTED);
     let mut held = Family::new(&catalogue::RULE_SERIES);
     let mut refused = Family::new(&catalogue::RULE_SERIES_REFUSED);
     let mut accepted = Family::new(&catalogue::BASELINES_ACCEPTED);
@@ -73,9 +74,19 @@ fn rules(snapshot: &Snapshot) -> [Family; 7] {
             labels.clone(),
             flag(rule.is_empty && !rule.definition.optional),
         );
+        unsupported.push(labels.clone(), flag(rule.unsupported.is_some()));
         failing.push(labels, flag(rule.error.is_some()));
     }
-    [active, missing, failing, held, refused, accepted, held_back]
+    [
+        active,
+        missing,
+        failing,
+        unsupported,
+        held,
+        refused,
+        accepted,
+        held_back,
+    ]
 }
 
 fn notifications(snapshot: &Snapshot) -> [Family; 4] {

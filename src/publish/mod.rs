@@ -13,6 +13,7 @@ mod error;
 mod families;
 mod family;
 mod history;
+mod own_series;
 mod page;
 mod probe;
 mod process;
@@ -23,6 +24,7 @@ mod server;
 mod shared;
 mod signals;
 mod snapshot;
+mod status;
 
 pub(crate) use control::{Call, Control, Credentials};
 pub(crate) use definition::number_copies;
@@ -30,9 +32,10 @@ pub use definition::{Definition, RuleKind};
 pub use encode::Exposition;
 pub(crate) use error::Error;
 pub(crate) use family::{Description, Family, Label};
+pub(crate) use own_series::OWN_SERIES;
 pub(crate) use page::{anchor as signal_id, escape, extremes, number, position};
 pub(crate) use probe::probe_page;
-pub(crate) use query::Query;
+pub(crate) use query::{Query, decoded_segment};
 pub use server::Server;
 pub(crate) use server::{
     Body, Handler, Hosts, NOTIFICATIONS, Pieces, Reply, refused_reasons, rejected_reasons, web,

@@ -32,6 +32,11 @@ pub(super) fn families() -> Vec<Family> {
     .collect()
 }
 
+/// When the process started, in Unix seconds.
+pub(super) fn started() -> Option<f64> {
+    Usage::read().started
+}
+
 /// The values of `/proc/self/stat`, `/proc/self/fd` and `/proc/stat`; `None` where one is missing.
 struct Usage {
     cpu: Option<f64>,

@@ -19,6 +19,13 @@ impl Query {
         Self(pairs.map(pair).collect())
     }
 
+    /// These parameters, then those of another.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.0.extend_from_slice(&other.0);
+        self
+    }
+
     /// The first value of a name.
     #[must_use]
     pub fn first(&self, name: &str) -> Option<&str> {
@@ -37,6 +44,12 @@ impl Query {
         let mut wanted = self.all(name).peekable();
         wanted.peek().is_none() || wanted.any(|wanted| wanted == value)
     }
+}
+
+/// Decodes a part of a path, in which a plus is a plus.
+#[must_use]
+pub(crate) fn decoded_segment(text: &str) -> String {
+    decoded(&text.replace('+', "%2B"))
 }
 
 /// Decodes `+` to a space and `%41` to `A`.

@@ -13,10 +13,12 @@ use super::encode::{Exposition, Writer};
 use super::families::families;
 use super::family::Family;
 use super::history::History;
+use super::own_series;
 use super::server::Http;
 use super::signals;
 use super::snapshot::Snapshot;
 use crate::metric::Labels;
+use crate::promql::Samples;
 
 /// Phases in the life of the process.
 const STARTING: u8 = 0;
@@ -81,6 +83,12 @@ impl Shared {
         let mut snapshot = Snapshot::clone(&self.snapshot());
         self.history.lock().fill(&mut snapshot.signals);
         snapshot
+    }
+
+    /// The recent values of Sidewatch's own series, for queries.
+    #[must_use]
+    pub(crate) fn own_series(&self) -> Vec<(Labels, Samples)> {
+        own_series::own_series(&self.charted())
     }
 
     /// Sets the control that answers calls. Only the first call has an effect.

@@ -22,6 +22,9 @@ const IDENTITY: [&str; 4] = ["job", "instance", "namespace", "pod"];
 /// The value that a family shows of a signal; `None` while it is unknown.
 type Read = fn(&Signal) -> Option<f64>;
 
+/// Called with the name and the value of a label.
+type FoundLabel<'a> = dyn FnMut(&str, &str) + 'a;
+
 /// The families with one value for each signal.
 const FAMILIES: [(&Description, Read); 9] = [
     (&catalogue::METRIC_VALUE, Signal::current),
@@ -204,6 +207,13 @@ impl<'a> Ours<'a> {
     fn block(&self, snapshot: &Snapshot, signal: &Signal, out: &mut String) {
         let start = out.len();
         out.push_str(&self.text);
+        self.each_other(snapshot, signal, &mut |name, value| {
+            label(name, value, start, out);
+        });
+    }
+
+    /// Calls `found` with the labels of a signal that are not those of every signal of the rule.
+    fn each_other(&self, snapshot: &Snapshot, signal: &Signal, found: &mut FoundLabel<'_>) {
         let shown = || {
             let own = signal.labels.iter();
             own.filter(|label| !is_left_out(snapshot, *label))
@@ -212,7 +222,7 @@ impl<'a> Ours<'a> {
         let mut others = Vec::new();
         for (name, value) in shown() {
             if is_free(name) {
-                label(name, value, start, out);
+                found(name, value);
             } else {
                 others.push((name, value));
             }
@@ -225,10 +235,46 @@ impl<'a> Ours<'a> {
                     || (is_free(name) && shown().any(|(known, _)| known == name))
             };
             let name = free_name(name, is_taken).into_owned();
-            label(&name, value, start, out);
+            found(&name, value);
             taken.push(name);
         }
     }
+}
+
+/// The labels of each signal's series, in the order of the signals. They are those of `/metrics`;
+/// signals that would be one series get their ids.
+pub(super) fn labels_of_signals(snapshot: &Snapshot) -> Vec<Labels> {
+    let mut all: Vec<Labels> = Vec::with_capacity(snapshot.signals.len());
+    let mut ours: Option<Ours<'_>> = None;
+    for signal in &snapshot.signals {
+        let ours = match &mut ours {
+            Some(ours) if Arc::ptr_eq(ours.rule, &signal.rule) => ours,
+            other => other.insert(Ours::new(snapshot, &signal.rule)),
+        };
+        let of_rule = of_signals(&snapshot.model, ours.rule).into_iter();
+        let mut pairs: Vec<(String, String)> = of_rule
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        ours.each_other(snapshot, signal, &mut |name, value| {
+            pairs.push((name.to_owned(), value.to_owned()));
+        });
+        all.push(Labels::new(pairs));
+    }
+    let mut seen: HashMap<Labels, usize> = HashMap::new();
+    for labels in &all {
+        *seen.entry(labels.clone()).or_default() += 1;
+    }
+    let signals = snapshot.signals.iter();
+    all.into_iter()
+        .zip(signals)
+        .map(|(labels, signal)| {
+            if seen.get(&labels).is_some_and(|count| *count > 1) {
+                labels.with("signal", &anchor(signal))
+            } else {
+                labels
+            }
+        })
+        .collect()
 }
 
 /// Whether a label says nothing that is not known: the name of the series, a label of the model, or

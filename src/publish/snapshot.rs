@@ -40,6 +40,10 @@ pub struct Snapshot {
     pub receivers: Vec<Receiver>,
     /// Series in the window.
     pub series: u64,
+    /// How long the window keeps samples: as long as the rules look back.
+    pub window: Duration,
+    /// The longest that rules may look back, `storage.retention`.
+    pub retention: Duration,
     /// Hash of the configuration.
     pub config_hash: String,
     /// How targets are found by name; `None` when they are all listed.
@@ -279,6 +283,8 @@ pub struct Rule {
     pub definition: Arc<Definition>,
     /// Why the last evaluation failed.
     pub error: Option<String>,
+    /// Why the rule is not evaluated; `None` for one that is.
+    pub unsupported: Option<String>,
     /// Whether its expression found nothing.
     pub is_empty: bool,
     /// When it was evaluated last.
@@ -298,6 +304,14 @@ pub struct Rule {
     /// Series whose retraining request the hourly limit holds back; `None` for a rule that never
     /// requests retraining.
     pub held_back: Option<u64>,
+}
+
+impl Rule {
+    /// Why the rule has no present result.
+    #[must_use]
+    pub fn problem(&self) -> Option<&str> {
+        self.error.as_deref().or(self.unsupported.as_deref())
+    }
 }
 
 /// The series that a watch judges, or the distributions that a drift rule counts.

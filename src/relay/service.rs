@@ -186,6 +186,7 @@ fn open(
             deliveries,
             lifecycle,
             prober: None,
+            queries: None,
         },
         receiving: supervisor.token(RECEIVING),
         relay: Arc::new(watch::Sender::new(relay)),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::probe::Prober;
+use super::queries::{PATHS, QueryApi, is_query};
 use super::reload::{self, LoaderOf};
 use crate::config::Config;
 use crate::notify::retrain::Deliveries;
@@ -144,6 +145,8 @@ pub(crate) struct Api {
     pub(crate) lifecycle: bool,
     /// `None` if probes are off.
     pub(crate) prober: Option<Prober>,
+    /// `None` for the relay, which has no series.
+    pub(crate) queries: Option<QueryApi>,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +161,7 @@ impl Api {
             let api = self.clone();
             Box::pin(async move { api.answer(call).await })
         })
+        .with_paths(&PATHS)
     }
 
     /// Answers a call. What its path, method, media type and the flags do not allow is refused
@@ -177,6 +181,9 @@ impl Api {
                 Some(id) if !id.is_empty() => error(405, "bad_data", "only POST accepts a level"),
                 _ => error(404, "not_found", "no such path"),
             };
+        }
+        if let Some(queries) = self.queries.as_ref().filter(|_| is_query(&call.path)) {
+            return queries.answer(call).await;
         }
         let rest = call.path.strip_prefix("/api/v1/retraining/");
         match rest {

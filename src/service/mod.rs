@@ -14,6 +14,7 @@ pub(crate) mod open_store;
 mod options;
 mod probe;
 mod producers;
+mod queries;
 pub(crate) mod reload;
 mod reloading;
 mod remote;
@@ -30,11 +31,14 @@ pub(crate) mod unapplied;
 mod writer;
 
 pub(crate) use dispatcher::webhooks;
+pub(crate) use queries::{Notes, evaluation_json};
 pub(crate) use service::serve;
 pub(crate) use snapshot::receivers;
 
 pub use builder::ServiceBuilder;
 pub use control::{Loader, Recogniser};
 pub use error::MonitorError;
+#[doc(hidden)]
+pub use queries::fuzz_params;
 pub use service::Service;
 pub use snapshot::published;

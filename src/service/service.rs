@@ -17,6 +17,7 @@ use super::open_store::{self, Place};
 use super::options::Options;
 use super::probe::Prober;
 use super::producers::Producers;
+use super::queries::{self, QueryApi};
 use super::reloading::left_out;
 use super::remote::RemoteSource;
 use super::snapshot::Fixed;
@@ -135,6 +136,7 @@ impl Service {
         let at = clock::now();
         self.continue_from(store, at);
         let config = Arc::new(self.config);
+        let polling = Polling::of(&self.options, &config);
         let dispatcher = Dispatcher::new(
             &config,
             self.options.notifiers,
@@ -143,20 +145,16 @@ impl Service {
             GRACE,
         )?;
         let (commands, queue) = control::queue();
+        let (asker, questions) = queries::queue();
         let (current, in_force) = watch::channel(Arc::clone(&config));
         let api = Api {
             commands: commands.clone(),
             deliveries: dispatcher.deliveries().clone(),
             lifecycle: self.options.lifecycle,
+            queries: Some(QueryApi::new(asker, &shared, &in_force)),
             prober: Some(Prober::new(in_force, self.registry.clone())),
         };
         shared.set_control(api.control());
-        let polling = self.options.loader.clone().zip(self.options.polling);
-        let polling = polling.map(|(loader, every)| Polling {
-            loader,
-            every,
-            known: config.hash(),
-        });
         let mut watching = supervisor.stage(WATCHING);
         request_reloads(&mut watching, hang_ups, polling, commands);
         let events = learn_from_history(&mut watching, &config, &self.registry, store);
@@ -179,6 +177,7 @@ impl Service {
             shared,
             subscribers: self.subscribers,
             commands: queue,
+            questions,
             loader: self.options.loader,
             recogniser: self.options.recogniser,
             loading: None,
@@ -241,6 +240,17 @@ struct Polling {
     every: Duration,
     /// The hash of the current configuration.
     known: String,
+}
+
+impl Polling {
+    /// Of a service under this configuration, unless it is off.
+    fn of(options: &Options, config: &Config) -> Option<Self> {
+        Some(Self {
+            loader: options.loader.clone()?,
+            every: options.polling?,
+            known: config.hash(),
+        })
+    }
 }
 
 /// The tasks that request a reload: at SIGHUP, and when the files have changed.

@@ -108,6 +108,8 @@ fn of_monitor(config: &Config, fixed: &Fixed, monitor: &ModelMonitor, at: Timest
         alerts: alerts(monitor, &fixed.rules),
         groups: groups(monitor, fixed, &config.rules),
         series: monitor.series() as u64,
+        window: monitor.window().limits().retention,
+        retention: config.settings.storage.retention,
         ..Snapshot::default()
     }
 }
@@ -348,6 +350,7 @@ fn rule(state: &RuleState, definition: &Arc<publish::Definition>) -> publish::Ru
     publish::Rule {
         definition: Arc::clone(definition),
         error: health.error.clone(),
+        unsupported: health.unsupported.clone(),
         is_empty: health.empty,
         last: health.at,
         took: health.took,

@@ -12,6 +12,7 @@ use super::backfill::BackfillEvent;
 use super::control::{Accepted, Command, Loader, Recogniser};
 use super::dispatcher::Dispatcher;
 use super::producers::Producers;
+use super::queries::Questions;
 use super::reload::{self, Loading};
 use super::remote::{RemoteSource, Round, RoundStats};
 use super::schedule::{next_tick, schedule};
@@ -51,6 +52,8 @@ pub(super) struct TickLoop {
     pub(super) shared: Arc<publish::Shared>,
     pub(super) subscribers: broadcast::Sender<Alert>,
     pub(super) commands: mpsc::Receiver<Command>,
+    /// Queries of the API.
+    pub(super) questions: Questions,
     pub(super) loader: Option<Loader>,
     pub(super) recogniser: Option<Recogniser>,
     /// The reload in progress.
@@ -232,6 +235,7 @@ impl TickLoop {
         loop {
             // A new configuration may have another schedule.
             let next = next_tick(schedule(&self.config), last, clock::now());
+            let interval = self.config.settings.global.scrape_interval;
             let mut heard = false;
             tokio::select! {
                 biased;
@@ -243,6 +247,9 @@ impl TickLoop {
                 // No rule was evaluated: the judgements are those of the last tick.
                 () = self.store.changed() => self.publish(self.monitor.last_tick().unwrap_or(last)),
                 next = Self::at(next) => return Some(next),
+                question = self.questions.next(next, interval) => {
+                    self.questions.answer(question, self.monitor.window(), interval);
+                }
             }
             if heard {
                 self.retarget(next, stop).await;

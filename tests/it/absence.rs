@@ -31,7 +31,6 @@ fn config(rules: &str, instances: &[&str]) -> Config {
     settings.scrape.targets = instances.iter().map(target).collect();
     let reader = RuleReader {
         registry: &registry,
-        retention: settings.storage.retention,
         interval: INTERVAL,
     };
     let groups = reader.read("rules.yaml", rules).unwrap();

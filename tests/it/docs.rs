@@ -34,7 +34,6 @@ fn every_rule_file_and_configuration_of_the_documents_is_accepted() {
     let registry = Registry::built_in();
     let reader = RuleReader {
         registry: &registry,
-        retention: Duration::from_secs(3600),
         interval: Duration::from_secs(15),
     };
     for file in ["README.md", "docs/RULES.md", "docs/FLEET.md"] {

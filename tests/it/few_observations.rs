@@ -37,7 +37,6 @@ impl Server {
         }];
         let reader = RuleReader {
             registry: &registry,
-            retention: settings.storage.retention,
             interval: INTERVAL,
         };
         let text = format!("groups: [{{name: g, rules: [{rules}]}}]\n");

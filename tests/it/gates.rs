@@ -31,7 +31,6 @@ fn config(rules: &str, pods: &[&str]) -> Config {
     settings.scrape.targets = pods.iter().map(target).collect();
     let reader = RuleReader {
         registry: &registry,
-        retention: settings.storage.retention,
         interval: INTERVAL,
     };
     let groups = reader.read("rules.yaml", rules).unwrap();

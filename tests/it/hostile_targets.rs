@@ -211,7 +211,6 @@ fn monitor(rules: &str) -> ModelMonitor {
     settings.scrape.targets = vec![target("evil"), target("good")];
     let reader = RuleReader {
         registry: &registry,
-        retention: settings.storage.retention,
         interval: settings.global.scrape_interval,
     };
     let groups = reader.read("rules.yaml", rules).unwrap();

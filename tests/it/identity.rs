@@ -34,7 +34,6 @@ fn config(files: &[(&str, &str)]) -> (Config, Registry) {
     }];
     let reader = RuleReader {
         registry: &registry,
-        retention: settings.storage.retention,
         interval: INTERVAL,
     };
     let groups = files

@@ -51,6 +51,7 @@ mod keep_running; // no mistake ends a sidecar
 mod label_supply; // labels that stop, or that are counted wrongly
 mod layers; // allowed dependencies between modules
 mod links; // the links of alerts are followed
+mod long_ranges; // rules that look back further than the window
 mod monitor; // ticks without a socket or a clock
 mod outbox; // kill -9, and the command
 mod packs; // the packs' own tests
@@ -62,6 +63,7 @@ mod promql_oracle; // the evaluator compared with the real Prometheus
 #[path = "../../crates/engine/tests/it/promql_random.rs"]
 mod promql_random; // series and expressions from a seed
 mod promql_suite; // scripts in Prometheus' test language
+mod query_api; // queries beside the real Prometheus, promtool and Grafana
 mod ratio; // counts of the binary, across a restart
 mod readers; // clients that read large pages delay no scrape
 mod receiver_limits; // of the APIs of retraining receivers

@@ -29,7 +29,6 @@ fn monitor(rules: &str) -> ModelMonitor {
     }];
     let reader = RuleReader {
         registry: &registry,
-        retention: settings.storage.retention,
         interval: INTERVAL,
     };
     let groups = reader.read("rules.yaml", rules).unwrap();

@@ -104,7 +104,6 @@ fn monitor() -> ModelMonitor {
     let registry = Registry::built_in();
     let reader = RuleReader {
         registry: &registry,
-        retention: Duration::from_secs(3600),
         interval: settings.global.scrape_interval,
     };
     let rules = RuleSet {

@@ -89,7 +89,6 @@ impl Bench {
         let registry = Registry::built_in();
         let reader = RuleReader {
             registry: &registry,
-            retention: Duration::from_secs(3600),
             interval: settings.global.scrape_interval,
         };
         let groups = reader.read("r.yaml", rules).unwrap();

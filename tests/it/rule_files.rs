@@ -19,7 +19,6 @@ fn every_mistake_is_named_with_its_line_its_place_and_its_remedy() {
     let registry = Registry::default();
     let reader = RuleReader {
         registry: &registry,
-        retention: Duration::from_secs(3600),
         interval: Duration::from_secs(15),
     };
     let mut said = String::new();

@@ -147,7 +147,6 @@ fn test_file(seed: u64) -> String {
     settings.global.scrape_interval = MINUTE;
     let reader = RuleReader {
         registry: &registry,
-        retention: Duration::from_secs(3600),
         interval: MINUTE,
     };
     let mut config = Config::assemble(settings, Path::new(""), &registry).unwrap();

@@ -28,6 +28,7 @@ const OPTIONS: Options = Options {
     default_subquery_step: Duration::from_secs(60),
     delayed_name_removal: true,
     max_result_series: 100_000,
+    max_result_points: usize::MAX,
     max_samples: 50_000_000,
 };
 

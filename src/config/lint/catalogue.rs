@@ -310,6 +310,15 @@ scrape: {targets: [{url: \"http://127.0.0.1:8000/metrics\"}]}
     annotations: {summary: the target is down}
 "),
     }
+    BeyondRetention "beyond-retention" {
+        finds: "A rule looks back over more than `storage.retention`.",
+        why: "The window does not keep samples that long, so the rule is loaded but not evaluated: its state is `unsupported`.",
+        remedy: "Raise `storage.retention`, shorten the range, or evaluate the rule at a server with `scrape.source`.",
+        example: Rules("- alert: ErrorsOfTheDay
+  expr: increase(errors_total[1d]) > 100
+  annotations: {summary: more than 100 errors in a day}
+"),
+    }
     SlowRecord "slow-record" {
         finds: "A rule reads a record of a group that runs every 5m or less often, and itself runs more often.",
         why: "A selector looks back 5m. The record disappears between two evaluations of its group: an alert resolves and fires again, a watch has no value.",

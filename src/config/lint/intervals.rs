@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::{Finding, Lint, RuleContext, SetContext};
 use crate::config::rule_keys::WITHOUT_EFFECT;
 use crate::metric::format_duration;
-use crate::monitor::evaluated_every;
-use crate::rules::{Group, Rule};
+use crate::monitor::{Settings, evaluated_every, out_of_reach};
+use crate::rules::{Group, Recorded, Rule};
 
 /// How far an instant selector looks back, as in Prometheus.
 pub(super) const LOOKBACK: Duration = Duration::from_secs(300);
 
 pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Finding>) {
+    let settings = set.input.config.monitor_settings();
+    let recorded = Recorded::of(&set.input.config.rules);
     for group in groups {
         findings.extend(uneven(group, set));
         findings.extend(without_effect(group));
@@ -23,6 +25,7 @@ pub(super) fn lint(groups: &[Group], set: &SetContext<'_>, findings: &mut Vec<Fi
                 set,
             };
             findings.extend(slow_record(&context, groups));
+            findings.extend(beyond_retention(&context, &settings, &recorded));
         }
     }
 }
@@ -60,6 +63,16 @@ fn without_effect(group: &Group) -> impl Iterator<Item = Finding> {
             path: format!("{}.{key}", group.place.path),
             message: format!("has no effect: {why}; leave it out"),
         })
+}
+
+/// A rule that looks back further than samples are kept.
+fn beyond_retention(
+    context: &RuleContext<'_>,
+    settings: &Settings,
+    recorded: &Recorded,
+) -> Option<Finding> {
+    let why = out_of_reach(settings, recorded, context.rule)?;
+    Some(context.remark(Lint::BeyondRetention, "expr", why))
 }
 
 /// A rule that reads a record which disappears between two evaluations of its group.

@@ -48,7 +48,7 @@ impl Counts {
             idle: signals("idle"),
             unknown: signals("warming_up") + signals("insufficient_data") + signals("stale"),
             rules: rules().count(),
-            failing: rules().filter(|rule| rule.error.is_some()).count(),
+            failing: rules().filter(|rule| rule.problem().is_some()).count(),
         }
     }
 }

@@ -88,10 +88,10 @@ pub(super) fn rules(snapshot: &Snapshot, out: &mut String) {
         let failing = group
             .rules
             .iter()
-            .filter(|rule| rule.error.is_some())
+            .filter(|rule| rule.problem().is_some())
             .count();
         let health = if failing > 0 {
-            format!(" · <span class=\"bad\">{failing} failing</span>")
+            format!(" · <span class=\"bad\">{failing} failing or unsupported</span>")
         } else {
             String::new()
         };
@@ -124,7 +124,7 @@ fn rule_table(group: &Group, out: &mut String) {
             escape(rule.definition.name()),
             escape(&rule.definition.query),
             rule.took.as_micros(),
-            escape(rule.error.as_deref().unwrap_or(""))
+            escape(rule.problem().unwrap_or(""))
         )
         .ok();
     }

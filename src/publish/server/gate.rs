@@ -23,6 +23,13 @@ use super::web::{Active, Login, Passwords, Reloader};
 
 /// The path of the configuration, which only requests for a host of ours may read.
 const CONFIGURATION: &str = "/api/v1/status/config";
+/// Paths at which POST reads, with the parameters in its body, as Prometheus' clients do.
+pub(super) const READ_BY_POST: [&str; 4] = [
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/labels",
+    "/api/v1/series",
+];
 /// How the page that makes a browser send a request is related to this server.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -92,7 +99,7 @@ impl Gate {
             }
         }
         let is_foreign = self.is_foreign(active, host.as_ref());
-        let changes = request.method() != Method::GET && request.method() != Method::HEAD;
+        let changes = !reads(request);
         if is_foreign && (changes || request.uri().path() == CONFIGURATION) {
             return Err(Rejected::ForeignHost);
         }
@@ -132,6 +139,14 @@ impl Gate {
         let headers = request.headers();
         header(request, &SEC_FETCH_SITE) == "cross-site" || !headers.get_all(ORIGIN).iter().all(own)
     }
+}
+
+/// Whether a request changes nothing.
+fn reads(request: &Request<Incoming>) -> bool {
+    let method = request.method();
+    method == Method::GET
+        || method == Method::HEAD
+        || (method == Method::POST && READ_BY_POST.contains(&request.uri().path()))
 }
 
 /// The text of a header; empty when it is missing or not ASCII.

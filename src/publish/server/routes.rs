@@ -15,6 +15,7 @@ use super::super::encode::Exposition;
 use super::super::query::Query;
 use super::super::shared::Shared;
 use super::super::{api, page};
+use super::gate::READ_BY_POST;
 use super::renderer::{Asked, Rendered};
 use super::reply::{Answer, Reply};
 
@@ -29,9 +30,9 @@ pub(super) fn at_once(request: &Request<Incoming>, shared: &Shared) -> Option<An
         answer.headers_mut().insert(ALLOW, allowed);
         return Some(answer);
     }
-    if request.uri().path() == "/graph" {
-        let answer = graph(request.uri().query(), shared);
-        return Some(without_body(answer, request.method()));
+    let (path, query) = (request.uri().path(), request.uri().query());
+    if let Some(location) = location(path, query, shared) {
+        return Some(without_body(redirect(&location), request.method()));
     }
     let reply = match request.uri().path() {
         "/-/healthy" => Reply::text(200, "sidewatch is healthy\n"),
@@ -79,11 +80,20 @@ pub(super) fn render(asked: &Asked, shared: &Shared) -> Rendered {
     }
 }
 
-/// Prometheus' page for an expression, to which alerts link: the status page, at the rule. The
-/// location is relative, so that the prefix of a proxy stays.
-fn graph(query: Option<&str>, shared: &Shared) -> Answer {
-    let location = page::link(&Query::parse(query), &shared.snapshot());
-    let mut answer = Answer::from(Reply::text(302, "the status page shows the rules\n"));
+/// Where the pages of Prometheus' interface are on the status page; `None` for other paths. Alerts
+/// link to `/graph`, the page for an expression. The location is relative, so that the prefix of a
+/// proxy stays.
+fn location(path: &str, query: Option<&str>, shared: &Shared) -> Option<String> {
+    match path {
+        "/graph" => Some(page::link(&Query::parse(query), &shared.snapshot())),
+        "/query" => Some("./".to_owned()),
+        "/alerts" | "/rules" | "/targets" => Some(format!("./#{}", path.trim_start_matches('/'))),
+        _ => None,
+    }
+}
+
+fn redirect(location: &str) -> Answer {
+    let mut answer = Answer::from(Reply::text(302, "the status page shows this\n"));
     if let Ok(location) = HeaderValue::try_from(location) {
         answer.headers_mut().insert(LOCATION, location);
     }
@@ -117,11 +127,18 @@ fn page_of(asked: &Asked, shared: &Shared) -> Reply {
 }
 
 fn api_page(path: &str, query: Option<&str>, shared: &Shared) -> Reply {
+    // The control answers these as soon as it is there.
+    if READ_BY_POST.contains(&path)
+        && let Err(reason) = shared.readiness()
+    {
+        let body = api::error("unavailable", reason.trim_end());
+        return Reply::new(503, "application/json", body);
+    }
     let (status, body) = match api::data(path, &Query::parse(query), shared) {
         Some(Ok(data)) => (200, api::success(&data)),
         Some(Err(message)) => (400, api::error("bad_data", &message)),
         None => {
-            let message = "no such path; see /api/v1/rules, alerts, signals, targets, status/config, status/buildinfo";
+            let message = "no such path; see /api/v1/rules, alerts, signals, targets, query, query_range, series, labels, metadata, status/config, status/buildinfo";
             (404, api::error("not_found", message))
         }
     };

@@ -31,7 +31,6 @@ pub(crate) fn config(rules: &str) -> Config {
     }];
     let reader = RuleReader {
         registry: &registry,
-        retention: settings.storage.retention,
         interval: INTERVAL,
     };
     let groups = reader.read("rules.yaml", rules).unwrap();

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::cadence::Cadence;
 use super::filling::fillings;
 use super::names::{identities, keys};
+use super::reach::out_of_reach;
 use super::rule::{RuleState, Setup};
 use super::settings::Settings;
 use super::traffic::counted;
 use crate::judge::Registry;
 use crate::metric::Timestamp;
-use crate::rules::{Group, RuleSet};
+use crate::rules::{Group, Recorded, RuleSet};
 
 /// A group and the time of its last evaluation.
 #[derive(Debug)]
@@ -90,6 +91,7 @@ pub(super) fn fresh_groups(
     registry: &Registry,
     last_owner: &mut u64,
 ) -> Vec<GroupState> {
+    let recorded = Recorded::of(rules);
     let identities = identities(rules);
     let mut made = keys(&identities)
         .into_iter()
@@ -108,6 +110,7 @@ pub(super) fn fresh_groups(
                 interval,
                 filling,
                 counted,
+                unsupported: out_of_reach(settings, &recorded, rule),
             };
             RuleState::new(rule, setup, registry)
         });

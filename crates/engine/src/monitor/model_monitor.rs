@@ -147,6 +147,12 @@ impl ModelMonitor {
         still_instances(&self.window, counted, at)
     }
 
+    /// The stored series, for queries.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
     /// Series in the window.
     #[must_use]
     pub fn series(&self) -> usize {
@@ -193,10 +199,13 @@ impl ModelMonitor {
         alerts.unwrap_or_default()
     }
 
-    /// Rules whose last evaluation failed, with the error.
+    /// Rules whose last evaluation failed, with the error, and those that are not evaluated.
     pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.rules()
-            .filter_map(|rule| Some((rule.name(), rule.health.error.as_deref()?)))
+        self.rules().filter_map(|rule| {
+            let health = &rule.health;
+            let why = health.error.as_deref().or(health.unsupported.as_deref())?;
+            Some((rule.name(), why))
+        })
     }
 
     /// The expressions of the groups that are due at a time, as written.

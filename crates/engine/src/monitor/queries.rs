@@ -8,6 +8,7 @@ use crate::promql::{Expr, Query};
 use crate::rules::{Origin, Recorded};
 use crate::series::Window;
 
+use super::reach::beyond;
 use super::results::{Answer, Results};
 
 /// Answers the queries of one rule's templates from the window or from a server's results.
@@ -49,6 +50,10 @@ impl<'a> TemplateQueries<'a> {
     }
 
     fn evaluate(&self, expr: Expr, at: Timestamp) -> Answer {
+        // The window is long enough for every query of a template that the retention allows.
+        if let Some(why) = beyond([&expr], self.window.limits().retention) {
+            return Err(why);
+        }
         let evaluation = Query::new(expr).eval(self.window, at);
         let values = evaluation
             .and_then(|evaluation| evaluation.value.into_vector(at))

@@ -56,6 +56,8 @@ pub struct Health {
     pub took: Duration,
     /// Its error.
     pub error: Option<String>,
+    /// Why the rule is not evaluated; `None` for one that is.
+    pub unsupported: Option<String>,
     /// Whether it found no series at all.
     pub empty: bool,
     /// Evaluations since the start.
@@ -87,6 +89,8 @@ pub(super) struct Setup {
     pub(super) interval: Duration,
     pub(super) filling: Filling,
     pub(super) counted: Vec<CountedRange>,
+    /// Why it cannot be evaluated.
+    pub(super) unsupported: Option<String>,
 }
 
 /// An evaluation that needs answers to the queries of templates before it can continue.
@@ -122,7 +126,10 @@ impl RuleState {
             key: setup.key,
             identity: setup.identity,
             owner: setup.owner,
-            health: Health::default(),
+            health: Health {
+                unsupported: setup.unsupported,
+                ..Health::default()
+            },
             kind,
             query,
             samples,
@@ -258,6 +265,12 @@ impl RuleState {
     /// Evaluates the rule at this tick's time; stops when its templates need more answers.
     pub(super) fn evaluate(&mut self, pass: &mut Pass<'_>) -> Result<(), Waiting> {
         if self.learns() && self.learned_until.is_some_and(|until| pass.at <= until) {
+            return Ok(());
+        }
+        if let Some(why) = self.health.unsupported.clone() {
+            // As after an error, nothing that it says of before is taken for the present.
+            self.fail(&why, pass);
+            self.health.at = Some(pass.at);
             return Ok(());
         }
         let started = (pass.stopwatch)();

@@ -6,6 +6,7 @@ use crate::metric::{Labels, Matcher, Selector, SeriesFilter};
 use crate::promql::Expr;
 use crate::rules::{Origin, Recorded, Rule, RuleSet};
 
+use super::reach::{beyond, out_of_reach};
 use super::settings::Settings;
 
 /// 1 for every alert that is pending or firing, with its labels and `alertstate`.
@@ -27,20 +28,20 @@ pub(super) fn selects_alerts(rules: &RuleSet) -> bool {
 
 /// How far back the expressions look that are evaluated over the window.
 pub(super) fn longest_reach(settings: &Settings, rules: &RuleSet) -> Duration {
-    let recorded = settings.is_remote.then(|| Recorded::of(rules));
+    let recorded = Recorded::of(rules);
     let here = |rule: &Rule, expr: &Expr| {
-        let recorded = recorded.as_ref();
-        recorded.is_none_or(|recorded| recorded.origin(rule, expr) == Origin::Recorded)
+        !settings.is_remote || recorded.origin(rule, expr) == Origin::Recorded
     };
     let mut longest = Duration::ZERO;
-    for rule in rules.rules() {
+    let evaluated = rules.rules();
+    for rule in evaluated.filter(|rule| out_of_reach(settings, &recorded, rule).is_none()) {
         let expressions = rule.expressions().into_iter();
         let reaches = expressions.filter(|expr| here(rule, expr)).map(Expr::reach);
         longest = longest.max(reaches.max().unwrap_or_default());
     }
-    let queries = template_queries(rules).map(|query| query.expr.reach());
-    let queries = queries.max().unwrap_or_default().min(settings.retention);
-    longest.max(queries)
+    let queries = template_queries(rules).map(|query| query.expr);
+    let queries = queries.filter(|expr| beyond([expr], settings.retention).is_none());
+    longest.max(queries.map(|expr| expr.reach()).max().unwrap_or_default())
 }
 
 /// What the rules read, each selector once.

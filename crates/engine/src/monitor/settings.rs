@@ -27,7 +27,7 @@ pub struct Settings {
     pub series_limit: usize,
     /// Time between scrapes, and between evaluations unless a group says otherwise.
     pub interval: Duration,
-    /// Longest time that the queries of templates may look back.
+    /// The longest that rules and the queries of their templates may look back over the window.
     pub retention: Duration,
     /// Time before a firing alert is sent again.
     pub resend_delay: Duration,
@@ -51,7 +51,7 @@ impl Default for Settings {
             ingest: Ingest::default(),
             series_limit: 100_000,
             interval: Duration::from_secs(15),
-            retention: Duration::from_secs(3600),
+            retention: Duration::from_secs(7200),
             resend_delay: Duration::from_secs(60),
             external_labels: Labels::empty(),
             external_url: String::new(),

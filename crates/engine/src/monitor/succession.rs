@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::retired::Retired;
-use super::rule::{RuleKind, RuleState};
+use super::rule::{Health, RuleKind, RuleState};
 use crate::alert::{self, Alert, Tracker};
 use crate::metric::{Labels, Timestamp};
 use crate::promql::Expr;
@@ -49,7 +49,10 @@ impl RuleState {
         context: &alert::Context,
     ) -> Taken {
         self.owner = before.owner;
-        self.health = before.health;
+        self.health = Health {
+            unsupported: self.health.unsupported.take(),
+            ..before.health
+        };
         self.fills_since = before.fills_since;
         let is_same_value = is_same_model && before.identity.definition == self.identity.definition;
         let is_same_query = before.query.expr().text() == self.query.expr().text();

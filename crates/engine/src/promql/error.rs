@@ -67,6 +67,8 @@ pub enum ErrorKind {
     Evaluation,
     /// A limit was exceeded: length, nesting, result series, work.
     Limit,
+    /// The source ended the evaluation, as at a time limit.
+    Interrupted,
 }
 
 /// An error of an expression: what is wrong, the expression, and the place in it.
@@ -110,6 +112,11 @@ impl PromqlError {
 
     pub(crate) fn limit(span: Span, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Limit, Some(span), message)
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        let message = "the evaluation took too long: shorten the range, lengthen the step or select fewer series";
+        Self::new(ErrorKind::Interrupted, None, message)
     }
 
     pub(crate) fn in_expr(mut self, expr: &Arc<str>) -> Self {

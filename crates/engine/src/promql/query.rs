@@ -162,11 +162,16 @@ impl Query {
         let plan = planned(&mut self.plan, &self.expr)?;
         let mut cx = context(source, &self.options, bounds, &mut self.pool);
         note_sorting(self.expr.root(), &mut cx);
-        let mut series = Collected::default();
+        let mut series = Collected::up_to(self.options.max_result_points);
         let mut at = start;
         let mut result = Ok(());
         while at <= end && result.is_ok() {
             let time = at.as_millis();
+            // An expression without selectors asks the source nothing else.
+            if source.is_interrupted() {
+                result = Err(PromqlError::interrupted());
+                break;
+            }
             result = match plan {
                 Root::Scalar(plan) => plan
                     .eval(&mut cx, time)
@@ -344,9 +349,11 @@ fn matrix(
     let table = ranges.open(cx, at)?;
     let mut found = Vec::new();
     let mut scratch = Scratch::default();
+    let (mut points, most) = (0_usize, cx.options.max_result_points);
     ranges.visit(cx, at, &mut |slot, row, window| {
         let samples = scratch.gather(row, window);
-        if !samples.values.is_empty() {
+        points = points.saturating_add(samples.values.len());
+        if !samples.values.is_empty() && points <= most {
             let times = samples
                 .times
                 .iter()
@@ -357,6 +364,9 @@ fn matrix(
             });
         }
     })?;
+    if points > most {
+        return Err(too_many_points(ranges.span(), most));
+    }
     if found.len() > cx.options.max_result_series {
         let message = format!("the result has {} series: select fewer", found.len());
         return Err(PromqlError::limit(ranges.span(), message));
@@ -364,14 +374,32 @@ fn matrix(
     Ok(found)
 }
 
+fn too_many_points(span: Span, most: usize) -> PromqlError {
+    let message = format!(
+        "the result has more than {most} points: shorten the range, lengthen the step or select fewer series"
+    );
+    PromqlError::limit(span, message)
+}
+
 /// The points of a range query, collected by the labels of their series.
-#[derive(Default)]
 struct Collected {
     places: HashMap<Labels, usize>,
     found: Vec<SeriesPoints>,
+    points: usize,
+    most: usize,
 }
 
 impl Collected {
+    /// Takes at most so many points.
+    fn up_to(most: usize) -> Self {
+        Self {
+            places: HashMap::new(),
+            found: Vec::new(),
+            points: 0,
+            most,
+        }
+    }
+
     fn add(
         &mut self,
         labels: &Labels,
@@ -398,6 +426,10 @@ impl Collected {
             ));
         }
         points.push((at, value));
+        self.points += 1;
+        if self.points > self.most {
+            return Err(too_many_points(span, self.most));
+        }
         Ok(())
     }
 }

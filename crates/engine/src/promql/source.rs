@@ -19,6 +19,12 @@ pub trait SeriesSource {
 
     /// The given slots of the row of a series.
     fn row(&self, id: SeriesId, range: SlotRange) -> Row<'_>;
+
+    /// Whether the evaluation has to end now, as at a time limit. It is asked at least once per
+    /// selector and step.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
 }
 
 impl SeriesSource for Window {

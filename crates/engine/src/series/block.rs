@@ -25,7 +25,7 @@ pub struct ScrapeStats {
 const LOOKBACK: i64 = 300_000;
 
 /// The names of the series added to every scrape, in the order of [`Block::synthesize`].
-const SYNTHETIC: [&str; 5] = [
+pub const SYNTHETIC: [&str; 5] = [
     "up",
     "scrape_duration_seconds",
     "scrape_samples_scraped",

@@ -14,7 +14,7 @@ mod strings;
 mod value;
 mod window;
 
-pub use block::{Block, ScrapeStats};
+pub use block::{Block, SYNTHETIC, ScrapeStats};
 pub use rows::{Row, SlotRange};
 pub use value::{ABSENT, STALE, is_absent, is_stale};
 pub use window::{SeriesId, TargetId, Window, WindowLimits};

@@ -101,8 +101,11 @@ impl Context<'_> {
     /// Counts samples that are read.
     ///
     /// # Errors
-    /// If the evaluation reads too many samples.
+    /// If the evaluation reads too many samples, or the source ends it.
     pub(crate) fn charge(&mut self, samples: usize, span: Span) -> Result<(), PromqlError> {
+        if self.source.is_interrupted() {
+            return Err(PromqlError::interrupted());
+        }
         let samples = samples as u64;
         if samples > self.budget {
             let most = self.options.max_samples;
