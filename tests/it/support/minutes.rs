@@ -39,7 +39,6 @@ fn monitor(rules: &str) -> ModelMonitor {
     }];
     let reader = RuleReader {
         registry: &registry,
-        retention: settings.storage.retention,
         interval: MINUTE,
     };
     let groups = reader.read("rules.yaml", rules).unwrap();
