@@ -10,6 +10,9 @@ use crate::promql::InstantSample;
 /// Fewest labelled predictions in a bucket whose share is measured.
 const LEAST: f64 = 30.0;
 
+/// Increases of cumulative buckets, by the bound as exposed.
+type Buckets = BTreeMap<String, f64>;
+
 /// The shares of class 1 of one series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasuredShares {
@@ -29,7 +32,7 @@ pub struct CalibrationTally {
     by: Vec<String>,
     from_start: bool,
     last: BTreeMap<(bool, Labels), f64>,
-    sums: BTreeMap<Labels, [BTreeMap<String, f64>; 2]>,
+    sums: BTreeMap<Labels, [Buckets; 2]>,
 }
 
 impl CalibrationTally {
@@ -77,7 +80,7 @@ impl CalibrationTally {
             let mut shares = BTreeMap::new();
             let mut left_out = 0;
             for (_, bound) in bounds {
-                let of = |sums: &BTreeMap<String, f64>| sums.get(bound).copied().unwrap_or(0.0);
+                let of = |sums: &Buckets| sums.get(bound).copied().unwrap_or(0.0);
                 let upto = (of(labelled), of(positive));
                 let (all, right) = (upto.0 - below.0, upto.1 - below.1);
                 below = upto;
