@@ -322,9 +322,10 @@ mod tests {
     fn decide_after(
         relay: &Relay,
         gates: &mut Gates,
-        alerts: Vec<Received>,
+        alerts: impl IntoIterator<Item = Received>,
         after: Duration,
     ) -> Decisions {
+        let alerts: Vec<Received> = alerts.into_iter().collect();
         decide(relay, gates, &alerts, &mut Ends::default(), noon() + after)
     }
 
