@@ -63,7 +63,14 @@ impl Asked {
     /// # Errors
     /// The first wrong parameter.
     pub(super) fn instant(query: &Query, now: Timestamp) -> Result<Self, Problem> {
-        let at = time(query, "time")?.unwrap_or(now);
+        let at = time(query, "time").map_err(|_| {
+            let text = query.first("time").unwrap_or("");
+            let message = format!(
+                "Invalid time value for 'time': cannot parse {text:?} to a valid timestamp"
+            );
+            Problem::parameter("time", message)
+        })?;
+        let at = at.unwrap_or(now);
         Self::read(query, When::At(at))
     }
 
