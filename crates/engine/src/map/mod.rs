@@ -6,4 +6,4 @@ pub mod ratio;
 mod recording;
 mod sliding;
 
-pub use recording::{Recording, Source, drifted, measured, samples};
+pub use recording::{Recording, Source, drifted, measured, recorded, samples};
