@@ -262,9 +262,31 @@ fn weekend() -> Traffic {
     }
 }
 
-#[test]
-fn sessions_the_daily_mix_and_the_weekend_are_not_drift() {
-    let deep = weeks();
+/// A reference, the traffic in which nothing changes, and the simulation.
+type Quiet = (&'static str, Traffic, Simulation);
+
+/// What CI simulates for a week.
+fn quick() -> Vec<Quiet> {
+    let each = |step| Simulation {
+        step,
+        ..Simulation::learning(1)
+    };
+    let few = Simulation {
+        features: 20,
+        ..each(15)
+    };
+    vec![
+        ("learn: 1d", Traffic::even("sessions of 5", 5), each(5)),
+        ("learn: 1d", daily(0.05), each(5)),
+        (
+            "learn: 1d",
+            Traffic::even("20 features in sessions of 3", 3),
+            few,
+        ),
+    ]
+}
+
+fn all() -> Vec<Quiet> {
     let mut seasonal = Simulation::learning(14);
     seasonal.learn.season = Season::Week;
     let mut by_day = Simulation::learning(7);
@@ -276,13 +298,8 @@ fn sessions_the_daily_mix_and_the_weekend_are_not_drift() {
         step: 5,
         ..Simulation::learning(1)
     };
-    let few = Simulation {
-        features: 20,
-        step: 15,
-        ..Simulation::learning(1)
-    };
     let three = Traffic::even("200 features in sessions of 3", 3);
-    let all = [
+    vec![
         (
             "learn: 1d",
             Traffic::even("sessions of 1", 1),
@@ -303,30 +320,15 @@ fn sessions_the_daily_mix_and_the_weekend_are_not_drift() {
         ("season: day", daily(0.05), by_day),
         ("learn: 7d", weekend(), Simulation::learning(7)),
         ("season: week", weekend(), seasonal),
-        ("learn: 1d", three.clone(), many),
-    ];
-    let quick = [
-        (
-            "learn: 1d",
-            Traffic::even("sessions of 5", 5),
-            Simulation {
-                step: 5,
-                ..Simulation::learning(1)
-            },
-        ),
-        (
-            "learn: 1d",
-            daily(0.05),
-            Simulation {
-                step: 5,
-                ..Simulation::learning(1)
-            },
-        ),
-        ("learn: 1d", three, few),
-    ];
-    let (cells, weeks) = match deep {
-        Some(weeks) => (all.to_vec(), weeks),
-        None => (quick.to_vec(), 1),
+        ("learn: 1d", three, many),
+    ]
+}
+
+#[test]
+fn sessions_the_daily_mix_and_the_weekend_are_not_drift() {
+    let (cells, weeks) = match weeks() {
+        Some(weeks) => (all(), weeks),
+        None => (quick(), 1),
     };
     for (reference, traffic, simulation) in cells {
         let days = u32::try_from(simulation.learn.time.as_secs() / 86_400).unwrap();

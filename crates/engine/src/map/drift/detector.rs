@@ -9,7 +9,7 @@ use super::budget::level;
 use super::counting::{Counting, MAX_GROUPS, Risings, Server};
 use super::distribution::Distribution;
 use super::histogram::Rises;
-use super::observe::Measured;
+use super::observe::{Measured, Outcome};
 use super::rule::Counts;
 use super::{Drift, DriftRule, Histogram};
 use crate::metric::{Evidence, Labels, Timestamp};
@@ -118,10 +118,10 @@ impl Detector {
             };
             let outcome = measured.unwrap_or_else(|why| {
                 problems.push(why.clone());
-                Err(Evidence {
+                Err(Box::new(Evidence {
                     insufficient: Some(why),
                     ..Evidence::default()
-                })
+                }))
             });
             outcomes.push((labels, outcome));
         }
@@ -136,11 +136,7 @@ impl Detector {
     }
 
     /// Judges all distributions within one budget of false alarms.
-    fn judged(
-        &mut self,
-        rule: &DriftRule,
-        outcomes: Vec<(Labels, Result<Measured, Evidence>)>,
-    ) -> Vec<Drifted> {
+    fn judged(&mut self, rule: &DriftRule, outcomes: Vec<(Labels, Outcome)>) -> Vec<Drifted> {
         let measured = outcomes.iter().filter_map(|(_, one)| one.as_ref().ok());
         let level = level(measured.map(Measured::p_value).collect(), rule.params.alpha);
         let judged = outcomes.into_iter().map(|(labels, outcome)| {
@@ -149,7 +145,7 @@ impl Detector {
                     let (value, evidence) = measured.at_level(level, rule.params.min_effect);
                     (Some(value), evidence)
                 }
-                Err(evidence) => (None, evidence),
+                Err(evidence) => (None, *evidence),
             };
             let score = value.and_then(|value| evidence.drift_score(value));
             if score.is_some_and(|score| score > 1.0)

@@ -8,12 +8,12 @@ use super::counting::Risen;
 use super::detector::histogram;
 use super::histogram::Rises;
 use super::learning::{Learning, total};
-use super::observe::Measured;
+use super::observe::Outcome;
 use super::pieces::Span;
 use super::rule::Learn;
 use super::{Drift, DriftRule, LearntReference, Reference, Season};
 use crate::map::sliding::Sliding;
-use crate::metric::{Evidence, Labels, Timestamp, format_duration};
+use crate::metric::{Labels, Timestamp, format_duration};
 
 /// One distribution and its reference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Distribution {
         drift: &mut Drift,
         labels: &Labels,
         at: Timestamp,
-    ) -> Result<Result<Measured, Evidence>, String> {
+    ) -> Result<Outcome, String> {
         let (rises, since) = self.newest(rule, at);
         let current = histogram(rule, &rises)?;
         let reference = self.reference(rule, labels, Span { since, until: at });

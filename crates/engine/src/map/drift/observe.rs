@@ -90,6 +90,9 @@ pub(super) struct Measured {
     evidence: Evidence,
 }
 
+/// A measured window, or the evidence that says why there is no value.
+pub(super) type Outcome = Result<Measured, Box<Evidence>>;
+
 impl Measured {
     /// The probability of at least this value without a change.
     pub(super) fn p_value(&self) -> f64 {
@@ -136,7 +139,7 @@ impl Drift {
         current: &Histogram,
         reference: Option<&LearntReference>,
         window: Duration,
-    ) -> Result<Measured, Evidence> {
+    ) -> Outcome {
         let evidence = Evidence {
             statistic: self.params.statistic.describe().to_owned(),
             samples: whole(current.total()),
@@ -150,10 +153,10 @@ impl Drift {
                 let spread = spread.unwrap_or(Spread::ASSUMED);
                 Ok(self.compare(&current, &reference, spread, evidence))
             }
-            Err(why) => Err(Evidence {
+            Err(why) => Err(Box::new(Evidence {
                 insufficient: Some(why),
                 ..evidence
-            }),
+            })),
         }
     }
 

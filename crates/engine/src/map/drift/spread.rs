@@ -76,7 +76,7 @@ struct Compared {
 pub(super) fn spread(pieces: &Pieces, season: Season, min_samples: u64) -> (Spread, Vec<bool>) {
     #[expect(clippy::cast_precision_loss, reason = "a count")]
     let least = min_samples.max(1) as f64;
-    let full: Vec<(usize, Span, Vec<f64>)> = pieces
+    let full: Vec<_> = pieces
         .iter()
         .map(|piece| (piece.span(), pieces.counts(piece)))
         .enumerate()

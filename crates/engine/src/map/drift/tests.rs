@@ -79,7 +79,7 @@ fn observe(
             let (value, evidence) = measured.at_level(0.01, 0.0);
             (Some(value), evidence)
         }
-        Err(evidence) => (None, evidence),
+        Err(evidence) => (None, *evidence),
     }
 }
 
