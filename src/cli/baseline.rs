@@ -230,12 +230,13 @@ impl Recorder {
     ) -> Result<BaselineFile, Error> {
         let mut empty = Vec::new();
         for RuleTally {
-            name, rule, tally, ..
+            name,
+            rule,
+            mut tally,
+            ..
         } in self.rules
         {
-            let references = tally
-                .references(&rule)
-                .map_err(|error| Error::new(format!("{name}: {error}")))?;
+            let references = tally.references(&rule);
             if references.is_empty() {
                 empty.push(format!("{name} ({})", rule.counters));
                 continue;
@@ -246,9 +247,15 @@ impl Recorder {
                 } else {
                     ""
                 };
+                let left_out = series.spread.map_or(0, |spread| spread.left_out);
+                let left_out = if left_out > 0 {
+                    format!("; {left_out} windows unlike the others were left out")
+                } else {
+                    String::new()
+                };
                 writeln!(
                     out,
-                    "{name}{}: {} observations in {} buckets{few}",
+                    "{name}{}: {} observations in {} buckets{few}{left_out}",
                     series.labels,
                     series.total,
                     series.buckets.len()

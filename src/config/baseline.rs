@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::problem::Problems;
 use super::yaml::{Document, to_yaml};
 use crate::describe::{Node, Reader};
-use crate::map::drift::{BaselineFile, BaselineSeries, LearntReference, References};
+use crate::map::drift::{BaselineFile, BaselineSeries, LearntReference, References, Spread};
 use crate::metric::Labels;
 
 /// Reads a whole file of references.
@@ -84,11 +84,13 @@ fn series_of(node: &Node<'_>) -> Option<(BaselineSeries, LearntReference)> {
     let labels: Labels = fields.labels("labels");
     let total = fields.required("total").and_then(|node| node.number());
     let buckets = fields.required("buckets").and_then(|node| counts(&node));
+    let spread = fields.get("spread").map(|node| spread(&node));
     fields.finish();
     let series = BaselineSeries {
         labels,
         total: total?,
         buckets: buckets?,
+        spread: spread.flatten(),
     };
     match series.baseline() {
         Ok(baseline) => Some((series, baseline)),
@@ -97,6 +99,22 @@ fn series_of(node: &Node<'_>) -> Option<(BaselineSeries, LearntReference)> {
             None
         }
     }
+}
+
+/// How much the windows of a reference differed.
+fn spread(node: &Node<'_>) -> Option<Spread> {
+    let mut fields = node.fields()?;
+    let mut number = |name: &'static str| fields.required(name).and_then(|node| node.number());
+    let (overdispersion, range) = (number("overdispersion"), number("range"));
+    let mut count = |name: &'static str| fields.required(name).and_then(|node| node.count());
+    let (pieces, left_out) = (count("pieces"), count("left_out"));
+    fields.finish();
+    Some(Spread {
+        overdispersion: overdispersion?,
+        range: range?,
+        pieces: usize::try_from(pieces?).ok()?,
+        left_out: usize::try_from(left_out?).ok()?,
+    })
 }
 
 /// Observations by bucket.

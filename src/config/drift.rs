@@ -10,7 +10,7 @@ use super::rule_keys::{DriftKeys, ReferenceKeys};
 use super::rules::References;
 use super::text::MAX_FILE_BYTES;
 use crate::describe::Node;
-use crate::map::drift::{self, DriftParams, DriftRule, LearntReference, Reference};
+use crate::map::drift::{self, DriftParams, DriftRule, Learn, LearntReference, Reference};
 use crate::metric::format_duration;
 use crate::promql::Expr;
 use crate::runtime::read_settled;
@@ -28,7 +28,7 @@ pub(super) fn drift_rule(
     let reference = node
         .peek("reference")
         .and_then(|node| reference(keys.reference.clone(), name, &node, context));
-    check_window(keys.window, node, context);
+    check_window(&keys, node, context);
     let counters = counters(&keys, node);
     let ordered = counters.as_ref().is_none_or(|(_, bucket)| bucket == "le");
     if keys.statistic.needs_order() && !ordered {
@@ -52,13 +52,15 @@ pub(super) fn drift_rule(
         counters,
         bucket,
         by,
-        window: keys.window,
+        window: keys.window.time,
+        at_least: keys.window.at_least,
         reference: reference?,
         params: DriftParams {
             statistic: keys.statistic,
             alpha: keys.alpha,
             min_samples: keys.min_samples,
             ordered,
+            min_effect: keys.min_effect,
         },
     })
 }
@@ -86,8 +88,8 @@ fn counters(keys: &DriftKeys, node: &Node<'_>) -> Option<(Expr, String)> {
     }
 }
 
-fn check_window(window: Duration, node: &Node<'_>, context: &RuleContext<'_>) {
-    let least = context.interval * 2;
+fn check_window(keys: &DriftKeys, node: &Node<'_>, context: &RuleContext<'_>) {
+    let (window, least) = (keys.window.time, context.interval * 2);
     if node.has("window") && (window < least || window > MAX_WINDOW) {
         let message = format!(
             "must be at least two evaluations, {}, and at most 31d",
@@ -95,6 +97,42 @@ fn check_window(window: Duration, node: &Node<'_>, context: &RuleContext<'_>) {
         );
         node.problem_below("window", message);
     }
+    let min_samples = keys.min_samples;
+    if let Some(at_least) = keys.window.at_least
+        && at_least < min_samples
+    {
+        let message = format!(
+            "must be at least min_samples, {min_samples}, below which no window is judged; got {at_least}"
+        );
+        node.problem_below("window.at_least", message);
+    }
+}
+
+/// How a reference is learned.
+fn learned(keys: &ReferenceKeys, node: &Node<'_>) -> Option<Reference> {
+    let time = keys.learn?;
+    let two_periods = keys.season.period().map(|period| 2 * period);
+    if let Some(least) = two_periods.filter(|least| time < *least) {
+        let message = format!(
+            "must be at least {} to learn what repeats itself; got {}",
+            format_duration(least),
+            format_duration(time)
+        );
+        node.problem_below("learn", message);
+    }
+    if let Some(rolling) = keys.rolling.filter(|rolling| *rolling < time) {
+        let message = format!(
+            "must be at least learn, {}; got {}",
+            format_duration(time),
+            format_duration(rolling)
+        );
+        node.problem_below("rolling", message);
+    }
+    Some(Reference::Learn(Learn {
+        time,
+        season: keys.season,
+        rolling: keys.rolling,
+    }))
 }
 
 fn reference(
@@ -103,12 +141,17 @@ fn reference(
     node: &Node<'_>,
     context: &RuleContext<'_>,
 ) -> Option<Reference> {
+    for key in ["season", "rolling"] {
+        if node.has(key) && !node.has("learn") {
+            node.problem_below(key, "has an effect with learn only");
+        }
+    }
     match ["file", "learn", "buckets"].map(|key| node.has(key)) {
         [true, false, false] => {
             let node = node.peek("file")?;
             Some(from_file(&keys.file?, rule, &node, context))
         }
-        [false, true, false] => keys.learn.map(Reference::Learn),
+        [false, true, false] => learned(&keys, node),
         [false, false, true] => {
             let node = node.peek("buckets")?;
             inline(&keys.buckets?, &node).map(Reference::Inline)

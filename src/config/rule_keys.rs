@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::rule_shapes::{
-    Anything, CounterSelector, CounterSelectors, Expression, LabelTemplates, ListKind,
+    Anything, CounterSelector, CounterSelectors, DriftWindow, Expression, LabelTemplates, ListKind,
     ManifestKind, ManifestVersion, NoTexts, NoTime, RecordName, RuleLabels, RuleName, Share,
     Templates, VmalertType,
 };
 use crate::alert::{NoData, Template};
 use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
 use crate::judge::StrategyConfig;
-use crate::map::drift::{DriftParams, Statistic};
+use crate::map::drift::{DriftParams, Season, Statistic};
 use crate::map::estimate::Estimated;
 use crate::metric::{Direction, Metric};
 use crate::notify::retrain::{Policy, Verify};
@@ -395,15 +395,21 @@ section! {
         pub(super) label: Option<String> = None, example("predicted_class");
         /// The labels that stay: there is one distribution for each of their values.
         pub(super) by: Vec<String> = Vec::new(), example("[model_name]");
-        /// How much of the past is compared: at least two evaluations, at most 31d.
-        pub(super) window: Duration = Duration::from_secs(30 * 60);
+        /// How much of the past is compared: at least two evaluations, at most 31d. With
+        /// `{at_least: 500, at_most: 1d}`, the newest part of that time, a sixtieth or more, that holds
+        /// so many observations.
+        pub(super) window: DriftWindow =
+            DriftWindow { time: Duration::from_secs(30 * 60), at_least: None };
         /// The distance.
         pub(super) statistic: Statistic = DriftParams::default().statistic;
         /// Fewest samples in the window for a judgement.
         pub(super) min_samples: u64 = DriftParams::default().min_samples, at_least(1.0);
-        /// The share of windows without a change that may exceed the critical value.
+        /// The share of windows without a change that may exceed the critical value; with several
+        /// distributions, the share of false ones among those that exceed it.
         pub(super) alpha: f64 = DriftParams::default().alpha,
             within(0.001, 0.5), hint("the share of windows without a change that may exceed the critical value");
+        /// The least share of observations that must have moved, whatever the statistic.
+        pub(super) min_effect: f64 = DriftParams::default().min_effect, within(0.0, 1.0);
     }
 }
 
@@ -512,13 +518,19 @@ section! {
 }
 
 section! {
-    /// What a distribution is compared with: one of the three.
-    #[schema(json!({"minProperties": 1, "maxProperties": 1}))]
+    /// What a distribution is compared with: one of `file`, `learn` and `buckets`.
+    #[schema(json!({"oneOf": [{"required": ["file"]}, {"required": ["learn"]}, {"required": ["buckets"]}]}))]
     pub(super) struct ReferenceKeys {
         /// A file that `sidewatch baseline` has recorded, relative to the rule file.
         pub(super) file: Option<String> = None, example("baselines/scores.yaml");
         /// Learned from the first samples, over this duration.
         pub(super) learn: Option<Duration> = None, above(0.0), example("24h");
+        /// With `learn`: whether a window is compared with the same time of other days, which takes two
+        /// days to learn, or of other weeks, which takes two weeks. Times are in UTC.
+        pub(super) season: Season = Season::None;
+        /// With `learn`: the reference moves on, and holds the windows of this time that were not
+        /// beyond the limit; `learn` at least.
+        pub(super) rolling: Option<Duration> = None, above(0.0), example("28d");
         /// Counts by upper bound, not cumulative, or by category.
         pub(super) buckets: Option<BTreeMap<String, f64>> = None, example("{\"0.5\": 120, \"+Inf\": 4}");
     }

@@ -1,10 +1,12 @@
 //! Values that only rule files have: PromQL, templates and names.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::alert::Template;
 use crate::describe::{Kind, Limits, Node, Scalar, Shape, TextMap, Value, Word, read_word};
-use crate::metric::Labels;
+use crate::metric::{Labels, format_duration};
 use crate::promql::Expr;
 
 /// The fixed words of a manifest of rules, and of a list of manifests.
@@ -115,6 +117,80 @@ impl Shape for CounterSelectors {
         let selectors = items.iter().map(|item| CounterSelector::read(item, limits));
         let selectors: Option<Vec<Expr>> = selectors.collect();
         selectors.filter(|selectors| !selectors.is_empty())
+    }
+}
+
+static WINDOW: Scalar = Scalar {
+    name: "window",
+    doc: "A duration, or `{at_least: OBSERVATIONS, at_most: DURATION}`: the newest part of that time that holds so many observations.",
+    schema: || {
+        let duration = duration_schema();
+        json!({"anyOf": [
+            duration,
+            {
+                "type": "object",
+                "properties": {
+                    "at_least": {"type": "integer", "minimum": 1},
+                    "at_most": duration,
+                },
+                "required": ["at_least", "at_most"],
+                "additionalProperties": false,
+            },
+        ]})
+    },
+    show: |number| number.to_string(),
+};
+
+fn duration_schema() -> serde_json::Value {
+    let Kind::Scalar(scalar) = Duration::kind() else {
+        return json!({});
+    };
+    (scalar.schema)()
+}
+
+/// How much of the past a distribution covers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DriftWindow {
+    /// The time, or the longest.
+    pub(super) time: Duration,
+    /// The observations that are enough.
+    pub(super) at_least: Option<u64>,
+}
+
+impl Shape for DriftWindow {
+    type Value = Self;
+
+    fn kind() -> Kind {
+        Kind::Scalar(&WINDOW)
+    }
+
+    fn read(node: &Node<'_>, _limits: &Limits) -> Option<Self> {
+        let Value::Map(_) = node.value() else {
+            let time = node.duration()?;
+            return Some(Self {
+                time,
+                at_least: None,
+            });
+        };
+        let mut fields = node.fields()?;
+        let at_least = fields.required("at_least");
+        let at_least = at_least.and_then(|node| {
+            let count = node.count()?;
+            if count == 0 {
+                node.problem("must be at least 1, got 0");
+            }
+            Some(count)
+        });
+        let time = fields.required("at_most").and_then(|node| node.duration());
+        fields.finish();
+        Some(Self {
+            time: time?,
+            at_least: Some(at_least?),
+        })
+    }
+
+    fn show(window: &Self) -> Option<String> {
+        Some(format_duration(window.time))
     }
 }
 

@@ -169,6 +169,11 @@ impl Table {
         entry.is_some_and(|entry| entry.stage.accept())
     }
 
+    /// Counts a new level that was accepted elsewhere.
+    pub fn count_acceptance(&mut self) {
+        self.counts.accepted += 1;
+    }
+
     /// Whether a series is judged by a learned level and is in no open incident.
     #[must_use]
     pub fn lacks_incident(&self, labels: &Labels) -> bool {

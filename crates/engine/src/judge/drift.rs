@@ -11,12 +11,11 @@ use super::{
     Verdict, read_params,
 };
 use crate::describe::section;
-use crate::metric::{MetricSample, rounded};
+use crate::metric::{Evidence, MetricSample, percent, rounded};
 
 const KIND: &str = "drift";
 
-/// The score is the value of a drift sample over the critical value in its evidence; it learns
-/// nothing.
+/// The score is that of [`Evidence::drift_score`]; it learns nothing.
 #[derive(Debug, Clone)]
 struct DriftStrategy;
 
@@ -30,34 +29,23 @@ impl ThresholdStrategy for DriftStrategy {
         if let Some(why) = &evidence.insufficient {
             return Verdict::insufficient(why.clone());
         }
-        let Some(critical) = evidence
-            .critical_value
-            .filter(|critical| *critical > 0.0 && !sample.value.is_nan())
+        let (Some(score), Some(critical)) =
+            (evidence.drift_score(sample.value), evidence.critical_value)
         else {
             return Verdict::insufficient("the sample has no critical value");
         };
         let band = Band {
             lower: None,
             centre: Some(0.0),
-            upper: Some(critical),
-        };
-        Verdict::judged(sample.value / critical, Some(Side::Above), band, || {
-            let p = evidence
-                .p_value
-                .map(|p| format!(", p {p:.3}"))
-                .unwrap_or_default();
-            let value = if sample.value.is_finite() {
-                format!("{:.4}", sample.value)
+            // Where the value would be at a score of 1.
+            upper: Some(critical.max(if score > 0.0 {
+                sample.value / score
             } else {
-                rounded(sample.value)
-            };
-            Cow::Owned(format!(
-                "{} is {}, above {critical:.4} which chance explains for {} observations{p}; {}",
-                evidence.statistic,
-                value,
-                evidence.samples,
-                evidence.contributions.join("; ")
-            ))
+                sample.value
+            })),
+        };
+        Verdict::judged(score, Some(Side::Above), band, || {
+            Cow::Owned(describe(sample.value, evidence))
         })
         .recovered_at_limit()
     }
@@ -83,6 +71,37 @@ impl ThresholdStrategy for DriftStrategy {
     fn restore(&mut self, snapshot: &Snapshot) -> Result<(), StrategyError> {
         snapshot.open::<()>(KIND, 1)
     }
+}
+
+/// `8 % of 6000 observations moved (chance: up to 3 %, p 0.0002): class fraud 1 → 2 %`.
+fn describe(value: f64, evidence: &Evidence) -> String {
+    let samples = evidence.samples;
+    let p = evidence.p_value.map(|p| format!("p {}", significant(p)));
+    let p = p.unwrap_or_default();
+    let buckets = evidence.contributions.join("; ");
+    let Some(moved) = evidence.moved else {
+        let value = rounded(value);
+        let statistic = &evidence.statistic;
+        return format!("{statistic} is {value}, more than chance explains; {buckets}");
+    };
+    let share = percent(moved.share);
+    if moved.share > moved.chance {
+        let chance = percent(moved.chance);
+        format!(
+            "{share} % of {samples} observations moved (chance: up to {chance} %, {p}): {buckets}"
+        )
+    } else {
+        // Rare buckets: few observations moved, but more of them than chance explains.
+        format!(
+            "{share} % of {samples} observations moved, to or from rare buckets ({p}): {buckets}"
+        )
+    }
+}
+
+/// Two significant digits.
+fn significant(p: f64) -> String {
+    let text = format!("{p:.1e}");
+    text.parse().map_or(text, rounded)
 }
 
 section! {

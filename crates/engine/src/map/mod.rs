@@ -7,4 +7,4 @@ pub mod ratio;
 mod recording;
 mod sliding;
 
-pub use recording::{Recording, Source, drifted, measured, samples};
+pub use recording::{Recording, Source, drifted, measured, recorded, samples};

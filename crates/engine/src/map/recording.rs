@@ -74,6 +74,12 @@ pub enum Source {
     Estimate(Box<EstimateRule>),
 }
 
+/// The labels under which a value with these labels is recorded.
+pub fn recorded(recording: &Recording, labels: &Labels) -> Labels {
+    let labels = labels.with_all(&recording.labels);
+    labels.with(Labels::NAME, &recording.name)
+}
+
 /// Turns the values of an expression into samples with the name of the record and its labels, which
 /// win over those of the values.
 ///
@@ -87,10 +93,7 @@ pub fn samples(
     let mut seen = HashSet::with_capacity(values.len());
     let mut samples = Vec::with_capacity(values.len());
     for value in values {
-        let labels = value
-            .labels
-            .with_all(&recording.labels)
-            .with(Labels::NAME, &recording.name);
+        let labels = recorded(recording, &value.labels);
         if !seen.insert(labels.clone()) {
             return Err(format!(
                 "two values have the labels {labels} after the rule's labels were applied"

@@ -59,6 +59,20 @@ impl<I: Increases> Sliding<I> {
         sum
     }
 
+    /// The sum of the newest slices, back to where there is enough, and the start of the oldest of
+    /// them.
+    pub(super) fn newest_sum(&self, is_enough: impl Fn(&I) -> bool) -> (I, Option<Timestamp>) {
+        let (mut sum, mut since) = (I::default(), None);
+        for slice in self.slices.iter().rev() {
+            sum.add(&slice.rises);
+            since = Some(slice.since);
+            if is_enough(&sum) {
+                break;
+            }
+        }
+        (sum, since)
+    }
+
     /// The start of the newest slice.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         self.slices.back().map(|slice| slice.since)

@@ -43,6 +43,23 @@ pub(crate) fn format_bound(value: f64) -> String {
     text
 }
 
+/// A share as a number of percent, without the sign: to a tenth, or to two significant digits below
+/// 1 %.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let percent = 100.0 * share;
+    if !percent.is_finite() {
+        return rounded(percent);
+    }
+    let text = if percent.abs() < 1.0 {
+        format!("{percent:.1e}")
+    } else {
+        format!("{percent:.1}")
+    };
+    text.parse()
+        .map_or(text, |rounded: f64| rounded.to_string())
+}
+
 /// At most six significant digits, in plain decimals where a person reads them easily.
 #[must_use]
 pub fn rounded(value: f64) -> String {

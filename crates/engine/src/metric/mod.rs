@@ -19,14 +19,14 @@ mod time;
 
 pub use appender::{Appender, SeriesFilter, SeriesRef};
 pub use exported::exported_name;
-pub use format::{format_value, rounded};
+pub use format::{format_value, percent, rounded};
 pub use hash::{Keyed, hash_bytes};
 pub use kind::{Direction, Metric};
 pub use labels::{Label, Labels};
 pub use matcher::{MatchOp, Matcher, Selector};
 pub use pattern::{PatternError, anchored};
 pub use random::SplitMix64;
-pub use sample::{Counts, Evidence, MetricSample, Quotient};
+pub use sample::{Counts, Evidence, MetricSample, Moved, Quotient};
 pub use sampling::Sampling;
 pub use suggest::nearest;
 pub use time::{Timestamp, date_of_days, days_of_date, format_duration, parse_duration};

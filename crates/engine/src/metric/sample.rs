@@ -76,6 +76,8 @@ pub struct Evidence {
     pub learning: bool,
     /// The buckets that contribute most, most important first, ready to print.
     pub contributions: Vec<String>,
+    /// How much of a distribution moved away from its reference.
+    pub moved: Option<Moved>,
     /// The counts behind a ratio.
     pub counts: Option<Counts>,
     /// The sample behind a quantile, a mean or a proportion.
@@ -97,6 +99,33 @@ impl Evidence {
             ..Self::default()
         }
     }
+
+    /// How far a drift of this value is beyond its limit, 1 at the limit: by its certainty or by
+    /// its size, whichever says less. `None` without a critical value or for NaN.
+    #[must_use]
+    pub fn drift_score(&self, value: f64) -> Option<f64> {
+        let critical = self.critical_value.filter(|critical| *critical > 0.0)?;
+        let certain = value / critical;
+        let large = self.moved.map_or(f64::INFINITY, |moved| {
+            if moved.least > 0.0 {
+                moved.share / moved.least
+            } else {
+                f64::INFINITY
+            }
+        });
+        (!value.is_nan()).then_some(certain.min(large))
+    }
+}
+
+/// How much of a distribution moved away from its reference: shares of observations, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moved {
+    /// What moved, beyond what counting explains.
+    pub share: f64,
+    /// What chance explains, on the same scale.
+    pub chance: f64,
+    /// The least share that is drift, however certain it is.
+    pub least: f64,
 }
 
 /// The counts behind a ratio.

@@ -54,6 +54,8 @@ pub struct ModelMonitor {
 pub(super) struct Stored {
     /// A change that a crash must not undo.
     pub(super) urgent: bool,
+    /// A window became the reference of a drift.
+    pub(super) is_rebased: bool,
     /// An alert was pending at the last call.
     pub(super) pending: bool,
     pub(super) alerts: BTreeSet<String>,

@@ -7,7 +7,7 @@ use super::pass::Pass;
 use super::values::plain_values;
 use crate::map::drift::{self, Detector, Refused};
 use crate::map::{self, Recording, Source, estimate, ratio};
-use crate::metric::MetricSample;
+use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::promql::{Expr, InstantSample, Options, Query};
 
 /// A recording rule and its state.
@@ -142,6 +142,21 @@ impl Recorder {
                 Some(error)
             }
         }
+    }
+
+    /// Takes the present window of the distribution that is recorded as this series for its
+    /// reference; returns whether there is one with enough observations.
+    pub(super) fn rebase(&mut self, series: &Labels, at: Timestamp) -> bool {
+        let (Source::Drift(drift), Counter::Drift(detector)) =
+            (&self.recording.source, &mut self.counter)
+        else {
+            return false;
+        };
+        let recorded = |labels: &Labels| map::recorded(&self.recording, labels);
+        let found = detector.labels().find(|labels| recorded(labels) == *series);
+        found
+            .cloned()
+            .is_some_and(|labels| detector.accept(drift, &labels, at))
     }
 
     /// Keeps the series that an earlier version of the rule recorded, and its counts if the rule

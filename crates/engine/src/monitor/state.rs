@@ -152,7 +152,8 @@ impl ModelMonitor {
             changes.gates = Some(self.retraining.gates.clone());
         }
         let unsaved = self.unsaved();
-        if with_knowledge {
+        // A reference that a user has accepted must survive a crash.
+        if std::mem::take(&mut self.stored.is_rebased) || with_knowledge {
             let Knowledge { learnt, counted } = self.knowledge();
             changes.learnt = replace(&mut self.stored.learnt, learnt);
             changes.counted = replace(&mut self.stored.counted, counted);
@@ -181,13 +182,38 @@ impl ModelMonitor {
     }
 
     /// Makes the present level of a signal normal with its next value, if it is in an open
-    /// incident; returns whether it is.
+    /// incident; returns whether it is. For the drift of a distribution, the present window becomes
+    /// the reference.
     pub fn accept(&mut self, rule: &str, series: &Labels) -> bool {
-        let rule = self.rules_mut().find(|known| known.key == rule);
-        let Some(RuleKind::Watch(watching)) = rule.map(|rule| &mut rule.kind) else {
+        let at = self.last_tick.unwrap_or_default();
+        let watched = self.rules().find(|known| known.key == rule);
+        let is_drifting = watched.is_some_and(|rule| match &rule.kind {
+            RuleKind::Watch(watching) => {
+                watching.judges_drift() && watching.incident(series).is_some()
+            }
+            RuleKind::Record(_) | RuleKind::Alert(_) => false,
+        });
+        let takes_reference = is_drifting && self.rebase(series, at);
+        let found = self.rules_mut().find(|known| known.key == rule);
+        let Some(RuleKind::Watch(watching)) = found.map(|rule| &mut rule.kind) else {
             return false;
         };
+        if takes_reference {
+            watching.accept_reference(series, at);
+            self.stored.is_rebased = true;
+            return true;
+        }
         watching.accept(series)
+    }
+
+    /// Takes the present window of the distribution that is recorded as this series for its
+    /// reference; returns whether there is one with enough observations.
+    fn rebase(&mut self, series: &Labels, at: Timestamp) -> bool {
+        let mut records = self.rules_mut().filter_map(|rule| match &mut rule.kind {
+            RuleKind::Record(recorder) => Some(recorder),
+            RuleKind::Watch(_) | RuleKind::Alert(_) => None,
+        });
+        records.any(|recorder| recorder.rebase(series, at))
     }
 
     /// The keys of the rules that learn.

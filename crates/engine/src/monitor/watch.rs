@@ -64,6 +64,9 @@ pub struct Watching {
     /// The expression is a plain selector, so the evidence of a record is the evidence of the
     /// value.
     judges_a_record: bool,
+    /// The drifts whose window became the reference since the last evaluation, and what their last
+    /// notification says.
+    rebased: HashMap<Labels, String>,
 }
 
 impl Watching {
@@ -89,6 +92,7 @@ impl Watching {
             strategy: watch.strategy.to_string(),
             window,
             judges_a_record: watch.expr.selector().is_some(),
+            rebased: HashMap::new(),
             watch: watch.clone(),
         }
     }
@@ -155,6 +159,10 @@ impl Watching {
                 self.judge(&sample, pass)
             };
             let mut observation = self.observation(&sample, &judged);
+            if let Some(ending) = self.rebased.remove(&sample.labels) {
+                observation.condition = Condition::Accepted;
+                observation.ending = Some(ending);
+            }
             if !filled.upstream && observation.condition == Condition::Healthy {
                 observation.condition = Condition::Unsure;
             }
@@ -465,6 +473,23 @@ impl Watching {
     fn hears_idle(&self) -> bool {
         let rule = &self.watch.alert;
         rule.no_data == NoData::Alert && self.watch.metric == Metric::Accuracy
+    }
+
+    /// Whether the watch judges the drift of recorded distributions.
+    pub(super) fn judges_drift(&self) -> bool {
+        self.judges_a_record && self.watch.strategy.kind == "drift"
+    }
+
+    /// The window of a series became its reference: its alert ends with the next value.
+    pub(super) fn accept_reference(&mut self, series: &Labels, at: Timestamp) {
+        let since = self.incidents.get(series);
+        let lasted = since.map_or(Duration::ZERO, |since| at.since(*since));
+        let ending = format!(
+            "accepted as the reference after {}",
+            format_duration(Duration::from_secs(lasted.as_secs()))
+        );
+        self.rebased.insert(series.clone(), ending);
+        self.table.count_acceptance();
     }
 
     fn explain(&self, sample: &MetricSample, verdict: &Verdict) -> Explanation {

@@ -5,6 +5,7 @@
 )]
 
 mod alerts; // the state machine, as Prometheus and better
+mod drift_power; // false alerts and delays on simulated traffic
 mod exposition_differential;
 mod exposition_ingest;
 mod exposition_linear; // hostile bodies cost no more than their bytes

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::counting::{Counting, MAX_GROUPS, Risen, Risings, Server};
+use super::budget::level;
+use super::counting::{Counting, MAX_GROUPS, Risings, Server};
+use super::distribution::Distribution;
 use super::histogram::Rises;
-use super::reference::Learning;
+use super::observe::{Measured, Outcome};
 use super::rule::Counts;
-use super::{Drift, DriftRule, Histogram, LearntReference, Reference};
-use crate::map::sliding::Sliding;
-use crate::metric::{Evidence, Labels, Timestamp, format_duration};
+use super::{Drift, DriftRule, Histogram};
+use crate::metric::{Evidence, Labels, Timestamp};
 use crate::promql::InstantSample;
 
 /// The drift of one distribution.
@@ -24,21 +24,6 @@ pub struct Drifted {
     pub value: Option<f64>,
     /// The counts and statistics behind the value, or why there is no value.
     pub evidence: Arc<Evidence>,
-}
-
-impl Drifted {
-    /// No value, and why.
-    fn unknown(labels: Labels, why: String) -> Self {
-        let evidence = Evidence {
-            insufficient: Some(why),
-            ..Evidence::default()
-        };
-        Self {
-            labels,
-            value: None,
-            evidence: Arc::new(evidence),
-        }
-    }
 }
 
 /// Counts the observations of a drift rule, learns its reference where there is none, and measures
@@ -60,16 +45,6 @@ pub struct Refused {
     pub total: u64,
 }
 
-/// One distribution and its reference.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Distribution {
-    window: Sliding<Rises>,
-    learning: Learning,
-    learnt: Option<LearntReference>,
-    /// Why the window does not cover its full length.
-    note: Option<String>,
-}
-
 /// The state of a detector, to store it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
@@ -88,7 +63,7 @@ impl Detector {
     #[must_use]
     pub fn new(rule: &DriftRule) -> Self {
         Self {
-            drift: Drift::new(rule.params.clone()),
+            drift: Drift::new(rule.params.clone(), &rule.bucket),
             counting: Counting::default(),
             distributions: BTreeMap::new(),
             refused: Refused::default(),
@@ -129,35 +104,74 @@ impl Detector {
         }
         let is_full = self.distributions.len() > MAX_GROUPS;
         self.distributions.retain(|labels, distribution| {
-            let newest = distribution.window.newest();
-            risen.contains_key(labels)
-                || !is_full
-                    && (distribution.learnt.is_some()
-                        || newest.is_some_and(|newest| at.since(newest) <= rule.window))
+            risen.contains_key(labels) || !is_full && distribution.is_worth_keeping(at, rule.window)
         });
-        let mut drifted = Vec::with_capacity(risen.len());
+        let mut outcomes = Vec::with_capacity(risen.len());
         let mut problems = Vec::new();
-        for (labels, risen) in &risen {
-            let Some(distribution) = self.distributions.get(labels) else {
+        for (labels, risen) in risen {
+            let Some(distribution) = self.distributions.get(&labels) else {
                 continue;
             };
-            let measured = match &risen.refused {
-                Some(why) => Err(why.clone()),
-                None => distribution.measure(rule, &mut self.drift, labels, at),
+            let measured = match risen.refused {
+                Some(why) => Err(why),
+                None => distribution.measure(rule, &mut self.drift, &labels, at),
             };
-            drifted.push(measured.unwrap_or_else(|why| {
+            let outcome = measured.unwrap_or_else(|why| {
                 problems.push(why.clone());
-                Drifted::unknown(labels.clone(), why)
-            }));
+                Err(Box::new(Evidence {
+                    insufficient: Some(why),
+                    ..Evidence::default()
+                }))
+            });
+            outcomes.push((labels, outcome));
         }
         self.refused.now = problems.len() + left_out;
         self.refused.total += self.refused.now as u64;
-        if problems.len() == drifted.len()
+        if problems.len() == outcomes.len()
             && let Some(first) = problems.into_iter().next()
         {
             return Err(first);
         }
-        Ok(drifted)
+        Ok(self.judged(rule, outcomes))
+    }
+
+    /// Judges all distributions within one budget of false alarms.
+    fn judged(&mut self, rule: &DriftRule, outcomes: Vec<(Labels, Outcome)>) -> Vec<Drifted> {
+        let measured = outcomes.iter().filter_map(|(_, one)| one.as_ref().ok());
+        let level = level(measured.map(Measured::p_value).collect(), rule.params.alpha);
+        let judged = outcomes.into_iter().map(|(labels, outcome)| {
+            let (value, evidence) = match outcome {
+                Ok(measured) => {
+                    let (value, evidence) = measured.at_level(level, rule.params.min_effect);
+                    (Some(value), evidence)
+                }
+                Err(evidence) => (None, *evidence),
+            };
+            let score = value.and_then(|value| evidence.drift_score(value));
+            if score.is_some_and(|score| score > 1.0)
+                && let Some(distribution) = self.distributions.get_mut(&labels)
+            {
+                distribution.doubt(rule);
+            }
+            Drifted {
+                labels,
+                value,
+                evidence: Arc::new(evidence),
+            }
+        });
+        judged.collect()
+    }
+
+    /// Takes the present window of a distribution for its reference. Returns whether it has one
+    /// with enough observations.
+    pub fn accept(&mut self, rule: &DriftRule, labels: &Labels, at: Timestamp) -> bool {
+        let distribution = self.distributions.get_mut(labels);
+        distribution.is_some_and(|distribution| distribution.accept(rule, labels, at))
+    }
+
+    /// The labels of the distributions.
+    pub fn labels(&self) -> impl Iterator<Item = &Labels> {
+        self.distributions.keys()
     }
 
     /// The counts and learned references, to restore them after a restart.
@@ -196,89 +210,6 @@ impl Detector {
     pub fn inherit(&mut self, before: Self) {
         self.counting = before.counting;
         self.distributions = before.distributions;
-    }
-}
-
-impl Distribution {
-    fn add(&mut self, rule: &DriftRule, risen: &Risen, at: Timestamp) {
-        if risen.refused.is_some() {
-            // What was learned stays; what is being counted might grow without end.
-            self.window = Sliding::default();
-            self.learning = Learning::default();
-            return;
-        }
-        if let Some(why) = &risen.broken {
-            // Counts of different buckets cannot be added up; a reference learned from the old ones
-            // is useless.
-            *self = Self {
-                note: Some(format!("{why} at {at}; counting anew")),
-                ..Self::default()
-            };
-        }
-        self.window.add(at, rule.window, &risen.rises);
-        let Reference::Learn(time) = rule.reference else {
-            return;
-        };
-        if self.learnt.is_none() && self.learning.add(at, &risen.rises, time) {
-            self.learnt = histogram(rule, self.learning.rises())
-                .ok()
-                .and_then(|learned| LearntReference::of(&learned, rule.params.min_samples));
-            if self.learnt.is_some() {
-                self.learning = Learning::default();
-            }
-        }
-    }
-
-    fn measure(
-        &self,
-        rule: &DriftRule,
-        drift: &mut Drift,
-        labels: &Labels,
-        at: Timestamp,
-    ) -> Result<Drifted, String> {
-        let current = histogram(rule, &self.window.sum())?;
-        let reference = match &rule.reference {
-            Reference::Inline(baseline) => Some(baseline),
-            Reference::File { series, .. } => {
-                let found = series.iter().find(|(known, _)| known == labels);
-                found.map(|(_, baseline)| baseline)
-            }
-            Reference::Learn(_) => self.learnt.as_ref(),
-        };
-        let (value, mut evidence) = drift.observe(&current, reference);
-        evidence.window = Some(rule.window);
-        match (&rule.reference, reference) {
-            (Reference::Learn(time), None) => {
-                evidence.learning = true;
-                evidence.insufficient = Some(self.progress(rule, *time, at));
-            }
-            (Reference::File { file, .. }, None) => {
-                evidence.insufficient = Some(format!("{file} has no reference for {labels}"));
-            }
-            _ => {}
-        }
-        if let (Some(why), Some(note)) = (&mut evidence.insufficient, &self.note) {
-            why.push_str("; ");
-            why.push_str(note);
-        }
-        Ok(Drifted {
-            labels: labels.clone(),
-            value,
-            evidence: Arc::new(evidence),
-        })
-    }
-
-    /// How much of the reference has been learned, for people.
-    fn progress(&self, rule: &DriftRule, time: Duration, at: Timestamp) -> String {
-        let whole = |duration: Duration| format_duration(Duration::from_secs(duration.as_secs()));
-        let counted = histogram(rule, self.learning.rises());
-        format!(
-            "learning the reference for {} of {}, {:.0} observations of at least {}",
-            whole(self.learning.age(at).min(time)),
-            whole(time),
-            counted.map_or(0.0, |counted| counted.total()),
-            rule.params.min_samples
-        )
     }
 }
 

@@ -1,13 +1,19 @@
 //! Compares one window with its reference.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::histogram::parse_bound;
+use super::moved::{by_counting, moved};
 use super::null::Null;
 use super::statistic::shannon;
-use super::{Histogram, LearntReference, Statistic};
-use crate::metric::Evidence;
+use super::{Histogram, LearntReference, Spread, Statistic};
+use crate::metric::{Evidence, Moved, percent};
 
+/// A window differs from the reference if it differs by this many times as much as any piece of the
+/// reference differed from the others.
+const RANGE: f64 = 1.25;
 /// Most buckets listed in the evidence.
 const MAX_CONTRIBUTIONS: usize = 3;
 /// Most null distributions in the cache.
@@ -20,12 +26,14 @@ const SAME_SHARES: f64 = 0.01;
 pub struct DriftParams {
     /// The distance.
     pub statistic: Statistic,
-    /// The probability of a false alarm in one window, between 0 and 1.
+    /// The probability of a false alarm in one evaluation of all distributions, between 0 and 1.
     pub alpha: f64,
     /// The fewest observations for which there is a value.
     pub min_samples: u64,
     /// Whether the buckets are `le` bounds rather than categories.
     pub ordered: bool,
+    /// The least share of observations that must have moved, 0 to 1.
+    pub min_effect: f64,
 }
 
 impl Default for DriftParams {
@@ -35,6 +43,7 @@ impl Default for DriftParams {
             alpha: 0.01,
             min_samples: 500,
             ordered: true,
+            min_effect: 0.02,
         }
     }
 }
@@ -43,6 +52,8 @@ impl Default for DriftParams {
 #[derive(Debug)]
 pub(crate) struct Drift {
     params: DriftParams,
+    /// The label that tells the buckets apart.
+    bucket: String,
     /// A cache, most recently used first.
     nulls: VecDeque<CachedNull>,
 }
@@ -53,7 +64,7 @@ struct CachedNull {
     sizes: (u64, u64),
     shares: Vec<f64>,
     gaps: Vec<f64>,
-    null: Null,
+    null: Arc<Null>,
 }
 
 impl CachedNull {
@@ -66,43 +77,86 @@ impl CachedNull {
     }
 }
 
+/// The distance of one window from its reference, before it is known how many others there are.
+#[derive(Debug)]
+pub(super) struct Measured {
+    value: f64,
+    /// The share of observations that moved, beyond what counting explains.
+    moved: f64,
+    /// What counting explains of it.
+    by_counting: f64,
+    spread: Spread,
+    null: Arc<Null>,
+    evidence: Evidence,
+}
+
+/// A measured window, or the evidence that says why there is no value.
+pub(super) type Outcome = Result<Measured, Box<Evidence>>;
+
+impl Measured {
+    /// The probability of at least this value without a change.
+    pub(super) fn p_value(&self) -> f64 {
+        self.null.statistic.p_value(self.value)
+    }
+
+    /// The bias-corrected value and its evidence, judged at this level.
+    ///
+    /// The value is the statistic minus its mean without a change, at least 0. The critical value
+    /// is on the same scale; without a change at most a share `level` of the windows exceeds it.
+    pub(super) fn at_level(self, level: f64, min_effect: f64) -> (f64, Evidence) {
+        let bias = self.null.statistic.mean();
+        let critical = self.null.statistic.critical(level) - bias;
+        let range = RANGE * self.spread.range;
+        let by_chance = self.null.moved.critical(level) - self.by_counting;
+        let evidence = Evidence {
+            p_value: Some(self.p_value()),
+            // A critical value of 0 would make every score infinite.
+            critical_value: Some(critical.max(1e-12)),
+            moved: Some(Moved {
+                share: self.moved,
+                chance: by_chance.max(range).min(1.0),
+                least: min_effect.max(range),
+            }),
+            ..self.evidence
+        };
+        ((self.value - bias).max(0.0), evidence)
+    }
+}
+
 impl Drift {
-    /// A measure with these parameters.
-    pub(crate) fn new(params: DriftParams) -> Self {
+    /// A measure with these parameters, for buckets with this label.
+    pub(crate) fn new(params: DriftParams, bucket: &str) -> Self {
         Self {
             params,
+            bucket: bucket.to_owned(),
             nulls: VecDeque::new(),
         }
     }
 
-    /// The bias-corrected value of a window, or `None` with the reason in the evidence.
-    ///
-    /// The value is the statistic minus its mean without a change, at least 0. The critical value
-    /// in the evidence is on the same scale; without a change at most a share `alpha` of the
-    /// windows exceeds it.
-    #[expect(clippy::cast_possible_truncation, reason = "counts below 2^53")]
-    #[expect(clippy::cast_sign_loss, reason = "counts are not negative")]
-    pub(crate) fn observe(
+    /// Measures a window, or returns the evidence that says why there is no value.
+    pub(super) fn measure(
         &mut self,
         current: &Histogram,
         reference: Option<&LearntReference>,
-    ) -> (Option<f64>, Evidence) {
-        let samples = current.total().round() as u64;
-        let mut evidence = Evidence {
+        window: Duration,
+    ) -> Outcome {
+        let evidence = Evidence {
             statistic: self.params.statistic.describe().to_owned(),
-            samples,
-            reference_samples: reference.map_or(0, |reference| reference.total().round() as u64),
+            samples: whole(current.total()),
+            reference_samples: reference.map_or(0, |reference| whole(reference.total())),
+            window: Some(window),
             ..Evidence::default()
         };
-        match self.aligned(current, samples, reference) {
+        let spread = reference.and_then(LearntReference::spread);
+        match self.aligned(current, evidence.samples, reference) {
             Ok((current, reference)) => {
-                let value = self.measure(&current, &reference, &mut evidence);
-                (Some(value), evidence)
+                let spread = spread.unwrap_or(Spread::ASSUMED);
+                Ok(self.compare(&current, &reference, spread, evidence))
             }
-            Err(why) => {
-                evidence.insufficient = Some(why);
-                (None, evidence)
-            }
+            Err(why) => Err(Box::new(Evidence {
+                insufficient: Some(why),
+                ..evidence
+            })),
         }
     }
 
@@ -123,24 +177,36 @@ impl Drift {
         reference.aligned(current, self.params.ordered)
     }
 
-    fn measure(&mut self, current: &Histogram, reference: &[f64], evidence: &mut Evidence) -> f64 {
-        let statistic = self.params.statistic;
+    fn compare(
+        &mut self,
+        current: &Histogram,
+        reference: &[f64],
+        spread: Spread,
+        evidence: Evidence,
+    ) -> Measured {
         let gaps = gaps(&current.names, self.params.ordered);
-        let value = statistic.distance(&current.counts, reference, &gaps);
-        let sizes = (coarse(evidence.samples), evidence.reference_samples.max(1));
-        let alpha = self.params.alpha;
-        let null = self.null(&pooled(&current.counts, reference, sizes), sizes, &gaps);
-        let bias = null.mean();
-        let critical = null.critical(alpha) - bias;
-        evidence.p_value = Some(null.p_value(value));
-        // A critical value of 0 would make every score infinite.
-        evidence.critical_value = Some(critical.max(1e-12));
-        evidence.contributions = contributions(current, reference);
-        (value - bias).max(0.0)
+        let counts = &current.counts;
+        // Observations that are alike count for fewer.
+        let independent = |total: f64| whole(total / spread.overdispersion).max(1);
+        let sizes = (
+            coarse(independent(current.total()), 6),
+            coarse(independent(reference.iter().sum()), 10),
+        );
+        Measured {
+            value: self.params.statistic.distance(counts, reference, &gaps),
+            moved: moved(counts, reference),
+            by_counting: by_counting(counts, reference),
+            null: self.null(&pooled(counts, reference, sizes), sizes, &gaps),
+            spread,
+            evidence: Evidence {
+                contributions: contributions(&self.bucket, current, reference),
+                ..evidence
+            },
+        }
     }
 
     /// The null distribution for these parameters, from the cache where it is there.
-    fn null(&mut self, shares: &[f64], sizes: (u64, u64), gaps: &[f64]) -> &Null {
+    fn null(&mut self, shares: &[f64], sizes: (u64, u64), gaps: &[f64]) -> Arc<Null> {
         let found = self
             .nulls
             .iter()
@@ -151,12 +217,19 @@ impl Drift {
                 sizes,
                 shares: shares.to_vec(),
                 gaps: gaps.to_vec(),
-                null: Null::simulate(self.params.statistic, shares, sizes, gaps),
+                null: Arc::new(Null::simulate(self.params.statistic, shares, sizes, gaps)),
             });
+        let null = Arc::clone(&cached.null);
         self.nulls.truncate(MAX_NULLS - 1);
         self.nulls.push_front(cached);
-        &self.nulls[0].null
+        null
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "counts below 2^53")]
+#[expect(clippy::cast_sign_loss, reason = "counts are not negative")]
+fn whole(count: f64) -> u64 {
+    count.round() as u64
 }
 
 /// The shares that both samples have if nothing has changed, estimated from both, or from a much
@@ -168,11 +241,11 @@ fn pooled(current: &[f64], reference: &[f64], (n, m): (u64, u64)) -> Vec<f64> {
     current.iter().zip(reference).map(|(c, r)| c + r).collect()
 }
 
-/// Rounds down to six significant binary digits, so that the cache has few sizes. A smaller sample
-/// has a higher critical value, so this adds no false alarms.
-fn coarse(n: u64) -> u64 {
+/// Rounds down to so many significant binary digits, so that the cache has few sizes. A smaller
+/// sample has a higher critical value, so this adds no false alarms.
+fn coarse(n: u64, digits: u32) -> u64 {
     let bits = n.checked_ilog2().unwrap_or(0);
-    let step = 1_u64 << bits.saturating_sub(5);
+    let step = 1_u64 << (bits + 1).saturating_sub(digits);
     (n / step * step).max(1)
 }
 
@@ -192,7 +265,7 @@ fn gaps(names: &[String], ordered: bool) -> Vec<f64> {
 }
 
 /// The buckets that contribute most to the Jensen–Shannon divergence, most important first.
-fn contributions(current: &Histogram, reference: &[f64]) -> Vec<String> {
+fn contributions(bucket: &str, current: &Histogram, reference: &[f64]) -> Vec<String> {
     let (n, m): (f64, f64) = (current.total(), reference.iter().sum());
     let mut parts: Vec<_> = current
         .names
@@ -207,11 +280,7 @@ fn contributions(current: &Histogram, reference: &[f64]) -> Vec<String> {
         .take(MAX_CONTRIBUTIONS)
         .filter(|part| part.0 > 0.0)
         .map(|(_, name, now, then)| {
-            format!(
-                "{name}: {:.1} % of observations, {:.1} % in the reference",
-                100.0 * now,
-                100.0 * then
-            )
+            format!("{bucket} {name} {} → {} %", percent(*then), percent(*now))
         })
         .collect()
 }

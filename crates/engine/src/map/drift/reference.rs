@@ -1,13 +1,12 @@
 //! The reference that drift is measured against: from a file, from the rule, or learned.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Histogram;
-use super::histogram::{Rises, add_up, parse_bound};
-use crate::metric::{Labels, Timestamp};
+use super::histogram::parse_bound;
+use super::{Histogram, Spread};
+use crate::metric::Labels;
 
 /// The contents of a reference file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,15 +28,19 @@ pub struct BaselineSeries {
     pub total: f64,
     /// The observations per bucket, not cumulative, by `le` or category.
     pub buckets: BTreeMap<String, f64>,
+    /// How much its windows differed, where it was recorded for long enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
 }
 
 impl BaselineSeries {
     /// The reference of a counted distribution.
-    pub(super) fn new(labels: Labels, histogram: &Histogram) -> Self {
+    pub(super) fn new(labels: Labels, reference: &LearntReference) -> Self {
         Self {
             labels,
-            total: histogram.total(),
-            buckets: histogram.by_name(),
+            total: reference.total(),
+            buckets: reference.counts.clone(),
+            spread: reference.spread.filter(|spread| spread.pieces > 0),
         }
     }
 
@@ -55,7 +58,10 @@ impl BaselineSeries {
                 self.total
             ));
         }
-        Ok(baseline)
+        if let Some(spread) = self.spread {
+            spread.check()?;
+        }
+        Ok(baseline.with_spread(self.spread))
     }
 }
 
@@ -68,6 +74,9 @@ impl BaselineFile {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct LearntReference {
     counts: BTreeMap<String, f64>,
+    /// How much its windows differed; `None` if it is not known.
+    #[serde(default)]
+    spread: Option<Spread>,
 }
 
 impl LearntReference {
@@ -88,16 +97,26 @@ impl LearntReference {
         }
         Ok(Self {
             counts: counts.clone(),
+            spread: None,
         })
     }
 
-    /// A reference from a histogram; `None` if it has fewer than `min_samples` observations.
-    pub(super) fn of(histogram: &Histogram, min_samples: u64) -> Option<Self> {
+    /// The same counts, whose windows differed so much.
+    #[must_use]
+    pub fn with_spread(self, spread: Option<Spread>) -> Self {
+        Self { spread, ..self }
+    }
+
+    /// How much its windows differed, where it is known.
+    pub(super) fn spread(&self) -> Option<Spread> {
+        self.spread
+    }
+
+    /// A reference from a sum of counts; `None` if it has fewer than `min_samples` observations.
+    pub(super) fn of(counts: &BTreeMap<String, f64>, min_samples: u64) -> Option<Self> {
         #[expect(clippy::cast_precision_loss, reason = "a count")]
-        let enough = histogram.total() >= min_samples.max(1) as f64;
-        enough
-            .then(|| Self::new(&histogram.by_name()).ok())
-            .flatten()
+        let enough = counts.values().sum::<f64>() >= min_samples.max(1) as f64;
+        enough.then(|| Self::new(counts).ok()).flatten()
     }
 
     /// The observations in all buckets.
@@ -168,31 +187,5 @@ impl LearntReference {
             list(&new),
             list(&gone)
         ))
-    }
-}
-
-/// Collects the first observations for a reference.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub(super) struct Learning {
-    since: Option<Timestamp>,
-    rises: Rises,
-}
-
-impl Learning {
-    /// Adds increases; returns whether the time `learn` has passed.
-    pub(super) fn add(&mut self, at: Timestamp, rises: &Rises, learn: Duration) -> bool {
-        let since = *self.since.get_or_insert(at);
-        add_up(&mut self.rises, rises);
-        at.since(since) >= learn
-    }
-
-    /// The increases added so far.
-    pub(super) fn rises(&self) -> &Rises {
-        &self.rises
-    }
-
-    /// The time since the first addition.
-    pub(super) fn age(&self, at: Timestamp) -> Duration {
-        self.since.map_or(Duration::ZERO, |since| at.since(since))
     }
 }

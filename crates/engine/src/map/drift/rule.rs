@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{DriftParams, LearntReference};
+use crate::describe::worded;
 use crate::metric::Labels;
 use crate::promql::Expr;
 
@@ -17,8 +18,10 @@ pub struct DriftRule {
     pub bucket: String,
     /// The labels of a distribution; counters that are equal in them are added up.
     pub by: Vec<String>,
-    /// The time that the current distribution covers.
+    /// The time that the current distribution covers; the longest if there is `at_least`.
     pub window: Duration,
+    /// The current distribution covers the newest part of `window` that holds so many observations.
+    pub at_least: Option<u64>,
     /// What the current distribution is compared with.
     pub reference: Reference,
     /// The statistic and its parameters.
@@ -34,21 +37,73 @@ pub struct Counts {
     by: Vec<String>,
     window: Duration,
     learn: Option<Duration>,
+    #[serde(default)]
+    at_least: Option<u64>,
+    #[serde(default)]
+    season: Season,
+    #[serde(default)]
+    rolling: Option<Duration>,
 }
 
 impl DriftRule {
     /// What determines the rule's counts and learned reference.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        let learn = self.reference.learn();
         Counts {
             counters: self.counters.text().to_owned(),
             bucket: self.bucket.clone(),
             by: self.by.clone(),
             window: self.window,
-            learn: match self.reference {
-                Reference::Learn(time) => Some(time),
-                Reference::Inline(_) | Reference::File { .. } => None,
-            },
+            learn: learn.map(|learn| learn.time),
+            at_least: self.at_least,
+            season: learn.map(|learn| learn.season).unwrap_or_default(),
+            rolling: learn.and_then(|learn| learn.rolling),
+        }
+    }
+}
+
+/// How a reference is learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Learn {
+    /// The time over which it is learned, from the first observation on.
+    pub time: Duration,
+    /// Whether each time of the day or of the week has a reference of its own.
+    pub season: Season,
+    /// The reference moves: it holds the windows of this time that were not beyond the limit.
+    pub rolling: Option<Duration>,
+}
+
+/// What repeats itself in a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Season {
+    /// Nothing.
+    #[default]
+    None,
+    /// The time of the day.
+    Day,
+    /// The time of the week.
+    Week,
+}
+
+worded! {
+    Season {
+        "none" => Self::None, "One reference for all times.";
+        "day" => Self::Day, "A window is compared with the same time of other days.";
+        "week" => Self::Week, "A window is compared with the same time of other weeks.";
+    }
+}
+
+impl Season {
+    /// The time after which it repeats itself.
+    #[must_use]
+    pub fn period(self) -> Option<Duration> {
+        let day = Duration::from_secs(86_400);
+        match self {
+            Self::None => None,
+            Self::Day => Some(day),
+            Self::Week => Some(7 * day),
         }
     }
 }
@@ -59,8 +114,8 @@ pub type References = Vec<(Labels, LearntReference)>;
 /// What drift is measured against.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reference {
-    /// The observations of this time, from the first on.
-    Learn(Duration),
+    /// The first observations, or the newest.
+    Learn(Learn),
     /// The same distribution for every series.
     Inline(LearntReference),
     /// A distribution per series, recorded by `sidewatch baseline`.
@@ -72,4 +127,15 @@ pub enum Reference {
         /// The references of this rule.
         series: References,
     },
+}
+
+impl Reference {
+    /// How it is learned; `None` for a reference that is given.
+    #[must_use]
+    pub fn learn(&self) -> Option<Learn> {
+        match self {
+            Self::Learn(learn) => Some(*learn),
+            Self::Inline(_) | Self::File { .. } => None,
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::counting::{Counting, MAX_GROUPS};
 use super::detector::histogram;
-use super::histogram::{Rises, add_up};
-use super::{BaselineSeries, DriftRule};
+use super::learning::Learning;
+use super::{BaselineSeries, DriftRule, Season};
 use crate::metric::{Labels, Timestamp};
 use crate::promql::InstantSample;
 
@@ -13,7 +13,7 @@ use crate::promql::InstantSample;
 #[derive(Debug, Default)]
 pub struct Tally {
     counting: Counting,
-    sums: BTreeMap<Labels, Rises>,
+    counted: BTreeMap<Labels, Learning>,
 }
 
 impl Tally {
@@ -28,7 +28,7 @@ impl Tally {
     pub fn from_start() -> Self {
         Self {
             counting: Counting::from_start(),
-            sums: BTreeMap::new(),
+            counted: BTreeMap::new(),
         }
     }
 
@@ -36,7 +36,7 @@ impl Tally {
     ///
     /// # Errors
     /// A counter that is not a bucket, too many distributions or buckets, or buckets that changed
-    /// since the last call.
+    /// since the last call, or are not a histogram.
     pub fn add(
         &mut self,
         rule: &DriftRule,
@@ -56,23 +56,21 @@ impl Tally {
             if let Some(why) = risen.broken {
                 return Err(format!("{labels}: {why} at {at}"));
             }
-            add_up(self.sums.entry(labels).or_default(), &risen.rises);
+            histogram(rule, &risen.rises)?;
+            let counted = self.counted.entry(labels).or_default();
+            counted.add(rule, at, &risen.rises);
         }
         Ok(())
     }
 
     /// The references, one for each distribution that has observations.
-    ///
-    /// # Errors
-    /// Buckets that are not a histogram.
-    pub fn references(&self, rule: &DriftRule) -> Result<Vec<BaselineSeries>, String> {
-        let mut references = Vec::new();
-        for (labels, rises) in &self.sums {
-            let counted = histogram(rule, rises)?;
-            if counted.total() > 0.0 {
-                references.push(BaselineSeries::new(labels.clone(), &counted));
-            }
-        }
-        Ok(references)
+    #[must_use]
+    pub fn references(&mut self, rule: &DriftRule) -> Vec<BaselineSeries> {
+        let counted = self.counted.iter_mut();
+        let references = counted.filter_map(|(labels, counted)| {
+            let reference = counted.reference(rule, Season::None, 1)?;
+            Some(BaselineSeries::new(labels.clone(), &reference))
+        });
+        references.collect()
     }
 }
