@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::calibration::read_calibrations;
 use super::drift::MAX_WINDOW;
+use super::estimate_keys::EstimateKeys;
 use super::rule::RuleContext;
-use super::rule_keys::EstimateKeys;
 use super::rules::References;
 use crate::describe::Node;
 use crate::map::estimate::{Calibration, EstimateRule, Estimated, Evidenced, Truth};
@@ -14,7 +14,7 @@ use crate::promql::Expr;
 
 /// Builds an estimate of this record from its keys.
 pub(super) fn estimate_rule(
-    keys: EstimateKeys,
+    keys: &EstimateKeys,
     record: &str,
     node: &Node<'_>,
     context: &RuleContext<'_>,
@@ -51,7 +51,7 @@ pub(super) fn estimate_rule(
         of: keys.of,
         window: keys.window.max(context.interval * 2),
         min_samples: keys.min_samples,
-        from: source(&keys, record, node, context)?,
+        from: source(keys, record, node, context)?,
         truth,
         by,
     })

@@ -296,8 +296,8 @@ impl Config {
     }
 }
 
-/// The name of a record and its drift.
-pub(crate) type NamedDrift = (String, DriftRule);
+/// What records define, by their names.
+pub(crate) type Named<T> = Vec<(String, T)>;
 
 /// The drift rules of rule files by the names of their records; their reference files may be
 /// missing.
@@ -308,7 +308,7 @@ pub(crate) fn drift_rules(
     names: &[String],
     interval: Duration,
     registry: &Registry,
-) -> Result<Vec<NamedDrift>, Problems> {
+) -> Result<Named<DriftRule>, Problems> {
     named(names, interval, registry, |rule| rule.drift().cloned())
 }
 
@@ -321,7 +321,7 @@ pub(crate) fn estimate_rules(
     names: &[String],
     interval: Duration,
     registry: &Registry,
-) -> Result<Vec<(String, EstimateRule)>, Problems> {
+) -> Result<Named<EstimateRule>, Problems> {
     named(names, interval, registry, |rule| rule.estimate().cloned())
 }
 
@@ -331,7 +331,7 @@ fn named<T>(
     interval: Duration,
     registry: &Registry,
     find: impl Fn(&Rule) -> Option<T>,
-) -> Result<Vec<(String, T)>, Problems> {
+) -> Result<Named<T>, Problems> {
     let reader = RuleReader { registry, interval };
     let mut problems = Problems::default();
     let mut found = Vec::new();

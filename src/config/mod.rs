@@ -8,6 +8,7 @@ mod discovery;
 mod drift;
 pub(crate) mod environment;
 mod estimate;
+mod estimate_keys;
 pub(crate) mod export;
 pub(crate) mod exposed;
 mod file;

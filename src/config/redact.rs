@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use reqwest::Url;
-
 use super::settings::Settings;
 use super::yaml::{Scalar, Scalars, scalars};
 use crate::describe::{Description, Keys, Kind};
+use crate::runtime::http::origin;
 
 /// The placeholder of a secret, as Prometheus writes it.
 const HIDDEN: &str = "<secret>";
@@ -145,8 +144,7 @@ fn redacted(
 
 /// A URL of which only scheme and host are shown; `None` if it is no URL.
 fn only_host(url: &str) -> Option<String> {
-    let parsed = Url::parse(url).ok().filter(Url::has_host)?;
-    let origin = parsed.origin().ascii_serialization();
+    let origin = Some(origin(url)).filter(|origin| origin.contains("://"))?;
     let is_whole = [origin.clone(), format!("{origin}/")].contains(&url.to_owned());
     Some(if is_whole {
         url.to_owned()

@@ -6,10 +6,9 @@ use serde_json::Value as Json;
 
 use super::drift::drift_rule;
 use super::estimate::estimate_rule;
+use super::estimate_keys::EstimateKeys;
 use super::ratio::ratio_rule;
-use super::rule_keys::{
-    AlertKeys, EstimateKeys, RecordKeys, RetrainKeys, RuleKeys, VerifyKeys, WatchKeys,
-};
+use super::rule_keys::{AlertKeys, RecordKeys, RetrainKeys, RuleKeys, VerifyKeys, WatchKeys};
 use super::rule_shapes::templates;
 use super::rules::{References, RuleReader};
 use crate::alert::{self, AlertKind, Template};
@@ -48,7 +47,7 @@ fn record(keys: RecordKeys, node: &Node<'_>, context: &RuleContext<'_>) -> Optio
         .metric
         .or(keys.drift.as_ref().map(|_| Metric::PredictionDrift))
         .or_else(|| estimated(keys.estimate.as_ref()?));
-    let source = if let Some(estimate) = keys.estimate {
+    let source = if let Some(estimate) = &keys.estimate {
         let below = node.peek("estimate")?;
         Source::Estimate(Box::new(estimate_rule(
             estimate,

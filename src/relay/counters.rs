@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::decision::Outcome;
+use super::outcome::Outcome;
 use crate::metric::Labels;
 use crate::publish::{Description, Family, catalogue};
 

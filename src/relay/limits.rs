@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::decision::Outcome;
+use super::outcome::Outcome;
 use super::places::Places;
 use crate::config::relay::Relay;
 use crate::metric::Timestamp;

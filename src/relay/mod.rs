@@ -14,12 +14,13 @@ mod decision;
 mod ledger;
 mod limits;
 mod message;
+mod outcome;
 mod page;
 mod places;
 mod receive;
 mod service;
 mod split;
 
-pub(crate) use decision::Outcome;
 pub use message::notified;
+pub(crate) use outcome::Outcome;
 pub(crate) use service::Service;

@@ -4,9 +4,10 @@
 use tracing::{debug, error, warn};
 
 use super::counters::Counters;
-use super::decision::{Ends, Outcome};
+use super::decision::Ends;
 use super::ledger::Ledger;
 use super::message::{Notification, Reading, Received};
+use super::outcome::Outcome;
 use crate::publish::{Pieces, Reply};
 use crate::service::control::text;
 

@@ -294,7 +294,7 @@ async fn invalid_responses_of_a_target_are_counted_by_reason() {
         let others = page.lines().filter(|line| {
             line.starts_with("sidewatch_scrape_failures_total{") && line.ends_with(" 0")
         });
-        assert_eq!(others.count(), 11, "every other reason stays at 0: {page}");
+        assert_eq!(others.count(), 12, "every other reason stays at 0: {page}");
         stops_cleanly(process).await;
     }
 }

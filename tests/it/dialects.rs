@@ -351,17 +351,10 @@ async fn a_range_beyond_eleven_thousand_points_is_never_asked_for_whole() {
     assert_eq!(server.received_requests().await.unwrap().len(), 4);
 }
 
-#[tokio::test]
-async fn the_limits_on_labels_and_samples_hold_for_the_answers_of_a_server() {
-    let limits = |series: ScrapeLimits| Limits {
-        series,
-        ..Limits::default()
-    };
+/// Limits, and what an answer of two series with three labels exceeds.
+fn limits_and_what_is_exceeded() -> [(ScrapeLimits, &'static str); 6] {
     let none = ScrapeLimits::NONE;
-    let metric = json!({"__name__": "load", "model": "mmmm", "pod": "p"});
-    let value = json!([1_700_000_000, "1"]);
-    let element = json!({"metric": metric, "value": value, "values": [value]});
-    for (series, exceeded) in [
+    [
         (none.clone(), ""),
         (
             ScrapeLimits {
@@ -395,7 +388,19 @@ async fn the_limits_on_labels_and_samples_hold_for_the_answers_of_a_server() {
             },
             "over label_value_length_limit 3",
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn the_limits_on_labels_and_samples_hold_for_the_answers_of_a_server() {
+    let limits = |series: ScrapeLimits| Limits {
+        series,
+        ..Limits::default()
+    };
+    let metric = json!({"__name__": "load", "model": "mmmm", "pod": "p"});
+    let value = json!([1_700_000_000, "1"]);
+    let element = json!({"metric": metric, "value": value, "values": [value]});
+    for (series, exceeded) in limits_and_what_is_exceeded() {
         for (kind, is_range) in [("vector", false), ("matrix", true)] {
             let data = json!({"resultType": kind, "result": [element, element]});
             let server = saying(ok(&data)).await;

@@ -106,6 +106,15 @@ fn the_configuration_of_a_judge_in_the_kubernetes_guide_is_accepted() {
     }
 }
 
+/// The anchor of a heading.
+fn slug(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
 #[test]
 fn every_file_that_the_readme_links_to_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -117,7 +126,13 @@ fn every_file_that_the_readme_links_to_is_there() {
         .collect();
     assert!(links.len() > 4, "{links:?}");
     for link in links.iter().filter(|link| !link.contains("://")) {
-        assert!(root.join(link).exists(), "{link}");
+        let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+        assert!(root.join(file).exists(), "{link}");
+        if !anchor.is_empty() {
+            let text = fs::read_to_string(root.join(file)).unwrap();
+            let mut headings = text.lines().filter(|line| line.starts_with('#'));
+            assert!(headings.any(|heading| slug(heading) == anchor), "{link}");
+        }
     }
 }
 

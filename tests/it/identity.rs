@@ -533,7 +533,9 @@ fn a_rule_that_comes_back_asks_for_retraining_only_after_its_cool_down() {
         world.reload(&[&asking]);
         let mut asked = Vec::new();
         for tick in 0..260 {
-            let requests = world.observe("depth 9\n").requests.len();
+            // A value that stays the same is no new evidence.
+            let body = format!("depth 9.{}\n", tick % 2);
+            let requests = world.observe(&body).requests.len();
             asked.extend((requests > 0).then_some(tick));
         }
         assert!(

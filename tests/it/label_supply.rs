@@ -45,7 +45,7 @@ fn labels_that_stop_are_missed_after_the_time_in_which_they_are_expected() {
     for restarts in [false, true] {
         let mut world = World::new(&accuracy("labeled_total", "expect: {every: 26h}"));
         // Two days without labels, then they come again.
-        let labels = |minute| minute < DAY || minute >= 3 * DAY;
+        let labels = |minute| !(DAY..3 * DAY).contains(&minute);
         play(&mut world, 3 * DAY + 60, labels, restarts);
         let changes = world.changes.iter();
         let missing = changes.filter(|(_, one)| one.labels.get("alertname") == Some(MISSING));

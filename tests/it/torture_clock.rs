@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use sidewatch::internals::runtime::clock;
@@ -79,7 +80,17 @@ async fn jump(offset: &str) {
     );
     // Leases are renewed by the new clock, and a request is not held back by the old one.
     let (told, asked) = (rig.told().len(), rig.webhook.received().len());
+    let turn = AtomicBool::new(false);
     until("more alerts and requests", SOON, async || {
+        // A value that stays the same is no new evidence.
+        rig.serve(bad().replace(
+            "0.5",
+            if turn.fetch_xor(true, SeqCst) {
+                "0.4"
+            } else {
+                "0.3"
+            },
+        ));
         let (now, requests) = (rig.told().len(), rig.webhook.received().len());
         if now > told && requests > asked {
             Ok(())

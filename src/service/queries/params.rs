@@ -167,7 +167,7 @@ fn seconds(text: &str) -> Option<i64> {
         Ok(seconds) => Timestamp::from_secs_f64(Some(seconds).filter(|s| s.is_finite())?),
         Err(_) => Timestamp::from_millis(0) + parse_duration(text).ok()?,
     };
-    Some(millis.as_millis()).filter(|millis| millis.abs() <= FARTHEST)
+    Some(millis.as_millis()).filter(|millis| millis.unsigned_abs() <= FARTHEST.unsigned_abs())
 }
 
 /// A duration above zero.
@@ -280,6 +280,10 @@ mod tests {
             (
                 "query=x&start=1&end=2&step=-1",
                 r#"invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer"#,
+            ),
+            (
+                "query=x&start=0&end=0&step=-4e242",
+                r#"invalid parameter "step": cannot parse "-4e242" to a valid duration"#,
             ),
             (
                 "query=x&start=0&end=11001&step=1",

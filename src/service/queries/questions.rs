@@ -18,6 +18,7 @@ use crate::series::Window;
 const TOO_LATE: Duration = Duration::from_millis(20);
 
 /// The window as of the last tick, and when an answer has to be ready.
+#[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) window: &'a Window,
     pub(super) until: Instant,

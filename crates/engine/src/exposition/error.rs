@@ -2,8 +2,42 @@
 
 use std::fmt;
 
-use super::limits::Limit;
 use super::parse;
+
+/// One of the settings in [`ScrapeLimits`](super::ScrapeLimits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// [`ScrapeLimits::body_size`](super::ScrapeLimits::body_size).
+    BodySize,
+    /// [`ScrapeLimits::samples`](super::ScrapeLimits::samples).
+    Samples,
+    /// [`ScrapeLimits::labels`](super::ScrapeLimits::labels).
+    Labels,
+    /// [`ScrapeLimits::label_name_length`](super::ScrapeLimits::label_name_length).
+    LabelNameLength,
+    /// [`ScrapeLimits::label_value_length`](super::ScrapeLimits::label_value_length).
+    LabelValueLength,
+}
+
+impl Limit {
+    /// The setting's name in a scrape configuration.
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::BodySize => "body_size_limit",
+            Self::Samples => "sample_limit",
+            Self::Labels => "label_limit",
+            Self::LabelNameLength => "label_name_length_limit",
+            Self::LabelValueLength => "label_value_length_limit",
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// Why an exposition was rejected. Nothing of it was ingested.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,6 @@
 //! Limits of a scrape; exceeding one rejects the whole scrape.
 
-use std::fmt;
-
-use super::ExpositionError;
+use super::{ExpositionError, Limit};
 use crate::metric::Labels;
 
 /// Most characters of a name in a message.
@@ -110,40 +108,5 @@ fn over(
 impl Default for ScrapeLimits {
     fn default() -> Self {
         Self::DEFAULT
-    }
-}
-
-/// One of the settings in [`ScrapeLimits`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Limit {
-    /// [`ScrapeLimits::body_size`].
-    BodySize,
-    /// [`ScrapeLimits::samples`].
-    Samples,
-    /// [`ScrapeLimits::labels`].
-    Labels,
-    /// [`ScrapeLimits::label_name_length`].
-    LabelNameLength,
-    /// [`ScrapeLimits::label_value_length`].
-    LabelValueLength,
-}
-
-impl Limit {
-    /// The setting's name in a scrape configuration.
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::BodySize => "body_size_limit",
-            Self::Samples => "sample_limit",
-            Self::Labels => "label_limit",
-            Self::LabelNameLength => "label_name_length_limit",
-            Self::LabelValueLength => "label_value_length_limit",
-        }
-    }
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

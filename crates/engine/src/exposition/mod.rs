@@ -16,6 +16,6 @@ mod limits;
 pub mod parse;
 
 pub use body::{Body, Buffer, Exposition, Format};
-pub use error::{ExpositionError, Reason};
+pub use error::{ExpositionError, Limit, Reason};
 pub use ingest::{Ingested, Ingester};
-pub use limits::{Limit, ScrapeLimits};
+pub use limits::ScrapeLimits;

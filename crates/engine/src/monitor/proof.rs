@@ -115,9 +115,12 @@ impl<'a> Proof<'a> {
     }
 
     /// Whether the counters behind a series increased with the last scrape; `None` if there are
-    /// none.
+    /// none. Counters at a server did if their ranges have a value.
     pub(super) fn moved(&self, series: &Labels) -> Option<bool> {
-        Some(self.activity(series)?.moved)
+        match self.activity(series) {
+            Some(activity) => Some(activity.moved),
+            None => (!self.watching.counted.is_empty()).then_some(true),
+        }
     }
 
     fn activity(&self, series: &Labels) -> Option<Activity> {

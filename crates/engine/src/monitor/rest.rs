@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use super::model_monitor::ModelMonitor;
-use super::target::{ScrapeFailure, TargetState};
+use super::failure::ScrapeFailure;
 use crate::exposition::Reason;
 use crate::metric::{Timestamp, format_duration};
 
@@ -39,11 +38,11 @@ impl Rest {
     }
 
     /// Whether the rest lasts; not if the clock went back so far that it would last too long.
-    fn lasts(&self, at: Timestamp) -> bool {
+    pub(super) fn lasts(&self, at: Timestamp) -> bool {
         at < self.until && self.until.since(at) <= LONGEST
     }
 
-    fn failure(&self, interval: Duration) -> ScrapeFailure {
+    pub(super) fn failure(&self, interval: Duration) -> ScrapeFailure {
         let millis =
             Duration::from_millis(u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX));
         ScrapeFailure {
@@ -56,19 +55,6 @@ impl Rest {
                 format_duration(interval),
             ),
         }
-    }
-}
-
-impl ModelMonitor {
-    /// For each target, in their order, why it is not to be scraped at this time; `None` if it is.
-    #[must_use]
-    pub fn resting(&self, at: Timestamp) -> Vec<Option<ScrapeFailure>> {
-        let interval = self.settings.interval;
-        let rests = self.targets.iter().map(|target: &TargetState| {
-            let rest = target.rest.filter(|rest| rest.lasts(at));
-            rest.map(|rest| rest.failure(interval))
-        });
-        rests.collect()
     }
 }
 

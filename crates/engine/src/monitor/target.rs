@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::failure::ScrapeFailure;
 use super::rest::Rest;
 use super::settings::{Ingest, Target};
 use crate::describe::bare_url;
@@ -19,15 +20,6 @@ pub struct Scraped {
     pub result: Result<Exposition, ScrapeFailure>,
     /// Its duration.
     pub duration: Duration,
-}
-
-/// Why a scrape gave no exposition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScrapeFailure {
-    /// The reason's value in a metric label.
-    pub reason: Reason,
-    /// The error and its remedy, on one line.
-    pub message: String,
 }
 
 /// A target as the monitor sees it.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
+use super::failure::ScrapeFailure;
 use super::model_monitor::ModelMonitor;
 use super::rollout::Rollout;
 use super::rule::RuleKind;
@@ -16,6 +17,17 @@ use crate::alert::Alert;
 use crate::metric::Timestamp;
 
 impl ModelMonitor {
+    /// For each target, in their order, why it is not to be scraped at this time; `None` if it is.
+    #[must_use]
+    pub fn resting(&self, at: Timestamp) -> Vec<Option<ScrapeFailure>> {
+        let interval = self.settings.interval;
+        let rests = self.targets.iter().map(|target: &TargetState| {
+            let rest = target.rest.filter(|rest| rest.lasts(at));
+            rest.map(|rest| rest.failure(interval))
+        });
+        rests.collect()
+    }
+
     /// Sets the current addresses of the name in `scrape.discovery`, one target each. Returns the
     /// positions of new targets.
     ///

@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::budget::level;
 use super::counting::{Counting, MAX_GROUPS, Risings, Server};
 use super::distribution::Distribution;
-use super::histogram::Rises;
 use super::observe::{Measured, Outcome};
 use super::rule::Counts;
-use super::{Drift, DriftRule, Histogram};
+use super::{Drift, DriftRule};
 use crate::metric::{Evidence, Labels, Timestamp};
 use crate::promql::InstantSample;
 
@@ -211,12 +210,4 @@ impl Detector {
         self.counting = before.counting;
         self.distributions = before.distributions;
     }
-}
-
-/// The distribution of increases.
-pub(super) fn histogram(rule: &DriftRule, rises: &Rises) -> Result<Histogram, String> {
-    if rule.params.ordered {
-        return Histogram::buckets(rises);
-    }
-    Ok(Histogram::categories(rises))
 }

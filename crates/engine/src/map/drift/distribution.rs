@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::counting::Risen;
-use super::detector::histogram;
 use super::histogram::Rises;
 use super::learning::{Learning, total};
 use super::observe::Outcome;
@@ -119,7 +118,7 @@ impl Distribution {
         at: Timestamp,
     ) -> Result<Outcome, String> {
         let (rises, since) = self.newest(rule, at);
-        let current = histogram(rule, &rises)?;
+        let current = rule.histogram(&rises)?;
         let reference = self.reference(rule, labels, Span { since, until: at });
         let window = at.since(since);
         let measured = drift.measure(&current, reference.as_ref(), window);
@@ -205,7 +204,7 @@ impl Distribution {
     /// observations.
     pub(super) fn accept(&mut self, rule: &DriftRule, labels: &Labels, at: Timestamp) -> bool {
         let (rises, since) = self.newest(rule, at);
-        let counts = histogram(rule, &rises).map(|counted| counted.by_name());
+        let counts = rule.histogram(&rises).map(|counted| counted.by_name());
         let window = counts
             .ok()
             .and_then(|counts| LearntReference::of(&counts, rule.params.min_samples));

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::detector::histogram;
 use super::histogram::{Rises, add_up};
 use super::pieces::{Pieces, Span};
 use super::spread::spread;
@@ -51,7 +50,7 @@ impl Learning {
         if !is_complete {
             return false;
         }
-        let counted = histogram(rule, &self.rises).unwrap_or_default();
+        let counted = rule.histogram(&self.rises).unwrap_or_default();
         let is_good = !self.is_doubtful && counted.total() > 0.0;
         if is_good {
             self.pieces.push(since, at, &counted);
@@ -91,7 +90,7 @@ impl Learning {
         self.pieces.retain(&kept);
         let mut counts = self.pieces.sum(|_| 1.0);
         if !self.is_doubtful {
-            let rest = histogram(rule, &self.rises).ok()?;
+            let rest = rule.histogram(&self.rises).ok()?;
             add_up(&mut counts, &rest.by_name());
         }
         let reference = LearntReference::of(&counts, least)?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DriftParams, LearntReference};
-use crate::describe::worded;
+use super::histogram::Rises;
+use super::{DriftParams, Histogram, LearntReference, Season};
 use crate::metric::Labels;
 use crate::promql::Expr;
 
@@ -26,6 +26,19 @@ pub struct DriftRule {
     pub reference: Reference,
     /// The statistic and its parameters.
     pub params: DriftParams,
+}
+
+impl DriftRule {
+    /// The distribution of increases.
+    ///
+    /// # Errors
+    /// Why they are no distribution.
+    pub(super) fn histogram(&self, rises: &Rises) -> Result<Histogram, String> {
+        if self.params.ordered {
+            return Histogram::buckets(rises);
+        }
+        Ok(Histogram::categories(rises))
+    }
 }
 
 /// What determines the counts and the learned reference of a rule. Two rules for which it is equal
@@ -72,40 +85,6 @@ pub struct Learn {
     pub season: Season,
     /// The reference moves: it holds the windows of this time that were not beyond the limit.
     pub rolling: Option<Duration>,
-}
-
-/// What repeats itself in a reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Season {
-    /// Nothing.
-    #[default]
-    None,
-    /// The time of the day.
-    Day,
-    /// The time of the week.
-    Week,
-}
-
-worded! {
-    Season {
-        "none" => Self::None, "One reference for all times.";
-        "day" => Self::Day, "A window is compared with the same time of other days.";
-        "week" => Self::Week, "A window is compared with the same time of other weeks.";
-    }
-}
-
-impl Season {
-    /// The time after which it repeats itself.
-    #[must_use]
-    pub fn period(self) -> Option<Duration> {
-        let day = Duration::from_secs(86_400);
-        match self {
-            Self::None => None,
-            Self::Day => Some(day),
-            Self::Week => Some(7 * day),
-        }
-    }
 }
 
 /// References by the labels of a rule's `by`.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::counting::{Counting, MAX_GROUPS};
-use super::detector::histogram;
 use super::learning::Learning;
 use super::{BaselineSeries, DriftRule, Season};
 use crate::metric::{Labels, Timestamp};
@@ -56,7 +55,7 @@ impl Tally {
             if let Some(why) = risen.broken {
                 return Err(format!("{labels}: {why} at {at}"));
             }
-            histogram(rule, &risen.rises)?;
+            rule.histogram(&risen.rises)?;
             let counted = self.counted.entry(labels).or_default();
             counted.add(rule, at, &risen.rises);
         }
