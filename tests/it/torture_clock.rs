@@ -49,6 +49,30 @@ fn is_over(time: &str, offset: &str) -> bool {
     time <= now.to_string().as_str()
 }
 
+/// Leases are renewed by the new clock, and a request is not held back by the old one.
+async fn goes_on(rig: &Rig) {
+    let (told, asked) = (rig.told().len(), rig.webhook.received().len());
+    let turn = AtomicBool::new(false);
+    until("more alerts and requests", SOON, async || {
+        // A value that stays the same is no new evidence.
+        rig.serve(bad().replace(
+            "0.5",
+            if turn.fetch_xor(true, SeqCst) {
+                "0.4"
+            } else {
+                "0.3"
+            },
+        ));
+        let (now, requests) = (rig.told().len(), rig.webhook.received().len());
+        if now > told && requests > asked {
+            Ok(())
+        } else {
+            Err(format!("{told} → {now}, {asked} → {requests}"))
+        }
+    })
+    .await;
+}
+
 /// An alert fires and another waits, the clock jumps, and both are what they were.
 async fn jump(offset: &str) {
     let rig = Rig::new().await;
@@ -78,27 +102,7 @@ async fn jump(offset: &str) {
         waited > Duration::from_secs(2) && waited < Duration::from_secs(20),
         "{waited:?}"
     );
-    // Leases are renewed by the new clock, and a request is not held back by the old one.
-    let (told, asked) = (rig.told().len(), rig.webhook.received().len());
-    let turn = AtomicBool::new(false);
-    until("more alerts and requests", SOON, async || {
-        // A value that stays the same is no new evidence.
-        rig.serve(bad().replace(
-            "0.5",
-            if turn.fetch_xor(true, SeqCst) {
-                "0.4"
-            } else {
-                "0.3"
-            },
-        ));
-        let (now, requests) = (rig.told().len(), rig.webhook.received().len());
-        if now > told && requests > asked {
-            Ok(())
-        } else {
-            Err(format!("{told} → {now}, {asked} → {requests}"))
-        }
-    })
-    .await;
+    goes_on(&rig).await;
     // And the end is told.
     rig.serve(good());
     rig.alert_is_gone("AccuracyDropped").await;
