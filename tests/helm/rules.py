@@ -3,6 +3,7 @@
 rules.py SIDEWATCH RENDER...   The tests are promtool's own format; promtool runs them, and so does `sidewatch test`.
 """
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -63,7 +64,9 @@ def main(sidewatch, paths):
                 tested = unit_test(sidewatch, spec, HERE / TESTS[path.name])
                 fires |= tested[0]
                 silent |= tested[1]
-    orphans = {file.stem for file in pathlib.Path("docs/runbooks").glob("*.md")} - alerts
+    packs = "".join(file.read_text() for file in pathlib.Path("rules").glob("*.yaml"))
+    of_packs = set(re.findall(r"runbook_url: docs/runbooks/(\w+)\.md", packs))
+    orphans = {file.stem for file in pathlib.Path("docs/runbooks").glob("*.md")} - alerts - of_packs
     for problem, names in (("no alert was rendered", set() if alerts else {"?"}), ("no test makes it fire", alerts - fires),
                            ("no test keeps it silent", alerts - silent), ("a runbook without an alert", orphans)):
         if names:
