@@ -710,7 +710,7 @@ impl Flaky {
 #[tokio::test]
 async fn every_request_arrives_through_every_passing_fault() {
     let flaky = Flaky::default();
-    let slow = || ResponseTemplate::new(200).set_delay(Duration::from_secs(2));
+    let slow = || ResponseTemplate::new(200).set_delay(Duration::from_secs(20));
     let asked = || ResponseTemplate::new(429).insert_header("retry-after", "7");
     *flaky.faults.lock().unwrap() = vec![
         ResponseTemplate::new(500),
