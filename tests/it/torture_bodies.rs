@@ -269,8 +269,9 @@ async fn measure(shape: &Shape, time: Duration) -> Measured {
     let mut slowest = Duration::ZERO;
     let (started, before) = (Instant::now(), good.attempts());
     let mut again = tokio::time::interval(Duration::from_millis(20));
-    // The time, but at least one answer of the hostile target, which may rest afterwards.
-    while started.elapsed() < time || hostile.answered.load(Ordering::SeqCst) == 0 {
+    // The time, but at least one answer of each target; the hostile one may rest afterwards.
+    let is_asked = || hostile.answered.load(Ordering::SeqCst) > 0 && good.attempts() > before;
+    while started.elapsed() < time || !is_asked() {
         assert!(started.elapsed() < time + SOON, "{}", shape.name);
         again.tick().await;
         let asked = Instant::now();
