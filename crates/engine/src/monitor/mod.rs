@@ -6,6 +6,7 @@ mod alerting;
 mod cadence;
 mod clock_jump;
 mod discovered;
+mod ending;
 mod evidence;
 mod expecting;
 mod failure;

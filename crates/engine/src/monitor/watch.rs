@@ -17,19 +17,13 @@ use super::selection::reads_any;
 use super::settings::Baseline;
 use super::stale::stale;
 use super::traffic::{CountedRange, is_still};
-use crate::alert::{Condition, Explanation, NoData, Observation, Outcome, Tracker, with_unit};
-use crate::incident::{Acceptance, Judged, Table, TableCounts, Trial, TrialResult};
+use crate::alert::{Condition, Explanation, NoData, Observation, Outcome, Tracker};
+use crate::incident::{Judged, Table, TableCounts, Trial, TrialResult};
 use crate::judge::{Registry, State, StrategyContext, Verdict};
-use crate::metric::{Evidence, Labels, Metric, MetricSample, Timestamp, format_duration};
+use crate::map::ratio::MORE_RIGHT_THAN_ALL;
+use crate::metric::{Evidence, Labels, Metric, MetricSample, Timestamp};
 use crate::promql::InstantSample;
 use crate::rules::Watch;
-
-/// Why an alert ended after its baseline was lost.
-const ANEW: &str = "what is normal was learned anew while the alert fired, since the rule or its strategy changed; the fault may last";
-
-/// Why an accuracy is not judged that is more than 1.
-const IMPOSSIBLE: &str =
-    "more right answers than answers: do labels and predictions come from the same window?";
 
 /// A greater accuracy from counters is impossible.
 const MOST_ACCURATE: f64 = 1.05;
@@ -49,7 +43,7 @@ pub struct Watching {
     /// The ranges over which the value counts.
     pub(super) counted: Vec<CountedRange>,
     /// Since when the conditions of the firing alerts hold, by series.
-    incidents: HashMap<Labels, Timestamp>,
+    pub(super) incidents: HashMap<Labels, Timestamp>,
     /// Whether an incident opened or closed since the state was last stored.
     pub(super) is_unsaved: bool,
     /// The series whose request for retraining the hourly limit held back at the last evaluation.
@@ -66,7 +60,7 @@ pub struct Watching {
     judges_a_record: bool,
     /// The drifts whose window became the reference since the last evaluation, and what their last
     /// notification says.
-    rebased: HashMap<Labels, String>,
+    pub(super) rebased: HashMap<Labels, String>,
 }
 
 impl Watching {
@@ -263,7 +257,7 @@ impl Watching {
     /// Judges a value; counters that stand still give no value.
     fn judge(&mut self, sample: &MetricSample, pass: &Pass<'_>) -> Judged {
         if self.is_impossible(sample) {
-            return Verdict::insufficient(IMPOSSIBLE).into();
+            return Verdict::insufficient(MORE_RIGHT_THAN_ALL).into();
         }
         self.carry(sample, pass.rollout);
         let mut judged = self.table.judge(sample);
@@ -439,13 +433,7 @@ impl Watching {
             State::Stale => Condition::NoData,
         };
         let is_active = condition == Condition::Active;
-        let accepted = judged.accepted.as_ref();
-        let ending = match accepted {
-            Some(accepted) => Some(describe(accepted, sample.metric.unit())),
-            None => self
-                .is_learned_anew(&sample.labels)
-                .then(|| ANEW.to_owned()),
-        };
+        let ending = self.ending(sample, judged);
         Observation {
             labels: sample.labels.clone(),
             value: sample.value,
@@ -453,13 +441,6 @@ impl Watching {
             explanation: is_active.then(|| Arc::new(self.explain(sample, &judged.verdict))),
             ending,
         }
-    }
-
-    /// Whether the alert of a series fires and what was normal before it is not known any more.
-    fn is_learned_anew(&self, series: &Labels) -> bool {
-        self.incidents.contains_key(series)
-            && !self.tracker.is_shared(series)
-            && self.table.lacks_incident(series)
     }
 
     /// Makes the present level of a series normal; see [`Table::accept`].
@@ -480,18 +461,6 @@ impl Watching {
         self.judges_a_record && self.watch.strategy.kind == "drift"
     }
 
-    /// The window of a series became its reference: its alert ends with the next value.
-    pub(super) fn accept_reference(&mut self, series: &Labels, at: Timestamp) {
-        let since = self.incidents.get(series);
-        let lasted = since.map_or(Duration::ZERO, |since| at.since(*since));
-        let ending = format!(
-            "accepted as the reference after {}",
-            format_duration(Duration::from_secs(lasted.as_secs()))
-        );
-        self.rebased.insert(series.clone(), ending);
-        self.table.count_acceptance();
-    }
-
     fn explain(&self, sample: &MetricSample, verdict: &Verdict) -> Explanation {
         let evidence = sample.evidence.as_deref();
         Explanation {
@@ -509,15 +478,4 @@ impl Watching {
                 .unwrap_or_default(),
         }
     }
-}
-
-/// `accepted as the new normal after 1d: 485 ms, was 190 ms`.
-fn describe(accepted: &Acceptance, unit: &str) -> String {
-    let now = with_unit(accepted.now, unit);
-    let lasted = format_duration(accepted.lasted);
-    let was = accepted
-        .was
-        .map(|was| format!(", was {}", with_unit(was, unit)));
-    let was = was.unwrap_or_default();
-    format!("accepted as the new normal after {lasted}: {now}{was}")
 }

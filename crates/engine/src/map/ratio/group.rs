@@ -17,6 +17,10 @@ const LEARN_COUNT: f64 = 200.0;
 /// Numerators beyond the denominator that torn reads explain: a count, and a share.
 const TORN: (f64, f64) = (3.0, 0.01);
 
+/// Why a share of right answers that is more than 1 is not judged.
+pub(crate) const MORE_RIGHT_THAN_ALL: &str =
+    "more right answers than answers: do labels and predictions come from the same window?";
+
 /// Increases of cumulative buckets, by the bound as exposed.
 pub(super) type Buckets = BTreeMap<String, f64>;
 
@@ -96,7 +100,7 @@ impl Group {
         let impossible = excess > count.max(share * window.denominator);
         let insufficient = impossible.then(|| {
             if rule.is_good() {
-                "more right answers than answers: do labels and predictions come from the same window?"
+                MORE_RIGHT_THAN_ALL
             } else {
                 "more bad observations than observations: do both counters count the same thing?"
             }

@@ -11,6 +11,7 @@ mod rule;
 
 pub use counter::{Counter, Memory};
 pub(in crate::map) use counting::{Counting, Server};
+pub(crate) use group::MORE_RIGHT_THAN_ALL;
 pub use rule::{Above, Parts, RatioRule};
 
 #[cfg(test)]
