@@ -64,19 +64,26 @@ pub(super) fn read_references(file: &str, text: &str, rule: &str) -> Result<Refe
 }
 
 fn rules<'a>(reader: &'a Reader<'a>) -> Vec<(&'a str, Node<'a>)> {
+    measured(reader, u64::from(BaselineFile::VERSION), "rules")
+}
+
+/// The entries below `key` in a file of this version, by the name of the record.
+pub(super) fn measured<'a>(
+    reader: &'a Reader<'a>,
+    version: u64,
+    key: &'static str,
+) -> Vec<(&'a str, Node<'a>)> {
     let Some(mut fields) = reader.root().fields() else {
         return Vec::new();
     };
-    if let Some(version) = fields.required("version")
-        && version
-            .count()
-            .is_some_and(|version| version != u64::from(BaselineFile::VERSION))
+    if let Some(written) = fields.required("version")
+        && written.count().is_some_and(|written| written != version)
     {
-        version.problem(format!("must be {}", BaselineFile::VERSION));
+        written.problem(format!("must be {version}"));
     }
-    let rules = fields.required("rules").and_then(|node| node.entries());
+    let entries = fields.required(key).and_then(|node| node.entries());
     fields.finish();
-    rules.unwrap_or_default()
+    entries.unwrap_or_default()
 }
 
 fn series_of(node: &Node<'_>) -> Option<(BaselineSeries, LearntReference)> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::baseline::counts;
+use super::baseline::{counts, measured};
 use super::yaml::{Document, to_yaml};
 use crate::describe::Node;
 use crate::map::estimate::Calibration;
@@ -72,22 +72,12 @@ fn parse(file: &str, text: &str, record: &str) -> Result<Vec<Calibration>, Strin
     };
     let document = Document::parse(file, text).map_err(|problem| problem.to_string())?;
     let reader = document.reader();
-    let mut found = None;
-    if let Some(mut fields) = reader.root().fields() {
-        if let Some(version) = fields.required("version")
-            && version.count().is_some_and(|version| version != VERSION)
-        {
-            version.problem(format!("must be {VERSION}"));
-        }
-        let all = fields.required("calibrations");
-        let records = all.and_then(|node| node.entries()).unwrap_or_default();
-        fields.finish();
-        let own = records.into_iter().find(|(name, _)| *name == record);
-        found = own.map(|(_, node)| {
-            let series = node.list().unwrap_or_default();
-            series.iter().filter_map(series_of).collect()
-        });
-    }
+    let records = measured(&reader, VERSION, "calibrations");
+    let own = records.into_iter().find(|(name, _)| *name == record);
+    let found = own.map(|(_, node)| {
+        let series = node.list().unwrap_or_default();
+        series.iter().filter_map(series_of).collect()
+    });
     document
         .problems(reader.finish())
         .into_result(())
