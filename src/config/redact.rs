@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::settings::Settings;
 use super::yaml::{Scalar, Scalars, scalars};
 use crate::describe::{Description, Keys, Kind};
-use crate::runtime::http::origin;
+use crate::runtime::http::known_origin;
 
 /// The placeholder of a secret, as Prometheus writes it.
 const HIDDEN: &str = "<secret>";
@@ -144,7 +144,7 @@ fn redacted(
 
 /// A URL of which only scheme and host are shown; `None` if it is no URL.
 fn only_host(url: &str) -> Option<String> {
-    let origin = Some(origin(url)).filter(|origin| origin.contains("://"))?;
+    let origin = known_origin(url)?;
     let is_whole = [origin.clone(), format!("{origin}/")].contains(&url.to_owned());
     Some(if is_whole {
         url.to_owned()

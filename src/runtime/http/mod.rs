@@ -27,6 +27,6 @@ pub use request::Response;
 pub(crate) use request::{Method, Overflow, Request};
 pub use secret::Secret;
 pub use settings::{Auth, Header, OAuth2, Proxy, Settings, Tls, TlsVersion};
-pub(crate) use url::{form, origin, redacted};
+pub(crate) use url::{form, known_origin, origin, redacted};
 
 pub(crate) use crate::describe::bare_url;

@@ -28,10 +28,13 @@ pub(crate) fn redacted(url: &str) -> String {
 /// Scheme, host and port of a URL.
 #[must_use]
 pub(crate) fn origin(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(parsed) if parsed.has_host() => parsed.origin().ascii_serialization(),
-        _ => "<redacted>".to_owned(),
-    }
+    known_origin(url).unwrap_or_else(|| "<redacted>".to_owned())
+}
+
+/// Scheme, host and port of a URL; `None` if it has no host.
+pub(crate) fn known_origin(url: &str) -> Option<String> {
+    let parsed = Url::parse(url).ok().filter(Url::has_host)?;
+    Some(parsed.origin().ascii_serialization())
 }
 
 /// Encodes a form or a query (`application/x-www-form-urlencoded`).
