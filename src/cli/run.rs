@@ -16,7 +16,7 @@ use super::keep_running::try_folder;
 use super::serving::{Servers, Serving, WebConfig};
 use crate::config::alerting::check_base;
 use crate::config::lint::{LintContext, Lints, remarks};
-use crate::config::settings::{Alertmanager, Settings, Webhook};
+use crate::config::settings::{Alertmanager, MIN_SCRAPE_INTERVAL, Settings, Webhook};
 use crate::config::{Config, Origin, Problem, Problems, target, without_credentials};
 use crate::describe::is_http_url;
 use crate::judge::Registry;
@@ -24,9 +24,6 @@ use crate::metric::{Labels, parse_duration};
 use crate::runtime::stop_signal;
 use crate::scrape::Exposition;
 use crate::service::{MonitorError, Service};
-
-/// As for `global.scrape_interval`.
-const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Run {
@@ -167,7 +164,7 @@ impl Run {
             command.alertmanagers.retain(|url| check_base(url).is_ok());
             command
                 .scrape_interval
-                .take_if(|every| *every < MIN_INTERVAL);
+                .take_if(|every| *every < MIN_SCRAPE_INTERVAL);
         }
         let adjust = |settings: &mut Settings| command.adjust(settings);
         let finish = |settings: &mut Settings| auto.apply(settings);
@@ -200,7 +197,7 @@ impl Run {
         }
         if self
             .scrape_interval
-            .is_some_and(|every| every < MIN_INTERVAL)
+            .is_some_and(|every| every < MIN_SCRAPE_INTERVAL)
         {
             problems.extend(flag_problem("--scrape.interval", "must be at least 100ms"));
         }

@@ -24,6 +24,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a retraining request is tried.
 const EXPIRY: Duration = Duration::from_secs(3 * 24 * 3600);
 
+/// The least `global.scrape_interval`.
+pub(crate) const MIN_SCRAPE_INTERVAL: Duration = Duration::from_millis(100);
+
 section! {
     /// The configuration file. Every key has a default but `scrape`, which names the targets.
     #[check(super::file::complete)]
@@ -83,7 +86,7 @@ section! {
     #[check(super::file::check_global)]
     pub struct Global {
         /// Time between scrapes, and between evaluations unless a group says otherwise.
-        pub scrape_interval: Duration = Duration::from_secs(15), at_least(0.1), example("30s");
+        pub scrape_interval: Duration = Duration::from_secs(15), at_least(MIN_SCRAPE_INTERVAL.as_secs_f64()), example("30s");
         /// A scrape that takes longer fails; at most the interval.
         pub scrape_timeout: Duration = Duration::from_secs(5),
             above(0.0), default_text("`5s`, or the interval when that is shorter");

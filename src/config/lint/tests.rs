@@ -265,23 +265,27 @@ fn places_are_those_of_the_document() {
     );
 }
 
-#[test]
-fn what_the_target_exposes_decides() {
-    let text = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: 'rate(a[1m]) > 1', annotations: {summary: s}}\n  - {alert: B, expr: 'rate(b_bytes[1m]) > 1', annotations: {summary: s}}\n  - {alert: C, expr: 'missing > 1', annotations: {summary: s}}\n  - {alert: D, expr: 'a or missing > 1 or absent(gone)', annotations: {summary: s}}\n  - {alert: E, expr: 'b_bytes > 1', annotations: {summary: s}}\n";
-    let body = "# TYPE a gauge\na 1\n# TYPE b_bytes counter\nb_bytes 1\n";
+/// The remarks on rules for a target with this body.
+fn beside(text: &str, body: &str) -> Vec<String> {
     let exposed = Exposed::read(&Exposition::text(
         body.as_bytes().to_vec(),
         Timestamp::default(),
     ))
     .unwrap();
     let config = config(text);
-    let context = LintContext {
+    said(&LintContext {
         config: &config,
         has_settings: false,
         exposed: Some(&exposed),
-    };
+    })
+}
+
+#[test]
+fn what_the_target_exposes_decides() {
+    let text = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: 'rate(a[1m]) > 1', annotations: {summary: s}}\n  - {alert: B, expr: 'rate(b_bytes[1m]) > 1', annotations: {summary: s}}\n  - {alert: C, expr: 'missing > 1', annotations: {summary: s}}\n  - {alert: D, expr: 'a or missing > 1 or absent(gone)', annotations: {summary: s}}\n  - {alert: E, expr: 'b_bytes > 1', annotations: {summary: s}}\n";
+    let body = "# TYPE a gauge\na 1\n# TYPE b_bytes counter\nb_bytes 1\n";
     assert_eq!(
-        said(&context),
+        beside(text, body),
         [
             "4 groups[0].rules[0].expr rate-of-gauge",
             "6 groups[0].rules[2].expr unknown-metric",
@@ -294,19 +298,8 @@ fn what_the_target_exposes_decides() {
 fn a_ratio_without_any_of_its_counters_is_named() {
     let text = "groups:\n- name: g\n  rules:\n  - record: r\n    ratio: {bad: [gone_total, 'a_total{code=\"5\"}'], total: a_total, by: []}\n  - record: s\n    ratio: {bad: faled_total, total: a_total, by: []}\n  - record: t\n    ratio: {histogram: gone_bucket, above: 1, by: []}\n";
     let body = "# TYPE a_total counter\na_total 1\n";
-    let exposed = Exposed::read(&Exposition::text(
-        body.as_bytes().to_vec(),
-        Timestamp::default(),
-    ))
-    .unwrap();
-    let config = config(text);
-    let context = LintContext {
-        config: &config,
-        has_settings: false,
-        exposed: Some(&exposed),
-    };
     assert_eq!(
-        said(&context),
+        beside(text, body),
         [
             "7 groups[0].rules[1].ratio.bad unknown-metric",
             "9 groups[0].rules[2].ratio.histogram unknown-metric",
