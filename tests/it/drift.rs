@@ -306,6 +306,14 @@ rules:
     );
 }
 
+/// The problems of a rule file, with paths below the folder.
+fn problems(folder: &Path, text: &str) -> Vec<String> {
+    let problems = config(folder, text).unwrap_err().to_string();
+    let folder = format!("{}/", folder.display());
+    let lines = problems.lines();
+    lines.map(|line| line.replace(&folder, "")).collect()
+}
+
 #[test]
 fn mistakes_of_a_drift_rule_are_all_found_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -336,14 +344,8 @@ groups:
   - record: d
     drift: {histogram: s_bucket, statistc: psi, reference: {buckets: {'1': -1}}}
 ";
-    let problems = config(folder.path(), text).unwrap_err().to_string();
-    let folder = format!("{}/", folder.path().display());
-    let found: Vec<String> = problems
-        .lines()
-        .map(|line| line.replace(&folder, ""))
-        .collect();
     assert_eq!(
-        found,
+        problems(folder.path(), text),
         [
             "rules.yaml:7: groups[0].rules[0].drift: stands in the place of expr; keep one of them",
             "rules.yaml:10: groups[0].rules[0].drift.by: must not name class, which tells the buckets apart",
@@ -378,14 +380,8 @@ groups:
   - record: d
     drift: {histogram: s_bucket, window: {at_least: 500}, min_effect: 2, reference: {learn: 14d, season: week}}
 ";
-    let problems = config(folder.path(), text).unwrap_err().to_string();
-    let folder = format!("{}/", folder.path().display());
-    let found: Vec<String> = problems
-        .lines()
-        .map(|line| line.replace(&folder, ""))
-        .collect();
     assert_eq!(
-        found,
+        problems(folder.path(), text),
         [
             "rules.yaml:6: groups[0].rules[0].drift.reference.learn: must be at least 2d to learn what repeats itself; got 1d",
             "rules.yaml:8: groups[0].rules[1].drift.reference.rolling: must be at least learn, 1w; got 1d",
