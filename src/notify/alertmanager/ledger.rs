@@ -27,6 +27,16 @@ pub(super) struct Ledger {
 struct Lease {
     alert: Alert,
     until: Timestamp,
+    /// The alert ended, and its end was held back: Alertmanager believes in it until the lease is
+    /// over or an end is sent.
+    has_ended: bool,
+}
+
+impl Lease {
+    /// Whether the alert fires.
+    fn fires(&self, now: Timestamp) -> bool {
+        !self.has_ended && self.until >= now
+    }
 }
 
 impl Ledger {
@@ -63,11 +73,14 @@ impl Ledger {
                 Some((last, alert)) if *last == labels => *alert = lease.alert.clone(),
                 _ => ended.push((labels, lease.alert.clone())),
             }
-            if let Some(new) = relabel(&origin) {
+            let believed = ended.last().map(|(labels, _)| labels);
+            if let Some(new) = relabel(&origin)
+                && (!lease.has_ended || believed == Some(&new))
+            {
                 self.firing.insert((new, origin), lease);
             }
         }
-        ended.retain(|(labels, _)| self.of(labels).next().is_none());
+        ended.retain(|(labels, _)| self.is_over(labels, now));
         ended
     }
 
@@ -90,6 +103,7 @@ impl Ledger {
         let lease = Lease {
             alert: alert.clone(),
             until,
+            has_ended: false,
         };
         self.firing
             .insert((labels.clone(), alert.labels.clone()), lease);
@@ -97,8 +111,16 @@ impl Ledger {
 
     /// Records an end and returns whether no other alert with these labels fires.
     fn end(&mut self, origin: &Labels, labels: &Labels, now: Timestamp) -> bool {
-        self.firing.remove(&(labels.clone(), origin.clone()));
-        if self.of(labels).any(|(_, lease)| lease.until >= now) {
+        let own = (labels.clone(), origin.clone());
+        if let Some(lease) = self.firing.get_mut(&own) {
+            lease.has_ended = true;
+        }
+        self.is_over(labels, now)
+    }
+
+    /// Whether no alert with these labels fires. If so, forgets their leases: an end is to be sent.
+    fn is_over(&mut self, labels: &Labels, now: Timestamp) -> bool {
+        if self.of(labels).any(|(_, lease)| lease.fires(now)) {
             return false;
         }
         let expired: Vec<_> = self.of(labels).map(|(key, _)| key.clone()).collect();

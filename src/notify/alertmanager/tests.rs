@@ -369,37 +369,78 @@ impl Model {
     }
 }
 
+/// Plays steps to the queues of the peers, and compares what each peer believes with the model.
+fn play(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut model = Model {
+        now: START,
+        configuration: 0,
+        states: [State::Never; ORIGINS],
+    };
+    let (handle, _runner) = Alertmanagers::new(CONFIGURATIONS[0].clone());
+    let mut beliefs: [Belief; PEERS] = Default::default();
+    for step in steps {
+        model.now = model.now + MINUTE;
+        match step {
+            Step::Reload(to) => {
+                model.configuration = to;
+                handle.reconfigure_at(CONFIGURATIONS[to].clone(), model.now);
+                for state in &mut model.states {
+                    if let State::Firing { sent } = state {
+                        *sent = None;
+                    }
+                }
+            }
+            Step::Tick {
+                changes,
+                repeat,
+                reversed,
+                reached,
+            } => {
+                for (n, change) in changes {
+                    model.change(n, change);
+                }
+                handle.send_at(&model.batch(repeat, reversed), model.now);
+                for (peer, belief) in beliefs
+                    .iter_mut()
+                    .enumerate()
+                    .filter(|(peer, _)| reached[*peer])
+                {
+                    belief.receive(&handle, peer, model.now);
+                    model.check(peer, belief)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn alertmanager_believes_in_exactly_the_alerts_that_fire(steps in prop::collection::vec(step(), 1..40)) {
-        let mut model = Model { now: START, configuration: 0, states: [State::Never; ORIGINS] };
-        let (handle, _runner) = Alertmanagers::new(CONFIGURATIONS[0].clone());
-        let mut beliefs: [Belief; PEERS] = Default::default();
-        for step in steps {
-            model.now = model.now + MINUTE;
-            match step {
-                Step::Reload(to) => {
-                    model.configuration = to;
-                    handle.reconfigure_at(CONFIGURATIONS[to].clone(), model.now);
-                    for state in &mut model.states {
-                        if let State::Firing { sent } = state {
-                            *sent = None;
-                        }
-                    }
-                }
-                Step::Tick { changes, repeat, reversed, reached } => {
-                    for (n, change) in changes {
-                        model.change(n, change);
-                    }
-                    handle.send_at(&model.batch(repeat, reversed), model.now);
-                    for (peer, belief) in beliefs.iter_mut().enumerate().filter(|(peer, _)| reached[*peer]) {
-                        belief.receive(&handle, peer, model.now);
-                        model.check(peer, belief)?;
-                    }
-                }
-            }
-        }
+        play(steps)?;
     }
+}
+
+#[test]
+fn an_end_that_was_held_back_is_sent_when_the_labels_change() {
+    let tick = |changes: &[(usize, Change)], reached| Step::Tick {
+        changes: changes.to_vec(),
+        repeat: 0,
+        reversed: false,
+        reached,
+    };
+    let nobody = [false; PEERS];
+    let steps = vec![
+        tick(&[(1, Change::Fire)], nobody),
+        tick(&[(1, Change::Vanish)], nobody),
+        tick(&[], nobody),
+        tick(&[(3, Change::Fire)], nobody),
+        // For the third peer this alert had the labels of the one that vanished.
+        tick(&[(3, Change::End)], nobody),
+        Step::Reload(1),
+        tick(&[], [false, false, true]),
+    ];
+    play(steps).unwrap();
 }
