@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sidewatch::internals::cli::test::{Format, Test};
 use sidewatch::internals::config::{RuleReader, read_settings, read_web};
+use sidewatch_engine::alert::NOTICES;
 use sidewatch_engine::judge::Registry;
 
 use super::support::certificates::Authority;
@@ -133,6 +134,15 @@ fn every_file_that_the_readme_links_to_is_there() {
             let mut headings = text.lines().filter(|line| line.starts_with('#'));
             assert!(headings.any(|heading| slug(heading) == anchor), "{link}");
         }
+    }
+}
+
+#[test]
+fn every_alert_that_the_program_raises_about_a_rule_has_a_runbook() {
+    let runbooks = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/runbooks");
+    for name in NOTICES {
+        let page = fs::read_to_string(runbooks.join(format!("{name}.md")));
+        assert!(page.unwrap().starts_with(&format!("# {name}\n")), "{name}");
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) const RETRAINING_LIMIT: &str = "SidewatchRetrainingLimited";
 pub(super) const RETRAINING_USELESS: &str = "SidewatchRetrainingDoesNotHelp";
 /// Name of the alert about observations that are expected and do not come.
 pub(super) const MISSING: &str = "SidewatchObservationsMissing";
-/// The names of the alerts about a rule, not about a series.
-const NOTICES: [&str; 4] = [ALERT_LIMIT, RETRAINING_LIMIT, RETRAINING_USELESS, MISSING];
+/// The names of the alerts about a rule, not about a series. Each has a page in `docs/runbooks`.
+pub const NOTICES: [&str; 4] = [ALERT_LIMIT, RETRAINING_LIMIT, RETRAINING_USELESS, MISSING];
 
 /// The state of one label set of one rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,6 +26,7 @@ mod tracker;
 mod tests;
 
 pub use annotations::Annotations;
+pub use entry::NOTICES;
 pub use event::{Alert, AlertState};
 pub use explanation::Explanation;
 pub(crate) use explanation::with_unit;

@@ -88,7 +88,10 @@ impl Tracker {
             #[expect(clippy::cast_precision_loss, reason = "a count of series")]
             let value = refused as f64;
             entry.value = value;
-            entry.annotations = Annotations::new([("summary", text())]);
+            entry.annotations = Annotations::new([
+                ("summary", text()),
+                ("runbook_url", format!("docs/runbooks/{name}.md")),
+            ]);
             let step = entry.seen(pass.at, Duration::ZERO);
             self.apply(pass, &labels, step);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::traffic::{CountedRange, activity};
+use super::traffic::{CountedRange, observed};
 use crate::metric::{Labels, MetricSample, Timestamp, format_duration};
 use crate::retrain::GateKey;
 use crate::series::Window;
@@ -51,10 +51,9 @@ impl Expecting {
         for sample in values {
             let series = GateKey::new("", &sample.labels).series;
             let value = sample.value.to_bits();
-            let moved = activity(window, counted, &sample.labels, interval * 2, at);
-            let moved = moved.map(|activity| activity.moved);
+            let observed = observed(window, counted, sample, interval * 2, at);
             let last = self.last.entry(series).or_insert(Last { at, value });
-            if moved.unwrap_or(last.value != value) {
+            if observed.unwrap_or(last.value != value) {
                 *last = Last { at, value };
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::results::Results;
-use super::traffic::{Activity, activity, longest};
+use super::traffic::{Activity, activity, longest, observed};
 use super::watch::Watching;
 use crate::metric::{Labels, MetricSample, Timestamp};
 use crate::promql::Query;
@@ -114,13 +114,16 @@ impl<'a> Proof<'a> {
             .is_some_and(|activity| !activity.is_exported)
     }
 
-    /// Whether the counters behind a series increased with the last scrape; `None` if there are
-    /// none. Counters at a server did if their ranges have a value.
-    pub(super) fn moved(&self, series: &Labels) -> Option<bool> {
-        match self.activity(series) {
-            Some(activity) => Some(activity.moved),
-            None => (!self.watching.counted.is_empty()).then_some(true),
-        }
+    /// Whether a value rests on a new observation; `None` if there are no counters behind it.
+    pub(super) fn observed(&self, sample: &MetricSample) -> Option<bool> {
+        let within = self.watching.watch.alert.interval * 2;
+        observed(
+            self.known.window,
+            &self.watching.counted,
+            sample,
+            within,
+            self.at,
+        )
     }
 
     fn activity(&self, series: &Labels) -> Option<Activity> {

@@ -202,7 +202,7 @@ impl Retraining {
                 continue;
             }
             let gate = self.gates.gate(&key);
-            if gate.is_spent(series, sample.value, || proof.moved(series)) {
+            if gate.is_spent(series, sample.value, || proof.observed(sample)) {
                 continue;
             }
             gate.verdict(policy, series, is_anomalous);

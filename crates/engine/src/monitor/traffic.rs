@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::map::Source;
-use crate::metric::{Labels, Selector, Timestamp};
+use crate::metric::{Labels, MetricSample, Selector, Timestamp};
 use crate::rules::{Rule, RuleSet};
 use crate::series::{Row, Window, is_absent, is_stale};
 
@@ -132,6 +132,23 @@ pub(super) fn activity(
         });
     }
     found
+}
+
+/// Whether a value rests on a new observation: a counter behind it increased; `None` if there are
+/// no counters. Those at a server cannot be read. There a counter increased if the value is a number
+/// other than 0: the increase of a counter that stands still is 0, and a share of it is NaN.
+pub(super) fn observed(
+    window: &Window,
+    counted: &[CountedRange],
+    sample: &MetricSample,
+    within: Duration,
+    at: Timestamp,
+) -> Option<bool> {
+    match activity(window, counted, &sample.labels, within, at) {
+        Some(activity) => Some(activity.moved),
+        None if counted.is_empty() => None,
+        None => Some(!sample.value.is_nan() && sample.value != 0.0),
+    }
 }
 
 /// The longest time that the ranges cover.

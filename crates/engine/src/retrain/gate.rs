@@ -176,18 +176,18 @@ impl Gate {
         self.replicas.add(series, anomalous, policy.after.1);
     }
 
-    /// Whether a series has had no new observation since the last request: its counters did not
-    /// move, or its value is the same if it has none.
+    /// Whether a series has had no new observation since the last request: none was `observed`, or
+    /// its value is the same if that cannot be told.
     pub fn is_spent(
         &mut self,
         series: &Labels,
         value: f64,
-        moved: impl FnOnce() -> Option<bool>,
+        observed: impl FnOnce() -> Option<bool>,
     ) -> bool {
         let Some(bits) = self.spent.get(series) else {
             return false;
         };
-        let is_new = moved().unwrap_or(*bits != value.to_bits());
+        let is_new = observed().unwrap_or(*bits != value.to_bits());
         if is_new {
             self.spent.remove(series);
         }

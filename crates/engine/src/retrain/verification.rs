@@ -96,14 +96,6 @@ pub struct Verification {
 
 impl Eq for Verification {}
 
-impl Hash for Verification {
-    /// Hashes what is stored: a change of any field is a change of the gate.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        // A verification has no keys or numbers that JSON cannot hold.
-        serde_json::to_string(self).unwrap_or_default().hash(state);
-    }
-}
-
 /// Why no request may be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unverified {
