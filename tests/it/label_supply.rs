@@ -104,26 +104,32 @@ fn no_data_alert_hears_idle_labels_and_no_text_says_nan() {
     }
 }
 
+/// The watch reads a record that a later group makes, as a pack reads a record of the user's file.
+const READS_LATER: &str = "groups:
+- name: pack
+  rules:
+  - {watch: AccuracyLow, expr: 'accuracy{model_name!=\"\"}', metric: accuracy, strategy: {type: static, bound: 0.92}}
+- name: own
+  rules:
+  - record: accuracy
+    expr: sum by (model_name) (increase(correct_total[10m])) / sum by (model_name) (increase(predictions_total[10m]))
+";
+
 #[test]
 fn an_accuracy_of_more_than_all_is_not_judged_and_the_reason_is_said() {
-    // Labels of the day before over the predictions of now.
-    let mut world = World::new(&accuracy("predictions_total", ""));
-    let mut counters = Counters::default();
-    for _ in 0..60 {
-        counters.add("predictions_total{model_name=\"m\"}", 10);
-        counters.add("correct_total{model_name=\"m\"}", 38);
-        world.scrape(Some(counters.text()));
+    for rules in [&accuracy("predictions_total", ""), READS_LATER] {
+        // Labels of the day before over the predictions of now.
+        let mut world = World::new(rules);
+        let mut counters = Counters::default();
+        for _ in 0..60 {
+            counters.add("predictions_total{model_name=\"m\"}", 10);
+            counters.add("correct_total{model_name=\"m\"}", 38);
+            world.scrape(Some(counters.text()));
+        }
+        let judged = world.monitor.judged().next();
+        let verdict = judged.map(|(_, _, verdict)| verdict.clone()).unwrap();
+        assert_eq!(verdict.state, State::InsufficientData, "{rules}");
+        let why = verdict.why;
+        assert!(why.starts_with("more right answers than answers"), "{why}");
     }
-    let judged = world
-        .monitor
-        .judged()
-        .next()
-        .map(|(_, _, verdict)| verdict.clone())
-        .unwrap();
-    assert_eq!(judged.state, State::InsufficientData);
-    assert!(
-        judged.why.starts_with("more right answers than answers"),
-        "{}",
-        judged.why
-    );
 }

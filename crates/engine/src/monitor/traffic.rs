@@ -17,52 +17,54 @@ pub(super) struct CountedRange {
 }
 
 /// For every rule in order, the ranges of its counters, including those of the records that it
-/// reads.
+/// reads. A rule may read a record that comes after it, such as one of a file that is named later.
 pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
-    let mut recorded: Vec<(&str, Vec<CountedRange>)> = Vec::new();
-    let rules = rules.rules();
-    rules
-        .map(|rule| {
-            let mut own = Vec::new();
-            let window = match rule {
-                Rule::Record(recording) => match &recording.source {
-                    Source::Drift(drift) => Some(drift.window),
-                    Source::Ratio(ratio) => Some(ratio.window),
-                    Source::Estimate(estimate) => Some(estimate.window),
-                    Source::Expr(_) => None,
-                },
-                Rule::Alert { .. } | Rule::Watch(_) => None,
-            };
-            // A veto against retraining does not affect the value.
-            let counts = match rule {
-                Rule::Record(_) => usize::MAX,
-                Rule::Alert { .. } | Rule::Watch(_) => 1,
-            };
-            let read = rule.expressions().into_iter().take(counts);
-            let selected = read.flat_map(|expr| expr.selected(Duration::ZERO));
-            for selected in selected {
-                let sources = recorded
-                    .iter()
-                    .filter(|(name, _)| selected.selector.may_match_name(name));
-                let before = own.len();
-                own.extend(sources.flat_map(|(_, counted)| counted.iter().cloned()));
-                // A record that counts takes the increases of an instant selector itself.
-                let reach = selected.range.map(|_| selected.reach).or(window);
-                if own.len() == before
-                    && let Some(reach) = reach
-                {
-                    own.push(CountedRange {
-                        selector: selected.selector,
-                        reach,
-                    });
-                }
-            }
-            if let Rule::Record(recording) = rule {
-                recorded.push((&recording.name, own.clone()));
-            }
-            own
-        })
-        .collect()
+    let mut recorded = Vec::new();
+    for rule in rules.rules() {
+        let own = ranges(rule, &recorded);
+        if let Rule::Record(recording) = rule {
+            recorded.push((recording.name.as_str(), own));
+        }
+    }
+    rules.rules().map(|rule| ranges(rule, &recorded)).collect()
+}
+
+/// The ranges of a rule's counters, given those of records.
+fn ranges(rule: &Rule, recorded: &[(&str, Vec<CountedRange>)]) -> Vec<CountedRange> {
+    let mut own = Vec::new();
+    let window = match rule {
+        Rule::Record(recording) => match &recording.source {
+            Source::Drift(drift) => Some(drift.window),
+            Source::Ratio(ratio) => Some(ratio.window),
+            Source::Estimate(estimate) => Some(estimate.window),
+            Source::Expr(_) => None,
+        },
+        Rule::Alert { .. } | Rule::Watch(_) => None,
+    };
+    // A veto against retraining does not affect the value.
+    let counts = match rule {
+        Rule::Record(_) => usize::MAX,
+        Rule::Alert { .. } | Rule::Watch(_) => 1,
+    };
+    let read = rule.expressions().into_iter().take(counts);
+    for selected in read.flat_map(|expr| expr.selected(Duration::ZERO)) {
+        let sources = recorded
+            .iter()
+            .filter(|(name, _)| selected.selector.may_match_name(name));
+        let before = own.len();
+        own.extend(sources.flat_map(|(_, counted)| counted.iter().cloned()));
+        // A record that counts takes the increases of an instant selector itself.
+        let reach = selected.range.map(|_| selected.reach).or(window);
+        if own.len() == before
+            && let Some(reach) = reach
+        {
+            own.push(CountedRange {
+                selector: selected.selector,
+                reach,
+            });
+        }
+    }
+    own
 }
 
 /// The state of a row of samples.

@@ -1,5 +1,6 @@
 //! The values of one version of a model.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use crate::metric::{Direction, Timestamp};
 const CLEAR: (f64, f64) = (3.0, 0.01);
 
 /// How a new version compares with the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Comparison {
     /// Its values are clearly nearer to normal.
@@ -29,6 +30,13 @@ pub struct Summary {
     /// The sum of squared distances from the mean.
     squares: f64,
     last: Option<Timestamp>,
+}
+
+impl Hash for Summary {
+    /// Mean and spread change with the number of values only.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.count, self.last).hash(state);
+    }
 }
 
 impl Summary {

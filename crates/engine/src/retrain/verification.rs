@@ -1,6 +1,5 @@
 //! Whether the model that was trained after a request is better than the one before.
 
-use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,7 +40,7 @@ impl Default for Verify {
 }
 
 /// A version of the model and its values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Tried {
     /// The version.
     pub version: String,
@@ -81,7 +80,7 @@ pub struct Seen<'a> {
 }
 
 /// The versions since the first request of an incident.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Hash, Serialize, Deserialize)]
 pub struct Verification {
     /// The version that retraining was requested for first, and those that came after it. The last
     /// one runs now.
