@@ -33,8 +33,8 @@ const POINTS: u32 = 8;
 const POINTS_AT_END: u32 = 32;
 /// The parameters of a beta distribution are sought within these bounds.
 const PARAMETERS: (f64, f64) = (0.02, 500.0);
-/// A distribution fits if no bucket's share differs by more.
-const FITS: f64 = 0.02;
+/// A distribution fits if no bucket's share differs by more than this and its standard error.
+const FITS: f64 = 0.01;
 
 /// Integrals of a density over an interval: of the density, and of the density times the score.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,10 +86,11 @@ impl Density {
             .map(|bucket| beta(a, b, bucket.span()).mass)
             .collect();
         let mass: f64 = masses.iter().sum();
-        let fits = buckets
-            .iter()
-            .zip(&masses)
-            .all(|(bucket, own)| (own / mass - bucket.count / total).abs() <= FITS);
+        let fits = buckets.iter().zip(&masses).all(|(bucket, own)| {
+            let share = bucket.count / total;
+            let error = (share * (1.0 - share) / total).sqrt();
+            (own / mass - share).abs() <= FITS + error
+        });
         if fits {
             Self::Beta(a, b)
         } else {
