@@ -56,13 +56,16 @@ impl CalibrationFile {
 ///
 /// # Errors
 /// The first problems of the file, on one line.
-pub(super) fn read_calibrations(path: &Path, record: &str) -> Result<Vec<Calibration>, String> {
+pub(super) fn read_calibrations(
+    path: &Path,
+    record: &str,
+) -> Result<(Vec<Calibration>, String), String> {
     let file = path.display().to_string();
     let bytes = read_settled(path, MAX_BYTES).map_err(|error| {
         format!("{file} cannot be read: {error}; record it with sidewatch baseline --labels")
     })?;
     let text = String::from_utf8(bytes).map_err(|error| format!("{file}: {error}"))?;
-    parse(&file, &text, record)
+    Ok((parse(&file, &text, record)?, text))
 }
 
 fn parse(file: &str, text: &str, record: &str) -> Result<Vec<Calibration>, String> {

@@ -46,12 +46,14 @@ pub(super) fn estimate_rule(
             .clone()
             .zip(calibration.positive.clone())
     });
+    let mut calibration_file = None;
     Some(EstimateRule {
         labelled,
         of: keys.of,
         window: keys.window.max(context.interval * 2),
         min_samples: keys.min_samples,
-        from: source(keys, record, node, context)?,
+        from: source(keys, record, node, context, &mut calibration_file)?,
+        calibration_file,
         truth,
         by,
     })
@@ -62,11 +64,12 @@ fn source(
     record: &str,
     node: &Node<'_>,
     context: &RuleContext<'_>,
+    file: &mut Option<(String, String)>,
 ) -> Option<Evidenced> {
     match (&keys.scores, &keys.confidence) {
         (Some(buckets), None) => {
             let calibration = match &keys.calibration {
-                Some(calibration) => calibrations(&calibration.file, record, node, context)?,
+                Some(calibration) => calibrations(&calibration.file, record, node, context, file)?,
                 None => Vec::new(),
             };
             Some(Evidenced::Scores {
@@ -121,18 +124,23 @@ fn with_ending(base: &Expr, ending: &str, node: &Node<'_>) -> Option<Expr> {
         .ok()
 }
 
+/// The calibrations of a record; `read` becomes the name of their file and its contents.
 fn calibrations(
     file: &str,
     record: &str,
     node: &Node<'_>,
     context: &RuleContext<'_>,
+    read: &mut Option<(String, String)>,
 ) -> Option<Vec<Calibration>> {
     let path = Path::new(context.file)
         .parent()
         .unwrap_or(Path::new(""))
         .join(file);
     match read_calibrations(&path, record) {
-        Ok(calibrations) => Some(calibrations),
+        Ok((calibrations, text)) => {
+            *read = Some((path.display().to_string(), text));
+            Some(calibrations)
+        }
         // It is read before it is recorded, to find the rules to record.
         Err(_) if context.references == References::Ignored => Some(Vec::new()),
         Err(message) => {

@@ -351,14 +351,25 @@ fn named<T>(
     problems.into_result(found)
 }
 
-/// The reference files of drift rules, as read.
+/// The reference files of drift rules and the calibration files of estimates, as read.
 fn references(rules: &RuleSet) -> Vec<Source> {
-    let all = rules.rules();
     let mut found: Vec<Source> = Vec::new();
-    for rule in all {
-        if let Rule::Record(recording) = rule
-            && let map::Source::Drift(drift) = &recording.source
-            && let Reference::File { file, text, .. } = &drift.reference
+    for rule in rules.rules() {
+        let Rule::Record(recording) = rule else {
+            continue;
+        };
+        let named = match &recording.source {
+            map::Source::Drift(drift) => match &drift.reference {
+                Reference::File { file, text, .. } => Some((file, text)),
+                Reference::Learn(_) | Reference::Inline(_) => None,
+            },
+            map::Source::Estimate(estimate) => {
+                let file = estimate.calibration_file.as_ref();
+                file.map(|(file, text)| (file, text))
+            }
+            map::Source::Expr(_) | map::Source::Ratio(_) => None,
+        };
+        if let Some((file, text)) = named
             && found.iter().all(|known| known.file != *file)
         {
             found.push(Source {
@@ -411,4 +422,40 @@ fn with_packs(problems: Problems, name: &str) -> Problems {
         format!("neither a file nor a pack; packs are {known}, and auto"),
     )
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Config;
+    use crate::judge::Registry;
+
+    #[test]
+    fn a_changed_calibration_is_a_changed_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        let calibration = |share: f64| {
+            format!(
+                "version: 1\ncalibrations: {{a: [{{labels: {{}}, labelled: 1000, shares: {{\"+Inf\": {share}}}}}]}}\n"
+            )
+        };
+        write(
+            "sidewatch.yaml",
+            "scrape: {targets: [{url: 'http://127.0.0.1:1/metrics'}]}\nrule_files: [rules.yaml]\n",
+        );
+        write(
+            "rules.yaml",
+            "groups: [{name: g, rules: [{record: a, estimate: {scores: s_bucket, calibration: \
+             {file: c.yaml, labelled: l_bucket, positive: 'l_bucket{y=\"1\"}'}}}]}]\n",
+        );
+        let hash = |share: f64| {
+            write("c.yaml", &calibration(share));
+            let file = dir.path().join("sidewatch.yaml");
+            Config::load(&file, &Registry::built_in()).unwrap().hash()
+        };
+        let before = hash(0.5);
+        assert_eq!(hash(0.5), before);
+        assert_ne!(hash(0.6), before);
+    }
 }

@@ -97,6 +97,8 @@ pub struct EstimateRule {
     /// Selectors of the buckets of labelled predictions, of all and of class 1, on which the
     /// calibration is measured.
     pub labelled: Option<(Expr, Expr)>,
+    /// The file of the calibration and its contents: a change of it is a change of the rule.
+    pub calibration_file: Option<(String, String)>,
     /// The labels that it is compared with.
     pub truth: Option<Truth>,
     /// The labels of an estimate; counters that are equal in them are added up.

@@ -25,6 +25,7 @@ fn rule(of: Estimated, threshold: f64) -> EstimateRule {
             calibration: Vec::new(),
         },
         labelled: None,
+        calibration_file: None,
         truth: None,
         by: vec!["model_name".to_owned()],
         window: MINUTE * 30,
