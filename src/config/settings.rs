@@ -132,6 +132,11 @@ section! {
         pub label_value_length_limit: u64 = ScrapeLimits::DEFAULT.label_value_length;
         /// Most series kept in the window.
         pub series_limit: u64 = 100_000;
+        /// The syntaxes to ask the target for, in the order of preference; all of them in this order
+        /// if empty: `OpenMetricsText1.0.0`, `OpenMetricsText0.0.1`, `PrometheusText1.0.0`,
+        /// `PrometheusText0.0.4`.
+        pub protocols @ "scrape_protocols": Vec<String> as Vec<super::shapes::Protocol> = Vec::new(),
+            example("[PrometheusText0.0.4]");
         /// The syntax assumed when the target names no usable content type.
         pub fallback_protocol @ "fallback_scrape_protocol": Option<String> as Option<super::shapes::Protocol> = None;
         flatten {

@@ -2,13 +2,40 @@
 
 use sidewatch_engine::exposition::Format;
 
-/// The `Accept` header of Prometheus 3 with its default `scrape_protocols`.
+/// The protocols of Prometheus 3 by default, in their order, with what `Accept` says of each.
 ///
 /// Without `escaping=allow-utf-8`, `prometheus_client` replaces colons by underscores.
-pub(crate) const ACCEPT: &str = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
-application/openmetrics-text;version=0.0.1;q=0.5,\
-text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,\
-text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+const PROTOCOLS: [(&str, &str); 4] = [
+    (
+        "OpenMetricsText1.0.0",
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+    ),
+    (
+        "OpenMetricsText0.0.1",
+        "application/openmetrics-text;version=0.0.1",
+    ),
+    (
+        "PrometheusText1.0.0",
+        "text/plain;version=1.0.0;escaping=allow-utf-8",
+    ),
+    ("PrometheusText0.0.4", "text/plain;version=0.0.4"),
+];
+/// The weight of the first protocol in tenths. Prometheus counts down from the number of protocols
+/// that it knows, `PrometheusProto` included, plus one.
+const FIRST_WEIGHT: usize = 6;
+
+/// The `Accept` header for protocols in the order of preference, as Prometheus 3 writes it; all in
+/// its order if none is named.
+pub(crate) fn accept(names: &[String]) -> String {
+    let named = |(name, _): &&(&str, &str)| names.is_empty() || names.iter().any(|own| own == name);
+    let mut chosen: Vec<_> = PROTOCOLS.iter().filter(named).collect();
+    chosen.sort_by_key(|(name, _)| names.iter().position(|own| own == name));
+    let values = chosen.iter().map(|(_, value)| *value).chain(["*/*"]);
+    let weighed = values
+        .enumerate()
+        .map(|(n, value)| format!("{value};q=0.{}", FIRST_WEIGHT - n));
+    weighed.collect::<Vec<_>>().join(",")
+}
 
 /// The format for a `Content-Type`. Only the media type counts, as in Prometheus; parameters are
 /// ignored.
@@ -36,14 +63,23 @@ pub fn format_of(content_type: Option<&str>, fallback: Option<Format>) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::{ACCEPT, format_of};
+    use super::{accept, format_of};
     use crate::scrape::Format;
 
     #[test]
     fn the_accept_header_is_prometheus_3s() {
         assert_eq!(
-            ACCEPT,
+            accept(&[]),
             "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+        );
+    }
+
+    #[test]
+    fn named_protocols_are_asked_for_in_their_order() {
+        let names = ["PrometheusText0.0.4", "OpenMetricsText1.0.0"].map(str::to_owned);
+        assert_eq!(
+            accept(&names),
+            "text/plain;version=0.0.4;q=0.6,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,*/*;q=0.4"
         );
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::negotiate::{ACCEPT, format_of};
+use super::negotiate::{accept, format_of};
 use super::{Error, Exposition, Format, Limit};
 use crate::metric::Timestamp;
 use crate::runtime::http::{self, Client, Method, Overflow, Request};
@@ -42,6 +42,9 @@ pub struct Target {
     pub body_size_limit: u64,
     /// Whether to ask for a compressed response.
     pub enable_compression: bool,
+    /// The names of the protocols to ask for, in the order of preference, as in `scrape_protocols`
+    /// of Prometheus; all that are known if empty.
+    pub protocols: Vec<String>,
     /// The format of a response whose `Content-Type` names none.
     pub fallback: Option<Format>,
 }
@@ -56,6 +59,7 @@ impl Target {
             timeout: Duration::from_secs(10),
             body_size_limit: super::ScrapeLimits::DEFAULT.body_size,
             enable_compression: true,
+            protocols: Vec::new(),
             fallback: None,
         }
     }
@@ -87,7 +91,7 @@ impl HttpProducer {
             "identity"
         };
         let headers = vec![
-            ("accept", ACCEPT.to_owned()),
+            ("accept", accept(&target.protocols)),
             ("accept-encoding", encoding.to_owned()),
             (
                 "x-prometheus-scrape-timeout-seconds",

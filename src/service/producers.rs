@@ -100,6 +100,7 @@ impl Producers {
         let same = self.timeout == is.global.scrape_timeout
             && self.scrape.http == is.scrape.http
             && self.scrape.body_size_limit == is.scrape.body_size_limit
+            && self.scrape.protocols == is.scrape.protocols
             && self.scrape.fallback_protocol == is.scrape.fallback_protocol;
         if same {
             self.retarget(targets);
@@ -120,6 +121,7 @@ impl Producers {
         let target = scrape::Target {
             timeout: self.timeout,
             body_size_limit: self.scrape.body_size_limit,
+            protocols: self.scrape.protocols.clone(),
             fallback,
             ..scrape::Target::new(url)
         };

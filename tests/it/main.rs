@@ -47,7 +47,8 @@ mod import_cycles; // no two files import each other
 mod incident;
 mod infinite; // values beyond every bound
 mod judge_of_model; // one judge of many replicas, with the real Alertmanager
-mod keep_running; // no mistake ends a sidecar
+mod keep_running;
+mod kept_connections; // no mistake ends a sidecar
 mod label_supply; // labels that stop, or that are counted wrongly
 mod layers; // allowed dependencies between modules
 mod links; // the links of alerts are followed

@@ -218,6 +218,27 @@ fn encoding_of(response: &reqwest::Response) -> String {
     text.trim().to_ascii_lowercase()
 }
 
+/// Whether a `Content-Encoding` names a compression that is not understood here. Servers also write
+/// `identity`, a character set or `aws-chunked` there, of bodies that are plain.
+fn names_compression(encoding: &str) -> bool {
+    let names = encoding.split(',').map(str::trim);
+    names.into_iter().any(|name| {
+        matches!(
+            name,
+            "gzip"
+                | "x-gzip"
+                | "deflate"
+                | "br"
+                | "zstd"
+                | "compress"
+                | "x-compress"
+                | "snappy"
+                | "dcb"
+                | "dcz"
+        )
+    })
+}
+
 /// A body that is being read.
 struct Reading<'a> {
     url: &'a str,
@@ -243,8 +264,8 @@ impl<'a> Reading<'a> {
             has_no_room: false,
         };
         let decoder = match encoding {
-            "" | "identity" => Decoder::Identity(out),
             "gzip" | "x-gzip" => Decoder::Gzip(Box::new(Gzip::new(out))),
+            other if !names_compression(other) => Decoder::Identity(out),
             _ if status != 200 => return Ok(None),
             other => {
                 let detail = format!("its Content-Encoding is {other:?}, only gzip was asked for");

@@ -177,15 +177,22 @@ impl Exchange {
         {
             headers.entry(HOST).or_insert(host);
         }
-        let builder = match method {
-            Method::Get => client.get(address),
-            Method::Post(body) => client.post(address).body(body.clone()),
+        let send = || {
+            let builder = match method {
+                Method::Get => client.get(address.clone()),
+                Method::Post(body) => client.post(address.clone()).body(body.clone()),
+            };
+            builder.headers(headers.clone()).send()
         };
-        builder
-            .headers(headers)
-            .send()
-            .await
-            .map_err(|error| Error::from_reqwest(&error, url.as_str()))
+        let failed = |error: reqwest::Error| Error::from_reqwest(&error, url.as_str());
+        match send().await.map_err(failed) {
+            // The server has closed a connection that was kept, at the moment when it was used
+            // again. A GET may be repeated, as in Go's client.
+            Err(error) if error.kind() == Kind::Reset && matches!(method, Method::Get) => {
+                send().await.map_err(failed)
+            }
+            result => result,
+        }
     }
 
     /// Whether the request holds something that only the configured host may receive: credentials,
