@@ -18,7 +18,7 @@ use crate::config::alerting::check_base;
 use crate::config::lint::{LintContext, Lints, remarks};
 use crate::config::settings::{Alertmanager, MIN_SCRAPE_INTERVAL, Settings, Webhook};
 use crate::config::{Config, Origin, Problem, Problems, target, without_credentials};
-use crate::describe::is_http_url;
+use crate::describe::{is_http_url, wrong_url};
 use crate::judge::Registry;
 use crate::metric::{Labels, parse_duration};
 use crate::runtime::stop_signal;
@@ -161,7 +161,10 @@ impl Run {
         if let Err(problems) = command.check() {
             left_out.extend(problems);
             command.target.take_if(|url| !is_http_url(url));
-            command.alertmanagers.retain(|url| check_base(url).is_ok());
+            command
+                .alertmanagers
+                .retain(|url| is_http_url(url) && check_base(url).is_ok());
+            command.webhooks.retain(|url| is_http_url(url));
             command
                 .scrape_interval
                 .take_if(|every| *every < MIN_SCRAPE_INTERVAL);
@@ -191,8 +194,15 @@ impl Run {
             problems.extend(flag_problem("--target", &message));
         }
         for url in &self.alertmanagers {
-            if let Err(message) = check_base(url) {
+            if let Err(message) =
+                is_url(url, "http://127.0.0.1:9093").and_then(|()| check_base(url))
+            {
                 problems.extend(flag_problem("--alertmanager.url", &message));
+            }
+        }
+        for url in &self.webhooks {
+            if let Err(message) = is_url(url, "http://127.0.0.1:12000/retrain") {
+                problems.extend(flag_problem("--retrain.url", &message));
             }
         }
         if self
@@ -232,10 +242,18 @@ impl Run {
         }
         if let Some(url) = &self.target {
             let variable = |name: &str| std::env::var(name).unwrap_or_default();
-            let own = Labels::new([
+            let mut own = Labels::new([
                 ("pod", variable("POD_NAME")),
                 ("namespace", variable("POD_NAMESPACE")),
             ]);
+            let posts = !self.alertmanagers.is_empty();
+            if posts
+                && own.get("pod").is_none()
+                && target::is_loopback(url)
+                && let Some(instance) = target::on_this_machine(url)
+            {
+                own = own.with("instance", &instance);
+            }
             settings.scrape.targets = vec![target::Target {
                 url: url.to_owned(),
                 labels: target::complete_labels(url, &own, &settings.model),
@@ -249,6 +267,14 @@ impl Run {
         let webhooks = self.webhooks.iter().map(|url| Webhook::new(url));
         settings.retraining.webhooks.extend(webhooks);
     }
+}
+
+/// Refuses what is no URL, such as a host without a scheme.
+fn is_url(url: &str, example: &str) -> Result<(), String> {
+    if is_http_url(url) {
+        return Ok(());
+    }
+    Err(format!("must be a URL such as {example}, got {}", wrong_url(url)))
 }
 
 /// What reads the configuration, at the start and again.

@@ -4,6 +4,7 @@ pub(crate) use super::settings::Target;
 use super::settings::{Discovery, Model};
 use crate::describe::host;
 use crate::metric::Labels;
+use crate::runtime::host_name;
 
 /// Labels that Prometheus attaches to the series of a target, most of them in Kubernetes.
 pub(crate) const ATTACHED: [&str; 10] = [
@@ -35,6 +36,22 @@ impl Discovery {
     }
 }
 
+/// Whether a URL names this machine by an address that every machine has.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let host = host(url).unwrap_or("");
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost" || name.starts_with("127.") || name == "[::1]"
+}
+
+/// The host name of this machine with the port of a URL, to tell its loopback targets from those of
+/// other machines.
+pub(crate) fn on_this_machine(url: &str) -> Option<String> {
+    let name = host_name();
+    let port = host(url)?.rsplit_once(':').map(|(_, port)| port);
+    let known = !name.is_empty() && name != "localhost";
+    known.then(|| port.map_or_else(|| name.clone(), |port| format!("{name}:{port}")))
+}
+
 /// Alerts of two sidecars with equal labels would resolve each other, and every sidecar's target is
 /// on loopback.
 ///
@@ -43,8 +60,7 @@ impl Discovery {
 /// pod's.
 pub(crate) fn check_identity(target: &Target) -> Result<(), String> {
     let host = host(&target.url).unwrap_or("");
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let loopback = name == "localhost" || name.starts_with("127.") || name == "[::1]";
+    let loopback = is_loopback(&target.url);
     let identified =
         target.labels.get("pod").is_some() || target.labels.get("instance") != Some(host);
     if loopback && !identified {

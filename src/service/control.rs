@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::Signal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -89,11 +89,13 @@ pub(crate) async fn hang_ups(
 pub(super) async fn poll(
     loader: Loader,
     every: Duration,
-    mut known: String,
+    in_force: watch::Receiver<Arc<Config>>,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
 ) {
     let mut changed: Option<(String, Instant)> = None;
+    // Problems that were reported.
+    let mut known = String::new();
     loop {
         let wait = if changed.is_some() {
             every.min(SETTLED)
@@ -114,7 +116,8 @@ pub(super) async fn poll(
         else {
             continue;
         };
-        if seen == known {
+        // A recognised server and a signal reload the configuration too.
+        if seen == known || seen == in_force.borrow().hash() {
             changed = None;
             continue;
         }
@@ -341,6 +344,7 @@ mod tests {
     use std::time::Duration;
 
     use parking_lot::Mutex;
+    use tokio::sync::watch;
     use tokio::task::JoinSet;
     use tokio::time::{Instant, sleep, timeout};
     use tokio_util::sync::CancellationToken;
@@ -359,9 +363,9 @@ mod tests {
         let loader: Loader = Arc::new(move || load(&file.lock()));
         let (commands, mut queue) = queue();
         let (every, stop) = (Duration::from_secs(1), CancellationToken::new());
-        let known = load(RULES).unwrap().hash();
+        let (current, in_force) = watch::channel(Arc::new(load(RULES).unwrap()));
         let mut polling = JoinSet::new();
-        polling.spawn(poll(loader, every, known, commands, stop.clone()));
+        polling.spawn(poll(loader, every, in_force, commands, stop.clone()));
 
         // The half of a file that is written slowly.
         *text.lock() = "groups: []\n".to_owned();
@@ -369,6 +373,13 @@ mod tests {
         *text.lock() = RULES.to_owned();
         let early = timeout(10 * SETTLED, queue.recv()).await;
         assert!(early.is_err(), "a half was loaded");
+
+        // What was loaded for another reason is no change.
+        let other = "groups: [{name: g, rules: [{alert: B, expr: up == 0}]}]\n";
+        *text.lock() = other.to_owned();
+        current.send_replace(Arc::new(load(other).unwrap()));
+        let again = timeout(10 * SETTLED, queue.recv()).await;
+        assert!(again.is_err(), "it was loaded a second time");
 
         // A broken file counts as content too.
         for changed in ["groups: []\n", "groups: {\n"] {

@@ -136,7 +136,8 @@ impl Service {
         let at = clock::now();
         self.continue_from(store, at);
         let config = Arc::new(self.config);
-        let polling = Polling::of(&self.options, &config);
+        let (current, in_force) = watch::channel(Arc::clone(&config));
+        let polling = Polling::of(&self.options, in_force.clone());
         let dispatcher = Dispatcher::new(
             &config,
             self.options.notifiers,
@@ -146,7 +147,6 @@ impl Service {
         )?;
         let (commands, queue) = control::queue();
         let (asker, questions) = queries::queue();
-        let (current, in_force) = watch::channel(Arc::clone(&config));
         let api = Api {
             commands: commands.clone(),
             deliveries: dispatcher.deliveries().clone(),
@@ -238,17 +238,16 @@ fn look_up(stage: &mut Stage<'_>, config: &Config, resolver: Arc<dyn Resolve>) -
 struct Polling {
     loader: Loader,
     every: Duration,
-    /// The hash of the current configuration.
-    known: String,
+    in_force: watch::Receiver<Arc<Config>>,
 }
 
 impl Polling {
-    /// Of a service under this configuration, unless it is off.
-    fn of(options: &Options, config: &Config) -> Option<Self> {
+    /// Of a service, unless it is off.
+    fn of(options: &Options, in_force: watch::Receiver<Arc<Config>>) -> Option<Self> {
         Some(Self {
             loader: options.loader.clone()?,
             every: options.polling?,
-            known: config.hash(),
+            in_force,
         })
     }
 }
@@ -264,9 +263,9 @@ fn request_reloads(
         let Polling {
             loader,
             every,
-            known,
+            in_force,
         } = polling;
-        let task = control::poll(loader, every, known, commands.clone(), stage.token());
+        let task = control::poll(loader, every, in_force, commands.clone(), stage.token());
         stage.spawn("polling", task);
     }
     stage.spawn(

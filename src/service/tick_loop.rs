@@ -19,7 +19,7 @@ use super::schedule::{next_tick, schedule};
 use super::snapshot::{self, Around, Fixed};
 use super::store_handle::StoreHandle;
 use super::tick_output::TickOutput;
-use crate::alert::Alert;
+use crate::alert::{Alert, AlertState};
 use crate::config::Config;
 use crate::metric::Timestamp;
 use crate::monitor::{ModelMonitor, Progress, Scraped, Tick};
@@ -96,9 +96,14 @@ impl TickLoop {
             if let Some(back) = self.monitor.follow_clock(at) {
                 self.dispatcher.deliveries().set_back(back);
             }
-            let tick = self.observe(at, &scraped, round).await;
+            let mut tick = self.observe(at, &scraped, round).await;
             let is_recognised = self.recognise(&scraped);
             drop(scraped);
+            if is_recognised {
+                // The rule that says that nothing is recognised is about to be replaced.
+                tick.changes
+                    .retain(|alert| alert.state != AlertState::Pending);
+            }
             debug!(%at, alerts = tick.alerts.len(), requests = tick.requests.len(), "tick");
             self.hand_over(at, tick);
             if is_recognised {

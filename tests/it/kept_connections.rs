@@ -64,9 +64,15 @@ async fn a_kept_connection_that_ends_without_an_answer_fails_no_scrape() {
         let mut producer = producer(url);
         for scrape in 0..20 {
             let result = producer.produce(NOW).await;
-            assert!(result.is_ok(), "{answers} answers, scrape {scrape}: {result:?}");
+            assert!(
+                result.is_ok(),
+                "{answers} answers, scrape {scrape}: {result:?}"
+            );
         }
-        assert_eq!(connections.load(Ordering::Relaxed), 20_usize.div_ceil(answers));
+        assert_eq!(
+            connections.load(Ordering::Relaxed),
+            20_usize.div_ceil(answers)
+        );
     }
 }
 
