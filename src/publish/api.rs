@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::definition::{RuleKey, RuleKind};
-use super::page::anchor;
+use super::page::{anchor, signal_json};
 use super::query::Query;
 use super::shared::Shared;
-use super::snapshot::{Alert, Point, Rule, Snapshot};
+use super::snapshot::{Alert, Point, Rule, Signal, Snapshot};
 use super::status;
 use crate::metric::{Timestamp, format_duration};
 
@@ -23,6 +23,7 @@ pub(super) fn data(path: &str, query: &Query, shared: &Shared) -> Option<Result<
         "/api/v1/rules" => rules(query, &snapshot),
         "/api/v1/alerts" => Ok(alerts(&snapshot)),
         "/api/v1/signals" => Ok(signals(&shared.charted())),
+        "/api/v1/events" => Ok(events(&shared.charted())),
         "/api/v1/targets" | "/api/v1/status/targets" => targets(query, &snapshot),
         "/api/v1/metadata" => status::metadata(query),
         // Samples are stored without exemplars.
@@ -208,34 +209,60 @@ fn time(at: Option<Timestamp>) -> String {
 }
 
 fn signals(snapshot: &Snapshot) -> Value {
-    let signals = snapshot.signals.iter().map(|signal| {
+    let signals = snapshot.signals.iter().map(one_signal);
+    json!({"at": snapshot.at.as_secs_f64(), "signals": signals.collect::<Vec<_>>()})
+}
+
+fn one_signal(signal: &Signal) -> Value {
+    json!({
+        "id": anchor(signal),
+        "group": signal.rule.key.group,
+        "rule": signal.watch(),
+        "rule_id": signal.rule.key.id(),
+        "rule_labels": signal.rule.key.labels,
+        "metric": signal.metric(),
+        "kind": signal.kind.as_str(),
+        "labels": signal.labels.without_name(),
+        "value": signal.value,
+        "since": signal.since.map(Timestamp::as_secs_f64),
+        "state": signal.state,
+        "score": signal.score,
+        "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},
+        "why": signal.why,
+        "release": signal.release.as_ref().map(|release| json!({
+            "from": release.from,
+            "result": release.result,
+        })),
+        "incident": signal.incident.map(|incident| json!({
+            "since": incident.since.to_string(),
+            "usual": incident.usual,
+        })),
+        "points": signal.points.iter().map(point).collect::<Vec<_>>(),
+    })
+}
+
+/// One signal with what happened to its rule; `None` when there is no such signal.
+pub(super) fn signal(snapshot: &Snapshot, id: &str) -> Option<Value> {
+    let signal = snapshot
+        .signals
+        .iter()
+        .find(|signal| anchor(signal) == id)?;
+    Some(signal_json(snapshot, id, &one_signal(signal)))
+}
+
+/// What happened, oldest first.
+fn events(snapshot: &Snapshot) -> Value {
+    let events = snapshot.events.iter().map(|event| {
+        let rule = event.rule.as_ref();
         json!({
-            "id": anchor(signal),
-            "group": signal.rule.key.group,
-            "rule": signal.watch(),
-            "rule_id": signal.rule.key.id(),
-            "rule_labels": signal.rule.key.labels,
-            "metric": signal.metric(),
-            "kind": signal.kind.as_str(),
-            "labels": signal.labels.without_name(),
-            "value": signal.value,
-            "since": signal.since.map(Timestamp::as_secs_f64),
-            "state": signal.state,
-            "score": signal.score,
-            "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},
-            "why": signal.why,
-            "release": signal.release.as_ref().map(|release| json!({
-                "from": release.from,
-                "result": release.result,
-            })),
-            "incident": signal.incident.map(|incident| json!({
-                "since": incident.since.to_string(),
-                "usual": incident.usual,
-            })),
-            "points": signal.points.iter().map(point).collect::<Vec<_>>(),
+            "at": event.at.to_string(),
+            "kind": event.kind,
+            "text": event.text,
+            "rule": rule.map(|(name, _)| name),
+            "rule_id": rule.map(|(_, id)| id),
         })
     });
-    json!({"at": snapshot.at.as_secs_f64(), "signals": signals.collect::<Vec<_>>()})
+    json!({"events": events.collect::<Vec<_>>()})
 }
 
 fn point(point: &Point) -> Value {

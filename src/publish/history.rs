@@ -5,14 +5,18 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::definition::Definition;
+use super::definition::{Definition, RuleKind};
 use super::snapshot::{Point, STATES, Signal, Snapshot};
 use crate::metric::{Keyed, Labels, Timestamp};
 
 /// Maximum number of points of one signal: an hour at the default interval of 15 s.
 const MAX_POINTS: usize = 240;
-/// Maximum number of signals with a history; others have no chart. The page shows as many cards.
-const MAX_SIGNALS: usize = 100;
+/// Maximum number of points of all signals, about 3 MB. More signals have shorter charts.
+const BUDGET: usize = 100_000;
+/// Maximum number of judged signals with a history.
+const MAX_JUDGED: usize = 4_000;
+/// Maximum number of metrics that nothing judges with a history.
+const MAX_RECORDS: usize = 100;
 /// The history of a signal is kept this long after its last value, so that a short gap does not
 /// empty the chart.
 const RETENTION: Duration = Duration::from_secs(600);
@@ -98,6 +102,8 @@ impl StoredPoint {
 pub(super) struct History {
     charts: Vec<(Key, VecDeque<StoredPoint>)>,
     places: HashMap<Key, usize, Keyed>,
+    /// How many of the charts are of metrics that nothing judges.
+    records: usize,
 }
 
 impl History {
@@ -105,22 +111,23 @@ impl History {
     pub(super) fn record(&mut self, snapshot: &Snapshot) {
         let at = snapshot.at;
         self.forget(at);
+        let limit = (BUDGET / self.charts.len().max(1)).min(MAX_POINTS);
         // The order of the signals seldom changes between ticks.
-        let (mut next, mut in_order) = (0, 0);
+        let mut next = 0;
         for signal in &snapshot.signals {
             let expected = self.charts.get(next);
             let place = if expected.is_some_and(|(key, _)| *key == Key::of(signal)) {
-                in_order += 1;
                 Some(next)
             } else {
                 self.place(signal)
             };
             let Some(place) = place else { continue };
-            push(&mut self.charts[place].1, StoredPoint::of(signal, at));
+            push(
+                &mut self.charts[place].1,
+                StoredPoint::of(signal, at),
+                limit,
+            );
             next = place + 1;
-            if in_order == MAX_SIGNALS {
-                break;
-            }
         }
     }
 
@@ -134,14 +141,20 @@ impl History {
         }
     }
 
-    /// The index of the chart of a signal. A new signal gets one while there are fewer than
-    /// [`MAX_SIGNALS`].
+    /// The index of the chart of a signal. A new signal gets one while there are fewer of its kind
+    /// than [`MAX_JUDGED`] or [`MAX_RECORDS`].
     fn place(&mut self, signal: &Signal) -> Option<usize> {
         let key = Key::of(signal);
         if let Some(place) = self.places.get(&key) {
             return Some(*place);
         }
-        if self.charts.len() >= MAX_SIGNALS {
+        let judged = self.charts.len() - self.records;
+        if is_record(&key) {
+            if self.records >= MAX_RECORDS {
+                return None;
+            }
+            self.records += 1;
+        } else if judged >= MAX_JUDGED {
             return None;
         }
         self.places.insert(key.clone(), self.charts.len());
@@ -159,20 +172,34 @@ impl History {
         if self.charts.len() < before {
             let keys = self.charts.iter().map(|(key, _)| key.clone());
             self.places = keys.zip(0..).collect();
+            let records = self.charts.iter().filter(|(key, _)| is_record(key));
+            self.records = records.count();
         }
     }
 }
 
+fn is_record(key: &Key) -> bool {
+    key.rule.kind == RuleKind::Record
+}
+
 /// A point of the same time replaces the last one; an earlier one (a clock set back) starts a new
-/// chart.
-fn push(ring: &mut VecDeque<StoredPoint>, point: StoredPoint) {
+/// chart. A gap has two points, its first and its last, so that it never pushes the values before
+/// it out of the chart.
+fn push(ring: &mut VecDeque<StoredPoint>, point: StoredPoint, limit: usize) {
     if ring.back().is_some_and(|last| last.at > point.at) {
         ring.clear();
     }
     if ring.back().is_some_and(|last| last.at == point.at) {
         ring.pop_back();
     }
-    if ring.len() == MAX_POINTS {
+    let is_gap = |other: Option<&StoredPoint>| {
+        other.is_some_and(|other| other.value.is_nan() && other.state == point.state)
+    };
+    let before_last = ring.len().checked_sub(2).and_then(|index| ring.get(index));
+    if point.value.is_nan() && is_gap(ring.back()) && is_gap(before_last) {
+        ring.pop_back();
+    }
+    while ring.len() >= limit.max(2) {
         ring.pop_front();
     }
     ring.push_back(point);
@@ -180,9 +207,9 @@ fn push(ring: &mut VecDeque<StoredPoint>, point: StoredPoint) {
 
 #[cfg(test)]
 mod tests {
-    use super::{History, MAX_POINTS, MAX_SIGNALS};
+    use super::{BUDGET, History, MAX_POINTS, MAX_RECORDS};
     use crate::metric::{Labels, Timestamp};
-    use crate::publish::{Signal, Snapshot};
+    use crate::publish::{Definition, RuleKind, Signal, Snapshot};
 
     fn snapshot(seconds: f64, signals: usize) -> Snapshot {
         let signal = |index: usize| Signal {
@@ -230,18 +257,57 @@ mod tests {
         assert_eq!(values(&mut history, 1001.0).len(), 1);
     }
 
+    fn with_rule(mut snapshot: Snapshot, kind: RuleKind, name: &str) -> Snapshot {
+        let rule = std::sync::Arc::new(Definition::new("", name, kind, Vec::new()));
+        for signal in &mut snapshot.signals {
+            signal.rule = std::sync::Arc::clone(&rule);
+        }
+        snapshot
+    }
+
     #[test]
-    fn points_and_signals_are_bounded() {
+    fn judged_signals_of_any_number_have_points_and_all_points_together_are_bounded() {
         let mut history = History::default();
-        let mut last = snapshot(0.0, 0);
+        let (records, judged) = (400, 600);
+        let mut last = Snapshot::default();
         for second in 0..300_u32 {
-            last = snapshot(f64::from(second), MAX_SIGNALS + 10);
+            let at = |count| snapshot(f64::from(second), count);
+            last = with_rule(at(records), RuleKind::Record, "r");
+            let watched = with_rule(at(judged), RuleKind::Watch, "w");
+            last.signals.extend(watched.signals);
             history.record(&last);
         }
         history.fill(&mut last.signals);
-        assert_eq!(history.charts.len(), MAX_SIGNALS);
-        assert_eq!(last.signals[0].points.len(), MAX_POINTS);
-        assert!(last.signals[MAX_SIGNALS].points.is_empty());
+        let lengths: Vec<usize> = last.signals.iter().map(|s| s.points.len()).collect();
+        assert!(lengths[records..].iter().all(|length| *length > 100));
+        let charted = lengths[..records].iter().filter(|length| **length > 0);
+        assert_eq!(charted.count(), MAX_RECORDS);
+        assert!(lengths.iter().all(|length| *length <= MAX_POINTS));
+        assert!(lengths.iter().sum::<usize>() <= BUDGET);
+    }
+
+    #[test]
+    fn a_long_gap_keeps_the_values_before_it() {
+        let mut history = History::default();
+        values(&mut history, 0.0);
+        values(&mut history, 1.0);
+        let mut last = Snapshot::default();
+        for second in 2..1000_u32 {
+            last = snapshot(f64::from(second), 1);
+            last.signals[0].value = None;
+            last.signals[0].state = Some("stale");
+            history.record(&last);
+        }
+        history.fill(&mut last.signals);
+        let points = last.signals[0].points.iter();
+        let shown: Vec<_> = points.map(|p| (p.at.as_secs_f64(), p.value)).collect();
+        let expected = [
+            (0.0, Some(0.0)),
+            (1.0, Some(1.0)),
+            (2.0, None),
+            (999.0, None),
+        ];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::catalogue;
 use super::control::Control;
 use super::counters::Counters;
 use super::encode::{Exposition, Writer};
+use super::events::Events;
 use super::families::families;
 use super::family::Family;
 use super::history::History;
@@ -33,6 +34,7 @@ type MoreFamilies = dyn Fn() -> Vec<Family> + Send + Sync;
 pub struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     history: Mutex<History>,
+    events: Mutex<Events>,
     phase: AtomicU8,
     control: OnceLock<Control>,
     more: OnceLock<Box<MoreFamilies>>,
@@ -55,6 +57,7 @@ impl Shared {
         Self {
             snapshot: RwLock::default(),
             history: Mutex::default(),
+            events: Mutex::default(),
             phase: AtomicU8::new(STARTING),
             control: OnceLock::new(),
             more: OnceLock::new(),
@@ -64,7 +67,8 @@ impl Shared {
     }
 
     /// Replaces the snapshot; readers of the old one keep it.
-    pub fn publish(&self, snapshot: Snapshot) {
+    pub fn publish(&self, mut snapshot: Snapshot) {
+        self.events.lock().follow(&self.snapshot(), &mut snapshot);
         self.history.lock().record(&snapshot);
         self.counters.follow(&snapshot);
         let fresh = Arc::new(snapshot);
@@ -77,11 +81,12 @@ impl Shared {
         Arc::clone(&self.snapshot.read())
     }
 
-    /// The last snapshot for people: each signal with the points of its chart.
+    /// The last snapshot for people: each signal with the points of its chart, and what happened.
     #[must_use]
     pub fn charted(&self) -> Snapshot {
         let mut snapshot = Snapshot::clone(&self.snapshot());
         self.history.lock().fill(&mut snapshot.signals);
+        snapshot.events = self.events.lock().all();
         snapshot
     }
 
