@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::definition::{RuleKey, RuleKind};
-use super::page::{anchor, signal_json};
+use super::events::{Event, events_of};
+use super::page::anchor;
 use super::query::Query;
 use super::shared::Shared;
 use super::snapshot::{Alert, Point, Rule, Signal, Snapshot};
@@ -241,28 +242,31 @@ fn one_signal(signal: &Signal) -> Value {
     })
 }
 
-/// One signal with what happened to its rule; `None` when there is no such signal.
-pub(super) fn signal(snapshot: &Snapshot, id: &str) -> Option<Value> {
-    let signal = snapshot
-        .signals
-        .iter()
-        .find(|signal| anchor(signal) == id)?;
-    Some(signal_json(snapshot, id, &one_signal(signal)))
+/// One signal with its last 24 hours and what happened to its rule.
+pub(super) fn signal(snapshot: &Snapshot, signal: &Signal, day: &[Point]) -> Value {
+    let events = events_of(snapshot, signal).map(event);
+    json!({
+        "signal": one_signal(signal),
+        "day": day.iter().map(point).collect::<Vec<_>>(),
+        "events": events.collect::<Vec<_>>(),
+    })
 }
 
 /// What happened, oldest first.
 fn events(snapshot: &Snapshot) -> Value {
-    let events = snapshot.events.iter().map(|event| {
-        let rule = event.rule.as_ref();
-        json!({
-            "at": event.at.to_string(),
-            "kind": event.kind,
-            "text": event.text,
-            "rule": rule.map(|(name, _)| name),
-            "rule_id": rule.map(|(_, id)| id),
-        })
-    });
+    let events = snapshot.events.iter().map(event);
     json!({"events": events.collect::<Vec<_>>()})
+}
+
+fn event(event: &Event) -> Value {
+    let rule = event.rule.as_ref();
+    json!({
+        "at": event.at.to_string(),
+        "kind": event.kind,
+        "text": event.text,
+        "rule": rule.map(|(name, _)| name),
+        "rule_id": rule.map(|(_, id)| id),
+    })
 }
 
 fn point(point: &Point) -> Value {

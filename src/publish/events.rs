@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use super::snapshot::{Alert, Snapshot, Target};
+use super::snapshot::{Alert, Signal, Snapshot, Target};
 use crate::metric::{Labels, Timestamp, format_duration};
 
 /// Maximum number of events that are kept.
@@ -193,6 +193,16 @@ impl Events {
             }
         }
     }
+}
+
+/// The events of the rule of a signal, oldest first.
+pub(super) fn events_of<'a>(
+    snapshot: &'a Snapshot,
+    signal: &Signal,
+) -> impl DoubleEndedIterator<Item = &'a Event> + use<'a> {
+    let id = signal.rule.key.id();
+    let events = snapshot.events.iter();
+    events.filter(move |event| event.rule.as_ref().is_some_and(|(_, rule)| *rule == id))
 }
 
 /// Why an alert no longer fires.

@@ -11,7 +11,11 @@ use crate::metric::{Keyed, Labels, Timestamp};
 
 /// Maximum number of points of one signal: an hour at the default interval of 15 s.
 const MAX_POINTS: usize = 240;
-/// Maximum number of points of all signals, about 3 MB. More signals have shorter charts.
+/// The length of a span of the coarse history.
+const SPAN_MILLIS: i64 = 300_000;
+/// Maximum number of spans of one signal: 24 hours.
+const MAX_SPANS: usize = 288;
+/// Maximum number of points, and of spans, of all signals, about 3 and 7 MB. More signals have shorter charts.
 const BUDGET: usize = 100_000;
 /// Maximum number of judged signals with a history.
 const MAX_JUDGED: usize = 4_000;
@@ -84,6 +88,10 @@ impl StoredPoint {
         }
     }
 
+    fn is_anomalous(self) -> bool {
+        STATES.get(usize::from(self.state)) == Some(&"anomalous")
+    }
+
     fn point(self) -> Point {
         let known = |value: f32| Some(f64::from(value)).filter(|value| !value.is_nan());
         Point {
@@ -97,10 +105,51 @@ impl StoredPoint {
     }
 }
 
+/// The lowest and the highest value of five minutes, and their last band.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    /// Its first millisecond, a multiple of [`SPAN_MILLIS`].
+    start: i64,
+    low: f64,
+    high: f64,
+    last: StoredPoint,
+    is_anomalous: bool,
+}
+
+impl Span {
+    fn of(point: StoredPoint) -> Self {
+        Self {
+            start: point.at.as_millis().div_euclid(SPAN_MILLIS) * SPAN_MILLIS,
+            low: point.value,
+            high: point.value,
+            last: point,
+            is_anomalous: point.is_anomalous(),
+        }
+    }
+
+    fn points(&self) -> [Point; 2] {
+        let point = self.last.point();
+        let at = |share: i64, value: f64| Point {
+            at: Timestamp::from_millis(self.start + SPAN_MILLIS * share / 4),
+            value: Some(value).filter(|value| !value.is_nan()),
+            state: if self.is_anomalous {
+                Some("anomalous")
+            } else {
+                point.state
+            },
+            ..point
+        };
+        [at(1, self.low), at(3, self.high)]
+    }
+}
+
+/// A signal with its last points and the spans of its last 24 hours.
+type Chart = (Key, VecDeque<StoredPoint>, VecDeque<Span>);
+
 /// A bounded ring of points for each signal, in the order in which the signals came.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    charts: Vec<(Key, VecDeque<StoredPoint>)>,
+    charts: Vec<Chart>,
     places: HashMap<Key, usize, Keyed>,
     /// How many of the charts are of metrics that nothing judges.
     records: usize,
@@ -112,21 +161,21 @@ impl History {
         let at = snapshot.at;
         self.forget(at);
         let limit = (BUDGET / self.charts.len().max(1)).min(MAX_POINTS);
+        let most = (BUDGET / self.charts.len().max(1)).min(MAX_SPANS);
         // The order of the signals seldom changes between ticks.
         let mut next = 0;
         for signal in &snapshot.signals {
             let expected = self.charts.get(next);
-            let place = if expected.is_some_and(|(key, _)| *key == Key::of(signal)) {
+            let place = if expected.is_some_and(|(key, ..)| *key == Key::of(signal)) {
                 Some(next)
             } else {
                 self.place(signal)
             };
             let Some(place) = place else { continue };
-            push(
-                &mut self.charts[place].1,
-                StoredPoint::of(signal, at),
-                limit,
-            );
+            let (_, ring, spans) = &mut self.charts[place];
+            let point = StoredPoint::of(signal, at);
+            push(ring, point, limit);
+            widen(spans, point, most);
             next = place + 1;
         }
     }
@@ -139,6 +188,15 @@ impl History {
                 signal.points = ring.iter().map(|stored| stored.point()).collect();
             }
         }
+    }
+
+    /// The last 24 hours of a signal, two points for each span, its lowest and its highest value.
+    pub(super) fn day(&self, signal: &Signal) -> Vec<Point> {
+        let Some(place) = self.places.get(&Key::of(signal)) else {
+            return Vec::new();
+        };
+        let spans = self.charts[*place].2.iter();
+        spans.flat_map(Span::points).collect()
     }
 
     /// The index of the chart of a signal. A new signal gets one while there are fewer of its kind
@@ -158,24 +216,44 @@ impl History {
             return None;
         }
         self.places.insert(key.clone(), self.charts.len());
-        self.charts.push((key, VecDeque::new()));
+        self.charts.push((key, VecDeque::new(), VecDeque::new()));
         Some(self.charts.len() - 1)
     }
 
     /// Drops the charts of signals without a recent value.
     fn forget(&mut self, at: Timestamp) {
         let before = self.charts.len();
-        self.charts.retain(|(_, ring)| {
+        self.charts.retain(|(_, ring, _)| {
             ring.back()
                 .is_some_and(|last| at.since(last.at) < RETENTION)
         });
         if self.charts.len() < before {
-            let keys = self.charts.iter().map(|(key, _)| key.clone());
+            let keys = self.charts.iter().map(|(key, ..)| key.clone());
             self.places = keys.zip(0..).collect();
-            let records = self.charts.iter().filter(|(key, _)| is_record(key));
+            let records = self.charts.iter().filter(|(key, ..)| is_record(key));
             self.records = records.count();
         }
     }
+}
+
+/// Adds a point to the span of its time. An earlier one (a clock set back) starts a new day.
+fn widen(spans: &mut VecDeque<Span>, point: StoredPoint, most: usize) {
+    let fresh = Span::of(point);
+    if spans.back().is_some_and(|last| last.start > fresh.start) {
+        spans.clear();
+    }
+    if let Some(last) = spans.back_mut().filter(|last| last.start == fresh.start) {
+        // The lower and the higher of a number and NaN is the number.
+        last.low = last.low.min(point.value);
+        last.high = last.high.max(point.value);
+        last.last = point;
+        last.is_anomalous |= fresh.is_anomalous;
+        return;
+    }
+    while spans.len() >= most.max(1) {
+        spans.pop_front();
+    }
+    spans.push_back(fresh);
 }
 
 fn is_record(key: &Key) -> bool {
@@ -284,6 +362,25 @@ mod tests {
         assert_eq!(charted.count(), MAX_RECORDS);
         assert!(lengths.iter().all(|length| *length <= MAX_POINTS));
         assert!(lengths.iter().sum::<usize>() <= BUDGET);
+    }
+
+    #[test]
+    fn a_day_has_the_lowest_and_the_highest_value_of_every_five_minutes() {
+        let mut history = History::default();
+        let mut last = Snapshot::default();
+        // 30 hours of one point a minute; the value is the minute within its span.
+        for minute in 0..1800_u32 {
+            last = snapshot(f64::from(minute) * 60.0, 1);
+            last.signals[0].value = Some(f64::from(minute % 5));
+            history.record(&last);
+        }
+        let day = history.day(&last.signals[0]);
+        assert_eq!(day.len(), 576);
+        let hours = day[575].at.since(day[0].at).as_secs_f64() / 3600.0;
+        assert!((23.9..=24.0).contains(&hours), "{hours}");
+        for pair in day.chunks(2) {
+            assert_eq!([pair[0].value, pair[1].value], [Some(0.0), Some(4.0)]);
+        }
     }
 
     #[test]

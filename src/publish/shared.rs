@@ -17,7 +17,7 @@ use super::history::History;
 use super::own_series;
 use super::server::Http;
 use super::signals;
-use super::snapshot::Snapshot;
+use super::snapshot::{Point, Signal, Snapshot};
 use crate::metric::Labels;
 use crate::promql::Samples;
 
@@ -88,6 +88,11 @@ impl Shared {
         self.history.lock().fill(&mut snapshot.signals);
         snapshot.events = self.events.lock().all();
         snapshot
+    }
+
+    /// The last 24 hours of a signal, coarser than its points.
+    pub(super) fn day(&self, signal: &Signal) -> Vec<Point> {
+        self.history.lock().day(signal)
     }
 
     /// The recent values of Sidewatch's own series, for queries.

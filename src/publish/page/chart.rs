@@ -89,6 +89,14 @@ impl Axis {
         }
     }
 
+    /// Of the spans of a signal, which are five minutes long.
+    pub(super) fn of_spans(signal: &Signal, snapshot: &Snapshot) -> Self {
+        Self {
+            gap: Duration::from_secs(600),
+            ..Self::of(std::iter::once(signal), snapshot)
+        }
+    }
+
     fn has_gap(&self, from: Timestamp, to: Timestamp) -> bool {
         !self.gap.is_zero() && to.since(from) > self.gap
     }

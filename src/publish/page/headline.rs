@@ -153,7 +153,10 @@ fn facts(n: &Counts, snapshot: &Snapshot) -> Vec<String> {
     if n.firing + n.pending == 0 {
         count(n.anomalous, "signal is anomalous", "signals are anomalous");
     }
-    facts.extend(without_values(n, snapshot));
+    // When no target answers, every signal is without a value for that reason.
+    if !is_dead {
+        facts.extend(without_values(n, snapshot));
+    }
     let mut count = |count: usize, one: &str, many: &str| {
         if count > 0 {
             facts.push(plural(count, one, many));

@@ -26,7 +26,7 @@ use super::snapshot::Snapshot;
 use crate::alert::template::query_escape;
 use headline::{Headline, headline, overview};
 pub(crate) use scale::{extremes, position};
-pub(super) use signal::{json as signal_json, render as signal};
+pub(super) use signal::render as signal;
 pub(crate) use text::anchor;
 use text::moment;
 pub(crate) use text::{escape, number};

@@ -2,21 +2,16 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
-
 use super::chart::{Axis, chart, words};
 use super::text::{anchor, escape, moment, number, range, rule_anchor, series};
 use super::{MAX_REFRESH, MIN_REFRESH, SCRIPT, STYLE, events};
 use crate::metric::format_duration;
-use crate::publish::events::Event;
-use crate::publish::snapshot::{Rule, Signal, Snapshot};
+use crate::publish::events::{Event, events_of};
+use crate::publish::snapshot::{Point, Rule, Signal, Snapshot};
 
-/// The page of the signal with this id; `None` when there is no such signal.
-pub(in crate::publish) fn render(snapshot: &Snapshot, id: &str) -> Option<String> {
-    let signal = snapshot
-        .signals
-        .iter()
-        .find(|signal| anchor(signal) == id)?;
+/// The page of a signal, with its last 24 hours.
+pub(in crate::publish) fn render(snapshot: &Snapshot, signal: &Signal, day: Vec<Point>) -> String {
+    let id = &anchor(signal);
     let name = escape(signal.rule.name());
     let labels = escape(&series(&signal.labels));
     let (class, state) = state(signal);
@@ -48,33 +43,26 @@ pub(in crate::publish) fn render(snapshot: &Snapshot, id: &str) -> Option<String
         chart(signal, id, signal.rule.name(), &axis)
     )
     .ok();
+    let whole = Signal {
+        points: day,
+        ..signal.clone()
+    };
+    // One span is no line yet.
+    if whole.points.len() > 2 {
+        let axis = Axis::of_spans(&whole, snapshot);
+        let day = chart(&whole, &format!("{id}-day"), "The last 24 hours", &axis);
+        write!(out, "<h2>The last 24 hours</h2><p class=\"quiet\">The lowest and the highest value of every five minutes.</p><article class=\"card wide\">{day}</article>").ok();
+    }
     facts(signal, id, snapshot, &mut out);
     out.push_str("<h2>What happened to its rule</h2>");
-    let own: Vec<&Event> = of_rule(signal, snapshot).collect();
+    let own: Vec<&Event> = events_of(snapshot, signal).collect();
     if own.is_empty() {
         out.push_str("<p class=\"quiet\">No alert began or ended since the start.</p>");
     } else {
         events::list(own.into_iter().rev(), "../", &mut out);
     }
     write!(out, "</div><footer><a href=\"{id}.json\">JSON</a></footer></main><script>{SCRIPT}</script></body></html>").ok();
-    Some(out)
-}
-
-/// The same as data.
-pub(in crate::publish) fn json(snapshot: &Snapshot, id: &str, signal: &Value) -> Value {
-    let found = snapshot.signals.iter().find(|signal| anchor(signal) == id);
-    let events: Vec<Value> = found
-        .into_iter()
-        .flat_map(|signal| of_rule(signal, snapshot))
-        .map(|event| json!({"at": event.at.to_string(), "kind": event.kind, "text": event.text}))
-        .collect();
-    json!({"signal": signal, "events": events})
-}
-
-fn of_rule<'a>(signal: &'a Signal, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Event> {
-    let id = signal.rule.key.id();
-    let events = snapshot.events.iter();
-    events.filter(move |event| event.rule.as_ref().is_some_and(|(_, rule)| *rule == id))
+    out
 }
 
 /// The class and the words of its state.
@@ -95,7 +83,9 @@ fn facts(signal: &Signal, id: &str, snapshot: &Snapshot, out: &mut String) {
         write!(out, "<tr><th scope=\"row\">{name}<td>{}</tr>", escape(text)).ok();
     };
     row("expression", &signal.rule.query);
-    row("unit", signal.kind.unit());
+    if !signal.kind.unit().is_empty() {
+        row("unit", signal.kind.unit());
+    }
     if signal.state.is_some() {
         row("expected", &range(&signal.expected));
         let score = signal.score.map_or_else(|| "unknown".to_owned(), number);

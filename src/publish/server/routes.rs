@@ -132,18 +132,25 @@ fn page_of(asked: &Asked, shared: &Shared) -> Reply {
 /// The page of a signal, or with `.json` at its end the same as data.
 fn signal_page(id: &str, shared: &Shared) -> Reply {
     let snapshot = shared.charted();
-    if let Some(id) = id.strip_suffix(".json") {
-        return match api::signal(&snapshot, id) {
-            Some(data) => Reply::new(200, "application/json", api::success(&data)),
-            None => {
-                let message = "no such signal; see /api/v1/signals";
-                Reply::new(404, "application/json", api::error("not_found", message))
-            }
-        };
-    }
-    match page::signal(&snapshot, id) {
-        Some(html) => Reply::new(200, "text/html; charset=utf-8", html),
-        None => Reply::text(404, "no such signal now; the status page lists all\n"),
+    let (id, is_json) = id
+        .strip_suffix(".json")
+        .map_or((id, false), |id| (id, true));
+    let mut signals = snapshot.signals.iter();
+    let found = signals.find(|signal| page::anchor(signal) == id);
+    match (found, is_json) {
+        (Some(signal), false) => {
+            let html = page::signal(&snapshot, signal, shared.day(signal));
+            Reply::new(200, "text/html; charset=utf-8", html)
+        }
+        (Some(signal), true) => {
+            let data = api::signal(&snapshot, signal, &shared.day(signal));
+            Reply::new(200, "application/json", api::success(&data))
+        }
+        (None, false) => Reply::text(404, "no such signal now; the status page lists all\n"),
+        (None, true) => {
+            let message = "no such signal; see /api/v1/signals";
+            Reply::new(404, "application/json", api::error("not_found", message))
+        }
     }
 }
 
