@@ -274,7 +274,10 @@ fn is_url(url: &str, example: &str) -> Result<(), String> {
     if is_http_url(url) {
         return Ok(());
     }
-    Err(format!("must be a URL such as {example}, got {}", wrong_url(url)))
+    Err(format!(
+        "must be a URL such as {example}, got {}",
+        wrong_url(url)
+    ))
 }
 
 /// What reads the configuration, at the start and again.

@@ -19,6 +19,7 @@ use crate::judge::Registry;
 use crate::map;
 use crate::map::drift::{DriftRule, Reference};
 use crate::map::estimate::EstimateRule;
+use crate::metric::nearest;
 use crate::rules::{Rule, RuleSet};
 
 /// Settings and rules that passed every check together.
@@ -417,9 +418,11 @@ fn with_packs(problems: Problems, name: &str) -> Problems {
         return problems;
     }
     let known = packs::NAMES.join(", ");
+    let hint = nearest(name, packs::NAMES, 2)
+        .map_or(String::new(), |near| format!("; did you mean {near}?"));
     Problem::of_file(
         name,
-        format!("neither a file nor a pack; packs are {known}, and auto"),
+        format!("neither a file nor a pack{hint}; packs are {known}, and auto"),
     )
     .into()
 }

@@ -15,7 +15,7 @@ use crate::alert::{NoData, Template};
 use crate::describe::{Choice, Keys, Kind, Limits, Node, Shape, section};
 use crate::judge::StrategyConfig;
 use crate::map::drift::{DriftParams, Season, Statistic};
-use crate::metric::{Direction, Metric};
+use crate::metric::{Direction, Metric, nearest};
 use crate::notify::retrain::{Policy, Verify};
 use crate::promql::Expr;
 use crate::rules::DEFAULT_ADAPT_AFTER;
@@ -179,10 +179,24 @@ impl Shape for RuleKeys {
             ["record"] => {
                 RecordKeys::read(node, limits).map(|record| Self::Record(Box::new(record)))
             }
+            ["alert"] if node.peek("strategy").is_some() => {
+                let remedy = "belongs to a watch; write watch: in the place of alert:";
+                node.problem_below("strategy", remedy);
+                None
+            }
             ["alert"] => AlertKeys::read(node, limits).map(Self::Alert),
             ["watch"] => WatchKeys::read(node, limits).map(|watch| Self::Watch(Box::new(watch))),
             [] => {
-                node.problem("one of record, alert or watch is missing");
+                let entries = node.entries()?;
+                let meant = entries.iter().find_map(|(key, _)| {
+                    Some((*key, nearest(key, ["record", "alert", "watch"], 2)?))
+                });
+                node.problem(match meant {
+                    Some((key, kind)) => {
+                        format!("one of record, alert or watch is missing; did you mean {kind} by {key}?")
+                    }
+                    None => "one of record, alert or watch is missing".to_owned(),
+                });
                 None
             }
             several => {

@@ -115,6 +115,51 @@ fn an_unknown_configuration_key_is_reported_with_a_suggestion() {
 }
 
 #[test]
+fn the_mistakes_of_a_first_rule_are_answered_with_what_was_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    for (rule, remedy) in [
+        (
+            "{alert: A, expr: x, strategy: {type: ewma}}",
+            "strategy: belongs to a watch; write watch: in the place of alert:",
+        ),
+        (
+            "{wach: A, expr: x, strategy: {type: ewma}}",
+            "did you mean watch by wach?",
+        ),
+        (
+            "{watch: A, expr: mean(x), strategy: {type: ewma}}",
+            "did you mean avg?",
+        ),
+        (
+            "{watch: A, expr: x, strategy: {type: drift, alpha: 0.1}}",
+            "strategy.alpha: belongs to drift of the record",
+        ),
+    ] {
+        let text = format!("groups: [{{name: g, rules: [{rule}]}}]\n");
+        fs::write(dir.path().join("rules.yaml"), text).unwrap();
+        let flags = ["run", "--target=http://a:1/metrics", "--rules=rules.yaml"];
+        let said = refused(dir.path(), &flags);
+        assert!(said.contains(remedy), "{said}");
+    }
+    let target = "--target=http://127.0.0.1:1/metrics";
+    for (flag, remedy) in [
+        ("--rules=vlm", "did you mean vllm?"),
+        (
+            "--alertmanager.url=127.0.0.1:9093",
+            "must be a URL such as http://127.0.0.1:9093",
+        ),
+        ("--retrain.url=argo:12000", "must be a URL such as http://"),
+    ] {
+        let mut flags = vec!["run", target, flag];
+        if !flag.starts_with("--rules") {
+            flags.push("--rules=vllm");
+        }
+        let said = refused(dir.path(), &flags);
+        assert!(said.contains(remedy), "{said}");
+    }
+}
+
+#[test]
 fn the_error_for_a_missing_file_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let said = refused(dir.path(), &["run", "--config.file=nope.yaml"]);
@@ -201,7 +246,7 @@ groups:
             .read("r.yaml", &judged)
             .unwrap_err()
             .to_string()
-            .contains("strategy: unknown key")
+            .contains("strategy: belongs to a watch")
     );
     let refused = plain.replace("up == 0", "info(up)");
     assert!(

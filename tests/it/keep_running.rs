@@ -110,8 +110,8 @@ async fn no_wrong_argument_ends_it() {
             "--alertmanager.url",
         ),
         (
-            vec![&good, "--rules=auto", "--alertmanager.url=http://am:9093"],
-            "needs an identity",
+            vec![&good, "--rules=auto", "--alertmanager.url=am:9093"],
+            "--alertmanager.url",
         ),
         (
             vec![&good, "--rules=auto", "--storage.path=taken"],

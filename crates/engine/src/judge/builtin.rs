@@ -98,6 +98,16 @@ fn descriptions() -> Vec<Alternative> {
 /// How a strategy is written, for messages.
 const EXAMPLE: &str = "write it as {type: static, bound: 0.9}";
 
+/// Keys of a record's `drift` that are looked for in the strategy `drift`.
+const OF_A_DRIFT_RECORD: [&str; 6] = [
+    "alpha",
+    "min_effect",
+    "min_samples",
+    "reference",
+    "statistic",
+    "window",
+];
+
 impl Shape for StrategyConfig {
     type Value = Self;
 
@@ -122,6 +132,13 @@ impl Shape for StrategyConfig {
         };
         params.remove("type");
         let kind = kind.text()?;
+        if kind == "drift" {
+            let of_record = |key: &String| OF_A_DRIFT_RECORD.contains(&key.as_str());
+            for key in params.keys().filter(|key| of_record(key)) {
+                node.problem_below(key, "belongs to drift of the record that the watch reads");
+            }
+            params.retain(|key, _| !of_record(key));
+        }
         Some(Self { kind, params })
     }
 }

@@ -180,8 +180,23 @@ pub(super) fn refusal(name: &str) -> Option<&'static str> {
         .map(|(_, why)| *why)
 }
 
-/// The function or aggregation whose name is nearest to a mistyped one.
+/// What other languages call functions and aggregations.
+const OTHER_WORDS: [(&str, &str); 6] = [
+    ("average", "avg"),
+    ("mean", "avg"),
+    ("median", "quantile"),
+    ("percentile", "quantile"),
+    ("std", "stddev"),
+    ("variance", "stdvar"),
+];
+
+/// The function or aggregation that a name may mean: by its meaning, or the nearest to a mistyped
+/// one.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let other_word = OTHER_WORDS.iter().find(|(word, _)| *word == name);
+    if let Some((_, meant)) = other_word {
+        return Some(meant);
+    }
     let functions = ALL.iter().map(|(_, signature)| signature.name);
     let aggregations = AGGREGATES.iter().map(|(name, _)| *name);
     crate::metric::nearest(name, functions.chain(aggregations), 2.max(name.len() / 4))
