@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::definition::{RuleKey, RuleKind};
+use super::events::{Event, events_of};
 use super::page::anchor;
 use super::query::Query;
 use super::shared::Shared;
-use super::snapshot::{Alert, Point, Rule, Snapshot};
+use super::snapshot::{Alert, Point, Rule, Signal, Snapshot};
 use super::status;
 use crate::metric::{Timestamp, format_duration};
 
@@ -23,6 +24,7 @@ pub(super) fn data(path: &str, query: &Query, shared: &Shared) -> Option<Result<
         "/api/v1/rules" => rules(query, &snapshot),
         "/api/v1/alerts" => Ok(alerts(&snapshot)),
         "/api/v1/signals" => Ok(signals(&shared.charted())),
+        "/api/v1/events" => Ok(events(&shared.charted())),
         "/api/v1/targets" | "/api/v1/status/targets" => targets(query, &snapshot),
         "/api/v1/metadata" => status::metadata(query),
         // Samples are stored without exemplars.
@@ -208,34 +210,63 @@ fn time(at: Option<Timestamp>) -> String {
 }
 
 fn signals(snapshot: &Snapshot) -> Value {
-    let signals = snapshot.signals.iter().map(|signal| {
-        json!({
-            "id": anchor(signal),
-            "group": signal.rule.key.group,
-            "rule": signal.watch(),
-            "rule_id": signal.rule.key.id(),
-            "rule_labels": signal.rule.key.labels,
-            "metric": signal.metric(),
-            "kind": signal.kind.as_str(),
-            "labels": signal.labels.without_name(),
-            "value": signal.value,
-            "since": signal.since.map(Timestamp::as_secs_f64),
-            "state": signal.state,
-            "score": signal.score,
-            "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},
-            "why": signal.why,
-            "release": signal.release.as_ref().map(|release| json!({
-                "from": release.from,
-                "result": release.result,
-            })),
-            "incident": signal.incident.map(|incident| json!({
-                "since": incident.since.to_string(),
-                "usual": incident.usual,
-            })),
-            "points": signal.points.iter().map(point).collect::<Vec<_>>(),
-        })
-    });
+    let signals = snapshot.signals.iter().map(one_signal);
     json!({"at": snapshot.at.as_secs_f64(), "signals": signals.collect::<Vec<_>>()})
+}
+
+fn one_signal(signal: &Signal) -> Value {
+    json!({
+        "id": anchor(signal),
+        "group": signal.rule.key.group,
+        "rule": signal.watch(),
+        "rule_id": signal.rule.key.id(),
+        "rule_labels": signal.rule.key.labels,
+        "metric": signal.metric(),
+        "kind": signal.kind.as_str(),
+        "labels": signal.labels.without_name(),
+        "value": signal.value,
+        "since": signal.since.map(Timestamp::as_secs_f64),
+        "state": signal.state,
+        "score": signal.score,
+        "expected": {"lower": signal.expected.lower, "centre": signal.expected.centre, "upper": signal.expected.upper},
+        "why": signal.why,
+        "release": signal.release.as_ref().map(|release| json!({
+            "from": release.from,
+            "result": release.result,
+        })),
+        "incident": signal.incident.map(|incident| json!({
+            "since": incident.since.to_string(),
+            "usual": incident.usual,
+        })),
+        "points": signal.points.iter().map(point).collect::<Vec<_>>(),
+    })
+}
+
+/// One signal with its last 24 hours and what happened to its rule.
+pub(super) fn signal(snapshot: &Snapshot, signal: &Signal, day: &[Point]) -> Value {
+    let events = events_of(snapshot, signal).map(event);
+    json!({
+        "signal": one_signal(signal),
+        "day": day.iter().map(point).collect::<Vec<_>>(),
+        "events": events.collect::<Vec<_>>(),
+    })
+}
+
+/// What happened, oldest first.
+fn events(snapshot: &Snapshot) -> Value {
+    let events = snapshot.events.iter().map(event);
+    json!({"events": events.collect::<Vec<_>>()})
+}
+
+fn event(event: &Event) -> Value {
+    let rule = event.rule.as_ref();
+    json!({
+        "at": event.at.to_string(),
+        "kind": event.kind,
+        "text": event.text,
+        "rule": rule.map(|(name, _)| name),
+        "rule_id": rule.map(|(_, id)| id),
+    })
 }
 
 fn point(point: &Point) -> Value {

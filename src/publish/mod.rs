@@ -10,6 +10,7 @@ mod counters;
 mod definition;
 mod encode;
 mod error;
+mod events;
 mod families;
 mod family;
 mod history;

@@ -10,13 +10,14 @@ use super::catalogue;
 use super::control::Control;
 use super::counters::Counters;
 use super::encode::{Exposition, Writer};
+use super::events::Events;
 use super::families::families;
 use super::family::Family;
 use super::history::History;
 use super::own_series;
 use super::server::Http;
 use super::signals;
-use super::snapshot::Snapshot;
+use super::snapshot::{Point, Signal, Snapshot};
 use crate::metric::Labels;
 use crate::promql::Samples;
 
@@ -33,6 +34,7 @@ type MoreFamilies = dyn Fn() -> Vec<Family> + Send + Sync;
 pub struct Shared {
     snapshot: RwLock<Arc<Snapshot>>,
     history: Mutex<History>,
+    events: Mutex<Events>,
     phase: AtomicU8,
     control: OnceLock<Control>,
     more: OnceLock<Box<MoreFamilies>>,
@@ -55,6 +57,7 @@ impl Shared {
         Self {
             snapshot: RwLock::default(),
             history: Mutex::default(),
+            events: Mutex::default(),
             phase: AtomicU8::new(STARTING),
             control: OnceLock::new(),
             more: OnceLock::new(),
@@ -64,7 +67,8 @@ impl Shared {
     }
 
     /// Replaces the snapshot; readers of the old one keep it.
-    pub fn publish(&self, snapshot: Snapshot) {
+    pub fn publish(&self, mut snapshot: Snapshot) {
+        self.events.lock().follow(&self.snapshot(), &mut snapshot);
         self.history.lock().record(&snapshot);
         self.counters.follow(&snapshot);
         let fresh = Arc::new(snapshot);
@@ -77,12 +81,18 @@ impl Shared {
         Arc::clone(&self.snapshot.read())
     }
 
-    /// The last snapshot for people: each signal with the points of its chart.
+    /// The last snapshot for people: each signal with the points of its chart, and what happened.
     #[must_use]
     pub fn charted(&self) -> Snapshot {
         let mut snapshot = Snapshot::clone(&self.snapshot());
         self.history.lock().fill(&mut snapshot.signals);
+        snapshot.events = self.events.lock().all();
         snapshot
+    }
+
+    /// The last 24 hours of a signal, coarser than its points.
+    pub(super) fn day(&self, signal: &Signal) -> Vec<Point> {
+        self.history.lock().day(signal)
     }
 
     /// The recent values of Sidewatch's own series, for queries.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::definition::{Definition, RuleKind};
+use super::events::Event;
 use crate::alert::Annotations;
 use crate::judge::Band;
 use crate::metric::{Labels, Metric, Quotient, Timestamp};
@@ -58,6 +59,8 @@ pub struct Snapshot {
     pub backfill: Option<Backfill>,
     /// How far the clock of the remote source is ahead, in seconds; `None` without a source.
     pub source_skew: Option<f64>,
+    /// What happened, oldest first; filled only for the page and the API.
+    pub events: Vec<Event>,
     /// Time between two ticks.
     pub interval: Duration,
     /// Limit for one scrape.
@@ -132,6 +135,8 @@ pub struct Target {
     pub idle: bool,
     /// When it was scraped last.
     pub last_scrape: Option<Timestamp>,
+    /// Since when it is down; `None` for one that is not.
+    pub down_since: Option<Timestamp>,
     /// How long that took.
     pub duration: Duration,
     /// Samples of the last scrape.

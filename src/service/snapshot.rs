@@ -151,6 +151,7 @@ fn target(target: &TargetState) -> publish::Target {
         labels: target.labels().clone(),
         up: last.map(|last| last.error.is_none()),
         last_scrape: last.map(|last| last.at),
+        down_since: None,
         duration: last.map(|last| last.duration).unwrap_or_default(),
         samples: last.map_or(0, |last| last.counts.samples),
         body_bytes: last.map_or(0, |last| last.body_bytes as u64),

@@ -56,6 +56,7 @@ mod long_ranges; // rules that look back further than the window
 mod monitor; // ticks without a socket or a clock
 mod outbox; // kill -9, and the command
 mod packs; // the packs' own tests
+mod page_states; // what a person reads on the status page in each state
 mod pattern_oracle; // regular expressions beside promtool
 mod plan; // sidewatch plan with the real Prometheus
 mod plan_servers; // and with servers that have little data, or do not answer

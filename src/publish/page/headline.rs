@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::{clock, escape};
 use crate::publish::RuleKind;
-use crate::publish::snapshot::{Signal, Snapshot};
+use crate::publish::snapshot::{Rule, Signal, Snapshot, Target};
 
 /// The text at the top of the page.
 pub(super) struct Headline {
@@ -26,6 +26,8 @@ struct Counts {
     anomalous: usize,
     idle: usize,
     unknown: usize,
+    stale: usize,
+    missing: usize,
     rules: usize,
     failing: usize,
 }
@@ -46,7 +48,9 @@ impl Counts {
             judged: states().count(),
             anomalous: signals("anomalous"),
             idle: signals("idle"),
-            unknown: signals("warming_up") + signals("insufficient_data") + signals("stale"),
+            unknown: signals("warming_up") + signals("insufficient_data"),
+            stale: signals("stale"),
+            missing: missing(snapshot).count(),
             rules: rules().count(),
             failing: rules().filter(|rule| rule.problem().is_some()).count(),
         }
@@ -59,48 +63,199 @@ fn is_scaled_to_zero(snapshot: &Snapshot) -> bool {
     snapshot.targets.is_empty() && discovery.is_some_and(|found| found.targets == Some(0))
 }
 
-/// The worst fact decides. An unknown state is never called normal.
+/// The watches whose expression finds nothing, though a healthy target has what they look for. While
+/// a target is down, that is the reason.
+fn missing(snapshot: &Snapshot) -> impl Iterator<Item = &Rule> {
+    let all_up = snapshot
+        .targets
+        .iter()
+        .all(|target| target.up == Some(true));
+    let has_signal = |rule: &Rule| {
+        let mut signals = snapshot.signals.iter();
+        signals.any(|signal| signal.rule.key == rule.definition.key)
+    };
+    let rules = snapshot.groups.iter().flat_map(|group| &group.rules);
+    rules.filter(move |rule| {
+        let looked = all_up && rule.is_empty && !rule.definition.optional;
+        looked && rule.definition.kind == RuleKind::Watch && !has_signal(rule)
+    })
+}
+
+/// The worst fact decides the verdict; the text names everything else that is not normal. An unknown
+/// state is never called normal.
 pub(super) fn headline(snapshot: &Snapshot) -> Headline {
     let n = Counts::of(snapshot);
-    let (class, verdict, text) = if n.firing > 0 {
-        let text = plural(n.firing, "alert fires", "alerts fire");
-        ("bad", "is unhealthy", text)
-    } else if n.down > 0 {
-        let text = plural(n.down, "target is down", "targets are down");
-        ("bad", "cannot be judged", text)
-    } else if is_scaled_to_zero(snapshot) {
-        let text = "scaled to zero: its name has no addresses".to_owned();
-        ("wait", "is idle", text)
-    } else if n.up < n.targets || n.targets == 0 {
-        ("wait", "is not known yet", "nothing scraped yet".to_owned())
-    } else if n.failing > 0 {
-        let text = plural(n.failing, "rule fails", "rules fail");
-        ("bad", "cannot be judged fully", text)
-    } else if n.pending > 0 {
-        let text = plural(n.pending, "alert is pending", "alerts are pending");
-        ("wait", "may be unhealthy", text)
-    } else if n.anomalous > 0 {
-        let text = plural(n.anomalous, "signal is anomalous", "signals are anomalous");
-        ("wait", "may be unhealthy", text)
-    } else if n.unknown > 0 {
-        let (one, many) = ("signal is not known yet", "signals are not known yet");
-        let text = plural(n.unknown, one, many);
-        ("wait", "is not known fully", text)
-    } else if n.idle > 0 {
-        let text = plural(n.idle, "signal has no traffic", "signals have no traffic");
-        ("wait", "is idle", text)
-    } else if n.judged == 0 {
-        let text = "no alert fires, and no signal has been judged".to_owned();
-        ("wait", "is not known yet", text)
+    let (class, verdict) = verdict(&n, snapshot);
+    let facts = facts(&n, snapshot);
+    let text = if facts.is_empty() {
+        "all signals are normal".to_owned()
     } else {
-        let text = "all signals are normal".to_owned();
-        ("good", "is healthy", text)
+        facts.join("; ")
     };
     Headline {
         class,
         verdict,
         text,
     }
+}
+
+fn verdict(n: &Counts, snapshot: &Snapshot) -> (&'static str, &'static str) {
+    if n.targets > 0 && n.down == n.targets {
+        ("bad", "does not answer")
+    } else if n.firing > 0 {
+        ("bad", "is unhealthy")
+    } else if is_scaled_to_zero(snapshot) {
+        ("wait", "is idle")
+    } else if n.up + n.down < n.targets || n.targets == 0 {
+        ("wait", "is not known yet")
+    } else if n.failing > 0 {
+        ("bad", "cannot be judged fully")
+    } else if n.pending + n.anomalous > 0 {
+        ("wait", "may be unhealthy")
+    } else if n.down + n.stale + n.missing > 0 {
+        ("wait", "cannot be judged fully")
+    } else if n.unknown > 0 {
+        ("wait", "is not known fully")
+    } else if n.idle > 0 {
+        ("wait", "is idle")
+    } else if n.judged == 0 {
+        ("wait", "is not known yet")
+    } else {
+        ("good", "is healthy")
+    }
+}
+
+/// What is not normal, the worst first.
+fn facts(n: &Counts, snapshot: &Snapshot) -> Vec<String> {
+    let mut facts = Vec::new();
+    let is_dead = n.targets > 0 && n.down == n.targets;
+    if is_dead {
+        facts.push(down(n, snapshot));
+    }
+    if n.firing > 0 {
+        facts.push(firing(n, snapshot));
+    }
+    if n.down > 0 && !is_dead {
+        facts.push(down(n, snapshot));
+    }
+    if is_scaled_to_zero(snapshot) {
+        facts.push("scaled to zero: its name has no addresses".to_owned());
+    } else if n.up + n.down < n.targets || n.targets == 0 {
+        facts.push("nothing scraped yet".to_owned());
+    }
+    let mut count = |count: usize, one: &str, many: &str| {
+        if count > 0 {
+            facts.push(plural(count, one, many));
+        }
+    };
+    count(n.failing, "rule fails", "rules fail");
+    count(n.pending, "alert is pending", "alerts are pending");
+    if n.firing + n.pending == 0 {
+        count(n.anomalous, "signal is anomalous", "signals are anomalous");
+    }
+    // When no target answers, every signal is without a value for that reason.
+    if !is_dead {
+        facts.extend(without_values(n, snapshot));
+    }
+    let mut count = |count: usize, one: &str, many: &str| {
+        if count > 0 {
+            facts.push(plural(count, one, many));
+        }
+    };
+    let (one, many) = (
+        "signal is still learning what is usual",
+        "signals are still learning what is usual",
+    );
+    count(n.unknown, one, many);
+    count(n.idle, "signal has no traffic", "signals have no traffic");
+    if facts.is_empty() && n.judged == 0 {
+        facts.push("no alert fires, and no signal has been judged".to_owned());
+    }
+    facts
+}
+
+/// The signals that have no value any more, and the watches that never found one.
+fn without_values(n: &Counts, snapshot: &Snapshot) -> Vec<String> {
+    let mut facts = Vec::new();
+    let stale = snapshot
+        .signals
+        .iter()
+        .filter(|signal| signal.state == Some("stale"));
+    if n.stale > 0 {
+        let since = stale.clone().filter_map(|signal| signal.since).min();
+        let since = since.map_or_else(String::new, |at| format!(" since {} UTC", clock(at)));
+        let (names, has) = match distinct(stale.map(|signal| signal.rule.name())) {
+            (names, 1) => (names, "has"),
+            (names, _) => (names, "have"),
+        };
+        facts.push(format!("{names} {has} no value{since}"));
+    }
+    if n.missing > 0 {
+        let (names, finds) = match distinct(missing(snapshot).map(|rule| rule.definition.name())) {
+            (names, 1) => (names, "finds"),
+            (names, _) => (names, "find"),
+        };
+        facts.push(format!("{names} {finds} no series"));
+    }
+    facts
+}
+
+/// Up to two of the names and how many more there are, and how many differ.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> (String, usize) {
+    let mut all: Vec<&str> = names.collect();
+    all.sort_unstable();
+    all.dedup();
+    let text = match all.as_slice() {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [one, other] => format!("{one} and {other}"),
+        [one, other, more @ ..] => format!("{one}, {other} and {} more", more.len()),
+    };
+    (text, all.len())
+}
+
+fn firing(n: &Counts, snapshot: &Snapshot) -> String {
+    let firing = || {
+        snapshot
+            .alerts
+            .iter()
+            .filter(|alert| alert.state == "firing")
+    };
+    let mut text = match firing().next() {
+        Some(only) if n.firing == 1 => format!("{} fires", only.rule.name()),
+        _ => plural(n.firing, "alert fires", "alerts fire"),
+    };
+    let concerns = |target: &&Target| {
+        ["instance", "pod"].iter().any(|name| {
+            let own = target.labels.get(name);
+            own.is_some() && firing().any(|alert| alert.labels.get(name) == own)
+        })
+    };
+    let concerned = snapshot.targets.iter().filter(concerns).count();
+    if n.targets > 1 && concerned > 0 {
+        write!(text, " on {concerned} of {} targets", n.targets).ok();
+    }
+    if let Some(since) = firing().map(|alert| alert.active_at).min() {
+        write!(text, " since {} UTC", clock(since)).ok();
+    }
+    text
+}
+
+fn down(n: &Counts, snapshot: &Snapshot) -> String {
+    let mut text = if n.targets == 1 {
+        "its target is down".to_owned()
+    } else {
+        let is = if n.down == 1 { "is" } else { "are" };
+        format!("{} of {} targets {is} down", n.down, n.targets)
+    };
+    let since = snapshot
+        .targets
+        .iter()
+        .filter_map(|target| target.down_since);
+    if let Some(since) = since.min() {
+        write!(text, " since {} UTC", clock(since)).ok();
+    }
+    text
 }
 
 /// Writes a tile for each section, with its state in words.
@@ -118,10 +273,20 @@ pub(super) fn overview(snapshot: &Snapshot, out: &mut String) {
         format!("{} firing, {} pending", n.firing, n.pending)
     };
     tile("alerts", "Alerts", class, &text, out);
-    let (class, text) = match (n.judged, n.anomalous, n.unknown + n.idle) {
+    let (class, text) = match (n.judged, n.anomalous, n.unknown + n.idle + n.stale) {
         (0, ..) => ("wait", "none judged".to_owned()),
+        (judged, 0, _) if n.stale > 0 => {
+            ("wait", format!("{} of {judged} without a value", n.stale))
+        }
         (judged, 0, 0) => ("good", format!("{judged} normal")),
         (judged, 0, unknown) => ("wait", format!("{unknown} of {judged} not known yet")),
+        (judged, anomalous, _) if n.stale > 0 => {
+            let text = format!(
+                "{anomalous} of {judged} anomalous, {} without a value",
+                n.stale
+            );
+            ("bad", text)
+        }
         (judged, anomalous, _) => ("bad", format!("{anomalous} of {judged} anomalous")),
     };
     tile("signals", "Signals", class, &text, out);
@@ -193,6 +358,8 @@ fn rules(snapshot: &Snapshot, n: &Counts) -> (&'static str, String) {
     );
     if n.failing > 0 {
         ("bad", format!("{} of {} fail", n.failing, n.rules))
+    } else if n.missing > 0 {
+        ("wait", format!("{} of {} find nothing", n.missing, n.rules))
     } else if last.is_none() {
         ("wait", when)
     } else {

@@ -6,8 +6,10 @@
 
 mod card;
 mod chart;
+mod events;
 mod headline;
 mod scale;
+mod signal;
 mod source;
 mod tables;
 mod text;
@@ -24,6 +26,7 @@ use super::snapshot::Snapshot;
 use crate::alert::template::query_escape;
 use headline::{Headline, headline, overview};
 pub(crate) use scale::{extremes, position};
+pub(super) use signal::render as signal;
 pub(crate) use text::anchor;
 use text::moment;
 pub(crate) use text::{escape, number};
@@ -99,6 +102,7 @@ pub(super) fn render(snapshot: &Snapshot, part: Part) -> String {
         verdict,
         text,
     } = headline(snapshot);
+    let text = escape(&text);
     let every = snapshot
         .interval
         .clamp(MIN_REFRESH, MAX_REFRESH)
@@ -108,10 +112,10 @@ pub(super) fn render(snapshot: &Snapshot, part: Part) -> String {
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>{text} · {model}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style>\
          <noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript></head>\
-         <body data-every=\"{every}\" data-config=\"{0} {1}\">\
-         <header><span><b>{model}</b>{version} · watched by Sidewatch</span><button type=\"button\" hidden>Light or dark</button></header>\
+         <body data-every=\"{every}\" data-live=\"?live\" data-config=\"{0} {1}\">\
+         <header><span><b>{model}</b>{version} · watched by Sidewatch</span><button type=\"button\" id=\"theme\" hidden>Light or dark</button><button type=\"button\" id=\"pause\" aria-pressed=\"false\" hidden>Pause</button></header>\
          <main><h1 class=\"{class}\" aria-live=\"polite\">{model} {verdict}: {text}</h1>\
-         <p id=\"lost\" class=\"bad\" role=\"status\" hidden>Sidewatch does not answer; what follows is old.</p>\
+         <p id=\"lost\" class=\"bad\" hidden>What follows is old. Whether the model is well is not known.</p>\
          <div id=\"live\"><p class=\"quiet\">as of {2}</p>",
         escape(&snapshot.config_hash),
         snapshot.reload.succeeded_at,
@@ -121,6 +125,7 @@ pub(super) fn render(snapshot: &Snapshot, part: Part) -> String {
     overview(snapshot, &mut out);
     card::alerts(snapshot, &mut out);
     card::signals(snapshot, &mut out);
+    events::events(snapshot, &mut out);
     tables::targets(snapshot, &mut out);
     tables::deliveries(snapshot, &mut out);
     tables::rules(snapshot, &mut out);

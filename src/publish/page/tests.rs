@@ -4,7 +4,7 @@ use super::{POLICY, Part, headline};
 use crate::alert::Annotations;
 use crate::metric::{Labels, Timestamp};
 use crate::publish::snapshot::Point;
-use crate::publish::{Alert, Definition, RuleKind, Signal, Snapshot, Target};
+use crate::publish::{Alert, Definition, Group, Peer, Rule, RuleKind, Signal, Snapshot, Target};
 
 fn render(snapshot: &Snapshot) -> String {
     super::render(snapshot, Part::Whole)
@@ -96,9 +96,61 @@ fn what_is_not_known_is_never_called_normal() {
 fn a_target_that_is_down_outranks_normal_signals() {
     let mut down = snapshot(&["ok"]);
     down.targets[0].up = Some(false);
-    assert_eq!(headline(&down).text, "1 target is down");
+    assert_eq!(headline(&down).verdict, "does not answer");
     down.alerts = vec![alert("firing"), alert("firing")];
-    assert_eq!(headline(&down).text, "2 alerts fire");
+    let with_alerts = headline(&down);
+    assert_eq!(with_alerts.verdict, "does not answer");
+    let text = "its target is down; 2 alerts fire since 00:00:00 UTC";
+    assert_eq!(with_alerts.text, text);
+    down.targets.push(Target {
+        up: Some(true),
+        ..Target::default()
+    });
+    let text = "2 alerts fire since 00:00:00 UTC; 1 of 2 targets is down";
+    assert_eq!(headline(&down).text, text);
+    assert_eq!(headline(&down).class, "bad");
+    down.alerts.clear();
+    assert_eq!(headline(&down).class, "wait");
+}
+
+#[test]
+fn the_headline_names_what_has_no_value_and_what_finds_nothing() {
+    let mut gone = snapshot(&["ok", "stale"]);
+    gone.signals[1].since = Some(Timestamp::from_secs_f64(60.0));
+    gone.groups = vec![Group {
+        rules: vec![Rule {
+            definition: watch("Other"),
+            is_empty: true,
+            ..Rule::default()
+        }],
+        ..Group::default()
+    }];
+    let found = headline(&gone);
+    let text = "Watch has no value since 00:01:00 UTC; Other finds no series";
+    assert_eq!((found.class, found.text.as_str()), ("wait", text));
+}
+
+#[test]
+fn a_signal_has_a_page_of_its_own_that_escapes_what_it_shows() {
+    let mut one = snapshot(&["anomalous"]);
+    one.signals[0].why = "<b>x".into();
+    one.signals[0].labels = Labels::new([("x", "\"><img onerror=a>")]);
+    let page = super::signal(&one, &one.signals[0], Vec::new());
+    assert!(page.contains("Watch is anomalous"), "{page}");
+    assert!(!page.contains("<img") && !page.contains("<b>x"), "{page}");
+}
+
+#[test]
+fn an_alert_offers_a_silence_with_its_labels() {
+    let mut firing = snapshot(&["anomalous"]);
+    firing.alerts = vec![alert("firing")];
+    firing.peers = vec![Peer {
+        url: "http://am:9093".to_owned(),
+        ..Peer::default()
+    }];
+    let page = render(&firing);
+    let link = "http://am:9093/#/silences/new?filter=%7Balertname%3D%22%3Ci%3E%22%7D";
+    assert!(page.contains(link), "{page}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(super) fn at_once(request: &Request<Incoming>, shared: &Shared) -> Option<An
             Err(reason) => Reply::text(503, reason),
         },
         "/" | "/metrics" => return None,
-        path if path.starts_with("/api/") => return None,
+        path if path.starts_with("/api/") || path.starts_with("/signal/") => return None,
         _ => Reply::text(404, "not found\n"),
     };
     Some(without_body(reply.into(), request.method()))
@@ -62,7 +62,7 @@ pub(super) fn render(asked: &Asked, shared: &Shared) -> Rendered {
     let compressed = gzip.then(|| compress(reply.body.as_bytes()));
     let (status, mut headers) = (reply.status, reply.headers());
     headers.insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    if asked.uri.path() == "/" {
+    if asked.uri.path() == "/" || asked.uri.path().starts_with("/signal/") {
         let policy = HeaderValue::from_static(page::POLICY.as_str());
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
@@ -122,7 +122,35 @@ fn page_of(asked: &Asked, shared: &Shared) -> Reply {
             let html = page::render(&shared.charted(), part);
             Reply::new(200, "text/html; charset=utf-8", html)
         }
-        _ => api_page(path, query, shared),
+        _ => match path.strip_prefix("/signal/") {
+            Some(id) => signal_page(id, shared),
+            None => api_page(path, query, shared),
+        },
+    }
+}
+
+/// The page of a signal, or with `.json` at its end the same as data.
+fn signal_page(id: &str, shared: &Shared) -> Reply {
+    let snapshot = shared.charted();
+    let (id, is_json) = id
+        .strip_suffix(".json")
+        .map_or((id, false), |id| (id, true));
+    let mut signals = snapshot.signals.iter();
+    let found = signals.find(|signal| page::anchor(signal) == id);
+    match (found, is_json) {
+        (Some(signal), false) => {
+            let html = page::signal(&snapshot, signal, shared.day(signal));
+            Reply::new(200, "text/html; charset=utf-8", html)
+        }
+        (Some(signal), true) => {
+            let data = api::signal(&snapshot, signal, &shared.day(signal));
+            Reply::new(200, "application/json", api::success(&data))
+        }
+        (None, false) => Reply::text(404, "no such signal now; the status page lists all\n"),
+        (None, true) => {
+            let message = "no such signal; see /api/v1/signals";
+            Reply::new(404, "application/json", api::error("not_found", message))
+        }
     }
 }
 
