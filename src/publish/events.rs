@@ -80,10 +80,10 @@ impl Events {
             let name = target.labels.get("instance").unwrap_or(&target.url);
             if let (Some(since), None) = (target.down_since, was_down) {
                 let why = target.error.as_deref().unwrap_or("");
-                let text = format!("target {name} is down: {why}");
+                let text = format!("{name} is down: {why}");
                 self.note(since, "target", "bad", text);
             } else if let (None, Some(since)) = (target.down_since, was_down) {
-                let text = format!("target {name} is up after {}", lasted(since, at));
+                let text = format!("{name} is up after {}", lasted(since, at));
                 self.note(at, "target", "good", text);
             }
         }
@@ -308,9 +308,9 @@ mod tests {
         ]);
         let expected = [
             "Sidewatch started",
-            "target a is down: refused",
+            "a is down: refused",
             "W fires: slow",
-            "target a is up after 30s",
+            "a is up after 30s",
             "W ended after 45s: slow",
         ];
         assert_eq!(texts, expected);
