@@ -104,11 +104,13 @@ fn no_data_alert_hears_idle_labels_and_no_text_says_nan() {
     }
 }
 
-/// The watch reads a record that a later group makes, as a pack reads a record of the user's file.
+/// The watch reads a record that reads one of a later group, as a pack reads a record of the user's
+/// file.
 const READS_LATER: &str = "groups:
 - name: pack
   rules:
-  - {watch: AccuracyLow, expr: 'accuracy{model_name!=\"\"}', metric: accuracy, strategy: {type: static, bound: 0.92}}
+  - {record: 'accuracy:gauge', metric: accuracy, expr: 'avg without (pid) ({__name__=~\"(.+_)?accuracy\"})'}
+  - {watch: AccuracyLow, expr: 'accuracy:gauge', strategy: {type: static, bound: 0.92}}
 - name: own
   rules:
   - record: accuracy

@@ -19,12 +19,20 @@ pub(super) struct CountedRange {
 /// For every rule in order, the ranges of its counters, including those of the records that it
 /// reads. A rule may read a record that comes after it, such as one of a file that is named later.
 pub(super) fn counted(rules: &RuleSet) -> Vec<Vec<CountedRange>> {
-    let mut recorded = Vec::new();
-    for rule in rules.rules() {
+    let mut recorded: Vec<(&str, Vec<CountedRange>)> = Vec::new();
+    let records = rules.rules().filter_map(|rule| match rule {
+        Rule::Record(recording) => Some((rule, recording)),
+        Rule::Alert { .. } | Rule::Watch(_) => None,
+    });
+    let records: Vec<_> = records.collect();
+    for (rule, recording) in &records {
         let own = ranges(rule, &recorded);
-        if let Rule::Record(recording) = rule {
-            recorded.push((recording.name.as_str(), own));
-        }
+        recorded.push((&recording.name, own));
+    }
+    // Once more, for records that read later ones. None reads itself.
+    for (n, (rule, _)) in records.iter().enumerate() {
+        recorded[n].1.clear();
+        recorded[n].1 = ranges(rule, &recorded);
     }
     rules.rules().map(|rule| ranges(rule, &recorded)).collect()
 }
