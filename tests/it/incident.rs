@@ -277,7 +277,9 @@ enum Trouble {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// The alert begins and ends in the same minutes as in a process that nothing happens to.
+    /// The alert begins and ends in the same minutes as in a process that nothing happens to. Only
+    /// a start in the last minute before the recovery delays the end, by that minute: a window of one
+    /// evaluation ends no alert.
     #[test]
     fn restarts_kills_and_reloads_neither_end_nor_repeat_an_incident(
         troubles in proptest::collection::vec(
@@ -301,7 +303,11 @@ proptest! {
         }
         changes.extend(stay(&mut lab, 100.0, 20));
         prop_assert_eq!(of_state(&changes, AlertState::Firing), [302]);
-        prop_assert_eq!(of_state(&changes, AlertState::Resolved), [546]);
+        let starts_late = troubles
+            .iter()
+            .any(|(when, trouble)| *when == 239 && !matches!(trouble, Trouble::Reload));
+        let end = 546 + u32::from(starts_late);
+        prop_assert_eq!(of_state(&changes, AlertState::Resolved), [end]);
         changes = stay(&mut lab, 170.0, 10);
         prop_assert_eq!(of_state(&changes, AlertState::Firing), [565]);
     }
