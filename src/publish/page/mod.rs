@@ -14,6 +14,7 @@ mod source;
 mod tables;
 mod text;
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -103,24 +104,28 @@ pub(super) fn render(snapshot: &Snapshot, part: Part) -> String {
         text,
     } = headline(snapshot);
     let text = escape(&text);
-    let every = snapshot
-        .interval
-        .clamp(MIN_REFRESH, MAX_REFRESH)
-        .as_millis();
-    let mut out = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{text} · {model}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style>\
-         <noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript></head>\
-         <body data-every=\"{every}\" data-live=\"?live\" data-config=\"{0} {1}\">\
-         <header><span><b>{model}</b>{version} · watched by Sidewatch</span><button type=\"button\" id=\"theme\" hidden>Light or dark</button><button type=\"button\" id=\"pause\" aria-pressed=\"false\" hidden>Pause</button></header>\
-         <main><h1 class=\"{class}\" aria-live=\"polite\">{model} {verdict}: {text}</h1>\
-         <p id=\"lost\" class=\"bad\" hidden>What follows is old. Whether the model is well is not known.</p>\
-         <div id=\"live\"><p class=\"quiet\">as of {2}</p>",
-        escape(&snapshot.config_hash),
-        snapshot.reload.succeeded_at,
-        moment(snapshot.at)
+    let mut out = begin(
+        snapshot,
+        &Frame {
+            title: &format!("{text} · {model}"),
+            live: "?live",
+            config: &format!(
+                "{} {}",
+                escape(&snapshot.config_hash),
+                snapshot.reload.succeeded_at
+            ),
+            header: &format!("<span><b>{model}</b>{version} · watched by Sidewatch</span>"),
+        },
     );
+    // Writing to a String cannot fail.
+    write!(
+        out,
+        "<h1 class=\"{class}\" aria-live=\"polite\">{model} {verdict}: {text}</h1>\
+         <p id=\"lost\" class=\"bad\" hidden>What follows is old. Whether the model is well is not known.</p>\
+         <div id=\"live\"><p class=\"quiet\">as of {}</p>",
+        moment(snapshot.at)
+    )
+    .ok();
     source::refused(snapshot, &mut out);
     overview(snapshot, &mut out);
     card::alerts(snapshot, &mut out);
@@ -134,10 +139,49 @@ pub(super) fn render(snapshot: &Snapshot, part: Part) -> String {
         source::configuration(snapshot, &mut out);
     }
     tables::footer(snapshot, &mut out);
+    end(&mut out);
+    out
+}
+
+/// What tells the beginnings of two pages apart, as HTML.
+struct Frame<'a> {
+    title: &'a str,
+    /// The query of what changes with a tick.
+    live: &'a str,
+    /// The configuration that the page shows.
+    config: &'a str,
+    /// The beginning of the header.
+    header: &'a str,
+}
+
+/// The beginning of a page, up to its main part.
+fn begin(snapshot: &Snapshot, frame: &Frame<'_>) -> String {
+    let Frame {
+        title,
+        live,
+        config,
+        header,
+    } = frame;
+    let every = snapshot
+        .interval
+        .clamp(MIN_REFRESH, MAX_REFRESH)
+        .as_millis();
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{title}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style>\
+         <noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript></head>\
+         <body data-every=\"{every}\" data-live=\"{live}\" data-config=\"{config}\">\
+         <header>{header}<button type=\"button\" id=\"theme\" hidden>Light or dark</button><button type=\"button\" id=\"pause\" aria-pressed=\"false\" hidden>Pause</button></header>\
+         <main>"
+    )
+}
+
+/// The end of a page, from the end of its main part.
+fn end(out: &mut String) {
     out.push_str("</main><script>");
     out.push_str(SCRIPT);
     out.push_str("</script></body></html>");
-    out
 }
 
 #[cfg(test)]

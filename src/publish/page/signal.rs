@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::chart::{Axis, chart, words};
 use super::text::{anchor, escape, moment, number, range, rule_anchor, series};
-use super::{MAX_REFRESH, MIN_REFRESH, SCRIPT, STYLE, events};
+use super::{Frame, begin, end, events};
 use crate::metric::format_duration;
 use crate::publish::events::{Event, events_of};
 use crate::publish::snapshot::{Point, Rule, Signal, Snapshot};
@@ -15,25 +15,26 @@ pub(in crate::publish) fn render(snapshot: &Snapshot, signal: &Signal, day: Vec<
     let name = escape(signal.rule.name());
     let labels = escape(&series(&signal.labels));
     let (class, state) = state(signal);
-    let every = snapshot
-        .interval
-        .clamp(MIN_REFRESH, MAX_REFRESH)
-        .as_millis();
-    let mut out = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{name} {state}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style>\
-         <noscript><meta http-equiv=\"refresh\" content=\"10\"></noscript></head>\
-         <body data-every=\"{every}\" data-live=\"\" data-config=\"\">\
-         <header><a href=\"../\">status page</a><button type=\"button\" id=\"theme\" hidden>Light or dark</button><button type=\"button\" id=\"pause\" aria-pressed=\"false\" hidden>Pause</button></header>\
-         <main><h1 class=\"{class}\" aria-live=\"polite\">{name} {state}</h1>\
+    let mut out = begin(
+        snapshot,
+        &Frame {
+            title: &format!("{name} {state}"),
+            live: "",
+            config: "",
+            header: "<a href=\"../\">status page</a>",
+        },
+    );
+    // Writing to a String cannot fail, here and below.
+    write!(
+        out,
+        "<h1 class=\"{class}\" aria-live=\"polite\">{name} {state}</h1>\
          <p id=\"lost\" class=\"bad\" hidden>What follows is old. Whether the signal is normal is not known.</p>\
          <div id=\"live\"><p class=\"quiet\">{labels} · as of {}</p><p class=\"summary\">{}</p>",
         moment(snapshot.at),
         escape(&words(signal))
-    );
+    )
+    .ok();
     if !signal.why.is_empty() {
-        // Writing to a String cannot fail, here and below.
         write!(out, "<p>Why: {}</p>", escape(&signal.why)).ok();
     }
     let axis = Axis::of(std::iter::once(signal), snapshot);
@@ -61,7 +62,8 @@ pub(in crate::publish) fn render(snapshot: &Snapshot, signal: &Signal, day: Vec<
     } else {
         events::list(own.into_iter().rev(), "../", &mut out);
     }
-    write!(out, "</div><footer><a href=\"{id}.json\">JSON</a></footer></main><script>{SCRIPT}</script></body></html>").ok();
+    write!(out, "</div><footer><a href=\"{id}.json\">JSON</a></footer>").ok();
+    end(&mut out);
     out
 }
 
