@@ -46,37 +46,43 @@ pub(super) fn estimate_rule(
             .clone()
             .zip(calibration.positive.clone())
     });
-    let mut calibration_file = None;
+    let (from, calibration_file) = source(keys, record, node, context)?;
     Some(EstimateRule {
         labelled,
         of: keys.of,
         window: keys.window.max(context.interval * 2),
         min_samples: keys.min_samples,
-        from: source(keys, record, node, context, &mut calibration_file)?,
+        from,
         calibration_file,
         truth,
         by,
     })
 }
 
+/// The name of a file and its contents.
+type Contents = (String, String);
+/// Calibrations, and their file if it was read.
+type Measured = (Vec<Calibration>, Option<Contents>);
+
+/// What an estimate is made from, and the file of its calibration.
 fn source(
     keys: &EstimateKeys,
     record: &str,
     node: &Node<'_>,
     context: &RuleContext<'_>,
-    file: &mut Option<(String, String)>,
-) -> Option<Evidenced> {
+) -> Option<(Evidenced, Option<Contents>)> {
     match (&keys.scores, &keys.confidence) {
         (Some(buckets), None) => {
-            let calibration = match &keys.calibration {
-                Some(calibration) => calibrations(&calibration.file, record, node, context, file)?,
-                None => Vec::new(),
+            let (calibration, file) = match &keys.calibration {
+                Some(calibration) => calibrations(&calibration.file, record, node, context)?,
+                None => (Vec::new(), None),
             };
-            Some(Evidenced::Scores {
+            let scores = Evidenced::Scores {
                 buckets: buckets.clone(),
                 threshold: keys.threshold,
                 calibration,
-            })
+            };
+            Some((scores, file))
         }
         (None, Some(name)) => {
             for key in ["threshold", "calibration"] {
@@ -88,10 +94,11 @@ fn source(
                 node.problem_below("of", "a mean confidence tells the accuracy only; use scores for precision and recall");
             }
             let part = |ending: &str| with_ending(name, ending, node);
-            Some(Evidenced::Confidence {
+            let confidence = Evidenced::Confidence {
                 count: part("_count")?,
                 sum: part("_sum")?,
-            })
+            };
+            Some((confidence, None))
         }
         (Some(_), Some(_)) => {
             node.problem_below(
@@ -124,25 +131,24 @@ fn with_ending(base: &Expr, ending: &str, node: &Node<'_>) -> Option<Expr> {
         .ok()
 }
 
-/// The calibrations of a record; `read` becomes the name of their file and its contents.
+/// The calibrations of a record.
 fn calibrations(
     file: &str,
     record: &str,
     node: &Node<'_>,
     context: &RuleContext<'_>,
-    read: &mut Option<(String, String)>,
-) -> Option<Vec<Calibration>> {
+) -> Option<Measured> {
     let path = Path::new(context.file)
         .parent()
         .unwrap_or(Path::new(""))
         .join(file);
     match read_calibrations(&path, record) {
         Ok((calibrations, text)) => {
-            *read = Some((path.display().to_string(), text));
-            Some(calibrations)
+            let file = (path.display().to_string(), text);
+            Some((calibrations, Some(file)))
         }
         // It is read before it is recorded, to find the rules to record.
-        Err(_) if context.references == References::Ignored => Some(Vec::new()),
+        Err(_) if context.references == References::Ignored => Some((Vec::new(), None)),
         Err(message) => {
             node.problem_below("calibration.file", message);
             None

@@ -4,6 +4,7 @@ use super::settings::{ModuleKeys, ProbeModule};
 use crate::describe::{Kind, Limits, Node, Shape, Word, read_word, worded};
 use crate::notify::relabel::Action;
 use crate::runtime::dns::Record;
+use crate::scrape::PROTOCOLS;
 
 /// A syntax of expositions.
 #[derive(Debug)]
@@ -22,14 +23,8 @@ impl Shape for Protocol {
 }
 
 fn protocols() -> Vec<(Word, String)> {
-    let known = [
-        "PrometheusText0.0.4",
-        "PrometheusText1.0.0",
-        "OpenMetricsText0.0.1",
-        "OpenMetricsText1.0.0",
-    ];
-    let words = known.map(|word| (Word { word, doc: "" }, word.to_owned()));
-    words.into()
+    let known = PROTOCOLS.map(|(word, _)| (Word { word, doc: "" }, word.to_owned()));
+    known.into_iter().rev().collect()
 }
 
 worded! {

@@ -21,6 +21,7 @@ pub(crate) use sidewatch_engine::exposition::{
 };
 
 pub use error::Error;
+pub(crate) use negotiate::PROTOCOLS;
 pub use negotiate::format_of;
 pub use producer::{HttpProducer, MetricProducer, Target};
 pub(crate) use schedule::Schedule;

@@ -5,7 +5,7 @@ use sidewatch_engine::exposition::Format;
 /// The protocols of Prometheus 3 by default, in their order, with what `Accept` says of each.
 ///
 /// Without `escaping=allow-utf-8`, `prometheus_client` replaces colons by underscores.
-const PROTOCOLS: [(&str, &str); 4] = [
+pub(crate) const PROTOCOLS: [(&str, &str); 4] = [
     (
         "OpenMetricsText1.0.0",
         "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",

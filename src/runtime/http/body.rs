@@ -221,8 +221,8 @@ fn encoding_of(response: &reqwest::Response) -> String {
 /// Whether a `Content-Encoding` names a compression that is not understood here. Servers also write
 /// `identity`, a character set or `aws-chunked` there, of bodies that are plain.
 fn names_compression(encoding: &str) -> bool {
-    let names = encoding.split(',').map(str::trim);
-    names.into_iter().any(|name| {
+    let mut names = encoding.split(',').map(str::trim);
+    names.any(|name| {
         matches!(
             name,
             "gzip"
